@@ -1,0 +1,65 @@
+package pipe_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sluice-go/sluice/pipe"
+)
+
+// A combinator of your own is a function that composes pipes and says so.
+func ExampleDescribe() {
+	// first answers with the first of some pipes that does not fail.
+	first := func(ps ...pipe.Pipe[string, string]) pipe.Pipe[string, string] {
+		call := func(ctx context.Context, s string) (string, error) {
+			var errs []error
+			for _, p := range ps {
+				res, err := p(ctx, s)
+				if err == nil {
+					return res, nil
+				}
+				errs = append(errs, err)
+			}
+			return "", errors.Join(errs...)
+		}
+		var inner []pipe.Any
+		for _, p := range ps {
+			inner = append(inner, p)
+		}
+		return pipe.Describe(call, pipe.Step{Kind: "first", Layout: pipe.Choice, Effects: pipe.CallsOnce}, inner...)
+	}
+
+	cache := pipe.NamedPipe("cache", func(context.Context, string) (string, error) { return "", errors.New("not cached") })
+	store := pipe.NamedPipe("store", func(_ context.Context, s string) (string, error) { return s + " from the store", nil })
+	p := first(cache, store.With(pipe.Recover))
+
+	fmt.Println(p(context.Background(), "ada"))
+	fmt.Print(pipe.PlanOf(p))
+	// Output:
+	// ada from the store <nil>
+	// ↔ first, one of
+	//   ↔ cache
+	//   ← recover
+	//     ↔ store
+}
+
+// Check lets construction errors wait for whoever serves the pipe, who then gets all of them.
+func ExampleCheck() {
+	connect := func(addr string) (pipe.Pipe[string, string], error) {
+		if addr == "" {
+			return nil, errors.New("no address")
+		}
+		return func(context.Context, string) (string, error) { return "from " + addr, nil }, nil
+	}
+
+	p := pipe.Check(connect("")).With(pipe.Recover) // the address came from a configuration
+	if err := pipe.PlanOf(p).Faults(); err != nil {
+		fmt.Println("refuse to serve:", err)
+	}
+	fmt.Print(pipe.PlanOf(p))
+	// Output:
+	// refuse to serve: no address
+	// ← recover
+	//   ↔ fault, fault: no address
+}

@@ -1,0 +1,123 @@
+package pipe_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// watch returns an Observe that appends to a list.
+func watch(to *[]seen) deco {
+	return pipe.Observe(func(_ context.Context, o seen) { *to = append(*to, o) })
+}
+
+func TestObserveReportsEveryCallOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var all []seen
+		boom := errors.New("boom")
+		slow := ints(func(_ context.Context, n int) (int, error) {
+			if <-time.After(time.Duration(n) * time.Second); n > 1 {
+				return 0, boom
+			}
+			return n, nil
+		})
+		p := pipe.NamedPipe("slow", slow).With(watch(&all))
+		res, err := p(t.Context(), 1)
+		assert.Equal(t, 1, res)
+		assert.NoError(t, err)
+		_, err = p(t.Context(), 2)
+		assert.Same(t, boom, err)
+		assert.Equal(t, []seen{
+			{Name: "slow", Request: 1, Response: 1, Duration: time.Second},
+			{Name: "slow", Request: 2, Err: boom, Duration: 2 * time.Second},
+		}, all)
+	})
+}
+
+func TestObserveOfNilIsNil(t *testing.T) {
+	t.Parallel()
+	assert.Nil(t, pipe.Observe[int, int](nil))
+	assert.Equal(t, "leaf\n", titles(pipe.PlanOf(leaf("leaf").With(pipe.Observe[int, int](nil)))), "and costs nothing")
+}
+
+func TestObserveNamesThePipeAsThePlanDoes(t *testing.T) {
+	t.Parallel()
+	var all []seen
+	_, _ = pipe.Describe(double, pipe.Step{Kind: "backend"}).With(watch(&all))(t.Context(), 1)
+	_, _ = ints(double).With(watch(&all))(t.Context(), 1)
+	require.Len(t, all, 2)
+	assert.Equal(t, "backend", all[0].Name)
+	assert.Regexp(t, `^func at main_test.go:\d+$`, all[1].Name)
+}
+
+// proves T4
+func TestObserveReportsAPanicAndLetsItGoOn(t *testing.T) {
+	t.Parallel()
+	var all []seen
+	_, err := panics("bug").With(pipe.Recover, watch(&all))(t.Context(), 1)
+	require.Len(t, all, 1)
+	_, ok := errors.AsType[*pipe.PanicError](all[0].Err)
+	assert.True(t, ok)
+	p, ok := errors.AsType[*pipe.PanicError](err)
+	require.True(t, ok)
+	assert.Equal(t, "bug", p.Value)
+	assert.Contains(t, string(p.Stack), "pipe_test.panicIn", "the place of the first panic is still known")
+}
+
+type closer struct{ closed int }
+
+func (c *closer) Close() error { c.closed++; return nil }
+
+// proves F10, M21
+func TestAHookOfObserveThatFailsClosesTheResponseAndIsNotCalledAgain(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		fail func()
+	}{
+		{"by a panic", func() { panic("hook") }},
+		{"by Goexit", runtime.Goexit},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			calls, res := 0, new(closer)
+			var p pipe.Pipe[int, *closer] = func(context.Context, int) (*closer, error) { return res, nil }
+			p = p.With(pipe.Observe(func(context.Context, pipe.Observation[int, *closer]) { calls++; tt.fail() }))
+			done := make(chan any)
+			go func() {
+				defer func() { done <- recover() }()
+				_, _ = p(context.Background(), 1)
+			}()
+			<-done
+			assert.Equal(t, 1, calls)
+			assert.Equal(t, 1, res.closed)
+		})
+	}
+}
+
+func TestObserveClosesNothingWhenThereIsNoResponse(t *testing.T) {
+	t.Parallel()
+	var p pipe.Pipe[int, *closer] = func(context.Context, int) (*closer, error) { panic("bug") }
+	p = p.With(pipe.Observe(func(context.Context, pipe.Observation[int, *closer]) {}))
+	assert.PanicsWithValue(t, "bug", func() { _, _ = p(t.Context(), 1) }) // Close of a nil *closer would panic otherwise
+}
+
+func TestObserveLeavesTheResponseOpenForItsCaller(t *testing.T) {
+	t.Parallel()
+	res := new(closer)
+	var p pipe.Pipe[int, io.Closer] = func(context.Context, int) (io.Closer, error) { return res, nil }
+	got, err := p.With(pipe.Observe(func(context.Context, pipe.Observation[int, io.Closer]) {}))(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Same(t, res, got)
+	assert.Zero(t, res.closed)
+}

@@ -1,0 +1,151 @@
+package pipe_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestWithPutsTheFirstDecoratorOutermost(t *testing.T) {
+	t.Parallel()
+	var seen []string
+	p := ints(double).With(plain("a", &seen), nil, plain("b", &seen), plain("c", &seen))
+	res, err := p(t.Context(), 4)
+	require.NoError(t, err)
+	assert.Equal(t, 8, res)
+	assert.Equal(t, []string{"a in", "b in", "c in", "c out", "b out", "a out"}, seen)
+}
+
+func TestWithOfNothingIsThePipe(t *testing.T) {
+	t.Parallel()
+	res, err := ints(double).With().With(nil, nil)(t.Context(), 4)
+	require.NoError(t, err)
+	assert.Equal(t, 8, res)
+}
+
+// proves C2
+func TestContract2ADecoratorRunsOnceAtWiring(t *testing.T) {
+	t.Parallel()
+	wired := 0
+	p := ints(double).With(pipe.Named("counted", func(next ints) ints { wired++; return next }))
+	for range 3 {
+		_, _ = p(t.Context(), 1)
+		pipe.PlanOf(p)
+	}
+	assert.Equal(t, 1, wired)
+}
+
+func TestChainIsOneDecorator(t *testing.T) {
+	t.Parallel()
+	var seen []string
+	p := ints(double).With(plain("a", &seen), pipe.Chain(plain("b", &seen), nil, plain("c", &seen)), pipe.Chain[int, int]())
+	_, err := p(t.Context(), 4)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"a in", "b in", "c in", "c out", "b out", "a out"}, seen)
+	assert.Equal(t, "a\nb\nx\n", titles(pipe.PlanOf(leaf("x").With(pipe.Chain(in("a"), in("b"))))))
+}
+
+func TestChainKeepsTheListItWasGiven(t *testing.T) {
+	t.Parallel()
+	base := append(make([]deco, 0, 2), in("base"))
+	first := pipe.Chain(append(base, in("first"))...)
+	second := pipe.Chain(append(base, in("second"))...)
+	assert.Equal(t, "base\nfirst\nx\n", titles(pipe.PlanOf(leaf("x").With(first))))
+	assert.Equal(t, "base\nsecond\nx\n", titles(pipe.PlanOf(leaf("x").With(second))))
+}
+
+func TestNamedOfNilIsNil(t *testing.T) {
+	t.Parallel()
+	assert.Nil(t, pipe.Named[int, int]("x", nil))
+	_, err := ints(double).With(pipe.Named[int, int]("x", nil))(t.Context(), 1)
+	assert.NoError(t, err)
+}
+
+func TestNamedDoesWhatItsDecoratorDoes(t *testing.T) {
+	t.Parallel()
+	var seen []string
+	p := pipe.NamedPipe("double", ints(double)).With(pipe.Named("audit", plain("a", &seen)), pipe.Named("recover", pipe.Recover[int, int]))
+	res, err := p(t.Context(), 4)
+	require.NoError(t, err)
+	assert.Equal(t, 8, res)
+	assert.Equal(t, []string{"a in", "a out"}, seen)
+	assert.Equal(t, "audit\nrecover\nrecover\ndouble\n", titles(pipe.PlanOf(p)))
+}
+
+func TestNamedPipeKeepsWhatIsInside(t *testing.T) {
+	t.Parallel()
+	p := pipe.NamedPipe("page", leaf("backend").With(in("limit")))
+	assert.Equal(t, "↔ page\n  → limit\n    ↔ backend\n", pipe.PlanOf(p).String())
+	assert.False(t, pipe.PlanOf(p).Effects.Has(pipe.Opaque))
+	assert.True(t, pipe.PlanOf(pipe.NamedPipe("leaf", ints(never))).Effects.Has(pipe.Opaque))
+}
+
+func TestWiringMistakesPanicWithANamedMessage(t *testing.T) {
+	t.Parallel()
+	lost := func(ints) ints { return nil }
+	tests := []struct {
+		name string
+		wire func()
+		text string
+	}{
+		{"With of a nil pipe", func() { ints(nil).With(in("a")) }, "pipe: With: the pipe is nil"},
+		{"Chain around a nil pipe", func() { pipe.Chain(in("a"))(nil) }, "pipe: With: the pipe is nil"},
+		{"Named returned nil", func() { ints(double).With(pipe.Named("lost", lost)) }, "pipe: decorator lost returned a nil pipe"},
+		{"NamedPipe of nil", func() { pipe.NamedPipe[int, int]("user", nil) }, "pipe: NamedPipe: user is nil"},
+		{"Describe of nil", func() { pipe.Describe[int, int](nil, pipe.Step{Kind: "audit", Name: "x"}) }, "pipe: Describe: audit x is nil"},
+		{"Describe around nil", func() { pipe.Describe(double, pipe.Step{Kind: "audit"}, ints(nil)) }, "pipe: Describe: inner pipe 1 of audit is nil"},
+		{"Describe around nothing", func() { pipe.Describe(double, pipe.Step{Kind: "audit"}, leaf("a"), nil) }, "pipe: Describe: inner pipe 2 of audit is nil"},
+		{"Describe with a slice as state", func() { pipe.Describe(double, pipe.Step{Kind: "audit", State: []int{1}}) }, "pipe: Describe: the State of audit cannot be compared"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			assert.PanicsWithValue(t, tt.text, tt.wire)
+		})
+	}
+}
+
+func TestAnUnnamedDecoratorThatReturnsNilPanicsWithItsPlace(t *testing.T) {
+	t.Parallel()
+	defer func() {
+		assert.Regexp(t, `^pipe: decorator func at pipe_test.go:\d+ returned a nil pipe$`, recover())
+	}()
+	ints(double).With(func(ints) ints { return nil })
+}
+
+// proves C2
+func TestContract2PipesAndPlansAreSafeForConcurrentUse(t *testing.T) {
+	t.Parallel()
+	p := ints(double).With(pipe.Named("a", func(next ints) ints { return next }), pipe.Recover, in("b"))
+	done := make(chan struct{})
+	for range 8 {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			for range 100 {
+				res, err := p(context.Background(), 2)
+				assert.NoError(t, err)
+				assert.Equal(t, 4, res)
+				assert.NotEmpty(t, pipe.PlanOf(p).String())
+			}
+		}()
+	}
+	for range 8 {
+		<-done
+	}
+}
+
+// titles lists what queries would match, a line per step.
+func titles(plan *pipe.Step) string {
+	var b []byte
+	for s := range plan.All() {
+		title := s.Name
+		if title == "" {
+			title = s.Kind
+		}
+		b = append(append(b, title...), '\n')
+	}
+	return string(b)
+}

@@ -1,0 +1,179 @@
+package pipe
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// PlanOf returns the plan of p: what it is made of, in the order of execution, without running any of it. Functions
+// that nobody described are never called; they show as an opaque step.
+func PlanOf[Req, Res any](p Pipe[Req, Res]) *Step {
+	return stepOf(p).copy(map[*Step]*Step{})
+}
+
+// copy copies the tree, and a step that is used twice once.
+func (s *Step) copy(done map[*Step]*Step) *Step {
+	if c, ok := done[s]; ok {
+		return c
+	}
+	c := new(Step)
+	*c = *s
+	c.Needs, c.Gives = slices.Clone(s.Needs), slices.Clone(s.Gives)
+	done[s] = c
+	c.Steps = make([]*Step, len(s.Steps))
+	for i, inner := range s.Steps {
+		c.Steps[i] = inner.copy(done)
+	}
+	return c
+}
+
+// Faults joins the construction errors of all steps in their order, each once. It is nil where there are none.
+func (s *Step) Faults() error {
+	var errs []error
+	seen := map[*Step]bool{}
+	for step := range s.All() {
+		if step.Err != nil && !seen[step] {
+			errs = append(errs, step.Err)
+		}
+		seen[step] = true
+	}
+	return errors.Join(errs...)
+}
+
+// String returns the plan as indented text, a line per step, in the order of execution. An arrow tells on which way a
+// step acts: → on the request, ← on the response, ↔ on both, · on neither.
+//
+// The text is for people and golden files of one version; it may change. The JSON form is a contract.
+func (s *Step) String() string {
+	var b strings.Builder
+	s.text(&b, 0, s.shared())
+	return b.String()
+}
+
+var arrows = [...]string{"↔", "→", "←", "·"}
+
+// text writes the step at a depth and returns the depth of the deepest step inside that the next one would stand in.
+func (s *Step) text(b *strings.Builder, depth int, shared map[any]bool) int {
+	fmt.Fprintf(b, "%s%s %s", strings.Repeat("  ", depth), nameOf(arrows[:], int(s.Acts)), s.label())
+	for _, note := range s.notes(shared) {
+		b.WriteString(", " + note)
+	}
+	b.WriteByte('\n')
+	next := depth + 1
+	for _, inner := range s.Steps {
+		if end := inner.text(b, next, shared); s.Layout == Around {
+			next = end
+		}
+	}
+	return next
+}
+
+// notes are the remarks that follow a label.
+func (s *Step) notes(shared map[any]bool) []string {
+	var notes []string
+	if len(s.Steps) > 1 && s.Layout != Around {
+		notes = append(notes, map[Layout]string{Serial: "in order", Parallel: "in parallel", Choice: "one of"}[s.Layout])
+	}
+	if s.State != nil && shared[s.State] {
+		notes = append(notes, "shared")
+	}
+	if s.Err != nil {
+		notes = append(notes, "fault: "+oneLine(s.Err.Error()))
+	}
+	return notes
+}
+
+// shared tells which states are kept by more than one step.
+func (s *Step) shared() map[any]bool {
+	owner := map[any]*Step{}
+	shared := map[any]bool{}
+	for step := range s.All() {
+		if step.State == nil {
+			continue
+		}
+		if first, ok := owner[step.State]; ok && first != step {
+			shared[step.State] = true
+		}
+		owner[step.State] = step
+	}
+	return shared
+}
+
+// Mermaid returns the plan as a Mermaid flowchart. Solid arrows lead to what is inside; the arrows of a Serial step
+// are numbered, those of a Choice are dotted.
+func (s *Step) Mermaid() string {
+	var b strings.Builder
+	b.WriteString("flowchart TD\n")
+	n := 0
+	s.mermaid(&b, &n, s.shared())
+	return b.String()
+}
+
+var mermaidEscapes = strings.NewReplacer(`"`, "#quot;", "<", "#lt;", ">", "#gt;", "&", "#amp;", "#", "#35;", "`", "#96;")
+
+// mermaid writes the step and its arrows and returns the ids of the step and of the innermost one in its nest.
+func (s *Step) mermaid(b *strings.Builder, n *int, shared map[any]bool) (id, last int) {
+	id = *n
+	last = id
+	*n++
+	label := strings.Join(append([]string{s.label()}, s.notes(shared)...), ", ")
+	fmt.Fprintf(b, "  n%d[\"%s %s\"]\n", id, nameOf(arrows[:], int(s.Acts)), mermaidEscapes.Replace(label))
+	for i, inner := range s.Steps {
+		from := id
+		if s.Layout == Around {
+			from = last
+		}
+		child, end := inner.mermaid(b, n, shared)
+		switch s.Layout {
+		case Serial:
+			fmt.Fprintf(b, "  n%d -->|%d| n%d\n", from, i+1, child)
+		case Choice:
+			fmt.Fprintf(b, "  n%d -.-> n%d\n", from, child)
+		default:
+			fmt.Fprintf(b, "  n%d --> n%d\n", from, child)
+		}
+		if s.Layout == Around {
+			last = end
+		}
+	}
+	return id, last
+}
+
+// stepJSON is the JSON form of a step; it is a contract.
+type stepJSON struct {
+	Kind    string     `json:"kind"`
+	Name    string     `json:"name,omitempty"`
+	Detail  string     `json:"detail,omitempty"`
+	Source  string     `json:"source,omitempty"`
+	Acts    string     `json:"acts"`
+	Layout  string     `json:"layout,omitempty"`
+	Effects []string   `json:"effects,omitempty"`
+	Needs   []string   `json:"needs,omitempty"`
+	Gives   []string   `json:"gives,omitempty"`
+	Shared  bool       `json:"shared,omitempty"`
+	Error   string     `json:"error,omitempty"`
+	Steps   []stepJSON `json:"steps,omitempty"`
+}
+
+// MarshalJSON returns the plan as an object with the members kind, name, detail, source, acts ("in", "out", "both" or
+// "none"), layout ("around", "serial", "parallel" or "choice"; only where there are inner steps), effects, needs,
+// gives, shared, error and steps. Members without a value are left out.
+func (s *Step) MarshalJSON() ([]byte, error) { return json.Marshal(s.json(s.shared())) }
+
+func (s *Step) json(shared map[any]bool) stepJSON {
+	j := stepJSON{Kind: s.Kind, Name: s.Name, Detail: s.Detail, Source: s.Source, Acts: s.Acts.String(),
+		Effects: s.Effects.Names(), Needs: s.Needs, Gives: s.Gives, Shared: s.State != nil && shared[s.State]}
+	if s.Err != nil {
+		j.Error = s.Err.Error()
+	}
+	if len(s.Steps) > 0 {
+		j.Layout = s.Layout.String()
+	}
+	for _, inner := range s.Steps {
+		j.Steps = append(j.Steps, inner.json(shared))
+	}
+	return j
+}
