@@ -1,0 +1,25 @@
+// Package proxy is the message and the combinators that make one proxy of many.
+//
+//	page := proxy.Merge(
+//		proxy.Part{Proxy: user},
+//		proxy.Grouped("orders", orders),
+//		proxy.Part{Proxy: recs, Optional: true},
+//	)
+//	res, err := page(ctx, proxy.NewRequest("GET", "/"))
+//	defer res.Close()
+//
+// A [Proxy] is a [pipe.Pipe] from [*Request] to [*Response]. One that talks to an upstream is made by package backend,
+// and a composed one can stand wherever such a backend stands.
+//
+// # Messages
+//
+// A [Request] has two header maps because safety depends on where a value came from: Header is what the client sent,
+// and an upstream gets of it only what its backend.Spec names; Upstream is what code sends, and is always sent.
+//
+// A [Response] carries either a decoded [Document] or an open Body. A partial answer is a Response whose Err joins what
+// is missing.
+//
+// # Errors
+//
+// Failures are a [*Error] with the status that a client should see; [StatusOf] tells the status of any error.
+package proxy

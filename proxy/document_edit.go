@@ -1,0 +1,275 @@
+package proxy
+
+import (
+	"slices"
+	"strings"
+)
+
+// Set returns d with v at a path. A member that is there keeps its place, a missing one is added at the end, and missing
+// objects on the way are made, also where d itself is absent. Members with equal names are all set. A wildcard stands
+// for every member and element there is; below a wildcard without any nothing is made. The path of the whole document
+// answers v.
+//
+// The error is a [*DocumentError]: with the path up to the obstacle it wraps [ErrNotObject] where a scalar (null is
+// one), or an array without that index, is in the way; it wraps [ErrAbsent] if v is absent. To remove a value use
+// [Document.Drop].
+func (d Document) Set(p Path, v Document) (Document, error) {
+	if v.n == nil {
+		return Document{}, &DocumentError{Path: p.String(), Err: ErrAbsent}
+	}
+	if len(p.steps) == 0 {
+		return v, nil
+	}
+	if d.n == nil {
+		if wild(p.steps) {
+			return d, nil
+		}
+		head, tail := nest(nil, p.steps)
+		return splice(nil, []edit{{head: head, with: v.n, tail: tail}}), nil
+	}
+	s := setter{b: d.n.bytes(), with: v.n, path: p}
+	if _, err := s.value(0, 0); err != nil {
+		return Document{}, err
+	}
+	if len(s.edits) == 0 {
+		return d, nil
+	}
+	return splice(s.b, s.edits), nil
+}
+
+// Wrap returns the object whose only member has that name and d as its value. An absent Document stays absent. Bytes of
+// the name that are not UTF-8 become U+FFFD.
+func (d Document) Wrap(name string) Document {
+	if d.n == nil {
+		return d
+	}
+	head := append(appendQuoted(make([]byte, 1, len(name)+4), validName(name)), ':')
+	head[0] = '{'
+	rope := append(make([][]byte, 0, len(d.n.rope)+3), head)
+	rope = append(d.n.appendPieces(rope, 0, d.n.size), braces[1:])
+	w := roped(rope)
+	w.n.spans = []span{{name: 1, nameEnd: len(head) - 1, value: len(head), end: w.n.size - 1}}
+	return w
+}
+
+// Rename returns d with another name for the member at a path; the member keeps its place and value. A path that leads
+// nowhere, or to an element of an array, changes nothing. Members with equal names, and all those that a wildcard
+// stands for, get the name.
+//
+// Where the object has members of that name already, they go: the renamed one takes over. Bytes of the name that are
+// not UTF-8 become U+FFFD.
+func (d Document) Rename(from Path, to string) Document {
+	return d.rename(compile([]route{{steps: from.steps, to: validName(to)}}))
+}
+
+// RenameAll is [Document.Rename] with several pairs at once: every path is looked up in d as it is, so the pairs a to b
+// and b to a swap two members. To rename what an earlier pair has renamed, call it again.
+//
+// Members that are renamed never make room for one another: two that get the same name are both there.
+func (d Document) RenameAll(r Renames) Document { return d.rename(r.root) }
+
+func (d Document) rename(t *trie) Document {
+	if d.n == nil || t == nil || !t.inner() {
+		return d
+	}
+	r := renamer{b: d.n.bytes()}
+	r.value(0, t)
+	if len(r.edits) == 0 {
+		return d
+	}
+	return splice(r.b, r.edits)
+}
+
+// An edit puts head, the value with and tail in place of a part of a text.
+type edit struct {
+	from, to int
+	head     []byte
+	with     *node // nil for none
+	tail     []byte
+}
+
+// splice returns b with the edits made, which are in order: a rope, or one text if that would have too many pieces.
+func splice(b []byte, edits []edit) Document {
+	var rope [][]byte
+	piece := func(p []byte) {
+		if len(p) > 0 {
+			rope = append(rope, p)
+		}
+	}
+	at := 0
+	for _, e := range edits {
+		piece(b[at:e.from])
+		piece(e.head)
+		if e.with != nil {
+			rope = e.with.appendPieces(rope, 0, e.with.size)
+		}
+		piece(e.tail)
+		at = e.to
+	}
+	piece(b[at:])
+	return roped(rope)
+}
+
+// roped returns the Document whose text is in these pieces, joined if they are many.
+func roped(rope [][]byte) Document {
+	const many = 64
+	n := &node{kind: kindOf(rope[0][0]), rope: rope}
+	for _, p := range rope {
+		n.size += len(p)
+	}
+	if len(rope) > many {
+		n.raw, n.rope = slices.Concat(rope...), nil
+	}
+	return Document{n}
+}
+
+// nest appends the names of nested objects up to where the value goes, and returns what closes them too.
+func nest(dst []byte, steps []step) (head, tail []byte) {
+	for _, s := range steps {
+		dst = append(appendQuoted(append(dst, '{'), s.name), ':')
+	}
+	return dst, []byte(strings.Repeat("}", len(steps)))
+}
+
+func wild(steps []step) bool {
+	return slices.ContainsFunc(steps, func(s step) bool { return s.any })
+}
+
+// A setter finds the places that a path leads to.
+type setter struct {
+	b     []byte
+	with  *node
+	path  Path
+	edits []edit
+}
+
+// value sets what the path leads to from step n on in the value at i, and returns the offset behind the value.
+func (s *setter) value(i, n int) (int, error) {
+	steps := s.path.steps[n:]
+	if len(steps) == 0 {
+		end := skipValue(s.b, i)
+		s.edits = append(s.edits, edit{from: i, to: end, with: s.with})
+		return end, nil
+	}
+	switch s.b[i] {
+	case '{':
+		return s.object(i, n)
+	case '[':
+		return s.array(i, n)
+	}
+	return 0, s.obstacle(n)
+}
+
+func (s *setter) object(i, n int) (int, error) {
+	step, found, at := s.path.steps[n], false, i+1
+	c := open(s.b, i)
+	for c.member() {
+		if step.any || c.is(step.name) {
+			found = true
+			end, err := s.value(c.value, n+1)
+			if err != nil {
+				return 0, err
+			}
+			c.jump(end)
+		} else {
+			c.skip()
+		}
+		at = c.end
+	}
+	if rest := s.path.steps[n+1:]; !found && !step.any && !wild(rest) {
+		var head []byte
+		if at > i+1 {
+			head = append(head, ',')
+		}
+		head, tail := nest(append(appendQuoted(head, step.name), ':'), rest)
+		s.edits = append(s.edits, edit{from: at, to: at, head: head, with: s.with, tail: tail})
+	}
+	return c.i, nil
+}
+
+func (s *setter) array(i, n int) (int, error) {
+	step, found := s.path.steps[n], false
+	c, at := open(s.b, i), index(step.name)
+	for k := 0; c.element(); k++ {
+		if step.any || k == at {
+			found = true
+			end, err := s.value(c.value, n+1)
+			if err != nil {
+				return 0, err
+			}
+			c.jump(end)
+		} else {
+			c.skip()
+		}
+	}
+	if !found && !step.any {
+		return 0, s.obstacle(n)
+	}
+	return c.i, nil
+}
+
+func (s *setter) obstacle(n int) error {
+	return &DocumentError{Path: Path{s.path.steps[:n]}.String(), Err: ErrNotObject}
+}
+
+// A renamer finds the names to change.
+type renamer struct {
+	b     []byte
+	edits []edit
+}
+
+// value renames in the value at i.
+func (r *renamer) value(i int, t *trie) {
+	switch r.b[i] {
+	case '{':
+		r.object(i, t)
+	case '[':
+		c := open(r.b, i)
+		for n := 0; c.element(); n++ {
+			c.skip()
+			if next := t.element(n); next != nil && next.inner() {
+				r.value(c.value, next)
+			}
+		}
+	}
+}
+
+func (r *renamer) object(i int, t *trie) {
+	var taken []string // the names that are given, of which there are few
+	for c := open(r.b, i); c.member(); c.skip() {
+		next := t.member(c.says())
+		if next != nil && next.leaf && !slices.Contains(taken, next.to) {
+			taken = append(taken, next.to)
+		}
+	}
+	c := open(r.b, i)
+	kept := false // a member before this one has stayed
+	behind := c.i // behind the member before
+	for c.member() {
+		c.skip()
+		next := t.member(c.says())
+		switch {
+		case next != nil && next.leaf:
+			r.edits = append(r.edits, edit{from: c.name, to: c.nameEnd, head: next.quoted})
+		case slices.ContainsFunc(taken, c.is):
+			r.remove(&c, kept, behind)
+			behind = c.end
+			continue
+		}
+		kept, behind = true, c.end
+		if next != nil && next.inner() {
+			r.value(c.value, next)
+		}
+	}
+}
+
+// remove cuts the member of the cursor out, with the comma before it or, if none before it stays, the one behind it.
+func (r *renamer) remove(c *cursor, kept bool, behind int) {
+	e := edit{from: c.name, to: c.end}
+	if kept {
+		e.from = behind
+	} else if r.b[c.i] == ',' {
+		e.to = skipSpace(r.b, c.i+1)
+	}
+	r.edits = append(r.edits, e)
+}

@@ -1,0 +1,136 @@
+package proxy
+
+// Keep returns d with nothing but what the paths lead to, in the order of the source.
+//
+// Objects and arrays on the way stay, if only as {} and []; the elements of an array that stay close up. A path into a
+// scalar selects nothing, so a scalar on the way goes. The empty set selects nothing: it leaves {} of an object, [] of
+// an array, and makes a scalar absent. An absent Document stays absent.
+func (d Document) Keep(p Paths) Document { return d.filter(p.root, true) }
+
+// Drop returns d without what the paths lead to, in the order of the source. Elements of an array that stay close up. A
+// path that leads nowhere drops nothing, and the path of the whole document leaves an absent one.
+func (d Document) Drop(p Paths) Document { return d.filter(p.root, false) }
+
+func (d Document) filter(t *trie, keep bool) Document {
+	if t == nil {
+		t = &trie{}
+	}
+	switch {
+	case d.n == nil:
+		return d
+	case t.leaf:
+		if keep {
+			return d
+		}
+		return Document{}
+	case d.n.kind != Object && d.n.kind != Array:
+		if keep {
+			return Document{}
+		}
+		return d
+	}
+	f := filter{b: d.n.bytes(), keep: keep}
+	room := len(f.b)
+	if keep {
+		room /= 4 // a guess: who keeps some members keeps few
+	}
+	f.out = make([]byte, 0, room)
+	f.value(0, t)
+	switch {
+	case !f.changed:
+		return d
+	case len(f.out) < cap(f.out)/2:
+		return raw(f.out).Clip()
+	}
+	return raw(f.out)
+}
+
+// A filter copies from b to out what is to stay.
+type filter struct {
+	b, out  []byte
+	keep    bool // what a path leads to stays, else it goes
+	changed bool // something went
+}
+
+// value copies what stays of the object or array at i and returns the offset behind it.
+func (f *filter) value(i int, t *trie) int {
+	if f.b[i] == '{' {
+		return f.object(i, t)
+	}
+	return f.array(i, t)
+}
+
+func (f *filter) object(i int, t *trie) int {
+	b := f.b
+	f.out = append(f.out, '{')
+	first := len(f.out)
+	for i = skipSpace(b, i+1); b[i] != '}'; {
+		if b[i] == ',' {
+			i = skipSpace(b, i+1)
+		}
+		at, escaped := i, false
+		var done bool
+		i, done = skipPlain(b, at+1)
+		if !done {
+			i, escaped = skipRest(b, i)
+		}
+		name := b[at+1 : i-1]
+		if escaped {
+			name = []byte(unquote(b[at:i]))
+		}
+		i = skipSpace(b, skipSpace(b, i)+1) // behind the colon
+		next := t.member(name)
+		if next == nil && f.keep { // what most members are, so no call
+			f.changed = true
+			i = skipSpace(b, skipValue(b, i))
+			continue
+		}
+		i = skipSpace(b, f.part(at, i, next, first))
+	}
+	f.out = append(f.out, '}')
+	return i + 1
+}
+
+func (f *filter) array(i int, t *trie) int {
+	b := f.b
+	f.out = append(f.out, '[')
+	first := len(f.out)
+	i = skipSpace(b, i+1)
+	for n := 0; b[i] != ']'; n++ {
+		if b[i] == ',' {
+			i = skipSpace(b, i+1)
+		}
+		i = skipSpace(b, f.part(i, i, t.element(n), first))
+	}
+	f.out = append(f.out, ']')
+	return i + 1
+}
+
+// part copies what stays of a member or element and returns the offset behind it. It begins at from, its value at value;
+// t is what goes on there, and first is where the first part of its container went.
+func (f *filter) part(from, value int, t *trie, first int) int {
+	stays := !f.keep // where no path leads, or one into a scalar
+	switch {
+	case t == nil:
+	case t.leaf:
+		stays = f.keep
+	case f.b[value]|0x20 == '{': // or [
+		f.separate(first)
+		f.out = append(f.out, f.b[from:value]...)
+		return f.value(value, t)
+	}
+	end := skipValue(f.b, value)
+	if !stays {
+		f.changed = true
+		return end
+	}
+	f.separate(first)
+	f.out = append(f.out, f.b[from:end]...)
+	return end
+}
+
+func (f *filter) separate(first int) {
+	if len(f.out) > first {
+		f.out = append(f.out, ',')
+	}
+}

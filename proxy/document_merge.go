@@ -1,0 +1,189 @@
+package proxy
+
+import (
+	"bytes"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"math/bits"
+)
+
+// A MergeError says which document [MergeObjects] could not take.
+type MergeError struct {
+	// Index is that of the document among the arguments.
+	Index int
+	// Err is ErrNotObject, or ErrMembers if this is the document with which the members were too many.
+	Err error
+}
+
+// Error returns the index and the reason in one line.
+func (e *MergeError) Error() string { return fmt.Sprintf("merge: document %d: %v", e.Index, e.Err) }
+
+// Unwrap returns Err.
+func (e *MergeError) Unwrap() error { return e.Err }
+
+// MergeObjects returns one object with the members of all objects ds, in the order given. The merge is shallow: of members
+// with equal names, also within one document, the first gives the place and the last the value. Absent documents add
+// nothing; without any members the result is {}.
+//
+// max is how many members the result may have: 0 means 100,000 ([DefaultMembers]), less than 0 no limit. The error is a
+// [*MergeError] with the index of the document at fault that wraps [ErrNotObject] or [ErrMembers].
+//
+// It takes time in proportion to the number of members, whatever their names, and copies none of them.
+func MergeObjects(max int, ds ...Document) (Document, error) {
+	if max == 0 {
+		max = DefaultMembers
+	}
+	sources, total := 0, 0
+	for i, d := range ds {
+		switch d.Kind() {
+		case Absent:
+			continue
+		case Object:
+		default:
+			return Document{}, &MergeError{Index: i, Err: ErrNotObject}
+		}
+		sources++
+		if total += len(d.n.members()); total > math.MaxInt32 {
+			return Document{}, &MergeError{Index: i, Err: ErrMembers} // what a ref can count
+		}
+	}
+	var m merger
+	m.init(ds, total)
+	for i, d := range ds {
+		if d.n == nil {
+			continue
+		}
+		for k := range d.n.members() {
+			if m.add(ref{int32(i), int32(k)}); max > 0 && m.distinct > max {
+				return Document{}, &MergeError{Index: i, Err: ErrMembers}
+			}
+		}
+	}
+	if sources == 1 && m.distinct == total {
+		for _, d := range ds {
+			if d.n != nil {
+				return d, nil
+			}
+		}
+	}
+	return roped(m.rope()), nil
+}
+
+// A ref is a member: of which document, and which one there.
+type ref struct{ doc, member int32 }
+
+// none in the place of a ref says that an earlier member has taken over.
+var none = ref{-1, -1}
+
+// A merger finds equal names in a hash table with open addressing. Few members cost no allocation: the arrays are there
+// for them.
+type merger struct {
+	ds       []Document
+	seed     maphash.Seed
+	places   []ref  // for every member in order: the one that is written in its place
+	slots    []slot // a power of two, at most half of them taken
+	distinct int
+	scratch  [2][]byte // for names with escapes
+
+	fewPlaces [64]ref
+	fewSlots  [128]slot
+}
+
+// A slot holds the place of a name, counted from 1, and the hash that led to it.
+type slot struct {
+	hash  uint32
+	place int32
+}
+
+func (m *merger) init(ds []Document, total int) {
+	m.ds, m.seed = ds, maphash.MakeSeed() // a seed of its own: nobody can choose names that collide
+	if total <= len(m.fewPlaces) {
+		m.places, m.slots = m.fewPlaces[:0], m.fewSlots[:]
+		return
+	}
+	m.places = make([]ref, 0, total)
+	m.slots = make([]slot, 1<<bits.Len(uint(2*total-1)))
+}
+
+// add gives the next member its place, or the place that a member of that name has already.
+func (m *merger) add(r ref) {
+	name := m.name(r, 0)
+	hash := uint32(maphash.Bytes(m.seed, name))
+	mask := uint32(len(m.slots) - 1)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		s := &m.slots[i]
+		if s.place == 0 {
+			m.places = append(m.places, r)
+			*s = slot{hash, int32(len(m.places))}
+			m.distinct++
+			return
+		}
+		if s.hash == hash && bytes.Equal(name, m.name(m.places[s.place-1], 1)) {
+			m.places[s.place-1] = r
+			m.places = append(m.places, none)
+			return
+		}
+	}
+}
+
+// name returns what the name of a member says.
+func (m *merger) name(r ref, scratch int) []byte {
+	n := m.ds[r.doc].n
+	s := &n.members()[r.member]
+	name := n.part(s.name+1, s.nameEnd-1)
+	if bytes.IndexByte(name, '\\') < 0 {
+		return name
+	}
+	m.scratch[scratch] = appendUnescaped(m.scratch[scratch][:0], name)
+	return m.scratch[scratch]
+}
+
+// rope returns the text of the result. Members that follow each other in their document stay together.
+func (m *merger) rope() [][]byte {
+	replaced := len(m.places) - m.distinct
+	rope := append(make([][]byte, 0, 6*len(m.ds)+4*replaced+2), braces[:1])
+	emit := func(n *node, from, to int) {
+		if len(rope) > 1 {
+			rope = append(rope, comma)
+		}
+		rope = n.appendPieces(rope, from, to)
+	}
+	at := 0
+	for i, d := range m.ds {
+		if d.n == nil {
+			continue
+		}
+		from, to := -1, -1 // the run that is not emitted yet
+		for k, s := range d.n.members() {
+			place := m.places[at]
+			at++
+			if place == (ref{int32(i), int32(k)}) {
+				if from < 0 {
+					from = s.name
+				}
+				to = s.end
+				continue
+			}
+			if from >= 0 {
+				emit(d.n, from, to)
+				from = -1
+			}
+			if place != none {
+				other := m.ds[place.doc].n
+				s := other.members()[place.member]
+				emit(other, s.name, s.end)
+			}
+		}
+		if from >= 0 {
+			emit(d.n, from, to)
+		}
+	}
+	return append(rope, braces[1:])
+}
+
+// Pieces of ropes that are never written to.
+var (
+	braces = []byte("{}")
+	comma  = []byte(",")
+)

@@ -1,0 +1,288 @@
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// proves C7
+func TestContract7AnExpiryExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		ctx := proxy.Expire(t.Context(), time.Second)
+		defer ctx.Cancel()
+		deadline, ok := ctx.Deadline()
+		assert.True(t, ok)
+		assert.Equal(t, start.Add(time.Second), deadline)
+		assert.NoError(t, ctx.Err())
+		assert.NoError(t, context.Cause(ctx))
+
+		<-ctx.Done()
+		assert.Equal(t, time.Second, time.Since(start))
+		assert.Equal(t, context.DeadlineExceeded, ctx.Err())
+		assert.Equal(t, context.DeadlineExceeded, context.Cause(ctx))
+		assert.False(t, ctx.Stop(), "too late")
+		ctx.Cancel()
+		assert.Equal(t, context.DeadlineExceeded, ctx.Err(), "the first end counts")
+	})
+}
+
+// proves T3, C7
+func TestContract7ChildrenOfAnExpirySeeDeadlineExceeded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		type key struct{}
+		ctx := proxy.Expire(context.WithValue(t.Context(), key{}, "v"), time.Second)
+		defer ctx.Cancel()
+		cancelled, cancel := context.WithCancel(ctx)
+		defer cancel()
+		timed, cancelTimed := context.WithTimeout(context.WithValue(cancelled, key{}, "w"), time.Hour)
+		defer cancelTimed()
+		inner := proxy.Expire(timed, time.Hour)
+		defer inner.Cancel()
+		for _, child := range []context.Context{cancelled, timed, inner} {
+			deadline, ok := child.Deadline()
+			assert.True(t, ok)
+			assert.Equal(t, time.Second, time.Until(deadline), "the nearest one")
+		}
+		assert.Equal(t, "v", ctx.Value(key{}))
+		<-inner.Done()
+		for _, child := range []context.Context{cancelled, timed, inner} {
+			assert.Equal(t, context.DeadlineExceeded, child.Err(), "never Canceled: 504, not 499")
+			assert.Equal(t, context.DeadlineExceeded, context.Cause(child))
+		}
+	})
+}
+
+// proves C7
+func TestContract7AStoppedExpiryGoesOnUntilCancelled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := proxy.Expire(t.Context(), time.Second)
+		child, cancel := context.WithCancel(ctx)
+		defer cancel()
+		<-time.After(999 * time.Millisecond)
+		assert.True(t, ctx.Stop())
+		<-time.After(time.Hour)
+		assert.NoError(t, ctx.Err())
+		assert.NoError(t, child.Err())
+		_, ok := ctx.Deadline()
+		assert.False(t, ok, "its deadline is the parent's, which has none")
+		ctx.Cancel()
+		synctest.Wait()
+		assert.Equal(t, context.Canceled, ctx.Err())
+		assert.Equal(t, context.Canceled, child.Err())
+		assert.False(t, ctx.Stop())
+	})
+}
+
+func TestAStoppedExpiryEndsWithItsParent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		parent, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		ctx := proxy.Expire(parent, time.Second)
+		defer ctx.Cancel()
+		require.True(t, ctx.Stop())
+		deadline, _ := ctx.Deadline()
+		assert.Equal(t, time.Minute, time.Until(deadline))
+		start := time.Now()
+		<-ctx.Done()
+		assert.Equal(t, time.Minute, time.Since(start))
+		assert.Equal(t, context.DeadlineExceeded, ctx.Err())
+	})
+}
+
+func TestAnExpiryEndsWithItsParent(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	tests := []struct {
+		name  string
+		make  func(context.Context) (context.Context, func())
+		err   error
+		cause error
+	}{
+		{"whose deadline is sooner", func(ctx context.Context) (context.Context, func()) {
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			return ctx, cancel
+		}, context.DeadlineExceeded, context.DeadlineExceeded},
+		{"which is cancelled", func(ctx context.Context) (context.Context, func()) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, cancel)
+			return ctx, cancel
+		}, context.Canceled, context.Canceled},
+		{"which is cancelled for a reason", func(ctx context.Context) (context.Context, func()) {
+			ctx, cancel := context.WithCancelCause(ctx)
+			time.AfterFunc(time.Second, func() { cancel(boom) })
+			return ctx, func() { cancel(nil) }
+		}, context.Canceled, boom},
+		{"which is another expiry", func(ctx context.Context) (context.Context, func()) {
+			e := proxy.Expire(ctx, time.Second)
+			return e, e.Cancel
+		}, context.DeadlineExceeded, context.DeadlineExceeded},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				parent, cancel := tt.make(t.Context())
+				defer cancel()
+				start := time.Now()
+				ctx := proxy.Expire(parent, time.Minute)
+				defer ctx.Cancel()
+				<-ctx.Done()
+				assert.Equal(t, time.Second, time.Since(start))
+				assert.Equal(t, tt.err, ctx.Err())
+				assert.Equal(t, tt.cause, context.Cause(ctx))
+			})
+		})
+	}
+}
+
+func TestAnExpiryOfWhatIsOver(t *testing.T) {
+	t.Parallel()
+	for _, d := range []time.Duration{0, -time.Second} {
+		ctx := proxy.Expire(t.Context(), d)
+		assert.Equal(t, context.DeadlineExceeded, ctx.Err())
+		<-ctx.Done()
+		ctx.Cancel()
+	}
+	parent, cancel := context.WithCancel(t.Context())
+	cancel()
+	ctx := proxy.Expire(parent, time.Hour)
+	defer ctx.Cancel()
+	assert.Equal(t, context.Canceled, ctx.Err(), "at once")
+	<-ctx.Done()
+}
+
+// A clock that fires just as it is stopped has either expired, or never will. The moment in between is short: others
+// that want the lock make it longer.
+func TestStopAndTheClockAgree(t *testing.T) {
+	t.Parallel()
+	for i := range 3000 {
+		ctx := proxy.Expire(t.Context(), 20*time.Microsecond)
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				for ctx.Err() == nil {
+					if _, ok := ctx.Deadline(); !ok {
+						return // stopped
+					}
+				}
+			})
+		}
+		for start := time.Now(); time.Since(start) < time.Duration(15+i%30)*time.Microsecond; {
+			_ = ctx.Err()
+		}
+		going := ctx.Stop()
+		wg.Wait()
+		require.Equal(t, going, ctx.Err() == nil)
+		ctx.Cancel()
+	}
+}
+
+func TestAfterFunc(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var ran []string
+		var mu sync.Mutex
+		note := func(name string) func() {
+			return func() { mu.Lock(); defer mu.Unlock(); ran = append(ran, name) }
+		}
+		ctx := proxy.Expire(t.Context(), time.Second)
+		ctx.AfterFunc(note("kept"))
+		stop := ctx.AfterFunc(note("stopped"))
+		stopLate := ctx.AfterFunc(note("too late"))
+		assert.True(t, stop())
+		assert.False(t, stop(), "only the first time")
+		assert.Empty(t, ran)
+		<-ctx.Done()
+		synctest.Wait()
+		assert.ElementsMatch(t, []string{"kept", "too late"}, ran)
+		assert.False(t, stopLate())
+		assert.False(t, ctx.AfterFunc(note("after the end"))(), "cannot be stopped")
+		synctest.Wait()
+		assert.ElementsMatch(t, []string{"kept", "too late", "after the end"}, ran)
+		ctx.Cancel()
+	})
+}
+
+// Package context starts a goroutine for each child of a context that it does not know, unless that has AfterFunc.
+func TestChildrenOfAnExpiryNeedNoGoroutine(t *testing.T) {
+	ctx := proxy.Expire(t.Context(), time.Hour)
+	defer ctx.Cancel()
+	before := runtime.NumGoroutine()
+	for range 100 {
+		_, cancel := context.WithCancel(ctx)
+		defer cancel()
+	}
+	assert.LessOrEqual(t, runtime.NumGoroutine(), before+10)
+}
+
+// What a long stream forks must not stay with its context.
+func TestWhatWasStoppedIsForgotten(t *testing.T) {
+	ctx := proxy.Expire(t.Context(), time.Hour)
+	defer ctx.Cancel()
+	const n = 100
+	collected := make(chan struct{}, n)
+	for range n {
+		payload := new([1 << 10]byte)
+		runtime.AddCleanup(payload, func(int) { collected <- struct{}{} }, 0)
+		stop := ctx.AfterFunc(func() { payload[0]++ })
+		stop()
+	}
+	timeout := time.After(10 * time.Second)
+	for range n / 2 {
+		runtime.GC()
+		select {
+		case <-collected:
+		case <-timeout:
+			t.Fatal("the functions are kept")
+		}
+	}
+}
+
+func TestAnExpiryWithManyChildrenUnderRace(t *testing.T) {
+	t.Parallel()
+	for i := range 20 {
+		ctx := proxy.Expire(t.Context(), time.Duration(i)*50*time.Microsecond)
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 20 {
+					child, cancel := context.WithCancel(ctx)
+					grandchild := proxy.Expire(child, time.Hour)
+					stop := ctx.AfterFunc(func() {})
+					_, _ = ctx.Deadline()
+					stop()
+					grandchild.Cancel()
+					cancel()
+					assert.Error(t, child.Err())
+					assert.Error(t, grandchild.Err())
+				}
+			})
+			wg.Go(func() {
+				child, cancel := context.WithCancel(ctx)
+				defer cancel()
+				<-child.Done()
+				assert.Error(t, ctx.Err())
+			})
+		}
+		if i%2 == 0 {
+			wg.Go(func() { ctx.Stop() })
+			wg.Go(ctx.Cancel)
+		}
+		wg.Wait()
+		ctx.Cancel()
+	}
+}

@@ -1,0 +1,64 @@
+package proxy_test
+
+import (
+	"context"
+	"io"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A countedBody counts how often it is closed.
+type countedBody struct {
+	io.Reader
+	closed atomic.Int32
+}
+
+func newBody(text string) *countedBody { return &countedBody{Reader: strings.NewReader(text)} }
+
+func (b *countedBody) Close() error { b.closed.Add(1); return nil }
+
+// A countedConn is a countedBody that can be written to.
+type countedConn struct{ countedBody }
+
+func (*countedConn) Write(p []byte) (int, error) { return len(p), nil }
+
+func asDocument(t testing.TB, text string) proxy.Document {
+	d, err := proxy.ParseDocument([]byte(text))
+	require.NoError(t, err)
+	return d
+}
+
+// withBody returns a request whose body can be replayed, and the bodies it was replayed to.
+func withBody(text string) (*proxy.Request, *[]*countedBody) {
+	var opened []*countedBody
+	req := proxy.NewRequest("POST", "/")
+	req.Body = newBody(text)
+	req.ContentLength = int64(len(text))
+	req.GetBody = func() (io.ReadCloser, error) {
+		b := newBody(text)
+		opened = append(opened, b)
+		return b, nil
+	}
+	return req, &opened
+}
+
+func get() *proxy.Request { return proxy.NewRequest("GET", "/") }
+
+// reports returns a context whose scope collects what is reported to it.
+func reports(ctx context.Context) (context.Context, *proxy.Scope, chan error) {
+	reported := make(chan error, 100)
+	scope := &proxy.Scope{Report: func(_ context.Context, err error) { reported <- err }}
+	return scope.Context(ctx), scope, reported
+}
+
+func assertClosedOnce(t testing.TB, bodies ...*countedBody) {
+	t.Helper()
+	for i, b := range bodies {
+		assert.EqualValues(t, 1, b.closed.Load(), "closes of body %d", i)
+	}
+}

@@ -1,0 +1,35 @@
+package proxy_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// A callee that ignores its context does not keep its caller waiting.
+func ExampleHold() {
+	release := make(chan struct{})
+	stuck := func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		<-release // whatever the context says
+		return &proxy.Response{}, nil
+	}
+	p := pipe.NamedPipe("stuck", stuck).With(proxy.Hold(1))
+
+	var scope proxy.Scope // an endpoint or an agent has one
+	ctx := proxy.Expire(scope.Context(context.Background()), 10*time.Millisecond)
+	defer ctx.Cancel()
+	_, err := p(ctx, proxy.NewRequest("GET", "/"))
+	fmt.Println(proxy.StatusOf(err), err)
+	fmt.Println("abandoned:", scope.Abandoned())
+
+	_, err = p(context.Background(), proxy.NewRequest("GET", "/"))
+	fmt.Println(proxy.StatusOf(err), err)
+	close(release)
+	// Output:
+	// 504 hold: context deadline exceeded
+	// abandoned: 1
+	// 503 hold: too many abandoned calls
+}

@@ -1,0 +1,46 @@
+package policy_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/policy"
+)
+
+// BenchmarkPass is what a policy costs a call that passes, beside the bare call.
+func BenchmarkPass(b *testing.B) {
+	known, unknown := leaf(answers, pipe.HonoursContext), proxy.Proxy(answers)
+	budget := policy.NewBudget(0.2, 10)
+	for _, bb := range []struct {
+		name string
+		p    proxy.Proxy
+	}{
+		{"bare", known},
+		{"timeout", known.With(policy.Timeout(time.Minute))},
+		{"timeout, callee unknown", unknown.With(policy.Timeout(time.Minute))},
+		{"timeout, the caller's is sooner", known.With(policy.Timeout(time.Hour))},
+		{"limit", known.With(policy.Limit(rate.NewLimiter(rate.Inf, 0)))},
+		{"retry", known.With(policy.Retry(policy.Attempts{Budget: budget}))},
+		{"retry, never", leaf(answers, pipe.NotIdempotent).With(policy.Retry(policy.Attempts{}))},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			ctx, cancel := context.WithTimeout(b.Context(), 30*time.Minute)
+			defer cancel()
+			req := proxy.NewRequest("GET", "/")
+			req.Header.Set("Accept", "application/json")
+			req.Header.Set("Accept-Language", "en")
+			req.Params.Set("id", "7")
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := bb.p(ctx, req); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

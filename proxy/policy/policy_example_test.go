@@ -1,0 +1,137 @@
+package policy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/policy"
+)
+
+func ExampleTimeout() {
+	slow := proxy.Proxy(func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	seen := func(next proxy.Proxy) proxy.Proxy {
+		return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			res, err := next(ctx, req)
+			fmt.Println("between the two:", proxy.StatusOf(err))
+			return res, err
+		}
+	}
+	p := pipe.NamedPipe("slow", slow).With(policy.Timeout(time.Hour), pipe.Named("seen", seen), policy.Timeout(time.Millisecond))
+
+	_, err := p(context.Background(), proxy.NewRequest("GET", "/"))
+	fmt.Println(proxy.StatusOf(err), errors.Is(err, policy.ErrTimeout), errors.Is(err, context.DeadlineExceeded))
+	fmt.Print(pipe.PlanOf(p))
+	// Output:
+	// between the two: 504
+	// 504 true true
+	// ↔ timeout (1h0m0s)
+	//   ↔ seen
+	//     ↔ timeout (1ms)
+	//       ↔ slow
+}
+
+func ExampleLimit() {
+	upstream := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		fmt.Println("upstream called")
+		return &proxy.Response{}, nil
+	})
+	p := pipe.NamedPipe("upstream", upstream).With(policy.Limit(rate.NewLimiter(0.1, 1))) // one in ten seconds
+
+	for range 2 {
+		_, err := p(context.Background(), proxy.NewRequest("GET", "/"))
+		fmt.Println(proxy.StatusOf(err), err)
+		if e, ok := errors.AsType[*proxy.Error](err); ok {
+			fmt.Println("Retry-After:", e.Header.Get("Retry-After"))
+		}
+	}
+	fmt.Print(pipe.PlanOf(p))
+	// Output:
+	// upstream called
+	// 200 <nil>
+	// 429 limit: too many calls in this time
+	// Retry-After: 10
+	// → limit (0.1/s, burst 1)
+	//   ↔ upstream
+}
+
+func ExampleRetry() {
+	tries := 0
+	upstream := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		tries++
+		fmt.Println("try", tries)
+		return nil, &proxy.Error{Status: http.StatusServiceUnavailable, Backend: "users", Op: "status"}
+	})
+	p := pipe.NamedPipe("users", upstream).With(policy.Retry(policy.Attempts{Max: 2, Backoff: time.Millisecond}))
+
+	_, err := p(context.Background(), proxy.NewRequest("GET", "/"))
+	fmt.Println(proxy.StatusOf(err), err)
+	_, err = p(context.Background(), proxy.NewRequest("POST", "/"))
+	fmt.Println(proxy.StatusOf(err), err)
+	fmt.Print(pipe.PlanOf(p))
+	// Output:
+	// try 1
+	// try 2
+	// 503 retry: 2 tries: backend users: status: service unavailable
+	// try 3
+	// 503 backend users: status: service unavailable
+	// ↔ retry (2 tries of idempotent methods)
+	//   ↔ users
+}
+
+// Per try or in all: a timeout inside Retry is for each try, one outside for all of them and the waits between.
+func ExampleRetry_timeouts() {
+	hangs := proxy.Proxy(func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+		fmt.Println("try")
+		<-ctx.Done()
+		return nil, ctx.Err()
+	})
+	p := pipe.NamedPipe("hangs", hangs).With(
+		policy.Timeout(time.Minute),
+		policy.Retry(policy.Attempts{Max: 2, Backoff: -1}),
+		policy.Timeout(time.Millisecond),
+	)
+	_, err := p(context.Background(), proxy.NewRequest("GET", "/"))
+	fmt.Println(proxy.StatusOf(err), errors.Is(err, policy.ErrTimeout))
+	fmt.Print(pipe.PlanOf(p))
+	// Output:
+	// try
+	// try
+	// 504 true
+	// ↔ timeout (1m0s)
+	//   ↔ retry (2 tries of idempotent methods)
+	//     ↔ timeout (1ms)
+	//       ↔ hangs
+}
+
+// Two upstreams that fail together share what may be tried again.
+func ExampleNewBudget() {
+	fails := func(name string) proxy.Proxy {
+		return func(context.Context, *proxy.Request) (*proxy.Response, error) {
+			fmt.Println("try of", name)
+			return nil, &proxy.Error{Status: http.StatusBadGateway, Backend: name, Op: "dial"}
+		}
+	}
+	again := policy.Attempts{Backoff: -1, Budget: policy.NewBudget(0.5, 0)} // one further try for two calls
+	a, b := fails("a").With(policy.Retry(again)), fails("b").With(policy.Retry(again))
+
+	for _, p := range []proxy.Proxy{a, b} {
+		_, err := p(context.Background(), proxy.NewRequest("GET", "/"))
+		fmt.Println(errors.Is(err, policy.ErrBudget), err)
+	}
+	// Output:
+	// try of a
+	// true retry: 1 try (the retry budget is used up): backend a: dial: bad gateway
+	// try of b
+	// try of b
+	// true retry: 2 tries (the retry budget is used up): backend b: dial: bad gateway
+}

@@ -1,0 +1,256 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// The functions below read text that scan has accepted, or that we wrote: they check nothing, so they are fast, and they
+// must not be given anything else.
+
+// A cursor goes over the members of an object or the elements of an array:
+//
+//	for c := open(b, i); c.member(); {
+//		… c.skip() // or c.jump, over the value
+//	}
+//
+// Behind the loop, i is behind the container.
+type cursor struct {
+	b       []byte
+	i       int // where the next one may begin
+	span        // end is known once the value is skipped
+	escaped bool
+}
+
+// open returns the cursor for the container that begins at i.
+func open(b []byte, i int) cursor { return cursor{b: b, i: skipSpace(b, i+1)} }
+
+// member moves to the next member of an object, up to its value.
+func (c *cursor) member() bool {
+	b, i := c.b, c.i
+	switch b[i] {
+	case '}':
+		c.i = i + 1
+		return false
+	case ',':
+		i = skipSpace(b, i+1)
+	}
+	c.name = i
+	i, c.escaped = skipString(b, i)
+	c.nameEnd = i
+	c.value = skipSpace(b, skipSpace(b, i)+1)
+	return true
+}
+
+// element moves to the next element of an array, up to its value.
+func (c *cursor) element() bool {
+	b, i := c.b, c.i
+	switch b[i] {
+	case ']':
+		c.i = i + 1
+		return false
+	case ',':
+		i = skipSpace(b, i+1)
+	}
+	c.value = i
+	return true
+}
+
+// skip moves over the value.
+func (c *cursor) skip() { c.jump(skipValue(c.b, c.value)) }
+
+// jump moves over the value, which ends there.
+func (c *cursor) jump(end int) { c.end, c.i = end, skipSpace(c.b, end) }
+
+// says returns what the name of the member says. The result is not to be kept or written to.
+func (c *cursor) says() []byte {
+	if s := c.b[c.name+1 : c.nameEnd-1]; !c.escaped {
+		return s
+	}
+	return []byte(unquote(c.b[c.name:c.nameEnd]))
+}
+
+// is reports whether the name of the member says name.
+func (c *cursor) is(name string) bool { return string(c.says()) == name }
+
+// skipString returns the offset behind the string that begins at i, and whether there is an escape in it.
+func skipString(b []byte, i int) (end int, escaped bool) {
+	end, done := skipPlain(b, i+1)
+	if done {
+		return end, false
+	}
+	return skipRest(b, end)
+}
+
+// skipPlain is to skipRest what plain is to scanString.
+func skipPlain(b []byte, i int) (next int, done bool) {
+	if len(b)-i < 8 {
+		return i, false
+	}
+	m := quotes(binary.LittleEndian.Uint64(b[i:]))
+	if m == 0 {
+		return i + 8, false
+	}
+	if end := i + bits.TrailingZeros64(m)>>3; b[end] == '"' {
+		return end + 1, true
+	}
+	return i, false
+}
+
+// quotes marks, by the high bit of the first such byte, a quote or a backslash among the eight bytes of w.
+func quotes(w uint64) uint64 {
+	return (((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones)) &^ w & highs
+}
+
+// skipRest returns the offset behind the string that i is inside of, and whether there is an escape in the rest of it.
+func skipRest(b []byte, i int) (end int, escaped bool) {
+	for len(b)-i >= 8 {
+		m := quotes(binary.LittleEndian.Uint64(b[i:]))
+		if m == 0 {
+			i += 8
+			continue
+		}
+		i += bits.TrailingZeros64(m) >> 3
+		if b[i] == '"' {
+			return i + 1, escaped
+		}
+		escaped = true
+		i += 2
+	}
+	for ; ; i++ {
+		switch b[i] {
+		case '"':
+			return i + 1, escaped
+		case '\\':
+			escaped = true
+			i++
+		}
+	}
+}
+
+// skipValue returns the offset behind the value that begins at i.
+func skipValue(b []byte, i int) int {
+	switch b[i] {
+	case '"':
+		end, done := skipPlain(b, i+1)
+		if !done {
+			end, _ = skipRest(b, end)
+		}
+		return end
+	case '{', '[':
+		return skipContainer(b, i)
+	}
+	for i++; i < len(b) && b[i] > ' ' && b[i] != ',' && b[i]|0x20 != '}'; i++ { // } or ]
+	}
+	return i
+}
+
+// skipContainer returns the offset behind the object or array that begins at i.
+func skipContainer(b []byte, i int) int {
+	depth := 0
+	for {
+		for len(b)-i >= 8 {
+			// Brackets of both kinds become 0x7F; what else does (Y, y, _ and DEL) stands in strings only, as do
+			// bytes that are not ASCII, so that the first mark is right.
+			w := binary.LittleEndian.Uint64(b[i:])
+			m := (((w ^ ones*'"') - ones) | (((w | ones*0x26) ^ ones*0x7F) - ones)) & highs
+			if m != 0 {
+				i += bits.TrailingZeros64(m) >> 3
+				break
+			}
+			i += 8
+		}
+		switch b[i] {
+		case '"':
+			end, done := skipPlain(b, i+1)
+			if !done {
+				end, _ = skipRest(b, end)
+			}
+			i = end
+			continue
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+		i++
+	}
+}
+
+// unquote returns what a string says.
+func unquote(quoted []byte) string {
+	s := quoted[1 : len(quoted)-1]
+	if bytes.IndexByte(s, '\\') < 0 {
+		return string(s)
+	}
+	return string(appendUnescaped(make([]byte, 0, len(s)), s))
+}
+
+// sameName reports whether a string says name.
+func sameName(quoted []byte, name string) bool {
+	s := quoted[1 : len(quoted)-1]
+	if len(s) < len(name) { // an escape is longer than what it says
+		return false
+	}
+	if bytes.IndexByte(s, '\\') < 0 {
+		return string(s) == name
+	}
+	return unquote(quoted) == name
+}
+
+// appendUnescaped appends what the inside of a string says.
+func appendUnescaped(dst, s []byte) []byte {
+	for {
+		i := bytes.IndexByte(s, '\\')
+		if i < 0 {
+			return append(dst, s...)
+		}
+		dst = append(dst, s[:i]...)
+		c := s[i+1]
+		s = s[i+2:]
+		switch c {
+		case 'b':
+			c = '\b'
+		case 'f':
+			c = '\f'
+		case 'n':
+			c = '\n'
+		case 'r':
+			c = '\r'
+		case 't':
+			c = '\t'
+		case 'u':
+			r := hex4(s)
+			s = s[4:]
+			if utf16.IsSurrogate(r) {
+				r = utf16.DecodeRune(r, hex4(s[2:]))
+				s = s[6:]
+			}
+			dst = utf8.AppendRune(dst, r)
+			continue
+		}
+		dst = append(dst, c)
+	}
+}
+
+// appendQuoted appends s, which is valid UTF-8, as a string.
+func appendQuoted(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c < ' ':
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '"')
+}

@@ -1,0 +1,189 @@
+package shape
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// ErrHeader is why a header field cannot be set or removed: its name is no name, its value has a control character, or
+// it belongs to the connection and not to the message.
+var ErrHeader = errors.New("invalid header field")
+
+// SetHeader returns a decorator that sets a header of the request for the upstreams inside: in Upstream, so that it is
+// always sent. Whatever the client sent under that name is gone, also where it is spelt with an underscore, which some
+// upstreams take for the same.
+//
+// A name that is no name (RFC 9110, section 5.1), a value with a control character, and a field of the connection such
+// as Transfer-Encoding or Content-Length are a fault in the plan that wraps [ErrHeader]. The plan shows the name only: a
+// value may be a secret.
+func SetHeader(name, value string) proxy.Decorator {
+	key := http.CanonicalHeaderKey(name)
+	return onRequest("set-header", key, settable(name, value), func(req *proxy.Request) {
+		removeHeader(req, key)
+		if req.Upstream == nil {
+			req.Upstream = http.Header{}
+		}
+		req.Upstream[key] = []string{value}
+	})
+}
+
+// RemoveHeader returns a decorator that removes a header of the request, for all that is inside: what the client sent
+// and what code set, in any spelling, also with underscores for hyphens. A name that is no name is a fault in the plan
+// that wraps [ErrHeader].
+func RemoveHeader(name string) proxy.Decorator {
+	key := http.CanonicalHeaderKey(name)
+	return onRequest("remove-header", key, named(name), func(req *proxy.Request) { removeHeader(req, key) })
+}
+
+// SetResponseHeader returns a decorator that sets a header of every response of next. A failure that is an error is not
+// a response and stays as it is.
+//
+// The name is replaced in any spelling, also with underscores for hyphens. The response gets a header map of its own, so a
+// map that others have too stays as it was. Faults are those of
+// [SetHeader].
+func SetResponseHeader(name, value string) proxy.Decorator {
+	key := http.CanonicalHeaderKey(name)
+	return onResponse("set-response-header", key, settable(name, value), func(res *proxy.Response) {
+		res.Header = without(res.Header, key)
+		res.Header[key] = []string{value}
+	})
+}
+
+// RemoveResponseHeader returns a decorator that removes a header of every response of next, with a header map of its own
+// as in [SetResponseHeader]. A name that is no name is a fault in the plan that wraps [ErrHeader].
+func RemoveResponseHeader(name string) proxy.Decorator {
+	key := http.CanonicalHeaderKey(name)
+	return onResponse("remove-response-header", key, named(name), func(res *proxy.Response) {
+		res.Header = without(res.Header, key)
+	})
+}
+
+// onRequest returns the decorator that changes requests with f, or, with an err, fails.
+func onRequest(kind, key string, err error, f func(*proxy.Request)) proxy.Decorator {
+	step := pipe.Step{Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce}
+	if err != nil {
+		return broken(step, err)
+	}
+	return func(next proxy.Proxy) proxy.Proxy {
+		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			f(req)
+			return next(ctx, req)
+		}
+		return pipe.Describe(call, step, next)
+	}
+}
+
+// onResponse returns the decorator that changes responses with f, or, with an err, fails.
+func onResponse(kind, key string, err error, f func(*proxy.Response)) proxy.Decorator {
+	step := pipe.Step{Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
+	if err != nil {
+		return broken(step, err)
+	}
+	return func(next proxy.Proxy) proxy.Proxy {
+		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			res, err := next(ctx, req)
+			if err == nil && res != nil {
+				f(res)
+			}
+			return res, err
+		}
+		return pipe.Describe(call, step, next)
+	}
+}
+
+// broken returns a decorator that carries a fault, and whose call fails with it.
+func broken(step pipe.Step, err error) proxy.Decorator {
+	step.Err = faultOf(step.Kind, err)
+	return func(next proxy.Proxy) proxy.Proxy {
+		call := func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, step.Err }
+		return pipe.Describe(call, step, next)
+	}
+}
+
+// removeHeader removes a header in any spelling.
+func removeHeader(req *proxy.Request, key string) {
+	for _, h := range [...]http.Header{req.Header, req.Upstream} {
+		for name := range h {
+			if sameField(name, key) {
+				delete(h, name)
+			}
+		}
+	}
+}
+
+// without returns a copy of a header map that lacks a field. The values are still those of h.
+func without(h http.Header, key string) http.Header {
+	c := make(http.Header, len(h)+1)
+	for name, values := range h {
+		if !sameField(name, key) {
+			c[name] = values
+		}
+	}
+	return c
+}
+
+// sameField compares two names without regard to case, and takes an underscore for a hyphen.
+func sameField(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if fold(a[i]) != fold(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func fold(c byte) byte {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	case c == '_':
+		return '-'
+	}
+	return c
+}
+
+// named says what is wrong with a name.
+func named(name string) error {
+	if name == "" || strings.IndexFunc(name, notToken) >= 0 {
+		return fmt.Errorf("%w: %q is not a name", ErrHeader, name)
+	}
+	return nil
+}
+
+// notToken reports whether a rune may not stand in a name (RFC 9110, section 5.6.2).
+func notToken(r rune) bool {
+	letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+	return !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+}
+
+// settable says what is wrong with a field that is to be set.
+func settable(name, value string) error {
+	if err := named(name); err != nil {
+		return err
+	}
+	for _, managed := range ofConnection {
+		if sameField(name, managed) {
+			return fmt.Errorf("%w: %s belongs to the connection", ErrHeader, managed)
+		}
+	}
+	for i := range len(value) {
+		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return fmt.Errorf("%w: the value of %s has a control character", ErrHeader, name)
+		}
+	}
+	return nil
+}
+
+// ofConnection are the fields that describe the connection or the framing, which only who writes them to it can know
+// (RFC 9110, section 7.6.1).
+var ofConnection = [...]string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+	"TE", "Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Content-Length"}

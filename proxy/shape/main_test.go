@@ -1,0 +1,54 @@
+package shape_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A body counts how often it is closed.
+type body struct {
+	io.Reader
+	closes atomic.Int32
+}
+
+func newBody(text string) *body { return &body{Reader: strings.NewReader(text)} }
+
+func (b *body) Close() error {
+	b.closes.Add(1)
+	return nil
+}
+
+func document(t testing.TB, text string) proxy.Document {
+	t.Helper()
+	if text == "" {
+		return proxy.Document{}
+	}
+	d, err := proxy.ParseDocument([]byte(text))
+	require.NoError(t, err)
+	return d
+}
+
+// answers returns a proxy that answers with a document.
+func answers(t testing.TB, text string) proxy.Proxy {
+	d := document(t, text)
+	return func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		return &proxy.Response{Status: 200, Document: d}, nil
+	}
+}
+
+var errOp = errors.New("op failed")
+
+func failing(context.Context, proxy.Document) (proxy.Document, error) {
+	return proxy.Document{}, errOp
+}

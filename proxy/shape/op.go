@@ -1,0 +1,102 @@
+package shape
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// An Op makes another document of one. It is an alias, so a plain function of this type is one:
+//
+//	func(ctx context.Context, d proxy.Document) (proxy.Document, error)
+//
+// The document may be absent, see [proxy.Document]. An op is safe for concurrent use and quick: it runs on the goroutine
+// of the call. It can be used in several places, and with pipe.NamedPipe it has a name in the plan.
+//
+// The ops of this package fail with a [*proxy.DocumentError].
+type Op = pipe.Pipe[proxy.Document, proxy.Document]
+
+// pureEffects are those of the ops of this package.
+const pureEffects = pipe.Terminal | pipe.HonoursContext | pipe.Idempotent
+
+// pure returns an op of this package. One with an err, which is what is wrong with its arguments, only fails.
+func pure(kind, detail string, err error, f func(proxy.Document) (proxy.Document, error)) Op {
+	call := func(_ context.Context, d proxy.Document) (proxy.Document, error) { return f(d) }
+	if err != nil {
+		err = faultOf(kind, err)
+		call = func(context.Context, proxy.Document) (proxy.Document, error) { return proxy.Document{}, err }
+	}
+	return pipe.Describe(call, pipe.Step{Kind: kind, Detail: detail, Source: pipe.Here(), Effects: pureEffects, Err: err})
+}
+
+// faultOf is a wiring mistake. If it is called nevertheless, that is nobody's payload's fault.
+func faultOf(kind string, err error) error {
+	return &proxy.Error{Status: http.StatusInternalServerError, Op: "shape: " + kind, Err: err}
+}
+
+// ops are run one after another.
+type ops struct {
+	list   []Op
+	titles []string
+	placed []pipe.Any // as they stand in the plan
+	faults error
+}
+
+// newOps compiles ops that act on a way. nil is skipped.
+func newOps(way pipe.Way, list []Op) *ops {
+	o := new(ops)
+	for _, op := range list {
+		if op == nil {
+			continue
+		}
+		step := *pipe.PlanOf(op)
+		o.faults = errors.Join(o.faults, step.Faults())
+		step.Acts = way // an op itself does not know
+		o.list = append(o.list, op)
+		o.titles = append(o.titles, title(&step))
+		o.placed = append(o.placed, pipe.Describe(op, step))
+	}
+	return o
+}
+
+func title(s *pipe.Step) string {
+	if s.Name != "" {
+		return s.Name
+	}
+	return s.Kind
+}
+
+// run runs the ops on d. A document that does not fit is a failure of the given status.
+func (o *ops) run(ctx context.Context, d proxy.Document, status int) (proxy.Document, error) {
+	for i, op := range o.list {
+		var err error
+		if d, err = op(ctx, d); err != nil {
+			return proxy.Document{}, &opError{op: o.titles[i], err: withStatus(err, status)}
+		}
+	}
+	return d, nil
+}
+
+// withStatus gives an error of a document the status of whose document it is. Any other error speaks for itself.
+func withStatus(err error, status int) error {
+	if _, ok := errors.AsType[*proxy.Error](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*proxy.DocumentError](err); ok {
+		return &proxy.Error{Status: status, Err: err}
+	}
+	return err
+}
+
+// An opError says which op failed.
+type opError struct {
+	op  string
+	err error
+}
+
+func (e *opError) Error() string { return "shape: " + e.op + ": " + e.err.Error() }
+
+func (e *opError) Unwrap() error { return e.err }

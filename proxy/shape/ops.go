@@ -1,0 +1,73 @@
+package shape
+
+import (
+	"strings"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+var emptyObject, _ = proxy.ParseDocument([]byte("{}")) // immutable
+
+// Target returns an op that answers the value at a path alone: with "data.user", {"data":{"user":{"id":1}}} becomes
+// {"id":1}. Any value will do, null as well; a path with a wildcard answers an array, see [proxy.Document.Get].
+//
+// Where there is no value the op fails with a [*proxy.DocumentError] that wraps [proxy.ErrAbsent]. [TargetOrEmpty] does
+// not.
+func Target(path string) Op {
+	p, err := proxy.ParsePath(path)
+	return pure("target", path, err, func(d proxy.Document) (proxy.Document, error) {
+		if v := d.Get(p); !v.IsZero() {
+			return v, nil
+		}
+		return proxy.Document{}, &proxy.DocumentError{Path: path, Err: proxy.ErrAbsent}
+	})
+}
+
+// TargetOrEmpty is [Target], but where there is no value at the path the answer is the empty object, {}.
+func TargetOrEmpty(path string) Op {
+	p, err := proxy.ParsePath(path)
+	return pure("target", path+", or empty", err, func(d proxy.Document) (proxy.Document, error) {
+		if v := d.Get(p); !v.IsZero() {
+			return v, nil
+		}
+		return emptyObject, nil
+	})
+}
+
+// Keep returns an op that answers what the paths lead to and nothing else, in the order of the document, as
+// [proxy.Document.Keep] does: objects and arrays on the way stay, if only empty, and a path into a scalar selects
+// nothing. Without paths it selects nothing at all.
+func Keep(paths ...string) Op {
+	p, err := proxy.ParsePaths(paths...)
+	return pure("keep", strings.Join(paths, ", "), err, func(d proxy.Document) (proxy.Document, error) { return d.Keep(p), nil })
+}
+
+// Drop returns an op that answers the document without what the paths lead to, as [proxy.Document.Drop] does: elements
+// of an array that stay close up, and a path that leads nowhere drops nothing.
+func Drop(paths ...string) Op {
+	p, err := proxy.ParsePaths(paths...)
+	return pure("drop", strings.Join(paths, ", "), err, func(d proxy.Document) (proxy.Document, error) { return d.Drop(p), nil })
+}
+
+// Rename returns an op that gives members other names. The pairs are a path to a member and its new name, which is a
+// plain name and no path:
+//
+//	shape.Rename("user.mail", "email", "items.*.sku", "id")
+//
+// All paths are looked up in the document as it is, so the pairs "a", "b", "b", "a" swap two members; to rename what was
+// renamed, write a second Rename. A renamed member keeps its place and value, and replaces a member that had the name
+// already. See [proxy.Document.RenameAll].
+func Rename(pairs ...string) Op {
+	r, err := proxy.ParseRenames(pairs...)
+	detail := r.String()
+	if err != nil {
+		detail = strings.Join(pairs, ", ")
+	}
+	return pure("rename", detail, err, func(d proxy.Document) (proxy.Document, error) { return d.RenameAll(r), nil })
+}
+
+// Group returns an op that answers an object with the document, whatever its root, as the one member of that name. An
+// absent document stays absent. The name is taken literally; a dot in it is a dot.
+func Group(name string) Op {
+	return pure("group", name, nil, func(d proxy.Document) (proxy.Document, error) { return d.Wrap(name), nil })
+}

@@ -1,0 +1,60 @@
+package shape
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// Request returns a decorator that runs ops on the JSON body of every request before next, in the order written. What
+// they make is the body that next gets, with the content type application/json; [proxy.Request.SetBody] tells what
+// becomes of the client's headers about its own body.
+//
+// A request without a body gives the ops the absent document. If the ops make an absent one, the body is empty.
+//
+// The body is read through GetBody. If it cannot be replayed the error wraps [proxy.ErrBodyNotReplayable]. A body that
+// is not JSON, or that an op cannot use, is a [*proxy.Error] of status 400, and any other error of an op is handed on as
+// it is. next is not called then.
+//
+// A nil op is skipped, and Request of none returns next as it is.
+func Request(list ...Op) proxy.Decorator {
+	source := pipe.Here()
+	o := newOps(pipe.In, list)
+	return func(next proxy.Proxy) proxy.Proxy {
+		if len(o.list) == 0 {
+			return next
+		}
+		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			if err := o.reshape(ctx, req); err != nil {
+				return nil, err
+			}
+			return next(ctx, req)
+		}
+		return pipe.Describe(call, pipe.Step{Kind: "request", Source: source, Acts: pipe.In, Layout: pipe.Serial,
+			Effects: pipe.CallsOnce | pipe.Buffers | pipe.NeedsReplay}, append(o.placed[:len(o.placed):len(o.placed)], next)...)
+	}
+}
+
+// reshape runs the ops on the body of a request.
+func (o *ops) reshape(ctx context.Context, req *proxy.Request) error {
+	if o.faults != nil {
+		return o.faults
+	}
+	d, err := req.Document()
+	if err != nil {
+		return &opError{op: "request", err: err}
+	}
+	absent := d.IsZero()
+	if d, err = o.run(ctx, d, http.StatusBadRequest); err != nil {
+		return err
+	}
+	switch {
+	case !d.IsZero():
+		req.SetBody("application/json", d.AppendJSON(make([]byte, 0, d.Size())))
+	case !absent:
+		req.SetBody("", nil)
+	}
+	return nil
+}

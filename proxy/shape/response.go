@@ -1,0 +1,59 @@
+package shape
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// Response returns a decorator that runs ops on the document of every response of next, in the order written, also on a
+// partial one. Status, headers and Err of the response stay. An absent document is given to the ops like any other.
+//
+// If an op fails or panics the response is closed; a document that an op cannot use is an [*proxy.Error] of status 502,
+// and any other error of an op is handed on as it is. A response that is a stream has no document: it is closed, and the
+// error, of status 502 too, wraps [proxy.ErrStream].
+//
+// A nil op is skipped, and Response of none returns next as it is.
+func Response(list ...Op) proxy.Decorator {
+	source := pipe.Here()
+	o := newOps(pipe.Out, list)
+	return func(next proxy.Proxy) proxy.Proxy {
+		if len(o.list) == 0 {
+			return next
+		}
+		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			if o.faults != nil {
+				return nil, o.faults
+			}
+			res, err := next(ctx, req)
+			if err != nil || res == nil {
+				return res, err
+			}
+			return o.shape(ctx, res)
+		}
+		return pipe.Describe(call, pipe.Step{Kind: "response", Source: source, Acts: pipe.Out, Layout: pipe.Serial,
+			Effects: pipe.CallsOnce}, append([]pipe.Any{next}, o.placed...)...)
+	}
+}
+
+// shape runs the ops on a response and closes it if that fails.
+func (o *ops) shape(ctx context.Context, res *proxy.Response) (*proxy.Response, error) {
+	shaped := false
+	defer func() {
+		if !shaped { // also after a panic
+			_ = res.Close()
+		}
+	}()
+	if res.Body != nil || res.Upgrade != nil {
+		return nil, &proxy.Error{Status: http.StatusBadGateway, Op: "shape", Err: proxy.ErrStream}
+	}
+	d, err := o.run(ctx, res.Document, http.StatusBadGateway)
+	if err != nil {
+		return nil, err
+	}
+	shaped = true
+	res.Document = d
+	return res, nil
+}

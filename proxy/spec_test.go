@@ -1,0 +1,115 @@
+package proxy_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// faultySpec has everything wrong that can be wrong beside having no parts.
+func faultySpec(t testing.TB) proxy.Spec {
+	good := answers(t, 0, `{}`)
+	return proxy.Spec{Name: "page", Parts: []proxy.Part{
+		{Name: "user", Proxy: good}, {Name: "orders"}, {}, {Name: "user", Proxy: good}, {Proxy: good}, {Proxy: good},
+	}}
+}
+
+// proves T6
+func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
+	t.Parallel()
+	p, err := proxy.New(faultySpec(t))
+	assert.Nil(t, p)
+	assert.EqualError(t, err, "proxy: Merge (page): part 2 (orders) has a nil Proxy\n"+
+		"proxy: Merge (page): part 3 has a nil Proxy\n"+
+		"proxy: Merge (page): part 4 (user) has the name of another part")
+	_, err = proxy.New(proxy.Spec{})
+	assert.EqualError(t, err, "proxy: Merge: there are no parts")
+	assert.EqualError(t, pipe.PlanOf(pipe.Check(proxy.New(proxy.Spec{}))).Faults(), "proxy: Merge: there are no parts")
+}
+
+func TestMergePanicsWithANamedMessage(t *testing.T) {
+	t.Parallel()
+	good := proxy.Part{Name: "user", Proxy: answers(t, 0, `{}`)}
+	assert.PanicsWithValue(t, "proxy: Merge: there are no parts", func() { proxy.Merge() })
+	assert.PanicsWithValue(t, "proxy: Merge: part 2 (orders) has a nil Proxy", func() { proxy.Merge(good, proxy.Part{Name: "orders"}) })
+	assert.PanicsWithValue(t, "proxy: Merge: part 2 (user) has the name of another part", func() { proxy.Merge(good, good) })
+}
+
+func TestNewIsMerge(t *testing.T) {
+	t.Parallel()
+	parts := []proxy.Part{{Proxy: answers(t, 0, `{"a":1}`)}, proxy.Grouped("b", answers(t, 0, `2`))}
+	made, err := proxy.New(proxy.Spec{Parts: parts})
+	require.NoError(t, err)
+	for _, p := range []proxy.Proxy{made, proxy.Merge(parts...)} {
+		res, err := p(t.Context(), get())
+		require.NoError(t, err)
+		assert.Equal(t, `{"a":1,"b":2}`, res.Document.String())
+	}
+	assert.Equal(t, pipe.PlanOf(proxy.Merge(parts...)).String(), pipe.PlanOf(made).String())
+}
+
+func TestNewKeepsNothingOfTheSlice(t *testing.T) {
+	t.Parallel()
+	parts := []proxy.Part{{Proxy: answers(t, 0, `{"a":1}`)}}
+	page, err := proxy.New(proxy.Spec{Parts: parts})
+	require.NoError(t, err)
+	parts[0].Proxy = fails(errors.New("changed later"))
+	_, err = page(t.Context(), get())
+	assert.NoError(t, err)
+}
+
+func TestTheNameOfASpecIsInThePlan(t *testing.T) {
+	t.Parallel()
+	page, err := proxy.New(proxy.Spec{Name: "page", Parts: []proxy.Part{{Name: "a", Proxy: answers(t, 0, `{}`)}}})
+	require.NoError(t, err)
+	assert.Len(t, pipe.PlanOf(page).Find("page"), 1)
+}
+
+// The limit is for the merged root, and names the part that went over it.
+//
+// proves D8
+func TestMembersOfAMergedRootAreLimited(t *testing.T) {
+	t.Parallel()
+	parts := []proxy.Part{
+		{Name: "a", Proxy: answers(t, 0, `{"a":1,"b":2,"a":3}`)},
+		{Name: "b", Proxy: answers(t, 0, `{"a":4,"c":{"x":1,"y":2}}`)},
+	}
+	tests := []struct {
+		limit int
+		fails string
+	}{{0, ""}, {-1, ""}, {4, ""}, {3, ""}, {2, "merge: part b: too many members"}, {1, "merge: part a: too many members"}}
+	for _, tt := range tests {
+		page, err := proxy.New(proxy.Spec{Parts: parts, MaxMembers: tt.limit})
+		require.NoError(t, err)
+		res, err := page(t.Context(), get())
+		if tt.fails == "" {
+			require.NoError(t, err, tt.limit)
+			assert.Equal(t, `{"a":4,"b":2,"c":{"x":1,"y":2}}`, res.Document.String())
+			continue
+		}
+		assert.EqualError(t, err, tt.fails)
+		assert.ErrorIs(t, err, proxy.ErrMembers)
+		assert.Equal(t, 502, proxy.StatusOf(err))
+	}
+}
+
+func TestAFactoryMayBeAFunction(t *testing.T) {
+	t.Parallel()
+	recovered := proxy.FactoryFunc(func(s proxy.Spec) (proxy.Proxy, error) {
+		p, err := proxy.New(s)
+		if err != nil {
+			return nil, err
+		}
+		return p.With(pipe.Recover), nil
+	})
+	var house proxy.Factory = recovered
+	page, err := house.New(proxy.Spec{Parts: []proxy.Part{{Name: "a", Proxy: answers(t, 0, `{}`)}}})
+	require.NoError(t, err)
+	assert.Len(t, pipe.PlanOf(page).Find("recover"), 1)
+	_, err = house.New(proxy.Spec{})
+	assert.Error(t, err)
+}
