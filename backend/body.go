@@ -1,0 +1,172 @@
+package backend
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"sync/atomic"
+)
+
+// maxDrain is how much of a body nobody wants is read so that its connection can be used again.
+const maxDrain = 64 << 10
+
+// discard reads what is left of a body, up to a bound. If there is more, closing it closes the connection.
+func discard(body io.Reader) {
+	if body != http.NoBody {
+		_, _ = io.CopyN(io.Discard, body, maxDrain+1)
+	}
+}
+
+// trusted is how much memory an announced length gets before a byte of it has come.
+const trusted = 128 << 10
+
+// readBody returns the whole body, of the announced length or of an unknown one where that is not positive. It fails on
+// a body that is shorter than announced or longer than max, and drops what is more than announced.
+func readBody(r io.Reader, length, max int64) ([]byte, error) {
+	switch {
+	case r == http.NoBody:
+		return nil, nil
+	case length > max:
+		return nil, ErrTooLarge
+	case length <= 0:
+		return readUnknown(r, max)
+	}
+	b := make([]byte, 0, min(length, trusted)+1) // one more, to see the end
+	for idle := 0; ; {
+		if len(b) == cap(b) {
+			bigger := make([]byte, len(b), min(2*int64(cap(b)), length+1))
+			copy(bigger, b)
+			b = bigger
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case int64(len(b)) > length:
+			return b[:length], nil
+		case err == io.EOF && int64(len(b)) < length:
+			return nil, io.ErrUnexpectedEOF
+		case err == io.EOF:
+			return b, nil
+		case err != nil:
+			return nil, err
+		}
+		if idle++; n > 0 {
+			idle = 0
+		} else if idle == 100 {
+			return nil, io.ErrNoProgress
+		}
+	}
+}
+
+// readUnknown reads into pieces, each twice as large as the one before, and joins them at the end: less is allocated than
+// by growing, and little for a body that turns out to be too large.
+func readUnknown(r io.Reader, max int64) ([]byte, error) {
+	const first, largest = 4 << 10, 1 << 20
+	var room [12][]byte
+	pieces, joined := room[:0], int64(0)
+	b := make([]byte, 0, first)
+	for idle := 0; ; {
+		if len(b) == cap(b) {
+			pieces, joined = append(pieces, b), joined+int64(len(b))
+			b = make([]byte, 0, min(2*cap(b), largest))
+		}
+		free := b[len(b):cap(b)]
+		if left := max - joined - int64(len(b)); left < int64(len(free)) {
+			free = free[:left+1] // one more, to see that there is more
+		}
+		n, err := r.Read(free)
+		b = b[:len(b)+n]
+		switch {
+		case joined+int64(len(b)) > max:
+			return nil, ErrTooLarge
+		case err == io.EOF && len(pieces) == 0:
+			return b, nil
+		case err == io.EOF:
+			return slices.Concat(append(pieces, b)...), nil
+		case err != nil:
+			return nil, err
+		}
+		if idle++; n > 0 {
+			idle = 0
+		} else if idle == 100 {
+			return nil, io.ErrNoProgress
+		}
+	}
+}
+
+// An upload is the request body on its way to the upstream, however often it is sent. The transport may read it on a
+// goroutine of its own, even after it has returned; the request's body belongs to who made it.
+type upload struct {
+	ended atomic.Bool           // the call is over: read no more
+	cause atomic.Pointer[error] // why reading it failed, if it did
+}
+
+// failure returns why reading the body failed, or nil.
+func (u *upload) failure() error {
+	if u == nil {
+		return nil
+	}
+	if cause := u.cause.Load(); cause != nil {
+		return *cause
+	}
+	return nil
+}
+
+// again returns a function that opens the body for another try of the transport.
+func (u *upload) again(open func() (io.ReadCloser, error)) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) {
+		rc, err := open()
+		if err != nil {
+			return nil, err
+		}
+		return &uploadBody{upload: u, rc: rc, own: true}, nil
+	}
+}
+
+// An uploadBody is one reading of an upload.
+type uploadBody struct {
+	*upload
+	rc     io.ReadCloser
+	own    bool        // opened here, so closed here
+	closed atomic.Bool // nobody reads on
+	atEOF  func()      // fills in the trailers; may be nil
+}
+
+func (b *uploadBody) Read(p []byte) (int, error) {
+	if b.ended.Load() || b.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	n, err := b.rc.Read(p)
+	switch {
+	case err == io.EOF && b.atEOF != nil:
+		b.atEOF()
+	case err != nil && err != io.EOF:
+		cause := err
+		b.cause.Store(&cause)
+	}
+	return n, err
+}
+
+// Close never waits for a client that is still sending: the one who made the body closes it.
+func (b *uploadBody) Close() error {
+	if b.closed.Swap(true) || !b.own {
+		return nil
+	}
+	return b.rc.Close()
+}
+
+// announce has the client's trailers sent after the body, where the rule lets them go. Those whose names are not known
+// yet go too, but for HTTP/2, where the transport leaves them out.
+func (b *uploadBody) announce(out *http.Request, trailer func() http.Header, rule *headerRule) {
+	out.Trailer = http.Header{}
+	sent := out.Trailer
+	fill := func() {
+		for name, values := range trailer() {
+			if name = http.CanonicalHeaderKey(name); rule.lets(name) && isTrailer(name) {
+				sent[name] = validValues(values)
+			}
+		}
+	}
+	fill() // the names
+	b.atEOF = fill
+}

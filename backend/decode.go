@@ -1,0 +1,87 @@
+package backend
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// A Decoder makes a Document of the body of an upstream's answer. It is safe for concurrent use.
+type Decoder interface {
+	// Decode returns the document that body holds. The body is whole, not compressed, not empty, at most Spec.MaxBytes
+	// long, and belongs to the decoder. contentType is the answer's, as sent. An error fails the call with 502; its text
+	// must not repeat the body.
+	Decode(contentType string, body []byte) (proxy.Document, error)
+
+	// String returns the name of the format in the plan, as in "json".
+	String() string
+}
+
+// A Format is a [Decoder] of this package. The zero value is JSON.
+type Format uint8
+
+// The formats.
+const (
+	// JSON is one JSON text, strictly by RFC 8259; see [proxy.ParseDocument]. It does not ask for a content type.
+	JSON Format = iota
+	// Text is a JSON string that holds the body, which must be UTF-8.
+	Text
+	// Passthrough is no document: the answer is a stream, with the upstream's status, end-to-end headers, bytes and
+	// trailers as they come, informational answers (RFC 9110, section 15.2) and an upgraded connection (section 7.8) if
+	// the client asked for it.
+	Passthrough
+)
+
+var errStream = errors.New("a passthrough is not decoded")
+var errUTF8 = errors.New("the text is not UTF-8")
+
+// Decode returns the document that body holds; see [Decoder]. Of Passthrough there is none.
+func (f Format) Decode(_ string, body []byte) (proxy.Document, error) {
+	switch f {
+	case JSON:
+		return proxy.ParseDocument(body)
+	case Text:
+		if !utf8.Valid(body) {
+			return proxy.Document{}, errUTF8
+		}
+		return proxy.DocumentOf(string(body))
+	case Passthrough:
+		return proxy.Document{}, errStream
+	}
+	return proxy.Document{}, fmt.Errorf("unknown %s", f)
+}
+
+// String returns the name of the format.
+func (f Format) String() string {
+	switch f {
+	case JSON:
+		return "json"
+	case Text:
+		return "text"
+	case Passthrough:
+		return "passthrough"
+	}
+	return fmt.Sprintf("format %d", uint8(f))
+}
+
+// JSONLimits returns a decoder that is [JSON] with these limits of depth and members.
+func JSONLimits(l proxy.Limits) Decoder { return jsonLimits(l) }
+
+type jsonLimits proxy.Limits
+
+func (l jsonLimits) Decode(_ string, body []byte) (proxy.Document, error) {
+	return proxy.Limits(l).Parse(body)
+}
+
+func (l jsonLimits) String() string { return "json" }
+
+// isOurs reports whether a decoder is one of this package and runs no code of a user.
+func isOurs(d Decoder) bool {
+	switch d.(type) {
+	case Format, jsonLimits:
+		return true
+	}
+	return false
+}

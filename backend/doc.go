@@ -1,0 +1,49 @@
+// Package backend makes the leaves of a gateway: proxies that talk to one upstream each.
+//
+//	user, err := backend.New(backend.Spec{Name: "user", URL: "http://users:8080/users/{id}"})
+//	if err != nil {
+//		return err // all that is wrong with the Spec
+//	}
+//	res, err := user(ctx, req) // GET http://users:8080/users/42, answered as a proxy.Document
+//
+// A [Spec] says what to call and what may go there, a [Factory] how: [HTTP] is the one of this package, and [Decorate]
+// adds to any factory what each of its upstreams needs for itself, such as a timeout or a breaker.
+//
+// # What reaches the upstream
+//
+// Of what the client sent, only what the Spec names:
+//
+//	path            the segments of Spec.URL; a placeholder is one segment, or part of one, {*} the route's rest
+//	query           the fixed parameters of Spec.URL, then those that Spec.Query names
+//	headers         those that Spec.Headers names, and always those of Request.Upstream, which code sets and which win
+//	If-*, Range     named, and only by Passthrough
+//	hop-by-hop      never (RFC 9110, section 7.6.1), named or not; in a stream "TE: trailers" and an asked-for Upgrade
+//	body            with a method that has one; Content-Type, Content-Encoding and Content-Length go with it
+//	User-Agent      the client's if named; none is made up
+//
+// # What comes back
+//
+// A decoded upstream, the default, answers with a [proxy.Document] and the headers that Spec.Expose names; a failure
+// status is an error. [Passthrough] answers with the status, the end-to-end headers, the bytes and the trailers as they
+// come.
+//
+//	status                          decoded
+//	200 to 299                      success; 204, 205 and an empty body are an absent Document
+//	206, 304, 1xx                   502
+//	3xx                             502: redirects are not followed
+//	401                             401 if the client's Authorization or Cookie was forwarded, else 502
+//	407                             502
+//	other 4xx                       as sent, with Retry-After
+//	503, 504                        as sent, with Retry-After
+//	other 5xx, 600 and above        502
+//
+// # Limits
+//
+//	decoded body, after decompression   8 MiB, Spec.MaxBytes
+//	body kept of a failure              4 KiB, Spec.MaxErrorBytes
+//	JSON                                depth 512, see JSONLimits
+//	body read to reuse a connection     64 KiB, else the connection is closed
+//	informational answers (1xx)         2,000 per call where they are forwarded
+//
+// The limits of connections are those of [NewTransport].
+package backend

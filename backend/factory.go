@@ -1,0 +1,50 @@
+package backend
+
+import (
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// A Factory makes a proxy of a Spec, for one protocol or with what every upstream of a house has. [HTTP] is the one of
+// this package. The proxy it returns is a described leaf, see [proxy.Proxy] and pipe.Describe; the error joins all that
+// is wrong with the Spec.
+type Factory interface {
+	New(Spec) (proxy.Proxy, error)
+}
+
+// FactoryFunc is a function that is a [Factory].
+type FactoryFunc func(Spec) (proxy.Proxy, error)
+
+// New calls f.
+func (f FactoryFunc) New(s Spec) (proxy.Proxy, error) { return f(s) }
+
+// New returns a proxy for one upstream over a transport of its own: HTTP{}.New(s). Upstreams that share a host share
+// connections when one [HTTP] with a Transport makes them.
+func New(s Spec) (proxy.Proxy, error) { return HTTP{}.New(s) }
+
+// Decorate returns a factory that wraps each proxy of f in a decorator that was made for it alone, so that one
+// upstream's breaker is never another's:
+//
+//	upstreams := backend.Decorate(backend.HTTP{}, func(s backend.Spec) proxy.Decorator {
+//		return policy.Timeout(300 * time.Millisecond)
+//	})
+//
+// The functions are called once per Spec, at wiring; the first one's decorator is the outermost. A nil function and a
+// nil decorator are skipped. Errors of f are returned as they are. Decorate panics if f is nil.
+func Decorate(f Factory, ds ...func(Spec) proxy.Decorator) Factory {
+	if f == nil {
+		panic("backend: Decorate: the factory is nil")
+	}
+	return FactoryFunc(func(s Spec) (proxy.Proxy, error) {
+		p, err := f.New(s)
+		if err != nil {
+			return nil, err
+		}
+		made := make([]proxy.Decorator, len(ds))
+		for i, d := range ds {
+			if d != nil {
+				made[i] = d(s)
+			}
+		}
+		return p.With(made...), nil
+	})
+}

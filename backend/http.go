@@ -1,0 +1,474 @@
+package backend
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// HTTP is the [Factory] for upstreams that speak HTTP.
+//
+// The proxies it makes call the transport directly: nothing follows redirects, keeps cookies or adds a header. They are
+// safe for concurrent use, honour their context, and close or drain every body; see the package documentation for what
+// goes out and comes back. Their plan is a leaf of kind "backend" with the name of the Spec, method and URL, and the
+// params that the URL needs.
+type HTTP struct {
+	// Transport sends the requests. nil makes one with [NewTransport] for each call of New; its idle connections close
+	// after 90 s. Upstreams share the connections, and the limits, of a transport that is given here, and who made it
+	// closes its idle connections in the end.
+	//
+	// It may be anything that keeps the contract of http.RoundTripper. What is not made by NewTransport is code that may
+	// ignore its context: a deadline holds against it too, at the price of a goroutine (see proxy.Hold). A round tripper
+	// that never does may say so with a method HonoursContext() bool; then there is no goroutine.
+	Transport http.RoundTripper
+}
+
+// New returns a proxy that calls the upstream of s. The error joins all that is wrong with s, each line with its name.
+func (h HTTP) New(s Spec) (proxy.Proxy, error) {
+	l, err := newLeaf(s)
+	if err != nil {
+		return nil, err
+	}
+	l.transport = h.Transport
+	if h.Transport == nil {
+		l.transport = NewTransport()
+	}
+	prompt := honours(l.transport)
+	if isTransport(l.transport) {
+		prompt, l.trace = true, settled
+	}
+	if prompt {
+		l.held = proxy.Hold(0)(l.call)
+	}
+	return pipe.Describe(l.serve, l.step(prompt)), nil
+}
+
+// A leaf calls one upstream. Everything in it was made at wiring and is only read.
+type leaf struct {
+	spec      Spec
+	transport http.RoundTripper
+	trace     *httptrace.ClientTrace // nil unless the transport is ours
+	held      proxy.Proxy            // for request bodies that a prompt transport may wait for; else nil
+
+	url     *template
+	query   queryRule
+	headers headerRule
+	expose  []string
+	auth    string // the Authorization of URL's user
+	decode  Decoder
+	stream  bool
+
+	maxBytes, maxErrorBytes int64
+
+	gunzippers sync.Pool // of *gzip.Reader
+}
+
+func newLeaf(s Spec) (*leaf, error) {
+	if s.Decode == nil {
+		s.Decode = JSON
+	}
+	errs := s.check()
+	note := func(field string, faults ...error) {
+		for _, err := range faults {
+			if err != nil {
+				errs = append(errs, s.fault("%s: %w", field, err))
+			}
+		}
+	}
+	var faults []error
+	l := &leaf{spec: s, decode: s.Decode, stream: s.streams()}
+	l.maxBytes = limit(s.MaxBytes, DefaultMaxBytes)
+	l.maxErrorBytes = min(limit(s.MaxErrorBytes, DefaultMaxErrorBytes), l.maxBytes)
+	url, err := parseTemplate(s.URL)
+	note("url", err)
+	if url == nil {
+		url = &template{}
+	}
+	l.url = url
+	for _, name := range s.Bound {
+		if err == nil && !slices.Contains(url.needs, name) {
+			note("bound", fmt.Errorf("the URL has no placeholder {%s}", name))
+		}
+	}
+	l.query, faults = newQueryRule(s.Query, url.fixed)
+	note("query", faults...)
+	l.headers, faults = newHeaderRule(s.Headers, l.stream)
+	note("headers", faults...)
+	l.expose, faults = parseExpose(s.Expose)
+	note("expose", faults...)
+	if url.user != nil {
+		password, _ := url.user.Password()
+		l.auth = "Basic " + base64.StdEncoding.EncodeToString([]byte(url.user.Username()+":"+password))
+	}
+	if f, ok := s.Decode.(Format); ok && f > Passthrough {
+		note("decode", fmt.Errorf("there is no %s", f))
+	}
+	return l, errors.Join(errs...)
+}
+
+// step describes the leaf in a plan.
+func (l *leaf) step(prompt bool) pipe.Step {
+	s := pipe.Step{Kind: "backend", Name: l.spec.Name, Source: pipe.Here(), Acts: pipe.Both, Effects: pipe.Terminal}
+	s.Detail = l.url.shown
+	switch l.spec.Method {
+	case "":
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		s.Effects |= pipe.Idempotent // RFC 9110, section 9.2.2
+	default:
+		s.Effects |= pipe.NotIdempotent
+	}
+	if l.spec.Method != "" {
+		s.Detail = l.spec.Method + " " + s.Detail
+	}
+	for _, name := range l.url.needs {
+		if !slices.Contains(l.spec.Bound, name) {
+			s.Needs = append(s.Needs, name)
+		}
+	}
+	if l.stream {
+		s.Effects |= pipe.Streams
+		s.Detail += ", " + l.decode.String()
+	} else {
+		s.Effects |= pipe.Buffers
+		if l.decode != JSON {
+			s.Detail += ", " + l.decode.String()
+		}
+	}
+	switch {
+	case !isOurs(l.decode):
+		s.Effects |= pipe.Opaque
+	case prompt:
+		s.Effects |= pipe.HonoursContext
+	}
+	return s
+}
+
+// serve answers one request. A transport of ours returns when its context is done, unless it is reading a body that
+// does not come: then the deadline is held for it.
+func (l *leaf) serve(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+	if l.held != nil && req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
+		return l.held(ctx, req)
+	}
+	return l.call(ctx, req)
+}
+
+func (l *leaf) call(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, l.failed(ctx, "send", err)
+	}
+	c := l.newCall()
+	if err := c.prepare(ctx, req); err != nil {
+		return nil, err
+	}
+	resp, err := c.send(ctx)
+	if err != nil {
+		c.end()
+		return nil, err
+	}
+	if l.stream {
+		return c.streamed(ctx, resp)
+	}
+	defer c.end()
+	return c.decoded(ctx, req, resp)
+}
+
+// A call is one exchange with the upstream.
+type call struct {
+	*leaf
+	out    *http.Request
+	url    url.URL
+	body   *upload     // nil without one
+	asked  string      // the protocol the upstream was asked to change to, or ""
+	answer *streamBody // nil unless the answer is a stream
+	values [8]string   // of the header, as far as there is room
+}
+
+// newCall makes a call in one allocation, with that of the answer's body where it is a stream.
+func (l *leaf) newCall() *call {
+	if !l.stream {
+		return &call{leaf: l}
+	}
+	b := &streamBody{call: call{leaf: l}}
+	b.answer = b
+	return &b.call
+}
+
+// prepare makes the request that the upstream gets.
+func (c *call) prepare(ctx context.Context, req *proxy.Request) error {
+	l := c.leaf
+	if err := l.url.resolve(&c.url, &req.Params); err != nil {
+		return &proxy.Error{Status: http.StatusBadGateway, Backend: l.spec.Name, Op: "resolve", Err: err}
+	}
+	var room [512]byte
+	query := l.url.appendQuery(room[:0], &req.Params)
+	query = l.query.append(query, req)
+	c.url.RawQuery = string(query)
+
+	out := (&http.Request{URL: &c.url, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(c.traced(ctx, req))
+	if out.Method = l.method(req); out.Method == http.MethodConnect {
+		return &proxy.Error{Status: http.StatusNotImplemented, Backend: l.spec.Name, Op: "send", Err: errConnect}
+	}
+	out.Host = l.host(req)
+	c.attach(out, req)
+	if err := c.header(out, req, proxy.Described(ctx)); err != nil {
+		return &proxy.Error{Status: http.StatusInternalServerError, Backend: l.spec.Name, Op: "send", Err: err}
+	}
+	c.out = out
+	return nil
+}
+
+// traced returns the context in which the transport tells of informational answers and of its connections.
+func (c *call) traced(ctx context.Context, req *proxy.Request) context.Context {
+	switch {
+	case c.stream && req.Inform != nil:
+		hints := &c.answer.hints
+		hints.inform, hints.trace.Got1xxResponse = req.Inform, hints.got
+		if c.trace != nil {
+			hints.trace.GotConn = c.trace.GotConn
+		}
+		return httptrace.WithClientTrace(ctx, &hints.trace)
+	case c.trace != nil:
+		return httptrace.WithClientTrace(ctx, c.trace)
+	}
+	return ctx
+}
+
+var errConnect = errors.New("CONNECT makes a tunnel, which is not served")
+
+func (l *leaf) method(req *proxy.Request) string {
+	switch {
+	case l.spec.Method != "":
+		return l.spec.Method
+	case req.Method == "", req.Method == http.MethodHead && !l.stream:
+		return http.MethodGet
+	}
+	return req.Method
+}
+
+func (l *leaf) host(req *proxy.Request) string {
+	if values := req.Upstream["Host"]; len(values) > 0 {
+		return values[0]
+	}
+	return l.spec.Host // "" is that of the URL
+}
+
+// attach gives the outgoing request the body, if there is one and the method takes one. In a stream every method does
+// that the client may send one with; of a decoded upstream, which may be asked in another way than we were, only one
+// for which content means something (RFC 9110, section 9.3).
+func (c *call) attach(out *http.Request, req *proxy.Request) {
+	if req.Body == nil || req.Body == http.NoBody {
+		return
+	}
+	switch out.Method {
+	case http.MethodTrace:
+		return
+	case http.MethodGet, http.MethodHead:
+		if !c.stream || c.spec.Method != "" {
+			return
+		}
+	}
+	c.body = &upload{}
+	first := &uploadBody{upload: c.body, rc: req.Body}
+	out.Body, out.ContentLength = first, req.ContentLength
+	if req.GetBody != nil {
+		out.GetBody = c.body.again(req.GetBody)
+	}
+	if c.stream && req.Trailer != nil && out.ContentLength < 0 { // only chunks have trailers
+		first.announce(out, req.Trailer, &c.headers)
+	}
+}
+
+// header makes the header of the outgoing request. Where the request is ours alone and all of its headers go on, they
+// need not be copied.
+func (c *call) header(out *http.Request, req *proxy.Request, ours bool) error {
+	var b headerBuilder
+	trailers := c.stream && hasTrailers(req.Header)
+	ofBody := [...][]string{req.Header["Content-Type"], req.Header["Content-Encoding"]}
+	if ours && c.headers.all && c.auth == "" { // a password stays here
+		b.h = c.headers.strip(req.Header)
+	} else {
+		n := len(c.headers.names) + len(req.Upstream)
+		if c.headers.all {
+			n = len(req.Header) + len(req.Upstream)
+		}
+		b = headerBuilder{h: make(http.Header, max(n, 8)), values: c.values[:0]} // a small map has room for eight
+		c.headers.client(&b, req.Header)
+	}
+	if out.Body != nil {
+		for i, name := range [...]string{"Content-Type", "Content-Encoding"} {
+			if len(ofBody[i]) > 0 {
+				b.copy(name, ofBody[i])
+			}
+		}
+	} else {
+		delete(b.h, "Expect")
+	}
+	if !c.stream {
+		b.set("Accept-Encoding", "gzip")
+	}
+	if c.auth != "" {
+		b.set("Authorization", c.auth)
+	}
+	if err := b.code(req.Upstream); err != nil {
+		return err
+	}
+	if c.stream {
+		if trailers {
+			b.set("Te", "trailers")
+		}
+		if isProtocol(req.Upgrade) && !strings.EqualFold(req.Upgrade, "h2c") { // h2c would tunnel requests past us
+			c.asked = req.Upgrade
+			b.set("Connection", "Upgrade")
+			b.set("Upgrade", req.Upgrade)
+		}
+	}
+	if _, there := b.h["User-Agent"]; !there {
+		b.h["User-Agent"] = nil // or the transport makes one up
+	}
+	out.Header = b.h
+	return nil
+}
+
+// send sends the request and returns the beginning of the answer.
+func (c *call) send(ctx context.Context) (*http.Response, error) {
+	resp, err := c.transport.RoundTrip(c.out)
+	if c.answer != nil {
+		c.answer.hints.end()
+	}
+	switch {
+	case err != nil:
+		if resp != nil && resp.Body != nil {
+			_ = resp.Body.Close()
+		}
+		if cause := c.body.failure(); cause != nil {
+			return nil, c.failed(ctx, "send", cause) // the client's fault, not the upstream's
+		}
+		return nil, c.failed(ctx, phase(err), err)
+	case resp == nil:
+		return nil, c.failed(ctx, "send", errNothing)
+	}
+	if resp.Body == nil {
+		resp.Body = http.NoBody
+	}
+	return resp, nil
+}
+
+var errNothing = errors.New("the transport returned neither a response nor an error")
+
+// end keeps the transport from reading the request's body any further.
+func (c *call) end() {
+	if c.body != nil {
+		c.body.ended.Store(true)
+	}
+}
+
+// decoded reads the answer into a document.
+func (c *call) decoded(ctx context.Context, req *proxy.Request, resp *http.Response) (*proxy.Response, error) {
+	defer resp.Body.Close()
+	if !c.spec.succeeds(resp.StatusCode) {
+		return nil, c.refused(req, resp)
+	}
+	res := &proxy.Response{Status: resp.StatusCode}
+	if resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusResetContent {
+		discard(resp.Body)
+	} else {
+		body, op, err := c.read(resp)
+		if err != nil {
+			return nil, c.failed(ctx, op, err)
+		}
+		if len(body) > 0 {
+			res.Document, err = c.decode.Decode(resp.Header.Get("Content-Type"), body)
+			if err != nil {
+				return nil, &proxy.Error{Status: http.StatusBadGateway, Backend: c.spec.Name, Op: "decode", Err: foreign(err)}
+			}
+		}
+	}
+	if len(c.expose) > 0 {
+		res.Header = exposed(c.expose, endToEnd(resp.Header))
+	}
+	return res, nil
+}
+
+// read returns the whole body, decompressed, and where it fails the phase.
+func (c *call) read(resp *http.Response) (body []byte, op string, err error) {
+	switch coding := resp.Header["Content-Encoding"]; {
+	case len(coding) == 0 || len(coding) == 1 && (coding[0] == "" || strings.EqualFold(coding[0], "identity")):
+		body, err = readBody(resp.Body, resp.ContentLength, c.maxBytes)
+		return body, "read", err
+	case len(coding) == 1 && (strings.EqualFold(coding[0], "gzip") || strings.EqualFold(coding[0], "x-gzip")):
+		return c.gunzip(resp.Body, c.maxBytes)
+	default:
+		return nil, "decode", fmt.Errorf("content coding %s", strings.Join(coding, ", "))
+	}
+}
+
+// refused makes the error of an answer that is not a success. It leaves the connection usable.
+func (c *call) refused(req *proxy.Request, resp *http.Response) error {
+	kept := resp.StatusCode >= 200 // a 101 has no body but the connection
+	answer := &proxy.UpstreamAnswer{Status: resp.StatusCode}
+	if kept {
+		answer.Body = c.keep(resp)
+	}
+	e := &proxy.Error{Status: c.failureStatus(req, resp.StatusCode), Backend: c.spec.Name, Op: "status", Upstream: answer}
+	answer.Header = endToEnd(resp.Header)
+	names := make([]string, 0, 2)
+	if resp.StatusCode >= 400 && e.Status != http.StatusBadGateway {
+		names = append(names, "Retry-After")
+	}
+	if e.Status == http.StatusUnauthorized {
+		names = append(names, "Www-Authenticate")
+	}
+	e.Header = exposed(names, answer.Header)
+	return e
+}
+
+// failureStatus returns what the client sees of an upstream's failure.
+func (c *call) failureStatus(req *proxy.Request, status int) int {
+	if to, ok := c.spec.MapStatus[status]; ok {
+		return to
+	}
+	switch {
+	case status == http.StatusUnauthorized && !c.clientCredentials(req), status == http.StatusProxyAuthRequired:
+		return http.StatusBadGateway // it is us who failed to authenticate
+	case status >= 400 && status <= 499, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
+		return status
+	}
+	return http.StatusBadGateway
+}
+
+// keep reads the beginning of a failure's body for the error, and so much more that the connection can be used again.
+func (c *call) keep(resp *http.Response) []byte {
+	var body []byte
+	if coding := resp.Header.Get("Content-Encoding"); strings.EqualFold(coding, "gzip") {
+		body = c.gunzipSome(resp.Body, c.maxErrorBytes)
+	} else {
+		body, _ = io.ReadAll(io.LimitReader(resp.Body, c.maxErrorBytes))
+	}
+	discard(resp.Body)
+	return body
+}
+
+// clientCredentials reports whether the upstream got what the client authenticates itself with.
+func (c *call) clientCredentials(req *proxy.Request) bool {
+	for _, name := range [...]string{"Authorization", "Cookie"} {
+		_, replaced := req.Upstream[name]
+		if name == "Authorization" && c.auth != "" {
+			replaced = true
+		}
+		if !replaced && len(req.Header[name]) > 0 && c.headers.lets(name) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,171 @@
+package backend_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// proves U6
+func TestNewRefusesWhatConfigurationGotWrong(t *testing.T) {
+	t.Parallel()
+	ok := "http://h/{id}"
+	tests := []struct {
+		name string
+		spec backend.Spec
+		want string
+	}{
+		{"no url", backend.Spec{}, "url: there is none"},
+		{"scheme", backend.Spec{URL: "ftp://h/"}, `url: the scheme is "ftp"`},
+		{"no scheme", backend.Spec{URL: "h:80/a"}, "url: "},
+		{"relative", backend.Spec{URL: "/a"}, "url: the scheme"},
+		{"no host", backend.Spec{URL: "http:///a"}, "url: there is no host"},
+		{"port only", backend.Spec{URL: "http://:80/a"}, "url: there is no host"},
+		{"opaque", backend.Spec{URL: "http:h"}, "url: there is no host"},
+		{"port of letters", backend.Spec{URL: "http://h:x/"}, "url: invalid port"},
+		{"port too large", backend.Spec{URL: "http://h:65536/"}, "url: the port"},
+		{"port zero", backend.Spec{URL: "http://h:0/"}, "url: the port"},
+		{"port empty", backend.Spec{URL: "http://h:/"}, "url: the port"},
+		{"fragment", backend.Spec{URL: "http://h/a#b"}, "url: a fragment"},
+		{"control byte", backend.Spec{URL: "http://h/a\nb"}, "url: "},
+		{"bad escape", backend.Spec{URL: "http://h/%zz"}, "url: "},
+		{"bad escape in the query", backend.Spec{URL: "http://h/?a=%zz"}, "url: the query"},
+		{"semicolon in the query", backend.Spec{URL: "http://h/?a=1;b=2"}, "url: the query"},
+		{"placeholder in the host", backend.Spec{URL: "http://{h}/"}, "url: "},
+		{"placeholder in the port", backend.Spec{URL: "http://h:{p}/"}, "url: "},
+		{"placeholder in the scheme", backend.Spec{URL: "{s}://h/"}, "url: "},
+		{"placeholder as user", backend.Spec{URL: "http://{u}@h/"}, "url: "},
+		{"placeholder in a query name", backend.Spec{URL: "http://h/?{a}=1"}, "url: the name of a query parameter"},
+		{"placeholder over segments", backend.Spec{URL: "http://h/{a/b}"}, "url: an opening brace"},
+		{"placeholder never closed", backend.Spec{URL: "http://h/{a"}, "url: an opening brace"},
+		{"brace that closes nothing", backend.Spec{URL: "http://h/a}"}, "url: a closing brace"},
+		{"placeholder without name", backend.Spec{URL: "http://h/{}"}, `url: "" is not the name`},
+		{"placeholder with an odd name", backend.Spec{URL: "http://h/{a b}"}, `url: "a b" is not the name`},
+		{"placeholder in a placeholder", backend.Spec{URL: "http://h/{{a}}"}, `url: "{a" is not the name`},
+		{"rest as a part of a segment", backend.Spec{URL: "http://h/a-{*}"}, "url: {*} stands for whole segments"},
+		{"rest in the query", backend.Spec{URL: "http://h/?a={*}"}, "url: {*} stands for segments"},
+		{"dot segment", backend.Spec{URL: "http://h/a/../b"}, "url: a segment"},
+		{"escaped dot segment", backend.Spec{URL: "http://h/a/%2e%2e/b"}, "url: a segment"},
+		{"bound without placeholder", backend.Spec{URL: ok, Bound: []string{"account"}}, "bound: the URL has no placeholder {account}"},
+		{"method", backend.Spec{URL: ok, Method: "GE T"}, "method: "},
+		{"method in lower case", backend.Spec{URL: ok, Method: "get"}, "method: "},
+		{"connect", backend.Spec{URL: ok, Method: "CONNECT"}, "method: CONNECT"},
+		{"host", backend.Spec{URL: ok, Host: "a b"}, "host: "},
+		{"host with a line break", backend.Spec{URL: ok, Host: "a\r\nX: y"}, "host: "},
+		{"header", backend.Spec{URL: ok, Headers: []string{"X Y"}}, "headers: "},
+		{"header, empty", backend.Spec{URL: ok, Headers: []string{""}}, "headers: "},
+		{"header taken back, bad name", backend.Spec{URL: ok, Headers: []string{"*", "-X Y"}}, "headers: "},
+		{"header taken back from nothing", backend.Spec{URL: ok, Headers: []string{"-Cookie"}}, "headers: "},
+		{"query, empty", backend.Spec{URL: ok, Query: []string{""}}, "query: "},
+		{"query taken back from nothing", backend.Spec{URL: ok, Query: []string{"a", "-b"}}, "query: "},
+		{"query that the URL has", backend.Spec{URL: "http://h/?a=1", Query: []string{"a"}}, "query: "},
+		{"exposed payload header", backend.Spec{URL: ok, Expose: []string{"etag"}}, "expose: Etag describes"},
+		{"exposed content type", backend.Spec{URL: ok, Expose: []string{"Content-Type"}}, "expose: Content-Type describes"},
+		{"exposed hop-by-hop header", backend.Spec{URL: ok, Expose: []string{"connection"}}, "expose: Connection"},
+		{"exposed length", backend.Spec{URL: ok, Expose: []string{"Content-Length"}}, "expose: Content-Length"},
+		{"exposed star", backend.Spec{URL: ok, Expose: []string{"*"}}, "expose: "},
+		{"exposed by a passthrough", backend.Spec{URL: ok, Decode: backend.Passthrough, Expose: []string{"A"}}, "expose: a passthrough"},
+		{"statuses of a passthrough", backend.Spec{URL: ok, Decode: backend.Passthrough, Statuses: []int{200}}, "statuses: a passthrough"},
+		{"status below", backend.Spec{URL: ok, Statuses: []int{100}}, "statuses: 100"},
+		{"status above", backend.Spec{URL: ok, Statuses: []int{1000}}, "statuses: 1000"},
+		{"status not modified", backend.Spec{URL: ok, Statuses: []int{304}}, "statuses: 304"},
+		{"status mapped to a success", backend.Spec{URL: ok, MapStatus: map[int]int{404: 200}}, "map status: 404 to 200"},
+		{"status mapped from a success", backend.Spec{URL: ok, MapStatus: map[int]int{200: 404}}, "map status: 200 is a success"},
+		{"unknown format", backend.Spec{URL: ok, Decode: backend.Format(9)}, "decode: there is no format 9"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.spec.Name = "users"
+			p, err := backend.New(tt.spec)
+			assert.Nil(t, p)
+			assert.ErrorContains(t, err, "backend users: "+tt.want)
+		})
+	}
+}
+
+func TestNewTellsAllFaultsAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := backend.New(backend.Spec{Name: "a", URL: "ftp://h", Method: "x", Headers: []string{"?"}, Query: []string{""}, Expose: []string{"ETag"}})
+	require.Error(t, err)
+	assert.Len(t, strings.Split(err.Error(), "\n"), 5)
+	assert.Error(t, pipe.PlanOf(pipe.Check(backend.New(backend.Spec{}))).Faults())
+}
+
+// proves H14
+func TestNewShowsNoSecretOfTheURL(t *testing.T) {
+	t.Parallel()
+	_, err := backend.New(backend.Spec{Name: "a", URL: "http://user:pass@h:99999/%zz?token=abc"})
+	require.Error(t, err)
+	for _, secret := range []string{"pass", "abc"} {
+		assert.NotContains(t, err.Error(), secret)
+	}
+	p := newBackend(t, &answers{}, backend.Spec{URL: "http://user:pass@h/a/{id}?token=abc&user={id}"})
+	plan := pipe.PlanOf(p)
+	assert.Equal(t, "http://h/a/{id}?token=…&user={id}", plan.Detail)
+}
+
+func TestThePlanOfABackendTellsWhatItDoes(t *testing.T) {
+	t.Parallel()
+	over := func(h backend.HTTP, s backend.Spec) *pipe.Step {
+		return pipe.PlanOf(pipe.Check(h.New(s)))
+	}
+	ours := over(backend.HTTP{}, backend.Spec{Name: "users", Method: "GET", URL: "http://h/{id}/{*}?a={b}", Bound: []string{"b"}})
+	assert.Equal(t, "backend", ours.Kind)
+	assert.Equal(t, "users", ours.Name)
+	assert.Equal(t, "GET http://h/{id}/{*}?a={b}", ours.Detail)
+	assert.Equal(t, []string{"id", "*"}, ours.Needs)
+	assert.Equal(t, pipe.Terminal|pipe.Buffers|pipe.Idempotent|pipe.HonoursContext, ours.Effects)
+
+	shared := over(backend.HTTP{Transport: backend.NewTransport()}, backend.Spec{URL: "http://h", Method: "POST", Decode: backend.Passthrough})
+	assert.Equal(t, pipe.Terminal|pipe.Streams|pipe.NotIdempotent|pipe.HonoursContext, shared.Effects)
+
+	theirs := over(backend.HTTP{Transport: &answers{}}, backend.Spec{URL: "http://h"})
+	assert.Equal(t, pipe.Terminal|pipe.Buffers, theirs.Effects)
+	assert.False(t, theirs.HonoursContext(), "a transport of a user may ignore its context")
+
+	changed := backend.NewTransport()
+	changed.DialContext = nil
+	assert.False(t, over(backend.HTTP{Transport: changed}, backend.Spec{URL: "http://h"}).HonoursContext())
+
+	decoder := over(backend.HTTP{}, backend.Spec{URL: "http://h", Decode: odd{}})
+	assert.True(t, decoder.Effects.Has(pipe.Opaque))
+	assert.False(t, decoder.HonoursContext(), "a decoder of a user may never return")
+}
+
+// odd is a decoder of a user that is not comparable.
+type odd struct{ _ []int }
+
+func (odd) Decode(string, []byte) (proxy.Document, error) { return proxy.DocumentOf("odd") }
+func (odd) String() string                                { return "odd" }
+
+func TestDecorateMakesADecoratorPerUpstream(t *testing.T) {
+	t.Parallel()
+	var made []string
+	note := func(name string) func(backend.Spec) proxy.Decorator {
+		return func(s backend.Spec) proxy.Decorator {
+			made = append(made, s.Name+" "+name)
+			return pipe.Named(name, func(next proxy.Proxy) proxy.Proxy { return next })
+		}
+	}
+	none := func(backend.Spec) proxy.Decorator { return nil }
+	f := backend.Decorate(backend.HTTP{Transport: &answers{}}, note("outer"), nil, none, note("inner"))
+	p, err := f.New(backend.Spec{Name: "a", URL: "http://a"})
+	require.NoError(t, err)
+	_, err = f.New(backend.Spec{Name: "b", URL: "http://b"})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"a outer", "a inner", "b outer", "b inner"}, made)
+	first, err := pipe.PlanOf(p).Before("outer", "inner")
+	assert.True(t, first)
+	assert.NoError(t, err)
+
+	_, err = f.New(backend.Spec{Name: "c"})
+	assert.ErrorContains(t, err, "backend c: url")
+	assert.Panics(t, func() { backend.Decorate(nil) })
+}

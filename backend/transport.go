@@ -1,0 +1,171 @@
+package backend
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"reflect"
+	"sync"
+	"time"
+)
+
+// NewTransport returns a transport for upstreams, to share between them, to change before its first use, and to close
+// (CloseIdleConnections):
+//
+//	connections per host       1,000, of which 100 stay idle; further calls wait for one until their context ends
+//	idle connections           closed after 90 s
+//	dial, TLS handshake        10 s each; over a dial that takes longer the call fails with 504
+//	answer's header            256 KiB, informational answers included
+//	HTTP/2                     where TLS negotiates it; a connection without traffic is checked after 30 s
+//	proxy                      none, whatever the environment says
+//	compression                as the caller asks; never on its own
+//
+// How long an upstream may take to answer is not its business: that is a policy's.
+//
+// What an upstream sends beyond the end of an answer is dropped with the connection, and is not taken for the next
+// answer if it has come before the next request is written. What comes later cannot be told from an answer over
+// HTTP/1.1, by anybody. (net/http writes a line to the standard log when it finds such bytes.)
+func NewTransport() *http.Transport {
+	return &http.Transport{
+		DialContext:            dial,
+		ForceAttemptHTTP2:      true,
+		MaxConnsPerHost:        1000,
+		MaxIdleConnsPerHost:    100,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
+		DisableCompression:     true,
+		HTTP2: &http.HTTP2Config{
+			MaxReceiveBufferPerStream: 1 << 20,
+			SendPingTimeout:           30 * time.Second,
+			PingTimeout:               15 * time.Second,
+		},
+	}
+}
+
+// isTransport reports whether rt is a transport of NewTransport that runs no code of a user while a call waits for it.
+func isTransport(rt http.RoundTripper) bool {
+	t, ok := rt.(*http.Transport)
+	return ok && t != nil && t.Proxy == nil && t.DialContext != nil &&
+		reflect.ValueOf(t.DialContext).Pointer() == reflect.ValueOf(dial).Pointer()
+}
+
+func dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	d := net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	c, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(c), nil
+}
+
+// settled has a connection that was used before settle before it gets the next request.
+var settled = &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+	if !info.Reused {
+		return
+	}
+	switch c := info.Conn.(type) {
+	case *conn:
+		c.settle(true)
+	case *tls.Conn:
+		if plain, ok := c.NetConn().(*conn); ok && c.ConnectionState().NegotiatedProtocol != "h2" {
+			plain.settle(false) // records of TLS itself may come at any time
+		}
+	}
+}}
+
+// errSurplus is why a connection is closed on which something came that nobody asked for.
+var errSurplus = errors.New("surplus bytes after the end of an answer")
+
+// A conn keeps what comes after the end of an answer from being taken for the next one. The transport puts a connection
+// back into its pool before it looks whether there are bytes left, so that a request could take them for its answer.
+//
+// Before a connection is used again it settles: the transport's reader, which closes the connection on bytes that no
+// request waits for, has used up all that came and waits for more. From then on until the request is written nothing may
+// come.
+type conn struct {
+	net.Conn
+	mu      sync.Mutex // guards what follows
+	changed *sync.Cond
+	reading bool // somebody waits for the next byte
+	closed  bool
+	quiet   bool // settled, and the request is not written yet
+}
+
+func newConn(c net.Conn) *conn {
+	k := &conn{Conn: c}
+	k.changed = sync.NewCond(&k.mu)
+	return k
+}
+
+// settle returns once the reader waits for the next byte, or the connection is closed.
+func (c *conn) settle(quiet bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.reading && !c.closed {
+		c.changed.Wait()
+	}
+	c.quiet = quiet
+}
+
+func (c *conn) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	c.reading = true
+	c.mu.Unlock()
+	c.changed.Signal()
+
+	n, err := c.Conn.Read(p)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reading = false
+	if n > 0 && c.quiet {
+		return 0, errSurplus
+	}
+	return n, err
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	c.speak()
+	return c.Conn.Write(p)
+}
+
+// speak ends the quiet: an answer may come.
+func (c *conn) speak() {
+	c.mu.Lock()
+	c.quiet = false
+	c.mu.Unlock()
+}
+
+func (c *conn) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.changed.Signal()
+	return c.Conn.Close()
+}
+
+// ReadFrom keeps the ways in which the kernel can copy.
+func (c *conn) ReadFrom(r io.Reader) (int64, error) {
+	c.speak()
+	return io.Copy(c.Conn, r)
+}
+
+// CloseWrite lets the other side of an upgraded connection read to its end.
+func (c *conn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return http.ErrNotSupported
+}
+
+// honours reports whether rt says that a call of it returns when its context is done.
+func honours(rt http.RoundTripper) bool {
+	h, ok := rt.(interface{ HonoursContext() bool })
+	return ok && h.HonoursContext()
+}

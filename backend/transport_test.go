@@ -1,0 +1,320 @@
+package backend_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// outcome of one answer, read to its end.
+func outcome(t testing.TB, p proxy.Proxy) (body string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a broken limit fails, it does not hang
+	defer cancel()
+	res, err := p(ctx, proxy.NewRequest("GET", "/"))
+	if err != nil {
+		return "", err
+	}
+	defer func() { require.NoError(t, res.Close()) }()
+	if res.Body == nil {
+		return res.Document.String(), nil
+	}
+	b, err := io.ReadAll(res.Body)
+	return string(b), err
+}
+
+// proves M5, M6, M7, M11, M13, F1, F3, F4, L15, L16, L29
+func TestTheFramingOfAnAnswer(t *testing.T) {
+	t.Parallel()
+	const (
+		ok      = "HTTP/1.1 200 OK\r\n"
+		payload = `{"a":1}` // 7 bytes
+	)
+	tests := []struct {
+		name, answer string
+		decoded      bool // whether a document comes of it
+		streamed     bool // whether a whole stream comes of it
+		conns        int32
+	}{
+		{"length", ok + "Content-Length: 7\r\n\r\n" + payload, true, true, 1},
+		{"chunks", ok + "Transfer-Encoding: chunked\r\n\r\n7\r\n" + payload + "\r\n0\r\n\r\n", true, true, 1},
+		{"until the end", ok + "Connection: close\r\n\r\n" + payload, true, true, 2},
+		{"HTTP/1.0", "HTTP/1.0 200 OK\r\n\r\n" + payload, true, true, 2},
+		{"length, short", ok + "Content-Length: 1000\r\n\r\n" + payload, false, false, 2},
+		{"length, nothing comes", ok + "Content-Length: 7\r\n\r\n", false, false, 2},
+		{"length, equal twice", ok + "Content-Length: 7\r\nContent-Length: 7\r\n\r\n" + payload, true, true, 1},
+		{"length, different", ok + "Content-Length: 7\r\nContent-Length: 8\r\n\r\n" + payload, false, false, 2},
+		{"length, negative", ok + "Content-Length: -7\r\n\r\n" + payload, false, false, 2},
+		{"length, signed", ok + "Content-Length: +7\r\n\r\n" + payload, false, false, 2},
+		{"length, hexadecimal", ok + "Content-Length: 0x7\r\n\r\n" + payload, false, false, 2},
+		{"length, a list", ok + "Content-Length: 7,7\r\n\r\n" + payload, false, false, 2},
+		{"length and chunks", ok + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n" + payload + "\r\n0\r\n\r\n", true, true, 1},
+		{"chunks, cut", ok + "Transfer-Encoding: chunked\r\n\r\n7\r\n" + payload + "\r\n", false, false, 2},
+		{"chunks, cut inside one", ok + "Transfer-Encoding: chunked\r\n\r\n9\r\n" + payload, false, false, 2},
+		{"chunks, broken size", ok + "Transfer-Encoding: chunked\r\n\r\n+7\r\n" + payload + "\r\n0\r\n\r\n", false, false, 2},
+		{"another coding", ok + "Transfer-Encoding: gzip, chunked\r\n\r\n7\r\n" + payload + "\r\n0\r\n\r\n", false, false, 2},
+		{"status 099", "HTTP/1.1 099 Odd\r\nContent-Length: 7\r\n\r\n" + payload, false, false, 0},
+		{"status 1000", "HTTP/1.1 1000 Odd\r\nContent-Length: 7\r\n\r\n" + payload, false, false, 2},
+		{"status 700", "HTTP/1.1 700 Odd\r\nContent-Length: 7\r\n\r\n" + payload, false, true, 1},
+		{"no status", "HTTP/1.1\r\n\r\n", false, false, 2},
+		{"no HTTP", "SSH-2.0-OpenSSH\r\n", false, false, 2},
+		{"header with NUL", ok + "X-A: a\x00b\r\nContent-Length: 7\r\n\r\n" + payload, false, false, 2},
+		{"header without colon", ok + "X-A\r\nContent-Length: 7\r\n\r\n" + payload, false, false, 2},
+		{"large header", ok + "X-A: " + strings.Repeat("a", 12<<20) + "\r\nContent-Length: 7\r\n\r\n" + payload, false, false, 2},
+		{"many headers", ok + strings.Repeat("X-A: a\r\n", 1_000_000) + "Content-Length: 7\r\n\r\n" + payload, false, false, 2},
+		{"204 with a body", "HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n" + payload, true, true, 2},
+		{"nothing", "", false, false, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, reset := range []bool{false, true} {
+				if reset && (tt.decoded || tt.streamed) {
+					continue // a reset may overtake what was sent before it
+				}
+				up := newRaw(t, func(c *net.TCPConn, _ *http.Request) bool {
+					_, _ = io.WriteString(c, tt.answer)
+					if tt.conns == 1 {
+						return true
+					}
+					if reset {
+						_ = c.SetLinger(0)
+						return false
+					}
+					_ = c.CloseWrite()
+					_, _ = io.Copy(io.Discard, c)
+					return false
+				})
+				for _, decode := range []backend.Decoder{nil, backend.Passthrough} {
+					want := tt.decoded
+					if decode != nil {
+						want = tt.streamed
+					}
+					before := up.conns.Load()
+					p := newBackend(t, newTransport(t), backend.Spec{URL: up.URL, Decode: decode})
+					for range 2 {
+						body, err := outcome(t, p)
+						if !want {
+							assert.Equal(t, 502, proxy.StatusOf(err))
+							assert.NotContains(t, fmt.Sprint(err), up.URL)
+							assert.NotContains(t, fmt.Sprint(err), "\x00")
+							continue
+						}
+						assert.NoError(t, err)
+						if !strings.HasPrefix(tt.name, "204") {
+							assert.Equal(t, payload, body)
+						}
+					}
+					if tt.conns > 0 && (want || tt.conns == 2) && !strings.HasPrefix(tt.name, "204") {
+						assert.Equal(t, tt.conns, up.conns.Load()-before, "connections")
+					}
+				}
+			}
+		})
+	}
+}
+
+// proves F4, M7
+func TestSurplusBytesAreNeverTheNextAnswer(t *testing.T) {
+	log.SetOutput(io.Discard) // net/http tells the standard log what it found
+	t.Cleanup(func() { log.SetOutput(os.Stderr) })
+	const forged = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n\"forged!!\""
+	for _, tt := range []struct{ name, answer string }{
+		{"length", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n\"ok\""},
+		{"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n\"ok\"\r\n0\r\n\r\n"},
+		{"no body", "HTTP/1.1 204 No Content\r\n\r\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			up := newText(t, tt.answer+forged)
+			for _, decode := range []backend.Decoder{nil, backend.Passthrough} {
+				p := newBackend(t, newTransport(t), backend.Spec{URL: up.URL, Decode: decode})
+				var bad, failed atomic.Int32
+				var all sync.WaitGroup
+				for range 4 {
+					all.Go(func() {
+						for range 250 {
+							body, err := outcome(t, p)
+							switch {
+							case err != nil:
+								failed.Add(1)
+							case strings.Contains(body, "forged"):
+								bad.Add(1)
+							}
+						}
+					})
+				}
+				all.Wait()
+				assert.Zero(t, bad.Load())
+				assert.Zero(t, failed.Load())
+			}
+		})
+	}
+}
+
+// proves M37, M16, L10
+func TestFailuresUseOneConnection(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{404, 500, 302, 206} {
+		for _, size := range []int{0, 10, 60 << 10} {
+			up := newText(t, fmt.Sprintf("HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s", status, size, strings.Repeat("x", size)))
+			p := newBackend(t, newTransport(t), backend.Spec{URL: up.URL})
+			for range 100 {
+				_, err := outcome(t, p)
+				require.Error(t, err)
+			}
+			assert.EqualValues(t, 1, up.conns.Load(), "%d with %d bytes", status, size)
+		}
+	}
+	up := newText(t, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nno json")
+	p := newBackend(t, newTransport(t), backend.Spec{URL: up.URL})
+	for range 100 {
+		_, err := outcome(t, p)
+		require.Error(t, err)
+	}
+	assert.EqualValues(t, 1, up.conns.Load(), "what cannot be decoded was read all the same")
+}
+
+// proves M10, L8, F6
+func TestAnEndlessBodyFailsAtTheLimit(t *testing.T) {
+	t.Parallel()
+	var sent atomic.Int64
+	up := newRaw(t, func(c *net.TCPConn, _ *http.Request) bool {
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+		chunk := "10000\r\n" + strings.Repeat("x", 64<<10) + "\r\n"
+		for {
+			n, err := io.WriteString(c, chunk)
+			sent.Add(int64(n))
+			if err != nil {
+				return false
+			}
+		}
+	})
+	_, err := outcome(t, newBackend(t, newTransport(t), backend.Spec{URL: up.URL, Decode: backend.Text}))
+	assert.ErrorIs(t, err, backend.ErrTooLarge)
+	assert.Equal(t, 502, proxy.StatusOf(err))
+	assert.Less(t, sent.Load(), int64(24<<20), "the limit and what sockets buffer")
+}
+
+// proves U8, M14, L20, D6
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	var called atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called.Add(1) }))
+	t.Cleanup(other.Close)
+	upstream := httptest.NewServer(http.RedirectHandler(other.URL+"/elsewhere", http.StatusFound))
+	t.Cleanup(upstream.Close)
+	tr := newTransport(t)
+	_, err := outcome(t, newBackend(t, tr, backend.Spec{URL: upstream.URL}))
+	assert.Equal(t, 502, proxy.StatusOf(err))
+	res, err := get(t, newBackend(t, tr, backend.Spec{URL: upstream.URL, Decode: backend.Passthrough}))
+	require.NoError(t, err)
+	assert.Equal(t, 302, res.Status)
+	assert.Equal(t, other.URL+"/elsewhere", res.Header.Get("Location"))
+	require.NoError(t, res.Close())
+	assert.Zero(t, called.Load())
+}
+
+// proves M4, L21, L29
+func TestAnUpstreamThatCannotBeReached(t *testing.T) {
+	t.Parallel()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := closed.Addr().String()
+	require.NoError(t, closed.Close())
+	plain := newText(t, "not TLS at all\r\n\r\n\r\n")
+	for _, url := range []string{"http://" + addr, strings.Replace(plain.URL, "http", "https", 1), "http://no-such-host.invalid"} {
+		_, err := outcome(t, newBackend(t, newTransport(t), backend.Spec{URL: url + "/v1/secret?token=abc"}))
+		assert.Equal(t, 502, proxy.StatusOf(err), url)
+		assert.NotContains(t, err.Error(), "secret")
+		assert.NotContains(t, err.Error(), "abc")
+	}
+}
+
+func TestTLSUpstreamsSpeakHTTP2OrHTTP1(t *testing.T) {
+	t.Parallel()
+	for _, h2 := range []bool{true, false} {
+		var conns atomic.Int32
+		upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Agent", fmt.Sprint(r.Header["User-Agent"]))
+			w.Header().Set("Trailer", "X-Sum")
+			fmt.Fprintf(w, `{"proto":%q}`, r.Proto)
+			w.Header().Set("X-Sum", "1")
+		}))
+		upstream.EnableHTTP2 = h2
+		upstream.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+			if s == http.StateNew {
+				conns.Add(1)
+			}
+		}
+		upstream.StartTLS()
+		t.Cleanup(upstream.Close)
+		tr := newTransport(t)
+		roots := x509.NewCertPool()
+		roots.AddCert(upstream.Certificate())
+		tr.TLSClientConfig = &tls.Config{RootCAs: roots}
+		want := map[bool]string{true: `{"proto":"HTTP/2.0"}`, false: `{"proto":"HTTP/1.1"}`}[h2]
+		for range 20 {
+			res, err := get(t, newBackend(t, tr, backend.Spec{URL: upstream.URL, Expose: []string{"X-Agent"}}))
+			require.NoError(t, err)
+			assert.Equal(t, want, res.Document.String())
+			assert.Equal(t, "[]", res.Header.Get("X-Agent"))
+
+			res, err = get(t, newBackend(t, tr, backend.Spec{URL: upstream.URL, Decode: backend.Passthrough}))
+			require.NoError(t, err)
+			b, err := io.ReadAll(res.Body)
+			require.NoError(t, err)
+			assert.Equal(t, want, string(b))
+			assert.Equal(t, http.Header{"X-Sum": {"1"}}, res.Trailer())
+			require.NoError(t, res.Close())
+		}
+		assert.EqualValues(t, 1, conns.Load())
+	}
+}
+
+// proves T5
+func TestATransportIsBoundedAndItsOwn(t *testing.T) {
+	t.Parallel()
+	tr := backend.NewTransport()
+	assert.NotSame(t, tr, backend.NewTransport())
+	assert.NotSame(t, http.DefaultTransport, tr)
+	assert.Nil(t, tr.Proxy)
+	assert.True(t, tr.DisableCompression)
+	assert.Equal(t, 1000, tr.MaxConnsPerHost)
+	assert.Equal(t, 100, tr.MaxIdleConnsPerHost)
+	assert.EqualValues(t, 256<<10, tr.MaxResponseHeaderBytes)
+	assert.Zero(t, tr.ResponseHeaderTimeout, "that is a policy's business")
+}
+
+// proves M9
+func TestADecodedAnswerComesCompressedOverTheWire(t *testing.T) {
+	t.Parallel()
+	body := zipped(t, `{"a":1}`)
+	up := newText(t, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+	p := newBackend(t, newTransport(t), backend.Spec{URL: up.URL})
+	for range 10 {
+		got, err := outcome(t, p)
+		require.NoError(t, err)
+		assert.Equal(t, `{"a":1}`, got)
+	}
+	assert.EqualValues(t, 1, up.conns.Load())
+	assert.True(t, bytes.Contains([]byte(up.requests()[0]), []byte("\r\nAccept-Encoding: gzip\r\n")))
+}
