@@ -1,0 +1,192 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// The limits of an endpoint whose [Spec] says nothing.
+const (
+	DefaultTimeout      = 10 * time.Second // of the pipe
+	DefaultReadTimeout  = 10 * time.Second // of the request body
+	DefaultMaxBody      = 1 << 20          // of the request body, in bytes
+	DefaultWriteTimeout = 30 * time.Second // of each write to the client
+	DefaultIdleTimeout  = 60 * time.Second // of a stream in which nothing moves
+)
+
+// A Spec describes an endpoint. Only Proxy is required. For every limit 0 is the default and less than 0 is none.
+type Spec struct {
+	Name  string      // in the plan; "" shows the kind alone
+	Proxy proxy.Proxy // what is called for each request
+
+	// Timeout is how long the pipe may take until it returns a response; 0 is 10 s. Its clock starts when the request body
+	// has been read. It holds even when the pipe ignores its context. Above it the client gets 504.
+	//
+	// The clock stops when the pipe returns a stream, or if that has a Content-Length when its first bytes are there, so
+	// that the stream may go on. With Stream a long upload counts for the time until the upstream answers.
+	Timeout time.Duration
+
+	// ReadTimeout is how long the request body may take to arrive; 0 is 10 s. Above it the client gets 504. With Stream it
+	// has no meaning: IdleTimeout does. Behind a ResponseWriter that cannot set deadlines a client that sends nothing at all
+	// is not noticed.
+	ReadTimeout time.Duration
+
+	// MaxBody is how many bytes of a request body are read into memory; 0 is 1 MiB. Above it the client gets 413 before the
+	// pipe is called: at once if it announced the length. With Stream 0 is no limit.
+	MaxBody int64
+
+	// Stream hands the request body on as it comes, with its trailers, instead of reading it into memory. It also passes on
+	// 1xx answers and lets the client change to another protocol (101). The pipe must neither buffer nor repeat a request,
+	// or New refuses it. A streamed answer needs none of this.
+	//
+	// A Stream endpoint behind a ResponseWriter that cannot flush, or not set deadlines, answers 500 and reports it.
+	Stream bool
+
+	// WriteTimeout is how long the client may take to accept one write, of at most 32 KiB; 0 is 30 s. Above it the
+	// connection ends.
+	WriteTimeout time.Duration
+
+	// IdleTimeout is how long a stream may be silent: a streamed answer, a streamed request body, and a tunnel in both
+	// directions together; 0 is 60 s. Above it the connection ends.
+	IdleTimeout time.Duration
+
+	// MaxAbandoned is how many calls of the pipe may run on in code that ignores its context after their time was over; 0 is
+	// [proxy.DefaultMaxAbandoned]. Above it requests are refused with 503. See [proxy.Hold].
+	MaxAbandoned int
+
+	// CacheControl is the Cache-Control of a complete answer below 400 whose response has none; "" sends none. What says
+	// neither public, private, s-maxage nor no-store is made private: "max-age=60" is sent as "private, max-age=60". A
+	// partial answer and a problem are no-store, always.
+	CacheControl string
+
+	// TrustedProxies are the networks whose word about the client is taken: nobody's by default. If the peer of the
+	// connection is in one of them, what it says in X-Forwarded-*, Forwarded and X-Real-Ip is kept and X-Forwarded-For and
+	// Forwarded are appended to; otherwise all that is dropped.
+	//
+	// Request.Remote is the last address of X-Forwarded-For, read from its end, that is in none of the networks. Forwarded
+	// has no say in it: a proxy that writes one of the two passes on the other as the client sent it. From the first
+	// element on that is not an address the list is dropped.
+	TrustedProxies []netip.Prefix
+
+	// RequestID returns the id of a request. nil takes the client's X-Request-Id. An id that is not well-formed, 1 to 128
+	// letters, digits and characters of "-._~+/=:@", is replaced by 128 random bits in hex.
+	//
+	// The id is in [RequestIDFrom], in the header X-Request-Id of the proxy.Request, which an upstream gets if its Spec
+	// names it, and in each problem.
+	RequestID func(r *http.Request) string
+
+	// RenderError writes the answer to an error in place of [WriteProblem]; nil is WriteProblem. It is called with a request
+	// whose context is known to [RequestIDFrom]. If it panics or writes nothing, the client gets the problem.
+	RenderError func(w http.ResponseWriter, r *http.Request, err error)
+
+	// Report gets every failure once: what the pipe returned, what a partial answer lacks, what broke while reading or
+	// writing, and what failed in the background. A client that went away is an error of status 499. It is called
+	// concurrently and perhaps after the request was answered. nil drops them.
+	Report func(ctx context.Context, err error)
+}
+
+// A Factory makes a handler of a Spec. [New] is the one of this package, as FactoryFunc(endpoint.New); another one can
+// fill in what all endpoints of a house have.
+type Factory interface {
+	New(Spec) (http.Handler, error)
+}
+
+// FactoryFunc is a function that is a [Factory].
+type FactoryFunc func(Spec) (http.Handler, error)
+
+// New calls f.
+func (f FactoryFunc) New(s Spec) (http.Handler, error) { return f(s) }
+
+// New returns the handler that s describes. The error joins everything that is wrong with s: no Proxy, a construction
+// error anywhere in its plan (see [pipe.Check]), an invalid network or Cache-Control, and with Stream a pipe that buffers
+// or needs to repeat the request.
+//
+// The handler is safe for concurrent use. It has two methods beside ServeHTTP:
+//
+//	Plan() *pipe.Step // the endpoint, with the plan of the pipe inside
+//	Abandoned() int   // how many calls run at the moment whose client was answered without them
+func New(s Spec) (http.Handler, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	return newHandler(s, pipe.Here()), nil
+}
+
+func (s Spec) check() error {
+	var errs []error
+	fault := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("endpoint: New%s: %w", inBrackets(s.Name), fmt.Errorf(format, args...)))
+	}
+	if s.Proxy == nil {
+		fault("there is no Proxy")
+	} else {
+		plan := pipe.PlanOf(s.Proxy)
+		if err := plan.Faults(); err != nil {
+			errs = append(errs, err)
+		}
+		if s.Stream {
+			for step := range plan.All() {
+				if refused := step.Effects & (pipe.Buffers | pipe.NeedsReplay); refused != 0 {
+					fault("Stream over %s, which has the effects %s", nameOf(step), refused)
+				}
+			}
+		}
+	}
+	for _, network := range s.TrustedProxies {
+		if !network.IsValid() {
+			fault("TrustedProxies has an invalid network")
+		}
+	}
+	if !validValue(s.CacheControl) {
+		fault("CacheControl has a line break or NUL")
+	}
+	return errors.Join(errs...)
+}
+
+func nameOf(step *pipe.Step) string {
+	if step.Name == "" {
+		return step.Kind
+	}
+	return step.Kind + " " + step.Name
+}
+
+func inBrackets(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " (" + name + ")"
+}
+
+// limit returns what a field of a Spec stands for; 0 is no limit.
+func limit[T ~int | ~int64](field, standard T) T {
+	switch {
+	case field == 0:
+		return standard
+	case field < 0:
+		return 0
+	}
+	return field
+}
+
+// cacheControl makes private what does not say who may keep it.
+func cacheControl(s string) string {
+	if s == "" {
+		return ""
+	}
+	for directive := range strings.SplitSeq(s, ",") {
+		name, _, _ := strings.Cut(directive, "=")
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "public", "private", "s-maxage", "no-store":
+			return s
+		}
+	}
+	return "private, " + s
+}

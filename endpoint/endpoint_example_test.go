@@ -1,0 +1,100 @@
+package endpoint_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+func ExampleNew() {
+	users := proxy.Proxy(func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+		doc, err := proxy.DocumentOf(map[string]string{"id": req.Params.Get("id"), "lang": req.Query.Get("lang")})
+		return &proxy.Response{Document: doc}, err
+	})
+	handler, err := endpoint.New(endpoint.Spec{Proxy: users, CacheControl: "max-age=60"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /users/{id}", handler)
+
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest("GET", "/users/a%2Fb?lang=en", nil))
+	fmt.Println(w.Code, w.Header().Get("Content-Type"), w.Header().Get("X-Completed"))
+	fmt.Println(w.Header().Get("Cache-Control"))
+	fmt.Println(w.Body)
+	// Output:
+	// 200 application/json true
+	// private, max-age=60
+	// {"id":"a/b","lang":"en"}
+}
+
+func ExampleHTTPRequest() {
+	byAgent := func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+		r := endpoint.HTTPRequest(ctx) // for what a proxy.Request does not carry
+		doc, err := proxy.DocumentOf(r.Proto)
+		return &proxy.Response{Document: doc}, err
+	}
+	handler, _ := endpoint.New(endpoint.Spec{Proxy: byAgent})
+
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	fmt.Println(w.Body)
+	// Output: "HTTP/1.1"
+}
+
+func ExampleSpec_renderError() {
+	handler, _ := endpoint.New(endpoint.Spec{
+		Proxy: func(context.Context, *proxy.Request) (*proxy.Response, error) {
+			return nil, errors.New("dial tcp 10.0.0.7:8080: refused")
+		},
+		RenderError: func(w http.ResponseWriter, r *http.Request, err error) {
+			w.WriteHeader(proxy.StatusOf(err))
+			fmt.Fprintf(w, "please quote %s\n", endpoint.RequestIDFrom(r.Context()))
+		},
+		Report: func(ctx context.Context, err error) { fmt.Println("log:", endpoint.RequestIDFrom(ctx), err) },
+	})
+
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("X-Request-Id", "r-17")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	fmt.Print(w.Code, " ", w.Body)
+	// Output:
+	// log: r-17 dial tcp 10.0.0.7:8080: refused
+	// 502 please quote r-17
+}
+
+func ExampleWriteProblem() {
+	r := httptest.NewRequest("GET", "/nobody", nil)
+	r.Header.Set("X-Request-Id", "r-17")
+	w := httptest.NewRecorder()
+	endpoint.WriteProblem(w, r, &proxy.Error{Status: http.StatusNotFound, Err: errors.New("no route")})
+	fmt.Print(w.Header().Get("Content-Type"), "\n", w.Body)
+	// Output:
+	// application/problem+json
+	// {"type":"about:blank","title":"Not Found","status":404,"requestId":"r-17"}
+}
+
+func ExampleWithParams() {
+	handler, _ := endpoint.New(endpoint.Spec{Proxy: func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+		doc, err := proxy.DocumentOf(req.Params.Rest())
+		return &proxy.Response{Document: doc}, err
+	}})
+	router := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var p proxy.Params
+		p.SetRest("a", "b/c") // decoded once, by whoever matched the path
+		handler.ServeHTTP(w, endpoint.WithParams(r, p))
+	})
+
+	w := httptest.NewRecorder()
+	router.ServeHTTP(w, httptest.NewRequest("GET", "/files/a/b%2Fc", nil))
+	fmt.Println(w.Body)
+	// Output: ["a","b/c"]
+}

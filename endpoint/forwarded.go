@@ -1,0 +1,215 @@
+package endpoint
+
+import (
+	"net/netip"
+	"strings"
+)
+
+const (
+	xForwardedFor   = "X-Forwarded-For"
+	xForwardedHost  = "X-Forwarded-Host"
+	xForwardedProto = "X-Forwarded-Proto"
+	forwardedName   = "Forwarded"
+	xRealIP         = "X-Real-Ip"
+)
+
+// trusts reports whether what addr says about a client is believed.
+func (h *handler) trusts(addr netip.Addr) bool {
+	for _, network := range h.spec.TrustedProxies {
+		if network.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// forward makes the headers about the client anew, and sets Remote and Scheme of the request. The values go to all, which
+// has room for three, and are returned with it.
+func (x *exchange) forward(all []string) []string {
+	r, h := x.in, x.req.Header
+	peer := parseRemote(r.RemoteAddr)
+	x.req.Remote = peer
+	x.req.Scheme = "http"
+	if r.TLS != nil {
+		x.req.Scheme = "https"
+	}
+	if len(x.h.spec.TrustedProxies) > 0 && peer.IsValid() && x.h.trusts(peer.Addr()) {
+		x.believe(peer)
+	}
+	if peer.IsValid() {
+		list := addrText(r.RemoteAddr, peer.Addr())
+		if before := h[xForwardedFor]; len(before) > 0 {
+			list = before[0] + ", " + list
+		}
+		all = set(h, all, xForwardedFor, list)
+	}
+	if h[xForwardedHost] == nil && validHost(r.Host) {
+		all = set(h, all, xForwardedHost, r.Host)
+	}
+	if h[xForwardedProto] == nil {
+		all = set(h, all, xForwardedProto, x.req.Scheme)
+	}
+	return all
+}
+
+// believe takes over what a trusted peer says.
+func (x *exchange) believe(peer netip.AddrPort) {
+	r, h := x.in, x.req.Header
+	hops := parseForwardedFor(r.Header[xForwardedFor])
+	for i := len(hops) - 1; i >= 0; i-- {
+		x.req.Remote = hops[i]
+		if !x.h.trusts(hops[i].Addr()) {
+			break
+		}
+	}
+	if len(hops) > 0 {
+		texts := make([]string, len(hops))
+		for i, hop := range hops {
+			texts[i] = hop.Addr().String()
+		}
+		h[xForwardedFor] = []string{strings.Join(texts, ", ")}
+	}
+	for _, name := range [...]string{xForwardedHost, xForwardedProto, "X-Forwarded-Port", "X-Forwarded-Prefix",
+		"X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Server"} {
+		if values := r.Header[name]; len(values) == 1 && printable(values[0]) {
+			h[name] = []string{values[0]}
+		}
+	}
+	if proto := h.Get(xForwardedProto); proto == "http" || proto == "https" {
+		x.req.Scheme = proto
+	}
+	if r.Header[xRealIP] != nil {
+		h[xRealIP] = []string{x.req.Remote.Addr().String()}
+	}
+	if lines := r.Header[forwardedName]; lines != nil {
+		if before := strings.Join(lines, ", "); validForwarded(before) {
+			h[forwardedName] = []string{before + ", " + forwardedElement(peer.Addr(), r.Host, r.TLS != nil)}
+		}
+	}
+}
+
+// parseForwardedFor returns the addresses of the elements of X-Forwarded-For, in order, from behind the last one that is
+// none.
+func parseForwardedFor(lines []string) []netip.AddrPort {
+	var hops []netip.AddrPort
+	for _, line := range lines {
+		for element := range strings.SplitSeq(line, ",") {
+			hop, ok := parseHop(strings.Trim(element, " \t"))
+			if !ok {
+				hops = hops[:0]
+				continue
+			}
+			hops = append(hops, hop)
+		}
+	}
+	return hops
+}
+
+// parseHop parses an address with or without a port, and an IPv6 address with or without brackets. A zone means nothing
+// to another host and is refused.
+func parseHop(s string) (netip.AddrPort, bool) {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		return netip.AddrPortFrom(addr.Unmap(), 0), addr.Zone() == ""
+	}
+	if inner, ok := strings.CutPrefix(s, "["); ok {
+		if inner, ok = strings.CutSuffix(inner, "]"); ok {
+			addr, err := netip.ParseAddr(inner)
+			return netip.AddrPortFrom(addr.Unmap(), 0), err == nil && addr.Is6() && addr.Zone() == ""
+		}
+	}
+	hop, err := netip.ParseAddrPort(s)
+	return netip.AddrPortFrom(hop.Addr().Unmap(), hop.Port()), err == nil && hop.Addr().Zone() == ""
+}
+
+// parseRemote parses the address of the connection as net/http gives it.
+func parseRemote(s string) netip.AddrPort {
+	peer, err := netip.ParseAddrPort(s)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(peer.Addr().Unmap().WithZone(""), peer.Port())
+}
+
+// addrText returns the text of addr, without an allocation where remote begins with it, as it does but for IPv6.
+func addrText(remote string, addr netip.Addr) string {
+	if i := strings.LastIndexByte(remote, ':'); addr.Is4() && i > 0 && remote[0] != '[' {
+		return remote[:i]
+	}
+	return addr.String()
+}
+
+// forwardedElement returns the element of RFC 7239 for a connection.
+func forwardedElement(peer netip.Addr, host string, secure bool) string {
+	element := "for=" + peer.String()
+	if peer.Is6() {
+		element = `for="[` + peer.String() + `]"`
+	}
+	if validHost(host) {
+		element += `;host="` + host + `"`
+	}
+	if secure {
+		return element + ";proto=https"
+	}
+	return element + ";proto=http"
+}
+
+// validForwarded reports whether s is a list of RFC 7239, section 4: elements of pairs of a token and a token or quoted
+// string.
+func validForwarded(s string) bool {
+	for {
+		name := tokenLen(s)
+		if name == 0 || name == len(s) || s[name] != '=' {
+			return false
+		}
+		s = s[name+1:]
+		value := tokenLen(s)
+		if value == 0 {
+			value = quotedLen(s)
+		}
+		if value == 0 {
+			return false
+		}
+		s = strings.TrimLeft(s[value:], " \t")
+		if s == "" {
+			return true
+		}
+		if s[0] != ';' && s[0] != ',' {
+			return false
+		}
+		s = strings.TrimLeft(s[1:], " \t")
+	}
+}
+
+func tokenLen(s string) int {
+	n := 0
+	for n < len(s) && isToken(s[n]) {
+		n++
+	}
+	return n
+}
+
+// quotedLen returns the length of the quoted string that s begins with, or 0. There are no escapes in what a proxy has to
+// say, so they are refused.
+func quotedLen(s string) int {
+	if s == "" || s[0] != '"' {
+		return 0
+	}
+	end := strings.IndexByte(s[1:], '"')
+	if end < 0 || strings.IndexByte(s[1:1+end], '\\') >= 0 || !printable(s[1:1+end]) {
+		return 0
+	}
+	return end + 2
+}
+
+// validHost reports whether a host can stand in a header and in a quoted string.
+func validHost(s string) bool { return s != "" && printable(s) && !strings.ContainsAny(s, `"\, ;`) }
+
+// printable reports whether s is visible ASCII and blanks.
+func printable(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}

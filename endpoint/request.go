@@ -1,0 +1,135 @@
+package endpoint
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+var (
+	errConnect = errors.New("CONNECT is not served")
+	errPairs   = errors.New("the query has more pairs than are parsed")
+	errPath    = errors.New("the path does not begin with a slash")
+)
+
+// convert makes the request of the pipe, without its body.
+func (x *exchange) convert() error {
+	r, req := x.in, &x.req
+	req.Method, req.Pattern, req.Host, req.TLS = r.Method, r.Pattern, r.Host, r.TLS
+	req.RawQuery = r.URL.RawQuery
+	req.Upstream = http.Header{}
+	var all []string
+	if x.h.scope.Described && len(r.Header) > 0 {
+		req.Header, all = cloned(r.Header, keepEndToEnd), make([]string, 0, 4)
+	} else {
+		size := len(r.Header) + 3 // what forward adds; a small map has room for eight
+		if r.Header[xRequestID] == nil {
+			size++
+		}
+		req.Header = make(http.Header, size)
+		all = filter(req.Header, r.Header, 4, false, keepEndToEnd)
+	}
+	all = x.forward(all)
+	if ids := req.Header[xRequestID]; len(ids) != 1 || ids[0] != x.id { // to assign to a full small map is to grow it
+		set(req.Header, all, xRequestID, x.id)
+	}
+	if r.Method == http.MethodConnect {
+		return &proxy.Error{Status: http.StatusMethodNotAllowed, Op: "endpoint", Err: errConnect,
+			Header: http.Header{"Allow": {"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}}} // a 405 must say (RFC 9110, section 15.5.6)
+	}
+	req.Path = r.URL.EscapedPath()
+	if req.Path == "" {
+		req.Path = "/" // the absolute form without a path (RFC 9112, section 3.2.2)
+	}
+	if req.Path[0] != '/' {
+		return badRequest(errPath)
+	}
+	var err error
+	if req.Query, err = parseQuery(r.URL.RawQuery); err != nil {
+		return badRequest(err)
+	}
+	if req.Params, err = paramsOf(r, req.Path); err != nil {
+		return badRequest(err)
+	}
+	return nil
+}
+
+func badRequest(err error) error {
+	return &proxy.Error{Status: http.StatusBadRequest, Op: "endpoint", Err: err}
+}
+
+// parseQuery drops the pairs that do not parse, and refuses a query of which net/url parses nothing because it has too
+// many. net/url does not tell these apart, so a pair that parses alone, where nothing parsed together, does.
+func parseQuery(raw string) (url.Values, error) {
+	if raw == "" {
+		return url.Values{}, nil
+	}
+	values, err := url.ParseQuery(raw)
+	if err == nil || len(values) > 0 {
+		return values, nil
+	}
+	for pair := range strings.SplitSeq(raw, "&") {
+		if one, err := url.ParseQuery(pair); err == nil && len(one) > 0 {
+			return nil, errPairs
+		}
+	}
+	if strings.Count(raw, "&") >= maxPairs {
+		return nil, errPairs
+	}
+	return values, nil
+}
+
+// maxPairs is how many pairs net/url parses unless GODEBUG says otherwise.
+const maxPairs = 10_000
+
+const xRequestID = "X-Request-Id"
+
+// requestID returns the id of a request, which is always well-formed.
+func (h *handler) requestID(r *http.Request) string {
+	if h.spec.RequestID == nil {
+		return requestIDOf(r)
+	}
+	if id := h.spec.RequestID(r); validID(id) {
+		return id
+	}
+	return newID()
+}
+
+// requestIDOf returns the id that the client gave, or a new one.
+func requestIDOf(r *http.Request) string {
+	if ids := r.Header[xRequestID]; len(ids) == 1 && validID(ids[0]) {
+		return ids[0]
+	}
+	return newID()
+}
+
+func validID(id string) bool {
+	if id == "" || len(id) > 128 {
+		return false
+	}
+	for i := 0; i < len(id); i++ {
+		switch c := id[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case strings.IndexByte("-._~+/=:@", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// newID returns 128 random bits. They tell requests apart and are no secret.
+func newID() string {
+	var bits [16]byte
+	binary.BigEndian.PutUint64(bits[:8], rand.Uint64())
+	binary.BigEndian.PutUint64(bits[8:], rand.Uint64())
+	var text [2 * len(bits)]byte
+	hex.Encode(text[:], bits[:])
+	return string(text[:])
+}

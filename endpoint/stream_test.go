@@ -1,0 +1,770 @@
+package endpoint_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// streams is a proxy that answers with a body as it comes, once as our own code and once as somebody's.
+func streams(direct bool, call proxy.Proxy) proxy.Proxy {
+	if !direct {
+		return call
+	}
+	return pipe.Describe(call, pipe.Step{Kind: "test", Effects: pipe.Streams | pipe.HonoursContext})
+}
+
+// bothWays runs a test over a pipe that is known to honour its context, and over one that is not.
+func bothWays(t *testing.T, f func(t *testing.T, direct bool)) {
+	t.Helper()
+	for _, direct := range []bool{true, false} {
+		t.Run(fmt.Sprintf("direct=%v", direct), func(t *testing.T) { f(t, direct) })
+	}
+}
+
+// proves M13, M15, M16, M17, F5
+func TestAStreamIsAnsweredAsSent(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, method string
+		status       int
+		header       http.Header
+		body         string
+		want         http.Header // besides Date
+	}{
+		{"with a length", "GET", 200, http.Header{"Content-Length": {"4"}, "Content-Type": {"text/csv"}, "Etag": {`"1"`}}, "rows",
+			http.Header{"Content-Length": {"4"}, "Content-Type": {"text/csv"}, "Etag": {`"1"`}}},
+		{"without a length or type", "GET", 200, nil, "<html>", http.Header{}},
+		{"a failure", "GET", 503, http.Header{"Content-Length": {"4"}, "Retry-After": {"1"}}, "rows",
+			http.Header{"Content-Length": {"4"}, "Retry-After": {"1"}}},
+		{"a redirect", "GET", 302, http.Header{"Location": {"http://inside/"}, "Content-Length": {"0"}}, "",
+			http.Header{"Location": {"http://inside/"}, "Content-Length": {"0"}}},
+		{"HEAD", "HEAD", 200, http.Header{"Content-Length": {"4"}}, "rows", http.Header{"Content-Length": {"4"}}},
+		{"204", "GET", 204, http.Header{"Content-Length": {"4"}}, "rows", http.Header{}},
+		{"205", "GET", 205, http.Header{"Content-Length": {"4"}}, "rows", http.Header{"Content-Length": {"0"}}},
+		{"304", "GET", 304, http.Header{"Etag": {`"1"`}}, "rows", http.Header{"Etag": {`"1"`}}},
+		{"a length that is none", "GET", 200, http.Header{"Content-Length": {"+4"}}, "rows", http.Header{}},
+		{"a status nobody knows", "GET", 799, http.Header{"Content-Length": {"4"}}, "rows", http.Header{"Content-Length": {"4"}}},
+		{"repeated headers", "GET", 200, http.Header{"Content-Length": {"4"}, "Set-Cookie": {"a=1", "b=2", "a=1"}}, "rows",
+			http.Header{"Content-Length": {"4"}, "Set-Cookie": {"a=1", "b=2", "a=1"}}},
+		{"two lengths", "GET", 200, http.Header{"Content-Length": {"4", "5"}}, "rows", http.Header{}},
+		{"a surplus", "GET", 200, http.Header{"Content-Length": {"2"}}, "rows", http.Header{"Content-Length": {"2"}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			bothWays(t, func(t *testing.T, direct bool) {
+				sent := newBody(tt.body)
+				srv, _ := startServer(t, newHandler(t, endpoint.Spec{Proxy: streams(direct, answers(func() *proxy.Response {
+					return &proxy.Response{Status: tt.status, Header: tt.header, Body: sent}
+				}))}))
+				req, err := http.NewRequest(tt.method, srv.URL, nil)
+				require.NoError(t, err)
+				res, err := srv.Client().Transport.RoundTrip(req)
+				require.NoError(t, err)
+				b, err := io.ReadAll(res.Body)
+				require.NoError(t, err)
+				res.Body.Close()
+				srv.Close()
+				assert.Equal(t, tt.status, res.StatusCode)
+				want := tt.body
+				if tt.name == "a surplus" {
+					want = tt.body[:2]
+				}
+				if tt.method == http.MethodHead || tt.status == 204 || tt.status == 205 || tt.status == 304 {
+					want = ""
+				}
+				assert.Equal(t, want, string(b))
+				res.Header.Del("Date")
+				assert.Equal(t, tt.want, res.Header)
+				assert.EqualValues(t, 1, sent.closed.Load())
+			})
+		})
+	}
+}
+
+// proves M1
+func TestStreamedBytesComeAsTheyAreSent(t *testing.T) {
+	for _, header := range []http.Header{nil, {"Content-Type": {"text/event-stream; charset=utf-8"}, "Content-Length": {"6"}}} {
+		bothWays(t, func(t *testing.T, direct bool) {
+			synctest.Test(t, func(t *testing.T) {
+				r, w := io.Pipe()
+				dial := serve(t, newHandler(t, endpoint.Spec{Proxy: streams(direct, answers(func() *proxy.Response {
+					return &proxy.Response{Body: r, Header: header}
+				}))}))
+				start := time.Now()
+				res, err := clientOf(t, dial).Get("http://a/")
+				require.NoError(t, err)
+				assert.Zero(t, time.Since(start), "the header does not wait for the first byte")
+				for i := range 3 {
+					<-time.After(20 * time.Second) // in all longer than the timeout of the endpoint
+					_, err := io.WriteString(w, "ab")
+					require.NoError(t, err)
+					b := make([]byte, 2)
+					_, err = io.ReadFull(res.Body, b)
+					require.NoError(t, err)
+					assert.Equal(t, time.Duration(i+1)*20*time.Second, time.Since(start))
+				}
+				w.Close()
+				_, err = io.ReadAll(res.Body)
+				assert.NoError(t, err)
+			})
+		})
+	}
+}
+
+// A breaking body ends with an error.
+type breaking struct {
+	io.Reader
+	err    error
+	closed atomic.Int64
+}
+
+func (b *breaking) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == io.EOF {
+		err = b.err
+	}
+	if err == errPanic {
+		panic("bug")
+	}
+	return n, err
+}
+
+func (b *breaking) Close() error {
+	b.closed.Add(1)
+	return nil
+}
+
+var errPanic = errors.New("panic")
+
+// proves F3, L15, M20, D14
+func TestAStreamThatBreaksIsNeverComplete(t *testing.T) {
+	t.Parallel()
+	reset := errors.New("connection reset")
+	tests := []struct {
+		name   string
+		body   string
+		header http.Header
+		err    error
+		status int // 0: aborted before the header could be read or within the body
+	}{
+		{"after bytes", "rows", nil, reset, 0},
+		{"after bytes, with a length", "rows", http.Header{"Content-Length": {"9"}}, reset, 0},
+		{"short, and said to be complete", "rows", http.Header{"Content-Length": {"9"}}, io.EOF, 0},
+		{"after many bytes", strings.Repeat("x", 100_000), http.Header{"Content-Length": {"100001"}}, reset, 0},
+		{"a panic after bytes", "rows", nil, errPanic, 0},
+		{"before the first byte, with a length", "", http.Header{"Content-Length": {"9"}}, reset, 502},
+		{"a panic before the first byte", "", http.Header{"Content-Length": {"9"}}, errPanic, 500},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			bothWays(t, func(t *testing.T, direct bool) {
+				var got reports
+				sent := &breaking{Reader: strings.NewReader(tt.body), err: tt.err}
+				srv, _ := startServer(t, newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(direct, answers(func() *proxy.Response {
+					return &proxy.Response{Body: sent, Header: tt.header}
+				}))}))
+				answer := rawExchange(t, srv, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", false)
+				srv.Close()
+				if tt.status != 0 {
+					assert.Contains(t, answer, fmt.Sprint("HTTP/1.1 ", tt.status))
+					assert.NotContains(t, answer, "Content-Length: 9\r\n")
+				} else if answer != "" {
+					res, err := http.ReadResponse(bufio.NewReader(strings.NewReader(answer)), nil)
+					require.NoError(t, err)
+					_, err = io.ReadAll(res.Body)
+					assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
+				}
+				assert.Len(t, got.all(), 1)
+				assert.EqualValues(t, 1, sent.closed.Load())
+			})
+		})
+	}
+}
+
+// proves M2, M3, T1, D11
+func TestASilentStreamEndsAtTheIdleLimit(t *testing.T) {
+	tests := []struct {
+		name  string
+		limit time.Duration
+		after time.Duration
+		ends  bool
+	}{
+		{"default, below", 0, endpoint.DefaultIdleTimeout - 1, false},
+		{"default, above", 0, endpoint.DefaultIdleTimeout + 1, true},
+		{"its own, above", time.Second, time.Second + 1, true},
+		{"none", -1, 24 * time.Hour, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bothWays(t, func(t *testing.T, direct bool) {
+				synctest.Test(t, func(t *testing.T) {
+					var got reports
+					r, w := io.Pipe()
+					dial := serve(t, newHandler(t, endpoint.Spec{Report: got.add, IdleTimeout: tt.limit,
+						Proxy: streams(direct, answers(func() *proxy.Response { return &proxy.Response{Body: r} }))}))
+					res, err := clientOf(t, dial).Get("http://a/")
+					require.NoError(t, err)
+					start := time.Now()
+					go func() {
+						<-time.After(tt.after)
+						_, _ = io.WriteString(w, "rows")
+						w.Close()
+					}()
+					b, err := io.ReadAll(res.Body)
+					if !tt.ends {
+						require.NoError(t, err)
+						assert.Equal(t, "rows", string(b))
+						assert.Equal(t, tt.after, time.Since(start))
+						return
+					}
+					assert.Error(t, err)
+					assert.Equal(t, tt.after-1, time.Since(start))
+					<-time.After(time.Second) // the writer too
+					synctest.Wait()
+					require.Len(t, got.all(), 1)
+					assert.Equal(t, http.StatusGatewayTimeout, proxy.StatusOf(got.all()[0]))
+				})
+			})
+		})
+	}
+}
+
+// A deaf body blocks until it is freed, whatever happens.
+type deaf struct{ free chan struct{} }
+
+func (d deaf) Read([]byte) (int, error) { <-d.free; return 0, io.EOF }
+func (deaf) Close() error               { return nil }
+
+// proves M3, T3
+func TestABodyThatIgnoresEverythingIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := deaf{make(chan struct{})}
+		h := newHandler(t, endpoint.Spec{MaxAbandoned: 1, Proxy: answers(func() *proxy.Response { return &proxy.Response{Body: d} })})
+		dial := serve(t, h)
+		res, err := clientOf(t, dial).Get("http://a/")
+		require.NoError(t, err)
+		start := time.Now()
+		_, err = io.ReadAll(res.Body)
+		assert.Error(t, err)
+		assert.Equal(t, endpoint.DefaultIdleTimeout, time.Since(start))
+		synctest.Wait()
+		assert.Equal(t, 1, h.(interface{ Abandoned() int }).Abandoned())
+		res, err = clientOf(t, dial).Get("http://a/")
+		require.NoError(t, err)
+		res.Body.Close()
+		assert.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+		close(d.free)
+		synctest.Wait()
+		assert.Zero(t, h.(interface{ Abandoned() int }).Abandoned())
+	})
+}
+
+// proves M29, T1, D11
+func TestAClientThatDoesNotReadEndsAtTheWriteTimeout(t *testing.T) {
+	large := `"` + strings.Repeat("x", 1<<20) + `"`
+	endless := func() *proxy.Response { return &proxy.Response{Body: io.NopCloser(endlessReader{})} }
+	document := func() *proxy.Response { return &proxy.Response{Document: documentOf(large)} }
+	small := func() *proxy.Response { return &proxy.Response{Document: documentOf(`{}`)} }
+	for name, res := range map[string]func() *proxy.Response{"document": document, "small document": small, "stream": endless} {
+		t.Run(name, func(t *testing.T) {
+			bothWays(t, func(t *testing.T, direct bool) {
+				synctest.Test(t, func(t *testing.T) {
+					var closed atomic.Int64
+					call := answers(res)
+					dial := serve(t, newHandler(t, endpoint.Spec{Proxy: streams(direct, func(ctx ctx, req *proxy.Request) (*proxy.Response, error) {
+						res, err := call(ctx, req)
+						res.OnClose(func() { closed.Add(1) })
+						return res, err
+					})}))
+					c := dial()
+					fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+					<-time.After(endpoint.DefaultWriteTimeout + 1)
+					synctest.Wait()
+					assert.EqualValues(t, 1, closed.Load())
+					n, err := io.Copy(io.Discard, c) // the connection is closed: nothing comes that had not been written
+					assert.NoError(t, err)
+					assert.Less(t, n, int64(1<<20))
+				})
+			})
+		})
+	}
+}
+
+type endlessReader struct{}
+
+func (endlessReader) Read(p []byte) (int, error) { return len(p), nil }
+
+// proves M10
+func TestAnEndlessStreamEndsWithTheClient(t *testing.T) {
+	bothWays(t, func(t *testing.T, direct bool) {
+		synctest.Test(t, func(t *testing.T) {
+			var got reports
+			ended := make(chan struct{})
+			dial := serve(t, newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(direct, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+				res := &proxy.Response{Body: io.NopCloser(endlessReader{})}
+				res.OnClose(func() { close(ended) })
+				return res, nil
+			})}))
+			c := dial()
+			fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			_, err := io.CopyN(io.Discard, c, 10<<20)
+			require.NoError(t, err)
+			c.Close()
+			<-ended
+			synctest.Wait()
+			require.Len(t, got.all(), 1)
+			assert.Equal(t, proxy.StatusClientGone, proxy.StatusOf(got.all()[0]))
+		})
+	})
+}
+
+// proves M2, M3, M35, T3, L22, L23, D11
+func TestTheTimeoutHoldsAgainstAPipeThatIgnoresIt(t *testing.T) {
+	tests := []struct {
+		name    string
+		timeout time.Duration
+		takes   time.Duration
+		status  int
+	}{
+		{"default, below", 0, endpoint.DefaultTimeout - 1, 200},
+		{"default, above", 0, endpoint.DefaultTimeout + 1, 504},
+		{"its own, above", 300 * time.Millisecond, 3 * time.Second, 504},
+		{"none", -1, time.Hour, 200},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var got reports
+				late := newBody("late")
+				h := newHandler(t, endpoint.Spec{Timeout: tt.timeout, Report: got.add, Proxy: func(ctx, *proxy.Request) (*proxy.Response, error) {
+					<-time.After(tt.takes)
+					return &proxy.Response{Body: late}, nil
+				}})
+				dial := serve(t, h)
+				start := time.Now()
+				res, err := clientOf(t, dial).Get("http://a/")
+				require.NoError(t, err)
+				defer res.Body.Close()
+				assert.Equal(t, tt.status, res.StatusCode)
+				if tt.status == 200 {
+					assert.Equal(t, tt.takes, time.Since(start))
+					return
+				}
+				limit := tt.timeout
+				if limit == 0 {
+					limit = endpoint.DefaultTimeout
+				}
+				assert.Equal(t, limit, time.Since(start))
+				assert.Equal(t, 1, h.(interface{ Abandoned() int }).Abandoned())
+				<-time.After(tt.takes)
+				synctest.Wait()
+				assert.EqualValues(t, 1, late.closed.Load(), "the late response is closed")
+				assert.Zero(t, h.(interface{ Abandoned() int }).Abandoned())
+				assert.Len(t, got.all(), 1, "and nothing is reported twice")
+			})
+		})
+	}
+}
+
+// proves M2
+func TestAPipeThatHangsIsAGatewayTimeout(t *testing.T) {
+	bothWays(t, func(t *testing.T, direct bool) {
+		synctest.Test(t, func(t *testing.T) {
+			dial := serve(t, newHandler(t, endpoint.Spec{Timeout: time.Second, Proxy: streams(direct, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+				own, cancel := context.WithCancel(ctx)
+				defer cancel()
+				<-own.Done()
+				return nil, context.Canceled // who hides the reason
+			})}))
+			start := time.Now()
+			res, err := clientOf(t, dial).Get("http://a/")
+			require.NoError(t, err)
+			res.Body.Close()
+			assert.Equal(t, http.StatusGatewayTimeout, res.StatusCode)
+			assert.Equal(t, time.Second, time.Since(start))
+		})
+	})
+}
+
+// proves O19
+func TestAPartialAnswerIsOutBeforeTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) { <-ctx.Done(); return nil, ctx.Err() }
+		dial := serve(t, newHandler(t, endpoint.Spec{Timeout: time.Second, Proxy: proxy.Merge(
+			proxy.Part{Proxy: jsonOf(`{"a":1}`)}, proxy.Part{Name: "slow", Proxy: slow, Optional: true})}))
+		start := time.Now()
+		res, err := clientOf(t, dial).Get("http://a/")
+		require.NoError(t, err)
+		defer res.Body.Close()
+		assert.Equal(t, 200, res.StatusCode)
+		assert.Equal(t, "false", res.Header.Get("X-Completed"))
+		assert.Equal(t, "no-store", res.Header.Get("Cache-Control"))
+		assert.Less(t, time.Since(start), time.Second)
+	})
+}
+
+// proves T2, M22
+func TestAClientThatGoesAwayEndsThePipeAtOnce(t *testing.T) {
+	bothWays(t, func(t *testing.T, direct bool) {
+		synctest.Test(t, func(t *testing.T) {
+			var got reports
+			entered, ended := make(chan struct{}), make(chan time.Time, 1)
+			dial := serve(t, newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(direct, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+				close(entered)
+				<-ctx.Done()
+				ended <- time.Now()
+				return nil, fmt.Errorf("backend: %w", ctx.Err())
+			})}))
+			c := dial()
+			fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			<-entered
+			left := time.Now()
+			c.Close()
+			assert.Equal(t, left, <-ended)
+			synctest.Wait()
+			require.Len(t, got.all(), 1)
+			assert.Equal(t, proxy.StatusClientGone, proxy.StatusOf(got.all()[0]))
+		})
+	})
+}
+
+// proves L27
+func TestStreamsLeaveNothingBehind(t *testing.T) {
+	bothWays(t, func(t *testing.T, direct bool) {
+		synctest.Test(t, func(t *testing.T) {
+			var open atomic.Int64
+			h := newHandler(t, endpoint.Spec{Proxy: streams(direct, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+				own, cancel := context.WithCancel(ctx)
+				open.Add(1)
+				context.AfterFunc(own, func() { open.Add(-1) })
+				res := &proxy.Response{Body: newBody("rows")}
+				res.OnClose(cancel)
+				return res, nil
+			})})
+			for range 500 {
+				record(h, httptest.NewRequest(http.MethodGet, "/", nil))
+			}
+			synctest.Wait()
+			assert.Zero(t, open.Load())
+		})
+	})
+}
+
+// proves H11
+func TestTrailersArePassedOnAnnouncedOrNot(t *testing.T) {
+	t.Parallel()
+	bothWays(t, func(t *testing.T, direct bool) {
+		for _, text := range []string{"rows", ""} {
+			srv, _ := startServer(t, newHandler(t, endpoint.Spec{Proxy: streams(direct, answers(func() *proxy.Response {
+				return &proxy.Response{Body: newBody(text), Header: http.Header{"Trailer": {"X-Sum"}}, Trailer: func() http.Header {
+					return http.Header{"X-Sum": {"9"}, "X-Late": {"1", "2"}, "Connection": {"x"}, "X-Nul": {"\x00"}}
+				}}
+			}))}))
+			res, err := srv.Client().Get(srv.URL)
+			require.NoError(t, err)
+			assert.Empty(t, res.Header["Trailer"])
+			b, err := io.ReadAll(res.Body)
+			require.NoError(t, err)
+			res.Body.Close()
+			assert.Equal(t, text, string(b))
+			assert.Equal(t, http.Header{"X-Sum": {"9"}, "X-Late": {"1", "2"}}, res.Trailer)
+		}
+	})
+}
+
+// proves H11
+func TestTEIsHandedOnAsTrailersOnly(t *testing.T) {
+	t.Parallel()
+	for te, want := range map[string][]string{"trailers": {"trailers"}, "gzip, Trailers;q=1": nil, "gzip,Trailers": {"trailers"}, "gzip": nil} {
+		for _, stream := range []bool{true, false} {
+			var s seen
+			h := newHandler(t, endpoint.Spec{Stream: stream, Proxy: s.call})
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.Header.Set("Te", te)
+			record(h, r)
+			if !stream {
+				want = nil
+			}
+			assert.Equal(t, want, s.last.Header["Te"], te)
+		}
+	}
+}
+
+// bare hides what net/http's ResponseWriter can do beside the interface.
+type bare struct{ http.ResponseWriter }
+
+func TestAStreamIsNotBufferedSilently(t *testing.T) {
+	t.Parallel()
+	stream := streams(true, answers(func() *proxy.Response { return &proxy.Response{Body: newBody("rows")} }))
+	tests := []struct {
+		name   string
+		stream bool
+		wrap   func(http.ResponseWriter) http.ResponseWriter
+		method string
+		status int
+	}{
+		{"Stream, no deadlines", true, func(w http.ResponseWriter) http.ResponseWriter { return w }, "GET", 500},
+		{"Stream, nothing", true, func(w http.ResponseWriter) http.ResponseWriter { return bare{w} }, "GET", 500},
+		{"Stream, nothing, with a body", true, func(w http.ResponseWriter) http.ResponseWriter { return bare{w} }, "POST", 500},
+		{"no deadlines", false, func(w http.ResponseWriter) http.ResponseWriter { return w }, "GET", 200},
+		{"nothing", false, func(w http.ResponseWriter) http.ResponseWriter { return bare{w} }, "GET", 500},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var got reports
+			h := newHandler(t, endpoint.Spec{Stream: tt.stream, Proxy: stream, Report: got.add})
+			w := httptest.NewRecorder()
+			h.ServeHTTP(tt.wrap(w), httptest.NewRequest(tt.method, "/", strings.NewReader("x")))
+			assert.Equal(t, tt.status, w.Code)
+			if tt.status == 500 {
+				require.Len(t, got.all(), 1)
+				assert.ErrorIs(t, got.all()[0], http.ErrNotSupported)
+			}
+		})
+	}
+}
+
+// proves H12, L31, M12
+func TestInformationalAnswersReachTheClientOfAStream(t *testing.T) {
+	t.Parallel()
+	for _, stream := range []bool{true, false} {
+		var inform func(int, http.Header)
+		srv, _ := startServer(t, newHandler(t, endpoint.Spec{Stream: stream, Proxy: streams(true, func(_ ctx, req *proxy.Request) (*proxy.Response, error) {
+			inform = req.Inform
+			if inform != nil {
+				inform(103, http.Header{"Link": {"</a.css>"}, "Connection": {"x"}})
+				inform(100, nil)
+				inform(101, nil)
+				inform(200, nil)
+				inform(102, nil)
+			}
+			return &proxy.Response{Document: documentOf(`{}`)}, nil
+		})}))
+		answer := rawExchange(t, srv, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", false)
+		srv.Close()
+		if !stream {
+			assert.Nil(t, inform)
+			assert.True(t, strings.HasPrefix(answer, "HTTP/1.1 200 OK\r\n"), answer)
+			continue
+		}
+		early := "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n"
+		assert.True(t, strings.HasPrefix(answer, early), answer)
+		assert.Equal(t, 1, strings.Count(answer, "Link"), "nothing of it is left")
+	}
+}
+
+// counting counts the headers that are written.
+type counting struct {
+	*httptest.ResponseRecorder
+	headers int
+}
+
+func (c *counting) WriteHeader(status int) {
+	c.headers++
+	c.ResponseRecorder.WriteHeader(status)
+}
+
+// proves H12
+func TestInformationalAnswersEndWithTheirRequest(t *testing.T) {
+	t.Parallel()
+	var inform func(int, http.Header)
+	h := newHandler(t, endpoint.Spec{Stream: true, Proxy: streams(true, func(_ ctx, req *proxy.Request) (*proxy.Response, error) {
+		inform = req.Inform
+		return &proxy.Response{Document: documentOf(`{}`)}, nil
+	})})
+	w := &counting{ResponseRecorder: httptest.NewRecorder()}
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	inform(103, http.Header{"Link": {"late"}})
+	assert.Equal(t, 1, w.headers)
+	assert.NotContains(t, w.Header(), "Link")
+}
+
+// proves T2
+func TestTheContextEndsWithTheHandler(t *testing.T) {
+	t.Parallel()
+	bothWays(t, func(t *testing.T, direct bool) {
+		for _, timeout := range []time.Duration{0, -1} {
+			var kept context.Context
+			record(newHandler(t, endpoint.Spec{Timeout: timeout, Proxy: streams(direct, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+				kept = ctx
+				return &proxy.Response{Body: newBody("rows")}, nil
+			})}), httptest.NewRequest(http.MethodGet, "/", nil))
+			assert.ErrorIs(t, kept.Err(), context.Canceled)
+		}
+	})
+}
+
+// proves H12
+func TestInformationalAnswersAreNotForHTTP10(t *testing.T) {
+	t.Parallel()
+	srv, _ := startServer(t, newHandler(t, endpoint.Spec{Stream: true, Proxy: streams(true, func(_ ctx, req *proxy.Request) (*proxy.Response, error) {
+		assert.Nil(t, req.Inform)
+		return &proxy.Response{}, nil
+	})}))
+	rawExchange(t, srv, "GET / HTTP/1.0\r\nHost: a\r\n\r\n", false)
+}
+
+// startProto starts a server that speaks HTTP/1.1, or HTTP/2 over TLS.
+func startProto(t *testing.T, h http.Handler, http2 bool) *httptest.Server {
+	t.Helper()
+	srv := httptest.NewUnstartedServer(h)
+	srv.EnableHTTP2 = http2
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if http2 {
+		srv.StartTLS()
+	} else {
+		srv.Start()
+	}
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+func TestAStreamAnswersWhileTheRequestIsStillSent(t *testing.T) {
+	t.Parallel()
+	for _, http2 := range []bool{false, true} {
+		srv := startProto(t, newHandler(t, endpoint.Spec{Stream: true, Proxy: streams(true, func(_ ctx, req *proxy.Request) (*proxy.Response, error) {
+			return &proxy.Response{Body: req.Body, Trailer: req.Trailer}, nil // an echo
+		})}), http2)
+		r, w := io.Pipe()
+		req, err := http.NewRequest(http.MethodPost, srv.URL, r)
+		require.NoError(t, err)
+		req.Trailer = http.Header{"X-Sum": nil}
+		res, err := srv.Client().Do(req)
+		require.NoError(t, err)
+		assert.Equal(t, http2, res.ProtoMajor == 2)
+		b := make([]byte, 4)
+		for range 3 {
+			_, err = io.WriteString(w, "ping")
+			require.NoError(t, err)
+			_, err = io.ReadFull(res.Body, b)
+			require.NoError(t, err)
+			assert.Equal(t, "ping", string(b))
+		}
+		req.Trailer.Set("X-Sum", "12")
+		w.Close()
+		_, err = io.ReadAll(res.Body)
+		require.NoError(t, err)
+		res.Body.Close()
+		assert.Equal(t, "12", res.Trailer.Get("X-Sum"))
+	}
+}
+
+func TestALargeAnswerThatBeginsAsTheRequestEndsIsWhole(t *testing.T) {
+	t.Parallel()
+	large := bytes.Repeat([]byte("x"), 256<<10)
+	srv, _ := startServer(t, newHandler(t, endpoint.Spec{Stream: true, Proxy: streams(true, func(_ ctx, req *proxy.Request) (*proxy.Response, error) {
+		_, err := req.Body.Read(make([]byte, 1))
+		rest := make(chan struct{})
+		go func() {
+			defer close(rest)
+			_, _ = io.Copy(io.Discard, req.Body)
+		}()
+		res := &proxy.Response{Body: io.NopCloser(bytes.NewReader(large)), Header: http.Header{"Content-Length": {fmt.Sprint(len(large))}}}
+		res.OnClose(func() { <-rest })
+		return res, err
+	})}))
+	for i := range 300 {
+		res, err := srv.Client().Post(srv.URL, "text/plain", struct{ io.Reader }{strings.NewReader("a small body")})
+		require.NoError(t, err)
+		n, err := io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		require.NoError(t, err, i)
+		require.EqualValues(t, len(large), n)
+	}
+}
+
+// proves F3
+func TestAStreamThatBreaksResetsItsStreamOfHTTP2(t *testing.T) {
+	t.Parallel()
+	for _, header := range []http.Header{nil, {"Content-Length": {"9"}}} {
+		srv := startProto(t, newHandler(t, endpoint.Spec{Proxy: streams(true, answers(func() *proxy.Response {
+			return &proxy.Response{Header: header, Body: &breaking{Reader: strings.NewReader("rows"), err: io.ErrUnexpectedEOF}}
+		}))}), true)
+		res, err := srv.Client().Get(srv.URL)
+		if err == nil {
+			_, err = io.ReadAll(res.Body)
+			res.Body.Close()
+		}
+		assert.ErrorContains(t, err, "stream error")
+	}
+}
+
+// proves T2
+func TestAClientThatGoesAwayEndsThePipeWithin100ms(t *testing.T) {
+	t.Parallel()
+	for _, http2 := range []bool{false, true} {
+		entered, ended := make(chan struct{}), make(chan time.Time, 1)
+		srv := startProto(t, newHandler(t, endpoint.Spec{Proxy: func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+			close(entered)
+			<-ctx.Done()
+			ended <- time.Now()
+			return nil, ctx.Err()
+		}}), http2)
+		ctx, cancel := context.WithCancel(t.Context())
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, srv.URL, nil)
+		require.NoError(t, err)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if res, err := srv.Client().Do(req); err == nil {
+				res.Body.Close()
+			}
+		}()
+		<-entered
+		left := time.Now()
+		cancel()
+		assert.Less(t, (<-ended).Sub(left), 100*time.Millisecond)
+		<-done
+	}
+}
+
+// proves F9
+func TestAReadThatWaitsEndsWithTheHandlerOfHTTP2(t *testing.T) {
+	t.Parallel()
+	ended := make(chan error, 1)
+	srv := startProto(t, newHandler(t, endpoint.Spec{Stream: true, IdleTimeout: -1, Proxy: streams(true, func(_ ctx, req *proxy.Request) (*proxy.Response, error) {
+		begun := make(chan struct{})
+		go func() {
+			_, err := io.ReadFull(req.Body, make([]byte, 4))
+			close(begun)
+			if err == nil {
+				_, err = io.ReadAll(req.Body)
+			}
+			ended <- err
+		}()
+		<-begun
+		return &proxy.Response{Document: documentOf(`{}`)}, nil
+	})}), true)
+	r, w := io.Pipe()
+	defer w.Close()
+	go func() { _, _ = io.WriteString(w, "ping") }()
+	res, err := srv.Client().Post(srv.URL, "text/plain", r)
+	require.NoError(t, err)
+	b, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	res.Body.Close()
+	assert.Equal(t, "{}", string(b))
+	assert.Error(t, <-ended)
+}

@@ -1,0 +1,194 @@
+package endpoint
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// tunnel changes the protocol (RFC 9110, section 15.2.2) and then carries bytes both ways until both ends have closed,
+// nothing moves for the idle time, or the context ends. A side that closes its half is told to the other side if that can
+// be told (CloseWrite); otherwise it is the end.
+func (x *exchange) tunnel() {
+	if !x.stopClock() {
+		x.fail(&proxy.Error{Status: http.StatusGatewayTimeout, Op: "endpoint", Err: errLate})
+		return
+	}
+	header := http.Header{}
+	filter(header, x.w.Header(), 0, false, keepAny)
+	filter(header, x.res.Header, 0, false, keepAny)
+	delete(header, "Content-Length")
+	header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{x.req.Upgrade}
+
+	x.hush()
+	conn, buffered, err := http.NewResponseController(x.w).Hijack()
+	if err != nil {
+		x.fail(unable("be taken over for another protocol", err))
+		return
+	}
+	x.wrote = true
+	defer conn.Close()
+	client := &patientConn{Conn: conn, r: buffered.Reader, timeout: x.h.spec.WriteTimeout}
+	if err := writeSwitch(client, header); err != nil {
+		x.h.report(x, &proxy.Error{Status: proxy.StatusClientGone, Op: "tunnel", Err: err})
+		return
+	}
+	x.carry(client, x.res.Upgrade)
+}
+
+func writeSwitch(w io.Writer, header http.Header) error {
+	b := bufio.NewWriter(w)
+	_, _ = b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	_ = header.Write(b)
+	_, _ = b.WriteString("\r\n")
+	return b.Flush()
+}
+
+// A patientConn is the client's connection: what is buffered comes first, and a write must not take for ever.
+type patientConn struct {
+	net.Conn
+	r       *bufio.Reader
+	timeout time.Duration
+}
+
+// Read does not go through net/http once the buffer is empty: there the end of the input would end the context.
+func (c *patientConn) Read(p []byte) (int, error) {
+	if c.r.Buffered() > 0 {
+		return c.r.Read(p)
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *patientConn) Write(p []byte) (int, error) {
+	if c.timeout > 0 {
+		_ = c.SetWriteDeadline(time.Now().Add(c.timeout))
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *patientConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// carry copies both ways and returns when both copies have ended.
+func (x *exchange) carry(client *patientConn, upstream io.ReadWriteCloser) {
+	var once sync.Once
+	var cause error
+	end := func(err error) {
+		once.Do(func() {
+			cause = err
+			_ = client.Close()
+			x.closeResponse() // and upstream with it
+		})
+	}
+	stop := context.AfterFunc(x.ctx, func() { end(x.ctx.Err()) })
+	defer stop()
+	alive := func() {}
+	if d := x.h.spec.IdleTimeout; d > 0 {
+		idle := time.AfterFunc(d, func() { end(errSilent) })
+		defer idle.Stop()
+		alive = func() { idle.Reset(d) }
+	}
+	var both sync.WaitGroup
+	both.Go(func() { oneWay(upstream, client, alive, end) })
+	oneWay(client, upstream, alive, end)
+	both.Wait()
+	end(nil)
+	if cause != nil {
+		x.h.report(x, x.judge(&proxy.Error{Op: "tunnel", Err: cause}))
+	}
+}
+
+// oneWay copies from src to dst until src ends, then closes that half of dst. It ends the tunnel if that cannot be done.
+func oneWay(dst io.Writer, src io.Reader, alive func(), end func(error)) {
+	returned := false
+	defer func() {
+		if v := recover(); v != nil {
+			end(pipe.NewPanicError(v))
+		} else if !returned {
+			end(pipe.NewPanicError("runtime.Goexit was called"))
+		}
+	}()
+	buf := make([]byte, writeSize)
+	for {
+		n, err := readOnce(src, buf)
+		if n > 0 {
+			alive()
+			if _, err := dst.Write(buf[:n]); err != nil {
+				end(err)
+				break
+			}
+			alive()
+		}
+		if err == io.EOF {
+			if half, ok := dst.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+				end(nil)
+			}
+			break
+		}
+		if err != nil {
+			end(err)
+			break
+		}
+	}
+	returned = true
+}
+
+// wantsTrailers reports whether TE says that trailers are accepted.
+func wantsTrailers(lines []string) bool {
+	for _, line := range lines {
+		for coding := range strings.SplitSeq(line, ",") {
+			if sameToken(strings.Trim(coding, " \t"), "trailers") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// protocolOf returns the one protocol that the client asks to change to, or "". h2c is refused: what follows would be
+// requests that nobody has looked at.
+func protocolOf(r *http.Request) string {
+	lines := r.Header["Upgrade"]
+	if len(lines) != 1 || r.ProtoMajor != 1 || r.ProtoMinor < 1 || r.ContentLength != 0 || !asksUpgrade(r.Header["Connection"]) {
+		return ""
+	}
+	name, version, ok := strings.Cut(lines[0], "/")
+	if name == "" || tokenLen(name) != len(name) || ok && (version == "" || tokenLen(version) != len(version)) ||
+		sameToken(name, "h2c") {
+		return ""
+	}
+	return lines[0]
+}
+
+func asksUpgrade(lines []string) bool {
+	for _, line := range lines {
+		for option := range strings.SplitSeq(line, ",") {
+			if sameToken(strings.Trim(option, " \t"), "upgrade") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sameProtocol reports whether an answer names the protocol that was asked for, or, where its hop-by-hop headers are gone
+// already, none.
+func sameProtocol(lines []string, asked string) bool {
+	return len(lines) == 0 || len(lines) == 1 && sameToken(lines[0], asked)
+}
+
+// sameToken compares without regard to the case of ASCII letters; Unicode would fold others onto them.
+func sameToken(a, b string) bool { return printable(a) && printable(b) && strings.EqualFold(a, b) }
