@@ -1,0 +1,239 @@
+package router
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-go/sluice/pipe"
+)
+
+var (
+	// ErrDraining is why a process that has begun to stop is not ready.
+	ErrDraining = errors.New("draining")
+
+	// ErrCheckTimeout is why a check fails that has not returned in its time, and until it has.
+	ErrCheckTimeout = errors.New("the check has not returned in time")
+)
+
+// DefaultCheckTimeout is how long a [Check] may take that does not say.
+const DefaultCheckTimeout = 2 * time.Second
+
+// A Check tells whether something works that the process needs to answer.
+type Check struct {
+	// Name is what the readiness answer says when the check fails. It is required, and unique.
+	Name string
+
+	// Func returns nil if all is well. It is required. A panic is a failure. It never runs twice at a time: requests
+	// that come while it runs share its result.
+	Func func(ctx context.Context) error
+
+	// Timeout ends the context of Func, and the wait for it. 0 is DefaultCheckTimeout, negative is none.
+	Timeout time.Duration
+
+	// Optional checks are named when they fail, but the process is ready without them.
+	Optional bool
+}
+
+// Health answers whether the process lives and whether it is ready for requests. It is safe for concurrent use.
+//
+//	health := router.NewHealth(router.Check{Name: "db", Func: db.PingContext})
+//	r.Method("GET", "/healthz", health.Live())
+//	r.Method("GET", "/readyz", health.Ready())
+//	adapter.Run(ctx, adapter.Server{Handler: r, OnDrain: []func(){health.Drain}})
+//
+// Mount both where no guard of other routes (hosts, authentication, rates) stands in front of them; [PlanOf] shows it.
+type Health struct {
+	checks   []*check
+	draining atomic.Bool
+}
+
+// NewHealth returns a Health that is ready while all checks that are not optional succeed and [Health.Drain] has not
+// been called. It panics on a check without a name or a function, and on two of one name.
+func NewHealth(checks ...Check) *Health {
+	h := &Health{}
+	seen := map[string]bool{}
+	for i, c := range checks {
+		switch {
+		case c.Name == "":
+			panic(fmt.Sprintf("router: NewHealth: check %d has no Name", i))
+		case c.Func == nil:
+			panic(fmt.Sprintf("router: NewHealth: check %d (%s) has a nil Func", i, c.Name))
+		case seen[c.Name]:
+			panic(fmt.Sprintf("router: NewHealth: check %d: there are two checks named %s", i, c.Name))
+		}
+		seen[c.Name] = true
+		if c.Timeout == 0 {
+			c.Timeout = DefaultCheckTimeout
+		}
+		h.checks = append(h.checks, &check{Check: c})
+	}
+	return h
+}
+
+// Drain makes the process not ready, for good. It is a hook for adapter.Server.OnDrain.
+func (h *Health) Drain() { h.draining.Store(true) }
+
+// Err runs the checks, all at once, and joins why the process is not ready: [ErrDraining], and the failure of each
+// required check behind its name, in their order. It is nil if the process is ready. It is for logs: unlike the answer
+// of [Health.Ready] it says what happened.
+func (h *Health) Err(ctx context.Context) error {
+	report := h.report(ctx)
+	return errors.Join(report.required...)
+}
+
+// Live returns a handler that answers 200 as long as the process can answer at all. It runs no check: a process that
+// is restarted because its database is down helps nobody.
+func (h *Health) Live() http.Handler {
+	return healthHandler{name: "live", serve: func(w http.ResponseWriter, _ *http.Request) {
+		writeStatus(w, http.StatusOK, readiness{Status: "live"})
+	}}
+}
+
+// Ready returns a handler that runs the checks, all at once, and answers 200, or 503 while the process drains or a
+// required check fails, with an object such as
+//
+//	{"status":"unready","failing":["db"],"degraded":["mail"]}
+//
+// The status is "ready", "unready" or "draining"; failing names the required checks that fail, degraded the optional
+// ones, both in their order. What happened is in [Health.Err] only.
+func (h *Health) Ready() http.Handler {
+	return healthHandler{name: "ready", serve: func(w http.ResponseWriter, r *http.Request) {
+		report := h.report(r.Context())
+		status := http.StatusOK
+		if len(report.required) > 0 {
+			status = http.StatusServiceUnavailable
+		}
+		writeStatus(w, status, report.readiness)
+	}}
+}
+
+type readiness struct {
+	Status   string   `json:"status"`
+	Failing  []string `json:"failing,omitempty"`
+	Degraded []string `json:"degraded,omitempty"`
+}
+
+type report struct {
+	readiness
+	required []error
+}
+
+func (h *Health) report(ctx context.Context) report {
+	report := report{readiness: readiness{Status: "ready"}}
+	if h.draining.Load() {
+		report.Status = "draining"
+		report.required = []error{ErrDraining}
+		return report // whatever the checks say
+	}
+	runs := make([]*run, len(h.checks))
+	for i, c := range h.checks {
+		runs[i] = c.start(ctx)
+	}
+	for i, c := range h.checks {
+		err := runs[i].wait(ctx)
+		switch {
+		case err == nil:
+		case c.Optional:
+			report.Degraded = append(report.Degraded, c.Name)
+		default:
+			report.Status = "unready"
+			report.Failing = append(report.Failing, c.Name)
+			report.required = append(report.required, fmt.Errorf("check %s: %w", c.Name, err))
+		}
+	}
+	return report
+}
+
+// A check is a Check with its call, if one runs.
+type check struct {
+	Check
+	mu      sync.Mutex
+	running *run // guarded by mu
+}
+
+// A run is one call of a check, which all that ask meanwhile wait for.
+type run struct {
+	ctx    context.Context // ends with the timeout, whoever waits
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // once done is closed
+}
+
+// start returns the call that runs, or a new one. A call that ignores its context is waited for no longer than its
+// time, and there is never a second one beside it.
+func (c *check) start(ctx context.Context) *run {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running != nil {
+		return c.running
+	}
+	run := &run{done: make(chan struct{})}
+	detached := context.WithoutCancel(ctx) // others may wait for it than who asked first
+	if c.Timeout > 0 {
+		run.ctx, run.cancel = context.WithTimeout(detached, c.Timeout)
+	} else {
+		run.ctx, run.cancel = context.WithCancel(detached)
+	}
+	c.running = run
+	go c.call(run)
+	return run
+}
+
+func (c *check) call(run *run) {
+	err := errors.New("the check ended its goroutine") // runtime.Goexit
+	defer func() {
+		if v := recover(); v != nil {
+			err = pipe.NewPanicError(v)
+		}
+		c.mu.Lock()
+		c.running = nil
+		c.mu.Unlock()
+		run.err = err
+		close(run.done)
+		run.cancel() // last: whoever sees the end of the context without done has waited in vain
+	}()
+	err = c.Func(run.ctx)
+}
+
+func (r *run) wait(ctx context.Context) error {
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-r.ctx.Done():
+	}
+	select {
+	case <-r.done:
+		return r.err
+	default:
+		return ErrCheckTimeout
+	}
+}
+
+// A healthHandler shows in a plan what it is.
+type healthHandler struct {
+	name  string
+	serve http.HandlerFunc
+}
+
+func (h healthHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r) }
+
+// Plan shows the handler in [PlanOf].
+func (h healthHandler) Plan() *pipe.Step {
+	return &pipe.Step{Kind: "health", Name: h.name, Effects: pipe.Terminal}
+}
+
+func writeStatus(w http.ResponseWriter, status int, body readiness) {
+	b, err := json.Marshal(body)
+	if err != nil { // strings always marshal
+		status, b = http.StatusInternalServerError, nil
+	}
+	write(w, status, "application/json", b)
+}

@@ -1,0 +1,257 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/pipe"
+)
+
+var errNilHandler = errors.New("the factory returned a nil handler")
+
+// Mount puts routes on a router, all of them or none. It is the short form of [Spec.Mount].
+func Mount(r chi.Router, routes ...Route) error { return Spec{Routes: routes}.Mount(r) }
+
+// Mount puts the routes of s on a router, all of them or none: whatever is wrong with any of them is joined in the
+// error, in the order of the routes, and the router is as it was. An error names its route, as in
+//
+//	router: GET /users/{id}/page: backend user needs the param "account", …
+//
+// It refuses
+//
+//   - what the endpoint's factory refuses, construction errors ([pipe.Check]) of the whole pipe among it;
+//   - an upstream's placeholder that neither the pattern, nor Outer, nor a step before the upstream gives;
+//   - a pattern that chi does not take, a method that it does not know, and CONNECT;
+//   - a route of the same method and pattern as another one, also if the names of the placeholders differ, for chi
+//     would drop one of them without a word. Routes already on the router count, those below it too, those above it
+//     cannot be seen. A route without a Method makes room for those with one in the same call.
+//
+// r may be a group or be mounted elsewhere, before or after. Mount is for wiring: it may not run while r serves.
+func (s Spec) Mount(r chi.Router) error {
+	if r == nil {
+		return errors.New("router: Mount: the router is nil")
+	}
+	p := newPlanner(r)
+	for i, route := range s.Routes {
+		p.add(i, route, s.factory())
+	}
+	p.claim(s.Routes)
+	if err := p.faults(s.Routes); err != nil {
+		return err
+	}
+	return p.mount(s.Routes)
+}
+
+func (s Spec) factory() endpoint.Factory {
+	if s.Endpoint == nil {
+		return endpoint.FactoryFunc(endpoint.New)
+	}
+	return s.Endpoint
+}
+
+// A planner prepares what Mount does, and does it in the end.
+type planner struct {
+	router   chi.Router
+	methods  []string            // all that chi knows, without CONNECT
+	taken    map[place]*occupant // on the router already
+	claims   map[place]claim
+	handlers []*mounted // by index of the route; nil where it could not be made
+	valid    []bool     // by index of the route: chi takes its pattern
+	errs     [][]error  // by index of the route
+}
+
+// A place is where chi keeps one handler.
+type place struct{ method, shape string }
+
+// A claim is a route's on a place; of two the stronger one has it.
+type claim struct {
+	route    int
+	strength strength
+}
+
+type strength uint8
+
+const (
+	byAny  strength = iota + 1 // a route without a method
+	byHead                     // the HEAD of a GET route
+	byName
+)
+
+// An occupant is what the router has in a place.
+type occupant struct {
+	pattern string
+	derived bool // a HEAD that only stands for a GET of ours
+}
+
+func newPlanner(r chi.Router) *planner {
+	p := &planner{router: r, methods: knownMethods(), taken: map[place]*occupant{}, claims: map[place]claim{}}
+	p.occupy(r.Routes(), "")
+	return p
+}
+
+// knownMethods asks chi for its methods, those among them that were registered with it.
+func knownMethods() []string {
+	r := chi.NewRouter()
+	r.Handle("/", http.NotFoundHandler())
+	methods := slices.Sorted(maps.Keys(r.Routes()[0].Handlers))
+	return slices.DeleteFunc(methods, func(m string) bool { return m == "*" || m == http.MethodConnect })
+}
+
+// occupy notes the places of routes, and of those of the routers below them.
+func (p *planner) occupy(routes []chi.Route, outer string) {
+	for _, route := range routes {
+		pattern := join(outer, route.Pattern)
+		if route.SubRoutes != nil {
+			for _, method := range p.methods {
+				p.taken[place{method, shape(pattern)}] = &occupant{pattern: pattern}
+			}
+			p.occupy(route.SubRoutes.Routes(), pattern)
+			continue
+		}
+		for method, h := range route.Handlers {
+			m, _ := innermost(h).(*mounted)
+			p.taken[place{method, shape(pattern)}] = &occupant{pattern: pattern,
+				derived: m != nil && method == http.MethodHead && m.route.Method == http.MethodGet}
+		}
+	}
+}
+
+// fault notes an error of a route, joined ones one by one, so that each can name its route.
+func (p *planner) fault(i int, err error) {
+	switch joined, ok := err.(interface{ Unwrap() []error }); { // a join further inside has a message around it
+	case err == nil:
+	case ok:
+		for _, err := range joined.Unwrap() {
+			p.fault(i, err)
+		}
+	default:
+		p.errs[i] = append(p.errs[i], err)
+	}
+}
+
+// add checks a route alone and makes its handler.
+func (p *planner) add(i int, route Route, f endpoint.Factory) {
+	p.errs = append(p.errs, nil)
+	p.fault(i, p.checkMethod(route.Method))
+	err := checkPattern(route.Pattern)
+	p.fault(i, err)
+	p.valid = append(p.valid, err == nil)
+
+	m, err := newMounted(p.router, route, f)
+	p.handlers = append(p.handlers, m)
+	p.fault(i, err)
+	plan := pipe.PlanOf(route.Endpoint.Proxy)
+	if m != nil {
+		plan = m.plan()
+		p.fault(i, plan.Faults())
+	}
+	if !p.valid[i] {
+		return
+	}
+	given, err := givenBy(route)
+	p.fault(i, err)
+	p.fault(i, checkNeeds(plan, given))
+}
+
+func (p *planner) checkMethod(method string) error {
+	switch {
+	case method == "", slices.Contains(p.methods, method):
+		return nil
+	case method == http.MethodConnect:
+		return errors.New("CONNECT is not a method that an endpoint can answer")
+	}
+	return fmt.Errorf("the router does not know the method %q, only %s", method, strings.Join(p.methods, ", "))
+}
+
+// claim distributes the places among the routes, in their order.
+func (p *planner) claim(routes []Route) {
+	for i, route := range routes {
+		if !p.valid[i] {
+			continue
+		}
+		for _, method := range p.methods {
+			if s := strengthFor(route.Method, method); s != 0 {
+				p.claimPlace(i, routes, method, s)
+			}
+		}
+	}
+}
+
+// strengthFor returns with which strength a route of a method claims the place of another, 0 for not at all.
+func strengthFor(of, method string) strength {
+	switch {
+	case of == method:
+		return byName
+	case of == http.MethodGet && method == http.MethodHead:
+		return byHead
+	case of == "":
+		return byAny
+	}
+	return 0
+}
+
+func (p *planner) claimPlace(i int, routes []Route, method string, s strength) {
+	at := place{method, shape(routes[i].Pattern)}
+	if o := p.taken[at]; o != nil && !(o.derived && s == byName) {
+		if s != byHead {
+			p.faultOnce(i, fmt.Sprintf("the router has %s already", routeName(routes[i].Method, o.pattern)))
+		}
+		return
+	}
+	other, ok := p.claims[at]
+	switch {
+	case !ok || other.strength < s:
+		p.claims[at] = claim{i, s}
+	case other.strength == s && s != byHead:
+		p.faultOnce(i, fmt.Sprintf("%s is the same route", routes[other.route].name()))
+	}
+}
+
+// faultOnce notes a fault that every method of a route would bring.
+func (p *planner) faultOnce(i int, text string) {
+	if !slices.ContainsFunc(p.errs[i], func(err error) bool { return err.Error() == text }) {
+		p.fault(i, errors.New(text))
+	}
+}
+
+// try puts a handler on a router; a panic of the router is an error.
+func try(r chi.Router, method, pattern string, h http.Handler) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%v", v)
+		}
+	}()
+	r.Method(method, pattern, h)
+	return nil
+}
+
+func (p *planner) faults(routes []Route) error {
+	var errs []error
+	for i, route := range routes {
+		for _, err := range p.errs[i] {
+			errs = append(errs, fmt.Errorf("router: %s: %w", route.name(), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p *planner) mount(routes []Route) error {
+	for i, route := range routes {
+		for _, method := range p.methods {
+			if c, ok := p.claims[place{method, shape(route.Pattern)}]; !ok || c.route != i {
+				continue
+			}
+			if err := try(p.router, method, route.Pattern, p.handlers[i]); err != nil {
+				return fmt.Errorf("router: %s: %w", route.name(), err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package router
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/pipe"
+)
+
+// A mounted route is the handler that chi runs for it: it checks the path, then runs the middlewares of the route and
+// the endpoint.
+type mounted struct {
+	route    Route
+	own      chi.Routes   // the router it stands on
+	endpoint http.Handler // as the factory made it
+	next     http.Handler // the endpoint in the middlewares of the route
+}
+
+// newMounted makes the endpoint and calls the middlewares. Whatever that panics with is an error.
+func newMounted(r chi.Router, route Route, f endpoint.Factory) (*mounted, error) {
+	h, err := f.New(route.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	if h == nil {
+		return nil, errNilHandler
+	}
+	m := &mounted{route: route, own: r, endpoint: h, next: h}
+	for i := len(route.Middlewares) - 1; i >= 0; i-- {
+		if err := m.wrap(i, route.Middlewares[i]); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (m *mounted) wrap(i int, middleware func(http.Handler) http.Handler) (err error) {
+	if middleware == nil {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("middleware %d (%s): %w", i, funcName(middleware), pipe.NewPanicError(v))
+		}
+	}()
+	m.next = middleware(m.next)
+	if m.next == nil {
+		return fmt.Errorf("middleware %d (%s) returned a nil handler", i, funcName(middleware))
+	}
+	return nil
+}
+
+func (m *mounted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	params, err := paramsOf(r, m.own)
+	if err != nil {
+		m.refuse(w, r, err)
+		return
+	}
+	m.next.ServeHTTP(w, endpoint.WithParams(r, params))
+}
+
+// refuse answers a request whose path is refused as the endpoint answers its errors, if it can.
+func (m *mounted) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if h, ok := m.endpoint.(interface {
+		Refuse(http.ResponseWriter, *http.Request, error)
+	}); ok {
+		h.Refuse(w, r, err)
+		return
+	}
+	endpoint.WriteProblem(w, r, err)
+}
+
+// planned is a handler that tells its plan, as those of package endpoint do.
+type planned interface{ Plan() *pipe.Step }
+
+// plan returns the plan of the endpoint.
+func (m *mounted) plan() *pipe.Step { return stepOf(m.endpoint) }

@@ -1,0 +1,360 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// Why a path is refused. No message holds a byte of the request.
+var (
+	errDots      = errors.New("the path has a dot segment")
+	errForms     = errors.New("URL.Path and URL.RawPath contradict each other")
+	errAnother   = errors.New("the path takes another route once it is in its normal form")
+	errEmpty     = errors.New("the value is empty")
+	errDotValue  = errors.New("the value is a dot segment")
+	errControl   = errors.New("the value holds NUL, CR or LF")
+	errEscape    = errors.New("the value is not escaped correctly")
+	errExpr      = errors.New("the decoded value does not match the pattern")
+	errNoContext = errors.New("chi's routing context is gone")
+)
+
+// A match is how chi routed a request: the patterns of the routers from the outside in, and what their placeholders
+// stand for.
+type match struct {
+	root     chi.Routes // the outermost router
+	own      chi.Routes // the router that the route was mounted on
+	method   string
+	patterns []string
+	names    []string
+	values   []string // as chi cut them out: escaped, or not
+	escaped  bool     // whether values are
+}
+
+// paramsOf returns the params of a request that chi has routed, or why it is to be refused with 400.
+//
+// chi routes URL.RawPath where net/http has set it, URL.Path otherwise, and middleware may have it route either, or a
+// part. So its values are escaped or not, which they do not tell themselves. Nearly always RawPath is empty, and
+// the values are decoded.
+func paramsOf(r *http.Request, own chi.Routes) (proxy.Params, error) {
+	var params proxy.Params
+	ctx := chi.RouteContext(r.Context())
+	if ctx == nil || len(ctx.URLParams.Keys) != len(ctx.URLParams.Values) || len(ctx.RoutePatterns) == 0 {
+		return params, &proxy.Error{Status: http.StatusInternalServerError, Op: "route", Err: errNoContext}
+	}
+	m := match{root: ctx.Routes, own: own, method: ctx.RouteMethod, patterns: ctx.RoutePatterns,
+		names: ctx.URLParams.Keys, values: ctx.URLParams.Values}
+	if err := m.check(r.URL); err != nil {
+		return params, badPath(err)
+	}
+	if err := m.setNamed(&params); err != nil {
+		return params, badPath(err)
+	}
+	if err := m.setRest(&params); err != nil {
+		return params, badPath(err)
+	}
+	return params, nil
+}
+
+func (m *match) setNamed(params *proxy.Params) error {
+	for i, name := range m.names {
+		if name == "*" {
+			continue // the rest; or where a router above goes on here
+		}
+		value, err := m.value(m.values[i])
+		if err == nil && value == "" && name != "" {
+			err = errEmpty
+		}
+		if err != nil {
+			return fmt.Errorf("param %s: %w", name, err)
+		}
+		if name != "" {
+			params.Set(name, value)
+		}
+	}
+	return nil
+}
+
+func (m *match) setRest(params *proxy.Params) error {
+	last := len(m.names) - 1
+	if last < 0 || m.names[last] != "*" || !strings.HasSuffix(m.patterns[len(m.patterns)-1], "*") {
+		return nil
+	}
+	segments := strings.Split(m.values[last], "/")
+	for i, segment := range segments {
+		value, err := m.value(segment)
+		if err != nil {
+			return fmt.Errorf("param *: %w", err)
+		}
+		segments[i] = value
+	}
+	params.SetRest(segments...)
+	return nil
+}
+
+func badPath(err error) error {
+	return &proxy.Error{Status: http.StatusBadRequest, Op: "path", Err: err}
+}
+
+// value decodes a value, once, and refuses what no segment of a path may be.
+func (m *match) value(s string) (string, error) {
+	if m.escaped && strings.Contains(s, "%") {
+		decoded, err := url.PathUnescape(s)
+		if err != nil {
+			return "", errEscape
+		}
+		s = decoded
+	}
+	switch {
+	case s == ".", s == "..":
+		return "", errDotValue
+	case strings.ContainsAny(s, "\x00\r\n"):
+		return "", errControl
+	}
+	return s, nil
+}
+
+// check refuses a path that others may read differently than the router has, and finds out whether values are escaped.
+func (m *match) check(u *url.URL) error {
+	if decoded, err := url.PathUnescape(u.RawPath); u.RawPath != "" && (err != nil || decoded != u.Path) {
+		return errForms
+	}
+	if hasDots(u) {
+		return errDots
+	}
+	isEscape := func(s string) bool { return strings.Contains(s, "%") }
+	if !isEscape(u.RawPath) && !slices.ContainsFunc(m.values, isEscape) {
+		return nil // there is one form only
+	}
+	routed := build(m.patterns, m.values)
+	if !isEscape(routed) {
+		return nil
+	}
+	raw, plain := isFrom(routed, u.RawPath), isFrom(routed, u.Path)
+	if raw == plain {
+		return errForms
+	}
+	if plain {
+		return nil
+	}
+	m.escaped = true
+	if err := m.checkExprs(); err != nil {
+		return err
+	}
+	return m.checkNormal(routed)
+}
+
+// build returns the path that the patterns of a chain of routers matched with these values.
+func build(patterns, values []string) string {
+	var b strings.Builder
+	next := 0
+	for i, pattern := range patterns {
+		if i > 0 {
+			pattern = strings.TrimPrefix(pattern, "/") // the router above has it before its *, whose value chi has cleared
+		}
+		for _, p := range parse(pattern) {
+			switch {
+			case p.kind == literal:
+				b.WriteString(p.text)
+			case next < len(values):
+				b.WriteString(values[next])
+				next++
+			}
+		}
+	}
+	return b.String()
+}
+
+// isFrom reports whether each segment of routed that has a % is the beginning of one of path, in the same order: it may
+// be that path with a prefix, slashes or a suffix cut off, as middleware does, but not another form of it.
+func isFrom(routed, path string) bool {
+	for segment := range strings.SplitSeq(routed, "/") {
+		if !strings.Contains(segment, "%") {
+			continue
+		}
+		for found := false; !found; {
+			if path == "" {
+				return false
+			}
+			var s string
+			s, path, _ = strings.Cut(path, "/")
+			found = strings.HasPrefix(s, segment)
+		}
+	}
+	return true
+}
+
+// checkExprs refuses values that match the regular expression of their placeholder only as long as they are escaped.
+func (m *match) checkExprs() error {
+	next := 0
+	for _, pattern := range m.patterns {
+		for _, p := range parse(pattern) {
+			if p.kind == literal || next >= len(m.values) {
+				continue
+			}
+			if value := m.values[next]; p.expr != "" && strings.Contains(value, "%") {
+				decoded, err := url.PathUnescape(value)
+				if err != nil {
+					return errEscape
+				}
+				if !p.matches(decoded) {
+					return errExpr
+				}
+			}
+			next++
+		}
+	}
+	return nil
+}
+
+// checkNormal asks the routers again for the path in other forms than the one the client chose. Without needless
+// escapes it means the same (RFC 3986, section 6.2.2) and must take the same route. Without any escape but that of a
+// slash it may mean something else, but whoever wrote /users/@me meant /users/%40me too: it must not take another.
+func (m *match) checkNormal(routed string) error {
+	if normal := unescape(routed, reserved); normal != routed && m.sameRoute(routed, normal) != same {
+		return errAnother
+	}
+	if plain := unescape(routed, "/"); plain != routed && m.sameRoute(routed, plain) == different {
+		return errAnother
+	}
+	return nil
+}
+
+type verdict uint8
+
+const (
+	same verdict = iota
+	different
+	none    // no route at all
+	unknown // there is nobody to ask
+)
+
+// sameRoute tells whether the path other would go the way that routed went. Routers of chi are asked down to a handler
+// that hides the next one; from there on, only the router that the route stands on can be.
+func (m *match) sameRoute(routed, other string) verdict {
+	want, got := find(m.root, m.method, routed), find(m.root, m.method, other)
+	n := len(want)
+	switch {
+	case n == 0, n > len(m.patterns), !slices.Equal(want, m.patterns[:n]):
+		return unknown
+	case len(got) == 0:
+		return none
+	case !slices.Equal(want, got):
+		return different
+	case n == len(m.patterns), !strings.HasSuffix(want[n-1], "*"):
+		return same // what is left is nothing, or the root of a router
+	case n < len(m.patterns)-1:
+		return unknown
+	}
+	return m.sameHidden(routed, other)
+}
+
+// sameHidden is sameRoute for the last router, which a handler hides from the others.
+func (m *match) sameHidden(routed, other string) verdict {
+	n := len(m.patterns) - 1
+	tail := build(m.patterns[n:], m.values[countValues(m.patterns[:n]):])
+	above, found := strings.CutSuffix(routed, strings.TrimPrefix(tail, "/"))
+	otherTail, alike := strings.CutPrefix(other, above)
+	if !found || !alike {
+		return unknown
+	}
+	want, got := find(m.own, m.method, tail), find(m.own, m.method, "/"+otherTail)
+	switch {
+	case !slices.Equal(want, m.patterns[n:]):
+		return unknown
+	case len(got) == 0:
+		return none
+	case !slices.Equal(want, got):
+		return different
+	}
+	return same
+}
+
+func countValues(patterns []string) int {
+	n := 0
+	for _, pattern := range patterns {
+		for _, p := range parse(pattern) {
+			if p.kind != literal {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// find returns the patterns by which routers would route a path, or none.
+func find(routes chi.Routes, method, path string) []string {
+	if routes == nil {
+		return nil
+	}
+	ctx := chi.NewRouteContext()
+	if routes.Find(ctx, method, path) == "" {
+		return nil
+	}
+	return ctx.RoutePatterns
+}
+
+// reserved are the characters that mean something else when they are escaped, and the % itself.
+const reserved = ":/?#[]@!$&'()*+,;=%"
+
+// unescape decodes the escapes in s except those of the bytes in keep.
+func unescape(s, keep string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if c, ok := escapeAt(s, i); ok && strings.IndexByte(keep, c) < 0 {
+			b.WriteByte(c)
+			i += 2
+			continue
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// escapeAt decodes the escape that begins at s[i], if one does.
+func escapeAt(s string, i int) (byte, bool) {
+	if i+2 >= len(s) || s[i] != '%' {
+		return 0, false
+	}
+	hi, lo := unhex(s[i+1]), unhex(s[i+2])
+	return byte(hi<<4 | lo), hi|lo >= 0
+}
+
+func unhex(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'a' <= c && c <= 'f':
+		return int(c-'a') + 10
+	case 'A' <= c && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}
+
+// hasDots reports whether a segment of the path is . or .., escaped or not.
+func hasDots(u *url.URL) bool {
+	if !strings.Contains(u.Path, "/.") {
+		return false // nearly always
+	}
+	path := u.Path
+	if u.RawPath != "" {
+		path = unescape(u.RawPath, "/")
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,104 @@
+package router
+
+import (
+	"regexp"
+	"strings"
+)
+
+// A part is a piece of a chi pattern: literal text, a placeholder, or the * at its end.
+type part struct {
+	text string // as it stands in the pattern
+	kind partKind
+	name string // of a placeholder, "" for an anonymous one; "*" for the rest
+	expr string // the regular expression of a placeholder, anchored as chi does it; "" without one
+}
+
+type partKind uint8
+
+const (
+	literal partKind = iota
+	placeholder
+	rest
+)
+
+// parse takes a pattern apart. It must be one that chi accepts.
+func parse(pattern string) []part {
+	var parts []part
+	for pattern != "" {
+		i := strings.IndexAny(pattern, "{*")
+		if i < 0 {
+			i = len(pattern)
+		}
+		if i > 0 {
+			parts = append(parts, part{text: pattern[:i]})
+			pattern = pattern[i:]
+			continue
+		}
+		if pattern[0] == '*' {
+			return append(parts, part{text: pattern, kind: rest, name: "*"})
+		}
+		end := closing(pattern)
+		name, expr, isExpr := strings.Cut(pattern[1:end], ":")
+		if isExpr && expr != "" {
+			expr = "^" + strings.TrimSuffix(strings.TrimPrefix(expr, "^"), "$") + "$"
+		}
+		parts = append(parts, part{text: pattern[:end+1], kind: placeholder, name: name, expr: expr})
+		pattern = pattern[end+1:]
+	}
+	return parts
+}
+
+// closing returns the index of the brace that closes the one at the beginning of s.
+func closing(s string) int {
+	depth := 0
+	for i := range len(s) {
+		switch s[i] {
+		case '{':
+			depth++
+		case '}':
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return len(s) - 1
+}
+
+// names returns the names of the placeholders, "*" among them.
+func names(parts []part) []string {
+	var found []string
+	for _, p := range parts {
+		if p.kind != literal && p.name != "" {
+			found = append(found, p.name)
+		}
+	}
+	return found
+}
+
+// shape returns the pattern without the names of its placeholders: chi keeps patterns of one shape in one place.
+func shape(pattern string) string {
+	var b strings.Builder
+	for _, p := range parse(pattern) {
+		switch {
+		case p.kind == literal:
+			b.WriteString(p.text)
+		case p.kind == rest:
+			b.WriteByte('*')
+		default:
+			b.WriteString("{" + p.expr + "}")
+		}
+	}
+	return b.String()
+}
+
+// join returns the pattern of a route on a router that is mounted at outer, a pattern that ends in /*.
+func join(outer, inner string) string { return strings.TrimSuffix(outer, "/*") + inner }
+
+// matches reports whether a decoded value is one that the placeholder's regular expression allows.
+func (p part) matches(value string) bool {
+	if p.expr == "" {
+		return true
+	}
+	expr, err := regexp.Compile(p.expr)
+	return err == nil && expr.MatchString(value)
+}

@@ -1,0 +1,182 @@
+package router
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/http"
+	"path"
+	"reflect"
+	"runtime"
+	"slices"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/sluice-go/sluice/pipe"
+)
+
+// PlanOf returns the plan of everything on a router: a step of kind "router" with one step of kind "route" for each
+// route, named by its method and pattern as in "GET /users/{id}", sorted by pattern. A route that answers every method
+// is named by its pattern alone; the HEAD that comes with a GET is not shown.
+//
+// Inside a route stand, in the order of execution, the middlewares of the routers from the outside in (kind
+// "middleware", opaque; see [Named]), the check of the path (kind "path"), the middlewares of the route, and the
+// endpoint with its pipe. The plan of a handler that has none is a step of kind "handler".
+//
+// No function is called for it: neither middleware, nor handlers, nor pipes. Ask [pipe.Step.Before] of the whole plan
+// for every route that has both names, or of one route:
+//
+//	plan.Find("GET /users/{id}")[0].Before("auth", "limit")
+func PlanOf(r chi.Routes) *pipe.Step {
+	plan := &pipe.Step{Kind: "router", Acts: pipe.None, Layout: pipe.Choice}
+	for _, e := range entries(r) {
+		plan.Steps = append(plan.Steps, e.step())
+	}
+	return plan
+}
+
+// Abandoned returns how many calls of the endpoints on a router still run in code that ignores its context, after
+// their requests were answered. It is what adapter.Server.Abandoned takes.
+func Abandoned(r chi.Routes) int {
+	n := 0
+	seen := map[http.Handler]bool{}
+	for _, e := range entries(r) {
+		h := e.handler
+		if m, ok := h.(*mounted); ok {
+			h = m.endpoint
+		}
+		counter, ok := h.(interface{ Abandoned() int })
+		if !ok || !reflect.TypeOf(h).Comparable() || seen[h] {
+			continue
+		}
+		seen[h] = true
+		n += counter.Abandoned()
+	}
+	return n
+}
+
+// An entry is a route of a router or one below it.
+type entry struct {
+	method      string // "" for every method
+	pattern     string // joined from the outside in
+	middlewares []func(http.Handler) http.Handler
+	handler     http.Handler
+}
+
+// entries returns the routes sorted by pattern and method.
+func entries(r chi.Routes) []entry {
+	found := appendEntries(nil, r, "", nil)
+	slices.SortFunc(found, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.pattern, b.pattern), cmp.Compare(a.method, b.method))
+	})
+	return found
+}
+
+func appendEntries(found []entry, r chi.Routes, outer string, above []func(http.Handler) http.Handler) []entry {
+	above = slices.Concat(above, r.Middlewares())
+	for _, route := range r.Routes() {
+		pattern := join(outer, route.Pattern)
+		all := route.Handlers["*"]
+		if route.SubRoutes != nil {
+			found = appendEntries(found, route.SubRoutes, pattern, slices.Concat(above, inline(all)))
+			continue
+		}
+		seen := map[*mounted]bool{}
+		for _, method := range slices.Sorted(maps.Keys(route.Handlers)) { // "*" comes first
+			h := route.Handlers[method]
+			e := entry{method, pattern, slices.Concat(above, inline(h)), innermost(h)}
+			switch m, ok := e.handler.(*mounted); {
+			case ok && seen[m]:
+				continue
+			case ok:
+				seen[m] = true
+				e.method = m.route.Method
+			case method == "*":
+				e.method = ""
+			case all != nil && sameHandler(h, all):
+				continue
+			}
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// inline returns the middlewares that chi has put around a single handler, as of r.With.
+func inline(h http.Handler) []func(http.Handler) http.Handler {
+	if chain, ok := h.(*chi.ChainHandler); ok {
+		return chain.Middlewares
+	}
+	return nil
+}
+
+func innermost(h http.Handler) http.Handler {
+	if chain, ok := h.(*chi.ChainHandler); ok {
+		return chain.Endpoint
+	}
+	return h
+}
+
+// sameHandler compares handlers of which most are funcs, which do not compare.
+func sameHandler(a, b http.Handler) bool {
+	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
+	switch {
+	case x.Type() != y.Type():
+		return false
+	case x.Kind() == reflect.Func:
+		return x.Pointer() == y.Pointer()
+	}
+	return x.Comparable() && a == b
+}
+
+func (e entry) step() *pipe.Step {
+	steps := middlewareSteps(e.middlewares)
+	if m, ok := e.handler.(*mounted); ok {
+		steps = append(steps, m.pathStep())
+		steps = append(steps, middlewareSteps(m.route.Middlewares)...)
+		steps = append(steps, m.plan())
+	} else {
+		steps = append(steps, stepOf(e.handler))
+	}
+	return &pipe.Step{Kind: "route", Name: routeName(e.method, e.pattern), Acts: pipe.None, Steps: steps}
+}
+
+func (m *mounted) pathStep() *pipe.Step {
+	given, _ := givenBy(m.route)
+	return &pipe.Step{Kind: "path", Acts: pipe.In, Effects: pipe.CallsOnce, Gives: given}
+}
+
+func middlewareSteps(middlewares []func(http.Handler) http.Handler) []*pipe.Step {
+	var steps []*pipe.Step
+	for _, m := range middlewares {
+		if m != nil {
+			steps = append(steps, &pipe.Step{Kind: "middleware", Name: middlewareName(m), Effects: pipe.Opaque})
+		}
+	}
+	return steps
+}
+
+// stepOf returns the plan of a handler.
+func stepOf(h http.Handler) *pipe.Step {
+	if p, ok := h.(planned); ok {
+		if plan := p.Plan(); plan != nil {
+			return plan
+		}
+	}
+	name := fmt.Sprintf("%T", h)
+	if reflect.ValueOf(h).Kind() == reflect.Func {
+		name = funcName(h)
+	}
+	return &pipe.Step{Kind: "handler", Name: name, Effects: pipe.Terminal | pipe.Opaque}
+}
+
+// funcName tells where a function is written; its symbol would change with inlining.
+func funcName(f any) string {
+	pc := reflect.ValueOf(f).Pointer()
+	if fn := runtime.FuncForPC(pc); fn != nil {
+		if file, line := fn.FileLine(pc); line > 0 && file != "<autogenerated>" {
+			return fmt.Sprintf("func at %s:%d", path.Base(file), line)
+		}
+	}
+	return "func"
+}
