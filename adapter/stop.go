@@ -1,0 +1,253 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Grace is how long [Run] waits, after the budget of a stop was over and everything left was cancelled, for that to come
+// back: for handlers to write their last bytes, for runners to return.
+const Grace = time.Second
+
+// ErrDrain is the cause, as of [context.Cause], with which the context of a request ends that was still in flight when
+// the budget of the stop was over. A handler can tell by it that not the client has gone: the answer is 503.
+var ErrDrain = errors.New("the server stops and its drain budget is over")
+
+// ErrAbandoned is why [Run] fails when something still runs as it returns, in code that ignores its context: handlers,
+// runners, hooks, and the calls counted by [Server.Abandoned]. The error says how many of each.
+var ErrAbandoned = errors.New("still running after the stop")
+
+// Stop tells what the stop of a group did. See [Server.OnStop].
+type Stop struct {
+	// Err is why the group stopped: the first error, or nil when it was asked to by its context. Unlike the error of
+	// [Run] it does not tell of what was abandoned.
+	Err error
+
+	// Took is how long the stop took, DrainDelay included.
+	Took time.Duration
+
+	// Cut is the number of requests, streams and tunnels included, that were still in flight when the budget was over
+	// and were cancelled.
+	Cut int
+
+	// Undrained names every Drainer, as "runner 2 (*async.Agent)" by its place among the runners of Run, that had not
+	// drained when the budget was over, or could not.
+	Undrained []string
+
+	// Abandoned is the number of calls that still run: see [ErrAbandoned].
+	Abandoned int
+}
+
+// stop ends the group in the order that the package documentation tells.
+func (g *group) stop() error {
+	begun := time.Now()
+	budget, cancel := g.budget()
+	defer cancel()
+	g.runHooks(budget)
+	pause(budget, time.Until(begun.Add(g.first.DrainDelay)))
+
+	undrained := g.drain(budget)
+	g.endRunners(budget)
+	g.shutdown(budget, func(s *server) bool { return s.Admin })
+
+	cut := g.cut()
+	g.closeIdle()
+	abandoned, what := g.abandoned()
+	g.tell(Stop{Err: g.firstErr(), Took: time.Since(begun), Cut: cut, Undrained: undrained, Abandoned: abandoned})
+	if abandoned > 0 {
+		return errors.Join(g.firstErr(), fmt.Errorf("adapter: %w: %s", ErrAbandoned, what))
+	}
+	return g.firstErr()
+}
+
+// budget is the one context of the whole stop.
+func (g *group) budget() (context.Context, context.CancelFunc) {
+	drain := limit(g.first.DrainTimeout, defaultDrainTimeout)
+	if drain < 0 {
+		return context.WithCancel(g.values)
+	}
+	return context.WithTimeout(g.values, max(g.first.DrainDelay, 0)+drain)
+}
+
+func (g *group) runHooks(ctx context.Context) {
+	for _, s := range g.servers {
+		for _, hook := range s.OnDrain {
+			if hook != nil {
+				await(ctx, g.begin(s.name+": OnDrain", func() error { hook(); return nil }))
+			}
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// drain lets the public servers and the Drainers finish, side by side, and names the Drainers that did not.
+func (g *group) drain(ctx context.Context) (undrained []string) {
+	var drainers []*member
+	var tasks []*task
+	for _, m := range g.runners {
+		if d, ok := m.runner.(Drainer); ok && !m.task.isDone() {
+			drainers = append(drainers, m)
+			tasks = append(tasks, g.begin(m.name+": Drain", func() error { return m.drain(ctx, d) }))
+		}
+	}
+	g.shutdown(ctx, func(s *server) bool { return !s.Admin })
+	await(ctx, tasks...)
+	for _, m := range drainers {
+		if !m.drained.Load() {
+			undrained = append(undrained, m.name)
+		}
+	}
+	return undrained
+}
+
+func (m *member) drain(ctx context.Context, d Drainer) error {
+	err := d.Drain(ctx)
+	m.drained.Store(err == nil)
+	if isEnd(ctx, err) {
+		return nil
+	}
+	return err
+}
+
+func (g *group) endRunners(ctx context.Context) {
+	for _, m := range g.runners {
+		m.cancel()
+	}
+	for _, m := range g.runners {
+		await(ctx, m.task)
+	}
+}
+
+// shutdown makes the servers that are meant stop accepting, all at once, and waits until no request is in flight.
+func (g *group) shutdown(ctx context.Context, meant func(*server) bool) {
+	for _, s := range g.servers {
+		if meant(s) && s.stopping == nil {
+			s.stopping = begin(s.name, func() error { return s.shutdown(g.serving) }, g.fail)
+		}
+	}
+	for _, s := range g.servers {
+		if meant(s) {
+			await(ctx, s.stopping)
+			s.requests.wait(ctx) // of hijacked connections Shutdown knows nothing
+		}
+	}
+}
+
+// shutdown is called once, for so often net/http calls what was registered with RegisterOnShutdown. It ends with the
+// last request or with ctx.
+func (s *server) shutdown(ctx context.Context) error {
+	if err := s.http.Shutdown(ctx); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("close the listener: %w", err)
+	}
+	return nil
+}
+
+// cut cancels what is left, gives it the time of Grace, and closes every connection. It returns how many requests it cut.
+func (g *group) cut() (requests int) {
+	ctx, cancel := context.WithTimeout(g.values, Grace)
+	defer cancel()
+	for _, s := range g.servers {
+		requests += s.requests.count()
+		s.cancel(ErrDrain)
+	}
+	g.shutdown(ctx, func(*server) bool { return true }) // the answers to the cancelled requests get out
+	await(ctx, g.tasksOfRunners()...)
+	g.closeAll()
+	for _, s := range g.servers {
+		s.conns.open.wait(ctx)
+		await(ctx, s.serving)
+	}
+	return requests
+}
+
+// closeAll closes what is still open of the servers. It has a time of its own: nothing of that waits for user code.
+func (g *group) closeAll() {
+	ctx, cancel := context.WithTimeout(g.values, Grace)
+	defer cancel()
+	for _, s := range g.servers {
+		await(ctx, begin(s.name, s.http.Close, nil)) // of a listener that fails to close, shutdown has told
+	}
+	g.release()
+	for _, s := range g.servers {
+		await(ctx, s.stopping)
+	}
+}
+
+func (g *group) tasksOfRunners() []*task {
+	tasks := make([]*task, len(g.runners))
+	for i, m := range g.runners {
+		tasks[i] = m.task
+	}
+	return tasks
+}
+
+func (g *group) closeIdle() {
+	ctx, cancel := context.WithTimeout(g.values, Grace)
+	defer cancel()
+	for _, s := range g.servers {
+		for _, t := range s.Transports {
+			if t != nil {
+				await(ctx, g.begin(s.name+": Transports", func() error { t.CloseIdleConnections(); return nil }))
+			}
+		}
+	}
+}
+
+// abandoned counts what still runs, and says what it is.
+func (g *group) abandoned() (n int, what string) {
+	var all []string
+	count := func(k int, of string) {
+		if k > 0 {
+			n += k
+			all = append(all, fmt.Sprintf("%d %s", k, of))
+		}
+	}
+	for _, s := range g.servers {
+		count(s.requests.count(), "in flight at "+s.name)
+		count(g.ask(s), "abandoned calls told by "+s.name)
+	}
+	for _, t := range g.tasks {
+		if !t.isDone() {
+			count(1, "of "+t.name)
+		}
+	}
+	return n, strings.Join(all, ", ")
+}
+
+// ask calls the Abandoned function of s.
+func (g *group) ask(s *server) int {
+	if s.Abandoned == nil {
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(g.values, Grace)
+	defer cancel()
+	n := 0
+	t := g.begin(s.name+": Abandoned", func() error { n = s.Abandoned(); return nil })
+	if await(ctx, t); !t.isDone() {
+		return 0 // and the call itself is one that did not come back
+	}
+	return n
+}
+
+func (g *group) tell(st Stop) {
+	if g.first.OnStop == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(g.values, Grace)
+	defer cancel()
+	await(ctx, g.begin("OnStop", func() error { g.first.OnStop(st); return nil }))
+}

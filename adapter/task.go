@@ -1,0 +1,124 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+)
+
+// A PanicError is a panic of a runner, a hook or any other function given to [Run], recovered so that the rest of the
+// process can stop in order. Panics of HTTP handlers are not among them: net/http recovers those.
+type PanicError struct {
+	Value any    // what was given to panic
+	Stack []byte // of the goroutine that panicked, as from debug.Stack
+}
+
+// Error tells the value, not the stack.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Unwrap returns the value if it is an error, otherwise nil.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+var errGoexit = errors.New("ended by runtime.Goexit")
+
+// task is a call that runs on a goroutine of its own.
+type task struct {
+	name string
+	done chan struct{}
+	err  error // to be read after done
+}
+
+// begin starts f on a goroutine of its own. An error of f, a panic and a Goexit are the error of the task, under its
+// name; end, unless nil, gets it before the task is done. Every goroutine of this package is started here.
+func begin(name string, f func() error, end func(error)) *task {
+	t := &task{name: name, done: make(chan struct{})}
+	go func() {
+		defer close(t.done)
+		err := errGoexit // unless f returns or panics
+		defer func() {
+			if v := recover(); v != nil {
+				err = &PanicError{Value: v, Stack: debug.Stack()}
+			}
+			if err == nil {
+				return
+			}
+			t.err = fmt.Errorf("adapter: %s: %w", name, err)
+			if end != nil {
+				end(t.err)
+			}
+		}()
+		err = f()
+	}()
+	return t
+}
+
+func (t *task) isDone() bool {
+	select {
+	case <-t.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// await waits until every task is done or ctx has ended.
+func await(ctx context.Context, tasks ...*task) {
+	for _, t := range tasks {
+		select {
+		case <-t.done:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// gauge counts what is under way. Its zero value is ready.
+type gauge struct {
+	mu   sync.Mutex
+	n    int
+	zero chan struct{} // made by who waits, closed when n gets to 0
+}
+
+func (g *gauge) add() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.n++
+}
+
+func (g *gauge) done() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.n--
+	if g.n == 0 && g.zero != nil {
+		close(g.zero)
+		g.zero = nil
+	}
+}
+
+func (g *gauge) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.n
+}
+
+// wait waits until nothing is under way or ctx has ended.
+func (g *gauge) wait(ctx context.Context) {
+	g.mu.Lock()
+	if g.n == 0 {
+		g.mu.Unlock()
+		return
+	}
+	if g.zero == nil {
+		g.zero = make(chan struct{})
+	}
+	zero := g.zero
+	g.mu.Unlock()
+	select {
+	case <-zero:
+	case <-ctx.Done():
+	}
+}
