@@ -1,0 +1,222 @@
+package async
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+const (
+	defaultTimeout    = 10 * time.Second
+	defaultAckTimeout = 5 * time.Second
+	defaultMaxBody    = 1 << 20
+)
+
+// A Spec describes an [Agent]. Source and Proxy are needed; the zero values of all other fields are safe.
+type Spec struct {
+	// Name is the agent's in its plan and in errors. "" shows the kind alone.
+	Name string
+
+	// Source delivers the messages. Two agents may share one that says so.
+	Source Source
+
+	// Proxy works on each message. See the package documentation for what counts as success.
+	Proxy proxy.Proxy
+
+	// Params names the params that every message brings along in its Request, set by the source; "*" stands for the
+	// segments of a wildcard. A message that lacks one fails with status 400 before Proxy is called, as does one with a
+	// value that is empty, "." or "..", or holds NUL, CR or LF.
+	//
+	// Every placeholder of an upstream in the plan of Proxy must be named here, unless a step around the upstream gives
+	// it, or the upstream's Spec says that code fills it. nil is none.
+	Params []string
+
+	// Workers is how many messages are worked on at a time; 0 is 1. With more than one, messages are not finished in the
+	// order in which they came.
+	Workers int
+
+	// Timeout is how long Proxy may work on one message, reading a streamed answer included; 0 is 10 s, negative is no
+	// limit. The answer of a proxy that ignores its context is not waited for. The default is shorter than the time
+	// that a server takes to drain, and than brokers commonly wait before they deliver a message again.
+	Timeout time.Duration
+
+	// AckTimeout is how long Ack and Nack each may take; 0 is 5 s, negative is no limit.
+	AckTimeout time.Duration
+
+	// MaxBody is how large the body of a message may be, in bytes; 0 is 1 MiB, negative is no limit. A message above it
+	// fails with status 413 and [ErrTooLarge] before Proxy is called.
+	MaxBody int64
+
+	// PartialOK acknowledges a message whose answer is partial: the failure of what was optional is then reported only.
+	// Otherwise such a message has failed, with [ErrPartial].
+	PartialOK bool
+
+	// Backoff is the wait after a transient error of the source. Tries is how many such errors in a row it may have
+	// before Run returns the next one; 0 is no limit. A message ends the row.
+	Backoff Backoff
+
+	// MaxAbandoned is how many calls of Proxy may be abandoned at a time, see proxy.Hold; 0 is
+	// proxy.DefaultMaxAbandoned, negative is no limit. Above it every message fails with status 503.
+	MaxAbandoned int
+
+	// Report gets every failure once: a message's as a [*MessageError], a transient error of the source, and what has
+	// failed in the background of Proxy. The error that Run returns is not among them. It is called concurrently, on the
+	// goroutine that met the failure. nil drops them.
+	Report func(ctx context.Context, err error)
+}
+
+// A Factory makes an agent of a Spec. [New] is the one of this package, as FactoryFunc(async.New); another one can add
+// what every agent of a house has.
+type Factory interface {
+	New(Spec) (*Agent, error)
+}
+
+// FactoryFunc is a function that is a [Factory].
+type FactoryFunc func(Spec) (*Agent, error)
+
+// New calls f.
+func (f FactoryFunc) New(s Spec) (*Agent, error) { return f(s) }
+
+// An Agent takes messages from a source and runs a proxy for each. It is made by [New] and does nothing until Run is
+// called. Its methods are safe for concurrent use.
+//
+// It is a Runner and a Drainer of package adapter, which runs it beside the servers of a process.
+type Agent struct {
+	spec       Spec
+	timeout    time.Duration
+	ackTimeout time.Duration
+	maxBody    int64
+
+	scope proxy.Scope
+	held  proxy.Proxy // work on one message
+	plan  proxy.Proxy // described, never called
+	slots chan struct{}
+
+	ended chan struct{} // closed when Run is over
+	back  int           // how many slots were free then; written before ended is closed
+
+	mu      sync.Mutex // guards what follows
+	started bool
+	drained bool
+	stop    context.CancelFunc // of taking messages; nil before Run
+}
+
+// New returns the agent that s describes. It joins everything that is wrong with s: no source, no proxy, a negative
+// number of workers, the construction errors in the plan of the proxy, placeholders of upstreams that nothing fills.
+func New(s Spec) (*Agent, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	a := &Agent{
+		spec:       s,
+		timeout:    orDefault(s.Timeout, defaultTimeout),
+		ackTimeout: orDefault(s.AckTimeout, defaultAckTimeout),
+		maxBody:    orDefault(s.MaxBody, defaultMaxBody),
+		slots:      make(chan struct{}, max(s.Workers, 1)),
+		ended:      make(chan struct{}),
+	}
+	a.spec.Params = slices.Clone(s.Params)
+	if s.Report != nil {
+		a.scope.Report = quiet(s.Report)
+	}
+	a.held = proxy.Hold(s.MaxAbandoned)(a.work)
+	a.plan = pipe.Describe(a.held, pipe.Step{Kind: "agent", Name: s.Name, Detail: a.detail(), Source: pipe.Here(),
+		Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext, Gives: a.spec.Params}, s.Proxy)
+	return a, nil
+}
+
+func orDefault[T int64 | time.Duration](v, def T) T {
+	if v == 0 {
+		return def
+	}
+	return v
+}
+
+// quiet returns report so that its panics end with it: they must not take the place of the failure that is reported.
+func quiet(report func(context.Context, error)) func(context.Context, error) {
+	return func(ctx context.Context, err error) {
+		defer func() { _ = recover() }()
+		report(ctx, err)
+	}
+}
+
+func (a *Agent) detail() string {
+	workers := "1 worker"
+	if n := cap(a.slots); n > 1 {
+		workers = fmt.Sprintf("%d workers", n)
+	}
+	if a.timeout < 0 {
+		return workers
+	}
+	return fmt.Sprintf("%s, timeout %s", workers, a.timeout)
+}
+
+func (s Spec) check() error {
+	var errs []error
+	fault := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("async: %s: %w", title(s.Name), fmt.Errorf(format, args...)))
+	}
+	if s.Source == nil {
+		fault("the Source is nil")
+	}
+	if s.Workers < 0 {
+		fault("there are %d Workers, want 1 or more", s.Workers)
+	}
+	if s.Proxy == nil {
+		fault("the Proxy is nil")
+		return errors.Join(errs...)
+	}
+	plan := pipe.PlanOf(s.Proxy)
+	if err := plan.Faults(); err != nil {
+		fault("%w", err)
+	}
+	for _, m := range missing(plan, s.Params) {
+		fault("%s", m)
+	}
+	return errors.Join(errs...)
+}
+
+// missing says which params the step and those inside it need that are not given.
+func missing(step *pipe.Step, given []string) (faults []string) {
+	var lacks []string
+	for _, name := range step.Needs {
+		if !slices.Contains(given, name) {
+			lacks = append(lacks, fmt.Sprintf("{%s}", name))
+		}
+	}
+	if len(lacks) > 0 {
+		faults = append(faults, fmt.Sprintf("%s needs %s, which Params does not name and no step around it gives",
+			strings.TrimSpace(step.Kind+" "+step.Name), strings.Join(lacks, ", ")))
+	}
+	given = append(slices.Clip(given), step.Gives...)
+	for _, inner := range step.Steps {
+		faults = append(faults, missing(inner, given)...)
+		if step.Layout == pipe.Around || step.Layout == pipe.Serial {
+			given = append(slices.Clip(given), inner.Gives...)
+		}
+	}
+	return faults
+}
+
+// Plan returns what the agent runs: a step of kind "agent" around the plan of its proxy. The plan belongs to the
+// caller.
+func (a *Agent) Plan() *pipe.Step { return pipe.PlanOf(a.plan) }
+
+// Abandoned returns how many calls run at the moment that nobody waits for: those of the proxy that ignored the end of
+// their context, and, once Run has returned, those of the source that did.
+func (a *Agent) Abandoned() int {
+	n := a.scope.Abandoned()
+	select {
+	case <-a.ended:
+		n += len(a.slots) - a.back
+	default:
+	}
+	return n
+}

@@ -1,0 +1,293 @@
+package async
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+var (
+	// ErrFull is why a [Memory] takes no message: it holds as many as it may. It has status 503.
+	ErrFull = errors.New("the queue is full")
+
+	// ErrClosed is why a [Memory] takes no message: Close was called. It has status 503.
+	ErrClosed = errors.New("the queue is closed")
+
+	// ErrGivenUp is what Nack of a [Memory] returns when the message will not come again: it has been delivered as often
+	// as it may be.
+	ErrGivenUp = errors.New("the message is given up")
+)
+
+const defaultTries = 10
+
+// A Memory is a [Source] in memory: a bounded queue of which the other end is a proxy, see [Memory.Publisher]. It lets an
+// endpoint answer at once and do the work later, and stands for a broker in tests. Messages that are in it when the
+// process ends are lost.
+//
+// A message that is handed back comes again after a wait, behind those that wait already, until it has been delivered
+// Backoff.Tries times; then it is dropped, and Nack says so with [ErrGivenUp], which an agent reports. One that is handed
+// back with [ErrStopped] has not failed: it comes again at once, before all others, and the delivery does not count.
+//
+// It is made by [NewMemory]. Its fields must not be changed once it is in use; its methods are safe for concurrent use,
+// and several agents may receive from it.
+type Memory struct {
+	// Backoff is the wait before a message comes again. Tries is how often it may be delivered in all; 0 is 10.
+	Backoff Backoff
+
+	// MaxBody is how large the body of a message may be, in bytes; 0 is 1 MiB, negative is no limit.
+	MaxBody int64
+
+	size   int
+	source string
+
+	mu      sync.Mutex // guards what follows
+	ready   []*entry   // in the order of delivery
+	waiting []*entry   // to come again, the earliest first
+	held    int        // messages not settled, those being worked on included
+	last    uint64     // ID
+	closed  bool
+	changed chan struct{} // closed when any of this has changed; nil if nobody waits
+}
+
+// An entry is a message of a Memory.
+type entry struct {
+	id      string
+	attempt int
+	due     time.Time // when it comes again
+	req     *proxy.Request
+}
+
+// NewMemory returns an empty queue that holds n messages, those being worked on and those that wait to come again
+// included. It panics if n is not positive.
+func NewMemory(n int) *Memory {
+	if n < 1 {
+		panic(fmt.Sprintf("async: NewMemory: n is %d, want 1 or more", n))
+	}
+	return &Memory{size: n, source: pipe.Here()}
+}
+
+// Publisher returns a proxy that puts each request into the queue, as a message of its own, and answers 202 without a
+// document. The message has everything that the request has, its method, path and params included; of its body it has a
+// copy, which the request must be able to replay.
+//
+// The errors are a [*proxy.Error]: status 503 with [ErrFull] or [ErrClosed], 413 with [ErrTooLarge], and
+// proxy.ErrBodyNotReplayable.
+func (q *Memory) Publisher() proxy.Proxy {
+	return pipe.Describe(q.publish, pipe.Step{Kind: "publish", Detail: fmt.Sprintf("memory, room for %d", q.size),
+		Acts: pipe.In, State: q, Effects: pipe.Terminal | pipe.Buffers | pipe.NeedsReplay | pipe.NotIdempotent |
+			pipe.HonoursContext | pipe.Stateful})
+}
+
+func (q *Memory) publish(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, &proxy.Error{Op: "publish", Err: err}
+	}
+	if err := q.room(); err != nil { // before the body is copied
+		return nil, err
+	}
+	message, err := req.Clone()
+	if err != nil {
+		return nil, &proxy.Error{Op: "publish", Err: err}
+	}
+	if message.Body != nil {
+		defer message.Body.Close()
+	}
+	if err := load(message, orDefault(q.MaxBody, defaultMaxBody)); err != nil {
+		return nil, &proxy.Error{Op: "publish", Err: err}
+	}
+	if err := q.put(message); err != nil {
+		return nil, err
+	}
+	return &proxy.Response{Status: http.StatusAccepted}, nil
+}
+
+func (q *Memory) room() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.refusal()
+}
+
+// refusal says why there is no place for a message. The lock is held.
+func (q *Memory) refusal() error {
+	switch {
+	case q.closed:
+		return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "publish", Err: ErrClosed}
+	case q.held >= q.size:
+		return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "publish", Err: ErrFull}
+	}
+	return nil
+}
+
+func (q *Memory) put(req *proxy.Request) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if err := q.refusal(); err != nil {
+		return err
+	}
+	q.held++
+	q.last++
+	q.ready = append(q.ready, &entry{id: strconv.FormatUint(q.last, 10), req: req})
+	q.wake()
+	return nil
+}
+
+// wake lets everybody who waits look again. The lock is held.
+func (q *Memory) wake() {
+	if q.changed != nil {
+		close(q.changed)
+		q.changed = nil
+	}
+}
+
+// Len returns how many messages the queue holds, those being worked on included.
+func (q *Memory) Len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.held
+}
+
+// Close takes no more messages. What the queue holds is still delivered, also what is handed back meanwhile; when
+// nothing is left Receive returns io.EOF.
+func (q *Memory) Close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.wake()
+}
+
+// Receive waits for the next message; see [Source]. Each delivery has a copy of the request. Of its Ack and Nack only the
+// first call counts.
+func (q *Memory) Receive(ctx context.Context) (Message, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return Message{}, err
+		}
+		m, wait, err := q.next()
+		if err != nil || wait == nil {
+			return m, err
+		}
+		wait.until(ctx)
+	}
+}
+
+// A wait is what a receiver waits for: a change, or the time at which a message comes again.
+type wait struct {
+	changed <-chan struct{}
+	delay   time.Duration // 0 is none
+}
+
+func (w *wait) until(ctx context.Context) {
+	var due <-chan time.Time
+	if w.delay > 0 {
+		timer := time.NewTimer(w.delay)
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-w.changed:
+	case <-due:
+	case <-ctx.Done():
+	}
+}
+
+func (q *Memory) next() (Message, *wait, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := time.Now()
+	for len(q.waiting) > 0 && !q.waiting[0].due.After(now) {
+		q.ready = append(q.ready, q.waiting[0])
+		q.waiting = slices.Delete(q.waiting, 0, 1)
+	}
+	if len(q.ready) > 0 {
+		e := q.ready[0]
+		q.ready[0] = nil
+		q.ready = q.ready[1:]
+		m, err := q.deliver(e)
+		return m, nil, err
+	}
+	if q.closed && q.held == 0 {
+		return Message{}, nil, io.EOF
+	}
+	if q.changed == nil {
+		q.changed = make(chan struct{})
+	}
+	w := &wait{changed: q.changed}
+	if len(q.waiting) > 0 {
+		w.delay = q.waiting[0].due.Sub(now)
+	}
+	return Message{}, w, nil
+}
+
+func (q *Memory) deliver(e *entry) (Message, error) {
+	req, err := e.req.Clone()
+	if err != nil {
+		return Message{}, err // it does not happen: the body is in memory
+	}
+	e.attempt++
+	var once sync.Once
+	return Message{
+		ID:      e.id,
+		Attempt: e.attempt,
+		Request: req,
+		Ack: func(context.Context) error {
+			once.Do(q.settled)
+			return nil
+		},
+		Nack: func(_ context.Context, cause error) (err error) {
+			once.Do(func() { err = q.again(e, cause) })
+			return err
+		},
+	}, nil
+}
+
+func (q *Memory) settled() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held--
+	q.wake()
+}
+
+// again lets a message wait to be delivered again, or gives it up.
+func (q *Memory) again(e *entry, cause error) error {
+	if errors.Is(cause, ErrStopped) {
+		q.takeBack(e)
+		return nil
+	}
+	tries := q.Backoff.Tries
+	if tries == 0 {
+		tries = defaultTries
+	}
+	if tries > 0 && e.attempt >= tries {
+		q.settled()
+		return fmt.Errorf("%w after %d deliveries", ErrGivenUp, e.attempt)
+	}
+	e.due = time.Now().Add(q.Backoff.delay(e.attempt))
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(q.waiting, e, func(a, b *entry) int {
+		if a.due.After(b.due) {
+			return 1
+		}
+		return -1 // equal ones keep their order
+	})
+	q.waiting = slices.Insert(q.waiting, i, e)
+	q.wake()
+	return nil
+}
+
+func (q *Memory) takeBack(e *entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e.attempt--
+	q.ready = slices.Insert(q.ready, 0, e)
+	q.wake()
+}

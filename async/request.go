@@ -1,0 +1,118 @@
+package async
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// prepare makes a pipe's request of a message's, in place.
+func (a *Agent) prepare(req *proxy.Request) error {
+	if req.Method == "" {
+		req.Method = http.MethodPost
+	}
+	req.Path = escaped(req.Path)
+	req.Header = clean(req.Header)
+	req.Trailer, req.Upgrade, req.Inform = nil, "", nil // of a connection, which a message does not have
+	if err := a.checkParams(&req.Params); err != nil {
+		return &proxy.Error{Status: http.StatusBadRequest, Op: "message", Err: err}
+	}
+	return load(req, a.maxBody)
+}
+
+// escaped returns a path as it is if it is an escaped one, and else escapes it.
+func escaped(path string) string {
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	plain, err := url.PathUnescape(path)
+	if err != nil {
+		plain = path
+	}
+	return (&url.URL{Path: plain, RawPath: path}).EscapedPath()
+}
+
+// load reads the body of req into memory, from where it can be replayed. The body that req had stays open.
+func load(req *proxy.Request, most int64) error {
+	b, err := bodyOf(req, most)
+	if err != nil {
+		return err
+	}
+	req.ContentLength = int64(len(b))
+	req.Body, req.GetBody = nil, nil
+	if len(b) > 0 {
+		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
+		req.Body, _ = req.GetBody()
+	}
+	return nil
+}
+
+func bodyOf(req *proxy.Request, most int64) ([]byte, error) {
+	body := io.Reader(req.Body)
+	if req.GetBody != nil {
+		again, err := req.GetBody()
+		if err != nil {
+			return nil, &proxy.Error{Op: "message", Err: err}
+		}
+		if again == nil {
+			return nil, nil
+		}
+		defer again.Close()
+		body = again
+	} else if req.Body == nil {
+		return nil, nil
+	}
+	limited := most >= 0 && most < math.MaxInt64
+	if limited {
+		body = io.LimitReader(body, most+1)
+	}
+	said := min(max(req.ContentLength, 0), defaultMaxBody) // a hint, not to be believed
+	b := bytes.NewBuffer(make([]byte, 0, said+bytes.MinRead))
+	if _, err := b.ReadFrom(body); err != nil {
+		return nil, &proxy.Error{Op: "message", Err: err}
+	}
+	if limited && int64(b.Len()) > most {
+		return nil, &proxy.Error{Status: http.StatusRequestEntityTooLarge, Op: "message", Err: ErrTooLarge}
+	}
+	return b.Bytes(), nil
+}
+
+// checkParams holds a message to the params that were declared, and their values to what a URL can take: an upstream
+// path has the segments that its template has.
+func (a *Agent) checkParams(params *proxy.Params) error {
+	for _, name := range a.spec.Params {
+		_, ok := params.Lookup(name)
+		if name == rest {
+			ok = params.Rest() != nil
+		}
+		if !ok {
+			return fmt.Errorf("the message lacks the param %q", name)
+		}
+	}
+	for _, name := range params.Names() {
+		if value := params.Get(name); value == "" || !isSegment(value) {
+			return fmt.Errorf("the param %q of the message: %w", name, errParam)
+		}
+	}
+	if !slices.ContainsFunc(params.Rest(), func(s string) bool { return !isSegment(s) }) {
+		return nil
+	}
+	return fmt.Errorf("the param %q of the message: %w", rest, errParam)
+}
+
+// rest is how plans and specs name the segments that a wildcard stands for.
+const rest = "*"
+
+var errParam = errors.New("the value is empty, a dot segment, or has a control byte that no URL takes")
+
+func isSegment(s string) bool {
+	return s != "." && s != ".." && !strings.ContainsAny(s, "\x00\r\n")
+}
