@@ -1,0 +1,3 @@
+// Package bench holds the benchmarks of docs/performance.md. Each has its peer in the same run: httputil.ReverseProxy, or
+// an aggregator as a good engineer would write it by hand. It has no code to import.
+package bench
