@@ -1,0 +1,34 @@
+// Command passthrough is a reverse proxy: any request goes to one upstream and its answer comes back, as they stream.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/sluice-go/sluice/adapter"
+	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/pipe"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on")
+	upstream := flag.String("upstream", "", "where to send requests, as in http://127.0.0.1:9000")
+	h2c := flag.Bool("h2c", false, "accept HTTP/2 without TLS beside HTTP/1.1")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	all := backend.Spec{Name: "upstream", URL: *upstream + "/{*}", Headers: []string{"*"}, Query: []string{"*"}, Decode: backend.Passthrough}
+	handler, err := endpoint.New(endpoint.Spec{Proxy: pipe.Check(backend.New(all)), Stream: true})
+	if err == nil {
+		err = adapter.Run(ctx, adapter.Server{Addr: *addr, Handler: handler, H2C: *h2c})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "passthrough:", err)
+		os.Exit(1)
+	}
+}
