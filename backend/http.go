@@ -186,7 +186,7 @@ func (l *leaf) call(ctx context.Context, req *proxy.Request) (*proxy.Response, e
 // A call is one exchange with the upstream.
 type call struct {
 	*leaf
-	out    *http.Request
+	out    http.Request
 	url    url.URL
 	body   *upload     // nil without one
 	asked  string      // the protocol the upstream was asked to change to, or ""
@@ -207,7 +207,7 @@ func (l *leaf) newCall() *call {
 // prepare makes the request that the upstream gets.
 func (c *call) prepare(ctx context.Context, req *proxy.Request) error {
 	l := c.leaf
-	if err := l.url.resolve(&c.url, &req.Params); err != nil {
+	if err := l.url.resolve(&c.url, &req.Params, req.Path); err != nil {
 		return &proxy.Error{Status: http.StatusBadGateway, Backend: l.spec.Name, Op: "resolve", Err: err}
 	}
 	var room [512]byte
@@ -215,7 +215,9 @@ func (c *call) prepare(ctx context.Context, req *proxy.Request) error {
 	query = l.query.append(query, req)
 	c.url.RawQuery = string(query)
 
-	out := (&http.Request{URL: &c.url, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(c.traced(ctx, req))
+	// WithContext is the only way to give a request its context; the copy saves what it allocates.
+	c.out = *(&http.Request{URL: &c.url, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(c.traced(ctx, req))
+	out := &c.out
 	if out.Method = l.method(req); out.Method == http.MethodConnect {
 		return &proxy.Error{Status: http.StatusNotImplemented, Backend: l.spec.Name, Op: "send", Err: errConnect}
 	}
@@ -224,7 +226,6 @@ func (c *call) prepare(ctx context.Context, req *proxy.Request) error {
 	if err := c.header(out, req, proxy.Described(ctx)); err != nil {
 		return &proxy.Error{Status: http.StatusInternalServerError, Backend: l.spec.Name, Op: "send", Err: err}
 	}
-	c.out = out
 	return nil
 }
 
@@ -342,7 +343,7 @@ func (c *call) header(out *http.Request, req *proxy.Request, ours bool) error {
 
 // send sends the request and returns the beginning of the answer.
 func (c *call) send(ctx context.Context) (*http.Response, error) {
-	resp, err := c.transport.RoundTrip(c.out)
+	resp, err := c.transport.RoundTrip(&c.out)
 	if c.answer != nil {
 		c.answer.hints.end()
 	}

@@ -265,15 +265,16 @@ func (p *piece) shown() string {
 }
 
 // resolve sets path and query of u to the template's with the params filled in. It reports what no upstream may get: a
-// value that is missing, or that would be more than one plain segment or value.
-func (t *template) resolve(u *url.URL, params *proxy.Params) error {
+// value that is missing, or that would be more than one plain segment or value. asked is the path of the request: where the
+// result is the same, as in a passthrough, it is that string.
+func (t *template) resolve(u *url.URL, params *proxy.Params, asked string) error {
 	for _, name := range t.needs {
 		if err := checkParam(params, name); err != nil {
 			return fmt.Errorf("param %s: %w", name, err)
 		}
 	}
 	u.Scheme, u.Host = t.scheme, t.host
-	u.Path, u.RawPath = t.resolvePath(params)
+	u.Path, u.RawPath = t.resolvePath(params, asked)
 	return nil
 }
 
@@ -312,7 +313,7 @@ func checkValue(s string) error {
 }
 
 // resolvePath returns the path and, where the escaped form is not the one that net/url would choose, its escaped form.
-func (t *template) resolvePath(params *proxy.Params) (path, raw string) {
+func (t *template) resolvePath(params *proxy.Params, asked string) (path, raw string) {
 	if t.static {
 		return t.path[0].text, ""
 	}
@@ -333,7 +334,10 @@ func (t *template) resolvePath(params *proxy.Params) (path, raw string) {
 			b = appendSegment(b, params.Get(p.param))
 		}
 	}
-	if raw = string(b); isPlain(raw) {
+	if raw = asked; string(b) != asked {
+		raw = string(b)
+	}
+	if isPlain(raw) {
 		return raw, ""
 	}
 	b = b[:0]

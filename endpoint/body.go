@@ -141,7 +141,7 @@ func (x *exchange) openUp() {
 		h["Te"] = []string{"trailers"}
 	}
 	x.req.Upgrade = protocolOf(r)
-	if r.ProtoAtLeast(1, 1) && r.Header.Get("Expect") == "" {
+	if r.ProtoAtLeast(1, 1) && len(r.Header["Expect"]) == 0 {
 		x.req.Inform = x.inform // with Expect, net/http's own 100 may be on its way
 	}
 }

@@ -24,6 +24,8 @@ type exchange struct {
 	id  string
 	req proxy.Request
 
+	rest [4]string // room for the segments of a wildcard
+
 	upload *upload // the request body of a Stream endpoint; nil without one
 	expiry *proxy.Expiry
 	cancel context.CancelFunc // in place of expiry where there is no timeout

@@ -17,15 +17,28 @@ const (
 
 // kindOf returns the kind of a header by its canonical name. A switch, not a map: it is asked for every header.
 func kindOf(name string) headerKind {
+	kind, _ := known(name)
+	return kind
+}
+
+// known returns the kind of a header, and whether name is one that nearly every message has, spelt as net/http spells it:
+// then nobody has to look at its bytes.
+func known(name string) (kind headerKind, ok bool) {
 	switch name {
 	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
 		"Transfer-Encoding", "Upgrade", "Http2-Settings", "Alt-Svc":
-		return hopByHop
+		return hopByHop, true
 	case xForwardedFor, xForwardedHost, xForwardedProto, "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Uri",
 		"X-Forwarded-Method", "X-Forwarded-Server", forwardedName, xRealIP:
-		return forwarded
+		return forwarded, true
+	case "Accept", "Accept-Encoding", "Accept-Language", "Accept-Ranges", "Age", "Authorization", "Cache-Control",
+		"Content-Encoding", "Content-Language", "Content-Length", "Content-Type", "Cookie", "Date", "Etag", "Expires",
+		"If-Modified-Since", "If-None-Match", "Last-Modified", "Location", "Origin", "Pragma", "Priority", "Range", "Referer",
+		"Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Server", "Set-Cookie",
+		"Strict-Transport-Security", "Traceparent", "User-Agent", "Vary", "X-Content-Type-Options", xRequestID:
+		return endToEnd, true
 	}
-	return endToEnd
+	return endToEnd, false
 }
 
 // What a byte is in a header name, and whether it may stand in a value. A table, for every byte of every header is asked.
@@ -55,6 +68,9 @@ var bytesOfHeaders = func() (table [256]uint8) {
 // canonical returns the canonical form of a header name, its kind, and whether it is a name at all. A name with
 // underscores has the kind of its twin with hyphens: some servers take one for the other.
 func canonical(name string) (key string, kind headerKind, ok bool) {
+	if kind, ok := known(name); ok {
+		return name, kind, true
+	}
 	if name == "" {
 		return "", endToEnd, false
 	}
@@ -90,6 +106,14 @@ func isToken(c byte) bool { return bytesOfHeaders[c]&tokenByte != 0 }
 
 // validValue reports whether a header value can be written.
 func validValue(v string) bool {
+	const ones = 0x0101010101010101
+	for ; len(v) >= 8; v = v[8:] { // eight bytes at a time; what may be a control byte is looked at below
+		x := uint64(v[0]) | uint64(v[1])<<8 | uint64(v[2])<<16 | uint64(v[3])<<24 |
+			uint64(v[4])<<32 | uint64(v[5])<<40 | uint64(v[6])<<48 | uint64(v[7])<<56
+		if (x-ones*0x20)&^x&(ones*0x80) != 0 {
+			break
+		}
+	}
 	for i := 0; i < len(v); i++ {
 		if bytesOfHeaders[v[i]]&brokenByte != 0 {
 			return false

@@ -25,14 +25,14 @@ func WithParams(r *http.Request, p proxy.Params) *http.Request {
 
 var errParam = errors.New("a param of the path is not allowed")
 
-// paramsOf returns the params of a request whose escaped path is path.
-func paramsOf(r *http.Request, path string) (proxy.Params, error) {
+// paramsOf returns the params of a request whose escaped path is path. The segments of a Rest go to room, which they keep.
+func paramsOf(r *http.Request, path string, room []string) (proxy.Params, error) {
 	given, ok := r.Context().Value(paramsKey{}).(*proxy.Params)
 	if ok {
 		return *given, checkParams(given)
 	}
 	var p proxy.Params
-	if err := patternParams(&p, r, path); err != nil {
+	if err := patternParams(&p, r, path, room); err != nil {
 		return p, err
 	}
 	return p, checkParams(&p)
@@ -57,10 +57,10 @@ func validSegment(s string) bool { return s != "." && s != ".." && validValue(s)
 
 // patternParams fills in what the pattern of the request names: {name}, and a wildcard at the end that stands for the
 // Rest, written {name...}, * or as nothing behind the last slash.
-func patternParams(p *proxy.Params, r *http.Request, path string) error {
+func patternParams(p *proxy.Params, r *http.Request, path string, room []string) error {
 	_, pattern, ok := strings.Cut(r.Pattern, "/") // method and host have no slash
 	if !ok || pattern == "" {
-		return setRest(p, path[1:])
+		return setRest(p, room, path[1:])
 	}
 	for rest := pattern; ; {
 		open := strings.IndexByte(rest, '{')
@@ -72,16 +72,16 @@ func patternParams(p *proxy.Params, r *http.Request, path string) error {
 		switch {
 		case name == "$", name == "":
 		case strings.HasSuffix(name, "..."):
-			return setRest(p, matched(path, r.PathValue(strings.TrimSuffix(name, "..."))))
+			return setRest(p, room, matched(path, r.PathValue(strings.TrimSuffix(name, "..."))))
 		default:
 			p.Set(name, r.PathValue(name))
 		}
 	}
 	switch pattern[len(pattern)-1] {
 	case '*':
-		return setRest(p, matched(path, r.PathValue("*")))
+		return setRest(p, room, matched(path, r.PathValue("*")))
 	case '/':
-		return setRest(p, behind(r, pattern, path))
+		return setRest(p, room, behind(r, pattern, path))
 	}
 	return nil
 }
@@ -155,15 +155,14 @@ func requestPath(r *http.Request) string {
 }
 
 // setRest sets the Rest to the segments of an escaped path.
-func setRest(p *proxy.Params, escaped string) error {
-	segments := strings.Split(escaped, "/")
-	for i, segment := range segments {
+func setRest(p *proxy.Params, room []string, escaped string) error {
+	for segment := range strings.SplitSeq(escaped, "/") {
 		decoded, err := url.PathUnescape(segment)
 		if err != nil {
 			return fmt.Errorf("%w: *", errParam)
 		}
-		segments[i] = decoded
+		room = append(room, decoded)
 	}
-	p.SetRest(segments...)
+	p.SetRest(room...)
 	return nil
 }

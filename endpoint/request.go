@@ -54,7 +54,7 @@ func (x *exchange) convert() error {
 	if req.Query, err = parseQuery(r.URL.RawQuery); err != nil {
 		return badRequest(err)
 	}
-	if req.Params, err = paramsOf(r, req.Path); err != nil {
+	if req.Params, err = paramsOf(r, req.Path, x.rest[:0]); err != nil {
 		return badRequest(err)
 	}
 	return nil

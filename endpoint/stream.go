@@ -46,7 +46,7 @@ func (x *exchange) stream() {
 
 // streamHeader prepares the header of an answer with a length, or -1 for one without.
 func (x *exchange) streamHeader(length int64) {
-	x.header(keepAny, 2)
+	x.header(keepAny, 0)
 	h := x.w.Header()
 	if length < 0 {
 		delete(h, "Content-Length")

@@ -48,8 +48,14 @@ func MergeObjects(max int, ds ...Document) (Document, error) {
 			return Document{}, &MergeError{Index: i, Err: ErrMembers} // what a ref can count
 		}
 	}
-	var m merger
-	m.init(ds, total)
+	m := merger{ds: ds, seed: maphash.MakeSeed()} // a seed of its own: nobody can choose names that collide
+	var places [64]ref
+	var slots [128]slot
+	if total <= len(places) { // few members cost no allocation
+		m.places, m.slots = places[:total], slots[:]
+	} else {
+		m.places, m.slots = make([]ref, total), make([]slot, 1<<bits.Len(uint(2*total-1)))
+	}
 	for i, d := range ds {
 		if d.n == nil {
 			continue
@@ -67,7 +73,7 @@ func MergeObjects(max int, ds ...Document) (Document, error) {
 			}
 		}
 	}
-	return roped(m.rope()), nil
+	return roped(rope(ds, m.places, m.distinct)), nil
 }
 
 // A ref is a member: of which document, and which one there.
@@ -76,18 +82,14 @@ type ref struct{ doc, member int32 }
 // none in the place of a ref says that an earlier member has taken over.
 var none = ref{-1, -1}
 
-// A merger finds equal names in a hash table with open addressing. Few members cost no allocation: the arrays are there
-// for them.
+// A merger finds equal names in a hash table with open addressing.
 type merger struct {
 	ds       []Document
 	seed     maphash.Seed
 	places   []ref  // for every member in order: the one that is written in its place
 	slots    []slot // a power of two, at most half of them taken
+	n        int    // how many of places are taken
 	distinct int
-	scratch  [2][]byte // for names with escapes
-
-	fewPlaces [64]ref
-	fewSlots  [128]slot
 }
 
 // A slot holds the place of a name, counted from 1, and the hash that led to it.
@@ -96,53 +98,45 @@ type slot struct {
 	place int32
 }
 
-func (m *merger) init(ds []Document, total int) {
-	m.ds, m.seed = ds, maphash.MakeSeed() // a seed of its own: nobody can choose names that collide
-	if total <= len(m.fewPlaces) {
-		m.places, m.slots = m.fewPlaces[:0], m.fewSlots[:]
-		return
-	}
-	m.places = make([]ref, 0, total)
-	m.slots = make([]slot, 1<<bits.Len(uint(2*total-1)))
-}
-
 // add gives the next member its place, or the place that a member of that name has already.
 func (m *merger) add(r ref) {
-	name := m.name(r, 0)
+	name := nameOf(m.ds, r)
 	hash := uint32(maphash.Bytes(m.seed, name))
 	mask := uint32(len(m.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
 		s := &m.slots[i]
 		if s.place == 0 {
-			m.places = append(m.places, r)
-			*s = slot{hash, int32(len(m.places))}
+			m.places[m.n] = r
+			m.n++
 			m.distinct++
+			*s = slot{hash, int32(m.n)}
 			return
 		}
-		if s.hash == hash && bytes.Equal(name, m.name(m.places[s.place-1], 1)) {
+		if s.hash == hash && bytes.Equal(name, nameOf(m.ds, m.places[s.place-1])) {
 			m.places[s.place-1] = r
-			m.places = append(m.places, none)
+			m.places[m.n] = none
+			m.n++
 			return
 		}
 	}
 }
 
-// name returns what the name of a member says.
-func (m *merger) name(r ref, scratch int) []byte {
-	n := m.ds[r.doc].n
+// nameOf returns what the name of a member says.
+func nameOf(ds []Document, r ref) []byte {
+	n := ds[r.doc].n
 	s := &n.members()[r.member]
 	name := n.part(s.name+1, s.nameEnd-1)
 	if bytes.IndexByte(name, '\\') < 0 {
 		return name
 	}
-	m.scratch[scratch] = appendUnescaped(m.scratch[scratch][:0], name)
-	return m.scratch[scratch]
+	return appendUnescaped(nil, name)
 }
 
-// rope returns the text of the result. Members that follow each other in their document stay together.
-func (m *merger) rope() [][]byte {
-	replaced := len(m.places) - m.distinct
-	rope := append(make([][]byte, 0, 6*len(m.ds)+4*replaced+2), braces[:1])
+// rope returns the text of the result. Members that follow each other in their document stay together. It is no method of
+// the merger, whose arrays can stay on the stack so.
+func rope(ds []Document, places []ref, distinct int) [][]byte {
+	replaced := len(places) - distinct
+	rope := append(make([][]byte, 0, 6*len(ds)+4*replaced+2), braces[:1])
 	emit := func(n *node, from, to int) {
 		if len(rope) > 1 {
 			rope = append(rope, comma)
@@ -150,13 +144,13 @@ func (m *merger) rope() [][]byte {
 		rope = n.appendPieces(rope, from, to)
 	}
 	at := 0
-	for i, d := range m.ds {
+	for i, d := range ds {
 		if d.n == nil {
 			continue
 		}
 		from, to := -1, -1 // the run that is not emitted yet
 		for k, s := range d.n.members() {
-			place := m.places[at]
+			place := places[at]
 			at++
 			if place == (ref{int32(i), int32(k)}) {
 				if from < 0 {
@@ -170,7 +164,7 @@ func (m *merger) rope() [][]byte {
 				from = -1
 			}
 			if place != none {
-				other := m.ds[place.doc].n
+				other := ds[place.doc].n
 				s := other.members()[place.member]
 				emit(other, s.name, s.end)
 			}

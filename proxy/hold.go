@@ -61,7 +61,8 @@ func (h *holder) call(ctx context.Context, req *Request) (*Response, error) {
 		return nil, err
 	}
 	b := &heldBranch{holder: h, ctx: ctx, arrived: make(chan struct{})}
-	go b.run(ctx, h.next, req.own(), b)
+	req.copyTo(&b.req, cloneValues)
+	go b.run(ctx, h.next, &b.req, b)
 	select {
 	case <-b.arrived:
 	case <-ctx.Done():
@@ -78,6 +79,7 @@ type heldBranch struct {
 	branch
 	*holder
 	ctx     context.Context
+	req     Request
 	arrived chan struct{}
 }
 

@@ -159,7 +159,7 @@ type mergeBranch struct {
 	branch
 	*merging
 	i   int
-	req *Request
+	req Request
 }
 
 func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
@@ -170,7 +170,7 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 		return nil, err
 	}
 	c := &merging{merge: m, branches: make([]mergeBranch, len(m.parts)), arrived: make(chan struct{}, len(m.parts))}
-	if err := c.copies(req); err != nil {
+	if err := c.copies(req, headersFor(ctx)); err != nil {
 		return nil, err
 	}
 	c.ctx = cancellable(ctx)
@@ -194,16 +194,15 @@ func (m *merge) refuse() error {
 }
 
 // copies makes a copy of the request for each part, before any is called.
-func (c *merging) copies(req *Request) error {
+func (c *merging) copies(req *Request, header func(http.Header) http.Header) error {
 	for i := range c.branches {
 		b := &c.branches[i]
 		b.merging, b.i = c, i
 		if len(c.branches) == 1 {
-			b.req = req.own() // it may still be abandoned
+			req.copyTo(&b.req, header) // it may still be abandoned
 			return nil
 		}
-		var err error
-		if b.req, err = req.Clone(); err != nil {
+		if err := req.cloneTo(&b.req, header); err != nil {
 			for j := range i {
 				closeBody(c.branches[j].req.Body)
 			}
@@ -251,7 +250,7 @@ func (c *merging) start() {
 	go c.branches[last].start()
 }
 
-func (b *mergeBranch) start() { b.run(b.contextOf(b.i), b.proxy(), b.req, b) }
+func (b *mergeBranch) start() { b.run(b.contextOf(b.i), b.proxy(), &b.req, b) }
 
 // landed takes the result of the branch, or closes it if the branch was given up.
 func (b *mergeBranch) landed(ours bool) {
@@ -376,12 +375,14 @@ func (c *merging) answer(parent context.Context) (*Response, error) {
 		return nil, err
 	}
 	res := &Response{Status: http.StatusOK}
-	docs := make([]Document, len(c.parts))
+	var room [8]Document // of the stack
+	docs := room[:0]
 	var missing []error
 	failures := 0
 	for i := range c.parts {
 		part := &c.parts[i]
 		answer, err := c.result(i)
+		docs = append(docs, Document{})
 		if err != nil {
 			failures++
 			missing = append(missing, part.named(err))

@@ -31,6 +31,7 @@ func (p *Params) Lookup(name string) (string, bool) {
 func (p *Params) Set(name, value string) {
 	for i := range p.pairs {
 		if p.pairs[i].name == name {
+			p.pairs = slices.Clone(p.pairs) // a clone may have them
 			p.pairs[i].value = value
 			return
 		}
@@ -40,7 +41,7 @@ func (p *Params) Set(name, value string) {
 
 // Delete removes the named param. Without one it does nothing.
 func (p *Params) Delete(name string) {
-	p.pairs = slices.DeleteFunc(p.pairs, func(q param) bool { return q.name == name })
+	p.pairs = slices.DeleteFunc(slices.Clone(p.pairs), func(q param) bool { return q.name == name })
 }
 
 // Names returns the names of the params in the order they were set.
@@ -59,6 +60,7 @@ func (p *Params) Rest() []string { return p.rest }
 // SetRest sets the segments that a wildcard stands for, not escaped. It keeps them.
 func (p *Params) SetRest(segments ...string) { p.rest = segments }
 
+// clone returns a copy. The pairs that are there are shared: neither writes to them, and the copy does not append in place.
 func (p *Params) clone() Params {
-	return Params{pairs: slices.Clone(p.pairs), rest: slices.Clone(p.rest)}
+	return Params{pairs: slices.Clip(p.pairs), rest: slices.Clone(p.rest)}
 }

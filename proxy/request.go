@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -76,14 +78,23 @@ func NewRequest(method, path string) *Request {
 //
 // A body that cannot be replayed is refused with [ErrBodyNotReplayable]; r is as before then.
 func (r *Request) Clone() (*Request, error) {
-	c := r.own()
+	c := new(Request)
+	if err := r.cloneTo(c, cloneValues); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// cloneTo makes c a clone of r.
+func (r *Request) cloneTo(c *Request, header func(http.Header) http.Header) error {
+	r.copyTo(c, header)
 	c.Trailer, c.Upgrade, c.Inform = nil, "", nil
 	if !r.hasBody() {
 		c.Body = nil
-		return c, nil
+		return nil
 	}
 	if r.GetBody == nil {
-		return nil, &Error{Op: "clone", Err: ErrBodyNotReplayable}
+		return &Error{Op: "clone", Err: ErrBodyNotReplayable}
 	}
 	if r.parsed == nil {
 		r.parsed = new(parsedBody)
@@ -91,10 +102,10 @@ func (r *Request) Clone() (*Request, error) {
 	c.parsed = r.parsed
 	body, err := r.GetBody()
 	if err != nil {
-		return nil, &Error{Op: "clone", Err: err}
+		return &Error{Op: "clone", Err: err}
 	}
 	c.Body = body
-	return c, nil
+	return nil
 }
 
 // Replayable reports whether Clone can copy the request: it has no body, or GetBody.
@@ -102,13 +113,21 @@ func (r *Request) Replayable() bool { return !r.hasBody() || r.GetBody != nil }
 
 func (r *Request) hasBody() bool { return r.Body != nil && r.Body != http.NoBody }
 
-// own returns a copy with maps of its own that takes the body over.
-func (r *Request) own() *Request {
-	c := *r
-	c.Header, c.Upstream = cloneValues(r.Header), cloneValues(r.Upstream)
+// copyTo makes c a copy with maps of its own that takes the body over.
+func (r *Request) copyTo(c *Request, header func(http.Header) http.Header) {
+	*c = *r
+	c.Header, c.Upstream = header(r.Header), cloneValues(r.Upstream)
 	c.Query = cloneValues(r.Query)
 	c.Params = r.Params.clone()
-	return &c
+}
+
+// headersFor returns how the headers of a request are to be copied: whole, or without their values where no code is there
+// that could write to them.
+func headersFor(ctx context.Context) func(http.Header) http.Header {
+	if Described(ctx) {
+		return maps.Clone
+	}
+	return cloneValues
 }
 
 // cloneValues copies a header or query map and its values, in two allocations for the values of all keys. The copy is
