@@ -7,6 +7,9 @@
 // # The smallest program
 //
 //	func main() {
+//		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+//		defer stop()
+//
 //		user := pipe.Check(backend.New(backend.Spec{Name: "user", URL: "http://users:8080/users/{id}"}))
 //		orders := pipe.Check(backend.New(backend.Spec{Name: "orders", URL: "http://orders:8080/orders?user={id}"}))
 //		page := proxy.Merge(proxy.Part{Proxy: user}, proxy.Grouped("orders", orders))
@@ -16,7 +19,9 @@
 //		if err != nil {
 //			log.Fatal(err) // everything that is wrong with the wiring, at once
 //		}
-//		log.Fatal(adapter.Run(context.Background(), adapter.Server{Addr: ":8080", Handler: r}))
+//		if err := adapter.Run(ctx, adapter.Server{Addr: ":8080", Handler: r}); err != nil { // drains when ctx is done
+//			log.Fatal(err)
+//		}
 //	}
 //
 // # Stages
@@ -49,7 +54,7 @@
 //	client headers and query to an upstream     none but those that backend.Spec names; all with "*", less "-Name"
 //	hop-by-hop headers                          stripped both ways, before user code
 //	X-Forwarded-*, Forwarded, X-Real-Ip         rebuilt from the socket; appended to behind endpoint.Spec.TrustedProxies
-//	placeholders in an upstream URL             given by the route, or named in Bound, else a startup error; escaped
+//	placeholders in an upstream URL             escaped; given by the route, or named in Bound, else router.Mount refuses
 //	escaped letters in a path                   matched in normal form, or 400
 //	redirects of an upstream                    not followed
 //	request body                                1 MiB, then 413 before any upstream; unlimited with endpoint.Spec.Stream
@@ -62,7 +67,8 @@
 //	truncated upstream answer                   an error, or an aborted connection; never complete
 //	partial answer                              X-Completed: false and Cache-Control: no-store
 //	plans, health                               served only where they are mounted
-//	redelivery, retries                         none unless asked for; retries within a budget
+//	retries                                     none unless asked for, and within a budget
+//	redelivery of a message                     10 deliveries with backoff by the source in memory, then it is dropped
 //
 // # What it will not do
 //

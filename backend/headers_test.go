@@ -77,8 +77,7 @@ func TestTheUpstreamGetsTheNamedHeaders(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			described := proxy.Scope{Described: true} // then headers may be taken over instead of copied
-			for _, ctx := range []context.Context{t.Context(), described.Context(t.Context())} {
+			for _, ctx := range []context.Context{t.Context(), described(t.Context())} { // taken over instead of copied
 				up := &answers{body: "{}"}
 				p := newBackend(t, up, backend.Spec{Headers: tt.list, Decode: tt.decode})
 				req := proxy.NewRequest("GET", "/")
@@ -114,12 +113,11 @@ func TestTheUpstreamGetsTheNamedHeaders(t *testing.T) {
 // proves H8
 func TestThePasswordOfTheURLGoesToItsUpstreamAlone(t *testing.T) {
 	t.Parallel()
-	described := proxy.Scope{Described: true}
 	req := proxy.NewRequest("GET", "/")
 	first, second := &answers{body: "{}"}, &answers{body: "{}"}
-	_, err := newBackend(t, first, backend.Spec{URL: "http://me:secret@a/", Headers: []string{"*"}})(described.Context(t.Context()), req)
+	_, err := newBackend(t, first, backend.Spec{URL: "http://me:secret@a/", Headers: []string{"*"}})(described(t.Context()), req)
 	require.NoError(t, err)
-	_, err = newBackend(t, second, backend.Spec{URL: "http://b/", Headers: []string{"*"}})(described.Context(t.Context()), req)
+	_, err = newBackend(t, second, backend.Spec{URL: "http://b/", Headers: []string{"*"}})(described(t.Context()), req)
 	require.NoError(t, err)
 	assert.NotEmpty(t, first.last.Header["Authorization"])
 	assert.Empty(t, second.last.Header["Authorization"])

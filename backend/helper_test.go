@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -181,4 +183,11 @@ func newText(t testing.TB, answer string) *rawUpstream {
 		_, err := io.WriteString(c, answer)
 		return err == nil
 	})
+}
+
+// described returns a context as it is in a pipe in which no function of a user stands.
+func described(ctx context.Context) context.Context {
+	var scope proxy.Scope
+	scope.Serve(pipe.Check[*proxy.Request, *proxy.Response](nil, errors.New("a pipe of sluice's own")))
+	return scope.Context(ctx)
 }

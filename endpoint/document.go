@@ -60,7 +60,7 @@ func (x *exchange) document() {
 // spare more values.
 func (x *exchange) header(keep func(string, headerKind) bool, spare int) []string {
 	h := x.w.Header()
-	all := filter(h, x.res.Header, spare, x.h.scope.Described, keep)
+	all := filter(h, x.res.Header, spare, x.h.scope.Described(), keep)
 	switch {
 	case x.res.Err != nil:
 		all = set(h, all, completed, "false")

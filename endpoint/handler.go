@@ -47,7 +47,7 @@ func newHandler(s Spec, source string) *handler {
 		h.call = s.Proxy.With(proxy.Hold(s.MaxAbandoned))
 	}
 	h.scope.Report = h.report
-	h.scope.Described = described(pipe.PlanOf(s.Proxy))
+	h.scope.Serve(s.Proxy)
 	h.step = pipe.Step{Kind: "endpoint", Name: s.Name, Detail: s.detail(), Source: source, Acts: pipe.Both,
 		Layout: pipe.Around, Effects: pipe.CallsOnce | pipe.HonoursContext}
 	if s.Stream {
@@ -56,16 +56,6 @@ func newHandler(s Spec, source string) *handler {
 		h.step.Effects |= pipe.Buffers
 	}
 	return h
-}
-
-// described reports whether no function of a user stands in a plan.
-func described(plan *pipe.Step) bool {
-	for step := range plan.All() {
-		if step.Effects.Has(pipe.Opaque) {
-			return false
-		}
-	}
-	return true
 }
 
 // detail tells the limits that matter to a reader of the plan.

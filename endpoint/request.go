@@ -25,7 +25,7 @@ func (x *exchange) convert() error {
 	req.RawQuery = r.URL.RawQuery
 	req.Upstream = http.Header{}
 	var all []string
-	if x.h.scope.Described && len(r.Header) > 0 {
+	if x.h.scope.Described() && len(r.Header) > 0 {
 		req.Header, all = cloned(r.Header, keepEndToEnd), make([]string, 0, 4)
 	} else {
 		size := len(r.Header) + 3 // what forward adds; a small map has room for eight

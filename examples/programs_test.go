@@ -145,7 +145,8 @@ func TestProgramQuickstart(t *testing.T) {
 	assert.True(t, strings.HasPrefix(do(t, "GET", operators+"/debug/plan?format=mermaid", "").body, "flowchart TD"))
 	assert.True(t, json.Valid([]byte(do(t, "GET", operators+"/debug/plan?format=json", "").body)))
 	assert.Equal(t, 404, do(t, "GET", gateway+"/debug/plan", "").status)
-	assert.Equal(t, 400, do(t, "GET", gateway+"/users/..%2fadmin%00/page", "").status)
+	assert.Contains(t, out.String(), "/users/a%00b/page             # refused: 400")
+	assert.Equal(t, 400, do(t, "GET", gateway+"/users/a%00b/page", "").status)
 	assert.Contains(t, out.String(), "curl -i http://"+addr+"/users/42/page")
 
 	assert.Equal(t, 204, do(t, "POST", operators+"/upstreams/recs/stop", "").status)

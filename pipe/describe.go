@@ -26,8 +26,9 @@ type Any interface {
 //
 // Name every pipe that call may run, and every effect it has: the plan believes what it is told. Above all, a call that
 // may ignore its context, as one that runs a hook may, is [Opaque]; otherwise the step is taken to honour it where all
-// that is inside does. A step without a Source gets the place of the nearest caller outside sluice, and one without a
-// Kind is a "func".
+// that is inside does, and runs on the goroutine of its caller. A step without a Source gets the place of the nearest
+// caller outside sluice, and one without a Kind is a "func". A step that is described outside sluice is [Custom] too:
+// where no step of a plan is that or opaque, no function of a user sees a request, and sluice saves copies of it.
 //
 // Describe panics if call or an inner pipe is nil, or if State cannot be compared.
 func Describe[Req, Res any](call Pipe[Req, Res], step Step, inner ...Any) Pipe[Req, Res] {
@@ -42,6 +43,9 @@ func Describe[Req, Res any](call Pipe[Req, Res], step Step, inner ...Any) Pipe[R
 	}
 	if step.Source == "" {
 		step.Source = Here()
+	}
+	if !ownCaller() {
+		step.Effects |= Custom
 	}
 	steps := make([]*Step, 0, len(step.Steps)+len(inner))
 	steps = append(steps, step.Steps...)
@@ -149,12 +153,29 @@ func Here() string {
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
 	for {
 		frame, more := frames.Next()
-		ours := strings.HasPrefix(frame.Function, module) && !strings.HasPrefix(frame.Function, module+"examples/")
-		if frame.Function != "" && (!ours || strings.HasSuffix(frame.File, "_test.go")) {
+		if frame.Function != "" && !isOurs(frame) {
 			return fmt.Sprintf("%s:%d", path.Base(frame.File), frame.Line)
 		}
 		if !more {
 			return ""
 		}
 	}
+}
+
+// ownCaller reports whether the function that called Describe is sluice's.
+func ownCaller() bool {
+	var pcs [4]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	for { // inlined or not, Describe itself comes first
+		frame, more := frames.Next()
+		if !more || !strings.HasPrefix(frame.Function, module+"pipe.Describe") {
+			return isOurs(frame)
+		}
+	}
+}
+
+// isOurs reports whether a function is part of sluice, its tests and examples apart.
+func isOurs(f runtime.Frame) bool {
+	return strings.HasPrefix(f.Function, module) && !strings.HasPrefix(f.Function, module+"examples/") &&
+		!strings.HasSuffix(f.File, "_test.go")
 }

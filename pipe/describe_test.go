@@ -169,6 +169,7 @@ func TestDescribeKeepsWhatItWasToldAndPutsTheInnerPipesBelow(t *testing.T) {
 	require.Len(t, plan.Steps, 3)
 	assert.Equal(t, []string{"first", "second", "func"}, []string{plan.Steps[0].Kind, plan.Steps[1].Kind, plan.Steps[2].Kind})
 	given.Needs, given.Steps, plan.Steps = []string{"id"}, nil, nil
+	given.Effects |= pipe.Custom // for it was described here
 	assert.Equal(t, &given, plan)
 }
 

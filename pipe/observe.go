@@ -25,7 +25,7 @@ func Observe[Req, Res any](f func(context.Context, Observation[Req, Res])) Decor
 	}
 	source := Here()
 	return func(next Pipe[Req, Res]) Pipe[Req, Res] {
-		name := stepOf(next).title()
+		name := stepOf(next).Title()
 		call := func(ctx context.Context, req Req) (res Res, err error) {
 			start, reported, returned := time.Now(), false, false
 			report := func(err error) {

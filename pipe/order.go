@@ -19,7 +19,7 @@ var ErrUnordered = errors.New("the steps have no order")
 func (s *Step) Find(name string) []*Step {
 	var found []*Step
 	for step := range s.All() {
-		if step.title() == name {
+		if step.Title() == name {
 			found = append(found, step)
 		}
 	}
@@ -171,7 +171,7 @@ func (l *lister) beside(p *place, rest listing) {
 func (l *lister) named(name string) []*place {
 	var acting, found []*place
 	for _, p := range l.all {
-		if p.step.title() != name {
+		if p.step.Title() != name {
 			continue
 		}
 		if found = append(found, p); p.step.Acts != None {

@@ -49,22 +49,35 @@ func (s *Step) Faults() error {
 // The text is for people and golden files of one version; it may change. The JSON form is a contract.
 func (s *Step) String() string {
 	var b strings.Builder
-	s.text(&b, 0, s.shared())
+	s.text(&b, 0, s.shared(), false)
+	return b.String()
+}
+
+// Verbose is String with what a golden text leaves out: where each step was written, and its effects.
+func (s *Step) Verbose() string {
+	var b strings.Builder
+	s.text(&b, 0, s.shared(), true)
 	return b.String()
 }
 
 var arrows = [...]string{"↔", "→", "←", "·"}
 
 // text writes the step at a depth and returns the depth of the deepest step inside that the next one would stand in.
-func (s *Step) text(b *strings.Builder, depth int, shared map[any]bool) int {
+func (s *Step) text(b *strings.Builder, depth int, shared map[any]bool, verbose bool) int {
 	fmt.Fprintf(b, "%s%s %s", strings.Repeat("  ", depth), nameOf(arrows[:], int(s.Acts)), s.label())
 	for _, note := range s.notes(shared) {
 		b.WriteString(", " + note)
 	}
+	if verbose && s.Source != "" {
+		b.WriteString(" at " + s.Source)
+	}
+	if verbose && s.Effects != 0 {
+		b.WriteString(" [" + s.Effects.String() + "]")
+	}
 	b.WriteByte('\n')
 	next := depth + 1
 	for _, inner := range s.Steps {
-		if end := inner.text(b, next, shared); s.Layout == Around {
+		if end := inner.text(b, next, shared, verbose); s.Layout == Around {
 			next = end
 		}
 	}

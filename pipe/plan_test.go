@@ -59,9 +59,9 @@ func TestPlanJSONNamesEveryMemberAndLeavesOutWhatHasNoValue(t *testing.T) {
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"kind":"k","name":"n","detail":"d","source":"s.go:1","acts":"out","layout":"serial",
 		"effects":["calls-once","calls-many","buffers","streams","caches","authenticates","needs-replay","terminal",
-			"honours-context","idempotent","not-idempotent","stateful","opaque"],
+			"honours-context","idempotent","not-idempotent","stateful","opaque","custom"],
 		"needs":["a"],"gives":["b"],"shared":true,"error":"e",
-		"steps":[{"kind":"x","source":"s.go:2","acts":"both","shared":true}]}`, string(b))
+		"steps":[{"kind":"x","source":"s.go:2","acts":"both","effects":["custom"],"shared":true}]}`, string(b))
 }
 
 // proves H14
@@ -150,4 +150,12 @@ func TestTheSamePlanEveryTime(t *testing.T) {
 		assert.Equal(t, first.String(), again.String())
 		assert.Equal(t, first.Mermaid(), again.Mermaid())
 	}
+}
+
+func TestTheVerbosePlanSaysWhereAndWithWhatEffects(t *testing.T) {
+	t.Parallel()
+	p := pipe.Describe(double, pipe.Step{Kind: "audit", Source: "gateway.go:7", Effects: pipe.CallsOnce}, ints(double))
+	lines := strings.Split(pipe.PlanOf(p).Verbose(), "\n")
+	assert.Equal(t, "↔ audit at gateway.go:7 [calls-once,custom]", lines[0])
+	assert.Regexp(t, `^  ↔ func at .*\.go:\d+ \[opaque\]$`, lines[1])
 }

@@ -2,6 +2,7 @@ package pipe
 
 import (
 	"iter"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -17,8 +18,8 @@ type Step struct {
 	Name string
 	// Detail is the setting worth reading in a plan, as in "300ms".
 	Detail string
-	// Source is the base file name and line where the step was written. It is in the JSON form only, so that a golden
-	// text survives edits.
+	// Source is the base file name and line where the step was written. It is in the JSON and the verbose form only, so that
+	// a golden text survives edits; name the functions that it shows, or they stand under their own line.
 	Source string
 	// Acts is the way on which the step acts. The zero value is Both.
 	Acts Way
@@ -87,13 +88,14 @@ const (
 	NotIdempotent                      // a repeated call may have a further effect
 	Stateful                           // keeps state between calls
 	Opaque                             // runs a user's function that no plan sees into
+	Custom                             // was described outside sluice; Describe declares it
 )
 
 var (
 	wayNames    = [...]string{"both", "in", "out", "none"}
 	layoutNames = [...]string{"around", "serial", "parallel", "choice"}
 	effectNames = [...]string{"calls-once", "calls-many", "buffers", "streams", "caches", "authenticates", "needs-replay",
-		"terminal", "honours-context", "idempotent", "not-idempotent", "stateful", "opaque"}
+		"terminal", "honours-context", "idempotent", "not-idempotent", "stateful", "opaque", "custom"}
 )
 
 func nameOf(names []string, i int) string {
@@ -156,16 +158,20 @@ func (s *Step) HonoursContext() bool {
 }
 
 func (s *Step) contains(other *Step) bool {
-	for step := range s.All() {
-		if step == other {
-			return true
+	seen := map[*Step]bool{} // a pipe that is used at every level would be met times without number
+	var in func(step *Step) bool
+	in = func(step *Step) bool {
+		if step == other || seen[step] {
+			return step == other
 		}
+		seen[step] = true
+		return slices.ContainsFunc(step.Steps, in)
 	}
-	return false
+	return in(s)
 }
 
-// title is what queries match: the name, else the kind.
-func (s *Step) title() string {
+// Title is what queries match and messages say: the name, else the kind.
+func (s *Step) Title() string {
 	if s.Name != "" {
 		return s.Name
 	}

@@ -44,7 +44,7 @@ type Error struct {
 type UpstreamAnswer struct {
 	Status int
 	Header http.Header
-	Body   []byte // the beginning of the body, bounded by the backend
+	Body   []byte // the beginning of the body, decompressed, bounded by the backend
 }
 
 // Error returns the message from outside to inside, as in "backend orders: decode: unexpected EOF".
@@ -93,6 +93,18 @@ func StatusOf(err error) int {
 		return status
 	}
 	return http.StatusBadGateway
+}
+
+// Status returns the status that a client should see for what a proxy returned: [StatusOf] err, or without one that of the
+// response. It is what a log or a metric wants.
+func Status(res *Response, err error) int {
+	if err == nil && res != nil {
+		return res.StatusCode()
+	}
+	if err == nil {
+		err = ErrNoResponse
+	}
+	return StatusOf(err)
 }
 
 // StatusClientGone is the status of a request whose client went away before it was answered. Nobody receives it; it is

@@ -117,3 +117,12 @@ func TestStatusOf(t *testing.T) {
 		})
 	}
 }
+
+func TestStatusIsThatOfTheErrorOrElseOfTheResponse(t *testing.T) {
+	t.Parallel()
+	boom := &proxy.Error{Status: 503, Err: errors.New("boom")}
+	assert.Equal(t, 503, proxy.Status(nil, boom))
+	assert.Equal(t, 404, proxy.Status(&proxy.Response{Status: 404}, nil))
+	assert.Equal(t, 200, proxy.Status(&proxy.Response{}, nil))
+	assert.Equal(t, 502, proxy.Status(nil, nil), "neither is a failure")
+}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -54,10 +55,18 @@ func Grouped(name string, p Proxy) Part {
 	return Part{Name: name, Proxy: pipe.Describe(call, step, p)}
 }
 
+// Optional returns the part as one without which the answer can go:
+//
+//	proxy.Optional(proxy.Grouped("recs", recs))
+func Optional(part Part) Part {
+	part.Optional = true
+	return part
+}
+
 // Merge returns a proxy that calls all parts at once and answers with one object that has the members of all of them.
 //
-// Each part gets its own copy of the request, on a goroutine of its own; a body is replayed for each, and one that
-// cannot be is refused with [ErrBodyNotReplayable] before any part is called. A panic of a part fails that part.
+// Each part gets its own copy of the request, on a goroutine of its own; a body is replayed for each of several, and one
+// that cannot be is refused with [ErrBodyNotReplayable] before any part is called. A panic of a part fails that part.
 //
 // The members stand in the declared order of the parts, whatever arrives first; a name that occurs again keeps its
 // first place and takes its last value. Values are copied as they are, digit for digit. The status is 200, and the
@@ -74,7 +83,8 @@ func Grouped(name string, p Proxy) Part {
 // parts that may ignore their context fail with [ErrAbandoned], without being called: a merge that requires one is
 // refused at once, and one that does not goes on without them.
 //
-// Merge panics if there are no parts, or one has no proxy, or two the same name. [New] returns that as an error.
+// Merge panics if there are no parts, or one has no proxy or one that is certain to answer with a stream, or two have the
+// same name. [New] returns that as an error.
 func Merge(parts ...Part) Proxy {
 	s := Spec{Parts: parts}
 	if err := s.check(); err != nil {
@@ -115,22 +125,32 @@ func newMerge(s Spec) Proxy {
 		if part.Name == "" {
 			part.Name = nameIn(plan, i)
 		}
-		detail := ""
+		part.Expose = slices.Clone(part.Expose)
+		var notes []string
+		var effects pipe.Effects
 		if part.Optional {
 			m.optional++
-			detail = "optional"
+			notes = append(notes, "optional")
+		}
+		if part.When != nil {
+			notes, effects = append(notes, "conditional"), pipe.Opaque
 		}
 		honours := part.When == nil && plan.HonoursContext()
 		m.held = m.held || !honours
 		m.parts = append(m.parts, mergePart{Part: part, honours: honours, fitting: part.fitting})
 		inner = append(inner, pipe.Describe(part.Proxy,
-			pipe.Step{Kind: "part", Name: part.Name, Detail: detail, Source: source, Acts: pipe.None}, part.Proxy))
+			pipe.Step{Kind: "part", Name: part.Name, Detail: strings.Join(notes, ", "), Source: source, Acts: pipe.None,
+				Effects: effects}, part.Proxy))
 	}
 	effects := pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext
 	if len(s.Parts) > 1 {
 		effects |= pipe.NeedsReplay
 	}
-	return pipe.Describe(m.call, pipe.Step{Kind: "merge", Name: s.Name, Detail: fmt.Sprintf("%d parts", len(s.Parts)),
+	detail := fmt.Sprintf("%d parts", len(s.Parts))
+	if len(s.Parts) == 1 {
+		detail = "1 part"
+	}
+	return pipe.Describe(m.call, pipe.Step{Kind: "merge", Name: s.Name, Detail: detail,
 		Source: source, Layout: pipe.Parallel, Effects: effects}, inner...)
 }
 
@@ -307,10 +327,10 @@ func (p Part) fitting(ctx context.Context, req *Request) (*Response, error) {
 // unfit says why a merge cannot use the response; named says whose it is.
 func (p Part) unfit(res *Response) error {
 	if res.open() {
-		return &Error{Status: http.StatusBadGateway, Op: "merge", Err: ErrStream}
+		return &Error{Status: http.StatusBadGateway, Err: ErrStream}
 	}
 	if kind := res.Document.Kind(); kind != Object && kind != Absent {
-		return &Error{Status: http.StatusBadGateway, Op: "merge", Err: fmt.Errorf("%w: the root is %s; group it", ErrNotObject, kind)}
+		return &Error{Status: http.StatusBadGateway, Err: fmt.Errorf("%w: the root is %s; group it", ErrNotObject, kind)}
 	}
 	return nil
 }
@@ -374,7 +394,7 @@ func (c *merging) answer(parent context.Context) (*Response, error) {
 	if err := c.failure(parent); err != nil {
 		return nil, err
 	}
-	res := &Response{Status: http.StatusOK}
+	res := &Response{Status: http.StatusOK, Header: headerFor(Described(parent))}
 	var room [8]Document // of the stack
 	docs := room[:0]
 	var missing []error

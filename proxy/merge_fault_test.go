@@ -76,7 +76,7 @@ func faults() []fault {
 			return proxy.Part{Proxy: answers(t, 0, `{"b":2}`), When: func(context.Context, *proxy.Request) bool { panic(boom) }}
 		}, status: 500, is: boom, text: "part faulty: panic: boom", optional: others},
 		{name: "streams", part: answer(func(b io.ReadCloser) *proxy.Response { return &proxy.Response{Body: b} }),
-			status: 502, is: proxy.ErrStream, text: "part faulty: merge: the response is a stream, not a document", body: true, optional: others},
+			status: 502, is: proxy.ErrStream, text: "part faulty: the response is a stream, not a document", body: true, optional: others},
 		{name: "streams beside a document", part: answer(func(b io.ReadCloser) *proxy.Response { return &proxy.Response{Document: object, Body: b} }),
 			status: 502, is: proxy.ErrStream, body: true, optional: others},
 		{name: "answers neither", part: part(func() (*proxy.Response, error) { return nil, nil }), status: 500, is: proxy.ErrNoResponse, optional: others},

@@ -1,9 +1,12 @@
 package proxy
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Params are the values of a route's placeholders, each decoded exactly once. The zero value is empty and ready to
-// use. Copy them with [Request.Clone], not by assignment; they are not safe for concurrent use.
+// use. A copy is independent of what it was copied from; one value is not safe for concurrent use.
 type Params struct {
 	pairs []param
 	rest  []string
@@ -31,12 +34,12 @@ func (p *Params) Lookup(name string) (string, bool) {
 func (p *Params) Set(name, value string) {
 	for i := range p.pairs {
 		if p.pairs[i].name == name {
-			p.pairs = slices.Clone(p.pairs) // a clone may have them
+			p.pairs = slices.Clone(p.pairs) // a copy may have them
 			p.pairs[i].value = value
 			return
 		}
 	}
-	p.pairs = append(p.pairs, param{name, value})
+	p.pairs = append(slices.Clip(p.pairs), param{name, value}) // beyond them a copy may have others
 }
 
 // Delete removes the named param. Without one it does nothing.
@@ -54,13 +57,14 @@ func (p *Params) Names() []string {
 }
 
 // Rest returns the segments that the route's last * matched, decoded: "a//b%2Fc/" gives "a", "", "b/c" and "". It is
-// nil for a route without one. The slice belongs to the params; use [Params.SetRest] to change it.
+// nil for a route without one. The slice is shared with copies and is only to be read; see [Params.SetRest].
 func (p *Params) Rest() []string { return p.rest }
 
 // SetRest sets the segments that a wildcard stands for, not escaped. It keeps them.
 func (p *Params) SetRest(segments ...string) { p.rest = segments }
 
-// clone returns a copy. The pairs that are there are shared: neither writes to them, and the copy does not append in place.
-func (p *Params) clone() Params {
-	return Params{pairs: slices.Clip(p.pairs), rest: slices.Clone(p.rest)}
+// ValidSegment reports whether a decoded value can become one segment of a path, or one value of a query, without a
+// meaning of its own: it is not a dot or two, and has no NUL, CR or LF. The empty value is for the caller to judge.
+func ValidSegment(s string) bool {
+	return s != "." && s != ".." && !strings.ContainsAny(s, "\x00\r\n")
 }

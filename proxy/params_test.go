@@ -31,6 +31,24 @@ func TestParams(t *testing.T) {
 	_, ok = p.Lookup("id")
 	assert.False(t, ok)
 
+	one, two := p, p
+	one.Set("empty", "1")
+	one.Set("x", "1")
+	two.Set("y", "2")
+	assert.Equal(t, []string{"empty", "x"}, one.Names(), "copies are independent")
+	assert.Equal(t, []string{"empty", "y"}, two.Names())
+	assert.Empty(t, p.Get("empty"))
+
 	p.SetRest("a", "", "b/c", "")
 	assert.Equal(t, []string{"a", "", "b/c", ""}, p.Rest())
+}
+
+func TestValidSegment(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{"", "a", "...", "a/b", "%2e", "\t", "é", "\xff"} {
+		assert.True(t, proxy.ValidSegment(s), "%q", s)
+	}
+	for _, s := range []string{".", "..", "\x00", "a\rb", "a\n"} {
+		assert.False(t, proxy.ValidSegment(s), "%q", s)
+	}
 }

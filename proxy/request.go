@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"sync"
 )
 
@@ -118,7 +119,7 @@ func (r *Request) copyTo(c *Request, header func(http.Header) http.Header) {
 	*c = *r
 	c.Header, c.Upstream = header(r.Header), cloneValues(r.Upstream)
 	c.Query = cloneValues(r.Query)
-	c.Params = r.Params.clone()
+	c.Params.rest = slices.Clone(r.Params.rest) // it is handed out
 }
 
 // headersFor returns how the headers of a request are to be copied: whole, or without their values where no code is there

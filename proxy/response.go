@@ -14,7 +14,7 @@ import (
 // Response is passed by pointer and never copied. Close and OnClose are safe for concurrent use, the fields are not.
 type Response struct {
 	Status   int         // of HTTP; 0 is 200
-	Header   http.Header // end to end; may be nil
+	Header   http.Header // end to end; never nil in an answer of sluice's own backends and combinators
 	Document Document    // the decoded payload; the zero value where there is none or Body carries it
 
 	// Body is the undecoded payload, nil where Document carries it. It is closed by Close.
@@ -34,9 +34,12 @@ type Response struct {
 	onClose []func()
 }
 
-// StatusCode returns Status, and 200 where it is 0 or r is nil.
+// StatusCode returns Status, and 200 where it is 0. Of a nil response it is 0: there is no answer.
 func (r *Response) StatusCode() int {
-	if r == nil || r.Status == 0 {
+	switch {
+	case r == nil:
+		return 0
+	case r.Status == 0:
 		return http.StatusOK
 	}
 	return r.Status

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/sluice-go/sluice/pipe"
 )
 
 // A Scope is what the one who starts calls, an endpoint or an agent, gives to all that runs below: where failures go
@@ -14,14 +16,25 @@ type Scope struct {
 	// called concurrently, and perhaps after the request was answered. Its own panics are dropped. nil drops all.
 	Report func(ctx context.Context, err error)
 
-	// Described says that no function of a user stands in the pipe that is called: then nobody looks at a request again
-	// that has reached a leaf, and the leaf may take over its maps instead of copying them. It promises more: what is in
-	// Header is canonical, can be sent, and is end to end but for TE; and of a stream's answer the one who called drops
-	// what is not.
-	Described bool
-
+	described bool // see Serve
 	abandoned atomic.Int64
 }
+
+// Serve tells the scope, at wiring, that p is what is called in it, and that the caller does what an endpoint does: in a
+// request's Header, names are canonical, values can be sent, and nothing is of one hop but TE; and it takes out of a
+// stream's answer what is of one hop. Where all of p is described by sluice itself, leaves and combinators then may take
+// over what they would otherwise copy, for nobody else sees it; they ask [Described].
+func (s *Scope) Serve(p Proxy) {
+	s.described = true
+	for step := range pipe.PlanOf(p).All() {
+		if step.Effects&(pipe.Opaque|pipe.Custom) != 0 {
+			s.described = false
+		}
+	}
+}
+
+// Described reports whether no function of a user stands in what is called; see [Scope.Serve].
+func (s *Scope) Described() bool { return s.described }
 
 type scopeKey struct{}
 
@@ -37,10 +50,11 @@ func (s *Scope) Expire(ctx context.Context, d time.Duration) *Expiry {
 	return e
 }
 
-// Described reports whether ctx belongs to a call whose pipe has no function of a user in it; see [Scope].
+// Described reports whether ctx belongs to a call in which no function of a user sees a request or response: then a leaf
+// may take over the maps of its request, and leave a Header nil that is empty. See [Scope.Serve].
 func Described(ctx context.Context) bool {
 	s := scopeOf(ctx)
-	return s != nil && s.Described
+	return s != nil && s.described
 }
 
 // Abandoned returns how many calls run at the moment whose caller was answered without them; see [Hold].

@@ -27,7 +27,7 @@ type FactoryFunc func(Spec) (Proxy, error)
 func (f FactoryFunc) New(s Spec) (Proxy, error) { return f(s) }
 
 // New returns the merge that s describes; see [Merge] for what it does. It joins everything that is wrong with s: no
-// parts, a part without a proxy, two parts of one name.
+// parts, a part without a proxy or with one that is certain to answer with a stream, two parts of one name.
 func New(s Spec) (Proxy, error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -44,6 +44,9 @@ func (s Spec) check() error {
 	for i, part := range s.Parts {
 		if part.Proxy == nil {
 			errs = append(errs, s.fault(fmt.Sprintf("part %d%s has a nil Proxy", i+1, inBrackets(part.Name))))
+		}
+		if part.Proxy != nil && Streams(part.Proxy) {
+			errs = append(errs, s.fault(fmt.Sprintf("part %d%s answers with a stream, which cannot be merged: decode it", i+1, inBrackets(part.Name))))
 		}
 		if part.Name != "" && seen[part.Name] {
 			errs = append(errs, s.fault(fmt.Sprintf("part %d (%s) has the name of another part", i+1, part.Name)))

@@ -1,7 +1,9 @@
 package proxy_test
 
 import (
+	"context"
 	"errors"
+	"net/http"
 	"testing"
 
 	"github.com/sluice-go/sluice/pipe"
@@ -112,4 +114,26 @@ func TestAFactoryMayBeAFunction(t *testing.T) {
 	assert.Len(t, pipe.PlanOf(page).Find("recover"), 1)
 	_, err = house.New(proxy.Spec{})
 	assert.Error(t, err)
+}
+
+func TestWhatAPartSaysOfItselfIsInThePlan(t *testing.T) {
+	t.Parallel()
+	part := proxy.Optional(proxy.Grouped("recs", answers(t, 0, `{}`)))
+	part.When = never
+	plan := pipe.PlanOf(proxy.Merge(part))
+	assert.Contains(t, plan.String(), "merge (1 part)\n  · part recs (optional, conditional)\n")
+	assert.True(t, plan.Find("recs")[0].Effects.Has(pipe.Opaque), "a condition is a user's function")
+}
+
+func TestMergeKeepsNothingOfExpose(t *testing.T) {
+	t.Parallel()
+	names := []string{"Open"}
+	leaf := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		return &proxy.Response{Header: http.Header{"Open": {"1"}, "Secret": {"1"}}}, nil
+	})
+	p := proxy.Merge(proxy.Part{Proxy: leaf, Expose: names})
+	names[0] = "Secret"
+	res, err := p(t.Context(), get())
+	require.NoError(t, err)
+	assert.Equal(t, http.Header{"Open": {"1"}}, res.Header)
 }

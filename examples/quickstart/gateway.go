@@ -55,11 +55,7 @@ func audit(log io.Writer) proxy.Decorator {
 		return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			start := time.Now()
 			res, err := next(ctx, req)
-			status := proxy.StatusOf(err)
-			if err == nil {
-				status = res.StatusCode()
-			}
-			fmt.Fprintf(log, "audit: %s %s %d %s\n", req.Method, req.Path, status, time.Since(start).Round(time.Microsecond))
+			fmt.Fprintf(log, "audit: %s %s %d %s\n", req.Method, req.Path, proxy.Status(res, err), time.Since(start).Round(time.Microsecond))
 			return res, err
 		}
 	}

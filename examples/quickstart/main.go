@@ -70,7 +70,7 @@ func describe(out io.Writer, addr, admin net.Addr, plan string) {
 	fmt.Fprintf(out, `sluice quickstart: one page of three upstreams. Try:
 
   curl -i http://%[1]s/users/42/page
-  curl -i http://%[1]s/users/..%%2fadmin/page        # refused: 400
+  curl -i http://%[1]s/users/a%%00b/page             # refused: 400
   curl    http://%[1]s/readyz
   curl    http://%[2]s/debug/plan                   # also ?format=json, ?format=mermaid
   curl -X POST http://%[2]s/upstreams/recs/stop     # optional: the page goes on without it

@@ -37,7 +37,7 @@ func mountAPI(r chi.Router) error {
 func audit(next proxy.Proxy) proxy.Proxy {
 	return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 		res, err := next(ctx, req)
-		log.Print(req.Method, " ", req.Path, " ", proxy.StatusOf(err))
+		log.Print(req.Method, " ", req.Path, " ", proxy.Status(res, err))
 		return res, err
 	}
 }
