@@ -5,7 +5,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 MODULES     := $(patsubst %/,%,$(dir $(shell git ls-files '*go.mod')))
 FUZZTIME    ?= 20s
 
-.PHONY: all help test race lint fmt modules bench fuzz quickstart ci
+.PHONY: all help test race lint fmt modules bench soak fuzz quickstart ci
 
 all: test lint ## test and lint
 
@@ -32,6 +32,10 @@ modules: ## each module on its own, without the workspace
 
 bench: ## the benchmarks of docs/performance.md, with their peers
 	$(GO) test -run '^$$' -bench . -benchmem ./bench
+
+soak: ## a million requests in bad weather, and ten thousand idle connections
+	SLUICE_SOAK=1000000 $(GO) test -count=1 -timeout 60m -run NothingGrows -v .
+	SLUICE_SOAK=10000 $(GO) test -count=1 -timeout 60m -run Idle -v ./adapter
 
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	@for p in $$($(GO) list work); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
