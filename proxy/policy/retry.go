@@ -19,7 +19,12 @@ import (
 // Only a call that has no further effect when repeated (RFC 9110, section 9.2.2). What next declares decides: if any
 // leaf of its plan is not idempotent, as an upstream with Method "POST", nothing is tried again, and the plan says so;
 // if all are idempotent, everything is. Where leaves say nothing, the method of the request decides (GET, HEAD, OPTIONS,
-// TRACE, PUT, DELETE), or that it has an Idempotency-Key, which helps only if the upstream's Spec lets it through.
+// TRACE, PUT, DELETE), or that code gave it an Idempotency-Key in Upstream, which is always sent. One of the client does
+// not count, for perhaps no upstream sees it. Where the upstream knows such keys, a decorator outside of Retry hands the
+// client's on:
+//
+//	req.Upstream["Idempotency-Key"] = req.Header["Idempotency-Key"]
+//
 // Attempts.Unsafe overrides all of that.
 //
 // The failures are: no connection, or one that broke before there was an answer; a timeout; 502, 503 and 504; 429 with a
@@ -170,7 +175,7 @@ func (r *retry) may(req *proxy.Request) bool {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
 		return true
 	}
-	return req.Upstream.Get("Idempotency-Key") != "" || req.Header.Get("Idempotency-Key") != ""
+	return req.Upstream.Get("Idempotency-Key") != "" // not in Header: any client may send one that no upstream sees
 }
 
 // spareOf returns a copy to make further copies of. Its body is not to be read: that is the first try's.

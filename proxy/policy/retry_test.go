@@ -182,6 +182,8 @@ func TestRetryBelievesWhatTheLeavesDeclare(t *testing.T) {
 	}
 	credited := proxy.NewRequest("POST", "/")
 	credited.Upstream.Set("Idempotency-Key", "k")
+	empty := keyed("POST") // code took the client's away
+	empty.Upstream["Idempotency-Key"] = nil
 	upgrade := proxy.NewRequest("GET", "/")
 	upgrade.Upgrade = "websocket"
 	unsafe := eager(2)
@@ -202,8 +204,9 @@ func TestRetryBelievesWhatTheLeavesDeclare(t *testing.T) {
 		{"undeclared, POST", 0, eager(2), proxy.NewRequest("POST", "/"), 1},
 		{"undeclared, PATCH", 0, eager(2), proxy.NewRequest("PATCH", "/"), 1},
 		{"undeclared, no method", 0, eager(2), proxy.NewRequest("", "/"), 1},
-		{"undeclared, POST with a key of the client", 0, eager(2), keyed("POST"), 2},
+		{"undeclared, POST with a key of the client", 0, eager(2), keyed("POST"), 1},
 		{"undeclared, POST with a key of ours", 0, eager(2), credited, 2},
+		{"undeclared, POST with no key of ours", 0, eager(2), empty, 1},
 		{"undeclared, POST, unsafe", 0, unsafe, proxy.NewRequest("POST", "/"), 2},
 		{"undeclared, upgrade", 0, unsafe, upgrade, 1},
 		{"idempotent, POST", pipe.Idempotent, eager(2), proxy.NewRequest("POST", "/"), 2},
