@@ -99,7 +99,7 @@ func onResponse(kind, key string, err error, f func(*proxy.Response)) proxy.Deco
 
 // broken returns a decorator that carries a fault, and whose call fails with it.
 func broken(step pipe.Step, err error) proxy.Decorator {
-	step.Err = faultOf(step.Kind, err)
+	step.Err = faultsOf(step.Kind, err)
 	return func(next proxy.Proxy) proxy.Proxy {
 		call := func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, step.Err }
 		return pipe.Describe(call, step, next)
