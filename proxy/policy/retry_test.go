@@ -632,7 +632,7 @@ func TestRetryDoesNotRepeatABodyThatCanBeReadOnce(t *testing.T) {
 	t.Run("nor one that fails to open again", func(t *testing.T) {
 		t.Parallel()
 		lost := errors.New("temporary file is gone")
-		for _, why := range []error{lost, fmt.Errorf("%w: %w", lost, context.Canceled), fmt.Errorf("%w: %w", lost, os.ErrDeadlineExceeded)} {
+		for _, why := range []error{lost, errors.Join(lost, context.Canceled), errors.Join(lost, os.ErrDeadlineExceeded)} {
 			req := proxy.NewRequest("PUT", "/")
 			req.Body, req.GetBody = newBody("x"), func() (io.ReadCloser, error) { return nil, why }
 			upstream, calls := counted(fails(answered(503, nil)))

@@ -128,7 +128,8 @@ func TestTimeoutSaysTheSameWhoeverSeesFirstThatTheTimeIsOver(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			for name, callee := range map[string]proxy.Proxy{"one that ends": hangs, "one that tells more": backend, "a deaf one": deaf} {
+			callees := map[string]proxy.Proxy{"one that ends": hangs, "one that tells more": backend, "a deaf one": deaf}
+			for name, callee := range callees {
 				for range 50 {
 					synctest.Test(t, func(t *testing.T) {
 						ctx, cancel := tt.caller(t.Context())

@@ -116,11 +116,11 @@ func TestHeadersThatCannotBeSentAreFaultsInThePlan(t *testing.T) {
 // proves H2
 func TestAHeaderThatIsSetIsSentOrAFault(t *testing.T) {
 	t.Parallel()
-	request := []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailer",
-		"Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Alt-Svc", "Host", "Content-Length", "Accept", "Accept-Encoding",
+	names := []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "TE",
+		"Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Alt-Svc", "Host", "Content-Length", "Accept", "Accept-Encoding",
 		"Authorization", "Content-Encoding", "Content-Type", "Cookie", "Expect", "If-None-Match", "Range", "User-Agent",
 		"X-Forwarded-For", "Forwarded", "X-A"}
-	for _, name := range request {
+	for _, name := range names {
 		for _, decode := range []backend.Decoder{backend.JSON, backend.Passthrough} {
 			var got *http.Request
 			p := upstream(t, decode, func(r *http.Request) *http.Response {
@@ -145,9 +145,9 @@ func TestAHeaderThatIsSetIsSentOrAFault(t *testing.T) {
 // proves H2
 func TestAResponseHeaderThatIsSetReachesTheClientOrIsAFault(t *testing.T) {
 	t.Parallel()
-	names := []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailer",
-		"Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Alt-Svc", "Content-Length", "Content-Encoding", "Content-Type", "Date",
-		"Etag", "Cache-Control", "Server", "Set-Cookie", "Vary", "X-A"}
+	names := []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "TE",
+		"Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Alt-Svc", "Content-Length", "Content-Encoding",
+		"Content-Type", "Date", "Etag", "Cache-Control", "Server", "Set-Cookie", "Vary", "X-A"}
 	for _, name := range names {
 		p := upstream(t, backend.Passthrough, func(*http.Request) *http.Response {
 			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: newBody("rows"), ContentLength: -1}

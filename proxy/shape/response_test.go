@@ -117,7 +117,8 @@ func TestResponseIsRefusedInAStreamedEndpoint(t *testing.T) {
 	require.NoError(t, err)
 	_, err = endpoint.New(endpoint.Spec{Stream: true, Proxy: files})
 	require.NoError(t, err)
-	_, err = endpoint.New(endpoint.Spec{Stream: true, Proxy: files.With(shape.SetHeader("X-A", "1"), shape.SetResponseHeader("X-A", "1"),
+	_, err = endpoint.New(endpoint.Spec{Stream: true, Proxy: files.With(
+		shape.SetHeader("X-A", "1"), shape.SetResponseHeader("X-A", "1"),
 		shape.RemoveHeader("X-B"), shape.RemoveResponseHeader("X-B"), shape.Response(), shape.Request())})
 	require.NoError(t, err, "what needs no document is welcome")
 	_, err = endpoint.New(endpoint.Spec{Stream: true, Proxy: files.With(shape.Response(shape.Keep("a")))})
