@@ -41,7 +41,8 @@ func Limit(a Allower) proxy.Decorator {
 	if a == nil || isLimiter && limiter == nil {
 		panic("policy: Limit: the Allower is nil")
 	}
-	step := pipe.Step{Kind: "limit", Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce | pipe.Stateful, State: new(byte)}
+	step := pipe.Step{Kind: "limit", Source: pipe.Here(), Acts: pipe.In,
+		Effects: pipe.CallsOnce | pipe.Stateful, State: new(byte)}
 	if reflect.TypeOf(a).Kind() == reflect.Pointer {
 		step.State = a
 	}

@@ -30,10 +30,12 @@ func ExampleTimeout() {
 
 	_, err := p(context.Background(), proxy.NewRequest("GET", "/"))
 	fmt.Println(proxy.StatusOf(err), errors.Is(err, policy.ErrTimeout), errors.Is(err, context.DeadlineExceeded))
+	fmt.Println(err)
 	fmt.Print(pipe.PlanOf(p))
 	// Output:
 	// between the two: 504
 	// 504 true true
+	// timeout: no answer in time (1ms): context deadline exceeded
 	// ↔ timeout (1h0m0s)
 	//   ↔ seen
 	//     ↔ timeout (1ms)

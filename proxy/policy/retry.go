@@ -19,7 +19,12 @@ import (
 // Only a call that has no further effect when repeated (RFC 9110, section 9.2.2). What next declares decides: if any
 // leaf of its plan is not idempotent, as an upstream with Method "POST", nothing is tried again, and the plan says so;
 // if all are idempotent, everything is. Where leaves say nothing, the method of the request decides (GET, HEAD, OPTIONS,
-// TRACE, PUT, DELETE), or that it has an Idempotency-Key, which helps only if the upstream's Spec lets it through.
+// TRACE, PUT, DELETE), or that code gave it an Idempotency-Key in Upstream, which is always sent. One of the client does
+// not count, for perhaps no upstream sees it. Where the upstream knows such keys, a decorator outside of Retry hands the
+// client's on:
+//
+//	req.Upstream["Idempotency-Key"] = req.Header["Idempotency-Key"]
+//
 // Attempts.Unsafe overrides all of that.
 //
 // The failures are: no connection, or one that broke before there was an answer; a timeout; 502, 503 and 504; 429 with a
@@ -52,6 +57,9 @@ func Retry(a Attempts) proxy.Decorator {
 	return func(next proxy.Proxy) proxy.Proxy {
 		r := &retry{Attempts: a, next: next}
 		step := pipe.Step{Kind: "retry", Source: source, Effects: pipe.CallsMany | pipe.Stateful, State: a.Budget}
+		if a.Max == 1 {
+			step.Effects = pipe.CallsOnce | pipe.Stateful // the call still counts for the budget
+		}
 		call := r.call
 		var leaf *pipe.Step
 		r.repeat, leaf = repeatOf(pipe.PlanOf(next))
@@ -143,7 +151,7 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 		if !retry || tries == r.Max || ctx.Err() != nil {
 			return res, tried(tries, err, nil)
 		}
-		again, wait, why := r.again(ctx, spare, tries, header)
+		again, wait, why := r.again(ctx, spare, res, tries, header)
 		if why != nil {
 			return res, tried(tries, err, why)
 		}
@@ -170,26 +178,29 @@ func (r *retry) may(req *proxy.Request) bool {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
 		return true
 	}
-	return req.Upstream.Get("Idempotency-Key") != "" || req.Header.Get("Idempotency-Key") != ""
+	return req.Upstream.Get("Idempotency-Key") != "" // not in Header: any client may send one that no upstream sees
 }
 
-// spareOf returns a copy to make further copies of. Its body is not to be read: that is the first try's.
+// spareOf returns a copy to make further copies of, or nil where none can be made. Its body is not to be read: that is the
+// first try's.
 func spareOf(req *proxy.Request) *proxy.Request {
 	if !req.Replayable() {
-		return req // there will be no other try
+		return nil
 	}
 	bare := *req
 	bare.Body, bare.GetBody = nil, nil
 	spare, err := bare.Clone()
 	if err != nil {
-		return req // cannot be: there is no body
+		return nil // cannot be: there is no body
 	}
 	spare.Body, spare.GetBody = req.Body, req.GetBody
 	return spare
 }
 
-// again prepares a further try and says how long to wait for it, or why there is none.
-func (r *retry) again(ctx context.Context, spare *proxy.Request, tries int, h http.Header) (*proxy.Request, time.Duration, error) {
+// again prepares a further try after res, which it leaves open, and says how long to wait for it, or why there is none.
+func (r *retry) again(
+	ctx context.Context, spare *proxy.Request, res *proxy.Response, tries int, h http.Header,
+) (*proxy.Request, time.Duration, error) {
 	wait := r.wait(tries)
 	if after, ok := retryAfter(h); ok {
 		if after > r.MaxRetryAfter {
@@ -200,13 +211,20 @@ func (r *retry) again(ctx context.Context, spare *proxy.Request, tries int, h ht
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
 		return nil, 0, errTooLate
 	}
-	if !spare.Replayable() {
+	if spare == nil { // even if next has given the request another body: it is no longer what it was
 		return nil, 0, proxy.ErrBodyNotReplayable
 	}
 	if !r.Budget.take() {
 		return nil, 0, ErrBudget
 	}
+	opened := false
+	defer func() {
+		if !opened { // GetBody is anybody's code: it panicked
+			_ = res.Close()
+		}
+	}()
 	again, err := spare.Clone()
+	opened = true
 	return again, wait, err
 }
 
@@ -270,4 +288,8 @@ func (e *triesError) Error() string {
 
 func (e *triesError) Unwrap() error { return e.err }
 
-func (e *triesError) Is(target error) bool { return e.why != nil && errors.Is(e.why, target) }
+// Is reports whether target is why there was no further try. It is never a context's end: proxy.StatusOf asks for that, and
+// the status is the failure's.
+func (e *triesError) Is(target error) bool {
+	return e.why != nil && target != context.Canceled && errors.Is(e.why, target)
+}

@@ -182,6 +182,8 @@ func TestRetryBelievesWhatTheLeavesDeclare(t *testing.T) {
 	}
 	credited := proxy.NewRequest("POST", "/")
 	credited.Upstream.Set("Idempotency-Key", "k")
+	empty := keyed("POST") // code took the client's away
+	empty.Upstream["Idempotency-Key"] = nil
 	upgrade := proxy.NewRequest("GET", "/")
 	upgrade.Upgrade = "websocket"
 	unsafe := eager(2)
@@ -202,8 +204,9 @@ func TestRetryBelievesWhatTheLeavesDeclare(t *testing.T) {
 		{"undeclared, POST", 0, eager(2), proxy.NewRequest("POST", "/"), 1},
 		{"undeclared, PATCH", 0, eager(2), proxy.NewRequest("PATCH", "/"), 1},
 		{"undeclared, no method", 0, eager(2), proxy.NewRequest("", "/"), 1},
-		{"undeclared, POST with a key of the client", 0, eager(2), keyed("POST"), 2},
+		{"undeclared, POST with a key of the client", 0, eager(2), keyed("POST"), 1},
 		{"undeclared, POST with a key of ours", 0, eager(2), credited, 2},
+		{"undeclared, POST with no key of ours", 0, eager(2), empty, 1},
 		{"undeclared, POST, unsafe", 0, unsafe, proxy.NewRequest("POST", "/"), 2},
 		{"undeclared, upgrade", 0, unsafe, upgrade, 1},
 		{"idempotent, POST", pipe.Idempotent, eager(2), proxy.NewRequest("POST", "/"), 2},
@@ -279,6 +282,10 @@ func TestRetryShowsItsEffectsInThePlan(t *testing.T) {
 
 	once := pipe.PlanOf(leaf(answers, pipe.NotIdempotent).With(again))
 	assert.Equal(t, pipe.CallsOnce, once.Effects)
+	for _, unsafe := range []bool{false, true} {
+		single := policy.Retry(policy.Attempts{Max: 1, Unsafe: unsafe})
+		assert.Equal(t, pipe.CallsOnce|pipe.Stateful, pipe.PlanOf(proxy.Proxy(answers).With(single)).Effects)
+	}
 }
 
 // waits returns what passed before each further try of many calls.
@@ -606,17 +613,49 @@ func TestRetryDoesNotRepeatABodyThatCanBeReadOnce(t *testing.T) {
 		assert.Equal(t, "busy", string(text))
 		assert.NoError(t, res.Close())
 	})
+	t.Run("nor one that was made replayable meanwhile, for it is not what it was", func(t *testing.T) {
+		t.Parallel()
+		req := proxy.NewRequest("PUT", "/")
+		req.Body = newBody("once")
+		upstream, calls := counted(func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+			text, err := io.ReadAll(req.Body)
+			require.NoError(t, err)
+			req.Upstream.Add("X-Try", "1")
+			req.SetBody("text/plain", append(text, '!'))
+			return nil, errReset
+		})
+		_, err := upstream.With(policy.Retry(eager(3)))(t.Context(), req)
+		assert.EqualValues(t, 1, calls.Load())
+		assert.ErrorIs(t, err, proxy.ErrBodyNotReplayable)
+		assert.ErrorIs(t, err, errReset)
+	})
 	t.Run("nor one that fails to open again", func(t *testing.T) {
 		t.Parallel()
 		lost := errors.New("temporary file is gone")
-		req := proxy.NewRequest("PUT", "/")
-		req.Body, req.GetBody = newBody("x"), func() (io.ReadCloser, error) { return nil, lost }
-		upstream, calls := counted(fails(answered(503, nil)))
-		_, err := upstream.With(policy.Retry(eager(3)))(t.Context(), req)
-		assert.EqualValues(t, 1, calls.Load())
-		assert.ErrorIs(t, err, lost)
-		assert.Equal(t, 503, proxy.StatusOf(err))
+		for _, why := range []error{lost, errors.Join(lost, context.Canceled), errors.Join(lost, os.ErrDeadlineExceeded)} {
+			req := proxy.NewRequest("PUT", "/")
+			req.Body, req.GetBody = newBody("x"), func() (io.ReadCloser, error) { return nil, why }
+			upstream, calls := counted(fails(answered(503, nil)))
+			_, err := upstream.With(policy.Retry(eager(3)))(t.Context(), req)
+			assert.EqualValues(t, 1, calls.Load())
+			assert.ErrorIs(t, err, lost)
+			assert.Equal(t, 503, proxy.StatusOf(err), "that of the failure, whatever the reason")
+		}
 	})
+}
+
+// proves F10
+func TestRetryClosesTheStreamInHandWhenTheBodyPanics(t *testing.T) {
+	t.Parallel()
+	stream := newBody("busy")
+	req := proxy.NewRequest("PUT", "/")
+	req.Body, req.GetBody = newBody("x"), func() (io.ReadCloser, error) { panic("bug") }
+	p := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		return &proxy.Response{Status: 503, Body: stream}, nil
+	}).With(pipe.Recover, policy.Retry(eager(2)))
+	_, err := p(t.Context(), req)
+	assert.Equal(t, http.StatusInternalServerError, proxy.StatusOf(err))
+	assert.EqualValues(t, 1, stream.closes.Load())
 }
 
 func TestRetryAnswersWithTheFirstSuccess(t *testing.T) {

@@ -25,6 +25,9 @@ var ErrTimeout = errors.New("no answer in time")
 // The end of the caller's own context is not blamed on the timeout: a client that is gone stays status 499, and where
 // the caller's deadline is sooner than d, Timeout has no effect and its sentinel is not in the error.
 //
+// What a call says that is known to honour its context is wrapped in the error. Of any other one that ends with its
+// context nobody waits for the last words, so the error has none: it is the same whoever saw first that the time was over.
+//
 // Timeout panics if d is not positive. There is no default: only the caller knows how long the answer is worth waiting
 // for.
 func Timeout(d time.Duration) proxy.Decorator {
@@ -32,11 +35,10 @@ func Timeout(d time.Duration) proxy.Decorator {
 		panic(fmt.Sprintf("policy: Timeout: d is %v, want more than 0", d))
 	}
 	source := pipe.Here()
-	hold := proxy.Hold(0)
 	return func(next proxy.Proxy) proxy.Proxy {
 		t := &timeout{d: d, next: next}
 		if !pipe.PlanOf(next).HonoursContext() {
-			t.next = hold(next)
+			t.next = held(next)
 		}
 		return pipe.Describe(t.call, pipe.Step{Kind: "timeout", Detail: d.String(), Source: source,
 			Effects: pipe.CallsOnce | pipe.HonoursContext}, next)
@@ -73,6 +75,31 @@ func (t *timeout) call(ctx context.Context, req *proxy.Request) (*proxy.Response
 		res.OnClose(clock.Cancel) // not at return: a stream outlives the call
 	}
 	return res, err
+}
+
+// held returns next behind a [proxy.Hold] that speaks as Timeout does.
+func held(next proxy.Proxy) proxy.Proxy {
+	next = proxy.Hold(0)(next)
+	return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+		res, err := next(ctx, req)
+		if err == nil {
+			return res, nil
+		}
+		if ended := ctx.Err(); ended != nil && errors.Is(err, ended) && !panicked(err) {
+			return nil, ended // seen by the hold or by next, whoever was first
+		}
+		if e, ok := errors.AsType[*proxy.Error](err); ok && err == error(e) && e.Op == "hold" {
+			refused := *e
+			refused.Op = "timeout"
+			return nil, &refused
+		}
+		return nil, err
+	}
+}
+
+func panicked(err error) bool {
+	_, ok := errors.AsType[*pipe.PanicError](err)
+	return ok
 }
 
 // late is the error of a call whose time was over. err is what it came back with, nil for a response.

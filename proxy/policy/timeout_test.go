@@ -98,6 +98,98 @@ func TestTimeoutKeepsWhyACalleeEnded(t *testing.T) {
 	})
 }
 
+// Whether the one that waits or the callee sees first that the time is over is a matter of luck.
+func TestTimeoutSaysTheSameWhoeverSeesFirstThatTheTimeIsOver(t *testing.T) {
+	t.Parallel()
+	backend := func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+		<-ctx.Done()
+		return nil, &proxy.Error{Backend: "users", Op: "read", Err: ctx.Err()}
+	}
+	deaf := func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		<-time.After(time.Hour)
+		return nil, errReset
+	}
+	tests := []struct {
+		name    string
+		caller  func(context.Context) (context.Context, context.CancelFunc)
+		timeout time.Duration
+		want    string
+	}{
+		{"by its own clock", context.WithCancel, time.Second, "timeout: no answer in time (1s): context deadline exceeded"},
+		{"by the caller's", func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, time.Second)
+		}, time.Minute, "context deadline exceeded"},
+		{"because the client left", func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, leave := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, leave)
+			return ctx, leave
+		}, time.Minute, "context canceled"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			callees := map[string]proxy.Proxy{"one that ends": hangs, "one that tells more": backend, "a deaf one": deaf}
+			for name, callee := range callees {
+				for range 50 {
+					synctest.Test(t, func(t *testing.T) {
+						ctx, cancel := tt.caller(t.Context())
+						defer cancel()
+						_, err := callee.With(policy.Timeout(tt.timeout))(ctx, proxy.NewRequest("GET", "/"))
+						assert.EqualError(t, err, tt.want, name)
+						<-time.After(2 * time.Hour) // until the deaf one has ended
+					})
+				}
+			}
+		})
+	}
+}
+
+// proves T4
+func TestTimeoutKeepsAPanicThatComesAtTheEnd(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			var reported []error
+			scope := proxy.Scope{Report: func(_ context.Context, err error) { reported = append(reported, err) }}
+			p := proxy.Proxy(func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+				<-ctx.Done()
+				return nil, errors.Join(ctx.Err(), pipe.NewPanicError("bug")) // as a merge may
+			}).With(policy.Timeout(time.Second))
+			_, err := p(scope.Context(t.Context()), proxy.NewRequest("GET", "/"))
+			assertTimeout(t, err)
+			synctest.Wait()
+			_, told := errors.AsType[*pipe.PanicError](errors.Join(append(reported, err)...))
+			assert.True(t, told, "in the error, or reported where nobody waited for it")
+		})
+	}
+}
+
+// proves T5
+func TestTimeoutRefusesWhenTooManyCallsAreAbandoned(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		upstream, calls := counted(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+			<-release
+			return nil, errReset
+		})
+		p := upstream.With(policy.Timeout(time.Second))
+		for range proxy.DefaultMaxAbandoned {
+			_, err := p(t.Context(), proxy.NewRequest("GET", "/"))
+			assertTimeout(t, err)
+		}
+		_, err := p(t.Context(), proxy.NewRequest("GET", "/"))
+		assert.ErrorIs(t, err, proxy.ErrAbandoned)
+		assert.Equal(t, http.StatusServiceUnavailable, proxy.StatusOf(err))
+		assert.EqualError(t, err, "timeout: too many abandoned calls")
+		assert.EqualValues(t, proxy.DefaultMaxAbandoned, calls.Load())
+		close(release)
+		synctest.Wait()
+		_, err = p(t.Context(), proxy.NewRequest("GET", "/"))
+		assert.Equal(t, errReset, err)
+	})
+}
+
 // proves L27, C7
 func TestTimeoutDoesNotTimeTheBodyOfAStream(t *testing.T) {
 	t.Parallel()

@@ -70,6 +70,44 @@ func TestRetryOfAnUpstream(t *testing.T) {
 	}
 }
 
+// A client's key goes no further unless the Spec names it, so no client may have its writes repeated by sending one.
+func TestRetryCountsOnlyAKeyThatTheUpstreamSees(t *testing.T) {
+	t.Parallel()
+	copied := func(next proxy.Proxy) proxy.Proxy {
+		return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			req.Upstream["Idempotency-Key"] = req.Header["Idempotency-Key"]
+			return next(ctx, req)
+		}
+	}
+	for _, tt := range []struct {
+		name string
+		with proxy.Decorator
+		key  string
+		want []string // the key of each try
+	}{
+		{"the client's", nil, "k", []string{""}},
+		{"the client's, copied by code", copied, "k", []string{"k", "k", "k"}},
+		{"none, copied by code", copied, "", []string{""}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var got []string
+			p, err := backend.HTTP{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				got = append(got, r.Header.Get("Idempotency-Key"))
+				return &http.Response{StatusCode: 503, Header: http.Header{}, Body: http.NoBody}, nil
+			})}.New(backend.Spec{Name: "orders", URL: "http://orders.test/"})
+			require.NoError(t, err)
+			req := proxy.NewRequest("POST", "/")
+			if tt.key != "" {
+				req.Header.Set("Idempotency-Key", tt.key)
+			}
+			_, err = p.With(tt.with, policy.Retry(eager(3)))(t.Context(), req)
+			assert.Equal(t, 503, proxy.StatusOf(err))
+			assert.Equal(t, tt.want, got)
+		})
+	}
+}
+
 func TestRetryOfAPassthroughHandsTheLastStreamOn(t *testing.T) {
 	t.Parallel()
 	p, bodies := upstream(t, backend.Spec{Decode: backend.Passthrough}, 503)

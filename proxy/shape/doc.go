@@ -19,6 +19,6 @@
 //
 // The ops of this package take paths as [proxy.ParsePath] spells them, such as user.address.city and items.*.id, and
 // compile them at wiring. Paths and header names may come from configuration, so one that is invalid is no panic but a
-// fault in the plan, where [pipe.Step.Faults] finds it and whoever serves the pipe refuses; a call of such a pipe fails
-// without calling anything.
+// fault in the plan, where [pipe.Step.Faults] finds all of them and whoever serves the pipe refuses; a call of such a pipe
+// fails without calling anything.
 package shape

@@ -19,9 +19,9 @@ var ErrHeader = errors.New("invalid header field")
 // always sent. Whatever the client sent under that name is gone, also where it is spelt with an underscore, which some
 // upstreams take for the same.
 //
-// A name that is no name (RFC 9110, section 5.1), a value with a control character, and a field of the connection such
-// as Transfer-Encoding or Content-Length are a fault in the plan that wraps [ErrHeader]. The plan shows the name only: a
-// value may be a secret.
+// A name that is no name (RFC 9110, section 5.1), a value with a control character, and a field of the connection, such
+// as Transfer-Encoding, Content-Length or Alt-Svc, are a fault in the plan that wraps [ErrHeader]. The plan shows the name
+// only: a value may be a secret.
 func SetHeader(name, value string) proxy.Decorator {
 	key := http.CanonicalHeaderKey(name)
 	return onRequest("set-header", key, settable(name, value), func(req *proxy.Request) {
@@ -44,9 +44,9 @@ func RemoveHeader(name string) proxy.Decorator {
 // SetResponseHeader returns a decorator that sets a header of every response of next. A failure that is an error is not
 // a response and stays as it is.
 //
-// The name is replaced in any spelling, also with underscores for hyphens. The response gets a header map of its own, so a
-// map that others have too stays as it was. Faults are those of
-// [SetHeader].
+// The name is replaced in any spelling, also with underscores for hyphens. The response gets a header map of its own, so
+// a map that others have too stays as it was. Where the answer is a document, the endpoint itself says what describes the
+// payload: Content-Type and the like are for streams. Faults are those of [SetHeader].
 func SetResponseHeader(name, value string) proxy.Decorator {
 	key := http.CanonicalHeaderKey(name)
 	return onResponse("set-response-header", key, settable(name, value), func(res *proxy.Response) {
@@ -99,7 +99,7 @@ func onResponse(kind, key string, err error, f func(*proxy.Response)) proxy.Deco
 
 // broken returns a decorator that carries a fault, and whose call fails with it.
 func broken(step pipe.Step, err error) proxy.Decorator {
-	step.Err = faultOf(step.Kind, err)
+	step.Err = faultsOf(step.Kind, err)
 	return func(next proxy.Proxy) proxy.Proxy {
 		call := func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, step.Err }
 		return pipe.Describe(call, step, next)
@@ -170,7 +170,7 @@ func settable(name, value string) error {
 	if err := named(name); err != nil {
 		return err
 	}
-	for _, managed := range ofConnection {
+	for _, managed := range neverSent {
 		if sameField(name, managed) {
 			return fmt.Errorf("%w: %s belongs to the connection", ErrHeader, managed)
 		}
@@ -183,7 +183,7 @@ func settable(name, value string) error {
 	return nil
 }
 
-// ofConnection are the fields that describe the connection or the framing, which only who writes them to it can know
-// (RFC 9110, section 7.6.1).
-var ofConnection = [...]string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-	"TE", "Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Content-Length"}
+// neverSent are the fields that backends and endpoints drop whoever sets them: what describes the connection or the framing
+// only who writes to it can know (RFC 9110, section 7.6.1), and Alt-Svc would have clients go around us.
+var neverSent = [...]string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+	"TE", "Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Alt-Svc", "Content-Length"}

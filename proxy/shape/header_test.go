@@ -3,11 +3,15 @@ package shape_test
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/shape"
@@ -86,6 +90,8 @@ func TestHeadersThatCannotBeSentAreFaultsInThePlan(t *testing.T) {
 		"removed, no name":       shape.RemoveHeader("X A"),
 		"LF, response":           shape.SetResponseHeader(ok, "a\nb"),
 		"a name, response":       shape.SetResponseHeader("X\nA", "b"),
+		"Alt-Svc":                shape.SetHeader("alt-svc", "clear"),
+		"Alt_Svc, response":      shape.SetResponseHeader("Alt_Svc", "clear"),
 		"TE, response":           shape.SetResponseHeader("TE", "trailers"),
 		"removed, response":      shape.RemoveResponseHeader(""),
 		"removed, response, CRs": shape.RemoveResponseHeader("\r\n"),
@@ -105,6 +111,75 @@ func TestHeadersThatCannotBeSentAreFaultsInThePlan(t *testing.T) {
 	for _, value := range []string{"", "a\tb", "grüße", " x "} {
 		assert.NoError(t, pipe.PlanOf(answers(t, `{}`).With(shape.SetHeader(ok, value))).Faults())
 	}
+}
+
+// proves H2
+func TestAHeaderThatIsSetIsSentOrAFault(t *testing.T) {
+	t.Parallel()
+	names := []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "TE",
+		"Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Alt-Svc", "Host", "Content-Length", "Accept", "Accept-Encoding",
+		"Authorization", "Content-Encoding", "Content-Type", "Cookie", "Expect", "If-None-Match", "Range", "User-Agent",
+		"X-Forwarded-For", "Forwarded", "X-A"}
+	for _, name := range names {
+		for _, decode := range []backend.Decoder{backend.JSON, backend.Passthrough} {
+			var got *http.Request
+			p := upstream(t, decode, func(r *http.Request) *http.Response {
+				got = r
+				return &http.Response{StatusCode: 204, Header: http.Header{}, Body: http.NoBody}
+			}).With(shape.SetHeader(name, "value"))
+			_, err := p(t.Context(), client())
+			if err != nil {
+				assert.ErrorIs(t, err, shape.ErrHeader, name)
+				assert.ErrorIs(t, pipe.PlanOf(p).Faults(), shape.ErrHeader, name)
+				continue
+			}
+			sent := got.Header.Get(name)
+			if name == "Host" {
+				sent = got.Host
+			}
+			assert.Equal(t, "value", sent, name)
+		}
+	}
+}
+
+// proves H2
+func TestAResponseHeaderThatIsSetReachesTheClientOrIsAFault(t *testing.T) {
+	t.Parallel()
+	names := []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "TE",
+		"Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Alt-Svc", "Content-Length", "Content-Encoding",
+		"Content-Type", "Date", "Etag", "Cache-Control", "Server", "Set-Cookie", "Vary", "X-A"}
+	for _, name := range names {
+		p := upstream(t, backend.Passthrough, func(*http.Request) *http.Response {
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: newBody("rows"), ContentLength: -1}
+		}).With(shape.SetResponseHeader(name, "value"))
+		h, err := endpoint.New(endpoint.Spec{Proxy: p, Stream: true})
+		if err != nil {
+			assert.ErrorIs(t, err, shape.ErrHeader, name)
+			continue
+		}
+		w := recorder{httptest.NewRecorder()}
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		assert.Equal(t, "rows", w.Body.String(), name)
+		assert.Equal(t, "value", w.Header().Get(name), name)
+	}
+}
+
+// A recorder takes the deadlines that an endpoint sets.
+type recorder struct{ *httptest.ResponseRecorder }
+
+func (recorder) SetReadDeadline(time.Time) error  { return nil }
+func (recorder) SetWriteDeadline(time.Time) error { return nil }
+
+type roundTripper func(*http.Request) *http.Response
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
+
+// upstream returns an upstream that f answers for.
+func upstream(t *testing.T, decode backend.Decoder, f roundTripper) proxy.Proxy {
+	t.Helper()
+	p, err := backend.HTTP{Transport: f}.New(backend.Spec{Name: "user", URL: "http://user.test/", Decode: decode})
+	require.NoError(t, err)
+	return p
 }
 
 func TestHeaderDecoratorsShowTheNameOnly(t *testing.T) {

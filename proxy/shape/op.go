@@ -22,19 +22,26 @@ type Op = pipe.Pipe[proxy.Document, proxy.Document]
 // pureEffects are those of the ops of this package.
 const pureEffects = pipe.Terminal | pipe.HonoursContext | pipe.Idempotent
 
-// pure returns an op of this package. One with an err, which is what is wrong with its arguments, only fails.
-func pure(kind, detail string, err error, f func(proxy.Document) (proxy.Document, error)) Op {
+// pure returns an op of this package. One with errors that are not nil, what is wrong with its arguments, only fails.
+func pure(kind, detail string, errs []error, f func(proxy.Document) (proxy.Document, error)) Op {
 	call := func(_ context.Context, d proxy.Document) (proxy.Document, error) { return f(d) }
+	err := faultsOf(kind, errs...)
 	if err != nil {
-		err = faultOf(kind, err)
 		call = func(context.Context, proxy.Document) (proxy.Document, error) { return proxy.Document{}, err }
 	}
 	return pipe.Describe(call, pipe.Step{Kind: kind, Detail: detail, Source: pipe.Here(), Effects: pureEffects, Err: err})
 }
 
-// faultOf is a wiring mistake. If it is called nevertheless, that is nobody's payload's fault.
-func faultOf(kind string, err error) error {
-	return &proxy.Error{Status: http.StatusInternalServerError, Op: "shape: " + kind, Err: err}
+// faultsOf joins wiring mistakes, but for those that are nil. A call that meets them nevertheless fails with status 500:
+// they are nobody's payload's fault.
+func faultsOf(kind string, errs ...error) error {
+	var faults []error
+	for _, err := range errs {
+		if err != nil {
+			faults = append(faults, &proxy.Error{Status: http.StatusInternalServerError, Op: "shape: " + kind, Err: err})
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // ops are run one after another.

@@ -106,6 +106,35 @@ func TestWrongArgumentsAreFaultsInThePlan(t *testing.T) {
 	assert.ErrorContains(t, faults, "shape: drop", "all of them")
 }
 
+func TestEveryWrongArgumentIsReportedInOrder(t *testing.T) {
+	t.Parallel()
+	const (
+		empty   = "document: invalid path: empty name"
+		escaped = `document: path "\\x": invalid path: a backslash is followed by one of . * \ e`
+		unnamed = `document: path "w": invalid path: no new name for it`
+	)
+	dotted := func(path string) string { return `document: path "` + path + `": invalid path: empty name` }
+	for kind, tt := range map[string]struct {
+		op   shape.Op
+		want []string
+	}{
+		"keep":   {shape.Keep("a..b", "", "x", `\x`), []string{dotted("a..b"), empty, escaped}},
+		"drop":   {shape.Drop("x", "b.", "", "b."), []string{dotted("b."), empty, dotted("b.")}},
+		"rename": {shape.Rename("", "..", "x", "y", ".z", "z", "w"), []string{empty, dotted(".z"), unnamed}},
+	} {
+		var want []string
+		for _, line := range tt.want {
+			want = append(want, "shape: "+kind+": "+line)
+		}
+		faults := pipe.PlanOf(tt.op).Faults()
+		assert.EqualError(t, faults, strings.Join(want, "\n"))
+		_, err := tt.op(t.Context(), document(t, `{}`))
+		assert.EqualError(t, err, strings.Join(want, "\n"))
+		assert.ErrorIs(t, err, proxy.ErrPath)
+		assert.Equal(t, http.StatusInternalServerError, proxy.StatusOf(err))
+	}
+}
+
 // indexed paths have a step that may be the index of an element.
 var indexed = regexp.MustCompile(`(^|\.)\d+(\.|$)`)
 

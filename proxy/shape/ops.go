@@ -1,6 +1,7 @@
 package shape
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sluice-go/sluice/proxy"
@@ -15,7 +16,7 @@ var emptyObject, _ = proxy.ParseDocument([]byte("{}")) // immutable
 // not.
 func Target(path string) Op {
 	p, err := proxy.ParsePath(path)
-	return pure("target", path, err, func(d proxy.Document) (proxy.Document, error) {
+	return pure("target", path, []error{err}, func(d proxy.Document) (proxy.Document, error) {
 		if v := d.Get(p); !v.IsZero() {
 			return v, nil
 		}
@@ -26,7 +27,7 @@ func Target(path string) Op {
 // TargetOrEmpty is [Target], but where there is no value at the path the answer is the empty object, {}.
 func TargetOrEmpty(path string) Op {
 	p, err := proxy.ParsePath(path)
-	return pure("target", path+", or empty", err, func(d proxy.Document) (proxy.Document, error) {
+	return pure("target", path+", or empty", []error{err}, func(d proxy.Document) (proxy.Document, error) {
 		if v := d.Get(p); !v.IsZero() {
 			return v, nil
 		}
@@ -38,15 +39,19 @@ func TargetOrEmpty(path string) Op {
 // [proxy.Document.Keep] does: objects and arrays on the way stay, if only empty, and a path into a scalar selects
 // nothing. Without paths it selects nothing at all.
 func Keep(paths ...string) Op {
-	p, err := proxy.ParsePaths(paths...)
-	return pure("keep", strings.Join(paths, ", "), err, func(d proxy.Document) (proxy.Document, error) { return d.Keep(p), nil })
+	p, errs := parseAll(proxy.ParsePaths, 1, paths)
+	return pure("keep", strings.Join(paths, ", "), errs, func(d proxy.Document) (proxy.Document, error) {
+		return d.Keep(p), nil
+	})
 }
 
 // Drop returns an op that answers the document without what the paths lead to, as [proxy.Document.Drop] does: elements
 // of an array that stay close up, and a path that leads nowhere drops nothing.
 func Drop(paths ...string) Op {
-	p, err := proxy.ParsePaths(paths...)
-	return pure("drop", strings.Join(paths, ", "), err, func(d proxy.Document) (proxy.Document, error) { return d.Drop(p), nil })
+	p, errs := parseAll(proxy.ParsePaths, 1, paths)
+	return pure("drop", strings.Join(paths, ", "), errs, func(d proxy.Document) (proxy.Document, error) {
+		return d.Drop(p), nil
+	})
 }
 
 // Rename returns an op that gives members other names. The pairs are a path to a member and its new name, which is a
@@ -58,16 +63,32 @@ func Drop(paths ...string) Op {
 // renamed, write a second Rename. A renamed member keeps its place and value, and replaces a member that had the name
 // already. See [proxy.Document.RenameAll].
 func Rename(pairs ...string) Op {
-	r, err := proxy.ParseRenames(pairs...)
+	r, errs := parseAll(proxy.ParseRenames, 2, pairs)
 	detail := r.String()
-	if err != nil {
+	if errs != nil {
 		detail = strings.Join(pairs, ", ")
 	}
-	return pure("rename", detail, err, func(d proxy.Document) (proxy.Document, error) { return d.RenameAll(r), nil })
+	return pure("rename", detail, errs, func(d proxy.Document) (proxy.Document, error) { return d.RenameAll(r), nil })
 }
 
 // Group returns an op that answers an object with the document, whatever its root, as the one member of that name. An
 // absent document stays absent. The name is taken literally; a dot in it is a dot.
 func Group(name string) Op {
 	return pure("group", name, nil, func(d proxy.Document) (proxy.Document, error) { return d.Wrap(name), nil })
+}
+
+// parseAll returns what parse makes of the texts, or all that is wrong with them: parse tells of the first alone, so it is
+// asked again for every n of them.
+func parseAll[T any](parse func(...string) (T, error), n int, texts []string) (T, []error) {
+	all, err := parse(texts...)
+	if err == nil {
+		return all, nil
+	}
+	var errs []error
+	for some := range slices.Chunk(texts, n) {
+		if _, err := parse(some...); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return all, errs
 }

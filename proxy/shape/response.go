@@ -3,6 +3,7 @@ package shape
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -13,7 +14,7 @@ import (
 //
 // If an op fails or panics the response is closed; a document that an op cannot use is an [*proxy.Error] of status 502,
 // and any other error of an op is handed on as it is. A response that is a stream has no document: it is closed, and the
-// error, of status 502 too, wraps [proxy.ErrStream].
+// error, of status 502 too, wraps [proxy.ErrStream]. In the plan Response buffers, so an endpoint that streams refuses it.
 //
 // A nil op is skipped, and Response of none returns next as it is.
 func Response(list ...Op) proxy.Decorator {
@@ -23,6 +24,7 @@ func Response(list ...Op) proxy.Decorator {
 		if len(o.list) == 0 {
 			return next
 		}
+		upstream := streamer(pipe.PlanOf(next))
 		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			if o.faults != nil {
 				return nil, o.faults
@@ -31,15 +33,29 @@ func Response(list ...Op) proxy.Decorator {
 			if err != nil || res == nil {
 				return res, err
 			}
-			return o.shape(ctx, res)
+			return o.shape(ctx, res, upstream)
 		}
 		return pipe.Describe(call, pipe.Step{Kind: "response", Source: source, Acts: pipe.Out, Layout: pipe.Serial,
-			Effects: pipe.CallsOnce}, append([]pipe.Any{next}, o.placed...)...)
+			Effects: pipe.CallsOnce | pipe.Buffers}, append([]pipe.Any{next}, o.placed...)...)
 	}
 }
 
-// shape runs the ops on a response and closes it if that fails.
-func (o *ops) shape(ctx context.Context, res *proxy.Response) (*proxy.Response, error) {
+// streamer returns the name of the one leaf of a plan that answers with a stream, or "" if it is not the only one.
+func streamer(plan *pipe.Step) string {
+	name, n := "", 0
+	for step := range plan.All() {
+		if step.Effects.Has(pipe.Terminal | pipe.Streams) {
+			name, n = step.Name, n+1
+		}
+	}
+	if n != 1 {
+		return ""
+	}
+	return name
+}
+
+// shape runs the ops on a response and closes it if that fails. If it is a stream it is most likely of that upstream.
+func (o *ops) shape(ctx context.Context, res *proxy.Response, upstream string) (*proxy.Response, error) {
 	shaped := false
 	defer func() {
 		if !shaped { // also after a panic
@@ -47,7 +63,8 @@ func (o *ops) shape(ctx context.Context, res *proxy.Response) (*proxy.Response, 
 		}
 	}()
 	if res.Body != nil || res.Upgrade != nil {
-		return nil, &proxy.Error{Status: http.StatusBadGateway, Op: "shape", Err: proxy.ErrStream}
+		op := "shape: response (" + strings.Join(o.titles, ", ") + ")"
+		return nil, &proxy.Error{Status: http.StatusBadGateway, Backend: upstream, Op: op, Err: proxy.ErrStream}
 	}
 	d, err := o.run(ctx, res.Document, http.StatusBadGateway)
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
@@ -70,6 +72,59 @@ func TestResponseThatIsAStreamIsATypedErrorAndClosed(t *testing.T) {
 	_, err = p(t.Context(), proxy.NewRequest("GET", "/"))
 	assert.ErrorIs(t, err, proxy.ErrStream)
 	assert.EqualValues(t, 1, tunnel.closes.Load())
+}
+
+// proves M37
+func TestResponseOverAStreamSaysWhichShapeAndWhichUpstream(t *testing.T) {
+	t.Parallel()
+	stream := func(name string, effects pipe.Effects) proxy.Proxy {
+		return pipe.Describe(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+			return &proxy.Response{Body: newBody("rows")}, nil
+		}, pipe.Step{Kind: "backend", Name: name, Effects: pipe.Terminal | effects})
+	}
+	either := func(inner ...pipe.Any) proxy.Proxy {
+		return pipe.Describe(stream("", 0), pipe.Step{Kind: "switch", Layout: pipe.Choice, Effects: pipe.CallsOnce}, inner...)
+	}
+	const text = "shape: response (target, mine, group): the response is a stream, not a document"
+	tests := []struct {
+		name string
+		next proxy.Proxy
+		want string
+	}{
+		{"a passthrough", stream("files", pipe.Streams), "backend files: " + text},
+		{"below a decorator", stream("files", pipe.Streams).With(shape.SetHeader("X-A", "1")), "backend files: " + text},
+		{"one of two", either(stream("files", pipe.Streams), stream("user", pipe.Buffers)), "backend files: " + text},
+		{"perhaps either", either(stream("files", pipe.Streams), stream("user", pipe.Streams)), text},
+		{"without a name", stream("", pipe.Streams), text},
+		{"one that should not", stream("user", pipe.Buffers), text},
+	}
+	mine := pipe.NamedPipe("mine", shape.Op(failing))
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := tt.next.With(shape.Response(shape.Drop("x")), shape.Response(shape.Target("data"), mine, shape.Group("g")))
+			_, err := p(t.Context(), proxy.NewRequest("GET", "/"))
+			assert.EqualError(t, err, tt.want)
+			assert.ErrorIs(t, err, proxy.ErrStream)
+		})
+	}
+}
+
+// An endpoint that streams would answer 502 to everything.
+func TestResponseIsRefusedInAStreamedEndpoint(t *testing.T) {
+	t.Parallel()
+	files, err := backend.New(backend.Spec{Name: "files", URL: "http://files.test/", Decode: backend.Passthrough})
+	require.NoError(t, err)
+	_, err = endpoint.New(endpoint.Spec{Stream: true, Proxy: files})
+	require.NoError(t, err)
+	_, err = endpoint.New(endpoint.Spec{Stream: true, Proxy: files.With(
+		shape.SetHeader("X-A", "1"), shape.SetResponseHeader("X-A", "1"),
+		shape.RemoveHeader("X-B"), shape.RemoveResponseHeader("X-B"), shape.Response(), shape.Request())})
+	require.NoError(t, err, "what needs no document is welcome")
+	_, err = endpoint.New(endpoint.Spec{Stream: true, Proxy: files.With(shape.Response(shape.Keep("a")))})
+	assert.ErrorContains(t, err, "Stream over response, which has the effects buffers")
+	_, err = endpoint.New(endpoint.Spec{Stream: true, Proxy: files.With(shape.Request(shape.Keep("a")))})
+	assert.ErrorContains(t, err, "Stream over request, which has the effects buffers,needs-replay")
 }
 
 type tunnel struct{ *body }
