@@ -14,7 +14,8 @@ import (
 //
 // If an op fails or panics the response is closed; a document that an op cannot use is an [*proxy.Error] of status 502,
 // and any other error of an op is handed on as it is. A response that is a stream has no document: it is closed, and the
-// error, of status 502 too, wraps [proxy.ErrStream]. In the plan Response buffers, so an endpoint that streams refuses it.
+// error, of status 502 too, wraps [proxy.ErrStream]. Where next is certain to be one (see [proxy.Streams]) that is a fault
+// in the plan. In the plan Response buffers, so an endpoint that streams refuses it.
 //
 // A nil op is skipped, and Response of none returns next as it is.
 func Response(list ...Op) proxy.Decorator {
@@ -24,7 +25,6 @@ func Response(list ...Op) proxy.Decorator {
 		if len(o.list) == 0 {
 			return next
 		}
-		upstream := streamer(pipe.PlanOf(next))
 		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			if o.faults != nil {
 				return nil, o.faults
@@ -33,29 +33,19 @@ func Response(list ...Op) proxy.Decorator {
 			if err != nil || res == nil {
 				return res, err
 			}
-			return o.shape(ctx, res, upstream)
+			return o.shape(ctx, res)
 		}
-		return pipe.Describe(call, pipe.Step{Kind: "response", Source: source, Acts: pipe.Out, Layout: pipe.Serial,
-			Effects: pipe.CallsOnce | pipe.Buffers}, append([]pipe.Any{next}, o.placed...)...)
+		step := pipe.Step{Kind: "response", Source: source, Acts: pipe.Out, Layout: pipe.Serial,
+			Effects: pipe.CallsOnce | pipe.Buffers}
+		if proxy.Streams(next) {
+			step.Err = o.stream(http.StatusInternalServerError)
+		}
+		return pipe.Describe(call, step, append([]pipe.Any{next}, o.placed...)...)
 	}
 }
 
-// streamer returns the name of the one leaf of a plan that answers with a stream, or "" if it is not the only one.
-func streamer(plan *pipe.Step) string {
-	name, n := "", 0
-	for step := range plan.All() {
-		if step.Effects.Has(pipe.Terminal | pipe.Streams) {
-			name, n = step.Name, n+1
-		}
-	}
-	if n != 1 {
-		return ""
-	}
-	return name
-}
-
-// shape runs the ops on a response and closes it if that fails. If it is a stream it is most likely of that upstream.
-func (o *ops) shape(ctx context.Context, res *proxy.Response, upstream string) (*proxy.Response, error) {
+// shape runs the ops on a response and closes it if that fails.
+func (o *ops) shape(ctx context.Context, res *proxy.Response) (*proxy.Response, error) {
 	shaped := false
 	defer func() {
 		if !shaped { // also after a panic
@@ -63,8 +53,7 @@ func (o *ops) shape(ctx context.Context, res *proxy.Response, upstream string) (
 		}
 	}()
 	if res.Body != nil || res.Upgrade != nil {
-		op := "shape: response (" + strings.Join(o.titles, ", ") + ")"
-		return nil, &proxy.Error{Status: http.StatusBadGateway, Backend: upstream, Op: op, Err: proxy.ErrStream}
+		return nil, o.stream(http.StatusBadGateway)
 	}
 	d, err := o.run(ctx, res.Document, http.StatusBadGateway)
 	if err != nil {
@@ -73,4 +62,10 @@ func (o *ops) shape(ctx context.Context, res *proxy.Response, upstream string) (
 	shaped = true
 	res.Document = d
 	return res, nil
+}
+
+// stream is the error for a response that is a stream.
+func (o *ops) stream(status int) error {
+	op := "shape: response (" + strings.Join(o.titles, ", ") + ")"
+	return &proxy.Error{Status: status, Op: op, Err: proxy.ErrStream}
 }
