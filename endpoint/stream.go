@@ -115,11 +115,19 @@ func (x *exchange) copy(status int) {
 	if (err == nil || err == io.EOF) && written < length {
 		err = errShort
 	}
+	if err == nil && x.res.Trailer != nil && x.in.ProtoMajor > 1 { // HTTP/1 has none behind a length (RFC 9112, section 7.1)
+		if flush {
+			x.flush()
+		}
+		err = src.rest()
+	}
 	if err != nil && err != io.EOF {
 		x.h.report(x, x.judge(x.broken(err)))
 		panic(http.ErrAbortHandler)
 	}
-	x.trailers()
+	if err == io.EOF {
+		x.trailers()
+	}
 }
 
 // broken tells a stream that was silent from one that broke.
@@ -151,7 +159,7 @@ func (x *exchange) flush() {
 	}
 }
 
-// trailers sends the trailers of the response, whether they were announced or not.
+// trailers sends the trailers of a response whose body is at its end, whether they were announced or not.
 func (x *exchange) trailers() {
 	if x.res.Trailer == nil {
 		return
@@ -272,6 +280,15 @@ func (s *source) first() (int, error) {
 		return s.read()
 	}
 	return s.fill()
+}
+
+// rest reads on to the end, behind which trailers are, and drops what it reads. Of more than a buffer that nobody announced
+// it does not look for the end: then it returns nil.
+func (s *source) rest() (err error) {
+	for dropped, n := 0, 0; err == nil && dropped <= writeSize; dropped += n {
+		n, err = s.read()
+	}
+	return err
 }
 
 func (s *source) fill() (int, error) {

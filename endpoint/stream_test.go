@@ -493,6 +493,154 @@ func TestTrailersArePassedOnAnnouncedOrNot(t *testing.T) {
 	})
 }
 
+// A whole body is as long as was announced, but comes to its end only with the read after its last byte.
+type whole struct {
+	io.Reader
+	last   func() error // the end; nil is EOF at once
+	reads  atomic.Int64 // behind the last byte
+	ended  atomic.Bool
+	closed atomic.Int64
+}
+
+func (w *whole) Read(p []byte) (int, error) {
+	if n, _ := w.Reader.Read(p); n > 0 {
+		return n, nil
+	}
+	w.reads.Add(1)
+	err := io.EOF
+	if w.last != nil {
+		err = w.last()
+	}
+	w.ended.Store(err == io.EOF)
+	return 0, err
+}
+
+func (w *whole) Close() error {
+	w.closed.Add(1)
+	return nil
+}
+
+// trailer knows the trailers at the end only.
+func (w *whole) trailer() http.Header {
+	if !w.ended.Load() {
+		return nil
+	}
+	return http.Header{"X-Sum": {"9"}}
+}
+
+// proves H11
+func TestTrailersBehindALengthArePassedOn(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, text, length string
+		last               func() error
+		want               http.Header
+		broken             bool
+	}{
+		{"as long as announced", "rows", "4", nil, http.Header{"X-Sum": {"9"}}, false},
+		{"empty", "", "0", nil, http.Header{"X-Sum": {"9"}}, false},
+		{"a surplus", "rows and more", "4", nil, http.Header{"X-Sum": {"9"}}, false},
+		{"a surplus without end", strings.Repeat("x", 1<<20), "4", nil, nil, false},
+		{"an end that breaks", "rows", "4", func() error { return io.ErrUnexpectedEOF }, nil, true},
+		{"an end that panics", "rows", "4", func() error { panic("bug") }, nil, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, events := range []bool{false, true} {
+				bothWays(t, func(t *testing.T, direct bool) {
+					var got reports
+					sent := &whole{Reader: strings.NewReader(tt.text), last: tt.last}
+					header := http.Header{"Content-Length": {tt.length}}
+					if events {
+						header.Set("Content-Type", "text/event-stream")
+					}
+					srv := startProto(t, newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(direct, answers(func() *proxy.Response {
+						return &proxy.Response{Body: sent, Header: header, Trailer: sent.trailer}
+					}))}), true)
+					res, err := srv.Client().Get(srv.URL)
+					if err == nil {
+						var b []byte
+						b, err = io.ReadAll(res.Body)
+						res.Body.Close()
+						if !tt.broken {
+							assert.Equal(t, tt.length, fmt.Sprint(len(b)))
+							assert.Equal(t, tt.want, res.Trailer)
+						}
+					}
+					assert.Equal(t, tt.broken, err != nil, err)
+					srv.Close()
+					assert.Len(t, got.all(), map[bool]int{true: 1}[tt.broken])
+					assert.EqualValues(t, 1, sent.closed.Load())
+				})
+			}
+		})
+	}
+}
+
+// proves H11, M1
+func TestTheLastEventDoesNotWaitForTheTrailers(t *testing.T) {
+	t.Parallel()
+	bothWays(t, func(t *testing.T, direct bool) {
+		read := make(chan struct{})
+		sent := &whole{Reader: strings.NewReader("rows"), last: func() error { <-read; return io.EOF }}
+		srv := startProto(t, newHandler(t, endpoint.Spec{Proxy: streams(direct, answers(func() *proxy.Response {
+			return &proxy.Response{Body: sent, Trailer: sent.trailer,
+				Header: http.Header{"Content-Length": {"4"}, "Content-Type": {"text/event-stream"}}}
+		}))}), true)
+		res, err := srv.Client().Get(srv.URL)
+		require.NoError(t, err)
+		defer res.Body.Close()
+		_, err = io.ReadFull(res.Body, make([]byte, 4))
+		require.NoError(t, err)
+		close(read)
+		_, err = io.ReadAll(res.Body)
+		require.NoError(t, err)
+		assert.Equal(t, http.Header{"X-Sum": {"9"}}, res.Trailer)
+	})
+}
+
+// proves H11, T1
+func TestTrailersThatDoNotComeEndAtTheIdleLimit(t *testing.T) {
+	bothWays(t, func(t *testing.T, direct bool) {
+		synctest.Test(t, func(t *testing.T) {
+			var got reports
+			r, w := io.Pipe()
+			h := newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(direct, answers(func() *proxy.Response {
+				return &proxy.Response{Body: r, Header: http.Header{"Content-Length": {"4"}}, Trailer: func() http.Header { return nil }}
+			}))})
+			go func() { _, _ = io.WriteString(w, "rows") }()
+			req := httptest.NewRequest(http.MethodGet, "/", nil)
+			req.ProtoMajor, req.ProtoMinor = 2, 0
+			start := time.Now()
+			assert.PanicsWithValue(t, http.ErrAbortHandler, func() { record(h, req) })
+			assert.Equal(t, endpoint.DefaultIdleTimeout, time.Since(start))
+			require.Len(t, got.all(), 1)
+			assert.Equal(t, http.StatusGatewayTimeout, proxy.StatusOf(got.all()[0]))
+		})
+	})
+}
+
+func TestNothingIsReadBehindALengthWhereNoTrailersCanFollow(t *testing.T) {
+	t.Parallel()
+	for _, http2 := range []bool{false, true} {
+		bothWays(t, func(t *testing.T, direct bool) {
+			sent := &whole{Reader: strings.NewReader("rows")}
+			srv := startProto(t, newHandler(t, endpoint.Spec{Proxy: streams(direct, answers(func() *proxy.Response {
+				res := &proxy.Response{Body: sent, Header: http.Header{"Content-Length": {"4"}}}
+				if !http2 { // HTTP/1 has no place for them
+					res.Trailer = sent.trailer
+				}
+				return res
+			}))}), http2)
+			_, b := get(t, srv, "/")
+			assert.Equal(t, "rows", b)
+			srv.Close()
+			assert.Zero(t, sent.reads.Load())
+		})
+	}
+}
+
 // proves H11
 func TestTEIsHandedOnAsTrailersOnly(t *testing.T) {
 	t.Parallel()
