@@ -23,7 +23,7 @@ type handler struct {
 	// direct says that no user code stands in the pipe, so that nothing it returns blocks past its context.
 	direct   bool
 	maxStuck int64        // 0 is no limit
-	stuck    atomic.Int64 // reads of a stream that were left alone
+	stuck    atomic.Int64 // streams and tunnels that were left alone
 
 	documents sync.Pool // of *[]byte: an answer while it is written
 	chunks    sync.Pool // of *[writeSize]byte: what passes through a stream that only our code reads
@@ -96,6 +96,14 @@ func (h *handler) Plan() *pipe.Step {
 
 // Abandoned returns how many calls run at the moment whose client was answered without them.
 func (h *handler) Abandoned() int { return h.scope.Abandoned() + int(h.stuck.Load()) }
+
+// crowded returns why no further stream or tunnel is begun, or nil.
+func (h *handler) crowded() error {
+	if h.maxStuck > 0 && h.stuck.Load() >= h.maxStuck {
+		return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "endpoint", Err: proxy.ErrAbandoned}
+	}
+	return nil
+}
 
 // report hands a failure to the hook, whose panic nobody could report.
 func (h *handler) report(ctx context.Context, err error) {

@@ -25,8 +25,8 @@ func (x *exchange) stream() {
 		x.fail(err)
 		return
 	}
-	if bound := x.h.maxStuck; bound > 0 && x.h.stuck.Load() >= bound {
-		x.fail(&proxy.Error{Status: http.StatusServiceUnavailable, Op: "endpoint", Err: proxy.ErrAbandoned})
+	if err := x.h.crowded(); err != nil {
+		x.fail(err)
 		return
 	}
 	status := x.res.StatusCode()
