@@ -99,9 +99,11 @@ func (x *exchange) copy(status int) {
 		}
 		if n > 0 {
 			x.patience()
+			src.lent = true
 			if _, err := x.w.Write(src.buf[:n]); err != nil {
 				x.lost(err)
 			}
+			src.lent = false
 			written += int64(n)
 		}
 		if err != nil || written == length {
@@ -221,6 +223,7 @@ type source struct {
 	body   io.Reader
 	buf    []byte
 	pooled *[writeSize]byte // that buf is, or nil
+	lent   bool             // to the ResponseWriter; where the write fails, for good: HTTP/2 may be sending from it
 	idle   *time.Timer
 
 	asked  chan struct{} // nil for a body of ours
@@ -343,7 +346,9 @@ func (s *source) end() {
 	}
 	switch {
 	case s.asked == nil:
-		s.x.h.chunks.Put(s.pooled)
+		if !s.lent {
+			s.x.h.chunks.Put(s.pooled)
+		}
 	case !s.gaveUp:
 		close(s.asked)
 	default:

@@ -311,6 +311,80 @@ func TestAClientThatDoesNotReadEndsAtTheWriteTimeout(t *testing.T) {
 	}
 }
 
+// proves T1, D11
+func TestTheTimeThatAClientTakesIsNotTheUpstreams(t *testing.T) {
+	bothWays(t, func(t *testing.T, direct bool) {
+		synctest.Test(t, func(t *testing.T) {
+			var got reports
+			rows := strings.Repeat("x", 200<<10)
+			dial := serve(t, newHandler(t, endpoint.Spec{IdleTimeout: time.Second, WriteTimeout: time.Minute, Report: got.add,
+				Proxy: streams(direct, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+					// It ends with the context or when it is closed, as one of the network does.
+					r, w := io.Pipe()
+					context.AfterFunc(ctx, func() { w.CloseWithError(ctx.Err()) })
+					go func() {
+						_, _ = io.WriteString(w, rows)
+						w.Close()
+					}()
+					return &proxy.Response{Body: r}, nil
+				})}))
+			c := dial()
+			fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			require.NoError(t, err)
+			var b strings.Builder
+			for err == nil {
+				<-time.After(30 * time.Second) // in which a write waits
+				_, err = io.CopyN(&b, res.Body, 50<<10)
+			}
+			assert.ErrorIs(t, err, io.EOF)
+			assert.Equal(t, len(rows), b.Len())
+			synctest.Wait()
+			assert.Empty(t, got.all())
+		})
+	})
+}
+
+// A keeper is a ResponseWriter whose writes fail and that still holds what it was given, as one of HTTP/2 may whose stream
+// was reset while a frame is written.
+type keeper struct {
+	*httptest.ResponseRecorder
+	fails func() error
+	kept  *[]*byte
+}
+
+func (k keeper) Write(p []byte) (int, error) {
+	*k.kept = append(*k.kept, &p[0])
+	return 0, k.fails()
+}
+
+func TestABufferWhoseWriteFailedIsNotUsedAgain(t *testing.T) {
+	for name, res := range map[string]func() *proxy.Response{
+		"document": func() *proxy.Response { return &proxy.Response{Document: documentOf(`{"a":1}`)} },
+		"stream":   func() *proxy.Response { return &proxy.Response{Body: newBody("rows")} },
+	} {
+		for how, fails := range map[string]func() error{
+			"error": func() error { return io.ErrClosedPipe },
+			"panic": func() error { panic("bug") },
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				h := newHandler(t, endpoint.Spec{Proxy: streams(true, answers(res))})
+				var kept []*byte
+				for range 100 {
+					assert.Panics(t, func() {
+						h.ServeHTTP(keeper{httptest.NewRecorder(), fails, &kept}, httptest.NewRequest(http.MethodGet, "/", nil))
+					})
+				}
+				once := map[*byte]bool{}
+				for _, p := range kept {
+					once[p] = true
+				}
+				assert.Len(t, once, 100)
+			})
+		}
+	}
+}
+
 type endlessReader struct{}
 
 func (endlessReader) Read(p []byte) (int, error) { return len(p), nil }
