@@ -28,7 +28,8 @@ type Spec struct {
 	Proxy proxy.Proxy // what is called for each request
 
 	// Timeout is how long the pipe may take until it returns a response; 0 is 10 s. Its clock starts when the request body
-	// has been read. It holds even when the pipe ignores its context. Above it the client gets 504.
+	// has been read. It holds even when the pipe ignores its context. Above it the client gets 504, and Report
+	// "endpoint: no answer in time (10s)" with what the pipe came back with; it wraps context.DeadlineExceeded.
 	//
 	// The clock stops when the pipe returns a stream, or if that has a Content-Length when its first bytes are there, so
 	// that the stream may go on. With Stream a long upload counts for the time until the upstream answers.

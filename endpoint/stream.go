@@ -16,7 +16,6 @@ import (
 var (
 	errSilent = errors.New("the stream was silent for too long")
 	errShort  = errors.New("the stream is shorter than its Content-Length")
-	errLate   = errors.New("the response came too late")
 )
 
 // stream answers with the Body of the response, as it comes.
@@ -81,8 +80,8 @@ func (x *exchange) copy(status int) {
 			return
 		}
 	}
-	if !x.stopClock() {
-		x.fail(&proxy.Error{Status: http.StatusGatewayTimeout, Op: "endpoint", Err: errLate})
+	if err := x.stopClock(); err != nil {
+		x.fail(err)
 		return
 	}
 	x.streamHeader(length)

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -479,6 +481,88 @@ func TestAPipeThatHangsIsAGatewayTimeout(t *testing.T) {
 			assert.Equal(t, time.Second, time.Since(start))
 		})
 	})
+}
+
+// proves M2, M3
+func TestAnErrorSaysWhoseClockEndedTheCall(t *testing.T) {
+	const inTime = "endpoint: no answer in time (10s): "
+	sent := func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+		<-ctx.Done()
+		return nil, &proxy.Error{Backend: "w", Op: "send", Err: ctx.Err()}
+	}
+	tests := []struct {
+		name   string
+		spec   endpoint.Spec
+		client time.Duration // the time that a middleware gives the request; 0 is none
+		call   proxy.Proxy
+		status int
+		text   string
+	}{
+		{"it waits for its context", endpoint.Spec{}, 0, streams(true, sent), 504, inTime + "backend w: send: context deadline exceeded"},
+		{"it ignores its context", endpoint.Spec{}, 0, func(ctx, *proxy.Request) (*proxy.Response, error) {
+			<-time.After(time.Minute)
+			return &proxy.Response{}, nil
+		}, 504, inTime + "context deadline exceeded"},
+		{"it hides the reason", endpoint.Spec{}, 0, streams(true, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+			<-ctx.Done()
+			return nil, context.Canceled
+		}), 504, inTime + "context deadline exceeded: context canceled"},
+		{"a timeout of the network", endpoint.Spec{}, 0, streams(true, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+			<-ctx.Done()
+			return nil, fmt.Errorf("dial: %w", os.ErrDeadlineExceeded)
+		}), 504, inTime + "context deadline exceeded: dial: i/o timeout"},
+		{"a stream that comes too late", endpoint.Spec{}, 0, streams(true, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+			<-ctx.Done()
+			return &proxy.Response{Body: newBody("rows")}, nil
+		}), 504, inTime + "the response came too late: context deadline exceeded"},
+		{"a connection that comes too late", endpoint.Spec{Stream: true}, 0, streams(true, func(ctx ctx, req *proxy.Request) (*proxy.Response, error) {
+			<-ctx.Done()
+			ours, _ := net.Pipe()
+			return &proxy.Response{Status: 101, Upgrade: ours}, nil
+		}), 504, inTime + "the response came too late: context deadline exceeded"},
+		{"first bytes that do not come", endpoint.Spec{}, 0, func(ctx, *proxy.Request) (*proxy.Response, error) {
+			r, _ := io.Pipe()
+			return &proxy.Response{Body: r, Header: http.Header{"Content-Length": {"4"}}}, nil
+		}, 504, inTime + "stream: context deadline exceeded"},
+		{"another failure", endpoint.Spec{}, 0, streams(true, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+			<-ctx.Done()
+			return nil, &proxy.Error{Status: 503, Op: "limit", Err: ctx.Err()}
+		}), 503, "limit: context deadline exceeded"},
+		{"a clock inside", endpoint.Spec{}, 0, streams(true, func(ctx ctx, req *proxy.Request) (*proxy.Response, error) {
+			inner, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			return sent(inner, req)
+		}), 504, "backend w: send: context deadline exceeded"},
+		{"a clock outside", endpoint.Spec{}, time.Second, streams(true, sent), 504, "backend w: send: context deadline exceeded"},
+		{"no clock", endpoint.Spec{Timeout: -1}, 0, fails(context.DeadlineExceeded), 504, "context deadline exceeded"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var got reports
+				tt.spec.Proxy, tt.spec.Report = tt.call, got.add
+				h := newHandler(t, tt.spec)
+				dial := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if tt.client > 0 {
+						ctx, cancel := context.WithTimeout(r.Context(), tt.client)
+						defer cancel()
+						r = r.WithContext(ctx)
+					}
+					h.ServeHTTP(w, r)
+				}))
+				c := dial()
+				fmt.Fprint(c, upgrade)
+				res, err := http.ReadResponse(bufio.NewReader(c), nil)
+				require.NoError(t, err)
+				assert.Equal(t, tt.status, res.StatusCode)
+				require.Len(t, got.all(), 1)
+				assert.EqualError(t, got.all()[0], tt.text)
+				assert.ErrorIs(t, got.all()[0], context.DeadlineExceeded)
+				assert.Equal(t, tt.status, proxy.StatusOf(got.all()[0]))
+				<-time.After(time.Minute) // what ignores its context
+			})
+		})
+	}
 }
 
 // proves O19

@@ -23,8 +23,8 @@ func (x *exchange) tunnel() {
 		x.fail(err)
 		return
 	}
-	if !x.stopClock() {
-		x.fail(&proxy.Error{Status: http.StatusGatewayTimeout, Op: "endpoint", Err: errLate})
+	if err := x.stopClock(); err != nil {
+		x.fail(err)
 		return
 	}
 	header := http.Header{}
