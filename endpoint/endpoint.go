@@ -45,8 +45,11 @@ type Spec struct {
 	MaxBody int64
 
 	// Stream hands the request body on as it comes, with its trailers, instead of reading it into memory. It also passes on
-	// 1xx answers and lets the client change to another protocol (101). The pipe must neither buffer nor repeat a request,
-	// or New refuses it. A streamed answer needs none of this.
+	// 1xx answers and lets the client change to another protocol (101). A streamed answer needs none of this.
+	//
+	// New refuses a pipe with a step that buffers, as a decoded backend or shape.Request, or that has to read the request
+	// body again, as a Merge of several parts. A step that only may call again is accepted: policy.Retry tries a request
+	// without a body again as ever, and one with a body never, for that body can be read only once; its error says so.
 	//
 	// A Stream endpoint behind a ResponseWriter that cannot flush, or not set deadlines, answers 500 and reports it.
 	Stream bool
@@ -135,8 +138,8 @@ func (s Spec) check() error {
 		}
 		if s.Stream {
 			for step := range plan.All() {
-				if refused := step.Effects & (pipe.Buffers | pipe.NeedsReplay); refused != 0 {
-					fault("Stream over %s, which has the effects %s", nameOf(step), refused)
+				if why := unstreamable(step); why != "" {
+					fault("Stream over %s, which %s", titleOf(step), why)
 				}
 			}
 		}
@@ -152,11 +155,31 @@ func (s Spec) check() error {
 	return errors.Join(errs...)
 }
 
-func nameOf(step *pipe.Step) string {
-	if step.Name == "" {
-		return step.Kind
+// unstreamable returns why a Stream endpoint cannot have a step, and what to do about it, or "".
+func unstreamable(step *pipe.Step) string {
+	buffers, replays := step.Effects.Has(pipe.Buffers), step.Effects.Has(pipe.NeedsReplay)
+	why := ""
+	switch {
+	case buffers && !replays && step.Kind == "backend" && len(step.Steps) == 0:
+		return "buffers its answer: use Decode: backend.Passthrough"
+	case buffers && replays:
+		why = "buffers whole bodies and has to read the request body again"
+	case buffers:
+		why = "buffers whole bodies"
+	case replays:
+		why = "has to read the request body again"
+	default:
+		return ""
 	}
-	return step.Kind + " " + step.Name
+	return why + ": leave out Stream or the " + step.Kind
+}
+
+// titleOf tells a step from others of its kind.
+func titleOf(step *pipe.Step) string {
+	if step.Name != "" {
+		return step.Kind + " " + step.Name
+	}
+	return step.Kind + inBrackets(step.Detail)
 }
 
 func inBrackets(name string) string {
