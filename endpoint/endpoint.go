@@ -94,6 +94,15 @@ type Spec struct {
 	// Report gets every failure once: what the pipe returned, what a partial answer lacks, what broke while reading or
 	// writing, and what failed in the background. A client that went away is an error of status 499. It is called
 	// concurrently and perhaps after the request was answered. nil drops them.
+	//
+	// The context tells which request and route it was, and of a panic the error has the stack:
+	//
+	//	func report(ctx context.Context, err error) {
+	//		log.Print(endpoint.RequestIDFrom(ctx), " ", endpoint.HTTPRequest(ctx).Pattern, ": ", err)
+	//		if p, ok := errors.AsType[*pipe.PanicError](err); ok {
+	//			log.Printf("%s", p.Stack)
+	//		}
+	//	}
 	Report func(ctx context.Context, err error)
 }
 
@@ -111,12 +120,16 @@ func (f FactoryFunc) New(s Spec) (http.Handler, error) { return f(s) }
 
 // New returns the handler that s describes. The error joins everything that is wrong with s: no Proxy, a construction
 // error anywhere in its plan (see [pipe.Check]), an invalid network or Cache-Control, and with Stream a pipe that buffers
-// or needs to repeat the request.
+// or needs a request body twice. Whether the route has the params that the URLs of upstreams need New cannot know:
+// router.Mount checks it, and without a router a param that is missing fails the call with 502.
 //
-// The handler is safe for concurrent use. It has two methods beside ServeHTTP:
+// The handler is safe for concurrent use. It has three methods beside ServeHTTP:
 //
 //	Plan() *pipe.Step // the endpoint, with the plan of the pipe inside
 //	Abandoned() int   // how many calls run at the moment whose client was answered without them
+//
+//	// Refuse answers with err as the endpoint would, without the pipe, for a router that does not let a request through.
+//	Refuse(w http.ResponseWriter, r *http.Request, err error)
 func New(s Spec) (http.Handler, error) {
 	if err := s.check(); err != nil {
 		return nil, err
