@@ -91,6 +91,15 @@ func TestARetryIsAcceptedInAStream(t *testing.T) {
 	}
 }
 
+func TestThePlanTellsTheLimitOfTheBody(t *testing.T) {
+	t.Parallel()
+	for limit, want := range map[int64]string{0: "1 MiB", 1: "1 byte", 1000: "1000 bytes", 1 << 10: "1 KiB", 1<<10 + 1: "1025 bytes",
+		1536: "1536 bytes", 48 << 10: "48 KiB", 10 << 20: "10 MiB", 1<<20 + 1<<10: "1025 KiB", 3 << 30: "3 GiB", 4 << 40: "4096 GiB", -1: "any size"} {
+		h := newHandler(t, endpoint.Spec{Proxy: jsonOf(`{}`), MaxBody: limit})
+		assert.Equal(t, "10s, body of "+want, h.(interface{ Plan() *pipe.Step }).Plan().Detail)
+	}
+}
+
 func TestHandlerShowsThePipeInItsPlan(t *testing.T) {
 	t.Parallel()
 	h := newHandler(t, endpoint.Spec{Name: "page", Proxy: pipe.NamedPipe("users", jsonOf(`{}`))})

@@ -80,11 +80,24 @@ func (s Spec) detail() string {
 	case s.Stream:
 		words = append(words, "stream")
 	case s.MaxBody > 0:
-		words = append(words, fmt.Sprintf("body of %d bytes", s.MaxBody))
+		words = append(words, "body of "+size(s.MaxBody))
 	default:
 		words = append(words, "body of any size")
 	}
 	return strings.Join(words, ", ")
+}
+
+// size writes a number of bytes in the largest unit that it is whole in.
+func size(n int64) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	units := [...]string{"bytes", "KiB", "MiB", "GiB"}
+	i := 0
+	for ; i < len(units)-1 && n%1024 == 0; i++ {
+		n /= 1024
+	}
+	return fmt.Sprintf("%d %s", n, units[i])
 }
 
 // Plan returns the plan of the endpoint, with that of the pipe inside.
