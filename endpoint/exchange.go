@@ -222,7 +222,7 @@ func (x *exchange) end() {
 	v := recover() // nil after runtime.Goexit too: then served is false
 	abort := v == http.ErrAbortHandler
 	if v == nil && !x.served {
-		v = "runtime.Goexit was called"
+		v = goexit
 	}
 	if v != nil && !abort {
 		abort = !x.survive(&proxy.Error{Op: "endpoint", Err: pipe.NewPanicError(v)})
@@ -232,6 +232,9 @@ func (x *exchange) end() {
 		panic(http.ErrAbortHandler)
 	}
 }
+
+// goexit stands for the panic where runtime.Goexit ended a goroutine.
+const goexit = "runtime.Goexit was called"
 
 // survive answers a panic with a problem, and reports whether there still was an answer to give.
 func (x *exchange) survive(err error) bool {

@@ -71,7 +71,7 @@ func (x *exchange) copy(status int) {
 	src := x.source()
 	defer src.end()
 	length := announced(x.res.Header)
-	flush := length < 0 || isEvents(x.res.Header)
+	flush := x.flushes(length)
 	var n int
 	var err error
 	if !flush {
@@ -140,9 +140,7 @@ func (x *exchange) broken(err error) error {
 }
 
 // flushes reports whether the bytes must not wait: server-sent events, and what has no length.
-func (x *exchange) flushes() bool {
-	return announced(x.res.Header) < 0 || isEvents(x.res.Header)
-}
+func (x *exchange) flushes(length int64) bool { return length < 0 || isEvents(x.res.Header) }
 
 func isEvents(h http.Header) bool {
 	types := h["Content-Type"]
@@ -178,7 +176,7 @@ func (x *exchange) streamable() error {
 	if x.h.spec.Stream {
 		return x.able()
 	}
-	if x.flushes() && !flushable(x.w) {
+	if x.flushes(announced(x.res.Header)) && !flushable(x.w) {
 		return unable("flush", http.ErrNotSupported)
 	}
 	return nil
@@ -222,12 +220,12 @@ type source struct {
 	body   io.Reader
 	buf    []byte
 	pooled *[writeSize]byte // that buf is, or nil
-	lent   bool             // to the ResponseWriter; where the write fails, for good: HTTP/2 may be sending from it
 	idle   *time.Timer
 
 	asked  chan struct{} // nil for a body of ours
 	got    chan chunk
 	gaveUp bool
+	lent   bool // buf is, to the ResponseWriter; where the write fails, for good: HTTP/2 may be sending from it
 }
 
 type chunk struct {
@@ -330,7 +328,7 @@ func (s *source) attempt() (c chunk) {
 		if v := recover(); v != nil {
 			c = chunk{err: pipe.NewPanicError(v)}
 		} else if !returned {
-			s.got <- chunk{err: pipe.NewPanicError("runtime.Goexit was called")}
+			s.got <- chunk{err: pipe.NewPanicError(goexit)}
 		}
 	}()
 	c.n, c.err = readOnce(s.body, s.buf)

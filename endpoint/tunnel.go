@@ -153,7 +153,7 @@ func oneWay(dst io.Writer, src io.Reader, alive func(), end func(error)) {
 		if v := recover(); v != nil {
 			end(pipe.NewPanicError(v))
 		} else if !returned {
-			end(pipe.NewPanicError("runtime.Goexit was called"))
+			end(pipe.NewPanicError(goexit))
 		}
 	}()
 	buf := make([]byte, writeSize)
