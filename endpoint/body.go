@@ -3,6 +3,7 @@ package endpoint
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -84,9 +85,9 @@ func (x *exchange) readAll() ([]byte, error) {
 		case err == io.EOF:
 			return b, nil
 		case err != nil:
-			return nil, bodyError(err)
+			return nil, bodyError(err, "did not arrive within ReadTimeout", x.h.spec.ReadTimeout)
 		case !until.IsZero() && time.Now().After(until):
-			return nil, bodyError(os.ErrDeadlineExceeded)
+			return nil, bodyError(os.ErrDeadlineExceeded, "did not arrive within ReadTimeout", x.h.spec.ReadTimeout)
 		}
 		if len(b) == cap(b) {
 			b = append(b, 0)[:len(b)]
@@ -96,14 +97,18 @@ func (x *exchange) readAll() ([]byte, error) {
 
 const firstRead = 16 << 10
 
-// bodyError gives a failure of reading the client's body its status.
-func bodyError(err error) error {
+// bodyError gives a failure of reading the client's body its status. If it is that of a deadline, which was ours if limit is
+// not 0, it says what the body did.
+func bodyError(err error, slow string, limit time.Duration) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return tooLarge()
 	}
 	status := http.StatusBadRequest
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		status = http.StatusGatewayTimeout
+		if limit > 0 {
+			err = fmt.Errorf("the request body %s (%v): %w", slow, limit, err)
+		}
 	}
 	return &proxy.Error{Status: status, Op: "body", Err: err}
 }
@@ -194,8 +199,10 @@ func (u *upload) Read(p []byte) (int, error) {
 	switch {
 	case u.limit > 0 && u.read > u.limit:
 		n, err = 0, tooLarge()
+	case err != nil && err != io.EOF && u.state() != nil: // the handler has returned, and broke the read
+		err = bodyError(err, "", 0)
 	case err != nil && err != io.EOF:
-		err = bodyError(err)
+		err = bodyError(err, "was silent for IdleTimeout", u.idle)
 	}
 	u.mu.Lock()
 	u.err = err

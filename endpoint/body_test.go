@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -147,7 +148,8 @@ func TestASlowBodyEndsAtItsOwnTime(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var left time.Duration
-				dial := serve(t, newHandler(t, endpoint.Spec{ReadTimeout: tt.timeout, Proxy: func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+				var got reports
+				dial := serve(t, newHandler(t, endpoint.Spec{ReadTimeout: tt.timeout, Report: got.add, Proxy: func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
 					deadline, _ := ctx.Deadline()
 					left = time.Until(deadline)
 					return &proxy.Response{}, nil
@@ -168,6 +170,10 @@ func TestASlowBodyEndsAtItsOwnTime(t *testing.T) {
 				} else {
 					assert.Equal(t, tt.after-1, time.Since(start))
 					assert.True(t, res.Close)
+					require.Len(t, got.all(), 1)
+					assert.EqualError(t, got.all()[0], fmt.Sprintf("body: the request body did not arrive within ReadTimeout (%v): read pipe: i/o timeout",
+						tt.after-1))
+					assert.ErrorIs(t, got.all()[0], os.ErrDeadlineExceeded)
 				}
 				_ = c.Close()
 				<-time.After(time.Hour) // the client's goroutine
@@ -288,7 +294,7 @@ func TestAStreamedBodyIsHandedOnAsItComes(t *testing.T) {
 func TestAReadThatWaitsForTheClientEndsWithTheHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan error, 1)
-		dial := serve(t, newHandler(t, endpoint.Spec{Stream: true, IdleTimeout: -1, Proxy: uploads(func(_ ctx, req *proxy.Request) (*proxy.Response, error) {
+		dial := serve(t, newHandler(t, endpoint.Spec{Stream: true, Proxy: uploads(func(_ ctx, req *proxy.Request) (*proxy.Response, error) {
 			go func() {
 				_, err := io.ReadAll(req.Body)
 				ended <- err
@@ -303,7 +309,9 @@ func TestAReadThatWaitsForTheClientEndsWithTheHandler(t *testing.T) {
 		require.NoError(t, err)
 		assert.Contains(t, string(b), "HTTP/1.1 200 OK")
 		assert.Contains(t, string(b), "Connection: close")
-		assert.Error(t, <-ended)
+		err = <-ended
+		assert.Error(t, err)
+		assert.NotContains(t, err.Error(), "IdleTimeout", "the handler ended it")
 		assert.LessOrEqual(t, time.Since(start), time.Second)
 	})
 }
@@ -325,7 +333,8 @@ func TestAnUploadThatNobodyReadsIsNotWaitedFor(t *testing.T) {
 // proves T1
 func TestASilentUploadEndsAtTheIdleLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dial := serve(t, newHandler(t, endpoint.Spec{Stream: true, Timeout: -1, Proxy: uploads(func(_ ctx, req *proxy.Request) (*proxy.Response, error) {
+		var got reports
+		dial := serve(t, newHandler(t, endpoint.Spec{Stream: true, Timeout: -1, Report: got.add, Proxy: uploads(func(_ ctx, req *proxy.Request) (*proxy.Response, error) {
 			_, err := io.ReadAll(req.Body)
 			return nil, err
 		})}))
@@ -340,5 +349,8 @@ func TestASilentUploadEndsAtTheIdleLimit(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, http.StatusGatewayTimeout, res.StatusCode)
 		assert.Equal(t, 2*endpoint.DefaultIdleTimeout-1, time.Since(start))
+		require.Len(t, got.all(), 1)
+		assert.ErrorContains(t, got.all()[0], "body: the request body was silent for IdleTimeout (1m0s): read pipe: i/o timeout")
+		assert.ErrorIs(t, got.all()[0], os.ErrDeadlineExceeded)
 	})
 }

@@ -24,7 +24,7 @@
 //
 //	a Document              status of the response (200), application/json, its exact length, X-Completed: true
 //	a partial Document      the same with X-Completed: false and Cache-Control: no-store
-//	a Response with neither the status and no body, never null
+//	a Response with neither the status and no body, never null; X-Completed as with a Document, also with 202 and 204
 //	a Body                  status, end-to-end headers and bytes as they come, with trailers
 //	an error                a problem of RFC 9457 with the status of the error, its text and the request id; no-store
 //

@@ -38,11 +38,6 @@ func (x *exchange) document() {
 	if buf == nil {
 		buf = new([]byte)
 	}
-	defer func() {
-		if cap(*buf) <= maxPooled {
-			x.h.documents.Put(buf)
-		}
-	}()
 	*buf = doc.AppendJSON((*buf)[:0])
 	for b := *buf; len(b) > 0; {
 		n := min(len(b), writeSize)
@@ -53,6 +48,9 @@ func (x *exchange) document() {
 			x.lost(err)
 		}
 		b = b[n:]
+	}
+	if cap(*buf) <= maxPooled { // not deferred: where a write failed somebody may still read from it
+		x.h.documents.Put(buf)
 	}
 }
 

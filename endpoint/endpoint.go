@@ -28,7 +28,8 @@ type Spec struct {
 	Proxy proxy.Proxy // what is called for each request
 
 	// Timeout is how long the pipe may take until it returns a response; 0 is 10 s. Its clock starts when the request body
-	// has been read. It holds even when the pipe ignores its context. Above it the client gets 504.
+	// has been read. It holds even when the pipe ignores its context. Above it the client gets 504, and Report
+	// "endpoint: no answer in time (10s)" with what the pipe came back with; it wraps context.DeadlineExceeded.
 	//
 	// The clock stops when the pipe returns a stream, or if that has a Content-Length when its first bytes are there, so
 	// that the stream may go on. With Stream a long upload counts for the time until the upstream answers.
@@ -44,8 +45,11 @@ type Spec struct {
 	MaxBody int64
 
 	// Stream hands the request body on as it comes, with its trailers, instead of reading it into memory. It also passes on
-	// 1xx answers and lets the client change to another protocol (101). The pipe must neither buffer nor repeat a request,
-	// or New refuses it. A streamed answer needs none of this.
+	// 1xx answers and lets the client change to another protocol (101). A streamed answer needs none of this.
+	//
+	// New refuses a pipe with a step that buffers, as a decoded backend or shape.Request, or that has to read the request
+	// body again, as a Merge of several parts. A step that only may call again is accepted: policy.Retry tries a request
+	// without a body again as ever, and one with a body never, for that body can be read only once; its error says so.
 	//
 	// A Stream endpoint behind a ResponseWriter that cannot flush, or not set deadlines, answers 500 and reports it.
 	Stream bool
@@ -90,6 +94,15 @@ type Spec struct {
 	// Report gets every failure once: what the pipe returned, what a partial answer lacks, what broke while reading or
 	// writing, and what failed in the background. A client that went away is an error of status 499. It is called
 	// concurrently and perhaps after the request was answered. nil drops them.
+	//
+	// The context tells which request and route it was, and of a panic the error has the stack:
+	//
+	//	func report(ctx context.Context, err error) {
+	//		log.Print(endpoint.RequestIDFrom(ctx), " ", endpoint.HTTPRequest(ctx).Pattern, ": ", err)
+	//		if p, ok := errors.AsType[*pipe.PanicError](err); ok {
+	//			log.Printf("%s", p.Stack)
+	//		}
+	//	}
 	Report func(ctx context.Context, err error)
 }
 
@@ -107,12 +120,16 @@ func (f FactoryFunc) New(s Spec) (http.Handler, error) { return f(s) }
 
 // New returns the handler that s describes. The error joins everything that is wrong with s: no Proxy, a construction
 // error anywhere in its plan (see [pipe.Check]), an invalid network or Cache-Control, and with Stream a pipe that buffers
-// or needs to repeat the request.
+// or needs a request body twice. Whether the route has the params that the URLs of upstreams need New cannot know:
+// router.Mount checks it, and without a router a param that is missing fails the call with 502.
 //
-// The handler is safe for concurrent use. It has two methods beside ServeHTTP:
+// The handler is safe for concurrent use. It has three methods beside ServeHTTP:
 //
 //	Plan() *pipe.Step // the endpoint, with the plan of the pipe inside
 //	Abandoned() int   // how many calls run at the moment whose client was answered without them
+//
+//	// Refuse answers with err as the endpoint would, without the pipe, for a router that does not let a request through.
+//	Refuse(w http.ResponseWriter, r *http.Request, err error)
 func New(s Spec) (http.Handler, error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -134,8 +151,8 @@ func (s Spec) check() error {
 		}
 		if s.Stream {
 			for step := range plan.All() {
-				if refused := step.Effects & (pipe.Buffers | pipe.NeedsReplay); refused != 0 {
-					fault("Stream over %s, which has the effects %s", nameOf(step), refused)
+				if why := unstreamable(step); why != "" {
+					fault("Stream over %s, which %s", titleOf(step), why)
 				}
 			}
 		}
@@ -151,11 +168,31 @@ func (s Spec) check() error {
 	return errors.Join(errs...)
 }
 
-func nameOf(step *pipe.Step) string {
-	if step.Name == "" {
-		return step.Kind
+// unstreamable returns why a Stream endpoint cannot have a step, and what to do about it, or "".
+func unstreamable(step *pipe.Step) string {
+	buffers, replays := step.Effects.Has(pipe.Buffers), step.Effects.Has(pipe.NeedsReplay)
+	why := ""
+	switch {
+	case buffers && !replays && step.Kind == "backend" && len(step.Steps) == 0:
+		return "buffers its answer: use Decode: backend.Passthrough"
+	case buffers && replays:
+		why = "buffers whole bodies and has to read the request body again"
+	case buffers:
+		why = "buffers whole bodies"
+	case replays:
+		why = "has to read the request body again"
+	default:
+		return ""
 	}
-	return step.Kind + " " + step.Name
+	return why + ": leave out Stream or the " + step.Kind
+}
+
+// titleOf tells a step from others of its kind.
+func titleOf(step *pipe.Step) string {
+	if step.Name != "" {
+		return step.Kind + " " + step.Name
+	}
+	return step.Kind + inBrackets(step.Detail)
 }
 
 func inBrackets(name string) string {

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 
 	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -69,6 +70,27 @@ func ExampleSpec_renderError() {
 	// Output:
 	// log: r-17 dial tcp 10.0.0.7:8080: refused
 	// 502 please quote r-17
+}
+
+func ExampleSpec_report() {
+	handler, _ := endpoint.New(endpoint.Spec{
+		Proxy: func(context.Context, *proxy.Request) (*proxy.Response, error) { panic("no such user") },
+		Report: func(ctx context.Context, err error) {
+			fmt.Println(endpoint.RequestIDFrom(ctx), endpoint.HTTPRequest(ctx).Pattern, proxy.StatusOf(err))
+			if p, ok := errors.AsType[*pipe.PanicError](err); ok {
+				fmt.Println(p, len(p.Stack) > 0)
+			}
+		},
+	})
+	mux := http.NewServeMux()
+	mux.Handle("GET /users/{id}", handler)
+
+	r := httptest.NewRequest("GET", "/users/7", nil)
+	r.Header.Set("X-Request-Id", "r-17")
+	mux.ServeHTTP(httptest.NewRecorder(), r)
+	// Output:
+	// r-17 GET /users/{id} 500
+	// panic: no such user true
 }
 
 func ExampleWriteProblem() {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -13,6 +14,7 @@ import (
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/policy"
 )
 
 func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
@@ -38,13 +40,63 @@ func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
 
 func TestNewRefusesAStreamOverAPipeThatBuffersOrRepeats(t *testing.T) {
 	t.Parallel()
-	for _, effect := range []pipe.Effects{pipe.Buffers, pipe.NeedsReplay} {
-		inner := pipe.Describe(jsonOf(`{}`), pipe.Step{Kind: "backend", Name: "user", Effects: effect})
-		outer := inner.With(proxy.Hold(0))
-		_, err := endpoint.New(endpoint.Spec{Proxy: outer, Stream: true})
-		assert.ErrorContains(t, err, "Stream over backend user, which has the effects "+effect.String())
-		_, err = endpoint.New(endpoint.Spec{Proxy: outer})
-		assert.NoError(t, err)
+	leaf := func(step pipe.Step) proxy.Proxy { return pipe.Describe(jsonOf(`{}`), step) }
+	orders := pipe.Step{Kind: "backend", Name: "orders", Effects: pipe.Buffers}
+	tests := []struct {
+		name  string
+		proxy proxy.Proxy
+		want  string
+	}{
+		{"a decoded backend", leaf(orders).With(proxy.Hold(0)),
+			"endpoint: New (page): Stream over backend orders, which buffers its answer: use Decode: backend.Passthrough"},
+		{"one without a name", leaf(pipe.Step{Kind: "backend", Detail: "http://orders/{id}", Effects: pipe.Buffers}),
+			"endpoint: New (page): Stream over backend (http://orders/{id}), which buffers its answer: use Decode: backend.Passthrough"},
+		{"a step that buffers", leaf(pipe.Step{Kind: "audit", Effects: pipe.Buffers | pipe.CallsOnce}),
+			"endpoint: New (page): Stream over audit, which buffers whole bodies: leave out Stream or the audit"},
+		{"a step that needs a replay", leaf(pipe.Step{Kind: "race", Name: "r", Effects: pipe.NeedsReplay}),
+			"endpoint: New (page): Stream over race r, which has to read the request body again: leave out Stream or the race"},
+		{"a merge", proxy.Merge(proxy.Part{Proxy: leaf(orders)}, proxy.Part{Proxy: jsonOf(`{}`)}),
+			"endpoint: New (page): Stream over merge (2 parts), which buffers whole bodies and has to read the request body again: " +
+				"leave out Stream or the merge\n" +
+				"endpoint: New (page): Stream over backend orders, which buffers its answer: use Decode: backend.Passthrough"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := endpoint.New(endpoint.Spec{Name: "page", Proxy: tt.proxy, Stream: true})
+			assert.EqualError(t, err, tt.want)
+			_, err = endpoint.New(endpoint.Spec{Name: "page", Proxy: tt.proxy})
+			assert.NoError(t, err)
+		})
+	}
+}
+
+func TestARetryIsAcceptedInAStream(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	busy := fails(&proxy.Error{Status: http.StatusServiceUnavailable})
+	h := newHandler(t, endpoint.Spec{Stream: true, Proxy: proxy.Proxy(func(ctx ctx, req *proxy.Request) (*proxy.Response, error) {
+		calls++
+		return busy(ctx, req)
+	}).With(policy.Retry(policy.Attempts{Max: 2, Backoff: -1, Unsafe: true}))})
+	for body, want := range map[string]int{"": 2, "x": 1} {
+		calls = 0
+		srv, _ := startServer(t, h)
+		res, err := srv.Client().Post(srv.URL, "text/plain", strings.NewReader(body))
+		require.NoError(t, err)
+		res.Body.Close()
+		srv.Close()
+		assert.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+		assert.Equal(t, want, calls, "%q", body)
+	}
+}
+
+func TestThePlanTellsTheLimitOfTheBody(t *testing.T) {
+	t.Parallel()
+	for limit, want := range map[int64]string{0: "1 MiB", 1: "1 byte", 1000: "1000 bytes", 1 << 10: "1 KiB", 1<<10 + 1: "1025 bytes",
+		1536: "1536 bytes", 48 << 10: "48 KiB", 10 << 20: "10 MiB", 1<<20 + 1<<10: "1025 KiB", 3 << 30: "3 GiB", 4 << 40: "4096 GiB", -1: "any size"} {
+		h := newHandler(t, endpoint.Spec{Proxy: jsonOf(`{}`), MaxBody: limit})
+		assert.Equal(t, "10s, body of "+want, h.(interface{ Plan() *pipe.Step }).Plan().Detail)
 	}
 }
 

@@ -168,7 +168,7 @@ func (x *exchange) fail(err error) {
 }
 
 // judge sees to it that 499 means what it says: the client, and nobody else, ended the request. Where the request body
-// broke that is the reason, although net/http ends the context then too.
+// broke that is the reason, although net/http ends the context then too. Of a call that our clock ended it says so.
 func (x *exchange) judge(err error) error {
 	if x.upload != nil {
 		if broken := x.upload.failure(); broken != nil {
@@ -182,10 +182,14 @@ func (x *exchange) judge(err error) error {
 	switch {
 	case ended && !gone && status == proxy.StatusClientGone: // somebody else did, as a server that stops
 		return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "endpoint", Err: withCause(err, context.Cause(ctx))}
-	case gone == (status == proxy.StatusClientGone):
+	case gone && status == proxy.StatusClientGone:
 		return err
 	case gone:
 		status = proxy.StatusClientGone
+	case (status == http.StatusGatewayTimeout || status == proxy.StatusClientGone) && x.expired():
+		return x.late(err)
+	case status != proxy.StatusClientGone:
+		return err
 	case x.ctx != nil && errors.Is(x.ctx.Err(), context.DeadlineExceeded):
 		status = http.StatusGatewayTimeout
 	default:
@@ -194,12 +198,31 @@ func (x *exchange) judge(err error) error {
 	return &proxy.Error{Status: status, Op: "endpoint", Err: err}
 }
 
+// expired reports whether it was the clock of the endpoint that ended the call.
+func (x *exchange) expired() bool {
+	return x.expiry != nil && x.expiry.Err() == context.DeadlineExceeded && x.in.Context().Err() == nil
+}
+
+// late is the error of a call whose time was over. err is what it came back with.
+func (x *exchange) late(err error) error {
+	if e, ok := errors.AsType[*proxy.Error](err); ok && err == error(e) && e.Op == "hold" && !x.h.direct {
+		err = e.Err // the Hold is ours: nobody wrote it
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+	}
+	return &proxy.Error{Status: http.StatusGatewayTimeout, Op: "endpoint",
+		Err: fmt.Errorf("%w (%v): %w", errTimeout, x.h.spec.Timeout, err)}
+}
+
+var errTimeout = errors.New("no answer in time")
+
 // end gives back what the exchange holds, and answers for a panic in the pipe or in what it returned.
 func (x *exchange) end() {
 	v := recover() // nil after runtime.Goexit too: then served is false
 	abort := v == http.ErrAbortHandler
 	if v == nil && !x.served {
-		v = "runtime.Goexit was called"
+		v = goexit
 	}
 	if v != nil && !abort {
 		abort = !x.survive(&proxy.Error{Op: "endpoint", Err: pipe.NewPanicError(v)})
@@ -209,6 +232,9 @@ func (x *exchange) end() {
 		panic(http.ErrAbortHandler)
 	}
 }
+
+// goexit stands for the panic where runtime.Goexit ended a goroutine.
+const goexit = "runtime.Goexit was called"
 
 // survive answers a panic with a problem, and reports whether there still was an answer to give.
 func (x *exchange) survive(err error) bool {
@@ -252,12 +278,15 @@ func (x *exchange) endCall() {
 	}
 }
 
-// stopClock lets the response go on past the timeout, and reports whether it came in time.
-func (x *exchange) stopClock() bool {
-	if x.expiry != nil {
-		return x.expiry.Stop()
+// stopClock lets the response go on past the timeout. It fails if that came too late.
+func (x *exchange) stopClock() error {
+	if x.expiry != nil && x.expiry.Stop() {
+		return nil
 	}
-	return x.ctx.Err() == nil
+	if err := x.ctx.Err(); err != nil {
+		return fmt.Errorf("the response came too late: %w", err)
+	}
+	return nil
 }
 
 // A deadliner is what a ResponseWriter with deadlines is. http.ResponseController would make an error, with an

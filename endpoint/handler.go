@@ -23,7 +23,7 @@ type handler struct {
 	// direct says that no user code stands in the pipe, so that nothing it returns blocks past its context.
 	direct   bool
 	maxStuck int64        // 0 is no limit
-	stuck    atomic.Int64 // reads of a stream that were left alone
+	stuck    atomic.Int64 // streams and tunnels that were left alone
 
 	documents sync.Pool // of *[]byte: an answer while it is written
 	chunks    sync.Pool // of *[writeSize]byte: what passes through a stream that only our code reads
@@ -70,11 +70,24 @@ func (s Spec) detail() string {
 	case s.Stream:
 		words = append(words, "stream")
 	case s.MaxBody > 0:
-		words = append(words, fmt.Sprintf("body of %d bytes", s.MaxBody))
+		words = append(words, "body of "+size(s.MaxBody))
 	default:
 		words = append(words, "body of any size")
 	}
 	return strings.Join(words, ", ")
+}
+
+// size writes a number of bytes in the largest unit that it is whole in.
+func size(n int64) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	units := [...]string{"bytes", "KiB", "MiB", "GiB"}
+	i := 0
+	for ; i < len(units)-1 && n%1024 == 0; i++ {
+		n /= 1024
+	}
+	return fmt.Sprintf("%d %s", n, units[i])
 }
 
 // Plan returns the plan of the endpoint, with that of the pipe inside.
@@ -86,6 +99,14 @@ func (h *handler) Plan() *pipe.Step {
 
 // Abandoned returns how many calls run at the moment whose client was answered without them.
 func (h *handler) Abandoned() int { return h.scope.Abandoned() + int(h.stuck.Load()) }
+
+// crowded returns why no further stream or tunnel is begun, or nil.
+func (h *handler) crowded() error {
+	if h.maxStuck > 0 && h.stuck.Load() >= h.maxStuck {
+		return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "endpoint", Err: proxy.ErrAbandoned}
+	}
+	return nil
+}
 
 // report hands a failure to the hook, whose panic nobody could report.
 func (h *handler) report(ctx context.Context, err error) {

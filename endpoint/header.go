@@ -3,6 +3,7 @@ package endpoint
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -148,15 +149,6 @@ func listed(names []string, h http.Header) []string {
 	return names
 }
 
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
-}
-
 // filter puts into dst the headers of src that are to be forwarded and that keep accepts. The values are copied, into one
 // array for all, unless they may be shared: where no code but ours has either header. spare is room for values that the
 // caller has to add, and what is left of the array is returned.
@@ -173,7 +165,7 @@ func filter(dst, src http.Header, spare int, share bool, keep func(key string, k
 	single := len(dst) == 0 // so far no name was there before, or came in another spelling
 	for name, values := range src {
 		key, kind, ok := canonical(name)
-		if !ok || kind == hopByHop || !keep(key, kind) || contains(drop, key) {
+		if !ok || kind == hopByHop || !keep(key, kind) || slices.Contains(drop, key) {
 			continue
 		}
 		if share && validValues(values) {
@@ -209,7 +201,7 @@ func cloned(src http.Header, keep func(key string, kind headerKind) bool) http.H
 	for name, values := range src {
 		key, kind, ok := canonical(name)
 		switch {
-		case !ok || kind == hopByHop || !keep(key, kind) || contains(drop, key) || len(values) == 0:
+		case !ok || kind == hopByHop || !keep(key, kind) || slices.Contains(drop, key) || len(values) == 0:
 			delete(dst, name)
 		case key != name || !validValues(values): // seldom: from the beginning
 			dst = make(http.Header, len(src))

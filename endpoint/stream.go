@@ -16,7 +16,6 @@ import (
 var (
 	errSilent = errors.New("the stream was silent for too long")
 	errShort  = errors.New("the stream is shorter than its Content-Length")
-	errLate   = errors.New("the response came too late")
 )
 
 // stream answers with the Body of the response, as it comes.
@@ -25,8 +24,8 @@ func (x *exchange) stream() {
 		x.fail(err)
 		return
 	}
-	if bound := x.h.maxStuck; bound > 0 && x.h.stuck.Load() >= bound {
-		x.fail(&proxy.Error{Status: http.StatusServiceUnavailable, Op: "endpoint", Err: proxy.ErrAbandoned})
+	if err := x.h.crowded(); err != nil {
+		x.fail(err)
 		return
 	}
 	status := x.res.StatusCode()
@@ -72,7 +71,7 @@ func (x *exchange) copy(status int) {
 	src := x.source()
 	defer src.end()
 	length := announced(x.res.Header)
-	flush := length < 0 || isEvents(x.res.Header)
+	flush := x.flushes(length)
 	var n int
 	var err error
 	if !flush {
@@ -81,8 +80,8 @@ func (x *exchange) copy(status int) {
 			return
 		}
 	}
-	if !x.stopClock() {
-		x.fail(&proxy.Error{Status: http.StatusGatewayTimeout, Op: "endpoint", Err: errLate})
+	if err := x.stopClock(); err != nil {
+		x.fail(err)
 		return
 	}
 	x.streamHeader(length)
@@ -99,9 +98,11 @@ func (x *exchange) copy(status int) {
 		}
 		if n > 0 {
 			x.patience()
+			src.lent = true
 			if _, err := x.w.Write(src.buf[:n]); err != nil {
 				x.lost(err)
 			}
+			src.lent = false
 			written += int64(n)
 		}
 		if err != nil || written == length {
@@ -115,11 +116,19 @@ func (x *exchange) copy(status int) {
 	if (err == nil || err == io.EOF) && written < length {
 		err = errShort
 	}
+	if err == nil && x.res.Trailer != nil && x.in.ProtoMajor > 1 { // HTTP/1 has none behind a length (RFC 9112, section 7.1)
+		if flush {
+			x.flush()
+		}
+		err = src.rest()
+	}
 	if err != nil && err != io.EOF {
 		x.h.report(x, x.judge(x.broken(err)))
 		panic(http.ErrAbortHandler)
 	}
-	x.trailers()
+	if err == io.EOF {
+		x.trailers()
+	}
 }
 
 // broken tells a stream that was silent from one that broke.
@@ -131,9 +140,7 @@ func (x *exchange) broken(err error) error {
 }
 
 // flushes reports whether the bytes must not wait: server-sent events, and what has no length.
-func (x *exchange) flushes() bool {
-	return announced(x.res.Header) < 0 || isEvents(x.res.Header)
-}
+func (x *exchange) flushes(length int64) bool { return length < 0 || isEvents(x.res.Header) }
 
 func isEvents(h http.Header) bool {
 	types := h["Content-Type"]
@@ -151,7 +158,7 @@ func (x *exchange) flush() {
 	}
 }
 
-// trailers sends the trailers of the response, whether they were announced or not.
+// trailers sends the trailers of a response whose body is at its end, whether they were announced or not.
 func (x *exchange) trailers() {
 	if x.res.Trailer == nil {
 		return
@@ -169,7 +176,7 @@ func (x *exchange) streamable() error {
 	if x.h.spec.Stream {
 		return x.able()
 	}
-	if x.flushes() && !flushable(x.w) {
+	if x.flushes(announced(x.res.Header)) && !flushable(x.w) {
 		return unable("flush", http.ErrNotSupported)
 	}
 	return nil
@@ -218,6 +225,7 @@ type source struct {
 	asked  chan struct{} // nil for a body of ours
 	got    chan chunk
 	gaveUp bool
+	lent   bool // buf is, to the ResponseWriter; where the write fails, for good: HTTP/2 may be sending from it
 }
 
 type chunk struct {
@@ -274,6 +282,15 @@ func (s *source) first() (int, error) {
 	return s.fill()
 }
 
+// rest reads on to the end, behind which trailers are, and drops what it reads. Of more than a buffer that nobody announced
+// it does not look for the end: then it returns nil.
+func (s *source) rest() (err error) {
+	for dropped, n := 0, 0; err == nil && dropped <= writeSize; dropped += n {
+		n, err = s.read()
+	}
+	return err
+}
+
 func (s *source) fill() (int, error) {
 	if s.asked == nil {
 		return readOnce(s.body, s.buf)
@@ -311,7 +328,7 @@ func (s *source) attempt() (c chunk) {
 		if v := recover(); v != nil {
 			c = chunk{err: pipe.NewPanicError(v)}
 		} else if !returned {
-			s.got <- chunk{err: pipe.NewPanicError("runtime.Goexit was called")}
+			s.got <- chunk{err: pipe.NewPanicError(goexit)}
 		}
 	}()
 	c.n, c.err = readOnce(s.body, s.buf)
@@ -326,7 +343,9 @@ func (s *source) end() {
 	}
 	switch {
 	case s.asked == nil:
-		s.x.h.chunks.Put(s.pooled)
+		if !s.lent {
+			s.x.h.chunks.Put(s.pooled)
+		}
 	case !s.gaveUp:
 		close(s.asked)
 	default:

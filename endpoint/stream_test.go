@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -311,6 +313,80 @@ func TestAClientThatDoesNotReadEndsAtTheWriteTimeout(t *testing.T) {
 	}
 }
 
+// proves T1, D11
+func TestTheTimeThatAClientTakesIsNotTheUpstreams(t *testing.T) {
+	bothWays(t, func(t *testing.T, direct bool) {
+		synctest.Test(t, func(t *testing.T) {
+			var got reports
+			rows := strings.Repeat("x", 200<<10)
+			dial := serve(t, newHandler(t, endpoint.Spec{IdleTimeout: time.Second, WriteTimeout: time.Minute, Report: got.add,
+				Proxy: streams(direct, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+					// It ends with the context or when it is closed, as one of the network does.
+					r, w := io.Pipe()
+					context.AfterFunc(ctx, func() { w.CloseWithError(ctx.Err()) })
+					go func() {
+						_, _ = io.WriteString(w, rows)
+						w.Close()
+					}()
+					return &proxy.Response{Body: r}, nil
+				})}))
+			c := dial()
+			fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			require.NoError(t, err)
+			var b strings.Builder
+			for err == nil {
+				<-time.After(30 * time.Second) // in which a write waits
+				_, err = io.CopyN(&b, res.Body, 50<<10)
+			}
+			assert.ErrorIs(t, err, io.EOF)
+			assert.Equal(t, len(rows), b.Len())
+			synctest.Wait()
+			assert.Empty(t, got.all())
+		})
+	})
+}
+
+// A keeper is a ResponseWriter whose writes fail and that still holds what it was given, as one of HTTP/2 may whose stream
+// was reset while a frame is written.
+type keeper struct {
+	*httptest.ResponseRecorder
+	fails func() error
+	kept  *[]*byte
+}
+
+func (k keeper) Write(p []byte) (int, error) {
+	*k.kept = append(*k.kept, &p[0])
+	return 0, k.fails()
+}
+
+func TestABufferWhoseWriteFailedIsNotUsedAgain(t *testing.T) {
+	for name, res := range map[string]func() *proxy.Response{
+		"document": func() *proxy.Response { return &proxy.Response{Document: documentOf(`{"a":1}`)} },
+		"stream":   func() *proxy.Response { return &proxy.Response{Body: newBody("rows")} },
+	} {
+		for how, fails := range map[string]func() error{
+			"error": func() error { return io.ErrClosedPipe },
+			"panic": func() error { panic("bug") },
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				h := newHandler(t, endpoint.Spec{Proxy: streams(true, answers(res))})
+				var kept []*byte
+				for range 100 {
+					assert.Panics(t, func() {
+						h.ServeHTTP(keeper{httptest.NewRecorder(), fails, &kept}, httptest.NewRequest(http.MethodGet, "/", nil))
+					})
+				}
+				once := map[*byte]bool{}
+				for _, p := range kept {
+					once[p] = true
+				}
+				assert.Len(t, once, 100)
+			})
+		}
+	}
+}
+
 type endlessReader struct{}
 
 func (endlessReader) Read(p []byte) (int, error) { return len(p), nil }
@@ -407,6 +483,88 @@ func TestAPipeThatHangsIsAGatewayTimeout(t *testing.T) {
 	})
 }
 
+// proves M2, M3
+func TestAnErrorSaysWhoseClockEndedTheCall(t *testing.T) {
+	const inTime = "endpoint: no answer in time (10s): "
+	sent := func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+		<-ctx.Done()
+		return nil, &proxy.Error{Backend: "w", Op: "send", Err: ctx.Err()}
+	}
+	tests := []struct {
+		name   string
+		spec   endpoint.Spec
+		client time.Duration // the time that a middleware gives the request; 0 is none
+		call   proxy.Proxy
+		status int
+		text   string
+	}{
+		{"it waits for its context", endpoint.Spec{}, 0, streams(true, sent), 504, inTime + "backend w: send: context deadline exceeded"},
+		{"it ignores its context", endpoint.Spec{}, 0, func(ctx, *proxy.Request) (*proxy.Response, error) {
+			<-time.After(time.Minute)
+			return &proxy.Response{}, nil
+		}, 504, inTime + "context deadline exceeded"},
+		{"it hides the reason", endpoint.Spec{}, 0, streams(true, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+			<-ctx.Done()
+			return nil, context.Canceled
+		}), 504, inTime + "context deadline exceeded: context canceled"},
+		{"a timeout of the network", endpoint.Spec{}, 0, streams(true, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+			<-ctx.Done()
+			return nil, fmt.Errorf("dial: %w", os.ErrDeadlineExceeded)
+		}), 504, inTime + "context deadline exceeded: dial: i/o timeout"},
+		{"a stream that comes too late", endpoint.Spec{}, 0, streams(true, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+			<-ctx.Done()
+			return &proxy.Response{Body: newBody("rows")}, nil
+		}), 504, inTime + "the response came too late: context deadline exceeded"},
+		{"a connection that comes too late", endpoint.Spec{Stream: true}, 0, streams(true, func(ctx ctx, req *proxy.Request) (*proxy.Response, error) {
+			<-ctx.Done()
+			ours, _ := net.Pipe()
+			return &proxy.Response{Status: 101, Upgrade: ours}, nil
+		}), 504, inTime + "the response came too late: context deadline exceeded"},
+		{"first bytes that do not come", endpoint.Spec{}, 0, func(ctx, *proxy.Request) (*proxy.Response, error) {
+			r, _ := io.Pipe()
+			return &proxy.Response{Body: r, Header: http.Header{"Content-Length": {"4"}}}, nil
+		}, 504, inTime + "stream: context deadline exceeded"},
+		{"another failure", endpoint.Spec{}, 0, streams(true, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+			<-ctx.Done()
+			return nil, &proxy.Error{Status: 503, Op: "limit", Err: ctx.Err()}
+		}), 503, "limit: context deadline exceeded"},
+		{"a clock inside", endpoint.Spec{}, 0, streams(true, func(ctx ctx, req *proxy.Request) (*proxy.Response, error) {
+			inner, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			return sent(inner, req)
+		}), 504, "backend w: send: context deadline exceeded"},
+		{"a clock outside", endpoint.Spec{}, time.Second, streams(true, sent), 504, "backend w: send: context deadline exceeded"},
+		{"no clock", endpoint.Spec{Timeout: -1}, 0, fails(context.DeadlineExceeded), 504, "context deadline exceeded"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var got reports
+				tt.spec.Proxy, tt.spec.Report = tt.call, got.add
+				h := newHandler(t, tt.spec)
+				dial := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if tt.client > 0 {
+						ctx, cancel := context.WithTimeout(r.Context(), tt.client)
+						defer cancel()
+						r = r.WithContext(ctx)
+					}
+					h.ServeHTTP(w, r)
+				}))
+				c := dial()
+				fmt.Fprint(c, upgrade)
+				res, err := http.ReadResponse(bufio.NewReader(c), nil)
+				require.NoError(t, err)
+				assert.Equal(t, tt.status, res.StatusCode)
+				require.Len(t, got.all(), 1)
+				assert.EqualError(t, got.all()[0], tt.text)
+				assert.ErrorIs(t, got.all()[0], context.DeadlineExceeded)
+				assert.Equal(t, tt.status, proxy.StatusOf(got.all()[0]))
+				<-time.After(time.Minute) // what ignores its context
+			})
+		})
+	}
+}
+
 // proves O19
 func TestAPartialAnswerIsOutBeforeTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -491,6 +649,154 @@ func TestTrailersArePassedOnAnnouncedOrNot(t *testing.T) {
 			assert.Equal(t, http.Header{"X-Sum": {"9"}, "X-Late": {"1", "2"}}, res.Trailer)
 		}
 	})
+}
+
+// A whole body is as long as was announced, but comes to its end only with the read after its last byte.
+type whole struct {
+	io.Reader
+	last   func() error // the end; nil is EOF at once
+	reads  atomic.Int64 // behind the last byte
+	ended  atomic.Bool
+	closed atomic.Int64
+}
+
+func (w *whole) Read(p []byte) (int, error) {
+	if n, _ := w.Reader.Read(p); n > 0 {
+		return n, nil
+	}
+	w.reads.Add(1)
+	err := io.EOF
+	if w.last != nil {
+		err = w.last()
+	}
+	w.ended.Store(err == io.EOF)
+	return 0, err
+}
+
+func (w *whole) Close() error {
+	w.closed.Add(1)
+	return nil
+}
+
+// trailer knows the trailers at the end only.
+func (w *whole) trailer() http.Header {
+	if !w.ended.Load() {
+		return nil
+	}
+	return http.Header{"X-Sum": {"9"}}
+}
+
+// proves H11
+func TestTrailersBehindALengthArePassedOn(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, text, length string
+		last               func() error
+		want               http.Header
+		broken             bool
+	}{
+		{"as long as announced", "rows", "4", nil, http.Header{"X-Sum": {"9"}}, false},
+		{"empty", "", "0", nil, http.Header{"X-Sum": {"9"}}, false},
+		{"a surplus", "rows and more", "4", nil, http.Header{"X-Sum": {"9"}}, false},
+		{"a surplus without end", strings.Repeat("x", 1<<20), "4", nil, nil, false},
+		{"an end that breaks", "rows", "4", func() error { return io.ErrUnexpectedEOF }, nil, true},
+		{"an end that panics", "rows", "4", func() error { panic("bug") }, nil, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, events := range []bool{false, true} {
+				bothWays(t, func(t *testing.T, direct bool) {
+					var got reports
+					sent := &whole{Reader: strings.NewReader(tt.text), last: tt.last}
+					header := http.Header{"Content-Length": {tt.length}}
+					if events {
+						header.Set("Content-Type", "text/event-stream")
+					}
+					srv := startProto(t, newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(direct, answers(func() *proxy.Response {
+						return &proxy.Response{Body: sent, Header: header, Trailer: sent.trailer}
+					}))}), true)
+					res, err := srv.Client().Get(srv.URL)
+					if err == nil {
+						var b []byte
+						b, err = io.ReadAll(res.Body)
+						res.Body.Close()
+						if !tt.broken {
+							assert.Equal(t, tt.length, fmt.Sprint(len(b)))
+							assert.Equal(t, tt.want, res.Trailer)
+						}
+					}
+					assert.Equal(t, tt.broken, err != nil, err)
+					srv.Close()
+					assert.Len(t, got.all(), map[bool]int{true: 1}[tt.broken])
+					assert.EqualValues(t, 1, sent.closed.Load())
+				})
+			}
+		})
+	}
+}
+
+// proves H11, M1
+func TestTheLastEventDoesNotWaitForTheTrailers(t *testing.T) {
+	t.Parallel()
+	bothWays(t, func(t *testing.T, direct bool) {
+		read := make(chan struct{})
+		sent := &whole{Reader: strings.NewReader("rows"), last: func() error { <-read; return io.EOF }}
+		srv := startProto(t, newHandler(t, endpoint.Spec{Proxy: streams(direct, answers(func() *proxy.Response {
+			return &proxy.Response{Body: sent, Trailer: sent.trailer,
+				Header: http.Header{"Content-Length": {"4"}, "Content-Type": {"text/event-stream"}}}
+		}))}), true)
+		res, err := srv.Client().Get(srv.URL)
+		require.NoError(t, err)
+		defer res.Body.Close()
+		_, err = io.ReadFull(res.Body, make([]byte, 4))
+		require.NoError(t, err)
+		close(read)
+		_, err = io.ReadAll(res.Body)
+		require.NoError(t, err)
+		assert.Equal(t, http.Header{"X-Sum": {"9"}}, res.Trailer)
+	})
+}
+
+// proves H11, T1
+func TestTrailersThatDoNotComeEndAtTheIdleLimit(t *testing.T) {
+	bothWays(t, func(t *testing.T, direct bool) {
+		synctest.Test(t, func(t *testing.T) {
+			var got reports
+			r, w := io.Pipe()
+			h := newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(direct, answers(func() *proxy.Response {
+				return &proxy.Response{Body: r, Header: http.Header{"Content-Length": {"4"}}, Trailer: func() http.Header { return nil }}
+			}))})
+			go func() { _, _ = io.WriteString(w, "rows") }()
+			req := httptest.NewRequest(http.MethodGet, "/", nil)
+			req.ProtoMajor, req.ProtoMinor = 2, 0
+			start := time.Now()
+			assert.PanicsWithValue(t, http.ErrAbortHandler, func() { record(h, req) })
+			assert.Equal(t, endpoint.DefaultIdleTimeout, time.Since(start))
+			require.Len(t, got.all(), 1)
+			assert.Equal(t, http.StatusGatewayTimeout, proxy.StatusOf(got.all()[0]))
+		})
+	})
+}
+
+func TestNothingIsReadBehindALengthWhereNoTrailersCanFollow(t *testing.T) {
+	t.Parallel()
+	for _, http2 := range []bool{false, true} {
+		bothWays(t, func(t *testing.T, direct bool) {
+			sent := &whole{Reader: strings.NewReader("rows")}
+			srv := startProto(t, newHandler(t, endpoint.Spec{Proxy: streams(direct, answers(func() *proxy.Response {
+				res := &proxy.Response{Body: sent, Header: http.Header{"Content-Length": {"4"}}}
+				if !http2 { // HTTP/1 has no place for them
+					res.Trailer = sent.trailer
+				}
+				return res
+			}))}), http2)
+			_, b := get(t, srv, "/")
+			assert.Equal(t, "rows", b)
+			srv.Close()
+			assert.Zero(t, sent.reads.Load())
+		})
+	}
 }
 
 // proves H11

@@ -19,8 +19,12 @@ import (
 // nothing moves for the idle time, or the context ends. A side that closes its half is told to the other side if that can
 // be told (CloseWrite); otherwise it is the end.
 func (x *exchange) tunnel() {
-	if !x.stopClock() {
-		x.fail(&proxy.Error{Status: http.StatusGatewayTimeout, Op: "endpoint", Err: errLate})
+	if err := x.h.crowded(); err != nil {
+		x.fail(err)
+		return
+	}
+	if err := x.stopClock(); err != nil {
+		x.fail(err)
 		return
 	}
 	header := http.Header{}
@@ -82,12 +86,15 @@ func (c *patientConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// carry copies both ways and returns when both copies have ended.
+// carry copies both ways and returns when both copies have ended. A copy that user code may hold for good is not waited for
+// once the tunnel has ended.
 func (x *exchange) carry(client *patientConn, upstream io.ReadWriteCloser) {
 	var once sync.Once
 	var cause error
+	ended := make(chan struct{})
 	end := func(err error) {
 		once.Do(func() {
+			defer close(ended)
 			cause = err
 			_ = client.Close()
 			x.closeResponse() // and upstream with it
@@ -101,13 +108,41 @@ func (x *exchange) carry(client *patientConn, upstream io.ReadWriteCloser) {
 		defer idle.Stop()
 		alive = func() { idle.Reset(d) }
 	}
-	var both sync.WaitGroup
-	both.Go(func() { oneWay(upstream, client, alive, end) })
-	oneWay(client, upstream, alive, end)
-	both.Wait()
+	copies := make(chan struct{}, 2)
+	run := func(dst io.Writer, src io.Reader) {
+		defer func() { copies <- struct{}{} }()
+		oneWay(dst, src, alive, end)
+	}
+	go run(upstream, client)
+	if x.h.direct {
+		run(client, upstream)
+		x.await(copies, nil)
+	} else {
+		go run(client, upstream)
+		x.await(copies, ended)
+	}
 	end(nil)
 	if cause != nil {
 		x.h.report(x, x.judge(&proxy.Error{Op: "tunnel", Err: cause}))
+	}
+}
+
+// await waits for both copies, but no longer than until the tunnel has ended, unless ended is nil. What runs on then is
+// counted.
+func (x *exchange) await(copies, ended <-chan struct{}) {
+	for running := 2; running > 0; running-- {
+		select {
+		case <-copies:
+		case <-ended:
+			x.h.stuck.Add(1)
+			go func() {
+				defer x.h.stuck.Add(-1)
+				for range running {
+					<-copies
+				}
+			}()
+			return
+		}
 	}
 }
 
@@ -118,7 +153,7 @@ func oneWay(dst io.Writer, src io.Reader, alive func(), end func(error)) {
 		if v := recover(); v != nil {
 			end(pipe.NewPanicError(v))
 		} else if !returned {
-			end(pipe.NewPanicError("runtime.Goexit was called"))
+			end(pipe.NewPanicError(goexit))
 		}
 	}()
 	buf := make([]byte, writeSize)

@@ -103,6 +103,98 @@ func TestASilentTunnelEndsAtTheIdleLimit(t *testing.T) {
 	})
 }
 
+// A deafConn takes what is written, unless it blocks there too, and blocks in Read until it is freed, whatever happens.
+type deafConn struct {
+	deaf
+	mute bool
+}
+
+func (d deafConn) Write(p []byte) (int, error) {
+	if d.mute {
+		<-d.free
+	}
+	return len(p), nil
+}
+
+// proves M3, T3
+func TestATunnelWhoseEndIgnoresEverythingIsLeftAlone(t *testing.T) {
+	tests := []struct {
+		name  string
+		idle  time.Duration
+		mute  bool
+		leave func(c net.Conn, cancel func())
+		after time.Duration
+	}{
+		{"silent", 0, false, func(net.Conn, func()) {}, endpoint.DefaultIdleTimeout},
+		{"does not take what it is sent", 0, true, func(c net.Conn, _ func()) { fmt.Fprint(c, "ping") }, endpoint.DefaultIdleTimeout},
+		{"the client is gone", -1, false, func(c net.Conn, _ func()) { c.Close() }, 0},
+		{"the context ends", -1, false, func(_ net.Conn, cancel func()) { cancel() }, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := deafConn{deaf{make(chan struct{})}, tt.mute}
+				h := newHandler(t, endpoint.Spec{Stream: true, MaxAbandoned: 1, IdleTimeout: tt.idle,
+					Proxy: answers(func() *proxy.Response { return &proxy.Response{Status: 101, Upgrade: d} })})
+				abandoned := h.(interface{ Abandoned() int }).Abandoned
+				stop, cancel := context.WithCancel(t.Context())
+				returned := make(chan struct{}, 2)
+				dial := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					defer func() { returned <- struct{}{} }()
+					h.ServeHTTP(w, r.WithContext(stop))
+				}))
+				c := dial()
+				go fmt.Fprint(c, upgrade)
+				_, err := http.ReadResponse(bufio.NewReader(c), nil)
+				require.NoError(t, err)
+				start := time.Now()
+				tt.leave(c, cancel)
+				<-returned
+				assert.Equal(t, tt.after, time.Since(start))
+				synctest.Wait()
+				assert.Equal(t, 1, abandoned())
+
+				stop = t.Context()
+				c = dial()
+				go fmt.Fprint(c, upgrade)
+				res, err := http.ReadResponse(bufio.NewReader(c), nil)
+				require.NoError(t, err)
+				assert.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+				<-returned
+				close(d.free)
+				synctest.Wait()
+				assert.Zero(t, abandoned())
+			})
+		})
+	}
+}
+
+// proves H13
+func TestATunnelOfAUsersOwnConnectionIsCarriedToItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		h := newHandler(t, endpoint.Spec{Stream: true, IdleTimeout: -1, Proxy: answers(func() *proxy.Response {
+			return &proxy.Response{Status: 101, Upgrade: ours, Header: http.Header{"X-A": {"1"}}}
+		})})
+		c, r := dialUpgrade(t, serve(t, h), "ping")
+		b := make([]byte, 4)
+		_, err := io.ReadFull(theirs, b)
+		require.NoError(t, err)
+		assert.Equal(t, "ping", string(b))
+		go func() {
+			fmt.Fprint(theirs, "pong")
+			theirs.Close()
+		}()
+		all, err := io.ReadAll(r)
+		require.NoError(t, err)
+		assert.Equal(t, "pong", string(all))
+		_, err = c.Read(b)
+		assert.ErrorIs(t, err, io.EOF)
+		synctest.Wait()
+		assert.Zero(t, h.(interface{ Abandoned() int }).Abandoned())
+	})
+}
+
 // proves H13
 func TestATunnelEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
