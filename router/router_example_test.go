@@ -42,7 +42,7 @@ func ExampleMount() {
 	// · router
 	//   · route GET /users/{id}
 	//     → path
-	//       ↔ endpoint (10s, body of 1048576 bytes)
+	//       ↔ endpoint (10s, body of 1 MiB)
 	//         ↔ user
 }
 
@@ -112,7 +112,7 @@ func ExamplePlanOf() {
 	//       ↔ middleware auth
 	//         → path
 	//           ↔ middleware limit
-	//             ↔ endpoint (10s, body of 1048576 bytes)
+	//             ↔ endpoint (10s, body of 1 MiB)
 	//               ↔ audit
 	//                 ↔ page
 	// true <nil>
