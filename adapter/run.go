@@ -105,7 +105,7 @@ func (g *group) add(i int, r Runner) {
 			g.addServer(*r)
 		}
 	default:
-		g.runners = append(g.runners, &member{name: fmt.Sprintf("runner %d (%T)", i, r), runner: r})
+		g.runners = append(g.runners, &member{name: fmt.Sprintf("runner %d (%T)", i+1, r), runner: r})
 	}
 }
 

@@ -33,8 +33,8 @@ type Stop struct {
 	// and were cancelled.
 	Cut int
 
-	// Undrained names every Drainer, as "runner 2 (*async.Agent)" by its place among the runners of Run, that had not
-	// drained when the budget was over, or could not.
+	// Undrained names every Drainer that had not drained when the budget was over, or could not, as
+	// "runner 2 (*async.Agent)" by its place among the runners of Run, the first being runner 1.
 	Undrained []string
 
 	// Abandoned is the number of calls that still run: see [ErrAbandoned].

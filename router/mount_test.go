@@ -123,9 +123,9 @@ func TestMountJoinsAllFaultsAndMountsNothing(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, len(lines), len(want))
 	assert.Equal(t, want, lines[:len(want)])
-	assert.Contains(t, err.Error(), "router: GET /mw: middleware 1 (func at mount_test.go:")
+	assert.Contains(t, err.Error(), "router: GET /mw: middleware 2 (func at mount_test.go:")
 	assert.Contains(t, err.Error(), "no key")
-	assert.Contains(t, err.Error(), "router: GET /null: middleware 0 (func at mount_test.go:")
+	assert.Contains(t, err.Error(), "router: GET /null: middleware 1 (func at mount_test.go:")
 	assert.Contains(t, err.Error(), "router: GET /nothing: endpoint: New")
 	assert.NotContains(t, err.Error(), "/fine")
 
