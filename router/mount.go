@@ -60,6 +60,7 @@ func (s Spec) factory() endpoint.Factory {
 // A planner prepares what Mount does, and does it in the end.
 type planner struct {
 	router   chi.Router
+	known    *patternSet         // of all routes of the call, whose handlers share it
 	methods  []string            // all that chi knows, without CONNECT
 	taken    map[place]*occupant // on the router already
 	claims   map[place]claim
@@ -84,7 +85,7 @@ const (
 
 func newPlanner(r chi.Router) *planner {
 	methods := knownMethods()
-	return &planner{router: r, methods: methods, taken: takenOn(r, methods), claims: map[place]claim{}}
+	return &planner{router: r, known: &patternSet{}, methods: methods, taken: takenOn(r, methods), claims: map[place]claim{}}
 }
 
 // knownMethods asks chi for its methods, those among them that were registered with it.
@@ -116,7 +117,7 @@ func (p *planner) add(i int, route Route, f endpoint.Factory) {
 	p.fault(i, err)
 	p.valid = append(p.valid, err == nil)
 
-	m, err := newMounted(p.router, route, f)
+	m, err := newMounted(p.router, route, f, p.known)
 	p.handlers = append(p.handlers, m)
 	p.fault(i, err)
 	plan := pipe.PlanOf(route.Endpoint.Proxy)
@@ -127,6 +128,7 @@ func (p *planner) add(i int, route Route, f endpoint.Factory) {
 	if !p.valid[i] {
 		return
 	}
+	p.known.of(route.Pattern) // now, rather than at the first request with an escape
 	given, err := givenBy(route)
 	p.fault(i, err)
 	p.fault(i, checkNeeds(plan, given))

@@ -36,6 +36,7 @@ type match struct {
 	names    []string
 	values   []string // as chi cut them out: escaped, or not
 	escaped  bool     // whether values are
+	parsed   [][]part // patterns, taken apart once the path has turned out to have two forms
 }
 
 // paramsOf returns the params of a request that chi has routed, or why it is to be refused with 400.
@@ -43,7 +44,7 @@ type match struct {
 // chi routes URL.RawPath where net/http has set it, URL.Path otherwise, and middleware may have it route either, or a
 // part. So its values are escaped or not, which they do not tell themselves. Nearly always RawPath is empty, and
 // the values are decoded.
-func paramsOf(r *http.Request, own chi.Routes) (proxy.Params, error) {
+func paramsOf(r *http.Request, own chi.Routes, known *patternSet) (proxy.Params, error) {
 	var params proxy.Params
 	ctx := chi.RouteContext(r.Context())
 	if ctx == nil || len(ctx.URLParams.Keys) != len(ctx.URLParams.Values) || len(ctx.RoutePatterns) == 0 {
@@ -51,7 +52,7 @@ func paramsOf(r *http.Request, own chi.Routes) (proxy.Params, error) {
 	}
 	m := match{root: ctx.Routes, own: own, method: ctx.RouteMethod, patterns: ctx.RoutePatterns,
 		names: ctx.URLParams.Keys, values: ctx.URLParams.Values}
-	if err := m.check(r.URL); err != nil {
+	if err := m.check(r.URL, known); err != nil {
 		return params, badPath(err)
 	}
 	if err := m.setNamed(&params); err != nil {
@@ -122,7 +123,7 @@ func (m *match) value(s string) (string, error) {
 }
 
 // check refuses a path that others may read differently than the router has, and finds out whether values are escaped.
-func (m *match) check(u *url.URL) error {
+func (m *match) check(u *url.URL, known *patternSet) error {
 	if decoded, err := url.PathUnescape(u.RawPath); u.RawPath != "" && (err != nil || decoded != u.Path) {
 		return errForms
 	}
@@ -133,7 +134,8 @@ func (m *match) check(u *url.URL) error {
 	if !isEscape(u.RawPath) && !slices.ContainsFunc(m.values, isEscape) {
 		return nil // there is one form only
 	}
-	routed := build(m.patterns, m.values)
+	m.parsed = known.all(m.patterns)
+	routed := build(m.parsed, m.values)
 	if !isEscape(routed) {
 		return nil
 	}
@@ -152,15 +154,14 @@ func (m *match) check(u *url.URL) error {
 }
 
 // build returns the path that the patterns of a chain of routers matched with these values.
-func build(patterns, values []string) string {
+func build(patterns [][]part, values []string) string {
 	var b strings.Builder
 	next := 0
-	for i, pattern := range patterns {
-		if i > 0 {
-			pattern = strings.TrimPrefix(pattern, "/") // the router above has it before its *, whose value chi has cleared
-		}
-		for _, p := range parse(pattern) {
+	for i, parts := range patterns {
+		for j, p := range parts {
 			switch {
+			case p.kind == literal && i > 0 && j == 0: // the router above has its slash, before the * that chi has cleared
+				b.WriteString(strings.TrimPrefix(p.text, "/"))
 			case p.kind == literal:
 				b.WriteString(p.text)
 			case next < len(values):
@@ -194,8 +195,8 @@ func isFrom(routed, path string) bool {
 // checkExprs refuses values that match the regular expression of their placeholder only as long as they are escaped.
 func (m *match) checkExprs() error {
 	next := 0
-	for _, pattern := range m.patterns {
-		for _, p := range parse(pattern) {
+	for _, parts := range m.parsed {
+		for _, p := range parts {
 			if p.kind == literal || next >= len(m.values) {
 				continue
 			}
@@ -204,7 +205,7 @@ func (m *match) checkExprs() error {
 				if err != nil {
 					return errEscape
 				}
-				if !p.matches(decoded) {
+				if p.compiled == nil || !p.compiled.MatchString(decoded) {
 					return errExpr
 				}
 			}
@@ -259,7 +260,7 @@ func (m *match) sameRoute(routed, other string) verdict {
 // sameHidden is sameRoute for the last router, which a handler hides from the others.
 func (m *match) sameHidden(routed, other string) verdict {
 	n := len(m.patterns) - 1
-	tail := build(m.patterns[n:], m.values[countValues(m.patterns[:n]):])
+	tail := build(m.parsed[n:], m.values[countValues(m.parsed[:n]):])
 	above, found := strings.CutSuffix(routed, strings.TrimPrefix(tail, "/"))
 	otherTail, alike := strings.CutPrefix(other, above)
 	if !found || !alike {
@@ -277,10 +278,10 @@ func (m *match) sameHidden(routed, other string) verdict {
 	return same
 }
 
-func countValues(patterns []string) int {
+func countValues(patterns [][]part) int {
 	n := 0
-	for _, pattern := range patterns {
-		for _, p := range parse(pattern) {
+	for _, parts := range patterns {
+		for _, p := range parts {
 			if p.kind != literal {
 				n++
 			}
