@@ -174,7 +174,16 @@ func build(patterns [][]part, values []string) string {
 }
 
 // isFrom reports whether each segment of routed that has a % is the beginning of one of path, in the same order: it may
-// be that path with a prefix, slashes or a suffix cut off, as middleware does, but not another form of it.
+// be that path with something cut off, but not another form of it. Equality would not do, for middleware changes what chi
+// routes, chi does not tell from which form, and the URL of the request stays as it was:
+//
+//   - StripSlashes and URLFormat of chi route URL.Path without the slash at its end, or the .json of its last segment:
+//     so a segment need only be the beginning of one;
+//   - CleanPath of chi routes URL.RawPath without doubled slashes: so only segments are compared;
+//   - StripPrefix of chi before a single route, as r.With puts it there, takes the prefix off both forms after chi has
+//     routed with it: so a segment without an escape may be missing.
+//
+// The caller refuses what could be from both forms, or from none.
 func isFrom(routed, path string) bool {
 	for segment := range strings.SplitSeq(routed, "/") {
 		if !strings.Contains(segment, "%") {
@@ -257,7 +266,13 @@ func (m *match) sameRoute(routed, other string) verdict {
 	return m.sameHidden(routed, other)
 }
 
-// sameHidden is sameRoute for the last router, which a handler hides from the others.
+// sameHidden is sameRoute where the last router is wrapped in a handler that is none, as in
+//
+//	r.Mount("/v", otelhttp.NewHandler(sub, "v"))
+//
+// The context of chi goes through it, so the patterns of sub are known, but who asks r for a path gets no further than
+// /v/*. What is behind it is asked of the router that the route stands on, with the rest of the path, which can be told
+// only if both paths begin with the same text.
 func (m *match) sameHidden(routed, other string) verdict {
 	n := len(m.patterns) - 1
 	tail := build(m.parsed[n:], m.values[countValues(m.parsed[:n]):])
