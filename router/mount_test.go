@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -360,6 +361,28 @@ func TestMiddlewareAroundTheRouterChangesPathAndMethodBeforeRouting(t *testing.T
 		assert.Equal(t, "/new/{id}", got.name)
 		assert.Equal(t, id, got.params["id"])
 	}
+}
+
+func TestAnEndpointTakesTheRequestIDOfChi(t *testing.T) {
+	t.Parallel()
+	var theirs, ours string
+	r := chi.NewRouter()
+	r.Use(middleware.RequestID, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			theirs = middleware.GetReqID(r.Context())
+			next.ServeHTTP(w, r)
+		})
+	})
+	p := func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+		ours = endpoint.RequestIDFrom(ctx)
+		return &proxy.Response{Status: http.StatusOK}, nil
+	}
+	x := over("GET", "/x", p)
+	x.Endpoint.RequestID = func(r *http.Request) string { return middleware.GetReqID(r.Context()) }
+	require.NoError(t, router.Mount(r, x))
+	assert.Equal(t, http.StatusOK, serve(t, r, "GET", "/x").Code)
+	assert.NotEmpty(t, ours)
+	assert.Equal(t, theirs, ours)
 }
 
 func TestMountCallsEachMiddlewareOnce(t *testing.T) {
