@@ -403,3 +403,55 @@ func TestGoexitIsAnError(t *testing.T) {
 		assert.EqualError(t, r.wait(), "adapter: runner 1 (adapter.RunnerFunc): ended by runtime.Goexit")
 	})
 }
+
+// proves M32
+func TestRunReturnsInTimeWhateverBlocks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		defer close(hang)
+		l := newMemory("public")
+		blocking := func() { <-hang }
+		told := make(chan adapter.Stop, 1)
+		s := adapter.Server{
+			Listener: l, DrainDelay: time.Second, DrainTimeout: time.Second,
+			Handler:    http.HandlerFunc(func(http.ResponseWriter, *http.Request) { blocking() }),
+			OnDrain:    []func(){blocking},
+			Transports: []adapter.IdleCloser{closer(blocking), closer(blocking)},
+			Abandoned:  func() int { blocking(); return 0 },
+			OnStop:     func(s adapter.Stop) { pass(adapter.Grace / 5); told <- s; blocking() },
+		}
+		admin := s
+		admin.Listener, admin.Admin = newMemory("admin"), true
+		r := start(t, s, admin, adapter.RunnerFunc(func(context.Context) error { blocking(); return nil }))
+		ch := inFlight(t, l)
+		begun := time.Now()
+		r.stop()
+		err := r.wait()
+		require.ErrorIs(t, err, adapter.ErrAbandoned)
+		assert.LessOrEqual(t, time.Since(begun), 2*time.Second+2*adapter.Grace)
+		assert.ErrorContains(t, err, ", 1 of OnStop")
+		if assert.NotEmpty(t, told, "OnStop has had time left") {
+			assert.Equal(t, 10, (<-told).Abandoned, "a request, a runner, 2 hooks, 4 transports, 2 that count")
+		}
+		require.Error(t, (<-ch).err)
+	})
+}
+
+func TestOnStopHasTimeLeftWhenTransportsHang(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		defer close(hang)
+		written := false
+		r := start(t, adapter.Server{
+			Listener: newMemory("public"), Handler: ok,
+			Transports: []adapter.IdleCloser{closer(func() { <-hang })},
+			Abandoned:  func() int { pass(adapter.Grace / 5); return 7 },
+			OnStop:     func(s adapter.Stop) { pass(adapter.Grace / 5); written = s.Abandoned == 8 },
+		})
+		r.stop()
+		require.ErrorIs(t, r.wait(), adapter.ErrAbandoned)
+		assert.True(t, written)
+	})
+}
