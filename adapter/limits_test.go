@@ -3,11 +3,13 @@ package adapter_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -78,6 +80,57 @@ func TestAnIdleConnectionIsClosedAfterAMinute(t *testing.T) {
 		}
 		assert.Equal(t, 30*time.Second, untilClosed(conn))
 	})
+}
+
+// A server that also speaks HTTP/2 sets and removes read deadlines of its own: they leave the one of net/http alone.
+func TestAReadTimeoutOfTheUserHoldsForALaterRequest(t *testing.T) {
+	t.Parallel()
+	cert := certificate(t, 1)
+	plain := func(_ *testing.T, conn net.Conn) net.Conn { return conn }
+	tests := []struct {
+		name   string
+		server adapter.Server
+		begin  func(*testing.T, net.Conn) net.Conn
+	}{
+		{"HTTP/1 alone", adapter.Server{}, plain},
+		{"beside h2c", adapter.Server{H2C: true}, plain},
+		{"beside HTTP/2 with TLS", adapter.Server{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}},
+			func(t *testing.T, conn net.Conn) net.Conn {
+				return tls.Client(conn, &tls.Config{RootCAs: pool(cert), ServerName: "localhost"})
+			}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := newMemory("public")
+				read := make(chan error, 2)
+				tt.server.Listener = l
+				tt.server.HTTP = func(s *http.Server) { s.ReadTimeout = 10 * time.Second }
+				tt.server.Handler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					_, err := io.Copy(io.Discard, r.Body)
+					read <- err
+				})
+				start(t, tt.server)
+				conn := tt.begin(t, l.dial(t))
+				_, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab")
+				require.NoError(t, err)
+				assert.Equal(t, http.StatusOK, answer(t, conn).StatusCode)
+				require.NoError(t, <-read)
+				_, err = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na")
+				require.NoError(t, err)
+				begun := time.Now()
+				go func() { _, _ = io.Copy(io.Discard, conn) }()
+				select {
+				case err = <-read:
+					assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
+					assert.Equal(t, 10*time.Second, time.Since(begun))
+				case <-time.After(time.Minute):
+					assert.Fail(t, "the body may take as long as it likes")
+				}
+			})
+		})
+	}
 }
 
 func TestANegativeTimeoutIsNone(t *testing.T) {

@@ -43,8 +43,9 @@ type Drainer interface {
 // [*PanicError] of any function it was given. To it an error that wraps [ErrAbandoned] is joined when something could
 // not be ended.
 //
-// Run returns at most DrainDelay + DrainTimeout + [Grace] after the stop began, as long as OnStop and the like do not
-// block; a second [Grace] is all they get.
+// Run returns at most DrainDelay + DrainTimeout + [Grace] after the stop began, as long as Transports, Abandoned and
+// OnStop do not block. A second [Grace] is all that they get together: a quarter of it is for Transports and one for
+// Abandoned, of all servers, and OnStop has the rest. An OnDrain that blocks uses up the budget.
 func Run(ctx context.Context, s Server, runners ...Runner) error {
 	g := &group{outer: ctx, values: context.WithoutCancel(ctx), failed: make(chan struct{})}
 	g.serving, g.release = context.WithCancel(g.values)
@@ -105,7 +106,7 @@ func (g *group) add(i int, r Runner) {
 			g.addServer(*r)
 		}
 	default:
-		g.runners = append(g.runners, &member{name: fmt.Sprintf("runner %d (%T)", i, r), runner: r})
+		g.runners = append(g.runners, &member{name: fmt.Sprintf("runner %d (%T)", i+1, r), runner: r})
 	}
 }
 

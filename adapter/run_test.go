@@ -2,6 +2,7 @@ package adapter_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -245,5 +246,34 @@ func TestNothingIsLeftAfterRun(t *testing.T) {
 			continue
 		}
 		assert.Equal(t, before, descriptors(), "round %d", round)
+	}
+}
+
+func TestAListenerIsClosedWhenItsServerCannotBeConfigured(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		server adapter.Server
+	}{
+		{"no handler", adapter.Server{}},
+		{"no certificate", adapter.Server{Handler: ok, TLS: &tls.Config{}}},
+		{"a panic", adapter.Server{Handler: ok, HTTP: func(*http.Server) { panic("bug") }}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			first, second := listen(t), newMemory("second")
+			tt.server.Listener = first
+			require.Error(t, adapter.Run(t.Context(), tt.server, adapter.Server{Listener: second}))
+			conn, err := net.Dial("tcp", first.Addr().String())
+			if !assert.Error(t, err) {
+				_ = conn.Close()
+			}
+			select {
+			case <-second.closed:
+			default:
+				assert.Fail(t, "that of a server among the runners is open")
+			}
+		})
 	}
 }

@@ -129,7 +129,7 @@ type server struct {
 	Server
 	name     string
 	http     *http.Server
-	listener net.Listener
+	listener net.Listener    // from the beginning if it was given, otherwise once it listens
 	base     context.Context // the requests' contexts end with it
 	cancel   context.CancelCauseFunc
 	serving  *task
@@ -139,7 +139,7 @@ type server struct {
 }
 
 func newServer(ctx context.Context, s Server) *server {
-	srv := &server{Server: s, name: "server " + s.address()}
+	srv := &server{Server: s, name: "server " + s.address(), listener: s.Listener} // ours to close from here on
 	if s.Listener != nil {
 		srv.name = "server " + s.Listener.Addr().String()
 	}
@@ -249,9 +249,9 @@ func (s *server) track() {
 	s.conns.track(s.http)
 }
 
-// listen takes the listener or makes one.
+// listen makes a listener unless one was given.
 func (s *server) listen(ctx context.Context) error {
-	if s.listener = s.Listener; s.listener != nil {
+	if s.listener != nil {
 		return nil
 	}
 	var err error

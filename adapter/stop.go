@@ -33,8 +33,8 @@ type Stop struct {
 	// and were cancelled.
 	Cut int
 
-	// Undrained names every Drainer, as "runner 2 (*async.Agent)" by its place among the runners of Run, that had not
-	// drained when the budget was over, or could not.
+	// Undrained names every Drainer that had not drained when the budget was over, or could not, as
+	// "runner 2 (*async.Agent)" by its place among the runners of Run, the first being runner 1.
 	Undrained []string
 
 	// Abandoned is the number of calls that still run: see [ErrAbandoned].
@@ -53,15 +53,23 @@ func (g *group) stop() error {
 	g.endRunners(budget)
 	g.shutdown(budget, func(s *server) bool { return s.Admin })
 
-	cut := g.cut()
-	g.closeIdle()
-	abandoned, what := g.abandoned()
-	g.tell(Stop{Err: g.firstErr(), Took: time.Since(begun), Cut: cut, Undrained: undrained, Abandoned: abandoned})
-	if abandoned > 0 {
-		return errors.Join(g.firstErr(), fmt.Errorf("adapter: %w: %s", ErrAbandoned, what))
+	end, cancel := context.WithTimeout(g.values, 2*Grace) // for all that is left, whatever of it blocks
+	defer cancel()
+	cut := g.cut(end)
+	g.closeIdle(end)
+	abandoned, what := g.abandoned(end)
+	st := Stop{Err: g.firstErr(), Took: time.Since(begun), Cut: cut, Undrained: undrained, Abandoned: abandoned}
+	if !g.tell(end, st) {
+		what = append(what, "1 of OnStop")
+	}
+	if len(what) > 0 {
+		return errors.Join(g.firstErr(), fmt.Errorf("adapter: %w: %s", ErrAbandoned, strings.Join(what, ", ")))
 	}
 	return g.firstErr()
 }
+
+// share is what each step of a stop after the first Grace may take of the second, but for OnStop, which has the rest.
+const share = Grace / 4
 
 // budget is the one context of the whole stop.
 func (g *group) budget() (context.Context, context.CancelFunc) {
@@ -157,8 +165,8 @@ func (s *server) shutdown(ctx context.Context) error {
 }
 
 // cut cancels what is left, gives it the time of Grace, and closes every connection. It returns how many requests it cut.
-func (g *group) cut() (requests int) {
-	ctx, cancel := context.WithTimeout(g.values, Grace)
+func (g *group) cut(end context.Context) (requests int) {
+	ctx, cancel := context.WithTimeout(end, Grace)
 	defer cancel()
 	for _, s := range g.servers {
 		requests += s.requests.count()
@@ -166,7 +174,7 @@ func (g *group) cut() (requests int) {
 	}
 	g.shutdown(ctx, func(*server) bool { return true }) // the answers to the cancelled requests get out
 	await(ctx, g.tasksOfRunners()...)
-	g.closeAll()
+	g.closeAll(end)
 	for _, s := range g.servers {
 		s.conns.open.wait(ctx)
 		await(ctx, s.serving)
@@ -175,8 +183,8 @@ func (g *group) cut() (requests int) {
 }
 
 // closeAll closes what is still open of the servers. It has a time of its own: nothing of that waits for user code.
-func (g *group) closeAll() {
-	ctx, cancel := context.WithTimeout(g.values, Grace)
+func (g *group) closeAll(end context.Context) {
+	ctx, cancel := context.WithTimeout(end, share)
 	defer cancel()
 	for _, s := range g.servers {
 		await(ctx, begin(s.name, s.http.Close, nil)) // of a listener that fails to close, shutdown has told
@@ -195,8 +203,8 @@ func (g *group) tasksOfRunners() []*task {
 	return tasks
 }
 
-func (g *group) closeIdle() {
-	ctx, cancel := context.WithTimeout(g.values, Grace)
+func (g *group) closeIdle(end context.Context) {
+	ctx, cancel := context.WithTimeout(end, share)
 	defer cancel()
 	for _, s := range g.servers {
 		for _, t := range s.Transports {
@@ -208,33 +216,32 @@ func (g *group) closeIdle() {
 }
 
 // abandoned counts what still runs, and says what it is.
-func (g *group) abandoned() (n int, what string) {
-	var all []string
+func (g *group) abandoned(end context.Context) (n int, what []string) {
+	ctx, cancel := context.WithTimeout(end, share)
+	defer cancel()
 	count := func(k int, of string) {
 		if k > 0 {
 			n += k
-			all = append(all, fmt.Sprintf("%d %s", k, of))
+			what = append(what, fmt.Sprintf("%d %s", k, of))
 		}
 	}
 	for _, s := range g.servers {
 		count(s.requests.count(), "in flight at "+s.name)
-		count(g.ask(s), "abandoned calls told by "+s.name)
+		count(g.ask(ctx, s), "abandoned calls told by "+s.name)
 	}
 	for _, t := range g.tasks {
 		if !t.isDone() {
 			count(1, "of "+t.name)
 		}
 	}
-	return n, strings.Join(all, ", ")
+	return n, what
 }
 
 // ask calls the Abandoned function of s.
-func (g *group) ask(s *server) int {
+func (g *group) ask(ctx context.Context, s *server) int {
 	if s.Abandoned == nil {
 		return 0
 	}
-	ctx, cancel := context.WithTimeout(g.values, Grace)
-	defer cancel()
 	n := 0
 	t := g.begin(s.name+": Abandoned", func() error { n = s.Abandoned(); return nil })
 	if await(ctx, t); !t.isDone() {
@@ -243,11 +250,14 @@ func (g *group) ask(s *server) int {
 	return n
 }
 
-func (g *group) tell(st Stop) {
+// tell calls OnStop and reports whether it came back.
+func (g *group) tell(end context.Context, st Stop) bool {
 	if g.first.OnStop == nil {
-		return
+		return true
 	}
-	ctx, cancel := context.WithTimeout(g.values, Grace)
+	ctx, cancel := context.WithTimeout(end, Grace)
 	defer cancel()
-	await(ctx, g.begin("OnStop", func() error { g.first.OnStop(st); return nil }))
+	t := g.begin("OnStop", func() error { g.first.OnStop(st); return nil })
+	await(ctx, t)
+	return t.isDone()
 }

@@ -167,7 +167,7 @@ func TestOneBudgetForServersAndAgents(t *testing.T) {
 					assert.Equal(t, tt.want, got.at)
 				}
 				assert.Equal(t, 3, stop.Cut)
-				assert.Equal(t, []string{"runner 3 (adapter_test.agent)"}, stop.Undrained)
+				assert.Equal(t, []string{"runner 4 (adapter_test.agent)"}, stop.Undrained)
 				assert.GreaterOrEqual(t, stop.Took, tt.want)
 				assert.Less(t, stop.Took, tt.want+adapter.Grace)
 			})
@@ -185,8 +185,8 @@ func TestADrainThatFailsIsTheErrorOfRun(t *testing.T) {
 		)
 		synctest.Wait()
 		r.stop()
-		assert.EqualError(t, r.wait(), "adapter: runner 0 (adapter_test.agent): Drain: short write")
-		assert.Equal(t, []string{"runner 0 (adapter_test.agent)"}, stop.Undrained)
+		assert.EqualError(t, r.wait(), "adapter: runner 1 (adapter_test.agent): Drain: short write")
+		assert.Equal(t, []string{"runner 1 (adapter_test.agent)"}, stop.Undrained)
 	})
 }
 
@@ -302,7 +302,7 @@ func TestWhatIgnoresItsContextIsAbandonedAndCounted(t *testing.T) {
 		err := r.wait()
 		require.ErrorIs(t, err, adapter.ErrAbandoned)
 		assert.EqualError(t, err, "adapter: still running after the stop: 1 in flight at server public, "+
-			"3 abandoned calls told by server public, 1 of runner 0 (adapter.RunnerFunc), 1 of runner 1 (adapter_test.agent): Drain")
+			"3 abandoned calls told by server public, 1 of runner 1 (adapter.RunnerFunc), 1 of runner 2 (adapter_test.agent): Drain")
 		assert.Equal(t, 15*time.Second+adapter.Grace, time.Since(begun))
 		assert.Equal(t, 6, stop.Abandoned)
 		assert.NoError(t, stop.Err)
@@ -364,8 +364,8 @@ func TestAPanicInAnyFunctionIsAnError(t *testing.T) {
 		runners []adapter.Runner
 		at      string // the part named in the error
 	}{
-		{"runner", adapter.Server{}, []adapter.Runner{adapter.RunnerFunc(func(context.Context) error { panic(bug) })}, "runner 0 (adapter.RunnerFunc)"},
-		{"drain", adapter.Server{}, []adapter.Runner{agent{untilDone, func(context.Context) error { panic(bug) }}}, "runner 0 (adapter_test.agent): Drain"},
+		{"runner", adapter.Server{}, []adapter.Runner{adapter.RunnerFunc(func(context.Context) error { panic(bug) })}, "runner 1 (adapter.RunnerFunc)"},
+		{"drain", adapter.Server{}, []adapter.Runner{agent{untilDone, func(context.Context) error { panic(bug) }}}, "runner 1 (adapter_test.agent): Drain"},
 		{"hook", adapter.Server{OnDrain: []func(){boom}}, nil, "server public: OnDrain"},
 		{"http", adapter.Server{HTTP: func(*http.Server) { panic(bug) }}, nil, "server public"},
 		{"transport", adapter.Server{Transports: []adapter.IdleCloser{closer(boom)}}, nil, "server public: Transports"},
@@ -400,6 +400,58 @@ func TestGoexitIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, adapter.Server{Listener: newMemory("public"), Handler: ok},
 			adapter.RunnerFunc(func(context.Context) error { runtime.Goexit(); return nil }))
-		assert.EqualError(t, r.wait(), "adapter: runner 0 (adapter.RunnerFunc): ended by runtime.Goexit")
+		assert.EqualError(t, r.wait(), "adapter: runner 1 (adapter.RunnerFunc): ended by runtime.Goexit")
+	})
+}
+
+// proves M32
+func TestRunReturnsInTimeWhateverBlocks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		defer close(hang)
+		l := newMemory("public")
+		blocking := func() { <-hang }
+		told := make(chan adapter.Stop, 1)
+		s := adapter.Server{
+			Listener: l, DrainDelay: time.Second, DrainTimeout: time.Second,
+			Handler:    http.HandlerFunc(func(http.ResponseWriter, *http.Request) { blocking() }),
+			OnDrain:    []func(){blocking},
+			Transports: []adapter.IdleCloser{closer(blocking), closer(blocking)},
+			Abandoned:  func() int { blocking(); return 0 },
+			OnStop:     func(s adapter.Stop) { pass(adapter.Grace / 5); told <- s; blocking() },
+		}
+		admin := s
+		admin.Listener, admin.Admin = newMemory("admin"), true
+		r := start(t, s, admin, adapter.RunnerFunc(func(context.Context) error { blocking(); return nil }))
+		ch := inFlight(t, l)
+		begun := time.Now()
+		r.stop()
+		err := r.wait()
+		require.ErrorIs(t, err, adapter.ErrAbandoned)
+		assert.LessOrEqual(t, time.Since(begun), 2*time.Second+2*adapter.Grace)
+		assert.ErrorContains(t, err, ", 1 of OnStop")
+		if assert.NotEmpty(t, told, "OnStop has had time left") {
+			assert.Equal(t, 10, (<-told).Abandoned, "a request, a runner, 2 hooks, 4 transports, 2 that count")
+		}
+		require.Error(t, (<-ch).err)
+	})
+}
+
+func TestOnStopHasTimeLeftWhenTransportsHang(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		defer close(hang)
+		written := false
+		r := start(t, adapter.Server{
+			Listener: newMemory("public"), Handler: ok,
+			Transports: []adapter.IdleCloser{closer(func() { <-hang })},
+			Abandoned:  func() int { pass(adapter.Grace / 5); return 7 },
+			OnStop:     func(s adapter.Stop) { pass(adapter.Grace / 5); written = s.Abandoned == 8 },
+		})
+		r.stop()
+		require.ErrorIs(t, r.wait(), adapter.ErrAbandoned)
+		assert.True(t, written)
 	})
 }

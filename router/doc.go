@@ -23,6 +23,14 @@
 // A pipe takes params from its proxy.Request. It may outlive the request (a shadow, an abandoned call), and chi gives the
 // context that chi.URLParam reads to another request as soon as this one is answered.
 //
+// # What chi has
+//
+// An endpoint takes the id of a request from chi's middleware.RequestID if its Spec says so:
+//
+//	endpoint.Spec{RequestID: func(r *http.Request) string { return middleware.GetReqID(r.Context()) }}
+//
+// A method that chi does not know, such as PROPFIND, is given to chi.RegisterMethod before there is a router.
+//
 // # Paths
 //
 // Params come from the escaped path and are decoded exactly once, in whatever form chi has them. A request is answered

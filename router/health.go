@@ -61,11 +61,11 @@ func NewHealth(checks ...Check) *Health {
 	for i, c := range checks {
 		switch {
 		case c.Name == "":
-			panic(fmt.Sprintf("router: NewHealth: check %d has no Name", i))
+			panic(fmt.Sprintf("router: NewHealth: check %d has no Name", i+1))
 		case c.Func == nil:
-			panic(fmt.Sprintf("router: NewHealth: check %d (%s) has a nil Func", i, c.Name))
+			panic(fmt.Sprintf("router: NewHealth: check %d (%s) has a nil Func", i+1, c.Name))
 		case seen[c.Name]:
-			panic(fmt.Sprintf("router: NewHealth: check %d: there are two checks named %s", i, c.Name))
+			panic(fmt.Sprintf("router: NewHealth: check %d: there are two checks named %s", i+1, c.Name))
 		}
 		seen[c.Name] = true
 		if c.Timeout == 0 {

@@ -147,7 +147,7 @@ func TestRequestsShareACheckThatRuns(t *testing.T) {
 func TestNewHealthPanicsOnMistakes(t *testing.T) {
 	t.Parallel()
 	ok := router.Check{Name: "db", Func: failing(nil)}
-	assert.PanicsWithValue(t, "router: NewHealth: check 1 has no Name", func() { router.NewHealth(ok, router.Check{Func: failing(nil)}) })
-	assert.PanicsWithValue(t, "router: NewHealth: check 0 (db) has a nil Func", func() { router.NewHealth(router.Check{Name: "db"}) })
-	assert.PanicsWithValue(t, "router: NewHealth: check 1: there are two checks named db", func() { router.NewHealth(ok, ok) })
+	assert.PanicsWithValue(t, "router: NewHealth: check 2 has no Name", func() { router.NewHealth(ok, router.Check{Func: failing(nil)}) })
+	assert.PanicsWithValue(t, "router: NewHealth: check 1 (db) has a nil Func", func() { router.NewHealth(router.Check{Name: "db"}) })
+	assert.PanicsWithValue(t, "router: NewHealth: check 2: there are two checks named db", func() { router.NewHealth(ok, ok) })
 }

@@ -31,7 +31,8 @@ func Mount(r chi.Router, routes ...Route) error { return Spec{Routes: routes}.Mo
 //   - a pattern that chi does not take, a method that it does not know, and CONNECT;
 //   - a route of the same method and pattern as another one, also if the names of the placeholders differ, for chi
 //     would drop one of them without a word. Routes already on the router count, those below it too, those above it
-//     cannot be seen. A route without a Method makes room for those with one in the same call.
+//     cannot be seen. What is mounted at /sub also answers /sub and /sub/, a router there the methods that its root
+//     has. A route without a Method makes room for those with one in the same call.
 //
 // r may be a group or be mounted elsewhere, before or after. Mount is for wiring: it may not run while r serves.
 func (s Spec) Mount(r chi.Router) error {
@@ -59,6 +60,7 @@ func (s Spec) factory() endpoint.Factory {
 // A planner prepares what Mount does, and does it in the end.
 type planner struct {
 	router   chi.Router
+	known    *patternSet         // of all routes of the call, whose handlers share it
 	methods  []string            // all that chi knows, without CONNECT
 	taken    map[place]*occupant // on the router already
 	claims   map[place]claim
@@ -66,9 +68,6 @@ type planner struct {
 	valid    []bool     // by index of the route: chi takes its pattern
 	errs     [][]error  // by index of the route
 }
-
-// A place is where chi keeps one handler.
-type place struct{ method, shape string }
 
 // A claim is a route's on a place; of two the stronger one has it.
 type claim struct {
@@ -84,16 +83,9 @@ const (
 	byName
 )
 
-// An occupant is what the router has in a place.
-type occupant struct {
-	pattern string
-	derived bool // a HEAD that only stands for a GET of ours
-}
-
 func newPlanner(r chi.Router) *planner {
-	p := &planner{router: r, methods: knownMethods(), taken: map[place]*occupant{}, claims: map[place]claim{}}
-	p.occupy(r.Routes(), "")
-	return p
+	methods := knownMethods()
+	return &planner{router: r, known: &patternSet{}, methods: methods, taken: takenOn(r, methods), claims: map[place]claim{}}
 }
 
 // knownMethods asks chi for its methods, those among them that were registered with it.
@@ -102,25 +94,6 @@ func knownMethods() []string {
 	r.Handle("/", http.NotFoundHandler())
 	methods := slices.Sorted(maps.Keys(r.Routes()[0].Handlers))
 	return slices.DeleteFunc(methods, func(m string) bool { return m == "*" || m == http.MethodConnect })
-}
-
-// occupy notes the places of routes, and of those of the routers below them.
-func (p *planner) occupy(routes []chi.Route, outer string) {
-	for _, route := range routes {
-		pattern := join(outer, route.Pattern)
-		if route.SubRoutes != nil {
-			for _, method := range p.methods {
-				p.taken[place{method, shape(pattern)}] = &occupant{pattern: pattern}
-			}
-			p.occupy(route.SubRoutes.Routes(), pattern)
-			continue
-		}
-		for method, h := range route.Handlers {
-			m, _ := innermost(h).(*mounted)
-			p.taken[place{method, shape(pattern)}] = &occupant{pattern: pattern,
-				derived: m != nil && method == http.MethodHead && m.route.Method == http.MethodGet}
-		}
-	}
 }
 
 // fault notes an error of a route, joined ones one by one, so that each can name its route.
@@ -144,7 +117,7 @@ func (p *planner) add(i int, route Route, f endpoint.Factory) {
 	p.fault(i, err)
 	p.valid = append(p.valid, err == nil)
 
-	m, err := newMounted(p.router, route, f)
+	m, err := newMounted(p.router, route, f, p.known)
 	p.handlers = append(p.handlers, m)
 	p.fault(i, err)
 	plan := pipe.PlanOf(route.Endpoint.Proxy)
@@ -155,6 +128,7 @@ func (p *planner) add(i int, route Route, f endpoint.Factory) {
 	if !p.valid[i] {
 		return
 	}
+	p.known.of(route.Pattern) // now, rather than at the first request with an escape
 	given, err := givenBy(route)
 	p.fault(i, err)
 	p.fault(i, checkNeeds(plan, given))
@@ -201,7 +175,7 @@ func (p *planner) claimPlace(i int, routes []Route, method string, s strength) {
 	at := place{method, shape(routes[i].Pattern)}
 	if o := p.taken[at]; o != nil && !(o.derived && s == byName) {
 		if s != byHead {
-			p.faultOnce(i, fmt.Sprintf("the router has %s already", routeName(routes[i].Method, o.pattern)))
+			p.faultOnce(i, o.refusal(routes[i].Method))
 		}
 		return
 	}

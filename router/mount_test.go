@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -112,7 +113,7 @@ func TestMountJoinsAllFaultsAndMountsNothing(t *testing.T) {
 		"router: GET /{id}/{id}: chi: routing pattern '/{id}/{id}' contains duplicate param key, 'id'",
 		"router: GET /{id:[}: chi: invalid regexp pattern '^[$' in route param",
 		"router: GET /f/{*}: {*} is no placeholder of chi; write * at the end of the pattern",
-		`router: GET /users/{ID}: backend user needs the param "id", which neither the pattern, nor Outer, nor a step before it gives`,
+		`router: GET /users/{ID}: backend user needs the param "id", which neither the pattern, nor Outer, nor a step before it gives (what code sets is named in backend.Spec.Bound)`,
 		`router: GET /users/{ID}: backend user needs what a * stands for, but the pattern has none at its end`,
 		"router: GET /outer/{id}: {id} of the pattern hides the one in Outer",
 		`router: GET /outer/{id}: the name "a*" in Outer is none of a placeholder`,
@@ -123,9 +124,9 @@ func TestMountJoinsAllFaultsAndMountsNothing(t *testing.T) {
 	}
 	require.GreaterOrEqual(t, len(lines), len(want))
 	assert.Equal(t, want, lines[:len(want)])
-	assert.Contains(t, err.Error(), "router: GET /mw: middleware 1 (func at mount_test.go:")
+	assert.Contains(t, err.Error(), "router: GET /mw: middleware 2 (func at mount_test.go:")
 	assert.Contains(t, err.Error(), "no key")
-	assert.Contains(t, err.Error(), "router: GET /null: middleware 0 (func at mount_test.go:")
+	assert.Contains(t, err.Error(), "router: GET /null: middleware 1 (func at mount_test.go:")
 	assert.Contains(t, err.Error(), "router: GET /nothing: endpoint: New")
 	assert.NotContains(t, err.Error(), "/fine")
 
@@ -360,6 +361,28 @@ func TestMiddlewareAroundTheRouterChangesPathAndMethodBeforeRouting(t *testing.T
 		assert.Equal(t, "/new/{id}", got.name)
 		assert.Equal(t, id, got.params["id"])
 	}
+}
+
+func TestAnEndpointTakesTheRequestIDOfChi(t *testing.T) {
+	t.Parallel()
+	var theirs, ours string
+	r := chi.NewRouter()
+	r.Use(middleware.RequestID, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			theirs = middleware.GetReqID(r.Context())
+			next.ServeHTTP(w, r)
+		})
+	})
+	p := func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+		ours = endpoint.RequestIDFrom(ctx)
+		return &proxy.Response{Status: http.StatusOK}, nil
+	}
+	x := over("GET", "/x", p)
+	x.Endpoint.RequestID = func(r *http.Request) string { return middleware.GetReqID(r.Context()) }
+	require.NoError(t, router.Mount(r, x))
+	assert.Equal(t, http.StatusOK, serve(t, r, "GET", "/x").Code)
+	assert.NotEmpty(t, ours)
+	assert.Equal(t, theirs, ours)
 }
 
 func TestMountCallsEachMiddlewareOnce(t *testing.T) {

@@ -15,12 +15,13 @@ import (
 type mounted struct {
 	route    Route
 	own      chi.Routes   // the router it stands on
+	known    *patternSet  // its own pattern and those of the routers above
 	endpoint http.Handler // as the factory made it
 	next     http.Handler // the endpoint in the middlewares of the route
 }
 
 // newMounted makes the endpoint and calls the middlewares. Whatever that panics with is an error.
-func newMounted(r chi.Router, route Route, f endpoint.Factory) (*mounted, error) {
+func newMounted(r chi.Router, route Route, f endpoint.Factory, known *patternSet) (*mounted, error) {
 	h, err := f.New(route.Endpoint)
 	if err != nil {
 		return nil, err
@@ -28,7 +29,7 @@ func newMounted(r chi.Router, route Route, f endpoint.Factory) (*mounted, error)
 	if h == nil {
 		return nil, errNilHandler
 	}
-	m := &mounted{route: route, own: r, endpoint: h, next: h}
+	m := &mounted{route: route, own: r, known: known, endpoint: h, next: h}
 	for i := len(route.Middlewares) - 1; i >= 0; i-- {
 		if err := m.wrap(i, route.Middlewares[i]); err != nil {
 			return nil, err
@@ -43,18 +44,18 @@ func (m *mounted) wrap(i int, middleware func(http.Handler) http.Handler) (err e
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("middleware %d (%s): %w", i, funcName(middleware), pipe.NewPanicError(v))
+			err = fmt.Errorf("middleware %d (%s): %w", i+1, funcName(middleware), pipe.NewPanicError(v))
 		}
 	}()
 	m.next = middleware(m.next)
 	if m.next == nil {
-		return fmt.Errorf("middleware %d (%s) returned a nil handler", i, funcName(middleware))
+		return fmt.Errorf("middleware %d (%s) returned a nil handler", i+1, funcName(middleware))
 	}
 	return nil
 }
 
 func (m *mounted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	params, err := paramsOf(r, m.own)
+	params, err := paramsOf(r, m.own, m.known)
 	if err != nil {
 		m.refuse(w, r, err)
 		return

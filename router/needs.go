@@ -83,7 +83,8 @@ func (c *needs) check(s *pipe.Step, given map[string]bool) map[string]bool {
 }
 
 func (c *needs) miss(s *pipe.Step, name string) {
-	text := fmt.Sprintf("%s needs the param %q, which neither the pattern, nor Outer, nor a step before it gives", called(s), name)
+	text := fmt.Sprintf("%s needs the param %q, which neither the pattern, nor Outer, nor a step before it gives"+
+		" (what code sets is named in backend.Spec.Bound)", called(s), name)
 	if name == "*" {
 		text = fmt.Sprintf("%s needs what a * stands for, but the pattern has none at its end", called(s))
 	}

@@ -36,6 +36,7 @@ type match struct {
 	names    []string
 	values   []string // as chi cut them out: escaped, or not
 	escaped  bool     // whether values are
+	parsed   [][]part // patterns, taken apart once the path has turned out to have two forms
 }
 
 // paramsOf returns the params of a request that chi has routed, or why it is to be refused with 400.
@@ -43,7 +44,7 @@ type match struct {
 // chi routes URL.RawPath where net/http has set it, URL.Path otherwise, and middleware may have it route either, or a
 // part. So its values are escaped or not, which they do not tell themselves. Nearly always RawPath is empty, and
 // the values are decoded.
-func paramsOf(r *http.Request, own chi.Routes) (proxy.Params, error) {
+func paramsOf(r *http.Request, own chi.Routes, known *patternSet) (proxy.Params, error) {
 	var params proxy.Params
 	ctx := chi.RouteContext(r.Context())
 	if ctx == nil || len(ctx.URLParams.Keys) != len(ctx.URLParams.Values) || len(ctx.RoutePatterns) == 0 {
@@ -51,7 +52,7 @@ func paramsOf(r *http.Request, own chi.Routes) (proxy.Params, error) {
 	}
 	m := match{root: ctx.Routes, own: own, method: ctx.RouteMethod, patterns: ctx.RoutePatterns,
 		names: ctx.URLParams.Keys, values: ctx.URLParams.Values}
-	if err := m.check(r.URL); err != nil {
+	if err := m.check(r.URL, known); err != nil {
 		return params, badPath(err)
 	}
 	if err := m.setNamed(&params); err != nil {
@@ -122,7 +123,7 @@ func (m *match) value(s string) (string, error) {
 }
 
 // check refuses a path that others may read differently than the router has, and finds out whether values are escaped.
-func (m *match) check(u *url.URL) error {
+func (m *match) check(u *url.URL, known *patternSet) error {
 	if decoded, err := url.PathUnescape(u.RawPath); u.RawPath != "" && (err != nil || decoded != u.Path) {
 		return errForms
 	}
@@ -133,7 +134,8 @@ func (m *match) check(u *url.URL) error {
 	if !isEscape(u.RawPath) && !slices.ContainsFunc(m.values, isEscape) {
 		return nil // there is one form only
 	}
-	routed := build(m.patterns, m.values)
+	m.parsed = known.all(m.patterns)
+	routed := build(m.parsed, m.values)
 	if !isEscape(routed) {
 		return nil
 	}
@@ -152,15 +154,14 @@ func (m *match) check(u *url.URL) error {
 }
 
 // build returns the path that the patterns of a chain of routers matched with these values.
-func build(patterns, values []string) string {
+func build(patterns [][]part, values []string) string {
 	var b strings.Builder
 	next := 0
-	for i, pattern := range patterns {
-		if i > 0 {
-			pattern = strings.TrimPrefix(pattern, "/") // the router above has it before its *, whose value chi has cleared
-		}
-		for _, p := range parse(pattern) {
+	for i, parts := range patterns {
+		for j, p := range parts {
 			switch {
+			case p.kind == literal && i > 0 && j == 0: // the router above has its slash, before the * that chi has cleared
+				b.WriteString(strings.TrimPrefix(p.text, "/"))
 			case p.kind == literal:
 				b.WriteString(p.text)
 			case next < len(values):
@@ -173,7 +174,16 @@ func build(patterns, values []string) string {
 }
 
 // isFrom reports whether each segment of routed that has a % is the beginning of one of path, in the same order: it may
-// be that path with a prefix, slashes or a suffix cut off, as middleware does, but not another form of it.
+// be that path with something cut off, but not another form of it. Equality would not do, for middleware changes what chi
+// routes, chi does not tell from which form, and the URL of the request stays as it was:
+//
+//   - StripSlashes and URLFormat of chi route URL.Path without the slash at its end, or the .json of its last segment:
+//     so a segment need only be the beginning of one;
+//   - CleanPath of chi routes URL.RawPath without doubled slashes: so only segments are compared;
+//   - StripPrefix of chi before a single route, as r.With puts it there, takes the prefix off both forms after chi has
+//     routed with it: so a segment without an escape may be missing.
+//
+// The caller refuses what could be from both forms, or from none.
 func isFrom(routed, path string) bool {
 	for segment := range strings.SplitSeq(routed, "/") {
 		if !strings.Contains(segment, "%") {
@@ -194,8 +204,8 @@ func isFrom(routed, path string) bool {
 // checkExprs refuses values that match the regular expression of their placeholder only as long as they are escaped.
 func (m *match) checkExprs() error {
 	next := 0
-	for _, pattern := range m.patterns {
-		for _, p := range parse(pattern) {
+	for _, parts := range m.parsed {
+		for _, p := range parts {
 			if p.kind == literal || next >= len(m.values) {
 				continue
 			}
@@ -204,7 +214,7 @@ func (m *match) checkExprs() error {
 				if err != nil {
 					return errEscape
 				}
-				if !p.matches(decoded) {
+				if p.compiled == nil || !p.compiled.MatchString(decoded) {
 					return errExpr
 				}
 			}
@@ -256,10 +266,16 @@ func (m *match) sameRoute(routed, other string) verdict {
 	return m.sameHidden(routed, other)
 }
 
-// sameHidden is sameRoute for the last router, which a handler hides from the others.
+// sameHidden is sameRoute where the last router is wrapped in a handler that is none, as in
+//
+//	r.Mount("/v", otelhttp.NewHandler(sub, "v"))
+//
+// The context of chi goes through it, so the patterns of sub are known, but who asks r for a path gets no further than
+// /v/*. What is behind it is asked of the router that the route stands on, with the rest of the path, which can be told
+// only if both paths begin with the same text.
 func (m *match) sameHidden(routed, other string) verdict {
 	n := len(m.patterns) - 1
-	tail := build(m.patterns[n:], m.values[countValues(m.patterns[:n]):])
+	tail := build(m.parsed[n:], m.values[countValues(m.parsed[:n]):])
 	above, found := strings.CutSuffix(routed, strings.TrimPrefix(tail, "/"))
 	otherTail, alike := strings.CutPrefix(other, above)
 	if !found || !alike {
@@ -277,10 +293,10 @@ func (m *match) sameHidden(routed, other string) verdict {
 	return same
 }
 
-func countValues(patterns []string) int {
+func countValues(patterns [][]part) int {
 	n := 0
-	for _, pattern := range patterns {
-		for _, p := range parse(pattern) {
+	for _, parts := range patterns {
+		for _, p := range parts {
 			if p.kind != literal {
 				n++
 			}

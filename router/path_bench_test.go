@@ -25,14 +25,14 @@ func BenchmarkMount(b *testing.B) {
 	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	factory := endpoint.FactoryFunc(func(endpoint.Spec) (http.Handler, error) { return ok, nil })
 	peer, ours := chi.NewRouter(), chi.NewRouter()
-	patterns := []string{"/users/{id}/page", "/static", "/files/*"}
+	patterns := []string{"/users/{id}/page", "/static", "/files/*", "/items/{n:[^/]+}"}
 	for _, pattern := range patterns {
 		peer.Method("GET", pattern, ok)
 		require.NoError(b, router.Spec{Endpoint: factory, Routes: []router.Route{route("GET", pattern)}}.Mount(ours))
 	}
 	for _, bench := range []struct{ name, target string }{
 		{"static", "/static"}, {"param", "/users/4711/page"}, {"escaped param", "/users/a%2Fb/page"}, {"needless escape", "/users/%61b/page"},
-		{"rest", "/files/css/site.css"},
+		{"rest", "/files/css/site.css"}, {"escaped expression", "/items/a%3Bb"},
 	} {
 		for _, side := range []struct {
 			name string

@@ -3,6 +3,7 @@ package router
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // A part is a piece of a chi pattern: literal text, a placeholder, or the * at its end.
@@ -11,6 +12,8 @@ type part struct {
 	kind partKind
 	name string // of a placeholder, "" for an anonymous one; "*" for the rest
 	expr string // the regular expression of a placeholder, anchored as chi does it; "" without one
+
+	compiled *regexp.Regexp // expr, in a patternSet
 }
 
 type partKind uint8
@@ -94,11 +97,29 @@ func shape(pattern string) string {
 // join returns the pattern of a route on a router that is mounted at outer, a pattern that ends in /*.
 func join(outer, inner string) string { return strings.TrimSuffix(outer, "/*") + inner }
 
-// matches reports whether a decoded value is one that the placeholder's regular expression allows.
-func (p part) matches(value string) bool {
-	if p.expr == "" {
-		return true
+// A patternSet keeps patterns taken apart, their expressions compiled. Those of routers above come to it with the first
+// request that passes them; so it grows with what was wired, not with requests. It is safe for concurrent use.
+type patternSet struct{ parsed sync.Map } // of string: to []part
+
+// of returns the parts of a pattern.
+func (s *patternSet) of(pattern string) []part {
+	if parts, ok := s.parsed.Load(pattern); ok {
+		return parts.([]part)
 	}
-	expr, err := regexp.Compile(p.expr)
-	return err == nil && expr.MatchString(value)
+	parts := parse(pattern)
+	for i, p := range parts {
+		if p.expr != "" {
+			parts[i].compiled, _ = regexp.Compile(p.expr) // chi has compiled it too
+		}
+	}
+	s.parsed.Store(pattern, parts)
+	return parts
+}
+
+func (s *patternSet) all(patterns []string) [][]part {
+	parsed := make([][]part, len(patterns))
+	for i, pattern := range patterns {
+		parsed[i] = s.of(pattern)
+	}
+	return parsed
 }

@@ -23,6 +23,10 @@ import (
 // "middleware", opaque; see [Named]), the check of the path (kind "path"), the middlewares of the route, and the
 // endpoint with its pipe. The plan of a handler that has none is a step of kind "handler".
 //
+// A middleware or a handler that is a func shows as "func at file.go:12", which changes with each edit above it. Where a
+// test compares the text of a plan, let middlewares be [Named], and handlers be of a type with a method
+// Plan() *pipe.Step, whose step takes the place of that line.
+//
 // No function is called for it: neither middleware, nor handlers, nor pipes. Ask [pipe.Step.Before] of the whole plan
 // for every route that has both names, or of one route:
 //

@@ -121,6 +121,13 @@ func TestPlanOfAgreesWithWhatRuns(t *testing.T) {
 	assert.Len(t, ran, 8)
 }
 
+func TestAHandlerTellsItsNameInThePlan(t *testing.T) {
+	t.Parallel()
+	r := chi.NewRouter()
+	r.Method("GET", "/legacy", planOnly{&pipe.Step{Kind: "handler", Name: "legacy", Effects: pipe.Terminal | pipe.Opaque}})
+	assert.Equal(t, "· router\n  · route GET /legacy\n    ↔ handler legacy\n", router.PlanOf(r).String())
+}
+
 func TestPlanOfAnEmptyRouter(t *testing.T) {
 	t.Parallel()
 	assert.Empty(t, router.PlanOf(chi.NewRouter()).Steps)

@@ -26,9 +26,11 @@ var (
 // unless they have handlers of their own; on a router of r.Group it holds for the whole router that the group is of,
 // inside the middlewares of the group.
 func Problems(r chi.Router) {
-	methods := knownMethods()
+	methods, known := knownMethods(), &patternSet{}
 	r.NotFound(notFound)
-	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) { methodNotAllowed(w, req, allow(req, r, methods)) })
+	r.MethodNotAllowed(func(w http.ResponseWriter, req *http.Request) {
+		methodNotAllowed(w, req, allow(req, r, methods, known))
+	})
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
@@ -55,7 +57,7 @@ func methodNotAllowed(w http.ResponseWriter, r *http.Request, allowed []string) 
 
 // allow asks the routers which of the methods they would route: chi keeps what it found out itself to its own handler.
 // own is asked where a handler that is no router hides those that have matched already.
-func allow(r *http.Request, own chi.Routes, methods []string) []string {
+func allow(r *http.Request, own chi.Routes, methods []string, known *patternSet) []string {
 	ctx := chi.RouteContext(r.Context())
 	if ctx == nil || ctx.Routes == nil {
 		return nil
@@ -65,7 +67,7 @@ func allow(r *http.Request, own chi.Routes, methods []string) []string {
 	if n == 0 {
 		return methodsOf(ctx.Routes, left, methods)
 	}
-	whole := build(ctx.RoutePatterns, ctx.URLParams.Values)
+	whole := build(known.all(ctx.RoutePatterns), ctx.URLParams.Values)
 	if strings.HasSuffix(ctx.RoutePatterns[n-1], "*") {
 		whole += strings.TrimPrefix(left, "/")
 	}

@@ -42,7 +42,7 @@ func ExampleMount() {
 	// · router
 	//   · route GET /users/{id}
 	//     → path
-	//       ↔ endpoint (10s, body of 1048576 bytes)
+	//       ↔ endpoint (10s, body of 1 MiB)
 	//         ↔ user
 }
 
@@ -58,7 +58,7 @@ func ExampleMount_faults() {
 	))
 	fmt.Println(len(r.Routes()), "route")
 	// Output:
-	// router: GET /orders/{id}: backend orders needs the param "account", which neither the pattern, nor Outer, nor a step before it gives
+	// router: GET /orders/{id}: backend orders needs the param "account", which neither the pattern, nor Outer, nor a step before it gives (what code sets is named in backend.Spec.Bound)
 	// router: GET /users/{account}: the router has GET /users/{name} already
 	// 1 route
 }
@@ -112,7 +112,7 @@ func ExamplePlanOf() {
 	//       ↔ middleware auth
 	//         → path
 	//           ↔ middleware limit
-	//             ↔ endpoint (10s, body of 1048576 bytes)
+	//             ↔ endpoint (10s, body of 1 MiB)
 	//               ↔ audit
 	//                 ↔ page
 	// true <nil>
