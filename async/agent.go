@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-go/sluice/pipe"
@@ -47,7 +48,9 @@ type Spec struct {
 	// that a server takes to drain, and than brokers commonly wait before they deliver a message again.
 	Timeout time.Duration
 
-	// AckTimeout is how long Ack and Nack each may take; 0 is 5 s, negative is no limit.
+	// AckTimeout is how long Ack and Nack each may take, and the Close of a message's Body; 0 is 5 s, negative is no limit.
+	// A call that has not returned by then is abandoned: it is reported, with context.DeadlineExceeded, and the worker goes
+	// on. What the source makes of that message is its own matter.
 	AckTimeout time.Duration
 
 	// MaxBody is how large the body of a message may be, in bytes; 0 is 1 MiB, negative is no limit. A message above it
@@ -62,13 +65,16 @@ type Spec struct {
 	// before Run returns the next one; 0 is no limit. A message ends the row.
 	Backoff Backoff
 
-	// MaxAbandoned is how many calls of Proxy may be abandoned at a time, see proxy.Hold; 0 is
-	// proxy.DefaultMaxAbandoned, negative is no limit. Above it every message fails with status 503.
+	// MaxAbandoned is how many calls of Proxy may be abandoned at a time, see proxy.Hold, and how many of Ack, Nack and
+	// Close; 0 is proxy.DefaultMaxAbandoned, negative is no limit. With so many of Proxy every message fails with status
+	// 503. With so many of the others no message is taken, so that none is lost, until one of them returns; that is
+	// reported with proxy.ErrAbandoned.
 	MaxAbandoned int
 
 	// Report gets every failure once: a message's as a [*MessageError], a transient error of the source, and what has
 	// failed in the background of Proxy. The error that Run returns is not among them. It is called concurrently, on the
-	// goroutine that met the failure. nil drops them.
+	// goroutine that met the failure, which waits for it; for what was abandoned also after Run has returned. nil drops
+	// them.
 	Report func(ctx context.Context, err error)
 }
 
@@ -99,6 +105,10 @@ type Agent struct {
 	plan  proxy.Proxy // described, never called
 	slots chan struct{}
 
+	maxAway int64
+	away    atomic.Int64  // calls into the source that are abandoned
+	eased   chan struct{} // has something in it when there may be fewer of them
+
 	ended chan struct{} // closed when Run is over
 	back  int           // how many slots were free then; written before ended is closed
 
@@ -119,6 +129,8 @@ func New(s Spec) (*Agent, error) {
 		timeout:    orDefault(s.Timeout, defaultTimeout),
 		ackTimeout: orDefault(s.AckTimeout, defaultAckTimeout),
 		maxBody:    orDefault(s.MaxBody, defaultMaxBody),
+		maxAway:    orDefault(int64(s.MaxAbandoned), proxy.DefaultMaxAbandoned),
+		eased:      make(chan struct{}, 1),
 		slots:      make(chan struct{}, max(s.Workers, 1)),
 		ended:      make(chan struct{}),
 	}
@@ -210,13 +222,23 @@ func missing(step *pipe.Step, given []string) (faults []string) {
 func (a *Agent) Plan() *pipe.Step { return pipe.PlanOf(a.plan) }
 
 // Abandoned returns how many calls run at the moment that nobody waits for: those of the proxy that ignored the end of
-// their context, and, once Run has returned, those of the source that did.
+// their context, those of Ack, Nack and the Close of a body that did not return in time, and, once Run has returned, all
+// that the source has not come back from.
 func (a *Agent) Abandoned() int {
-	n := a.scope.Abandoned()
+	n := a.scope.Abandoned() + int(a.away.Load())
 	select {
 	case <-a.ended:
 		n += len(a.slots) - a.back
 	default:
 	}
 	return n
+}
+
+// comeBack counts a call into the source that was abandoned as over.
+func (a *Agent) comeBack() {
+	a.away.Add(-1)
+	select {
+	case a.eased <- struct{}{}:
+	default: // somebody is to look already
+	}
 }

@@ -30,10 +30,10 @@
 //	workers                        1
 //	time for the pipe              10 s for each message
 //	body of a message              1 MiB
-//	time for Ack and for Nack      5 s each
+//	time for Ack and for Nack      5 s each, then the worker goes on without
 //	wait after a transient error   100 ms, doubled each time up to 30 s, with jitter, without end
 //	partial answer                 a failure
-//	calls that may be abandoned    1000
+//	calls that may be abandoned    1000 of the proxy, 1000 into the source
 //
 // # Limits
 //

@@ -24,10 +24,10 @@ const (
 // [ErrStarted].
 //
 // When ctx ends, the calls in flight are cancelled and their messages handed back with [ErrStopped], for which there is
-// half a second; calls that do not come back are abandoned. To let the messages in flight finish call Drain first. When
+// half a second; calls that do not come back are abandoned, see [Agent.Abandoned]. To let the messages in flight finish call Drain first. When
 // the source ends, they are finished before Run returns.
 func (a *Agent) Run(ctx context.Context) error {
-	r := &run{Agent: a, ctx: a.scope.Context(ctx)}
+	r := &run{Agent: a, ctx: a.scope.Context(ctx), received: make(chan error, 1)}
 	if err := r.start(); err != nil {
 		return err
 	}
@@ -42,8 +42,9 @@ func (a *Agent) Run(ctx context.Context) error {
 }
 
 // Drain takes no new messages, waits until those in flight are finished and settled, and lets Run return nil. It returns
-// the error of ctx, wrapped, if that ends first; what is in flight goes on then until the context of Run ends. For a
-// Receive that ignores its context it waits less than a second, once all else is finished.
+// the error of ctx, wrapped, if that ends first; what is in flight goes on then until the context of Run ends. It does not
+// wait for a call that is abandoned, and for a Receive that ignores its context less than a second, once all else is
+// finished.
 //
 // A message that the source delivers when Drain was called already is handed back with [ErrStopped]. Drain is final: an
 // agent that is drained before it runs takes no message at all. To call it again is to wait again.
@@ -83,6 +84,7 @@ type run struct {
 	settling context.Context // of Ack and Nack: goes on for a moment when ctx has ended
 	cut      context.CancelFunc
 
+	received chan error    // what came of each Receive; it has room for one, as there is one receiver at a time
 	receiver chan struct{} // closed when the last receiver has gone; nil if what it received is known
 }
 
@@ -105,11 +107,10 @@ func (r *run) takeAll() error {
 	failures := 0
 	for r.slot() {
 		r.receiver = make(chan struct{})
-		received := make(chan error, 1)
-		go r.one(received, r.receiver)
+		go (&worker{run: r, gone: r.receiver}).one()
 		var err error
 		select {
-		case err = <-received:
+		case err = <-r.received:
 			r.receiver = nil
 		case <-r.intake.Done():
 			return nil // finish waits for the receiver
@@ -138,11 +139,23 @@ func (r *run) slot() bool {
 	case <-r.intake.Done():
 		return false
 	}
-	if r.intake.Err() != nil {
+	if !r.bears() {
 		<-r.slots
 		return false
 	}
 	return true
+}
+
+// bears waits while as many calls into the source are abandoned as may be, and reports whether messages are to be taken.
+func (r *run) bears() bool {
+	for r.maxAway >= 0 && r.away.Load() >= r.maxAway {
+		select {
+		case <-r.eased:
+		case <-r.intake.Done():
+			return false
+		}
+	}
+	return r.intake.Err() == nil
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -159,7 +172,7 @@ func pause(ctx context.Context, d time.Duration) {
 func (r *run) finish() int {
 	n := cap(r.slots)
 	back := r.collect(r.ctx, 0, n-1)
-	if r.received() {
+	if r.idle() {
 		back = r.collect(r.ctx, back, n)
 	}
 	back = r.collectFor(cutAfter, back, n)
@@ -167,8 +180,8 @@ func (r *run) finish() int {
 	return r.collectFor(cutWait, back, n)
 }
 
-// received reports whether nobody is still receiving.
-func (r *run) received() bool {
+// idle reports whether nobody is still receiving.
+func (r *run) idle() bool {
 	if r.receiver == nil {
 		return true
 	}
