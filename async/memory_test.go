@@ -207,6 +207,21 @@ func TestMemoryDeliversWithoutEndWhereTold(t *testing.T) {
 	})
 }
 
+func TestMemoryDeliversAgainAtOnceWhereTold(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := async.NewMemory(2)
+		q.Backoff = async.Backoff{First: -1, Tries: 3}
+		publish(t, q, "a")
+		publish(t, q, "b")
+		start := time.Now()
+		require.NoError(t, receive(t, q).Nack(t.Context(), io.EOF))
+		for _, want := range []string{"/b", "/a"} {
+			assert.Equal(t, want, receive(t, q).Request.Path, "behind the others")
+		}
+		assert.Zero(t, time.Since(start))
+	})
+}
+
 func TestMemoryDeliversWhatWasHandedBackBehindTheOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := async.NewMemory(3)

@@ -98,7 +98,8 @@ func TestBackoffStaysBetweenHalfAndWhole(t *testing.T) {
 		{"far above the cap", async.Backoff{}, 1 << 40, 30 * time.Second},
 		{"no overflow", async.Backoff{First: 1, Max: 1<<63 - 1}, 100, 1<<63 - 1},
 		{"a cap below the first", async.Backoff{First: time.Minute, Max: time.Second}, 3, time.Minute},
-		{"not positive", async.Backoff{First: -1, Max: -1}, 1, 100 * time.Millisecond},
+		{"no cap", async.Backoff{Max: -1}, 11, 102400 * time.Millisecond},
+		{"no cap and no overflow", async.Backoff{Max: -1}, 1 << 40, 1<<63 - 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -113,6 +114,27 @@ func TestBackoffStaysBetweenHalfAndWhole(t *testing.T) {
 			assert.Greater(t, len(seen), 10, "jitter")
 		})
 	}
+}
+
+func TestBackoffWithoutAFirstWaitDoesNotWait(t *testing.T) {
+	t.Parallel()
+	for _, most := range []time.Duration{-1, 0, time.Second} {
+		for _, n := range []int{1, 2, 1 << 40} {
+			assert.Zero(t, async.Backoff{First: -1, Max: most}.Delay(n), "%d, %s", n, most)
+		}
+	}
+}
+
+func TestRunTriesAgainAtOnceWhereTold(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &ledger{}
+		down := errors.New("down")
+		s := &script{plays: []play{fails(async.Transient(down)), fails(async.Transient(down)), l.delivers("1"), fails(io.EOF)}}
+		start := time.Now()
+		require.NoError(t, newAgent(t, l, async.Spec{Source: s, Proxy: ok, Backoff: async.Backoff{First: -1}}).Run(t.Context()))
+		assert.Zero(t, time.Since(start))
+		assert.Len(t, l.reports, 2)
+	})
 }
 
 func TestRunGivesUpAfterTheTriesOfItsBackoff(t *testing.T) {
