@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,12 +34,12 @@ type Spec struct {
 	// segments of a wildcard. A message that lacks one fails with status 400 before Proxy is called, as does one with a
 	// value that is empty, "." or "..", or holds NUL, CR or LF.
 	//
-	// Every placeholder of an upstream in the plan of Proxy must be named here, unless a step around the upstream gives
-	// it, or the upstream's Spec says that code fills it. nil is none.
+	// Every placeholder of an upstream in the plan of Proxy must be named here, unless a step before the upstream gives it,
+	// or the Bound of the upstream's Spec says that code sets it. nil is none.
 	Params []string
 
-	// Workers is how many messages are worked on at a time; 0 is 1. With more than one, messages are not finished in the
-	// order in which they came.
+	// Workers is how many messages are worked on at a time; 0 is 1, and New refuses a negative number. With more
+	// than one, messages are not finished in the order in which they came.
 	Workers int
 
 	// Timeout is how long Proxy may work on one message, reading a streamed answer included; 0 is 10 s, negative is no
@@ -179,7 +178,7 @@ func (s Spec) check() error {
 		fault("the Source is nil")
 	}
 	if s.Workers < 0 {
-		fault("there are %d Workers, want 1 or more", s.Workers)
+		fault("there are %d Workers, want 0 or more", s.Workers)
 	}
 	if s.Proxy == nil {
 		fault("the Proxy is nil")
@@ -189,32 +188,10 @@ func (s Spec) check() error {
 	if err := plan.Faults(); err != nil {
 		fault("%w", err)
 	}
-	for _, m := range missing(plan, s.Params) {
+	for _, m := range checkNeeds(plan, s.Params) {
 		fault("%s", m)
 	}
 	return errors.Join(errs...)
-}
-
-// missing says which params the step and those inside it need that are not given.
-func missing(step *pipe.Step, given []string) (faults []string) {
-	var lacks []string
-	for _, name := range step.Needs {
-		if !slices.Contains(given, name) {
-			lacks = append(lacks, fmt.Sprintf("{%s}", name))
-		}
-	}
-	if len(lacks) > 0 {
-		faults = append(faults, fmt.Sprintf("%s needs %s, which Params does not name and no step around it gives",
-			strings.TrimSpace(step.Kind+" "+step.Name), strings.Join(lacks, ", ")))
-	}
-	given = append(slices.Clip(given), step.Gives...)
-	for _, inner := range step.Steps {
-		faults = append(faults, missing(inner, given)...)
-		if step.Layout == pipe.Around || step.Layout == pipe.Serial {
-			given = append(slices.Clip(given), inner.Gives...)
-		}
-	}
-	return faults
 }
 
 // Plan returns what the agent runs: a step of kind "agent" around the plan of its proxy. The plan belongs to the
