@@ -258,7 +258,7 @@ func (q *Memory) settled() {
 
 // again lets a message wait to be delivered again, or gives it up.
 func (q *Memory) again(e *entry, cause error) error {
-	if errors.Is(cause, ErrStopped) {
+	if isStopped(cause) {
 		q.takeBack(e)
 		return nil
 	}

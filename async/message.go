@@ -72,10 +72,20 @@ type transientError struct{ err error }
 func (e *transientError) Error() string { return e.err.Error() }
 func (e *transientError) Unwrap() error { return e.err }
 
-func isTransient(err error) bool {
-	_, ok := errors.AsType[*transientError](err)
+func isTransient(err error) (ok bool) {
+	defer hollow()
+	_, ok = errors.AsType[*transientError](err)
 	return ok
 }
+
+// isStopped reports whether err wraps ErrStopped.
+func isStopped(err error) (ok bool) {
+	defer hollow()
+	return errors.Is(err, ErrStopped)
+}
+
+// hollow recovers from a method of an error that panics, as those of a nil pointer do that was returned as an error.
+func hollow() { _ = recover() }
 
 var (
 	// ErrStopped is why a message is handed back that has not failed: the agent was cancelled while it was in flight, or

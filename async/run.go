@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/sluice-go/sluice/proxy"
 )
 
 // ErrStarted is why Run refuses to run an agent a second time.
@@ -27,7 +25,7 @@ const (
 // half a second; calls that do not come back are abandoned, see [Agent.Abandoned]. To let the messages in flight finish call Drain first. When
 // the source ends, they are finished before Run returns.
 func (a *Agent) Run(ctx context.Context) error {
-	r := &run{Agent: a, ctx: a.scope.Context(ctx), received: make(chan error, 1)}
+	r := &run{Agent: a, ctx: a.scope.Context(ctx), received: make(chan receipt, 1)}
 	if err := r.start(); err != nil {
 		return err
 	}
@@ -84,8 +82,9 @@ type run struct {
 	settling context.Context // of Ack and Nack: goes on for a moment when ctx has ended
 	cut      context.CancelFunc
 
-	received chan error    // what came of each Receive; it has room for one, as there is one receiver at a time
-	receiver chan struct{} // closed when the last receiver has gone; nil if what it received is known
+	received chan receipt  // of each Receive; it has room for one, as there is one receiver at a time
+	receiver chan struct{} // closed when the last receiver has gone; nil if its receipt is known
+	failures int           // transient ones in a row; the receiver's until its receipt is known
 }
 
 func (r *run) start() error {
@@ -104,32 +103,62 @@ func (r *run) start() error {
 
 // takeAll takes messages, one whenever a slot is free, until there are to be no more.
 func (r *run) takeAll() error {
-	failures := 0
 	for r.slot() {
 		r.receiver = make(chan struct{})
 		go (&worker{run: r, gone: r.receiver}).one()
-		var err error
-		select {
-		case err = <-r.received:
-			r.receiver = nil
-		case <-r.intake.Done():
+		got, known := r.next()
+		if !known {
 			return nil // finish waits for the receiver
 		}
+		r.receiver = nil
 		switch {
-		case err == nil:
-			failures = 0
-			continue
-		case r.intake.Err() != nil, err == io.EOF: // an EOF that is wrapped is a connection that broke
+		case got.err == nil:
+		case got.again:
+			pause(r.intake, r.spec.Backoff.delay(r.failures))
+		case got.late, got.err == io.EOF: // an EOF that is wrapped is a connection that broke
 			return nil
+		default:
+			return r.sourceError(got.err)
 		}
-		failures++
-		if tries := r.spec.Backoff.Tries; !isTransient(err) || tries > 0 && failures > tries {
-			return r.sourceError(err)
-		}
-		proxy.Report(r.ctx, r.sourceError(err))
-		pause(r.intake, r.spec.Backoff.delay(failures))
 	}
 	return nil
+}
+
+// A receipt is what came of a Receive, but for the message.
+type receipt struct {
+	err   error
+	again bool // err is transient, and there may be another try
+	late  bool // it came when there were to be no more messages
+}
+
+// receipt judges the result of a Receive. There is one at a time.
+func (r *run) receipt(err error) receipt {
+	got := receipt{err: err, late: r.intake.Err() != nil}
+	switch {
+	case err == nil:
+		r.failures = 0
+	case !got.late && isTransient(err):
+		r.failures++
+		tries := r.spec.Backoff.Tries
+		got.again = tries <= 0 || r.failures <= tries
+	}
+	return got
+}
+
+// next waits for the receipt. It is not known when the intake ends first: the worker knows that too, and hands back what it
+// receives.
+func (r *run) next() (got receipt, known bool) {
+	select {
+	case got = <-r.received:
+		return got, true
+	case <-r.intake.Done():
+	}
+	select {
+	case got = <-r.received: // at the same moment
+		return got, true
+	default:
+		return receipt{}, false
+	}
 }
 
 // slot waits for a slot and reports whether it is to be used.

@@ -49,17 +49,19 @@ func (w *worker) leave() {
 	<-w.slots
 }
 
-// receive asks the source for a message and tells the run what came of it, also after a panic or runtime.Goexit.
+// receive asks the source for a message and tells the run what came of it, also after a panic or runtime.Goexit. It reports
+// the errors that Run does not return: here, because a hook that blocks or calls runtime.Goexit must not end Run.
 func (r *run) receive() (m Message, err error) {
 	returned := false
 	defer func() {
 		if !returned {
 			err = panicked(recover())
-			if r.intake.Err() != nil { // nobody listens any more
-				proxy.Report(r.ctx, r.sourceError(err))
-			}
 		}
-		r.received <- err
+		got := r.receipt(err)
+		r.received <- got
+		if got.again || got.late && !returned {
+			proxy.Report(r.ctx, r.sourceError(err))
+		}
 	}()
 	m, err = r.spec.Source.Receive(r.intake)
 	returned = true
@@ -86,7 +88,7 @@ func (w *worker) call() error {
 		ctx = expiry
 	}
 	res, err := w.held(ctx, w.m.Request)
-	if over := w.ctx.Err(); err != nil && over != nil && errors.Is(err, over) {
+	if err != nil && w.ctx.Err() != nil { // whatever the pipe has made of it
 		return stopped(err)
 	}
 	if err != nil {
