@@ -61,7 +61,7 @@ type Spec struct {
 	PartialOK bool
 
 	// Backoff is the wait after a transient error of the source. Tries is how many such errors in a row it may have
-	// before Run returns the next one; 0 is no limit. A message ends the row.
+	// before Run returns the next one; 0 and negative are no limit. A message ends the row.
 	Backoff Backoff
 
 	// MaxAbandoned is how many calls of Proxy may be abandoned at a time, see proxy.Hold, and how many of Ack, Nack and

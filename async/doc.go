@@ -19,11 +19,11 @@
 // read to its end and closed. Everything else hands it back with the reason: an error, a partial answer, a status
 // outside 200 to 299, a panic, a timeout, the end of the agent.
 //
-// So a message is worked on at least once, and more often when an acknowledgement is lost or a pipe that ignores its
-// context is still working when its time is over: what the pipe does should bear to be done again.
+// So a message is worked on at least once, and more often when an acknowledgement is lost or comes too late, or a pipe
+// that ignores its context is still working when its time is over: what the pipe does should bear to be done again.
 //
 // How often and when a message that was handed back comes again is the source's matter. [Memory] waits longer each
-// time, and gives up in the end.
+// time, and drops a message after 10 deliveries unless told otherwise.
 //
 // # Defaults
 //

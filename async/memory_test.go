@@ -196,6 +196,20 @@ func TestMemoryDeliversAgainAfterAWaitThatGrows(t *testing.T) {
 	})
 }
 
+func TestMemoryDropsAMessageWithinAMinuteByDefault(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := async.NewMemory(1)
+		publish(t, q, "a")
+		start := time.Now()
+		for range 9 {
+			require.NoError(t, receive(t, q).Nack(t.Context(), io.EOF))
+		}
+		assert.ErrorIs(t, receive(t, q).Nack(t.Context(), io.EOF), async.ErrGivenUp)
+		assert.Less(t, time.Since(start), time.Minute)
+		assert.Zero(t, q.Len())
+	})
+}
+
 func TestMemoryDeliversWithoutEndWhereTold(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := async.NewMemory(1)

@@ -38,9 +38,10 @@ type Message struct {
 	// its Path is the topic, made to begin with a slash and to be escaped if it is not, and its maps are never nil.
 	//
 	// The body is read into memory, from GetBody where there is one, so that it can be replayed. Body is closed in the
-	// end, after Ack or Nack. The headers are as foreign as a client's: those that are hop-by-hop, that tell of a way (Forwarded, X-Real-Ip
-	// and all of X-Forwarded-*), or that HTTP does not allow, are gone before the pipe sees them. Upstream is what the
-	// source's own code says; never fill it from the message.
+	// end, after Ack or Nack. The headers are as foreign as a client's: those that are hop-by-hop, that speak of another
+	// host or body (Host, Content-Length, Expect), that tell of a way (Forwarded, X-Real-Ip and all of X-Forwarded-*), or
+	// that HTTP does not allow, are gone before the pipe sees them. Upstream is what the source's own code says; never fill
+	// it from the message.
 	//
 	// A message without a request is a failure.
 	Request *proxy.Request

@@ -22,8 +22,8 @@ const (
 // [ErrStarted].
 //
 // When ctx ends, the calls in flight are cancelled and their messages handed back with [ErrStopped], for which there is
-// half a second; calls that do not come back are abandoned, see [Agent.Abandoned]. To let the messages in flight finish call Drain first. When
-// the source ends, they are finished before Run returns.
+// half a second; calls that do not come back are abandoned, see [Agent.Abandoned]. To let the messages in flight finish
+// call Drain first. When the source ends, they are finished before Run returns.
 func (a *Agent) Run(ctx context.Context) error {
 	r := &run{Agent: a, ctx: a.scope.Context(ctx), received: make(chan receipt, 1)}
 	if err := r.start(); err != nil {

@@ -429,6 +429,21 @@ func TestDrainDoesNotWaitForASourceThatIgnoresItsContext(t *testing.T) {
 	})
 }
 
+func TestDrainIsNoFailureOfTheSource(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &ledger{}
+		s := &script{plays: []play{func(ctx context.Context) (async.Message, error) {
+			<-ctx.Done()
+			return async.Message{}, async.Transient(ctx.Err())
+		}}}
+		a := newAgent(t, l, async.Spec{Source: s, Proxy: ok})
+		ended := starts(t.Context(), a)
+		require.NoError(t, a.Drain(t.Context()))
+		require.NoError(t, <-ended)
+		assert.Empty(t, l.reports)
+	})
+}
+
 // proves T4
 func TestAgentReportsASourceThatPanicsAfterDrain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
