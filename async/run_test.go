@@ -554,6 +554,11 @@ func TestAgentSurvivesItsReportHook(t *testing.T) {
 				p := func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, io.ErrUnexpectedEOF }
 				runs(t, l, async.Spec{Proxy: p, Report: hook}, l.delivers("1"), l.delivers("2"))
 				assert.Equal(t, []string{"1", "2"}, l.nacked)
+				part := func(context.Context, *proxy.Request) (*proxy.Response, error) {
+					return &proxy.Response{Err: io.ErrUnexpectedEOF}, nil
+				}
+				runs(t, l, async.Spec{Proxy: part, PartialOK: true, Report: hook}, l.delivers("3"), l.delivers("4"))
+				assert.Equal(t, []string{"3", "4"}, l.acked)
 			})
 		})
 	}

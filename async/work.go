@@ -32,12 +32,16 @@ func (w *worker) one() {
 		w.nack(stopped(nil))
 		return
 	}
-	if err = w.call(); err == nil {
-		w.ack()
+	lost, err := w.call()
+	if err != nil {
+		defer w.nack(err) // whatever the hook of the user does
+		w.fail("", err)
 		return
 	}
-	defer w.nack(err) // whatever the hook of the user does
-	w.fail("", err)
+	defer w.ack()
+	if lost != nil {
+		w.fail("partial", lost)
+	}
 }
 
 // leave gives the slot back.
@@ -76,10 +80,10 @@ func panicked(v any) error {
 	return pipe.NewPanicError(v)
 }
 
-// call runs the proxy for a message.
-func (w *worker) call() error {
+// call runs the proxy for a message. What was lost of a success is what was optional.
+func (w *worker) call() (lost, err error) {
 	if w.m.Request == nil {
-		return &proxy.Error{Status: http.StatusInternalServerError, Op: "message", Err: errNoRequest}
+		return nil, &proxy.Error{Status: http.StatusInternalServerError, Op: "message", Err: errNoRequest}
 	}
 	ctx := w.ctx
 	if w.timeout > 0 {
@@ -89,15 +93,12 @@ func (w *worker) call() error {
 	}
 	res, err := w.held(ctx, w.m.Request)
 	if err != nil && w.ctx.Err() != nil { // whatever the pipe has made of it
-		return stopped(err)
+		return nil, stopped(err)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if res.Err != nil {
-		w.fail("partial", res.Err)
-	}
-	return res.Close()
+	return res.Err, res.Close()
 }
 
 var errNoRequest = errors.New("the message has no request")
