@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-go/sluice/pipe"
@@ -34,12 +34,12 @@ type Spec struct {
 	// segments of a wildcard. A message that lacks one fails with status 400 before Proxy is called, as does one with a
 	// value that is empty, "." or "..", or holds NUL, CR or LF.
 	//
-	// Every placeholder of an upstream in the plan of Proxy must be named here, unless a step around the upstream gives
-	// it, or the upstream's Spec says that code fills it. nil is none.
+	// Every placeholder of an upstream in the plan of Proxy must be named here, unless a step before the upstream gives it,
+	// or the Bound of the upstream's Spec says that code sets it. nil is none.
 	Params []string
 
-	// Workers is how many messages are worked on at a time; 0 is 1. With more than one, messages are not finished in the
-	// order in which they came.
+	// Workers is how many messages are worked on at a time; 0 is 1, and New refuses a negative number. With more
+	// than one, messages are not finished in the order in which they came.
 	Workers int
 
 	// Timeout is how long Proxy may work on one message, reading a streamed answer included; 0 is 10 s, negative is no
@@ -47,7 +47,9 @@ type Spec struct {
 	// that a server takes to drain, and than brokers commonly wait before they deliver a message again.
 	Timeout time.Duration
 
-	// AckTimeout is how long Ack and Nack each may take; 0 is 5 s, negative is no limit.
+	// AckTimeout is how long Ack and Nack each may take, and the Close of a message's Body; 0 is 5 s, negative is no limit.
+	// A call that has not returned by then is abandoned: it is reported, with context.DeadlineExceeded, and the worker goes
+	// on. What the source makes of that message is its own matter.
 	AckTimeout time.Duration
 
 	// MaxBody is how large the body of a message may be, in bytes; 0 is 1 MiB, negative is no limit. A message above it
@@ -59,16 +61,19 @@ type Spec struct {
 	PartialOK bool
 
 	// Backoff is the wait after a transient error of the source. Tries is how many such errors in a row it may have
-	// before Run returns the next one; 0 is no limit. A message ends the row.
+	// before Run returns the next one; 0 and negative are no limit. A message ends the row.
 	Backoff Backoff
 
-	// MaxAbandoned is how many calls of Proxy may be abandoned at a time, see proxy.Hold; 0 is
-	// proxy.DefaultMaxAbandoned, negative is no limit. Above it every message fails with status 503.
+	// MaxAbandoned is how many calls of Proxy may be abandoned at a time, see proxy.Hold, and how many of Ack, Nack and
+	// Close; 0 is proxy.DefaultMaxAbandoned, negative is no limit. With so many of Proxy every message fails with status
+	// 503. With so many of the others no message is taken, so that none is lost, until one of them returns; that is
+	// reported with proxy.ErrAbandoned.
 	MaxAbandoned int
 
 	// Report gets every failure once: a message's as a [*MessageError], a transient error of the source, and what has
 	// failed in the background of Proxy. The error that Run returns is not among them. It is called concurrently, on the
-	// goroutine that met the failure. nil drops them.
+	// goroutine that met the failure, which waits for it; for what was abandoned also after Run has returned. nil drops
+	// them.
 	Report func(ctx context.Context, err error)
 }
 
@@ -99,6 +104,10 @@ type Agent struct {
 	plan  proxy.Proxy // described, never called
 	slots chan struct{}
 
+	maxAway int64
+	away    atomic.Int64  // calls into the source that are abandoned
+	eased   chan struct{} // has something in it when there may be fewer of them
+
 	ended chan struct{} // closed when Run is over
 	back  int           // how many slots were free then; written before ended is closed
 
@@ -119,6 +128,8 @@ func New(s Spec) (*Agent, error) {
 		timeout:    orDefault(s.Timeout, defaultTimeout),
 		ackTimeout: orDefault(s.AckTimeout, defaultAckTimeout),
 		maxBody:    orDefault(s.MaxBody, defaultMaxBody),
+		maxAway:    orDefault(int64(s.MaxAbandoned), proxy.DefaultMaxAbandoned),
+		eased:      make(chan struct{}, 1),
 		slots:      make(chan struct{}, max(s.Workers, 1)),
 		ended:      make(chan struct{}),
 	}
@@ -167,7 +178,7 @@ func (s Spec) check() error {
 		fault("the Source is nil")
 	}
 	if s.Workers < 0 {
-		fault("there are %d Workers, want 1 or more", s.Workers)
+		fault("there are %d Workers, want 0 or more", s.Workers)
 	}
 	if s.Proxy == nil {
 		fault("the Proxy is nil")
@@ -177,32 +188,10 @@ func (s Spec) check() error {
 	if err := plan.Faults(); err != nil {
 		fault("%w", err)
 	}
-	for _, m := range missing(plan, s.Params) {
+	for _, m := range checkNeeds(plan, s.Params) {
 		fault("%s", m)
 	}
 	return errors.Join(errs...)
-}
-
-// missing says which params the step and those inside it need that are not given.
-func missing(step *pipe.Step, given []string) (faults []string) {
-	var lacks []string
-	for _, name := range step.Needs {
-		if !slices.Contains(given, name) {
-			lacks = append(lacks, fmt.Sprintf("{%s}", name))
-		}
-	}
-	if len(lacks) > 0 {
-		faults = append(faults, fmt.Sprintf("%s needs %s, which Params does not name and no step around it gives",
-			strings.TrimSpace(step.Kind+" "+step.Name), strings.Join(lacks, ", ")))
-	}
-	given = append(slices.Clip(given), step.Gives...)
-	for _, inner := range step.Steps {
-		faults = append(faults, missing(inner, given)...)
-		if step.Layout == pipe.Around || step.Layout == pipe.Serial {
-			given = append(slices.Clip(given), inner.Gives...)
-		}
-	}
-	return faults
 }
 
 // Plan returns what the agent runs: a step of kind "agent" around the plan of its proxy. The plan belongs to the
@@ -210,13 +199,23 @@ func missing(step *pipe.Step, given []string) (faults []string) {
 func (a *Agent) Plan() *pipe.Step { return pipe.PlanOf(a.plan) }
 
 // Abandoned returns how many calls run at the moment that nobody waits for: those of the proxy that ignored the end of
-// their context, and, once Run has returned, those of the source that did.
+// their context, those of Ack, Nack and the Close of a body that did not return in time, and, once Run has returned, all
+// that the source has not come back from.
 func (a *Agent) Abandoned() int {
-	n := a.scope.Abandoned()
+	n := a.scope.Abandoned() + int(a.away.Load())
 	select {
 	case <-a.ended:
 		n += len(a.slots) - a.back
 	default:
 	}
 	return n
+}
+
+// comeBack counts a call into the source that was abandoned as over.
+func (a *Agent) comeBack() {
+	a.away.Add(-1)
+	select {
+	case a.eased <- struct{}{}:
+	default: // somebody is to look already
+	}
 }

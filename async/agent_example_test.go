@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/sluice-go/sluice/async"
 	"github.com/sluice-go/sluice/pipe"
@@ -63,7 +62,7 @@ func ExampleAgent() {
 // A message that failed comes again, with a wait that grows; the hook is told each time.
 func ExampleMemory() {
 	queue := async.NewMemory(10)
-	queue.Backoff = async.Backoff{First: time.Nanosecond, Tries: 2} // the example need not wait
+	queue.Backoff = async.Backoff{First: -1, Tries: 2} // at once: the example need not wait
 	agent, err := async.New(async.Spec{
 		Name:   "orders",
 		Source: queue,

@@ -255,7 +255,9 @@ func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
 	broken := pipe.Check(proxy.New(proxy.Spec{}))
 	_, err := async.New(async.Spec{Name: "orders", Workers: -1, Proxy: needs("user", "id", "*").With(sets("id"))})
 	require.Error(t, err)
-	for _, want := range []string{"agent orders: the Source is nil", "-1 Workers", "backend user needs {*}"} {
+	for _, want := range []string{"agent orders: the Source is nil", "there are -1 Workers, want 0 or more",
+		"backend user needs {*}, which nobody gives: declare in Spec.Params what messages bring, " +
+			"or name in the Bound of its Spec what code sets"} {
 		assert.Contains(t, err.Error(), want)
 	}
 	assert.NotContains(t, err.Error(), "{id}", "a step around it gives it")
@@ -268,6 +270,14 @@ func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
 	stages := pipe.Describe(ok, pipe.Step{Kind: "sequence", Layout: pipe.Serial}, proxy.Proxy(ok).With(sets("id")), needs("user", "id"))
 	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: stages})
 	assert.NoError(t, err, "an earlier stage gives it")
+	deep := pipe.Describe(ok, pipe.Step{Kind: "sequence", Layout: pipe.Serial},
+		proxy.Proxy(ok).With(pipe.Recover, sets("id")), needs("user", "id"))
+	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: deep})
+	assert.NoError(t, err, "a decorator inside an earlier stage gives it")
+	twice := needs("user", "id")
+	both := pipe.Describe(ok, pipe.Step{Kind: "merge", Layout: pipe.Parallel}, twice, twice)
+	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: both})
+	assert.Equal(t, 1, strings.Count(fmt.Sprint(err), "backend user needs {id}"), "once, wherever it stands")
 	parts := pipe.Describe(ok, pipe.Step{Kind: "merge", Layout: pipe.Parallel}, proxy.Proxy(ok).With(sets("id")), needs("user", "id"))
 	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: parts})
 	assert.ErrorContains(t, err, "backend user needs {id}", "a part beside it does not")

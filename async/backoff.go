@@ -1,6 +1,7 @@
 package async
 
 import (
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -14,20 +15,19 @@ const (
 // Each wait is shortened by a random part of at most its half, so that those who failed together do not come back
 // together. The zero value is ready.
 type Backoff struct {
-	First time.Duration // the longest first wait; 100 ms if it is not positive
-	Max   time.Duration // the longest wait; 30 s if it is not positive, and never less than First
+	First time.Duration // the longest first wait; 0 is 100 ms, negative is no wait at all, whatever Max is
+	Max   time.Duration // the longest wait, and never less than First; 0 is 30 s, negative is no limit
 	Tries int           // in a row that may fail; 0 is the default of where the Backoff is used, negative is no limit
 }
 
 // delay returns how long to wait after the nth failure in a row, counted from 1.
 func (b Backoff) delay(n int) time.Duration {
-	d := b.First
-	if d <= 0 {
-		d = defaultFirst
+	if b.First < 0 {
+		return 0
 	}
-	most := b.Max
-	if most <= 0 {
-		most = defaultMax
+	d, most := orDefault(b.First, defaultFirst), orDefault(b.Max, defaultMax)
+	if most < 0 {
+		most = math.MaxInt64
 	}
 	most = max(most, d)
 	for ; n > 1 && d < most; n-- {

@@ -19,21 +19,21 @@
 // read to its end and closed. Everything else hands it back with the reason: an error, a partial answer, a status
 // outside 200 to 299, a panic, a timeout, the end of the agent.
 //
-// So a message is worked on at least once, and more often when an acknowledgement is lost or a pipe that ignores its
-// context is still working when its time is over: what the pipe does should bear to be done again.
+// So a message is worked on at least once, and more often when an acknowledgement is lost or comes too late, or a pipe
+// that ignores its context is still working when its time is over: what the pipe does should bear to be done again.
 //
 // How often and when a message that was handed back comes again is the source's matter. [Memory] waits longer each
-// time, and gives up in the end.
+// time, and drops a message after 10 deliveries unless told otherwise.
 //
 // # Defaults
 //
 //	workers                        1
 //	time for the pipe              10 s for each message
 //	body of a message              1 MiB
-//	time for Ack and for Nack      5 s each
+//	time for Ack and for Nack      5 s each, then the worker goes on without
 //	wait after a transient error   100 ms, doubled each time up to 30 s, with jitter, without end
 //	partial answer                 a failure
-//	calls that may be abandoned    1000
+//	calls that may be abandoned    1000 of the proxy, 1000 into the source
 //
 // # Limits
 //

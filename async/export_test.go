@@ -1,6 +1,7 @@
 package async
 
 import (
+	"context"
 	"net/http"
 	"time"
 )
@@ -13,3 +14,13 @@ func Escaped(path string) string { return escaped(path) }
 
 // Delay lets the tests see the waits themselves.
 func (b Backoff) Delay(n int) time.Duration { return b.delay(n) }
+
+// KnowsWhatCame lets the tests see that a message is known that came just before the end of the intake.
+func KnowsWhatCame() bool {
+	intake, stop := context.WithCancel(context.Background())
+	r := &run{intake: intake, received: make(chan receipt, 1)}
+	r.received <- r.receipt(nil)
+	stop()
+	_, known := r.next()
+	return known
+}

@@ -33,14 +33,16 @@ const defaultTries = 10
 // endpoint answer at once and do the work later, and stands for a broker in tests. Messages that are in it when the
 // process ends are lost.
 //
-// A message that is handed back comes again after a wait, behind those that wait already, until it has been delivered
-// Backoff.Tries times; then it is dropped, and Nack says so with [ErrGivenUp], which an agent reports. One that is handed
-// back with [ErrStopped] has not failed: it comes again at once, before all others, and the delivery does not count.
+// A message that is handed back comes again after a wait that grows, behind those that are ready by then. Unless Backoff
+// says otherwise it is delivered 10 times in all, with less than a minute of waits between; then it is dropped, for there
+// is no dead letter queue, and Nack says so with [ErrGivenUp], which an agent reports. A message that is handed back with
+// [ErrStopped] has not failed: it comes again at once, before all others, and the delivery does not count.
 //
 // It is made by [NewMemory]. Its fields must not be changed once it is in use; its methods are safe for concurrent use,
 // and several agents may receive from it.
 type Memory struct {
-	// Backoff is the wait before a message comes again. Tries is how often it may be delivered in all; 0 is 10.
+	// Backoff is the wait before a message comes again. Tries is how often it may be delivered in all; 0 is 10, negative is
+	// no limit: then a message that always fails comes again for ever.
 	Backoff Backoff
 
 	// MaxBody is how large the body of a message may be, in bytes; 0 is 1 MiB, negative is no limit.
@@ -258,7 +260,7 @@ func (q *Memory) settled() {
 
 // again lets a message wait to be delivered again, or gives it up.
 func (q *Memory) again(e *entry, cause error) error {
-	if errors.Is(cause, ErrStopped) {
+	if isStopped(cause) {
 		q.takeBack(e)
 		return nil
 	}

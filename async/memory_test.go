@@ -196,6 +196,20 @@ func TestMemoryDeliversAgainAfterAWaitThatGrows(t *testing.T) {
 	})
 }
 
+func TestMemoryDropsAMessageWithinAMinuteByDefault(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := async.NewMemory(1)
+		publish(t, q, "a")
+		start := time.Now()
+		for range 9 {
+			require.NoError(t, receive(t, q).Nack(t.Context(), io.EOF))
+		}
+		assert.ErrorIs(t, receive(t, q).Nack(t.Context(), io.EOF), async.ErrGivenUp)
+		assert.Less(t, time.Since(start), time.Minute)
+		assert.Zero(t, q.Len())
+	})
+}
+
 func TestMemoryDeliversWithoutEndWhereTold(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := async.NewMemory(1)
@@ -204,6 +218,21 @@ func TestMemoryDeliversWithoutEndWhereTold(t *testing.T) {
 		for range 1000 {
 			require.NoError(t, receive(t, q).Nack(t.Context(), io.EOF))
 		}
+	})
+}
+
+func TestMemoryDeliversAgainAtOnceWhereTold(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := async.NewMemory(2)
+		q.Backoff = async.Backoff{First: -1, Tries: 3}
+		publish(t, q, "a")
+		publish(t, q, "b")
+		start := time.Now()
+		require.NoError(t, receive(t, q).Nack(t.Context(), io.EOF))
+		for _, want := range []string{"/b", "/a"} {
+			assert.Equal(t, want, receive(t, q).Request.Path, "behind the others")
+		}
+		assert.Zero(t, time.Since(start))
 	})
 }
 

@@ -38,9 +38,10 @@ type Message struct {
 	// its Path is the topic, made to begin with a slash and to be escaped if it is not, and its maps are never nil.
 	//
 	// The body is read into memory, from GetBody where there is one, so that it can be replayed. Body is closed in the
-	// end. The headers are as foreign as a client's: those that are hop-by-hop, that tell of a way (Forwarded, X-Real-Ip
-	// and all of X-Forwarded-*), or that HTTP does not allow, are gone before the pipe sees them. Upstream is what the
-	// source's own code says; never fill it from the message.
+	// end, after Ack or Nack. The headers are as foreign as a client's: those that are hop-by-hop, that speak of another
+	// host or body (Host, Content-Length, Expect), that tell of a way (Forwarded, X-Real-Ip and all of X-Forwarded-*), or
+	// that HTTP does not allow, are gone before the pipe sees them. Upstream is what the source's own code says; never fill
+	// it from the message.
 	//
 	// A message without a request is a failure.
 	Request *proxy.Request
@@ -48,8 +49,9 @@ type Message struct {
 	// Ack tells the source that the message was worked on. An error is reported, and the message left as it is: what a
 	// source does with a message of which it has heard nothing is its own matter. nil does nothing.
 	//
-	// The context of Ack and Nack is not that of the pipe: it goes on for a moment when the agent is cancelled. Both
-	// must return when it is done; a worker takes no other message before they have.
+	// The context of Ack and Nack is not that of the pipe: it goes on for a moment when the agent is cancelled. A worker
+	// takes no other message before they have returned, but for one that has not within [Spec].AckTimeout: it is
+	// abandoned, as a proxy is that ignores its context, which is reported at once.
 	Ack func(ctx context.Context) error
 
 	// Nack hands the message back to the source, which delivers it again or gives it up. The cause is never nil; it wraps
@@ -71,10 +73,20 @@ type transientError struct{ err error }
 func (e *transientError) Error() string { return e.err.Error() }
 func (e *transientError) Unwrap() error { return e.err }
 
-func isTransient(err error) bool {
-	_, ok := errors.AsType[*transientError](err)
+func isTransient(err error) (ok bool) {
+	defer hollow()
+	_, ok = errors.AsType[*transientError](err)
 	return ok
 }
+
+// isStopped reports whether err wraps ErrStopped.
+func isStopped(err error) (ok bool) {
+	defer hollow()
+	return errors.Is(err, ErrStopped)
+}
+
+// hollow recovers from a method of an error that panics, as those of a nil pointer do that was returned as an error.
+func hollow() { _ = recover() }
 
 var (
 	// ErrStopped is why a message is handed back that has not failed: the agent was cancelled while it was in flight, or

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/sluice-go/sluice/proxy"
 )
 
 // ErrStarted is why Run refuses to run an agent a second time.
@@ -24,10 +22,10 @@ const (
 // [ErrStarted].
 //
 // When ctx ends, the calls in flight are cancelled and their messages handed back with [ErrStopped], for which there is
-// half a second; calls that do not come back are abandoned. To let the messages in flight finish call Drain first. When
-// the source ends, they are finished before Run returns.
+// half a second; calls that do not come back are abandoned, see [Agent.Abandoned]. To let the messages in flight finish
+// call Drain first. When the source ends, they are finished before Run returns.
 func (a *Agent) Run(ctx context.Context) error {
-	r := &run{Agent: a, ctx: a.scope.Context(ctx)}
+	r := &run{Agent: a, ctx: a.scope.Context(ctx), received: make(chan receipt, 1)}
 	if err := r.start(); err != nil {
 		return err
 	}
@@ -42,8 +40,9 @@ func (a *Agent) Run(ctx context.Context) error {
 }
 
 // Drain takes no new messages, waits until those in flight are finished and settled, and lets Run return nil. It returns
-// the error of ctx, wrapped, if that ends first; what is in flight goes on then until the context of Run ends. For a
-// Receive that ignores its context it waits less than a second, once all else is finished.
+// the error of ctx, wrapped, if that ends first; what is in flight goes on then until the context of Run ends. It does not
+// wait for a call that is abandoned, and for a Receive that ignores its context less than a second, once all else is
+// finished.
 //
 // A message that the source delivers when Drain was called already is handed back with [ErrStopped]. Drain is final: an
 // agent that is drained before it runs takes no message at all. To call it again is to wait again.
@@ -83,7 +82,9 @@ type run struct {
 	settling context.Context // of Ack and Nack: goes on for a moment when ctx has ended
 	cut      context.CancelFunc
 
-	receiver chan struct{} // closed when the last receiver has gone; nil if what it received is known
+	received chan receipt  // of each Receive; it has room for one, as there is one receiver at a time
+	receiver chan struct{} // closed when the last receiver has gone; nil if its receipt is known
+	failures int           // transient ones in a row; the receiver's until its receipt is known
 }
 
 func (r *run) start() error {
@@ -102,33 +103,62 @@ func (r *run) start() error {
 
 // takeAll takes messages, one whenever a slot is free, until there are to be no more.
 func (r *run) takeAll() error {
-	failures := 0
 	for r.slot() {
 		r.receiver = make(chan struct{})
-		received := make(chan error, 1)
-		go r.one(received, r.receiver)
-		var err error
-		select {
-		case err = <-received:
-			r.receiver = nil
-		case <-r.intake.Done():
+		go (&worker{run: r, gone: r.receiver}).one()
+		got, known := r.next()
+		if !known {
 			return nil // finish waits for the receiver
 		}
+		r.receiver = nil
 		switch {
-		case err == nil:
-			failures = 0
-			continue
-		case r.intake.Err() != nil, err == io.EOF: // an EOF that is wrapped is a connection that broke
+		case got.err == nil:
+		case got.again:
+			pause(r.intake, r.spec.Backoff.delay(r.failures))
+		case got.late, got.err == io.EOF: // an EOF that is wrapped is a connection that broke
 			return nil
+		default:
+			return r.sourceError(got.err)
 		}
-		failures++
-		if tries := r.spec.Backoff.Tries; !isTransient(err) || tries > 0 && failures > tries {
-			return r.sourceError(err)
-		}
-		proxy.Report(r.ctx, r.sourceError(err))
-		pause(r.intake, r.spec.Backoff.delay(failures))
 	}
 	return nil
+}
+
+// A receipt is what came of a Receive, but for the message.
+type receipt struct {
+	err   error
+	again bool // err is transient, and there may be another try
+	late  bool // it came when there were to be no more messages
+}
+
+// receipt judges the result of a Receive. There is one at a time.
+func (r *run) receipt(err error) receipt {
+	got := receipt{err: err, late: r.intake.Err() != nil}
+	switch {
+	case err == nil:
+		r.failures = 0
+	case !got.late && isTransient(err):
+		r.failures++
+		tries := r.spec.Backoff.Tries
+		got.again = tries <= 0 || r.failures <= tries
+	}
+	return got
+}
+
+// next waits for the receipt. It is not known when the intake ends first: the worker knows that too, and hands back what it
+// receives.
+func (r *run) next() (got receipt, known bool) {
+	select {
+	case got = <-r.received:
+		return got, true
+	case <-r.intake.Done():
+	}
+	select {
+	case got = <-r.received: // at the same moment
+		return got, true
+	default:
+		return receipt{}, false
+	}
 }
 
 // slot waits for a slot and reports whether it is to be used.
@@ -138,11 +168,23 @@ func (r *run) slot() bool {
 	case <-r.intake.Done():
 		return false
 	}
-	if r.intake.Err() != nil {
+	if !r.bears() {
 		<-r.slots
 		return false
 	}
 	return true
+}
+
+// bears waits while as many calls into the source are abandoned as may be, and reports whether messages are to be taken.
+func (r *run) bears() bool {
+	for r.maxAway >= 0 && r.away.Load() >= r.maxAway {
+		select {
+		case <-r.eased:
+		case <-r.intake.Done():
+			return false
+		}
+	}
+	return r.intake.Err() == nil
 }
 
 func pause(ctx context.Context, d time.Duration) {
@@ -159,7 +201,7 @@ func pause(ctx context.Context, d time.Duration) {
 func (r *run) finish() int {
 	n := cap(r.slots)
 	back := r.collect(r.ctx, 0, n-1)
-	if r.received() {
+	if r.idle() {
 		back = r.collect(r.ctx, back, n)
 	}
 	back = r.collectFor(cutAfter, back, n)
@@ -167,8 +209,8 @@ func (r *run) finish() int {
 	return r.collectFor(cutWait, back, n)
 }
 
-// received reports whether nobody is still receiving.
-func (r *run) received() bool {
+// idle reports whether nobody is still receiving.
+func (r *run) idle() bool {
 	if r.receiver == nil {
 		return true
 	}

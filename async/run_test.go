@@ -98,7 +98,8 @@ func TestBackoffStaysBetweenHalfAndWhole(t *testing.T) {
 		{"far above the cap", async.Backoff{}, 1 << 40, 30 * time.Second},
 		{"no overflow", async.Backoff{First: 1, Max: 1<<63 - 1}, 100, 1<<63 - 1},
 		{"a cap below the first", async.Backoff{First: time.Minute, Max: time.Second}, 3, time.Minute},
-		{"not positive", async.Backoff{First: -1, Max: -1}, 1, 100 * time.Millisecond},
+		{"no cap", async.Backoff{Max: -1}, 11, 102400 * time.Millisecond},
+		{"no cap and no overflow", async.Backoff{Max: -1}, 1 << 40, 1<<63 - 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -113,6 +114,27 @@ func TestBackoffStaysBetweenHalfAndWhole(t *testing.T) {
 			assert.Greater(t, len(seen), 10, "jitter")
 		})
 	}
+}
+
+func TestBackoffWithoutAFirstWaitDoesNotWait(t *testing.T) {
+	t.Parallel()
+	for _, most := range []time.Duration{-1, 0, time.Second} {
+		for _, n := range []int{1, 2, 1 << 40} {
+			assert.Zero(t, async.Backoff{First: -1, Max: most}.Delay(n), "%d, %s", n, most)
+		}
+	}
+}
+
+func TestRunTriesAgainAtOnceWhereTold(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &ledger{}
+		down := errors.New("down")
+		s := &script{plays: []play{fails(async.Transient(down)), fails(async.Transient(down)), l.delivers("1"), fails(io.EOF)}}
+		start := time.Now()
+		require.NoError(t, newAgent(t, l, async.Spec{Source: s, Proxy: ok, Backoff: async.Backoff{First: -1}}).Run(t.Context()))
+		assert.Zero(t, time.Since(start))
+		assert.Len(t, l.reports, 2)
+	})
 }
 
 func TestRunGivesUpAfterTheTriesOfItsBackoff(t *testing.T) {
@@ -407,6 +429,21 @@ func TestDrainDoesNotWaitForASourceThatIgnoresItsContext(t *testing.T) {
 	})
 }
 
+func TestDrainIsNoFailureOfTheSource(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &ledger{}
+		s := &script{plays: []play{func(ctx context.Context) (async.Message, error) {
+			<-ctx.Done()
+			return async.Message{}, async.Transient(ctx.Err())
+		}}}
+		a := newAgent(t, l, async.Spec{Source: s, Proxy: ok})
+		ended := starts(t.Context(), a)
+		require.NoError(t, a.Drain(t.Context()))
+		require.NoError(t, <-ended)
+		assert.Empty(t, l.reports)
+	})
+}
+
 // proves T4
 func TestAgentReportsASourceThatPanicsAfterDrain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -517,6 +554,137 @@ func TestAgentSurvivesItsReportHook(t *testing.T) {
 				p := func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, io.ErrUnexpectedEOF }
 				runs(t, l, async.Spec{Proxy: p, Report: hook}, l.delivers("1"), l.delivers("2"))
 				assert.Equal(t, []string{"1", "2"}, l.nacked)
+				part := func(context.Context, *proxy.Request) (*proxy.Response, error) {
+					return &proxy.Response{Err: io.ErrUnexpectedEOF}, nil
+				}
+				runs(t, l, async.Spec{Proxy: part, PartialOK: true, Report: hook}, l.delivers("3"), l.delivers("4"))
+				assert.Equal(t, []string{"3", "4"}, l.acked)
+			})
+		})
+	}
+}
+
+// proves T4
+func TestRunSurvivesAHookThatIsToldOfItsSource(t *testing.T) {
+	t.Parallel()
+	for name, hook := range map[string]func(){"panic": func() { panic("hook") }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := &ledger{}
+				report := func(context.Context, error) { hook() }
+				s := &script{plays: []play{fails(async.Transient(io.ErrUnexpectedEOF)), l.delivers("1"), fails(io.EOF)}}
+				ended := starts(t.Context(), newAgent(t, l, async.Spec{Source: s, Proxy: ok, Report: report}))
+				require.NoError(t, <-ended)
+				assert.Equal(t, []string{"1"}, l.acked)
+			})
+		})
+	}
+}
+
+// proves T3, M32
+func TestRunReturnsAlthoughAHookThatIsToldOfItsSourceBlocks(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &ledger{}
+		release := make(chan struct{})
+		report := func(context.Context, error) { <-release }
+		s := &script{plays: []play{fails(async.Transient(io.ErrUnexpectedEOF))}}
+		a := newAgent(t, l, async.Spec{Source: s, Proxy: ok, Report: report})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := starts(ctx, a)
+		start := time.Now()
+		cancel()
+		require.NoError(t, <-ended)
+		assert.Equal(t, 750*time.Millisecond, time.Since(start))
+		assert.Equal(t, 1, a.Abandoned())
+		close(release)
+		synctest.Wait()
+		assert.Zero(t, a.Abandoned())
+	})
+}
+
+func TestRunKnowsWhatCameAtTheMomentOfADrain(t *testing.T) {
+	t.Parallel()
+	for range 100 {
+		assert.True(t, async.KnowsWhatCame(), "else the message that a worker works on is not waited for")
+	}
+}
+
+// A hollow error is a nil pointer that was returned as an error: nothing of it can be called.
+type hollow struct{ err error }
+
+func (h *hollow) Error() string   { return h.err.Error() }
+func (h *hollow) Unwrap() error   { return h.err }
+func (h *hollow) Is(e error) bool { return h.err == e }
+
+// proves T4
+func TestRunEndsWithAnErrorOfItsSourceThatPanics(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &ledger{}
+		s := &script{plays: []play{fails((*hollow)(nil))}}
+		assert.Error(t, newAgent(t, l, async.Spec{Source: s, Proxy: ok}).Run(t.Context()))
+	})
+}
+
+// proves T4, M28
+func TestAMessageThatFailsWithAnErrorThatPanicsComesAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &ledger{}
+		q := async.NewMemory(1)
+		publish(t, q, "a")
+		q.Close()
+		n := 0
+		p := func(context.Context, *proxy.Request) (*proxy.Response, error) {
+			if n++; n == 1 {
+				return nil, (*hollow)(nil)
+			}
+			return &proxy.Response{}, nil
+		}
+		require.NoError(t, newAgent(t, l, async.Spec{Source: q, Proxy: p}).Run(t.Context()))
+		assert.Equal(t, 2, n)
+		assert.Len(t, l.reports, 1)
+	})
+}
+
+// proves T4, M32
+func TestRunHandsBackWhatFailsWithAnErrorThatPanicsWhenItIsCancelled(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		l := &ledger{}
+		s := &script{plays: []play{l.delivers("1")}}
+		ctx, cancel := context.WithCancel(t.Context())
+		p := func(context.Context, *proxy.Request) (*proxy.Response, error) {
+			cancel()
+			return nil, (*hollow)(nil) // before it is abandoned
+		}
+		require.NoError(t, newAgent(t, l, async.Spec{Source: s, Proxy: p}).Run(ctx))
+		assert.Equal(t, []string{"1"}, l.nacked)
+	})
+}
+
+// proves M32
+func TestRunHandsBackAsNotFailedWhateverAPipeMakesOfItsCancellation(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		answer func() (*proxy.Response, error)
+	}{
+		{"an error of its own", func() (*proxy.Response, error) { return nil, errors.New("connection closed") }},
+		{"a status", func() (*proxy.Response, error) { return &proxy.Response{Status: 503}, nil }},
+		{"a partial answer", func() (*proxy.Response, error) { return &proxy.Response{Err: io.ErrUnexpectedEOF}, nil }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := &ledger{}
+				s := &script{plays: []play{l.delivers("1")}}
+				ctx, cancel := context.WithCancel(t.Context())
+				p := func(context.Context, *proxy.Request) (*proxy.Response, error) {
+					cancel()
+					return tt.answer() // before it is abandoned
+				}
+				require.NoError(t, newAgent(t, l, async.Spec{Source: s, Proxy: p}).Run(ctx))
+				require.Len(t, l.causes, 1)
+				assert.ErrorIs(t, l.causes[0], async.ErrStopped)
+				assert.Equal(t, 503, proxy.StatusOf(l.causes[0]))
 			})
 		})
 	}

@@ -11,39 +11,61 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// one receives one message and works on it, and gives the slot back.
-func (r *run) one(received chan<- error, gone chan<- struct{}) {
-	defer func() { <-r.slots }()
-	defer close(gone)
-	m, err := r.receive(received)
-	if err != nil {
-		return
-	}
-	defer r.closeBody(&m)
-	if r.intake.Err() != nil {
-		r.nack(&m, stopped(nil))
-		return
-	}
-	err = r.call(&m)
-	if err == nil {
-		r.settle(&m, "ack", m.Ack)
-		return
-	}
-	defer r.nack(&m, err) // whatever the hook of the user does
-	r.fail(&m, "", err)
+// A worker receives one message and works on it, on a goroutine of its own. It has a slot meanwhile.
+type worker struct {
+	*run
+	gone  chan<- struct{} // closed when it has gone
+	m     Message
+	watch *watch // to be used again, if there is one
+	given bool   // a call was abandoned: the slot was given back, and the worker is counted
 }
 
-// receive asks the source for a message and tells the run what came of it, also after a panic or runtime.Goexit.
-func (r *run) receive(received chan<- error) (m Message, err error) {
+func (w *worker) one() {
+	defer w.leave()
+	defer close(w.gone)
+	var err error
+	if w.m, err = w.receive(); err != nil {
+		return
+	}
+	defer w.closeBody()
+	if w.intake.Err() != nil {
+		w.nack(stopped(nil))
+		return
+	}
+	lost, err := w.call()
+	if err != nil {
+		defer w.nack(err) // whatever the hook of the user does
+		w.fail("", err)
+		return
+	}
+	defer w.ack()
+	if lost != nil {
+		w.fail("partial", lost)
+	}
+}
+
+// leave gives the slot back.
+func (w *worker) leave() {
+	if w.given {
+		w.comeBack()
+		return
+	}
+	<-w.slots
+}
+
+// receive asks the source for a message and tells the run what came of it, also after a panic or runtime.Goexit. It reports
+// the errors that Run does not return: here, because a hook that blocks or calls runtime.Goexit must not end Run.
+func (r *run) receive() (m Message, err error) {
 	returned := false
 	defer func() {
 		if !returned {
 			err = panicked(recover())
-			if r.intake.Err() != nil { // nobody listens any more
-				proxy.Report(r.ctx, r.sourceError(err))
-			}
 		}
-		received <- err
+		got := r.receipt(err)
+		r.received <- got
+		if got.again || got.late && !returned {
+			proxy.Report(r.ctx, r.sourceError(err))
+		}
 	}()
 	m, err = r.spec.Source.Receive(r.intake)
 	returned = true
@@ -58,28 +80,25 @@ func panicked(v any) error {
 	return pipe.NewPanicError(v)
 }
 
-// call runs the proxy for a message.
-func (r *run) call(m *Message) error {
-	if m.Request == nil {
-		return &proxy.Error{Status: http.StatusInternalServerError, Op: "message", Err: errNoRequest}
+// call runs the proxy for a message. What was lost of a success is what was optional.
+func (w *worker) call() (lost, err error) {
+	if w.m.Request == nil {
+		return nil, &proxy.Error{Status: http.StatusInternalServerError, Op: "message", Err: errNoRequest}
 	}
-	ctx := r.ctx
-	if r.timeout > 0 {
-		expiry := proxy.Expire(ctx, r.timeout)
+	ctx := w.ctx
+	if w.timeout > 0 {
+		expiry := proxy.Expire(ctx, w.timeout)
 		defer expiry.Cancel()
 		ctx = expiry
 	}
-	res, err := r.held(ctx, m.Request)
-	if over := r.ctx.Err(); err != nil && over != nil && errors.Is(err, over) {
-		return stopped(err)
+	res, err := w.held(ctx, w.m.Request)
+	if err != nil && w.ctx.Err() != nil { // whatever the pipe has made of it
+		return nil, stopped(err)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if res.Err != nil {
-		r.fail(m, "partial", res.Err)
-	}
-	return res.Close()
+	return res.Err, res.Close()
 }
 
 var errNoRequest = errors.New("the message has no request")
@@ -129,50 +148,6 @@ func (a *Agent) judge(res *proxy.Response) (*proxy.Response, error) {
 	return &proxy.Response{Err: res.Err}, nil
 }
 
-func (r *run) nack(m *Message, cause error) {
-	if m.Nack != nil {
-		r.settle(m, "nack", func(ctx context.Context) error { return m.Nack(ctx, cause) })
-	}
-}
-
-// settle tells the source what became of a message. What fails of that is reported, also a panic or runtime.Goexit.
-func (r *run) settle(m *Message, op string, tell func(context.Context) error) {
-	if tell == nil {
-		return
-	}
-	ctx := r.settling
-	if r.ackTimeout > 0 {
-		limited, cancel := context.WithTimeout(ctx, r.ackTimeout)
-		defer cancel()
-		ctx = limited
-	}
-	var err error
-	returned := false
-	defer func() {
-		if !returned {
-			err = panicked(recover())
-		}
-		if err != nil {
-			r.fail(m, op, err)
-		}
-	}()
-	err = tell(ctx)
-	returned = true
-}
-
-// closeBody closes the body that the source made.
-func (r *run) closeBody(m *Message) {
-	if m.Request == nil || m.Request.Body == nil {
-		return
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			r.fail(m, "close", pipe.NewPanicError(v))
-		}
-	}()
-	_ = m.Request.Body.Close() // it was read to its end, or is not wanted
-}
-
-func (r *run) fail(m *Message, op string, err error) {
-	proxy.Report(r.ctx, &MessageError{Agent: r.spec.Name, ID: m.ID, Attempt: m.Attempt, Op: op, Err: err})
+func (w *worker) fail(op string, err error) {
+	proxy.Report(w.ctx, &MessageError{Agent: w.spec.Name, ID: w.m.ID, Attempt: w.m.Attempt, Op: op, Err: err})
 }

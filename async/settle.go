@@ -1,0 +1,127 @@
+package async
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// The calls into a source about one message, as errors name them.
+const (
+	opAck   = "ack"
+	opNack  = "nack"
+	opClose = "close"
+)
+
+func (w *worker) ack() {
+	if w.m.Ack != nil {
+		w.tell(opAck, nil)
+	}
+}
+
+func (w *worker) nack(cause error) {
+	if w.m.Nack != nil {
+		w.tell(opNack, cause)
+	}
+}
+
+// closeBody closes the body that the source made.
+func (w *worker) closeBody() {
+	if w.m.Request != nil && w.m.Request.Body != nil {
+		w.tell(opClose, nil)
+	}
+}
+
+// tell tells the source what became of the message. What fails of that is reported, also a panic or runtime.Goexit. A call
+// that does not return in time is abandoned: the goroutine is left to it, and the slot is free.
+func (w *worker) tell(op string, cause error) {
+	var err error
+	returned := false
+	watch := w.begin(op)
+	defer func() {
+		if !returned {
+			err = panicked(recover())
+		}
+		inTime := w.end(watch)
+		switch {
+		case inTime && err != nil:
+			w.fail(op, err)
+		case !inTime && !returned: // that it did not return in time is known
+			w.fail(op, fmt.Errorf("abandoned call: %w", err))
+		}
+	}()
+	err = w.ask(op, cause)
+	returned = true
+}
+
+func (w *worker) ask(op string, cause error) error {
+	if op == opClose {
+		_ = w.m.Request.Body.Close() // it was read to its end, or is not wanted
+		return nil
+	}
+	ctx := w.settling
+	if w.ackTimeout > 0 {
+		expiry := proxy.Expire(ctx, w.ackTimeout)
+		defer expiry.Cancel()
+		ctx = expiry
+	}
+	if op == opAck {
+		return w.m.Ack(ctx)
+	}
+	return w.m.Nack(ctx, cause)
+}
+
+// begin begins to watch a call; nil is one that nobody waits for, or without limit.
+func (w *worker) begin(op string) *watch {
+	if w.given || w.ackTimeout < 0 {
+		return nil
+	}
+	if watch := w.watch; watch != nil {
+		w.watch = nil
+		watch.op = op
+		watch.over.Store(false)
+		watch.timer.Reset(w.ackTimeout)
+		return watch
+	}
+	watch := &watch{worker: w, op: op}
+	watch.timer = time.AfterFunc(w.ackTimeout, watch.expire)
+	return watch
+}
+
+// end ends the watch over a call that has returned, and reports whether it was in time.
+func (w *worker) end(watch *watch) bool {
+	switch {
+	case watch == nil:
+	case !watch.over.CompareAndSwap(false, true):
+		w.given = true
+		return false
+	case watch.timer.Stop(): // else its function may still look at it
+		w.watch = watch
+	}
+	return true
+}
+
+// A watch abandons a call that does not return in time. Who sets over first, the call or the timer, decides.
+type watch struct {
+	*worker
+	op    string
+	timer *time.Timer
+	over  atomic.Bool
+}
+
+// expire reports, and gives the worker's slot back: in this order, so that Run does not return before the report.
+func (w *watch) expire() {
+	n := w.away.Add(1) // before the call can see it and count down
+	if !w.over.CompareAndSwap(false, true) {
+		w.comeBack()
+		return
+	}
+	defer func() { <-w.slots }()
+	if n == w.maxAway {
+		defer proxy.Report(w.ctx, w.sourceError(proxy.ErrAbandoned))
+	}
+	w.fail(w.op, fmt.Errorf("did not return within %s: %w", w.ackTimeout, context.DeadlineExceeded))
+}
