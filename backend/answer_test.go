@@ -102,6 +102,11 @@ func TestAFailureKeepsWhatAClientNeeds(t *testing.T) {
 				r.Header.Set("Authorization", "theirs")
 				r.Upstream.Set("Authorization", "ours")
 			}, 502, nil},
+		{"401 of credentials that ours replaced, in lower case", 401, backend.Spec{Headers: []string{"*"}},
+			func(r *proxy.Request) {
+				r.Header.Set("Authorization", "theirs")
+				r.Upstream["authorization"] = []string{"ours"}
+			}, 502, nil},
 		{"401 of credentials that the URL's replaced", 401, backend.Spec{URL: "http://me:secret@h/", Headers: []string{"*"}},
 			func(r *proxy.Request) { r.Header.Set("Authorization", "theirs") }, 502, nil},
 		{"407", 407, backend.Spec{Headers: []string{"*"}}, func(r *proxy.Request) { r.Header.Set("Proxy-Authorization", "theirs") }, 502, nil},

@@ -2,9 +2,12 @@ package backend
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"sync/atomic"
+
+	"github.com/sluice-go/sluice/proxy"
 )
 
 // maxDrain is how much of a body nobody wants is read so that its connection can be used again.
@@ -155,14 +158,16 @@ func (b *uploadBody) Close() error {
 	return b.rc.Close()
 }
 
-// announce has the client's trailers sent after the body, where the rule lets them go. Those whose names are not known
-// yet go too, but for HTTP/2, where the transport leaves them out.
-func (b *uploadBody) announce(out *http.Request, trailer func() http.Header, rule *headerRule) {
+// announce has the client's trailers sent after the body, where the rule lets them go and code sends no header of the
+// name. Those whose names are not known yet go too, but for HTTP/2, where the transport leaves them out.
+func (b *uploadBody) announce(out *http.Request, req *proxy.Request, rule *headerRule) {
 	out.Trailer = http.Header{}
-	sent := out.Trailer
+	sent, trailer := out.Trailer, req.Trailer
+	code := maps.Clone(req.Upstream) // the body may be read after the call
 	fill := func() {
 		for name, values := range trailer() {
-			if name = http.CanonicalHeaderKey(name); rule.lets(name) && isTrailer(name) {
+			name = http.CanonicalHeaderKey(name)
+			if rule.lets(name) && isTrailer(name) && !hasName(code, name) {
 				sent[name] = validValues(values)
 			}
 		}

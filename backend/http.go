@@ -286,7 +286,7 @@ func (c *call) attach(out *http.Request, req *proxy.Request) {
 		out.GetBody = c.body.again(req.GetBody)
 	}
 	if c.stream && req.Trailer != nil && out.ContentLength < 0 { // only chunks have trailers
-		first.announce(out, req.Trailer, &c.headers)
+		first.announce(out, req, &c.headers)
 	}
 }
 
@@ -463,10 +463,7 @@ func (c *call) keep(resp *http.Response) []byte {
 // clientCredentials reports whether the upstream got what the client authenticates itself with.
 func (c *call) clientCredentials(req *proxy.Request) bool {
 	for _, name := range [...]string{"Authorization", "Cookie"} {
-		_, replaced := req.Upstream[name]
-		if name == "Authorization" && c.auth != "" {
-			replaced = true
-		}
+		replaced := hasName(req.Upstream, name) || name == "Authorization" && c.auth != ""
 		if !replaced && len(req.Header[name]) > 0 && c.headers.lets(name) {
 			return true
 		}

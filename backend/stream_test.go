@@ -185,7 +185,7 @@ func TestTrailersOfAStream(t *testing.T) {
 	require.NoError(t, res.Close())
 }
 
-// proves H11
+// proves H11, H6
 func TestTheClientsTrailersGoWithAStream(t *testing.T) {
 	t.Parallel()
 	up := newText(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
@@ -200,11 +200,12 @@ func TestTheClientsTrailersGoWithAStream(t *testing.T) {
 		return copy(b, "hello"), nil
 	}))
 	req.ContentLength = -1
+	req.Upstream.Set("X-Tenant", "acme")
 	req.Trailer = func() http.Header {
 		if !read {
 			return nil
 		}
-		return http.Header{"X-Sum": {"1", "a\x00"}, "Content-Length": {"5"}, "Transfer-Encoding": {"x"}, "Authorization": {"x"}}
+		return http.Header{"X-Sum": {"1", "a\x00"}, "X-Tenant": {"evil"}, "X_tenant": {"evil"}, "Content-Length": {"5"}, "Transfer-Encoding": {"x"}, "Authorization": {"x"}}
 	}
 	res, err := p(t.Context(), req)
 	require.NoError(t, err)
