@@ -16,6 +16,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/iotest"
@@ -613,6 +614,137 @@ func TestAFailuresBodyIsKeptAndDrainedWithinLimits(t *testing.T) {
 	_, err := get(t, newBackend(t, up, backend.Spec{}))
 	e, _ := errors.AsType[*proxy.Error](err)
 	assert.Equal(t, strings.Repeat("y", 4<<10), string(e.Upstream.Body))
+}
+
+// unwanted is how long the body of a failure, or of an answer that has none, is waited for.
+const unwanted = 50 * time.Millisecond
+
+// proves M37, T3
+func TestABodyNobodyWantsIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	text := zipped(t, strings.Repeat("a", 10)+strings.Repeat("b", 10))
+	tests := []struct {
+		name, head string
+		sent       []string // 20 ms after each other; the rest never comes
+		want       int      // status of the failure
+		kept       string
+		after      time.Duration
+	}{
+		{"nothing of a failure", "404 X\r\nContent-Length: 100", nil, 404, "", unwanted},
+		{"the beginning of a failure", "503 X\r\nContent-Length: 100", []string{"why"}, 503, "why", unwanted},
+		{"a failure bit by bit", "404 X\r\nContent-Length: 100", []string{"a", "b", "c", "d", "e"}, 404, "abc", unwanted},
+		{"a failure without a length", "500 X\r\nTransfer-Encoding: chunked", []string{"3\r\nwhy\r\n"}, 502, "why", unwanted},
+		{"a compressed failure", "404 X\r\nContent-Encoding: gzip\r\nContent-Length: 100", []string{text}, 404, "aaaaaaaaaabbbbbbbbbb", unwanted},
+		{"a compressed failure, cut", "404 X\r\nContent-Encoding: gzip\r\nContent-Length: 100", []string{text[:5]}, 404, "", unwanted},
+		{"a failure that comes in time", "404 X\r\nContent-Length: 3", []string{"w", "h", "y"}, 404, "why", 40 * time.Millisecond},
+		{"an answer without content", "205 X\r\nContent-Length: 100", nil, 0, "", unwanted},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				tr := backend.NewTransport()
+				tr.DialContext = func(context.Context, string, string) (net.Conn, error) {
+					client, server := net.Pipe()
+					go func() {
+						defer server.Close()
+						br := bufio.NewReader(server)
+						if _, err := http.ReadRequest(br); err != nil {
+							return
+						}
+						_, _ = io.WriteString(server, "HTTP/1.1 "+tt.head+"\r\n\r\n")
+						for i, text := range tt.sent {
+							if i > 0 {
+								select {
+								case <-time.After(20 * time.Millisecond):
+								case <-ctx.Done():
+								}
+							}
+							_, _ = io.WriteString(server, text)
+						}
+						_, _ = br.ReadByte() // until the connection is closed
+					}()
+					return client, nil
+				}
+				start := time.Now()
+				res, err := newBackend(t, tr, backend.Spec{})(ctx, proxy.NewRequest("GET", "/"))
+				assert.Equal(t, tt.after, time.Since(start))
+				if tt.want == 0 {
+					require.NoError(t, err)
+					assert.True(t, res.Document.IsZero())
+				} else {
+					assert.Equal(t, tt.want, proxy.StatusOf(err))
+					e, ok := errors.AsType[*proxy.Error](err)
+					require.True(t, ok)
+					require.NotNil(t, e.Upstream)
+					assert.Equal(t, tt.kept, string(e.Upstream.Body))
+				}
+				tr.CloseIdleConnections()
+				cancel()
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// proves M37, T4
+func TestABodyThatCameTooLateIsClosedOnce(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		panics bool
+		held   time.Duration // how long Read goes on after Close
+	}{
+		{"closing ends the read", false, 0},
+		{"closing ends nothing", false, time.Second},
+		{"closing panics", true, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := &silentBody{closed: make(chan struct{}), held: tt.held, panics: tt.panics}
+				rt := trip(func(*http.Request) (*http.Response, error) {
+					return &http.Response{StatusCode: 404, Header: http.Header{}, Body: b, ContentLength: 5}, nil
+				})
+				var reported []error
+				scope := proxy.Scope{Report: func(_ context.Context, err error) { reported = append(reported, err) }}
+				start := time.Now()
+				_, err := newBackend(t, rt, backend.Spec{})(scope.Context(t.Context()), proxy.NewRequest("GET", "/"))
+				assert.Equal(t, 404, proxy.StatusOf(err))
+				assert.Equal(t, unwanted+tt.held, time.Since(start))
+				assert.EqualValues(t, 1, b.closes.Load())
+				assert.Equal(t, tt.panics, len(reported) == 1)
+			})
+		})
+	}
+}
+
+// silentBody sends nothing and ends some time after it was closed.
+type silentBody struct {
+	closed chan struct{}
+	held   time.Duration
+	panics bool
+	closes atomic.Int64
+}
+
+func (b *silentBody) Read([]byte) (int, error) {
+	<-b.closed
+	if b.held > 0 {
+		<-time.After(b.held)
+	}
+	return 0, net.ErrClosed
+}
+
+func (b *silentBody) Close() error {
+	if b.closes.Add(1) == 1 {
+		close(b.closed)
+	}
+	if b.panics {
+		panic("bug")
+	}
+	return nil
 }
 
 // proves T4

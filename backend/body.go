@@ -1,23 +1,66 @@
 package backend
 
 import (
+	"context"
 	"io"
 	"maps"
 	"net/http"
 	"slices"
 	"sync/atomic"
+	"time"
 
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
 // maxDrain is how much of a body nobody wants is read so that its connection can be used again.
 const maxDrain = 64 << 10
 
+// maxWait is how long a body nobody wants may take to come.
+const maxWait = 50 * time.Millisecond
+
 // discard reads what is left of a body, up to a bound. If there is more, closing it closes the connection.
 func discard(body io.Reader) {
-	if body != http.NoBody {
-		_, _ = io.CopyN(io.Discard, body, maxDrain+1)
+	_, _ = io.CopyN(io.Discard, body, maxDrain+1)
+}
+
+// hurry has read read the body of an answer, and closes it if that takes too long, which ends the read: what is known of
+// the answer does not wait for what may never come. A closed body is replaced, so that it is closed once.
+func hurry(ctx context.Context, resp *http.Response, read func(io.Reader)) {
+	body := resp.Body
+	if body == http.NoBody {
+		return
 	}
+	closed := make(chan struct{})
+	timer := time.AfterFunc(maxWait, func() {
+		defer close(closed)
+		defer func() {
+			if v := recover(); v != nil {
+				proxy.Report(ctx, pipe.NewPanicError(v)) // here it would end the process
+			}
+		}()
+		_ = body.Close()
+	})
+	defer func() {
+		if !timer.Stop() {
+			<-closed
+			resp.Body = http.NoBody
+		}
+	}()
+	read(&untilError{r: body})
+}
+
+// untilError reads no further after an error: who ignores that a closed body ends its reads is asked once.
+type untilError struct {
+	r   io.Reader
+	err error
+}
+
+func (u *untilError) Read(p []byte) (n int, err error) {
+	if u.err == nil {
+		n, u.err = u.r.Read(p)
+	}
+	return n, u.err
 }
 
 // trusted is how much memory an announced length gets before a byte of it has come.

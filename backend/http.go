@@ -376,13 +376,13 @@ func (c *call) end() {
 
 // decoded reads the answer into a document.
 func (c *call) decoded(ctx context.Context, req *proxy.Request, resp *http.Response) (*proxy.Response, error) {
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // perhaps another body than the one that came
 	if !c.spec.succeeds(resp.StatusCode) {
-		return nil, c.refused(req, resp)
+		return nil, c.refused(ctx, req, resp)
 	}
 	res := &proxy.Response{Status: resp.StatusCode}
 	if resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusResetContent {
-		discard(resp.Body)
+		hurry(ctx, resp, discard)
 	} else {
 		body, op, err := c.read(resp)
 		if err != nil {
@@ -415,11 +415,11 @@ func (c *call) read(resp *http.Response) (body []byte, op string, err error) {
 }
 
 // refused makes the error of an answer that is not a success. It leaves the connection usable.
-func (c *call) refused(req *proxy.Request, resp *http.Response) error {
+func (c *call) refused(ctx context.Context, req *proxy.Request, resp *http.Response) error {
 	kept := resp.StatusCode >= 200 // a 101 has no body but the connection
 	answer := &proxy.UpstreamAnswer{Status: resp.StatusCode}
 	if kept {
-		answer.Body = c.keep(resp)
+		answer.Body = c.keep(ctx, resp)
 	}
 	e := &proxy.Error{Status: c.failureStatus(req, resp.StatusCode), Backend: c.spec.Name, Op: "status", Upstream: answer}
 	answer.Header = endToEnd(resp.Header)
@@ -448,16 +448,18 @@ func (c *call) failureStatus(req *proxy.Request, status int) int {
 	return http.StatusBadGateway
 }
 
-// keep reads the beginning of a failure's body for the error, and so much more that the connection can be used again.
-func (c *call) keep(resp *http.Response) []byte {
-	var body []byte
-	if coding := resp.Header.Get("Content-Encoding"); strings.EqualFold(coding, "gzip") {
-		body = c.gunzipSome(resp.Body, c.maxErrorBytes)
-	} else {
-		body, _ = io.ReadAll(io.LimitReader(resp.Body, c.maxErrorBytes))
-	}
-	discard(resp.Body)
-	return body
+// keep reads the beginning of a failure's body for the error, and so much more that the connection can be used again, as
+// far as it comes in time.
+func (c *call) keep(ctx context.Context, resp *http.Response) (kept []byte) {
+	hurry(ctx, resp, func(body io.Reader) {
+		if coding := resp.Header.Get("Content-Encoding"); strings.EqualFold(coding, "gzip") {
+			kept = c.gunzipSome(body, c.maxErrorBytes)
+		} else {
+			kept, _ = io.ReadAll(io.LimitReader(body, c.maxErrorBytes))
+		}
+		discard(body)
+	})
+	return kept
 }
 
 // clientCredentials reports whether the upstream got what the client authenticates itself with.

@@ -73,7 +73,8 @@ type Spec struct {
 	MaxBytes int64
 
 	// MaxErrorBytes bounds how much of a failure's body is kept in the error, for decorators; see
-	// proxy.UpstreamAnswer. 0 is DefaultMaxErrorBytes, negative is as much as MaxBytes allows.
+	// proxy.UpstreamAnswer. 0 is DefaultMaxErrorBytes, negative is as much as MaxBytes allows. What has not come 50 ms
+	// after the status is not waited for.
 	MaxErrorBytes int64
 }
 
