@@ -177,7 +177,7 @@ func (l *leaf) call(ctx context.Context, req *proxy.Request) (*proxy.Response, e
 		return nil, err
 	}
 	if l.stream {
-		return c.streamed(ctx, resp)
+		return c.streamed(ctx, req, resp)
 	}
 	defer c.end()
 	return c.decoded(ctx, req, resp)

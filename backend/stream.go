@@ -18,7 +18,7 @@ import (
 )
 
 // streamed passes the answer on as it comes.
-func (c *call) streamed(ctx context.Context, resp *http.Response) (*proxy.Response, error) {
+func (c *call) streamed(ctx context.Context, req *proxy.Request, resp *http.Response) (*proxy.Response, error) {
 	switch status := resp.StatusCode; {
 	case status == http.StatusSwitchingProtocols:
 		return c.upgraded(ctx, resp)
@@ -37,8 +37,11 @@ func (c *call) streamed(ctx context.Context, resp *http.Response) (*proxy.Respon
 	case c.out.Method == http.MethodHead || isEmpty(resp.StatusCode):
 		_ = resp.Body.Close()
 		b.rc = http.NoBody
-		if resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusResetContent {
+		switch {
+		case resp.StatusCode == http.StatusNoContent, resp.StatusCode == http.StatusResetContent:
 			delete(h, "Content-Length")
+		case c.out.Method == http.MethodHead && req.Method != http.MethodHead:
+			delete(h, "Content-Length") // of a body that does not follow
 		}
 	case resp.ContentLength > 0:
 		b.left = resp.ContentLength

@@ -76,6 +76,22 @@ func TestAHeadOfAStreamHasNoBody(t *testing.T) {
 	assert.EqualValues(t, 1, up.body0.closes.Load())
 }
 
+// proves F5
+func TestAGetThatAsksWithHeadAnnouncesNoBody(t *testing.T) {
+	t.Parallel()
+	up := &answers{header: http.Header{"Content-Length": {"4"}, "X-A": {"1"}}}
+	for method, want := range map[string]http.Header{
+		"GET": {"X-A": {"1"}}, "": {"X-A": {"1"}}, "POST": {"X-A": {"1"}}, "HEAD": {"X-A": {"1"}, "Content-Length": {"4"}},
+	} {
+		p := newBackend(t, up, backend.Spec{Method: "HEAD", Decode: backend.Passthrough})
+		res, err := p(t.Context(), proxy.NewRequest(method, "/"))
+		require.NoError(t, err)
+		assert.Equal(t, "HEAD", up.last.Method)
+		assert.Equal(t, want, res.Header, method)
+		require.NoError(t, res.Close())
+	}
+}
+
 // proves F3
 func TestAStreamThatBreaksIsAnErrorOfItsBody(t *testing.T) {
 	t.Parallel()
