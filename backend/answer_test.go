@@ -645,29 +645,19 @@ func TestABodyNobodyWantsIsNotWaitedFor(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				tr := backend.NewTransport()
-				tr.DialContext = func(context.Context, string, string) (net.Conn, error) {
-					client, server := net.Pipe()
-					go func() {
-						defer server.Close()
-						br := bufio.NewReader(server)
-						if _, err := http.ReadRequest(br); err != nil {
-							return
-						}
-						_, _ = io.WriteString(server, "HTTP/1.1 "+tt.head+"\r\n\r\n")
-						for i, text := range tt.sent {
-							if i > 0 {
-								select {
-								case <-time.After(20 * time.Millisecond):
-								case <-ctx.Done():
-								}
+				tr, _ := newPiped(func(c net.Conn) bool {
+					_, _ = io.WriteString(c, "HTTP/1.1 "+tt.head+"\r\n\r\n")
+					for i, text := range tt.sent {
+						if i > 0 {
+							select {
+							case <-time.After(20 * time.Millisecond):
+							case <-ctx.Done():
 							}
-							_, _ = io.WriteString(server, text)
 						}
-						_, _ = br.ReadByte() // until the connection is closed
-					}()
-					return client, nil
-				}
+						_, _ = io.WriteString(c, text)
+					}
+					return false
+				})
 				start := time.Now()
 				res, err := newBackend(t, tr, backend.Spec{})(ctx, proxy.NewRequest("GET", "/"))
 				assert.Equal(t, tt.after, time.Since(start))
