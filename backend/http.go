@@ -29,8 +29,9 @@ type HTTP struct {
 	// closes its idle connections in the end.
 	//
 	// It may be anything that keeps the contract of http.RoundTripper. What is not made by NewTransport is code that may
-	// ignore its context: a deadline holds against it too, at the price of a goroutine (see proxy.Hold). A round tripper
-	// that never does may say so with a method HonoursContext() bool; then there is no goroutine.
+	// ignore its context: a plan shows it as opaque, and a deadline holds against it too, at the price of a goroutine (see
+	// proxy.Hold). A round tripper that never does may say so with a method HonoursContext() bool; then there is no
+	// goroutine. What RegisterProtocol puts into a transport for http or https is taken to honour its context, too.
 	Transport http.RoundTripper
 }
 
@@ -145,11 +146,13 @@ func (l *leaf) step(prompt bool) pipe.Step {
 			s.Detail += ", " + l.decode.String()
 		}
 	}
-	switch {
-	case !isOurs(l.decode):
-		s.Effects |= pipe.Opaque
-	case prompt:
+	// A round tripper that says it honours its context is taken for one of ours. It stands behind the leaf, so all it
+	// sees of a call is the request that the leaf made of what may go out, and what it answers is filtered like the
+	// answer of any upstream: no promise of proxy.Scope.Described is about it.
+	if prompt && isOurs(l.decode) {
 		s.Effects |= pipe.HonoursContext
+	} else {
+		s.Effects |= pipe.Opaque
 	}
 	return s
 }

@@ -1,6 +1,8 @@
 package backend_test
 
 import (
+	"errors"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -127,17 +129,31 @@ func TestThePlanOfABackendTellsWhatItDoes(t *testing.T) {
 	assert.Equal(t, pipe.Terminal|pipe.Streams|pipe.NotIdempotent|pipe.HonoursContext, shared.Effects)
 
 	theirs := over(backend.HTTP{Transport: &answers{}}, backend.Spec{URL: "http://h"})
-	assert.Equal(t, pipe.Terminal|pipe.Buffers, theirs.Effects)
+	assert.Equal(t, pipe.Terminal|pipe.Buffers|pipe.Opaque, theirs.Effects)
 	assert.False(t, theirs.HonoursContext(), "a transport of a user may ignore its context")
 
 	changed := backend.NewTransport()
 	changed.DialContext = nil
-	assert.False(t, over(backend.HTTP{Transport: changed}, backend.Spec{URL: "http://h"}).HonoursContext())
+	dials := over(backend.HTTP{Transport: changed}, backend.Spec{URL: "http://h"})
+	assert.Equal(t, pipe.Terminal|pipe.Buffers|pipe.Opaque, dials.Effects)
+	assert.False(t, dials.HonoursContext())
+
+	for _, says := range []prompt{true, false} {
+		step := over(backend.HTTP{Transport: says}, backend.Spec{URL: "http://h"})
+		assert.Equal(t, bool(says), step.Effects.Has(pipe.HonoursContext))
+		assert.Equal(t, !bool(says), step.Effects.Has(pipe.Opaque))
+	}
 
 	decoder := over(backend.HTTP{}, backend.Spec{URL: "http://h", Decode: odd{}})
 	assert.True(t, decoder.Effects.Has(pipe.Opaque))
 	assert.False(t, decoder.HonoursContext(), "a decoder of a user may never return")
 }
+
+// A prompt transport says whether it honours its context.
+type prompt bool
+
+func (prompt) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("not called") }
+func (p prompt) HonoursContext() bool                          { return bool(p) }
 
 // odd is a decoder of a user that is not comparable.
 type odd struct{ _ []int }
