@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -88,6 +89,7 @@ func newLeaf(s Spec) (*leaf, error) {
 		}
 	}
 	var faults []error
+	s.Bound, s.Statuses, s.MapStatus = slices.Clone(s.Bound), slices.Clone(s.Statuses), maps.Clone(s.MapStatus)
 	l := &leaf{spec: s, decode: s.Decode, stream: s.streams()}
 	l.maxBytes = limit(s.MaxBytes, DefaultMaxBytes)
 	l.maxErrorBytes = min(limit(s.MaxErrorBytes, DefaultMaxErrorBytes), l.maxBytes)

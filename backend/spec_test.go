@@ -3,6 +3,7 @@ package backend_test
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -74,6 +75,8 @@ func TestNewRefusesWhatConfigurationGotWrong(t *testing.T) {
 		{"exposed star", backend.Spec{URL: ok, Expose: []string{"*"}}, "expose: "},
 		{"exposed by a passthrough", backend.Spec{URL: ok, Decode: backend.Passthrough, Expose: []string{"A"}}, "expose: a passthrough"},
 		{"statuses of a passthrough", backend.Spec{URL: ok, Decode: backend.Passthrough, Statuses: []int{200}}, "statuses: a passthrough"},
+		{"a status mapped by a passthrough", backend.Spec{URL: ok, Decode: backend.Passthrough, MapStatus: map[int]int{404: 410}},
+			"map status: a passthrough"},
 		{"status below", backend.Spec{URL: ok, Statuses: []int{100}}, "statuses: 100"},
 		{"status above", backend.Spec{URL: ok, Statuses: []int{1000}}, "statuses: 1000"},
 		{"status not modified", backend.Spec{URL: ok, Statuses: []int{304}}, "statuses: 304"},
@@ -90,6 +93,31 @@ func TestNewRefusesWhatConfigurationGotWrong(t *testing.T) {
 			assert.ErrorContains(t, err, "backend users: "+tt.want)
 		})
 	}
+}
+
+func TestABackendKeepsNothingOfItsSpec(t *testing.T) {
+	t.Parallel()
+	s := backend.Spec{URL: "http://h/{a}", Bound: []string{"a"}, Headers: []string{"X-A"}, Query: []string{"a"}, Expose: []string{"X-A"},
+		Statuses: []int{200}, MapStatus: map[int]int{404: 410}}
+	up := &answers{body: "{}", header: http.Header{"X-A": {"1"}, "X-B": {"1"}}}
+	p := newBackend(t, up, s)
+	s.Bound[0], s.Headers[0], s.Query[0], s.Expose[0] = "b", "X-B", "b", "X-B"
+	s.Statuses[0], s.MapStatus[404] = 404, 400
+
+	req := proxy.NewRequest("GET", "/")
+	req.Params.Set("a", "1")
+	req.Header = http.Header{"X-A": {"1"}, "X-B": {"1"}}
+	req.Query = url.Values{"a": {"1"}, "b": {"1"}}
+	res, err := p(t.Context(), req)
+	require.NoError(t, err)
+	assert.Equal(t, http.Header{"X-A": {"1"}}, res.Header)
+	assert.Equal(t, "a=1", up.last.URL.RawQuery)
+	assert.NotContains(t, up.last.Header, "X-B")
+	assert.Empty(t, pipe.PlanOf(p).Needs)
+
+	up.status = 404
+	_, err = p(t.Context(), req)
+	assert.Equal(t, 410, proxy.StatusOf(err))
 }
 
 func TestNewTellsAllFaultsAtOnce(t *testing.T) {

@@ -64,7 +64,8 @@ func isEmpty(status int) bool {
 // upgraded hands over the connection of a protocol switch that was asked for, and refuses any other.
 func (c *call) upgraded(ctx context.Context, resp *http.Response) (*proxy.Response, error) {
 	conn, ok := resp.Body.(io.ReadWriteCloser)
-	if got := resp.Header["Upgrade"]; !ok || c.asked == "" || len(got) != 1 || !isProtocol(got[0]) || !strings.EqualFold(got[0], c.asked) {
+	got := resp.Header["Upgrade"]
+	if !ok || c.asked == "" || len(got) != 1 || !isProtocol(got[0]) || !strings.EqualFold(got[0], c.asked) {
 		_ = resp.Body.Close()
 		c.end()
 		return nil, c.failed(ctx, "status", errSwitch)
