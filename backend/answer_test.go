@@ -22,6 +22,7 @@ import (
 	"testing/iotest"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -531,6 +532,67 @@ func TestADecodedAnswerIsDecompressedOnce(t *testing.T) {
 				assert.NotContains(t, err.Error(), "\n")
 			}
 		})
+	}
+}
+
+// proves M9
+func TestTheHeaderOfAFailureTellsOfTheBodyAsItIsKept(t *testing.T) {
+	t.Parallel()
+	text := zipped(t, "why it failed")
+	for _, tt := range []struct {
+		name       string
+		coding     []string
+		body, kept string
+		decoded    bool
+	}{
+		{"gzip", []string{"gzip"}, text, "why it failed", true},
+		{"x-gzip", []string{"X-GZip"}, text, "why it failed", true},
+		{"told but not done", []string{"gzip"}, "why it failed", "", true},
+		{"plain", nil, "why it failed", "why it failed", false},
+		{"another", []string{"br"}, "why it failed", "why it failed", false},
+		{"twice, told in two lines", []string{"gzip", "gzip"}, text, text, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := http.Header{"Content-Length": {"100"}, "X-A": {"1"}}
+			if tt.coding != nil {
+				h["Content-Encoding"] = tt.coding
+			}
+			p := newBackend(t, &answers{status: 500, body: tt.body, header: h}, backend.Spec{})
+			for range 2 { // the second time with a decompressor that was used before
+				_, err := get(t, p)
+				e, ok := errors.AsType[*proxy.Error](err)
+				require.True(t, ok)
+				assert.Equal(t, tt.kept, string(e.Upstream.Body))
+				want := h
+				if tt.decoded {
+					want = http.Header{"X-A": {"1"}}
+				}
+				assert.Equal(t, want, e.Upstream.Header)
+			}
+		})
+	}
+}
+
+// proves M9
+func TestADecompressorKeepsNoBody(t *testing.T) {
+	for _, text := range []string{zipped(t, `{"a":1}`), zipped(t, `{"a":1}`)[:15], "no gzip at all", ""} {
+		var body weak.Pointer[countedBody]
+		rt := trip(func(*http.Request) (*http.Response, error) {
+			b := &countedBody{r: strings.NewReader(text)}
+			body = weak.Make(b)
+			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Encoding": {"gzip"}}, Body: b, ContentLength: -1}, nil
+		})
+		p := newBackend(t, rt, backend.Spec{})
+		done := make(chan struct{})
+		go func() { // with a stack of its own
+			defer close(done)
+			_, _ = get(t, p)
+		}()
+		<-done
+		runtime.GC() // once: what is in a pool survives it
+		assert.True(t, body.Value() == nil, "%q", text)
+		runtime.KeepAlive(p)
 	}
 }
 

@@ -73,7 +73,7 @@ type leaf struct {
 
 	maxBytes, maxErrorBytes int64
 
-	gunzippers sync.Pool // of *gzip.Reader
+	gunzippers sync.Pool // of *gunzipper
 }
 
 func newLeaf(s Spec) (*leaf, error) {
@@ -412,7 +412,7 @@ func (c *call) read(resp *http.Response) (body []byte, op string, err error) {
 	case len(coding) == 0 || len(coding) == 1 && (coding[0] == "" || strings.EqualFold(coding[0], "identity")):
 		body, err = readBody(resp.Body, resp.ContentLength, c.maxBytes)
 		return body, "read", err
-	case len(coding) == 1 && (strings.EqualFold(coding[0], "gzip") || strings.EqualFold(coding[0], "x-gzip")):
+	case isGzip(coding):
 		return c.gunzip(resp.Body, c.maxBytes)
 	default:
 		return nil, "decode", fmt.Errorf("content coding %s", strings.Join(coding, ", "))
@@ -457,8 +457,10 @@ func (c *call) failureStatus(req *proxy.Request, status int) int {
 // far as it comes in time.
 func (c *call) keep(ctx context.Context, resp *http.Response) (kept []byte) {
 	hurry(ctx, resp, func(body io.Reader) {
-		if coding := resp.Header.Get("Content-Encoding"); strings.EqualFold(coding, "gzip") {
+		if isGzip(resp.Header["Content-Encoding"]) {
 			kept = c.gunzipSome(body, c.maxErrorBytes)
+			delete(resp.Header, "Content-Encoding") // of bytes that nobody gets
+			delete(resp.Header, "Content-Length")
 		} else {
 			kept, _ = io.ReadAll(io.LimitReader(body, c.maxErrorBytes))
 		}
