@@ -304,9 +304,15 @@ func TestATransportIsBoundedAndItsOwn(t *testing.T) {
 	assert.NotSame(t, http.DefaultTransport, tr)
 	assert.Nil(t, tr.Proxy)
 	assert.True(t, tr.DisableCompression)
+	assert.True(t, tr.ForceAttemptHTTP2, "a transport with its own dial speaks it only if told")
 	assert.Equal(t, 1000, tr.MaxConnsPerHost)
 	assert.Equal(t, 100, tr.MaxIdleConnsPerHost)
 	assert.EqualValues(t, 256<<10, tr.MaxResponseHeaderBytes)
+	assert.Equal(t, 90*time.Second, tr.IdleConnTimeout)
+	assert.Equal(t, 10*time.Second, tr.TLSHandshakeTimeout)
+	assert.Equal(t, time.Second, tr.ExpectContinueTimeout)
+	require.NotNil(t, tr.HTTP2)
+	assert.Equal(t, http.HTTP2Config{MaxReceiveBufferPerStream: 1 << 20, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second}, *tr.HTTP2)
 	assert.Zero(t, tr.ResponseHeaderTimeout, "that is a policy's business")
 }
 
