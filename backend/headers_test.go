@@ -310,6 +310,34 @@ func TestADecodedAnswerCarriesTheExposedHeaders(t *testing.T) {
 	assert.Empty(t, res.Header)
 }
 
+func TestAResponseHasAHeaderToSet(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		spec backend.Spec
+	}{
+		{"nothing exposed", backend.Spec{}},
+		{"what is exposed did not come", backend.Spec{Expose: []string{"X-None"}}},
+		{"a stream", backend.Spec{Decode: backend.Passthrough}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, h := range []http.Header{nil, {}, {"Connection": {"close"}}} {
+				for _, status := range []int{200, 204} {
+					rt := trip(func(*http.Request) (*http.Response, error) {
+						return &http.Response{StatusCode: status, Header: h.Clone(), Body: io.NopCloser(strings.NewReader("{}")), ContentLength: 2}, nil
+					})
+					res, err := get(t, newBackend(t, rt, tt.spec))
+					require.NoError(t, err)
+					res.Header.Set("X-A", "1")
+					assert.Equal(t, http.Header{"X-A": {"1"}}, res.Header)
+					require.NoError(t, res.Close())
+				}
+			}
+		})
+	}
+}
+
 // proves F1
 func TestAnUpstreamRequestHasOneFramingHeader(t *testing.T) {
 	t.Parallel()

@@ -22,8 +22,8 @@ import (
 //
 // The proxies it makes call the transport directly: nothing follows redirects, keeps cookies or adds a header. They are
 // safe for concurrent use, honour their context, and close or drain every body; see the package documentation for what
-// goes out and comes back. Their plan is a leaf of kind "backend" with the name of the Spec, method and URL, and the
-// params that the URL needs.
+// goes out and comes back. The Header of a response is never nil. Their plan is a leaf of kind "backend" with the name of
+// the Spec, method and URL, and the params that the URL needs.
 type HTTP struct {
 	// Transport sends the requests. nil makes one with [NewTransport] for each call of New; its idle connections close
 	// after 90 s. Upstreams share the connections, and the limits, of a transport that is given here, and who made it
@@ -402,6 +402,9 @@ func (c *call) decoded(ctx context.Context, req *proxy.Request, resp *http.Respo
 	}
 	if len(c.expose) > 0 {
 		res.Header = exposed(c.expose, endToEnd(resp.Header))
+	}
+	if res.Header == nil && !proxy.Described(ctx) { // else nobody sets one
+		res.Header = http.Header{}
 	}
 	return res, nil
 }

@@ -31,7 +31,9 @@ func (c *call) streamed(ctx context.Context, req *proxy.Request, resp *http.Resp
 	b.ctx, b.resp, b.rc, b.left = ctx, resp, resp.Body, -1
 	h := resp.Header
 	if !proxy.Described(ctx) { // else only the endpoint sees it, which does the same
-		h = endToEnd(h)
+		if h = endToEnd(h); h == nil {
+			h = http.Header{}
+		}
 	}
 	switch {
 	case c.out.Method == http.MethodHead || isEmpty(resp.StatusCode):
