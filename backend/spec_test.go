@@ -2,8 +2,10 @@ package backend_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -180,6 +182,32 @@ func TestThePlanOfABackendTellsWhatItDoes(t *testing.T) {
 	decoder := over(backend.HTTP{}, backend.Spec{URL: "http://h", Decode: odd{}})
 	assert.True(t, decoder.Effects.Has(pipe.Opaque))
 	assert.False(t, decoder.HonoursContext(), "a decoder of a user may never return")
+}
+
+// A factory may be made in a small function that the compiler puts into its caller, closures and all. The frames of
+// Decorate must be its own all the same: the place of a step is the nearest one outside sluice.
+func TestThePlaceOfADecoratedBackendIsTheCallOfNew(t *testing.T) {
+	t.Parallel()
+	var functions []string
+	f := backend.Decorate(backend.HTTP{}, func(backend.Spec) proxy.Decorator {
+		var pcs [32]uintptr
+		frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs[:])])
+		for more := true; more; {
+			var frame runtime.Frame
+			if frame, more = frames.Next(); strings.HasSuffix(frame.File, "/factory.go") {
+				functions = append(functions, frame.Function)
+			}
+		}
+		return nil
+	})
+	p, err := f.New(backend.Spec{URL: "http://h"})
+	_, _, line, _ := runtime.Caller(0)
+	require.NoError(t, err)
+	assert.Equal(t, fmt.Sprintf("spec_test.go:%d", line-1), pipe.PlanOf(p).Source)
+	require.NotEmpty(t, functions)
+	for _, name := range functions {
+		assert.True(t, strings.HasPrefix(name, "github.com/sluice-go/sluice/backend."), name)
+	}
 }
 
 // A prompt transport says whether it honours its context.
