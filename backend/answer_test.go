@@ -16,11 +16,13 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -101,6 +103,11 @@ func TestAFailureKeepsWhatAClientNeeds(t *testing.T) {
 			func(r *proxy.Request) {
 				r.Header.Set("Authorization", "theirs")
 				r.Upstream.Set("Authorization", "ours")
+			}, 502, nil},
+		{"401 of credentials that ours replaced, in lower case", 401, backend.Spec{Headers: []string{"*"}},
+			func(r *proxy.Request) {
+				r.Header.Set("Authorization", "theirs")
+				r.Upstream["authorization"] = []string{"ours"}
 			}, 502, nil},
 		{"401 of credentials that the URL's replaced", 401, backend.Spec{URL: "http://me:secret@h/", Headers: []string{"*"}},
 			func(r *proxy.Request) { r.Header.Set("Authorization", "theirs") }, 502, nil},
@@ -528,6 +535,67 @@ func TestADecodedAnswerIsDecompressedOnce(t *testing.T) {
 	}
 }
 
+// proves M9
+func TestTheHeaderOfAFailureTellsOfTheBodyAsItIsKept(t *testing.T) {
+	t.Parallel()
+	text := zipped(t, "why it failed")
+	for _, tt := range []struct {
+		name       string
+		coding     []string
+		body, kept string
+		decoded    bool
+	}{
+		{"gzip", []string{"gzip"}, text, "why it failed", true},
+		{"x-gzip", []string{"X-GZip"}, text, "why it failed", true},
+		{"told but not done", []string{"gzip"}, "why it failed", "", true},
+		{"plain", nil, "why it failed", "why it failed", false},
+		{"another", []string{"br"}, "why it failed", "why it failed", false},
+		{"twice, told in two lines", []string{"gzip", "gzip"}, text, text, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := http.Header{"Content-Length": {"100"}, "X-A": {"1"}}
+			if tt.coding != nil {
+				h["Content-Encoding"] = tt.coding
+			}
+			p := newBackend(t, &answers{status: 500, body: tt.body, header: h}, backend.Spec{})
+			for range 2 { // the second time with a decompressor that was used before
+				_, err := get(t, p)
+				e, ok := errors.AsType[*proxy.Error](err)
+				require.True(t, ok)
+				assert.Equal(t, tt.kept, string(e.Upstream.Body))
+				want := h
+				if tt.decoded {
+					want = http.Header{"X-A": {"1"}}
+				}
+				assert.Equal(t, want, e.Upstream.Header)
+			}
+		})
+	}
+}
+
+// proves M9
+func TestADecompressorKeepsNoBody(t *testing.T) {
+	for _, text := range []string{zipped(t, `{"a":1}`), zipped(t, `{"a":1}`)[:15], "no gzip at all", ""} {
+		var body weak.Pointer[countedBody]
+		rt := trip(func(*http.Request) (*http.Response, error) {
+			b := &countedBody{r: strings.NewReader(text)}
+			body = weak.Make(b)
+			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Encoding": {"gzip"}}, Body: b, ContentLength: -1}, nil
+		})
+		p := newBackend(t, rt, backend.Spec{})
+		done := make(chan struct{})
+		go func() { // with a stack of its own
+			defer close(done)
+			_, _ = get(t, p)
+		}()
+		<-done
+		runtime.GC() // once: what is in a pool survives it
+		assert.True(t, body.Value() == nil, "%q", text)
+		runtime.KeepAlive(p)
+	}
+}
+
 // proves M9, F6, L7
 func TestABombFailsAtTheLimit(t *testing.T) {
 	bomb := strings.Repeat(zipped(t, strings.Repeat("\x00", 1<<20)), 256) // members one after another: RFC 1952, section 2.2
@@ -608,6 +676,127 @@ func TestAFailuresBodyIsKeptAndDrainedWithinLimits(t *testing.T) {
 	_, err := get(t, newBackend(t, up, backend.Spec{}))
 	e, _ := errors.AsType[*proxy.Error](err)
 	assert.Equal(t, strings.Repeat("y", 4<<10), string(e.Upstream.Body))
+}
+
+// unwanted is how long the body of a failure, or of an answer that has none, is waited for.
+const unwanted = 50 * time.Millisecond
+
+// proves M37, T3
+func TestABodyNobodyWantsIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	text := zipped(t, strings.Repeat("a", 10)+strings.Repeat("b", 10))
+	tests := []struct {
+		name, head string
+		sent       []string // 20 ms after each other; the rest never comes
+		want       int      // status of the failure
+		kept       string
+		after      time.Duration
+	}{
+		{"nothing of a failure", "404 X\r\nContent-Length: 100", nil, 404, "", unwanted},
+		{"the beginning of a failure", "503 X\r\nContent-Length: 100", []string{"why"}, 503, "why", unwanted},
+		{"a failure bit by bit", "404 X\r\nContent-Length: 100", []string{"a", "b", "c", "d", "e"}, 404, "abc", unwanted},
+		{"a failure without a length", "500 X\r\nTransfer-Encoding: chunked", []string{"3\r\nwhy\r\n"}, 502, "why", unwanted},
+		{"a compressed failure", "404 X\r\nContent-Encoding: gzip\r\nContent-Length: 100", []string{text}, 404, "aaaaaaaaaabbbbbbbbbb", unwanted},
+		{"a compressed failure, cut", "404 X\r\nContent-Encoding: gzip\r\nContent-Length: 100", []string{text[:5]}, 404, "", unwanted},
+		{"a failure that comes in time", "404 X\r\nContent-Length: 3", []string{"w", "h", "y"}, 404, "why", 40 * time.Millisecond},
+		{"an answer without content", "205 X\r\nContent-Length: 100", nil, 0, "", unwanted},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				tr, _ := newPiped(func(c net.Conn) bool {
+					_, _ = io.WriteString(c, "HTTP/1.1 "+tt.head+"\r\n\r\n")
+					for i, text := range tt.sent {
+						if i > 0 {
+							select {
+							case <-time.After(20 * time.Millisecond):
+							case <-ctx.Done():
+							}
+						}
+						_, _ = io.WriteString(c, text)
+					}
+					return false
+				})
+				start := time.Now()
+				res, err := newBackend(t, tr, backend.Spec{})(ctx, proxy.NewRequest("GET", "/"))
+				assert.Equal(t, tt.after, time.Since(start))
+				if tt.want == 0 {
+					require.NoError(t, err)
+					assert.True(t, res.Document.IsZero())
+				} else {
+					assert.Equal(t, tt.want, proxy.StatusOf(err))
+					e, ok := errors.AsType[*proxy.Error](err)
+					require.True(t, ok)
+					require.NotNil(t, e.Upstream)
+					assert.Equal(t, tt.kept, string(e.Upstream.Body))
+				}
+				tr.CloseIdleConnections()
+				cancel()
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// proves M37, T4
+func TestABodyThatCameTooLateIsClosedOnce(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		panics bool
+		held   time.Duration // how long Read goes on after Close
+	}{
+		{"closing ends the read", false, 0},
+		{"closing ends nothing", false, time.Second},
+		{"closing panics", true, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := &silentBody{closed: make(chan struct{}), held: tt.held, panics: tt.panics}
+				rt := trip(func(*http.Request) (*http.Response, error) {
+					return &http.Response{StatusCode: 404, Header: http.Header{}, Body: b, ContentLength: 5}, nil
+				})
+				var reported []error
+				scope := proxy.Scope{Report: func(_ context.Context, err error) { reported = append(reported, err) }}
+				start := time.Now()
+				_, err := newBackend(t, rt, backend.Spec{})(scope.Context(t.Context()), proxy.NewRequest("GET", "/"))
+				assert.Equal(t, 404, proxy.StatusOf(err))
+				assert.Equal(t, unwanted+tt.held, time.Since(start))
+				assert.EqualValues(t, 1, b.closes.Load())
+				assert.Equal(t, tt.panics, len(reported) == 1)
+			})
+		})
+	}
+}
+
+// silentBody sends nothing and ends some time after it was closed.
+type silentBody struct {
+	closed chan struct{}
+	held   time.Duration
+	panics bool
+	closes atomic.Int64
+}
+
+func (b *silentBody) Read([]byte) (int, error) {
+	<-b.closed
+	if b.held > 0 {
+		<-time.After(b.held)
+	}
+	return 0, net.ErrClosed
+}
+
+func (b *silentBody) Close() error {
+	if b.closes.Add(1) == 1 {
+		close(b.closed)
+	}
+	if b.panics {
+		panic("bug")
+	}
+	return nil
 }
 
 // proves T4

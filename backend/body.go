@@ -1,20 +1,66 @@
 package backend
 
 import (
+	"context"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"sync/atomic"
+	"time"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
 )
 
 // maxDrain is how much of a body nobody wants is read so that its connection can be used again.
 const maxDrain = 64 << 10
 
+// maxWait is how long a body nobody wants may take to come.
+const maxWait = 50 * time.Millisecond
+
 // discard reads what is left of a body, up to a bound. If there is more, closing it closes the connection.
 func discard(body io.Reader) {
-	if body != http.NoBody {
-		_, _ = io.CopyN(io.Discard, body, maxDrain+1)
+	_, _ = io.CopyN(io.Discard, body, maxDrain+1)
+}
+
+// hurry has read read the body of an answer, and closes it if that takes too long, which ends the read: what is known of
+// the answer does not wait for what may never come. A closed body is replaced, so that it is closed once.
+func hurry(ctx context.Context, resp *http.Response, read func(io.Reader)) {
+	body := resp.Body
+	if body == http.NoBody {
+		return
 	}
+	closed := make(chan struct{})
+	timer := time.AfterFunc(maxWait, func() {
+		defer close(closed)
+		defer func() {
+			if v := recover(); v != nil {
+				proxy.Report(ctx, pipe.NewPanicError(v)) // here it would end the process
+			}
+		}()
+		_ = body.Close()
+	})
+	defer func() {
+		if !timer.Stop() {
+			<-closed
+			resp.Body = http.NoBody
+		}
+	}()
+	read(&untilError{r: body})
+}
+
+// untilError reads no further after an error: who ignores that a closed body ends its reads is asked once.
+type untilError struct {
+	r   io.Reader
+	err error
+}
+
+func (u *untilError) Read(p []byte) (n int, err error) {
+	if u.err == nil {
+		n, u.err = u.r.Read(p)
+	}
+	return n, u.err
 }
 
 // trusted is how much memory an announced length gets before a byte of it has come.
@@ -155,14 +201,16 @@ func (b *uploadBody) Close() error {
 	return b.rc.Close()
 }
 
-// announce has the client's trailers sent after the body, where the rule lets them go. Those whose names are not known
-// yet go too, but for HTTP/2, where the transport leaves them out.
-func (b *uploadBody) announce(out *http.Request, trailer func() http.Header, rule *headerRule) {
+// announce has the client's trailers sent after the body, where the rule lets them go and code sends no header of the
+// name. Those whose names are not known yet go too, but for HTTP/2, where the transport leaves them out.
+func (b *uploadBody) announce(out *http.Request, req *proxy.Request, rule *headerRule) {
 	out.Trailer = http.Header{}
-	sent := out.Trailer
+	sent, trailer := out.Trailer, req.Trailer
+	code := maps.Clone(req.Upstream) // the body may be read after the call
 	fill := func() {
 		for name, values := range trailer() {
-			if name = http.CanonicalHeaderKey(name); rule.lets(name) && isTrailer(name) {
+			name = http.CanonicalHeaderKey(name)
+			if rule.lets(name) && isTrailer(name) && !hasName(code, name) {
 				sent[name] = validValues(values)
 			}
 		}

@@ -95,6 +95,29 @@ func isCanonical(s string) bool {
 	return s != ""
 }
 
+// sameName reports whether two names of headers are one where case is nothing and "_" is "-".
+func sameName(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if a[i] != b[i] && foldName(a[i]) != foldName(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func foldName(c byte) byte {
+	switch {
+	case c == '_':
+		return '-'
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
 // isValue reports whether s may be the value of a header (RFC 9110, section 5.5): no control byte but tab.
 func isValue(s string) bool {
 	const ones = 0x0101010101010101

@@ -42,7 +42,8 @@
 //	decoded body, after decompression   8 MiB, Spec.MaxBytes
 //	body kept of a failure              4 KiB, Spec.MaxErrorBytes
 //	JSON                                depth 512, see JSONLimits
-//	body read to reuse a connection     64 KiB, else the connection is closed
+//	body read to reuse a connection     64 KiB that come within 50 ms, else the connection is closed
+//	wait for the body of a failure      50 ms in all; the status is known
 //	informational answers (1xx)         2,000 per call where they are forwarded
 //
 // The limits of connections are those of [NewTransport].

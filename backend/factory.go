@@ -1,6 +1,8 @@
 package backend
 
 import (
+	"slices"
+
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -8,6 +10,7 @@ import (
 // this package. The proxy it returns is a described leaf, see [proxy.Proxy] and pipe.Describe; the error joins all that
 // is wrong with the Spec.
 type Factory interface {
+	// New returns the proxy of one upstream, or all that is wrong with its Spec.
 	New(Spec) (proxy.Proxy, error)
 }
 
@@ -34,17 +37,27 @@ func Decorate(f Factory, ds ...func(Spec) proxy.Decorator) Factory {
 	if f == nil {
 		panic("backend: Decorate: the factory is nil")
 	}
-	return FactoryFunc(func(s Spec) (proxy.Proxy, error) {
-		p, err := f.New(s)
-		if err != nil {
-			return nil, err
+	return &decorated{f, slices.Clone(ds)}
+}
+
+// A decorated is what Decorate makes. It is no closure, for one is named after the function of the user that Decorate is
+// inlined into, and pipe.Here would take it for the user's.
+type decorated struct {
+	factory    Factory
+	decorators []func(Spec) proxy.Decorator
+}
+
+// New returns a proxy of the factory, decorated.
+func (d *decorated) New(s Spec) (proxy.Proxy, error) {
+	p, err := d.factory.New(s)
+	if err != nil {
+		return nil, err
+	}
+	made := make([]proxy.Decorator, len(d.decorators))
+	for i, f := range d.decorators {
+		if f != nil {
+			made[i] = f(s)
 		}
-		made := make([]proxy.Decorator, len(ds))
-		for i, d := range ds {
-			if d != nil {
-				made[i] = d(s)
-			}
-		}
-		return p.With(made...), nil
-	})
+	}
+	return p.With(made...), nil
 }

@@ -133,8 +133,16 @@ func canonical(name string) (string, bool) {
 	return http.CanonicalHeaderKey(name), isToken(name)
 }
 
-// code sets what code sends, over what the client did. A name without values is left out.
+// code sets what code sends, and takes out every other spelling of these names: an upstream that takes X_Tenant for
+// X-Tenant, as CGI does, would read the client's. A name without values is left out.
 func (b *headerBuilder) code(from http.Header) error {
+	for name := range from {
+		for other := range b.h {
+			if sameName(name, other) {
+				delete(b.h, other)
+			}
+		}
+	}
 	for name, values := range from {
 		name, ok := canonical(name)
 		if name == "Host" && len(values) > 0 && !isHost(values[0]) {
@@ -146,18 +154,39 @@ func (b *headerBuilder) code(from http.Header) error {
 		if !ok {
 			return fmt.Errorf("the upstream header %q has no valid name", printable(name))
 		}
-		if len(values) == 0 {
-			delete(b.h, name)
-			continue
-		}
 		for _, v := range values {
 			if !isValue(v) {
 				return fmt.Errorf("the upstream header %s holds a control byte", name)
 			}
 		}
-		b.set(name, values...)
+		if _, twice := b.h[name]; twice {
+			values = joined(from, name)
+		}
+		if len(values) > 0 {
+			b.set(name, values...)
+		}
 	}
 	return nil
+}
+
+// joined returns the values of all spellings that make one canonical name, in the order of the spellings.
+func joined(h http.Header, name string) (values []string) {
+	for _, spelling := range sortedKeys(h) {
+		if http.CanonicalHeaderKey(spelling) == name {
+			values = append(values, h[spelling]...)
+		}
+	}
+	return values
+}
+
+// hasName reports whether a header has the name in some spelling.
+func hasName(h http.Header, name string) bool {
+	for other := range h {
+		if sameName(name, other) {
+			return true
+		}
+	}
+	return false
 }
 
 // endToEnd removes from an upstream's header what is between us and the upstream alone, and every value that may not

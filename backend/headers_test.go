@@ -149,6 +149,76 @@ func TestWhatCodeSendsAlwaysGoesAndWins(t *testing.T) {
 	assert.Equal(t, "upstream.example", up.last.URL.Host, "a header picks no upstream")
 }
 
+// proves H6
+func TestNoSpellingOfTheClientsStandsBesideWhatCodeSends(t *testing.T) {
+	t.Parallel()
+	all := []string{"*"}
+	tests := []struct {
+		name   string
+		list   []string
+		code   http.Header
+		client http.Header
+		want   http.Header
+	}{
+		{"underscore", all, http.Header{"X-Tenant": {"acme"}}, http.Header{"X_tenant": {"evil"}, "X-Tenant": {"evil"}},
+			http.Header{"X-Tenant": {"acme"}}},
+		{"underscores among hyphens", all, http.Header{"X-User-Id": {"1"}},
+			http.Header{"X_user-Id": {"2"}, "X-User_id": {"3"}, "X_user_id": {"4"}, "X-Userid": {"5"}},
+			http.Header{"X-User-Id": {"1"}, "X-Userid": {"5"}}},
+		{"named", []string{"X_Tenant", "X-Tenant", "Accept"}, http.Header{"X-Tenant": {"acme"}},
+			http.Header{"X_tenant": {"evil"}, "X-Tenant": {"evil"}, "Accept": {"*/*"}},
+			http.Header{"X-Tenant": {"acme"}, "Accept": {"*/*"}}},
+		{"code has the underscore", all, http.Header{"X_Tenant": {"acme"}}, http.Header{"X_tenant": {"evil"}, "X-Tenant": {"evil"}},
+			http.Header{"X_tenant": {"acme"}}},
+		{"code has both", all, http.Header{"X_tenant": {"a"}, "X-Tenant": {"b"}}, http.Header{"X_tenant": {"evil"}, "X-Tenant": {"evil"}},
+			http.Header{"X_tenant": {"a"}, "X-Tenant": {"b"}}},
+		{"code takes it away", all, http.Header{"X-Tenant": nil}, http.Header{"X_tenant": {"evil"}, "X-Tenant": {"evil"}}, http.Header{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			described := proxy.Scope{Described: true} // then headers may be taken over instead of copied
+			for _, ctx := range []context.Context{t.Context(), described.Context(t.Context())} {
+				for _, decode := range []backend.Decoder{nil, backend.Passthrough} {
+					up := &answers{body: "{}"}
+					p := newBackend(t, up, backend.Spec{Headers: tt.list, Decode: decode})
+					decorated := p.With(func(next proxy.Proxy) proxy.Proxy {
+						return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+							maps.Copy(req.Upstream, tt.code)
+							return next(ctx, req)
+						}
+					})
+					req := proxy.NewRequest("GET", "/")
+					req.Header = tt.client.Clone()
+					res, err := decorated(ctx, req)
+					require.NoError(t, err)
+					require.NoError(t, res.Close())
+					sent := up.last.Header
+					delete(sent, "User-Agent")
+					if decode == nil {
+						delete(sent, "Accept-Encoding")
+					}
+					assert.Equal(t, tt.want, sent)
+				}
+			}
+		})
+	}
+}
+
+func TestTwoSpellingsOfCodesHeaderAreOneInTheOrderOfTheSpelling(t *testing.T) {
+	t.Parallel()
+	up := &answers{body: "{}"}
+	p := newBackend(t, up, backend.Spec{Headers: []string{"*"}})
+	for range 50 { // the order of a map is random
+		req := proxy.NewRequest("GET", "/")
+		req.Header.Set("X-A", "evil")
+		req.Upstream = http.Header{"x-a": {"3"}, "X-A": {"1", "2"}, "x-A": nil}
+		_, err := p(t.Context(), req)
+		require.NoError(t, err)
+		assert.Equal(t, []string{"1", "2", "3"}, up.last.Header["X-A"])
+	}
+}
+
 // proves U5
 func TestTheClientsHostPicksNoUpstream(t *testing.T) {
 	t.Parallel()
@@ -236,6 +306,34 @@ func TestADecodedAnswerCarriesTheExposedHeaders(t *testing.T) {
 	res, err = get(t, newBackend(t, up, backend.Spec{}))
 	require.NoError(t, err)
 	assert.Empty(t, res.Header)
+}
+
+func TestAResponseHasAHeaderToSet(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		spec backend.Spec
+	}{
+		{"nothing exposed", backend.Spec{}},
+		{"what is exposed did not come", backend.Spec{Expose: []string{"X-None"}}},
+		{"a stream", backend.Spec{Decode: backend.Passthrough}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			for _, h := range []http.Header{nil, {}, {"Connection": {"close"}}} {
+				for _, status := range []int{200, 204} {
+					rt := trip(func(*http.Request) (*http.Response, error) {
+						return &http.Response{StatusCode: status, Header: h.Clone(), Body: io.NopCloser(strings.NewReader("{}")), ContentLength: 2}, nil
+					})
+					res, err := get(t, newBackend(t, rt, tt.spec))
+					require.NoError(t, err)
+					res.Header.Set("X-A", "1")
+					assert.Equal(t, http.Header{"X-A": {"1"}}, res.Header)
+					require.NoError(t, res.Close())
+				}
+			}
+		})
+	}
 }
 
 // proves F1

@@ -109,6 +109,31 @@ func newTransport(t testing.TB) *http.Transport {
 	return tr
 }
 
+// newPiped returns a transport over a network in memory, so that it may be used in a bubble, and the number of its
+// connections. serve is called for each request, until it returns false.
+func newPiped(serve func(c net.Conn) (goOn bool)) (*http.Transport, *atomic.Int32) {
+	tr, conns := backend.NewTransport(), new(atomic.Int32)
+	tr.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		conns.Add(1)
+		client, server := net.Pipe()
+		go func() {
+			defer server.Close()
+			br := bufio.NewReader(server)
+			for {
+				if _, err := http.ReadRequest(br); err != nil {
+					return
+				}
+				if !serve(server) {
+					_, _ = br.ReadByte() // until the connection is closed
+					return
+				}
+			}
+		}()
+		return client, nil
+	}
+	return tr, conns
+}
+
 // A rawUpstream writes the bytes that it is told to, on loopback, and remembers those that it got.
 type rawUpstream struct {
 	URL   string

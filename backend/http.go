@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -21,16 +22,17 @@ import (
 //
 // The proxies it makes call the transport directly: nothing follows redirects, keeps cookies or adds a header. They are
 // safe for concurrent use, honour their context, and close or drain every body; see the package documentation for what
-// goes out and comes back. Their plan is a leaf of kind "backend" with the name of the Spec, method and URL, and the
-// params that the URL needs.
+// goes out and comes back. The Header of a response is never nil. Their plan is a leaf of kind "backend" with the name of
+// the Spec, method and URL, and the params that the URL needs.
 type HTTP struct {
 	// Transport sends the requests. nil makes one with [NewTransport] for each call of New; its idle connections close
 	// after 90 s. Upstreams share the connections, and the limits, of a transport that is given here, and who made it
 	// closes its idle connections in the end.
 	//
 	// It may be anything that keeps the contract of http.RoundTripper. What is not made by NewTransport is code that may
-	// ignore its context: a deadline holds against it too, at the price of a goroutine (see proxy.Hold). A round tripper
-	// that never does may say so with a method HonoursContext() bool; then there is no goroutine.
+	// ignore its context: a plan shows it as opaque, and a deadline holds against it too, at the price of a goroutine (see
+	// proxy.Hold). A round tripper that never does may say so with a method HonoursContext() bool; then there is no
+	// goroutine. What RegisterProtocol puts into a transport for http or https is taken to honour its context, too.
 	Transport http.RoundTripper
 }
 
@@ -71,7 +73,7 @@ type leaf struct {
 
 	maxBytes, maxErrorBytes int64
 
-	gunzippers sync.Pool // of *gzip.Reader
+	gunzippers sync.Pool // of *gunzipper
 }
 
 func newLeaf(s Spec) (*leaf, error) {
@@ -87,6 +89,7 @@ func newLeaf(s Spec) (*leaf, error) {
 		}
 	}
 	var faults []error
+	s.Bound, s.Statuses, s.MapStatus = slices.Clone(s.Bound), slices.Clone(s.Statuses), maps.Clone(s.MapStatus)
 	l := &leaf{spec: s, decode: s.Decode, stream: s.streams()}
 	l.maxBytes = limit(s.MaxBytes, DefaultMaxBytes)
 	l.maxErrorBytes = min(limit(s.MaxErrorBytes, DefaultMaxErrorBytes), l.maxBytes)
@@ -145,11 +148,13 @@ func (l *leaf) step(prompt bool) pipe.Step {
 			s.Detail += ", " + l.decode.String()
 		}
 	}
-	switch {
-	case !isOurs(l.decode):
-		s.Effects |= pipe.Opaque
-	case prompt:
+	// A round tripper that says it honours its context is taken for one of ours. It stands behind the leaf, so all it
+	// sees of a call is the request that the leaf made of what may go out, and what it answers is filtered like the
+	// answer of any upstream: no promise of proxy.Scope.Described is about it.
+	if prompt && isOurs(l.decode) {
 		s.Effects |= pipe.HonoursContext
+	} else {
+		s.Effects |= pipe.Opaque
 	}
 	return s
 }
@@ -177,7 +182,7 @@ func (l *leaf) call(ctx context.Context, req *proxy.Request) (*proxy.Response, e
 		return nil, err
 	}
 	if l.stream {
-		return c.streamed(ctx, resp)
+		return c.streamed(ctx, req, resp)
 	}
 	defer c.end()
 	return c.decoded(ctx, req, resp)
@@ -286,7 +291,7 @@ func (c *call) attach(out *http.Request, req *proxy.Request) {
 		out.GetBody = c.body.again(req.GetBody)
 	}
 	if c.stream && req.Trailer != nil && out.ContentLength < 0 { // only chunks have trailers
-		first.announce(out, req.Trailer, &c.headers)
+		first.announce(out, req, &c.headers)
 	}
 }
 
@@ -376,13 +381,13 @@ func (c *call) end() {
 
 // decoded reads the answer into a document.
 func (c *call) decoded(ctx context.Context, req *proxy.Request, resp *http.Response) (*proxy.Response, error) {
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // perhaps another body than the one that came
 	if !c.spec.succeeds(resp.StatusCode) {
-		return nil, c.refused(req, resp)
+		return nil, c.refused(ctx, req, resp)
 	}
 	res := &proxy.Response{Status: resp.StatusCode}
 	if resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusResetContent {
-		discard(resp.Body)
+		hurry(ctx, resp, discard)
 	} else {
 		body, op, err := c.read(resp)
 		if err != nil {
@@ -398,6 +403,9 @@ func (c *call) decoded(ctx context.Context, req *proxy.Request, resp *http.Respo
 	if len(c.expose) > 0 {
 		res.Header = exposed(c.expose, endToEnd(resp.Header))
 	}
+	if res.Header == nil && !proxy.Described(ctx) { // else nobody sets one
+		res.Header = http.Header{}
+	}
 	return res, nil
 }
 
@@ -407,7 +415,7 @@ func (c *call) read(resp *http.Response) (body []byte, op string, err error) {
 	case len(coding) == 0 || len(coding) == 1 && (coding[0] == "" || strings.EqualFold(coding[0], "identity")):
 		body, err = readBody(resp.Body, resp.ContentLength, c.maxBytes)
 		return body, "read", err
-	case len(coding) == 1 && (strings.EqualFold(coding[0], "gzip") || strings.EqualFold(coding[0], "x-gzip")):
+	case isGzip(coding):
 		return c.gunzip(resp.Body, c.maxBytes)
 	default:
 		return nil, "decode", fmt.Errorf("content coding %s", strings.Join(coding, ", "))
@@ -415,11 +423,11 @@ func (c *call) read(resp *http.Response) (body []byte, op string, err error) {
 }
 
 // refused makes the error of an answer that is not a success. It leaves the connection usable.
-func (c *call) refused(req *proxy.Request, resp *http.Response) error {
+func (c *call) refused(ctx context.Context, req *proxy.Request, resp *http.Response) error {
 	kept := resp.StatusCode >= 200 // a 101 has no body but the connection
 	answer := &proxy.UpstreamAnswer{Status: resp.StatusCode}
 	if kept {
-		answer.Body = c.keep(resp)
+		answer.Body = c.keep(ctx, resp)
 	}
 	e := &proxy.Error{Status: c.failureStatus(req, resp.StatusCode), Backend: c.spec.Name, Op: "status", Upstream: answer}
 	answer.Header = endToEnd(resp.Header)
@@ -448,25 +456,26 @@ func (c *call) failureStatus(req *proxy.Request, status int) int {
 	return http.StatusBadGateway
 }
 
-// keep reads the beginning of a failure's body for the error, and so much more that the connection can be used again.
-func (c *call) keep(resp *http.Response) []byte {
-	var body []byte
-	if coding := resp.Header.Get("Content-Encoding"); strings.EqualFold(coding, "gzip") {
-		body = c.gunzipSome(resp.Body, c.maxErrorBytes)
-	} else {
-		body, _ = io.ReadAll(io.LimitReader(resp.Body, c.maxErrorBytes))
-	}
-	discard(resp.Body)
-	return body
+// keep reads the beginning of a failure's body for the error, and so much more that the connection can be used again, as
+// far as it comes in time.
+func (c *call) keep(ctx context.Context, resp *http.Response) (kept []byte) {
+	hurry(ctx, resp, func(body io.Reader) {
+		if isGzip(resp.Header["Content-Encoding"]) {
+			kept = c.gunzipSome(body, c.maxErrorBytes)
+			delete(resp.Header, "Content-Encoding") // of bytes that nobody gets
+			delete(resp.Header, "Content-Length")
+		} else {
+			kept, _ = io.ReadAll(io.LimitReader(body, c.maxErrorBytes))
+		}
+		discard(body)
+	})
+	return kept
 }
 
 // clientCredentials reports whether the upstream got what the client authenticates itself with.
 func (c *call) clientCredentials(req *proxy.Request) bool {
 	for _, name := range [...]string{"Authorization", "Cookie"} {
-		_, replaced := req.Upstream[name]
-		if name == "Authorization" && c.auth != "" {
-			replaced = true
-		}
+		replaced := hasName(req.Upstream, name) || name == "Authorization" && c.auth != ""
 		if !replaced && len(req.Header[name]) > 0 && c.headers.lets(name) {
 			return true
 		}

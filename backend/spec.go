@@ -10,7 +10,7 @@ import (
 
 // A Spec describes one upstream: what is called, what of the client's request goes there, and how the answer is read.
 // The zero value of every field but URL is a safe default. How a call behaves in time is not in a Spec; that is what
-// decorators are for.
+// decorators are for. Who made a Spec may change its slices and maps once New has returned.
 type Spec struct {
 	// Name is the upstream's in the plan and in errors. "" shows the kind alone.
 	Name string
@@ -60,8 +60,8 @@ type Spec struct {
 	// Decode makes a Document of the answer's body. nil is JSON; see Passthrough for a stream.
 	Decode Decoder
 
-	// Statuses are those of a success, each from 200 to 999, without 304. nil is 200 to 299 without 206. With Passthrough every status
-	// is passed on, and Statuses is an error.
+	// Statuses are those of a success, each from 200 to 999, without 304. nil is 200 to 299 without 206. With
+	// Passthrough every status is passed on, and Statuses is an error.
 	Statuses []int
 
 	// MapStatus gives upstream statuses that are failures another status for the client, from 400 to 599. Those it does
@@ -73,7 +73,8 @@ type Spec struct {
 	MaxBytes int64
 
 	// MaxErrorBytes bounds how much of a failure's body is kept in the error, for decorators; see
-	// proxy.UpstreamAnswer. 0 is DefaultMaxErrorBytes, negative is as much as MaxBytes allows.
+	// proxy.UpstreamAnswer. 0 is DefaultMaxErrorBytes, negative is as much as MaxBytes allows. What has not come 50 ms
+	// after the status is not waited for.
 	MaxErrorBytes int64
 }
 
@@ -111,8 +112,11 @@ func (s *Spec) check() []error {
 		errs = append(errs, s.fault("host: %q is not a host", s.Host))
 	}
 	if s.streams() {
-		if s.Statuses != nil || s.MapStatus != nil {
+		if s.Statuses != nil {
 			errs = append(errs, s.fault("statuses: a passthrough passes on every status"))
+		}
+		if s.MapStatus != nil {
+			errs = append(errs, s.fault("map status: a passthrough passes on every status"))
 		}
 		if s.Expose != nil {
 			errs = append(errs, s.fault("expose: a passthrough carries all headers"))

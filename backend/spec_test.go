@@ -1,6 +1,11 @@
 package backend_test
 
 import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -65,13 +70,20 @@ func TestNewRefusesWhatConfigurationGotWrong(t *testing.T) {
 		{"query, empty", backend.Spec{URL: ok, Query: []string{""}}, "query: "},
 		{"query taken back from nothing", backend.Spec{URL: ok, Query: []string{"a", "-b"}}, "query: "},
 		{"query that the URL has", backend.Spec{URL: "http://h/?a=1", Query: []string{"a"}}, "query: "},
-		{"exposed payload header", backend.Spec{URL: ok, Expose: []string{"etag"}}, "expose: Etag describes"},
+		{"exposed validator", backend.Spec{URL: ok, Expose: []string{"etag"}}, "expose: Etag describes"},
+		{"exposed date", backend.Spec{URL: ok, Expose: []string{"last-modified"}}, "expose: Last-Modified describes"},
+		{"exposed ranges", backend.Spec{URL: ok, Expose: []string{"accept-ranges"}}, "expose: Accept-Ranges describes"},
+		{"exposed digest", backend.Spec{URL: ok, Expose: []string{"digest"}}, "expose: Digest describes"},
+		{"exposed digest of RFC 9530", backend.Spec{URL: ok, Expose: []string{"repr-digest"}}, "expose: Repr-Digest describes"},
+		{"exposed wish for a digest", backend.Spec{URL: ok, Expose: []string{"want-digest"}}, "expose: Want-Digest describes"},
 		{"exposed content type", backend.Spec{URL: ok, Expose: []string{"Content-Type"}}, "expose: Content-Type describes"},
 		{"exposed hop-by-hop header", backend.Spec{URL: ok, Expose: []string{"connection"}}, "expose: Connection"},
 		{"exposed length", backend.Spec{URL: ok, Expose: []string{"Content-Length"}}, "expose: Content-Length"},
 		{"exposed star", backend.Spec{URL: ok, Expose: []string{"*"}}, "expose: "},
 		{"exposed by a passthrough", backend.Spec{URL: ok, Decode: backend.Passthrough, Expose: []string{"A"}}, "expose: a passthrough"},
 		{"statuses of a passthrough", backend.Spec{URL: ok, Decode: backend.Passthrough, Statuses: []int{200}}, "statuses: a passthrough"},
+		{"a status mapped by a passthrough", backend.Spec{URL: ok, Decode: backend.Passthrough, MapStatus: map[int]int{404: 410}},
+			"map status: a passthrough"},
 		{"status below", backend.Spec{URL: ok, Statuses: []int{100}}, "statuses: 100"},
 		{"status above", backend.Spec{URL: ok, Statuses: []int{1000}}, "statuses: 1000"},
 		{"status not modified", backend.Spec{URL: ok, Statuses: []int{304}}, "statuses: 304"},
@@ -88,6 +100,31 @@ func TestNewRefusesWhatConfigurationGotWrong(t *testing.T) {
 			assert.ErrorContains(t, err, "backend users: "+tt.want)
 		})
 	}
+}
+
+func TestABackendKeepsNothingOfItsSpec(t *testing.T) {
+	t.Parallel()
+	s := backend.Spec{URL: "http://h/{a}", Bound: []string{"a"}, Headers: []string{"X-A"}, Query: []string{"a"}, Expose: []string{"X-A"},
+		Statuses: []int{200}, MapStatus: map[int]int{404: 410}}
+	up := &answers{body: "{}", header: http.Header{"X-A": {"1"}, "X-B": {"1"}}}
+	p := newBackend(t, up, s)
+	s.Bound[0], s.Headers[0], s.Query[0], s.Expose[0] = "b", "X-B", "b", "X-B"
+	s.Statuses[0], s.MapStatus[404] = 404, 400
+
+	req := proxy.NewRequest("GET", "/")
+	req.Params.Set("a", "1")
+	req.Header = http.Header{"X-A": {"1"}, "X-B": {"1"}}
+	req.Query = url.Values{"a": {"1"}, "b": {"1"}}
+	res, err := p(t.Context(), req)
+	require.NoError(t, err)
+	assert.Equal(t, http.Header{"X-A": {"1"}}, res.Header)
+	assert.Equal(t, "a=1", up.last.URL.RawQuery)
+	assert.NotContains(t, up.last.Header, "X-B")
+	assert.Empty(t, pipe.PlanOf(p).Needs)
+
+	up.status = 404
+	_, err = p(t.Context(), req)
+	assert.Equal(t, 410, proxy.StatusOf(err))
 }
 
 func TestNewTellsAllFaultsAtOnce(t *testing.T) {
@@ -127,17 +164,57 @@ func TestThePlanOfABackendTellsWhatItDoes(t *testing.T) {
 	assert.Equal(t, pipe.Terminal|pipe.Streams|pipe.NotIdempotent|pipe.HonoursContext, shared.Effects)
 
 	theirs := over(backend.HTTP{Transport: &answers{}}, backend.Spec{URL: "http://h"})
-	assert.Equal(t, pipe.Terminal|pipe.Buffers, theirs.Effects)
+	assert.Equal(t, pipe.Terminal|pipe.Buffers|pipe.Opaque, theirs.Effects)
 	assert.False(t, theirs.HonoursContext(), "a transport of a user may ignore its context")
 
 	changed := backend.NewTransport()
 	changed.DialContext = nil
-	assert.False(t, over(backend.HTTP{Transport: changed}, backend.Spec{URL: "http://h"}).HonoursContext())
+	dials := over(backend.HTTP{Transport: changed}, backend.Spec{URL: "http://h"})
+	assert.Equal(t, pipe.Terminal|pipe.Buffers|pipe.Opaque, dials.Effects)
+	assert.False(t, dials.HonoursContext())
+
+	for _, says := range []prompt{true, false} {
+		step := over(backend.HTTP{Transport: says}, backend.Spec{URL: "http://h"})
+		assert.Equal(t, bool(says), step.Effects.Has(pipe.HonoursContext))
+		assert.Equal(t, !bool(says), step.Effects.Has(pipe.Opaque))
+	}
 
 	decoder := over(backend.HTTP{}, backend.Spec{URL: "http://h", Decode: odd{}})
 	assert.True(t, decoder.Effects.Has(pipe.Opaque))
 	assert.False(t, decoder.HonoursContext(), "a decoder of a user may never return")
 }
+
+// A factory may be made in a small function that the compiler puts into its caller, closures and all. The frames of
+// Decorate must be its own all the same: the place of a step is the nearest one outside sluice.
+func TestThePlaceOfADecoratedBackendIsTheCallOfNew(t *testing.T) {
+	t.Parallel()
+	var functions []string
+	f := backend.Decorate(backend.HTTP{}, func(backend.Spec) proxy.Decorator {
+		var pcs [32]uintptr
+		frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs[:])])
+		for more := true; more; {
+			var frame runtime.Frame
+			if frame, more = frames.Next(); strings.HasSuffix(frame.File, "/factory.go") {
+				functions = append(functions, frame.Function)
+			}
+		}
+		return nil
+	})
+	p, err := f.New(backend.Spec{URL: "http://h"})
+	_, _, line, _ := runtime.Caller(0)
+	require.NoError(t, err)
+	assert.Equal(t, fmt.Sprintf("spec_test.go:%d", line-1), pipe.PlanOf(p).Source)
+	require.NotEmpty(t, functions)
+	for _, name := range functions {
+		assert.True(t, strings.HasPrefix(name, "github.com/sluice-go/sluice/backend."), name)
+	}
+}
+
+// A prompt transport says whether it honours its context.
+type prompt bool
+
+func (prompt) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("not called") }
+func (p prompt) HonoursContext() bool                          { return bool(p) }
 
 // odd is a decoder of a user that is not comparable.
 type odd struct{ _ []int }

@@ -18,7 +18,7 @@ import (
 )
 
 // streamed passes the answer on as it comes.
-func (c *call) streamed(ctx context.Context, resp *http.Response) (*proxy.Response, error) {
+func (c *call) streamed(ctx context.Context, req *proxy.Request, resp *http.Response) (*proxy.Response, error) {
 	switch status := resp.StatusCode; {
 	case status == http.StatusSwitchingProtocols:
 		return c.upgraded(ctx, resp)
@@ -31,14 +31,19 @@ func (c *call) streamed(ctx context.Context, resp *http.Response) (*proxy.Respon
 	b.ctx, b.resp, b.rc, b.left = ctx, resp, resp.Body, -1
 	h := resp.Header
 	if !proxy.Described(ctx) { // else only the endpoint sees it, which does the same
-		h = endToEnd(h)
+		if h = endToEnd(h); h == nil {
+			h = http.Header{}
+		}
 	}
 	switch {
 	case c.out.Method == http.MethodHead || isEmpty(resp.StatusCode):
 		_ = resp.Body.Close()
 		b.rc = http.NoBody
-		if resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusResetContent {
+		switch {
+		case resp.StatusCode == http.StatusNoContent, resp.StatusCode == http.StatusResetContent:
 			delete(h, "Content-Length")
+		case c.out.Method == http.MethodHead && req.Method != http.MethodHead:
+			delete(h, "Content-Length") // of a body that does not follow
 		}
 	case resp.ContentLength > 0:
 		b.left = resp.ContentLength
@@ -61,7 +66,8 @@ func isEmpty(status int) bool {
 // upgraded hands over the connection of a protocol switch that was asked for, and refuses any other.
 func (c *call) upgraded(ctx context.Context, resp *http.Response) (*proxy.Response, error) {
 	conn, ok := resp.Body.(io.ReadWriteCloser)
-	if got := resp.Header["Upgrade"]; !ok || c.asked == "" || len(got) != 1 || !isProtocol(got[0]) || !strings.EqualFold(got[0], c.asked) {
+	got := resp.Header["Upgrade"]
+	if !ok || c.asked == "" || len(got) != 1 || !isProtocol(got[0]) || !strings.EqualFold(got[0], c.asked) {
 		_ = resp.Body.Close()
 		c.end()
 		return nil, c.failed(ctx, "status", errSwitch)

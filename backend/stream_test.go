@@ -76,6 +76,22 @@ func TestAHeadOfAStreamHasNoBody(t *testing.T) {
 	assert.EqualValues(t, 1, up.body0.closes.Load())
 }
 
+// proves F5
+func TestAGetThatAsksWithHeadAnnouncesNoBody(t *testing.T) {
+	t.Parallel()
+	up := &answers{header: http.Header{"Content-Length": {"4"}, "X-A": {"1"}}}
+	for method, want := range map[string]http.Header{
+		"GET": {"X-A": {"1"}}, "": {"X-A": {"1"}}, "POST": {"X-A": {"1"}}, "HEAD": {"X-A": {"1"}, "Content-Length": {"4"}},
+	} {
+		p := newBackend(t, up, backend.Spec{Method: "HEAD", Decode: backend.Passthrough})
+		res, err := p(t.Context(), proxy.NewRequest(method, "/"))
+		require.NoError(t, err)
+		assert.Equal(t, "HEAD", up.last.Method)
+		assert.Equal(t, want, res.Header, method)
+		require.NoError(t, res.Close())
+	}
+}
+
 // proves F3
 func TestAStreamThatBreaksIsAnErrorOfItsBody(t *testing.T) {
 	t.Parallel()
@@ -185,7 +201,7 @@ func TestTrailersOfAStream(t *testing.T) {
 	require.NoError(t, res.Close())
 }
 
-// proves H11
+// proves H11, H6
 func TestTheClientsTrailersGoWithAStream(t *testing.T) {
 	t.Parallel()
 	up := newText(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
@@ -200,11 +216,12 @@ func TestTheClientsTrailersGoWithAStream(t *testing.T) {
 		return copy(b, "hello"), nil
 	}))
 	req.ContentLength = -1
+	req.Upstream.Set("X-Tenant", "acme")
 	req.Trailer = func() http.Header {
 		if !read {
 			return nil
 		}
-		return http.Header{"X-Sum": {"1", "a\x00"}, "Content-Length": {"5"}, "Transfer-Encoding": {"x"}, "Authorization": {"x"}}
+		return http.Header{"X-Sum": {"1", "a\x00"}, "X-Tenant": {"evil"}, "X_tenant": {"evil"}, "Content-Length": {"5"}, "Transfer-Encoding": {"x"}, "Authorization": {"x"}}
 	}
 	res, err := p(t.Context(), req)
 	require.NoError(t, err)

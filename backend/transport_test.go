@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -173,24 +174,29 @@ func TestSurplusBytesAreNeverTheNextAnswer(t *testing.T) {
 // proves M37, M16, L10
 func TestFailuresUseOneConnection(t *testing.T) {
 	t.Parallel()
-	for _, status := range []int{404, 500, 302, 206} {
-		for _, size := range []int{0, 10, 60 << 10} {
-			up := newText(t, fmt.Sprintf("HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s", status, size, strings.Repeat("x", size)))
-			p := newBackend(t, newTransport(t), backend.Spec{URL: up.URL})
+	fail := func(answer, what string) {
+		synctest.Test(t, func(t *testing.T) { // real time may run out on a busy machine
+			tr, conns := newPiped(func(c net.Conn) bool {
+				_, err := io.WriteString(c, answer)
+				return err == nil
+			})
+			p := newBackend(t, tr, backend.Spec{})
 			for range 100 {
 				_, err := outcome(t, p)
 				require.Error(t, err)
 			}
-			assert.EqualValues(t, 1, up.conns.Load(), "%d with %d bytes", status, size)
+			assert.EqualValues(t, 1, conns.Load(), what)
+			tr.CloseIdleConnections()
+			synctest.Wait()
+		})
+	}
+	for _, status := range []int{404, 500, 302, 206} {
+		for _, size := range []int{0, 10, 60 << 10} {
+			text := fmt.Sprintf("HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s", status, size, strings.Repeat("x", size))
+			fail(text, fmt.Sprintf("%d with %d bytes", status, size))
 		}
 	}
-	up := newText(t, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nno json")
-	p := newBackend(t, newTransport(t), backend.Spec{URL: up.URL})
-	for range 100 {
-		_, err := outcome(t, p)
-		require.Error(t, err)
-	}
-	assert.EqualValues(t, 1, up.conns.Load(), "what cannot be decoded was read all the same")
+	fail("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nno json", "what cannot be decoded was read all the same")
 }
 
 // proves M10, L8, F6
@@ -298,9 +304,15 @@ func TestATransportIsBoundedAndItsOwn(t *testing.T) {
 	assert.NotSame(t, http.DefaultTransport, tr)
 	assert.Nil(t, tr.Proxy)
 	assert.True(t, tr.DisableCompression)
+	assert.True(t, tr.ForceAttemptHTTP2, "a transport with its own dial speaks it only if told")
 	assert.Equal(t, 1000, tr.MaxConnsPerHost)
 	assert.Equal(t, 100, tr.MaxIdleConnsPerHost)
 	assert.EqualValues(t, 256<<10, tr.MaxResponseHeaderBytes)
+	assert.Equal(t, 90*time.Second, tr.IdleConnTimeout)
+	assert.Equal(t, 10*time.Second, tr.TLSHandshakeTimeout)
+	assert.Equal(t, time.Second, tr.ExpectContinueTimeout)
+	require.NotNil(t, tr.HTTP2)
+	assert.Equal(t, http.HTTP2Config{MaxReceiveBufferPerStream: 1 << 20, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second}, *tr.HTTP2)
 	assert.Zero(t, tr.ResponseHeaderTimeout, "that is a policy's business")
 }
 
