@@ -294,18 +294,21 @@ func TestAHundredFailuresUseOneConnection(t *testing.T) {
 		for _, s := range shapes() {
 			t.Run(status+", "+s.name, func(t *testing.T) {
 				t.Parallel()
-				w := onLoopback(t)
-				c := s.serve(w, answer(status, "", strings.Repeat("boom ", 1000)))
-				for range 100 {
-					look(t, c)
-				}
-				for name, conns := range w.conns {
-					if s.name == "required" && name != "faulty" {
-						continue // a call that the failure of another part cancels costs its connection
+				synctest.Test(t, func(t *testing.T) {
+					w := inMemory(t)
+					c := s.serve(w, answer(status, "", strings.Repeat("boom ", 1000)))
+					for range 100 {
+						look(t, c)
+						synctest.Wait() // until the connection is back where it is taken from
 					}
-					assert.EqualValues(t, 1, conns.Load(), "connections to %s", name)
-				}
-				require.NoError(t, w.stop())
+					for name, conns := range w.conns {
+						if s.name == "required" && name != "faulty" {
+							continue // a call that the failure of another part cancels costs its connection
+						}
+						assert.EqualValues(t, 1, conns.Load(), "connections to %s", name)
+					}
+					require.NoError(t, w.stop())
+				})
 			})
 		}
 	}

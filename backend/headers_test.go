@@ -177,8 +177,7 @@ func TestNoSpellingOfTheClientsStandsBesideWhatCodeSends(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			described := proxy.Scope{Described: true} // then headers may be taken over instead of copied
-			for _, ctx := range []context.Context{t.Context(), described.Context(t.Context())} {
+			for _, ctx := range []context.Context{t.Context(), described(t.Context())} { // taken over instead of copied
 				for _, decode := range []backend.Decoder{nil, backend.Passthrough} {
 					up := &answers{body: "{}"}
 					p := newBackend(t, up, backend.Spec{Headers: tt.list, Decode: decode})

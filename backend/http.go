@@ -150,7 +150,7 @@ func (l *leaf) step(prompt bool) pipe.Step {
 	}
 	// A round tripper that says it honours its context is taken for one of ours. It stands behind the leaf, so all it
 	// sees of a call is the request that the leaf made of what may go out, and what it answers is filtered like the
-	// answer of any upstream: no promise of proxy.Scope.Described is about it.
+	// answer of any upstream: nothing that proxy.Scope.Serve promises is about it.
 	if prompt && isOurs(l.decode) {
 		s.Effects |= pipe.HonoursContext
 	} else {

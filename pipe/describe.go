@@ -174,8 +174,19 @@ func ownCaller() bool {
 	}
 }
 
-// isOurs reports whether a function is part of sluice, its tests and examples apart.
+// isOurs reports whether a function is part of sluice, its tests and examples apart. A closure of ours that was inlined
+// has the name of a user's function; then its file tells.
 func isOurs(f runtime.Frame) bool {
-	return strings.HasPrefix(f.Function, module) && !strings.HasPrefix(f.Function, module+"examples/") &&
-		!strings.HasSuffix(f.File, "_test.go")
+	name, named := strings.CutPrefix(f.Function, module)
+	file, here := strings.CutPrefix(f.File, folder)
+	if named {
+		file = name
+	}
+	return (named || here) && !strings.HasPrefix(file, "examples/") && !strings.HasSuffix(f.File, "_test.go")
 }
+
+// folder is where the files of this module were compiled from, with a slash at the end.
+var folder = func() string {
+	_, file, _, _ := runtime.Caller(0)
+	return path.Dir(path.Dir(file)) + "/"
+}()

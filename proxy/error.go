@@ -44,7 +44,10 @@ type Error struct {
 type UpstreamAnswer struct {
 	Status int
 	Header http.Header
-	Body   []byte // the beginning of the body, decompressed, bounded by the backend
+
+	// Body is the beginning of the body, as far as it came in a short time. Where it came as gzip it is decompressed, and
+	// Header has neither Content-Encoding nor Content-Length.
+	Body []byte
 }
 
 // Error returns the message from outside to inside, as in "backend orders: decode: unexpected EOF".

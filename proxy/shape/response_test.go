@@ -99,9 +99,9 @@ func TestResponseIsRefusedInAStreamedEndpoint(t *testing.T) {
 		shape.RemoveHeader("X-B"), shape.RemoveResponseHeader("X-B"), shape.Response(), shape.Request())})
 	require.NoError(t, err, "what needs no document is welcome")
 	_, err = endpoint.New(endpoint.Spec{Stream: true, Proxy: files.With(shape.Response(shape.Keep("a")))})
-	assert.ErrorContains(t, err, "Stream over response, which has the effects buffers")
+	assert.ErrorContains(t, err, "Stream over response, which buffers whole bodies")
 	_, err = endpoint.New(endpoint.Spec{Stream: true, Proxy: files.With(shape.Request(shape.Keep("a")))})
-	assert.ErrorContains(t, err, "Stream over request, which has the effects buffers,needs-replay")
+	assert.ErrorContains(t, err, "Stream over request, which buffers whole bodies")
 }
 
 type tunnel struct{ *body }
