@@ -196,17 +196,22 @@ type call struct {
 	body   *upload     // nil without one
 	asked  string      // the protocol the upstream was asked to change to, or ""
 	answer *streamBody // nil unless the answer is a stream
-	values [8]string   // of the header, as far as there is room
+	values []string    // room for those of the header
 }
 
 // newCall makes a call in one allocation, with that of the answer's body where it is a stream.
 func (l *leaf) newCall() *call {
-	if !l.stream {
-		return &call{leaf: l}
+	if l.stream {
+		b := &streamBody{call: call{leaf: l}}
+		b.answer = b
+		return &b.call
 	}
-	b := &streamBody{call: call{leaf: l}}
-	b.answer = b
-	return &b.call
+	d := &struct {
+		call
+		room [8]string
+	}{call: call{leaf: l}}
+	d.values = d.room[:0]
+	return &d.call
 }
 
 // prepare makes the request that the upstream gets.
@@ -300,7 +305,10 @@ func (c *call) attach(out *http.Request, req *proxy.Request) {
 func (c *call) header(out *http.Request, req *proxy.Request, ours bool) error {
 	var b headerBuilder
 	trailers := c.stream && hasTrailers(req.Header)
-	ofBody := [...][]string{req.Header["Content-Type"], req.Header["Content-Encoding"]}
+	var ofBody [2][]string
+	if out.Body != nil {
+		ofBody = [...][]string{req.Header["Content-Type"], req.Header["Content-Encoding"]}
+	}
 	if ours && c.headers.all && c.auth == "" { // a password stays here
 		b.h = c.headers.strip(req.Header)
 	} else {
@@ -308,7 +316,7 @@ func (c *call) header(out *http.Request, req *proxy.Request, ours bool) error {
 		if c.headers.all {
 			n = len(req.Header) + len(req.Upstream)
 		}
-		b = headerBuilder{h: make(http.Header, max(n, 8)), values: c.values[:0]} // a small map has room for eight
+		b = headerBuilder{h: make(http.Header, max(n, 8)), values: c.values} // a small map has room for eight
 		c.headers.client(&b, req.Header)
 	}
 	if out.Body != nil {

@@ -27,7 +27,8 @@ type exchange struct {
 	rest [4]string // room for the segments of a wildcard
 
 	upload *upload // the request body of a Stream endpoint; nil without one
-	expiry *proxy.Expiry
+	clock  proxy.Expiry
+	expiry *proxy.Expiry      // clock, or nil where there is no timeout
 	cancel context.CancelFunc // in place of expiry where there is no timeout
 	ctx    context.Context    // of the call
 	res    *proxy.Response
@@ -94,7 +95,8 @@ func (x *exchange) serve() {
 // run calls the pipe.
 func (x *exchange) run() error {
 	if d := x.h.spec.Timeout; d > 0 {
-		x.expiry = x.h.scope.Expire(x, d)
+		x.h.scope.Expire(&x.clock, x, d)
+		x.expiry = &x.clock
 		x.ctx = x.expiry
 	} else {
 		x.ctx, x.cancel = context.WithCancel(x.h.scope.Context(x))

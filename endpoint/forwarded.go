@@ -33,20 +33,21 @@ func (x *exchange) forward(all []string) []string {
 	if r.TLS != nil {
 		x.req.Scheme = "https"
 	}
-	if len(x.h.spec.TrustedProxies) > 0 && peer.IsValid() && x.h.trusts(peer.Addr()) {
+	trusted := len(x.h.spec.TrustedProxies) > 0 && peer.IsValid() && x.h.trusts(peer.Addr())
+	if trusted { // else the header has none of them
 		x.believe(peer)
 	}
 	if peer.IsValid() {
 		list := addrText(r.RemoteAddr, peer.Addr())
-		if before := h[xForwardedFor]; len(before) > 0 {
-			list = before[0] + ", " + list
+		if trusted && len(h[xForwardedFor]) > 0 {
+			list = h[xForwardedFor][0] + ", " + list
 		}
 		all = set(h, all, xForwardedFor, list)
 	}
-	if h[xForwardedHost] == nil && validHost(r.Host) {
+	if (!trusted || h[xForwardedHost] == nil) && validHost(r.Host) {
 		all = set(h, all, xForwardedHost, r.Host)
 	}
-	if h[xForwardedProto] == nil {
+	if !trusted || h[xForwardedProto] == nil {
 		all = set(h, all, xForwardedProto, x.req.Scheme)
 	}
 	return all

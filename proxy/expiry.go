@@ -38,11 +38,16 @@ func Expire(ctx context.Context, d time.Duration) *Expiry {
 
 // ExpireAt returns a context that expires at a point of time.
 func ExpireAt(ctx context.Context, deadline time.Time) *Expiry {
-	e := &Expiry{Context: ctx, deadline: deadline}
+	e := new(Expiry)
+	e.begin(ctx, deadline)
+	return e
+}
+
+func (e *Expiry) begin(ctx context.Context, deadline time.Time) {
+	e.Context, e.deadline = ctx, deadline
 	if parent, ok := ctx.Deadline(); ok && !parent.After(deadline) {
 		e.stopped = true // the parent's clock is first
 	}
-	return e
 }
 
 // cancellable returns a context without a clock.

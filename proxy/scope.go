@@ -43,11 +43,11 @@ func (s *Scope) Context(ctx context.Context) context.Context {
 	return context.WithValue(ctx, scopeKey{}, s)
 }
 
-// Expire is [Expire] of a context whose calls belong to the scope, in one.
-func (s *Scope) Expire(ctx context.Context, d time.Duration) *Expiry {
-	e := Expire(ctx, d)
+// Expire makes of e, which is new, what [Expire] returns, for calls that belong to the scope. It saves whoever keeps an
+// Expiry in a larger struct its allocation.
+func (s *Scope) Expire(e *Expiry, ctx context.Context, d time.Duration) {
 	e.scope = s
-	return e
+	e.begin(ctx, time.Now().Add(d))
 }
 
 // Described reports whether ctx belongs to a call in which no function of a user sees a request or response: then a leaf
