@@ -5,18 +5,19 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+
+	"github.com/sluice-go/sluice/proxy"
 )
 
-// managed are the headers that a message cannot bring along: those of one hop (RFC 9110, section 7.6.1), and those that
-// would say how the message came to us, or speak of another body or host than the request has. So is every name that
-// begins with managedPrefix.
-var managed = map[string]bool{
-	"Alt-Svc": true, "Connection": true, "Content-Length": true, "Expect": true, "Forwarded": true, "Host": true,
-	"Http2-Settings": true, "Keep-Alive": true, "Proxy-Authenticate": true, "Proxy-Authorization": true,
-	"Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true, "X-Real-Ip": true,
+// managed reports whether a message cannot bring along the header of this canonical name: one of a connection, or one that
+// would say how the message came to us, or speak of another body or host than the request has.
+func managed(name string) bool {
+	switch name {
+	case "Content-Length", "Expect", "Forwarded", "Host", "X-Real-Ip":
+		return true
+	}
+	return proxy.HopByHop(name) || strings.HasPrefix(name, "X-Forwarded-")
 }
-
-const managedPrefix = "X-Forwarded-"
 
 // clean returns the headers of a message as a pipe may see them, the names in canonical form. A broker's names come in
 // any case: the values of names that differ in case alone are put together in the order of the names.
@@ -32,7 +33,7 @@ func clean(h http.Header) http.Header {
 		if !isToken(name) {
 			continue
 		}
-		if twin := canonical(name); managed[twin] || strings.HasPrefix(twin, managedPrefix) || named[twin] {
+		if twin := canonical(name); managed(twin) || named[twin] {
 			continue
 		}
 		name, values := textproto.CanonicalMIMEHeaderKey(name), h[name]

@@ -98,11 +98,11 @@ func (a *Agent) checkParams(params *proxy.Params) error {
 		}
 	}
 	for _, name := range params.Names() {
-		if value := params.Get(name); value == "" || !isSegment(value) {
+		if value := params.Get(name); value == "" || !proxy.ValidSegment(value) {
 			return fmt.Errorf("the param %q of the message: %w", name, errParam)
 		}
 	}
-	if !slices.ContainsFunc(params.Rest(), func(s string) bool { return !isSegment(s) }) {
+	if !slices.ContainsFunc(params.Rest(), func(s string) bool { return !proxy.ValidSegment(s) }) {
 		return nil
 	}
 	return fmt.Errorf("the param %q of the message: %w", rest, errParam)
@@ -112,7 +112,3 @@ func (a *Agent) checkParams(params *proxy.Params) error {
 const rest = "*"
 
 var errParam = errors.New("the value is empty, a dot segment, or has a control byte that no URL takes")
-
-func isSegment(s string) bool {
-	return s != "." && s != ".." && !strings.ContainsAny(s, "\x00\r\n")
-}

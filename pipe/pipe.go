@@ -46,7 +46,7 @@ func (p Pipe[Req, Res]) With(ds ...Decorator[Req, Res]) Pipe[Req, Res] {
 	}
 	for i := len(ds) - 1; i >= 0; i-- {
 		if ds[i] != nil {
-			p = wrap(ds[i], p, funcName(ds[i]))
+			p = wrap(ds[i], p, FuncName(ds[i]))
 		}
 	}
 	return p

@@ -50,7 +50,7 @@ func (h *holder) direct(ctx context.Context, req *Request) (*Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{Op: "hold", Err: err}
 	}
-	return checked(h.next(ctx, req))
+	return Checked(h.next(ctx, req))
 }
 
 func (h *holder) call(ctx context.Context, req *Request) (*Response, error) {
@@ -170,14 +170,15 @@ func (b *branch) run(ctx context.Context, p Proxy, req *Request, to lander) {
 		}
 		to.landed(b.state.CompareAndSwap(running, done))
 	}()
-	b.res, b.err = checked(p(ctx, req))
+	b.res, b.err = Checked(p(ctx, req))
 	returned = true
 }
 
 const goexit = "runtime.Goexit was called"
 
-// checked holds a proxy to its contract: a response or an error.
-func checked(res *Response, err error) (*Response, error) {
+// Checked returns what a proxy returned, held to its contract: a response that comes with an error is closed, and neither is
+// an [*Error] of status 500 that wraps [ErrNoResponse]. Who calls a user's proxy wants it.
+func Checked(res *Response, err error) (*Response, error) {
 	if err != nil {
 		_ = res.Close()
 		return nil, err

@@ -44,12 +44,12 @@ func (m *mounted) wrap(i int, middleware func(http.Handler) http.Handler) (err e
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("middleware %d (%s): %w", i+1, funcName(middleware), pipe.NewPanicError(v))
+			err = fmt.Errorf("middleware %d (%s): %w", i+1, pipe.FuncName(middleware), pipe.NewPanicError(v))
 		}
 	}()
 	m.next = middleware(m.next)
 	if m.next == nil {
-		return fmt.Errorf("middleware %d (%s) returned a nil handler", i+1, funcName(middleware))
+		return fmt.Errorf("middleware %d (%s) returned a nil handler", i+1, pipe.FuncName(middleware))
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package router
 import (
 	"net/http"
 	"reflect"
+
+	"github.com/sluice-go/sluice/pipe"
 )
 
 // Named gives a middleware a name in [PlanOf], where it would stand as "func at file.go:12" otherwise, so that a test
@@ -38,7 +40,7 @@ func naming(name string, middleware func(http.Handler) http.Handler) func(http.H
 // middlewareName returns the name of a middleware without calling any that the user wrote.
 func middlewareName(middleware func(http.Handler) http.Handler) string {
 	if reflect.ValueOf(middleware).Pointer() != reflect.ValueOf(naming("", nil)).Pointer() {
-		return funcName(middleware)
+		return pipe.FuncName(middleware)
 	}
 	var p probe
 	middleware(&p)

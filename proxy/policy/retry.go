@@ -67,7 +67,7 @@ func Retry(a Attempts) proxy.Decorator {
 		case a.Unsafe:
 			step.Detail = fmt.Sprintf("%s, unsafe", count(a.Max))
 		case r.repeat == never:
-			step.Detail = fmt.Sprintf("never: %s is not idempotent", title(leaf))
+			step.Detail = fmt.Sprintf("never: %s is not idempotent", leaf.Title())
 			step.Effects, step.State, call = pipe.CallsOnce, nil, r.once
 		case r.repeat == byMethod:
 			step.Detail = fmt.Sprintf("%s of idempotent methods", count(a.Max))
@@ -76,13 +76,6 @@ func Retry(a Attempts) proxy.Decorator {
 		}
 		return pipe.Describe(call, step, next)
 	}
-}
-
-func title(s *pipe.Step) string {
-	if s.Name != "" {
-		return s.Name
-	}
-	return s.Kind
 }
 
 func count(tries int) string {
@@ -145,7 +138,7 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 		return r.next(ctx, req)
 	}
 	spare := spareOf(req) // next may change req
-	res, err := checked(r.next(ctx, req))
+	res, err := proxy.Checked(r.next(ctx, req))
 	for tries := 1; ; tries++ {
 		retry, header := passing(res, err)
 		if !retry || tries == r.Max || ctx.Err() != nil {
@@ -237,7 +230,7 @@ var (
 func (r *retry) try(ctx context.Context, req *proxy.Request) (res *proxy.Response, err error) {
 	body := req.Body // next may give req another one
 	if body == nil {
-		return checked(r.next(ctx, req))
+		return proxy.Checked(r.next(ctx, req))
 	}
 	defer func() {
 		if res == nil {
@@ -246,7 +239,7 @@ func (r *retry) try(ctx context.Context, req *proxy.Request) (res *proxy.Respons
 		}
 		res.OnClose(func() { _ = body.Close() }) // a stream may begin while the body is still being sent
 	}()
-	return checked(r.next(ctx, req))
+	return proxy.Checked(r.next(ctx, req))
 }
 
 // pause waits, and returns why the context is done if that comes first.

@@ -65,7 +65,7 @@ func (t *timeout) call(ctx context.Context, req *proxy.Request) (*proxy.Response
 			clock.Cancel()
 		}
 	}()
-	res, err := checked(t.next(clock, req))
+	res, err := proxy.Checked(t.next(clock, req))
 	if !clock.Stop() && clock.Err() == context.DeadlineExceeded { // by our clock, the caller's was not to be first
 		_ = res.Close()
 		return nil, t.late(err)
