@@ -29,7 +29,7 @@ func upstreams() memory {
 
 // gateway mounts a merge of three upstreams, each with a timeout, below a limit: a pipe as a service would have it, of
 // described steps only. part makes a part of the upstream with the name.
-func gateway(b *testing.B, part func(name string, p proxy.Proxy) proxy.Part) http.Handler {
+func gateway(b testing.TB, part func(name string, p proxy.Proxy) proxy.Part) http.Handler {
 	b.Helper()
 	f := backend.Decorate(backend.HTTP{Transport: upstreams()}, func(backend.Spec) proxy.Decorator { return policy.Timeout(time.Second) })
 	var parts []proxy.Part
@@ -52,9 +52,11 @@ func hand(combine func([][]byte) ([]byte, error)) http.Handler {
 	return mux
 }
 
+func flat(_ string, p proxy.Proxy) proxy.Part { return proxy.Part{Proxy: p} }
+
 func BenchmarkMerge(b *testing.B) {
 	b.Run("sluice", func(b *testing.B) {
-		serve(b, gateway(b, func(_ string, p proxy.Proxy) proxy.Part { return proxy.Part{Proxy: p} }), "/page/1", 3*partSize-2000)
+		serve(b, gateway(b, flat), "/page/1", 3*partSize-2000)
 	})
 	b.Run("by-hand", func(b *testing.B) { serve(b, hand(mergeByHand), "/page/1", 3*partSize-2000) })
 }

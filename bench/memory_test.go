@@ -107,6 +107,26 @@ func (s *sink) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, 
 // collector, which is what a comparison between code on one goroutine and on several has to look at.
 func serve(b *testing.B, h http.Handler, target string, atLeast int) {
 	b.Helper()
+	req := asBrowser(b, target)
+	b.ReportAllocs()
+	before := processorTime(b)
+	for b.Loop() {
+		answer(b, h, req, atLeast)
+	}
+	b.ReportMetric(float64(processorTime(b)-before)/float64(b.N), "cpu-ns/op")
+}
+
+func answer(b testing.TB, h http.Handler, req *http.Request, atLeast int) {
+	w := &sink{header: make(http.Header, 8)}
+	h.ServeHTTP(w, req)
+	if w.status != http.StatusOK || w.n < atLeast {
+		b.Fatalf("status %d, %d bytes, want 200 and at least %d", w.status, w.n, atLeast)
+	}
+}
+
+// asBrowser returns a request as a browser makes it.
+func asBrowser(b testing.TB, target string) *http.Request {
+	b.Helper()
 	req, err := http.NewRequest(http.MethodGet, "http://gateway.test"+target, nil)
 	if err != nil {
 		b.Fatal(err)
@@ -126,16 +146,7 @@ func serve(b *testing.B, h http.Handler, target string, atLeast int) {
 		"User-Agent":      {"bench"},
 		"X-Request-Id":    {"6f1c2c5e0d4b4a7a"},
 	}
-	b.ReportAllocs()
-	before := processorTime(b)
-	for b.Loop() {
-		w := &sink{header: make(http.Header, 8)}
-		h.ServeHTTP(w, req)
-		if w.status != http.StatusOK || w.n < atLeast {
-			b.Fatalf("status %d, %d bytes, want 200 and at least %d", w.status, w.n, atLeast)
-		}
-	}
-	b.ReportMetric(float64(processorTime(b)-before)/float64(b.N), "cpu-ns/op")
+	return req
 }
 
 func processorTime(b *testing.B) time.Duration {

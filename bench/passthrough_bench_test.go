@@ -42,7 +42,7 @@ func opaque(next proxy.Proxy) proxy.Proxy {
 	return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return next(ctx, req) }
 }
 
-func passthrough(b *testing.B, m memory, ds ...proxy.Decorator) http.Handler {
+func passthrough(b testing.TB, m memory, ds ...proxy.Decorator) http.Handler {
 	b.Helper()
 	p := pipe.Check(backend.HTTP{Transport: m}.New(backend.Spec{Name: "upstream", URL: "http://upstream.test/{*}",
 		Headers: []string{"*"}, Query: []string{"*"}, Decode: backend.Passthrough}))

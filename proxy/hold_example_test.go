@@ -19,7 +19,7 @@ func ExampleHold() {
 	p := pipe.NamedPipe("stuck", stuck).With(proxy.Hold(1))
 
 	var scope proxy.Scope // an endpoint or an agent has one
-	ctx := proxy.Expire(scope.Context(context.Background()), 10*time.Millisecond)
+	ctx := proxy.Expire(scope.Context(context.Background()), 50*time.Millisecond)
 	defer ctx.Cancel()
 	_, err := p(ctx, proxy.NewRequest("GET", "/"))
 	fmt.Println(proxy.StatusOf(err), err)
