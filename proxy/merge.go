@@ -94,7 +94,7 @@ func Merge(parts ...Part) Proxy {
 	return newMerge(s)
 }
 
-// early is how much sooner than the deadline optional parts end.
+// How much sooner than the deadline optional parts end.
 const (
 	earlyShare = 10 // one tenth
 	earlyMost  = 250 * time.Millisecond
@@ -208,8 +208,10 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 	}
 	c.ctx = cancellable(ctx)
 	defer c.ctx.Cancel()
-	if c.endEarly(); c.early != nil {
-		defer c.early.Cancel()
+	if m.optional > 0 {
+		if c.early = earlier(c.ctx); c.early != nil {
+			defer c.early.Cancel()
+		}
 	}
 	c.start()
 	c.await()
@@ -246,22 +248,22 @@ func (c *merging) copies(req *Request, header func(http.Header) http.Header) err
 	return nil
 }
 
-// earlyKey is for the deadline of an optional part, a time.Time.
+// earlyKey is for the deadline of what is optional, a time.Time.
 type earlyKey struct{}
 
-// endEarly makes the context of the optional parts, if it differs from that of the others.
-func (c *merging) endEarly() {
-	deadline, ok := c.ctx.Deadline()
-	if !ok || c.optional == 0 {
-		return
+// earlier returns the context of what is optional, nil if it does not differ from that of the rest.
+func earlier(ctx context.Context) *Expiry {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return nil
 	}
-	if outer, ok := c.ctx.Value(earlyKey{}).(time.Time); ok && !deadline.Before(outer) {
-		return // a merge further out has taken off already
+	if outer, ok := ctx.Value(earlyKey{}).(time.Time); ok && !deadline.Before(outer) {
+		return nil // a merge or sequence further out has taken off already
 	}
 	left := time.Until(deadline)
 	off := min(left/earlyShare, earlyMost)
 	deadline = deadline.Add(-off)
-	c.early = ExpireAt(context.WithValue(c.ctx, earlyKey{}, deadline), deadline)
+	return ExpireAt(context.WithValue(ctx, earlyKey{}, deadline), deadline)
 }
 
 func (c *merging) contextOf(i int) context.Context {
@@ -433,7 +435,7 @@ func (c *merging) answer(parent context.Context) (*Response, error) {
 			missing = append(missing, answer.Err)
 		}
 		docs[i] = answer.Document
-		part.expose(res, answer.Header)
+		expose(res, part.Expose, answer.Header)
 	}
 	res.Err = errors.Join(missing...)
 	if failures == len(c.parts) {
@@ -494,8 +496,9 @@ func (p Part) named(err error) error {
 	return fmt.Errorf("part %s: %w", p.Name, err)
 }
 
-func (p Part) expose(res *Response, h http.Header) {
-	for _, name := range p.Expose {
+// expose adds the named headers of h to those of res.
+func expose(res *Response, names []string, h http.Header) {
+	for _, name := range names {
 		name = http.CanonicalHeaderKey(name)
 		if values := h[name]; len(values) > 0 {
 			if res.Header == nil {
