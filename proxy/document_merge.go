@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"math"
 	"math/bits"
+	"strconv"
 )
 
 // A MergeError says which document [MergeObjects] could not take.
@@ -30,7 +31,10 @@ func (e *MergeError) Unwrap() error { return e.Err }
 // [*MergeError] with the index of the document at fault that wraps [ErrNotObject] or [ErrMembers].
 //
 // It takes time in proportion to the number of members, whatever their names, and copies none of them.
-func MergeObjects(max int, ds ...Document) (Document, error) {
+func MergeObjects(max int, ds ...Document) (Document, error) { return mergeObjects(max, false, ds) }
+
+// mergeObjects is MergeObjects. Where the documents are to be disjoint, a name that is in two is an error too.
+func mergeObjects(max int, disjoint bool, ds []Document) (Document, error) {
 	if max == 0 {
 		max = DefaultMembers
 	}
@@ -61,7 +65,12 @@ func MergeObjects(max int, ds ...Document) (Document, error) {
 			continue
 		}
 		for k := range d.n.members() {
-			if m.add(ref{int32(i), int32(k)}); max > 0 && m.distinct > max {
+			r := ref{int32(i), int32(k)}
+			old := m.add(r)
+			if disjoint && old != none && old.doc != r.doc {
+				return Document{}, &MergeError{Index: i, Err: &conflict{int(old.doc), string(nameOf(ds, r))}}
+			}
+			if max > 0 && m.distinct > max {
 				return Document{}, &MergeError{Index: i, Err: ErrMembers}
 			}
 		}
@@ -74,6 +83,25 @@ func MergeObjects(max int, ds ...Document) (Document, error) {
 		}
 	}
 	return roped(rope(ds, m.places, m.distinct)), nil
+}
+
+// A conflict is a name that a document has in common with an earlier one.
+type conflict struct {
+	other int // the index of the earlier one
+	name  string
+}
+
+func (c *conflict) Error() string {
+	return fmt.Sprintf("%s: %s is in document %d too", ErrConflict, c.member(), c.other)
+}
+
+// member returns the name for a message, where it must not tell more than is of use.
+func (c *conflict) member() string {
+	const most = 100
+	if len(c.name) > most {
+		return strconv.Quote(c.name[:most]) + "…"
+	}
+	return strconv.Quote(c.name)
 }
 
 // A ref is a member: of which document, and which one there.
@@ -98,8 +126,8 @@ type slot struct {
 	place int32
 }
 
-// add gives the next member its place, or the place that a member of that name has already.
-func (m *merger) add(r ref) {
+// add gives the next member its place, or that of a member of the same name, which it returns.
+func (m *merger) add(r ref) (old ref) {
 	name := nameOf(m.ds, r)
 	hash := uint32(maphash.Bytes(m.seed, name))
 	mask := uint32(len(m.slots) - 1)
@@ -110,13 +138,14 @@ func (m *merger) add(r ref) {
 			m.n++
 			m.distinct++
 			*s = slot{hash, int32(m.n)}
-			return
+			return none
 		}
 		if s.hash == hash && bytes.Equal(name, nameOf(m.ds, m.places[s.place-1])) {
+			old = m.places[s.place-1]
 			m.places[s.place-1] = r
 			m.places[m.n] = none
 			m.n++
-			return
+			return old
 		}
 	}
 }

@@ -15,9 +15,10 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// A Part is one proxy of a [Merge].
+// A Part is one proxy of a [Merge] or [MergeWith].
 type Part struct {
-	// Proxy answers with a Document whose root is an object, or with none (204). nil is a wiring mistake.
+	// Proxy answers with a Document whose root is an object, or with none (204); MergeWith may take another root. nil is
+	// a wiring mistake.
 	Proxy Proxy
 
 	// Name is the part's in the plan and in errors. "" takes that of the first named step in the plan of Proxy that is
@@ -93,7 +94,7 @@ func Merge(parts ...Part) Proxy {
 	return newMerge(s)
 }
 
-// early is how much sooner than the deadline optional parts end.
+// How much sooner than the deadline optional parts end.
 const (
 	earlyShare = 10 // one tenth
 	earlyMost  = 250 * time.Millisecond
@@ -103,18 +104,21 @@ type merge struct {
 	parts      []mergePart
 	optional   int  // how many are
 	held       bool // some may ignore their context
-	maxMembers int  // as MergeObjects takes it
+	method     method
+	combine    Combine // of a custom method
+	maxMembers int     // as MergeObjects takes it
 	abandoned  abandoned
 }
 
 type mergePart struct {
 	Part
-	honours bool  // its context: its end need not be enforced
-	fitting Proxy // the part, held to what a merge can use
+	method  method // of the merge
+	honours bool   // its context: its end need not be enforced
+	fitting Proxy  // the part, held to what the merge can use
 }
 
 func newMerge(s Spec) Proxy {
-	m := &merge{maxMembers: s.MaxMembers}
+	m := &merge{method: methodOf(s.Combine), combine: s.Combine, maxMembers: s.MaxMembers}
 	if m.abandoned.limit = int64(s.MaxAbandoned); s.MaxAbandoned == 0 {
 		m.abandoned.limit = DefaultMaxAbandoned
 	}
@@ -137,7 +141,9 @@ func newMerge(s Spec) Proxy {
 		}
 		honours := part.When == nil && plan.HonoursContext()
 		m.held = m.held || !honours
-		m.parts = append(m.parts, mergePart{Part: part, honours: honours, fitting: part.fitting})
+		p := mergePart{Part: part, method: m.method, honours: honours}
+		p.fitting = p.call
+		m.parts = append(m.parts, p)
 		inner = append(inner, pipe.Describe(part.Proxy,
 			pipe.Step{Kind: "part", Name: part.Name, Detail: strings.Join(notes, ", "), Source: source, Acts: pipe.None,
 				Effects: effects}, part.Proxy))
@@ -149,6 +155,12 @@ func newMerge(s Spec) Proxy {
 	detail := fmt.Sprintf("%d parts", len(s.Parts))
 	if len(s.Parts) == 1 {
 		detail = "1 part"
+	}
+	if how := methodNames[m.method]; how != "" {
+		detail += ", " + how
+	}
+	if m.method == custom {
+		effects |= pipe.Opaque
 	}
 	return pipe.Describe(m.call, pipe.Step{Kind: "merge", Name: s.Name, Detail: detail,
 		Source: source, Layout: pipe.Parallel, Effects: effects}, inner...)
@@ -178,8 +190,9 @@ type merging struct {
 type mergeBranch struct {
 	branch
 	*merging
-	i   int
-	req Request
+	i       int
+	req     Request
+	skipped bool // by its condition
 }
 
 func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
@@ -195,22 +208,25 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 	}
 	c.ctx = cancellable(ctx)
 	defer c.ctx.Cancel()
-	if c.endEarly(); c.early != nil {
-		defer c.early.Cancel()
+	if m.optional > 0 {
+		if c.early = earlier(c.ctx); c.early != nil {
+			defer c.early.Cancel()
+		}
 	}
 	c.start()
 	c.await()
 	return c.answer(ctx)
 }
 
-// refuse refuses the call while too many are abandoned and a required part could become one more; see proxyOf for
-// optional ones.
+// refuse refuses the call while too many are abandoned and a required part, or the function that combines, could become
+// one more; see proxy for optional parts.
 func (m *merge) refuse() error {
 	err := m.abandoned.refuse()
-	if err == nil || !slices.ContainsFunc(m.parts, func(p mergePart) bool { return !p.Optional && !p.honours }) {
-		return nil
+	if err == nil || m.method == custom ||
+		slices.ContainsFunc(m.parts, func(p mergePart) bool { return !p.Optional && !p.honours }) {
+		return err
 	}
-	return err
+	return nil
 }
 
 // copies makes a copy of the request for each part, before any is called.
@@ -232,22 +248,22 @@ func (c *merging) copies(req *Request, header func(http.Header) http.Header) err
 	return nil
 }
 
-// earlyKey is for the deadline of an optional part, a time.Time.
+// earlyKey is for the deadline of what is optional, a time.Time.
 type earlyKey struct{}
 
-// endEarly makes the context of the optional parts, if it differs from that of the others.
-func (c *merging) endEarly() {
-	deadline, ok := c.ctx.Deadline()
-	if !ok || c.optional == 0 {
-		return
+// earlier returns the context of what is optional, nil if it does not differ from that of the rest.
+func earlier(ctx context.Context) *Expiry {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return nil
 	}
-	if outer, ok := c.ctx.Value(earlyKey{}).(time.Time); ok && !deadline.Before(outer) {
-		return // a merge further out has taken off already
+	if outer, ok := ctx.Value(earlyKey{}).(time.Time); ok && !deadline.Before(outer) {
+		return nil // a merge or sequence further out has taken off already
 	}
 	left := time.Until(deadline)
 	off := min(left/earlyShare, earlyMost)
 	deadline = deadline.Add(-off)
-	c.early = ExpireAt(context.WithValue(c.ctx, earlyKey{}, deadline), deadline)
+	return ExpireAt(context.WithValue(ctx, earlyKey{}, deadline), deadline)
 }
 
 func (c *merging) contextOf(i int) context.Context {
@@ -288,6 +304,9 @@ func (b *mergeBranch) landed(ours bool) {
 // abandoned and this could become one more.
 func (b *mergeBranch) proxy() Proxy {
 	call := b.parts[b.i].fitting
+	if b.parts[b.i].When != nil {
+		call = b.conditional
+	}
 	if !b.parts[b.i].honours {
 		if err := b.abandoned.refuse(); err != nil {
 			call = func(context.Context, *Request) (*Response, error) { return nil, err }
@@ -308,11 +327,18 @@ func closeBody(body io.ReadCloser) {
 	}
 }
 
-// fitting is the part as it is called: with its condition, and held to what a merge can use.
-func (p Part) fitting(ctx context.Context, req *Request) (*Response, error) {
-	if p.When != nil && !p.When(ctx, req) {
+// conditional is the part with its condition.
+func (b *mergeBranch) conditional(ctx context.Context, req *Request) (*Response, error) {
+	part := &b.parts[b.i]
+	if !part.When(ctx, req) {
+		b.skipped = true
 		return &Response{}, nil
 	}
+	return part.fitting(ctx, req)
+}
+
+// call calls the part and holds it to what the merge can use.
+func (p mergePart) call(ctx context.Context, req *Request) (*Response, error) {
 	res, err := p.Proxy(ctx, req)
 	if err != nil || res == nil {
 		return res, err
@@ -325,14 +351,11 @@ func (p Part) fitting(ctx context.Context, req *Request) (*Response, error) {
 }
 
 // unfit says why a merge cannot use the response; named says whose it is.
-func (p Part) unfit(res *Response) error {
+func (p mergePart) unfit(res *Response) error {
 	if res.open() {
 		return &Error{Status: http.StatusBadGateway, Err: ErrStream}
 	}
-	if kind := res.Document.Kind(); kind != Object && kind != Absent {
-		return &Error{Status: http.StatusBadGateway, Err: fmt.Errorf("%w: the root is %s; group it", ErrNotObject, kind)}
-	}
-	return nil
+	return wrapError("", http.StatusBadGateway, p.method.unfit(res.Document))
 }
 
 // await returns when every branch has come back or been given up.
@@ -412,20 +435,22 @@ func (c *merging) answer(parent context.Context) (*Response, error) {
 			missing = append(missing, answer.Err)
 		}
 		docs[i] = answer.Document
-		part.expose(res, answer.Header)
+		expose(res, part.Expose, answer.Header)
 	}
 	res.Err = errors.Join(missing...)
 	if failures == len(c.parts) {
 		return nil, fmt.Errorf("merge: %w", res.Err)
 	}
 	var err error
-	res.Document, err = MergeObjects(c.maxMembers, docs...)
-	if e, ok := errors.AsType[*MergeError](err); ok {
-		err = c.parts[e.Index].named(e.Err)
+	if c.method == custom {
+		res.Document, err = c.custom()
+	} else if res.Document, err = c.method.merge(c.maxMembers, docs...); err != nil {
+		err = blame(err, func(i int) string { return c.parts[i].Name })
+		err = &Error{Status: http.StatusBadGateway, Op: "merge", Err: err}
 	}
 	if err != nil {
 		reportPanic(parent, res.Err)
-		return nil, &Error{Status: http.StatusBadGateway, Op: "merge", Err: err}
+		return nil, err
 	}
 	return res, nil
 }
@@ -471,8 +496,9 @@ func (p Part) named(err error) error {
 	return fmt.Errorf("part %s: %w", p.Name, err)
 }
 
-func (p Part) expose(res *Response, h http.Header) {
-	for _, name := range p.Expose {
+// expose adds the named headers of h to those of res.
+func expose(res *Response, names []string, h http.Header) {
+	for _, name := range names {
 		name = http.CanonicalHeaderKey(name)
 		if values := h[name]; len(values) > 0 {
 			if res.Header == nil {

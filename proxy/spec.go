@@ -5,12 +5,19 @@ import (
 	"fmt"
 )
 
-// A Spec describes a merge, for gateways whose endpoints are made from a table. [Merge] is the same for wiring in code.
+// A Spec describes a merge, for gateways whose endpoints are made from a table. [Merge] and [MergeWith] are the same for
+// wiring in code.
 type Spec struct {
 	Name  string // in the plan; "" shows the kind alone
 	Parts []Part // in the order in which their members are merged; at least one
 
-	MaxMembers   int // of the merged document; 0 is DefaultMembers, negative is no limit
+	// Combine makes one document of the parts; see MergeWith. nil is Shallow.
+	Combine Combine
+
+	// MaxMembers is how many members the merged root may have, unless Combine is a function of yours. 0 is
+	// DefaultMembers, negative is no limit.
+	MaxMembers int
+
 	MaxAbandoned int // calls that may be abandoned at a time; 0 is DefaultMaxAbandoned, negative is no limit
 }
 

@@ -1,0 +1,196 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+)
+
+var (
+	// ErrConflict is why [Disjoint] refuses documents: two parts have a member of the same name.
+	ErrConflict = errors.New("a member is in two parts")
+
+	// ErrNotArray is why [Concat] refuses a part whose root is no array.
+	ErrNotArray = errors.New("not an array")
+)
+
+// A Combine makes the document of a merge from the results of its parts, which come in declared order, skipped and failed
+// ones among them. The document may have any root, also none. Shallow, Deep, Concat and Disjoint are ready ones; one of
+// your own may call them with some of the results.
+//
+// It is called once per request, after all parts, and only if no required part has failed. It should be quick and look at
+// nothing but its arguments. Results is its own; the documents cannot be changed and the headers must not be.
+type Combine func(ctx context.Context, parts Results) (Document, error)
+
+// MergeWith is [Merge] with another way to make one document of the parts. A nil combine is [Shallow].
+//
+// A combine of this package asks the parts for the root it can use, and a part with another one has failed. A function of
+// yours takes any root. It runs on a goroutine of its own: when it panics or calls runtime.Goexit, the merge fails with
+// a [*pipe.PanicError], and when it ignores its context it is abandoned at the deadline as a part would be. Its error is
+// the error of the merge, with the status that [StatusOf] finds in it.
+func MergeWith(combine Combine, parts ...Part) Proxy {
+	s := Spec{Parts: parts, Combine: combine}
+	if err := s.check(); err != nil {
+		panic(err.Error())
+	}
+	return newMerge(s)
+}
+
+// Shallow makes one object with the members of all objects, as [Merge] does: of members with equal names the first gives
+// the place and the last the value. See [MergeObjects] for the limit of members that it has when code calls it; in a
+// merge it is that of the [Spec].
+//
+// A root that is no object is an [*Error] of status 502 that names the part and wraps [ErrNotObject].
+func Shallow(_ context.Context, parts Results) (Document, error) { return shallow.of(parts) }
+
+// Deep is [Shallow], but where members of equal names are all objects they are merged in turn, at any depth. Anything else
+// is replaced by what comes later, arrays too, and an object that follows it begins anew. Of equal names within one
+// object the last counts.
+//
+// Objects nested deeper than 10,000, which no parser with a limit lets in, are refused with [ErrDepth].
+func Deep(_ context.Context, parts Results) (Document, error) { return deep.of(parts) }
+
+// Concat makes one array with the elements of all arrays in declared order; a part without a document adds nothing, and
+// without any the array is empty.
+//
+// A root that is no array is an [*Error] of status 502 that names the part and wraps [ErrNotArray].
+func Concat(_ context.Context, parts Results) (Document, error) { return concat.of(parts) }
+
+// Disjoint is [Shallow] for parts that must not have a member of the same name: two that have are an [*Error] of status
+// 502 that names both and the member, and wraps [ErrConflict]. Equal names within one part are none of its business.
+func Disjoint(_ context.Context, parts Results) (Document, error) { return disjoint.of(parts) }
+
+// A method is how the documents of the parts become one.
+type method uint8
+
+const (
+	custom method = iota // a function of the user
+	shallow
+	deep
+	concat
+	disjoint
+)
+
+var methodNames = [...]string{"combined by a function", "", "deep", "concat", "disjoint"}
+
+// methodOf knows our own functions by their code.
+func methodOf(combine Combine) method {
+	if combine == nil {
+		return shallow
+	}
+	code := reflect.ValueOf(combine).Pointer()
+	own := [...]Combine{shallow: Shallow, deep: Deep, concat: Concat, disjoint: Disjoint}
+	for m := shallow; m <= disjoint; m++ {
+		if reflect.ValueOf(own[m]).Pointer() == code {
+			return m
+		}
+	}
+	return custom
+}
+
+// unfit says why the method cannot use a document.
+func (m method) unfit(d Document) error {
+	kind := d.Kind()
+	switch {
+	case m == custom || kind == Absent:
+		return nil
+	case m == concat && kind != Array:
+		return fmt.Errorf("%w: the root is %s", ErrNotArray, kind)
+	case m != concat && kind != Object:
+		return fmt.Errorf("%w: the root is %s; group it", ErrNotObject, kind)
+	}
+	return nil
+}
+
+// of is the method as a Combine.
+func (m method) of(parts Results) (Document, error) {
+	docs := make([]Document, len(parts))
+	for i := range parts {
+		docs[i] = parts[i].Document
+		if err := m.unfit(docs[i]); err != nil {
+			return Document{}, &Error{Status: http.StatusBadGateway, Err: fmt.Errorf("part %s: %w", parts[i].Name, err)}
+		}
+	}
+	d, err := m.merge(0, docs...)
+	if err != nil {
+		err = blame(err, func(i int) string { return parts[i].Name })
+		return Document{}, &Error{Status: http.StatusBadGateway, Err: err}
+	}
+	return d, nil
+}
+
+// merge makes one document of ds; its error is a *MergeError.
+func (m method) merge(max int, ds ...Document) (Document, error) {
+	switch m {
+	case deep:
+		return mergeDeep(max, ds)
+	case concat:
+		return concatArrays(ds)
+	}
+	return mergeObjects(max, m == disjoint, ds)
+}
+
+// blame names the parts where a *MergeError has indices.
+func blame(err error, name func(int) string) error {
+	e, ok := errors.AsType[*MergeError](err)
+	if !ok {
+		return err
+	}
+	err = e.Err
+	if c, ok := errors.AsType[*conflict](err); ok {
+		err = fmt.Errorf("%w: %s is in part %s too", ErrConflict, c.member(), name(c.other))
+	}
+	return fmt.Errorf("part %s: %w", name(e.Index), err)
+}
+
+// concatArrays returns one array with the elements of all arrays ds, copying none of them.
+func concatArrays(ds []Document) (Document, error) {
+	rope := append(make([][]byte, 0, 2*len(ds)+1), brackets[:1])
+	for i, d := range ds {
+		switch d.Kind() {
+		case Absent:
+			continue
+		case Array:
+		default:
+			return Document{}, &MergeError{Index: i, Err: ErrNotArray}
+		}
+		b := d.n.bytes()
+		if b[skipSpace(b, 1)] == ']' {
+			continue
+		}
+		if len(rope) > 1 {
+			rope = append(rope, comma)
+		}
+		rope = append(rope, b[1:len(b)-1:len(b)-1])
+	}
+	return roped(append(rope, brackets[1:])), nil
+}
+
+var brackets = []byte("[]")
+
+// custom runs the function of the user, for as long as the context lasts.
+func (c *merging) custom() (Document, error) {
+	rs := c.results()
+	combine := func(ctx context.Context, _ *Request) (*Response, error) {
+		d, err := c.combine(ctx, rs)
+		return &Response{Document: d}, err
+	}
+	res, err := c.abandoned.await(c.ctx, combine, nil)
+	if err != nil {
+		return Document{}, &Error{Op: "merge", Err: fmt.Errorf("combine: %w", err)}
+	}
+	return res.Document, nil
+}
+
+// results returns what came of each part.
+func (c *merging) results() Results {
+	rs := slices.Grow(Results(nil), len(c.parts))
+	for i := range c.parts {
+		res, err := c.result(i)
+		rs = append(rs, resultOf(c.parts[i].Name, res, err, err == nil && c.branches[i].skipped))
+	}
+	return rs
+}
