@@ -187,8 +187,10 @@ func TestAChosenProxyThatIsFaulty(t *testing.T) {
 	}
 }
 
-// errPanic stands for any panic that was recovered.
-var errPanic = errors.New("a *pipe.PanicError")
+var (
+	errAny   = errors.New("any")                // stands for any failure
+	errPanic = errors.New("a *pipe.PanicError") // stands for any panic that was recovered
+)
 
 // assertIs asserts what a failure wraps, or that there is none.
 func assertIs(t testing.TB, err, target error) {
@@ -196,6 +198,8 @@ func assertIs(t testing.TB, err, target error) {
 	switch target {
 	case nil:
 		assert.NoError(t, err)
+	case errAny:
+		assert.Error(t, err)
 	case errPanic:
 		_, ok := errors.AsType[*pipe.PanicError](err)
 		assert.True(t, ok, "%v", err)
