@@ -263,9 +263,18 @@ func TestRaceCallsNothingOnceTheContextIsOver(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	req, opened := withBody("x")
-	_, err := proxy.Race(uncalled(t), sure(uncalled(t)))(ctx, req)
+	p := proxy.Race(uncalled(t), sure(uncalled(t)))
+	_, err := p(ctx, req)
 	assert.Equal(t, proxy.StatusClientGone, proxy.StatusOf(err))
 	assert.Empty(t, *opened)
+
+	ctx, cancel = context.WithCancel(t.Context())
+	req.Method = "PUT"
+	open := req.GetBody
+	req.GetBody = func() (io.ReadCloser, error) { cancel(); return open() } // the client leaves meanwhile
+	_, err = p(ctx, req)
+	assert.Equal(t, proxy.StatusClientGone, proxy.StatusOf(err))
+	assert.Len(t, *opened, 2)
 }
 
 func TestRaceUnderAnExpiryIsAGatewayTimeout(t *testing.T) {
