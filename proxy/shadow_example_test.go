@@ -13,7 +13,9 @@ import (
 func ExampleShadow() {
 	says := func(name, doc string) proxy.Proxy { // a backend in a real gateway
 		d, _ := proxy.ParseDocument([]byte(doc))
-		call := func(context.Context, *proxy.Request) (*proxy.Response, error) { return &proxy.Response{Document: d}, nil }
+		call := func(context.Context, *proxy.Request) (*proxy.Response, error) {
+			return &proxy.Response{Document: d}, nil
+		}
 		return pipe.Describe(call, pipe.Step{Kind: "backend", Name: name, Effects: pipe.Terminal})
 	}
 	validate := func(next proxy.Proxy) proxy.Proxy {
