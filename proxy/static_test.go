@@ -79,6 +79,7 @@ func TestStaticFillsInWhatIsNotThere(t *testing.T) {
 		{"names compare by what they say", `{"secret":9,"\u0062":2}`, `{"\u0073ecret":1,"b":1}`, `{"\u0073ecret":1,"b":1}`},
 		{"an empty answer", `{"a":1,"b":2}`, `{}`, `{"a":1,"b":2}`},
 		{"digits, order and repeated names stay", `{"z":1.50}`, "{ \"b\" : 1e400, \"a\":1,\n\"a\":2 }", "{ \"b\" : 1e400, \"a\":1,\n\"a\":2 ,\"z\":1.50}"},
+		{"a repeated name is there once", `{"a":9,"z":1}`, `{"a":1,"a":2}`, `{"a":1,"a":2,"z":1}`},
 		{"a repeated name of ours is its last value", `{"z":1,"z":2}`, `{}`, `{"z":2}`},
 		{"nothing to add", `{}`, `{"a":1}`, `{"a":1}`},
 		{"more than a few", many(100), `{"m50":"there"}`, `{"m50":"there",` + strings.Replace(many(100), `"m50":50,`, "", 1)[1:]},

@@ -210,6 +210,29 @@ func TestSwapMayBeStoredWhileItIsCalled(t *testing.T) {
 	assert.Zero(t, late.Load(), "calls of a proxy that was said to be drained")
 }
 
+// A call may find the proxy drained that it was about to begin on: it takes the next one.
+func TestACallBegunWhileItsProxyIsDrainedTakesTheNextOne(t *testing.T) {
+	t.Parallel()
+	swap := proxy.NewSwap(answers(t, 0, `{}`))
+	res := &proxy.Response{}
+	now := called(func() (*proxy.Response, error) { return res, nil })
+	store(t, swap, now)
+	stop := make(chan struct{})
+	var callers sync.WaitGroup
+	for range 2 {
+		callers.Go(func() {
+			for req := get(); !isDrained(stop); {
+				_, _ = swap.Proxy()(context.Background(), req)
+			}
+		})
+	}
+	for range 20_000 {
+		store(t, swap, now)
+	}
+	close(stop)
+	callers.Wait()
+}
+
 func TestStoresAtTheSameTimeDrainEachProxyOnce(t *testing.T) {
 	t.Parallel()
 	swap := proxy.NewSwap(fails(nil))
