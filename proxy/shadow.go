@@ -1,0 +1,476 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-go/sluice/pipe"
+)
+
+// A ShadowSpec describes a [Shadow]. Only Mirror is required.
+type ShadowSpec struct {
+	// Mirror gets copies of the requests; what it answers goes to Compare and nowhere else. nil is an error of NewShadow.
+	Mirror Proxy
+
+	// Name is the mirror's in the plan and in errors. "" takes that of the first named step in the plan of Mirror that is
+	// not a function, and where there is none "mirror".
+	Name string
+
+	// Timeout is how long a mirrored call may take, counted from its start: 0 is 10 s. Waiting for the answer and Compare
+	// together have as long again. A negative one is an error of NewShadow, for nobody else ends a mirrored call.
+	Timeout time.Duration
+
+	// Max is how many mirrored calls may run at a time, whichever of the proxies decorated they come from. A call beyond
+	// it is dropped, not queued. 0 is 100, negative is no limit.
+	Max int
+
+	// Compare gets what the answer and the mirrored call came to, once both have ended. It sees the answer as it passed
+	// the shadow, so nothing that stands outside has changed it. A stream has a status and headers but no Document, and Err
+	// of a partial answer says what is missing in its Document. The mirror's Name is that above, the answer's is that of the
+	// first named step it came from, or "answer".
+	//
+	// It runs on the goroutine of the mirrored call, which keeps its place among Max meanwhile; it is called concurrently,
+	// and most often after the client was answered. Its ctx has the values of the call. A panic is reported, see [Report].
+	// It is not called where the answer takes longer than the mirrored call and Timeout, or where Run was ended.
+	Compare func(ctx context.Context, answer, mirrored Result)
+}
+
+const (
+	defaultShadowTimeout = 10 * time.Second
+	defaultShadowMax     = 100
+)
+
+// A Shadow calls a mirror beside other proxies with copies of their requests, to try out an upstream with real traffic.
+// It is made by [NewShadow], wraps proxies with [Shadow.Decorate], and is safe for concurrent use.
+//
+// A Shadow works without Run: every mirrored call ends with Timeout. It is given to adapter.Run, where a stop drains it,
+// so that mirrored calls are not cut when the process ends.
+type Shadow struct {
+	spec      ShadowSpec // with the defaults filled in
+	honours   bool       // Mirror returns when its context is done
+	mirror    pipe.Any   // as it stands in plans
+	abandoned abandoned
+	dropped   atomic.Int64
+
+	mu      sync.Mutex // guards what follows, and left of every mirroring
+	slots   int        // mirrored calls that run, those that were given up too
+	open    map[*mirroring]struct{}
+	stopped bool
+	idle    chan struct{} // closed when it is stopped and nothing is open
+}
+
+// NewShadow returns the shadow that s describes. The error joins what is wrong with s: a nil Mirror, a negative Timeout.
+func NewShadow(s ShadowSpec) (*Shadow, error) {
+	var errs []error
+	fault := func(text string) { errs = append(errs, fmt.Errorf("proxy: Shadow%s: %s", inBrackets(s.Name), text)) }
+	if s.Mirror == nil {
+		fault("the Mirror is nil")
+	}
+	if s.Timeout < 0 {
+		fault(fmt.Sprintf("Timeout is %v, want 0 or more", s.Timeout))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	plan := pipe.PlanOf(s.Mirror)
+	if s.Name == "" {
+		s.Name = titleIn(plan, "mirror")
+	}
+	if s.Timeout == 0 {
+		s.Timeout = defaultShadowTimeout
+	}
+	if s.Max == 0 {
+		s.Max = defaultShadowMax
+	}
+	sh := &Shadow{spec: s, honours: plan.HonoursContext(), abandoned: abandoned{limit: -1},
+		open: map[*mirroring]struct{}{}, idle: make(chan struct{})}
+	sh.mirror = pipe.Describe(s.Mirror, sh.step(plan))
+	return sh, nil
+}
+
+// titleIn returns the first name in a plan, or another one where there is none.
+func titleIn(plan *pipe.Step, other string) string {
+	for step := range plan.All() {
+		if step.Name != "" && step.Kind != "func" {
+			return step.Name
+		}
+	}
+	return other
+}
+
+// step describes the mirror. Nobody waits for it, so it honours the context of the call whatever is inside; and that it
+// buffers, or would have to read a body again, is no matter of the answer: a call that has no such body is mirrored, and
+// another one is not.
+func (s *Shadow) step(plan *pipe.Step) pipe.Step {
+	for step := range plan.All() {
+		step.Effects &^= pipe.Buffers | pipe.NeedsReplay
+	}
+	notes := []string{s.spec.Timeout.String()}
+	if s.spec.Max > 0 {
+		notes = append(notes, fmt.Sprintf("%d at once", s.spec.Max))
+	}
+	effects := pipe.CallsOnce | pipe.HonoursContext
+	if s.spec.Compare != nil {
+		notes, effects = append(notes, "compared"), effects|pipe.Opaque
+	}
+	return pipe.Step{Kind: "mirror", Name: s.spec.Name, Detail: strings.Join(notes, ", "), Source: pipe.Here(),
+		Acts: pipe.None, Effects: effects, Steps: []*pipe.Step{plan}}
+}
+
+// Decorate is a [Decorator]. The proxy it returns answers as next does, and calls the mirror at the same time:
+//
+//	p.With(validate, shadow.Decorate)
+//
+// The answer is that of next alone: the mirror changes neither its status, headers and body, nor what is missing in it,
+// nor when it comes. What stands outside, such as validation, is passed before anything is mirrored; what stands inside is
+// not mirrored.
+//
+// The mirror gets a [Request.Clone], made before next is called: a request body is read again with GetBody, and
+// informational answers, trailers and a change of protocols stay with the original. The Clone has what code has set in
+// Upstream outside of the shadow, credentials among it; what is for one upstream alone stands inside. Of the client's
+// headers the mirror sends on those that its own Spec names.
+//
+// The context of the mirrored call has the values of the caller's, so that failures reach the same [Report], but does not
+// end with it: a client that leaves, or an answer that is complete, ends no mirrored call. One that does not end with its
+// Timeout is given up: it is counted by [Scope.Abandoned], keeps its place among Max until it returns, and its late
+// response is closed. A stream is closed unread.
+//
+// A call is not mirrored, and counted by [Shadow.Dropped], where Max run already, the request body cannot be read again,
+// or the shadow was stopped. That costs no goroutine. What a mirrored call fails with, also in part, goes to Report; so
+// does a panic or runtime.Goexit in it.
+//
+// The proxies that one Shadow decorates share Max and the counts.
+func (s *Shadow) Decorate(next Proxy) Proxy {
+	sh := &shadowed{Shadow: s, next: next}
+	step := pipe.Step{Kind: "shadow", Source: pipe.Here(), Acts: pipe.In, Layout: pipe.Parallel,
+		Effects: pipe.CallsOnce | pipe.Stateful, State: s}
+	p := pipe.Describe(sh.call, step, next, s.mirror)
+	sh.name = titleIn(pipe.PlanOf(next), "answer")
+	return p
+}
+
+// Dropped returns how many calls were not mirrored, or were cut off when Run was ended.
+func (s *Shadow) Dropped() int64 { return s.dropped.Load() }
+
+// Running returns how many mirrored calls run, those that were given up and have not returned among them.
+func (s *Shadow) Running() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.slots
+}
+
+// Run works until ctx ends, or the shadow is drained, and then returns nil. Nothing is mirrored after that. The calls that
+// still run when ctx ends are cancelled and have half a second to return; to let them finish call Drain first.
+func (s *Shadow) Run(ctx context.Context) error {
+	select {
+	case <-s.idle:
+		return nil
+	case <-ctx.Done():
+	}
+	s.stop()
+	s.cut()
+	wait := time.NewTimer(500 * time.Millisecond)
+	defer wait.Stop()
+	select {
+	case <-s.idle:
+	case <-wait.C:
+	}
+	return nil
+}
+
+// Drain mirrors no further calls, waits until those that run have ended, Compare included, and lets Run return. If ctx ends
+// first it returns its error, wrapped. It does not wait for a call that was given up. Drain is final, and to call it again
+// is to wait again.
+func (s *Shadow) Drain(ctx context.Context) error {
+	s.stop()
+	select {
+	case <-s.idle:
+		return nil
+	default:
+	}
+	select {
+	case <-s.idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("proxy: shadow %s: drain: %w", s.spec.Name, ctx.Err())
+	}
+}
+
+func (s *Shadow) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped && len(s.open) == 0 {
+		close(s.idle)
+	}
+	s.stopped = true
+}
+
+// cut cancels what is open.
+func (s *Shadow) cut() {
+	s.mu.Lock()
+	open := slices.Collect(maps.Keys(s.open))
+	s.mu.Unlock()
+	for _, m := range open {
+		m.base.Cancel()
+	}
+}
+
+// A shadowed is a proxy with a shadow.
+type shadowed struct {
+	*Shadow
+	next Proxy
+	name string // of the answer
+}
+
+func (s *shadowed) call(ctx context.Context, req *Request) (*Response, error) {
+	m := s.start(ctx, req)
+	if m == nil || m.answered == nil {
+		return s.next(ctx, req)
+	}
+	defer close(m.answered)
+	m.answer = Result{Name: s.name, Err: errNotReturned} // if it does not
+	res, err := s.next(ctx, req)
+	if m.answer = resultOf(s.name, res, err); res != nil {
+		m.answer.Header = res.Header.Clone() // the response is the caller's to change
+	}
+	return res, err
+}
+
+var errNotReturned = &Error{Status: http.StatusInternalServerError, Err: errors.New("the call ended in a panic")}
+
+// resultOf returns what a call came to.
+func resultOf(name string, res *Response, err error) Result {
+	switch {
+	case err != nil:
+		return Result{Name: name, Err: err}
+	case res == nil:
+		return Result{Name: name, Err: &Error{Status: http.StatusInternalServerError, Err: ErrNoResponse}}
+	}
+	return Result{Name: name, Status: res.StatusCode(), Header: res.Header, Document: res.Document, Err: res.Err}
+}
+
+// A mirroring is one call of the mirror.
+type mirroring struct {
+	branch
+	*Shadow
+	base  Expiry // has the values of the caller's context, and is cancelled by the end of Run
+	clock Expiry // the context of the call
+	req   Request
+	left  int // goroutines that keep the slot
+
+	arrived  chan struct{} // closed when a call that may ignore its context has returned
+	answered chan struct{} // closed when answer is known; nil without Compare
+	answer   Result
+}
+
+// start starts a call of the mirror with a copy of the request, or drops it and returns nil.
+func (s *Shadow) start(ctx context.Context, req *Request) *mirroring {
+	if !req.Replayable() {
+		s.dropped.Add(1)
+		return nil
+	}
+	m := s.take()
+	if m == nil {
+		s.dropped.Add(1)
+		return nil
+	}
+	m.base.Context = detached(ctx)
+	if !m.copyOf(req, headersFor(ctx)) {
+		return nil
+	}
+	if s.spec.Compare != nil {
+		m.answered = make(chan struct{})
+	}
+	if !s.honours {
+		m.arrived, m.left = make(chan struct{}), 2
+	}
+	go m.mirrored()
+	return m
+}
+
+// take takes a slot, if there is one.
+func (s *Shadow) take() *mirroring {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped || s.spec.Max > 0 && s.slots >= s.spec.Max {
+		return nil
+	}
+	m := &mirroring{Shadow: s, left: 1}
+	m.base.stopped = true // it has no clock
+	s.slots++
+	s.open[m] = struct{}{}
+	return m
+}
+
+// leave ends the mirroring, but for a call that was given up.
+func (m *mirroring) leave() {
+	m.base.Cancel()
+	m.release()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.open, m)
+	if m.stopped && len(m.open) == 0 {
+		close(m.idle)
+	}
+}
+
+// release gives the slot back if nobody else keeps it.
+func (m *mirroring) release() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.left--; m.left == 0 {
+		m.slots--
+	}
+}
+
+// detached returns a context that has the values of ctx and does not end, without what belongs to the way of the answer.
+func detached(ctx context.Context) context.Context {
+	free := context.WithoutCancel(ctx)
+	if ctx.Value(earlyKey{}) != nil {
+		free = context.WithValue(free, earlyKey{}, nil) // or a merge in the mirror would not end its optional parts early
+	}
+	return free
+}
+
+// copyOf makes the request. GetBody is anybody's code, and its failure is not one of the answer.
+func (m *mirroring) copyOf(req *Request, header func(http.Header) http.Header) (made bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			m.report(pipe.NewPanicError(v))
+		}
+		if !made {
+			m.dropped.Add(1)
+			m.leave()
+		}
+	}()
+	if err := req.cloneTo(&m.req, header); err != nil {
+		m.report(err)
+		return false
+	}
+	return true
+}
+
+// mirrored is the goroutine of the call.
+func (m *mirroring) mirrored() {
+	defer m.leave()
+	if m.base.Err() != nil { // Run was ended meanwhile
+		closeBody(m.req.Body)
+		m.dropped.Add(1)
+		return
+	}
+	m.clock.begin(&m.base, time.Now().Add(m.spec.Timeout))
+	defer m.conclude() // also where code in the mirror has ended the goroutine
+	if m.honours {
+		m.run(&m.clock, m.closing, &m.req, m)
+		return
+	}
+	go m.run(&m.clock, m.closing, &m.req, m)
+	m.await()
+}
+
+// conclude reports and compares what the call came to.
+func (m *mirroring) conclude() {
+	if result, whole := m.result(); whole && m.answered != nil {
+		m.compare(result)
+	}
+}
+
+// result returns what the call came to, ends it, and reports whether it was not cut off.
+func (m *mirroring) result() (result Result, whole bool) {
+	defer m.clock.Cancel()
+	if m.state.Load() == given {
+		result = Result{Name: m.spec.Name, Err: m.clock.Err()} // the same text as that of a call which noticed in time
+	} else {
+		defer m.close()
+		result = resultOf(m.spec.Name, m.res, m.err)
+	}
+	switch {
+	case result.Err == nil:
+		return result, true
+	case m.base.Err() == nil:
+		m.report(result.Err)
+		return result, true
+	}
+	m.dropped.Add(1)
+	reportPanic(&m.base, m.named(result.Err))
+	return result, false
+}
+
+// closing calls the mirror and closes the body of the copy, which may be another's then.
+func (m *mirroring) closing(ctx context.Context, req *Request) (*Response, error) {
+	defer closeBody(req.Body)
+	return m.spec.Mirror(ctx, req)
+}
+
+// await returns when the call has returned or was given up.
+func (m *mirroring) await() {
+	select {
+	case <-m.arrived:
+	case <-m.clock.Done():
+		if !m.abandoned.give(&m.clock, &m.branch) {
+			<-m.arrived // at the same moment
+		}
+	}
+}
+
+// landed is told that the call has returned.
+func (m *mirroring) landed(ours bool) {
+	if m.honours {
+		return
+	}
+	defer m.release()
+	if ours {
+		close(m.arrived)
+		return
+	}
+	m.Shadow.abandoned.end(&m.clock, &m.branch)
+}
+
+// close closes the response.
+func (m *mirroring) close() {
+	m.guarded("close", func() { _ = m.res.Close() })
+}
+
+// compare waits for the answer and hands both to the hook.
+func (m *mirroring) compare(result Result) {
+	ctx := Expire(&m.base, m.spec.Timeout)
+	select {
+	case <-m.answered:
+	default: // to ask for Done is to set the clock
+		select {
+		case <-m.answered:
+		case <-ctx.Done():
+			return
+		}
+	}
+	if ctx.Err() != nil { // Run was ended
+		return
+	}
+	m.guarded("compare", func() { m.spec.Compare(ctx, m.answer, result) })
+}
+
+// guarded calls f, which is anybody's code, and reports a panic or runtime.Goexit.
+func (m *mirroring) guarded(op string, f func()) {
+	returned := false
+	defer func() {
+		if v := recover(); v != nil {
+			m.report(&Error{Op: op, Err: pipe.NewPanicError(v)})
+		} else if !returned {
+			m.report(&Error{Op: op, Err: pipe.NewPanicError(goexit)})
+		}
+	}()
+	f()
+	returned = true
+}
+
+func (m *mirroring) report(err error) { Report(&m.base, m.named(err)) }
+
+func (m *mirroring) named(err error) error { return fmt.Errorf("shadow %s: %w", m.spec.Name, err) }

@@ -1,0 +1,114 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/sluice-go/sluice/pipe"
+)
+
+// A Swap holds a proxy that can be replaced while calls run, as when a configuration is read again. It is made by
+// [NewSwap]; its methods are safe for concurrent use. What is to survive a change, such as limits and breakers, stands
+// outside, around [Swap.Proxy].
+type Swap struct {
+	held  atomic.Pointer[swapped]
+	proxy Proxy
+}
+
+// NewSwap returns a swap that holds p first. It panics if p is nil.
+func NewSwap(p Proxy) *Swap {
+	if p == nil {
+		panic("proxy: NewSwap: the Proxy is nil")
+	}
+	s := new(Swap)
+	s.held.Store(newSwapped(p))
+	s.proxy = pipe.Describe(s.call, pipe.Step{Kind: "swap", Detail: "may be swapped", Source: pipe.Here(), Acts: pipe.None,
+		Effects: pipe.CallsOnce | pipe.Stateful | pipe.Opaque | pipe.NotIdempotent, State: s}, p)
+	return s
+}
+
+// Proxy returns the proxy that calls what is held. It is the same each time.
+//
+// A plan is made once, at wiring. It shows the proxy that was held first, and says that another one may take its place:
+// the step is opaque, so a deadline is held even against one that ignores its context (see [Hold]), and not idempotent, so
+// nothing outside repeats a call: a policy.Retry stands inside, in what is stored. Params that a route gives are checked
+// for the first one; a later one that needs another param fails its calls with 502.
+func (s *Swap) Proxy() Proxy { return s.proxy }
+
+// Store holds p from now on: a call that begins after Store has returned gets p. Calls in flight finish on the old proxy,
+// and the channel is closed when the last of them has ended; then what belongs to it can be closed. A call is in flight
+// until its response is closed, so a stream counts for as long as it is read. A call that was abandoned inside of the old
+// proxy is not waited for.
+//
+// If p is nil, or there are construction errors in its plan (see [pipe.Check]), the error tells them, the channel is nil
+// and the old proxy stays.
+func (s *Swap) Store(p Proxy) (drained <-chan struct{}, err error) {
+	if p == nil {
+		return nil, errors.New("proxy: Swap: the Proxy is nil")
+	}
+	if err := pipe.PlanOf(p).Faults(); err != nil {
+		return nil, fmt.Errorf("proxy: Swap: %w", err)
+	}
+	old := s.held.Swap(newSwapped(p))
+	old.end()
+	return old.drained, nil
+}
+
+func (s *Swap) call(ctx context.Context, req *Request) (*Response, error) {
+	h := s.begin()
+	here := true
+	defer func() {
+		if here { // next failed, panicked or has no stream: no Close need come
+			h.end()
+		}
+	}()
+	res, err := h.proxy(ctx, req)
+	if err == nil && res != nil && res.open() {
+		here = false
+		res.OnClose(h.end) // not at return: a stream outlives the call
+	}
+	return res, err
+}
+
+// begin counts a call of what is held.
+func (s *Swap) begin() *swapped {
+	for {
+		if h := s.held.Load(); h.begin() {
+			return h
+		}
+	}
+}
+
+// A swapped is a proxy that was stored, and the count of its calls. Being held counts as one.
+type swapped struct {
+	proxy   Proxy
+	n       atomic.Int64
+	drained chan struct{} // closed when n gets to 0, where it stays
+	end     func()        // ends a call; it is made once, so that no call makes it
+}
+
+func newSwapped(p Proxy) *swapped {
+	h := &swapped{proxy: p, drained: make(chan struct{})}
+	h.n.Store(1)
+	h.end = func() {
+		if h.n.Add(-1) == 0 {
+			close(h.drained)
+		}
+	}
+	return h
+}
+
+// begin counts a call, unless the last one has ended.
+func (h *swapped) begin() bool {
+	for {
+		n := h.n.Load()
+		if n == 0 {
+			return false
+		}
+		if h.n.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}

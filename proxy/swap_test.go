@@ -1,0 +1,317 @@
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/policy"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func store(t testing.TB, s *proxy.Swap, p proxy.Proxy) <-chan struct{} {
+	t.Helper()
+	drained, err := s.Store(p)
+	require.NoError(t, err)
+	return drained
+}
+
+func isDrained(drained <-chan struct{}) bool {
+	select {
+	case <-drained:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestSwapFinishesCallsInFlightOnTheOldProxy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		swap := proxy.NewSwap(answers(t, time.Second, `"old"`))
+		var res *proxy.Response
+		go func() { res, _ = swap.Proxy()(t.Context(), get()) }()
+		synctest.Wait()
+		drained := store(t, swap, answers(t, 0, `"new"`))
+		after, err := swap.Proxy()(t.Context(), get())
+		require.NoError(t, err)
+		assert.Equal(t, `"new"`, after.Document.String())
+		assert.False(t, isDrained(drained))
+		start := time.Now()
+		<-drained
+		assert.Equal(t, time.Second, time.Since(start))
+		synctest.Wait()
+		assert.Equal(t, `"old"`, res.Document.String())
+	})
+}
+
+// proves M21, M22, C4
+func TestACallOfASwapIsInFlightUntil(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	tests := []struct {
+		name string
+		old  proxy.Proxy
+	}{
+		{"it has failed", fails(boom)},
+		{"it has panicked", called(func() (*proxy.Response, error) { panic(boom) })},
+		{"it has ended its goroutine", called(func() (*proxy.Response, error) { runtime.Goexit(); return nil, nil })},
+		{"it has answered neither", called(func() (*proxy.Response, error) { return nil, nil })},
+		{"it has answered both", called(func() (*proxy.Response, error) { return &proxy.Response{Body: newBody("")}, boom })},
+		{"there is a document", called(func() (*proxy.Response, error) { return &proxy.Response{}, nil })},
+		{"its client has left", answers(t, time.Hour, `{}`)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				swap := proxy.NewSwap(tt.old)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				_, _ = swap.Proxy().With(proxy.Hold(0))(ctx, get())
+				synctest.Wait()
+				assert.True(t, isDrained(store(t, swap, fails(nil))))
+			})
+		})
+	}
+}
+
+// proves C4
+func TestAStreamOfASwapIsInFlightUntilItIsClosed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		body, conn := newBody("rows"), &countedConn{}
+		swap := proxy.NewSwap(called(func() (*proxy.Response, error) { return &proxy.Response{Body: body}, nil }))
+		stream, err := swap.Proxy()(t.Context(), get())
+		require.NoError(t, err)
+		first := store(t, swap, called(func() (*proxy.Response, error) { return &proxy.Response{Status: 101, Upgrade: conn}, nil }))
+		tunnel, err := swap.Proxy()(t.Context(), get())
+		require.NoError(t, err)
+		second := store(t, swap, fails(nil))
+
+		assert.False(t, isDrained(first))
+		b, err := io.ReadAll(stream.Body)
+		require.NoError(t, err)
+		assert.Equal(t, "rows", string(b), "it is read to its end")
+		require.NoError(t, stream.Close())
+		assert.True(t, isDrained(first))
+		assert.False(t, isDrained(second))
+		require.NoError(t, tunnel.Close())
+		require.NoError(t, tunnel.Close())
+		assert.True(t, isDrained(second))
+		assertClosedOnce(t, body, &conn.countedBody)
+	})
+}
+
+// proves C5
+func TestACallOfASwapThatIgnoresItsContextIsInFlightUntilItReturns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		end := make(chan struct{})
+		swap := proxy.NewSwap(deaf(end, func() *proxy.Response { return &proxy.Response{Body: newBody("")} }))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err := swap.Proxy().With(proxy.Hold(0))(ctx, get())
+		assert.Equal(t, 504, proxy.StatusOf(err))
+		assert.Equal(t, time.Second, time.Since(start), "the deadline is held")
+		drained := store(t, swap, fails(nil))
+		synctest.Wait()
+		assert.False(t, isDrained(drained))
+		close(end)
+		synctest.Wait()
+		assert.True(t, isDrained(drained))
+	})
+}
+
+func TestWhatASwapHeldIsDrainedThoughItIsStoredAgain(t *testing.T) {
+	t.Parallel()
+	body := newBody("")
+	one := called(func() (*proxy.Response, error) { return &proxy.Response{Body: body}, nil })
+	swap := proxy.NewSwap(one)
+	first := store(t, swap, one)
+	res, err := swap.Proxy()(t.Context(), get())
+	require.NoError(t, err)
+	assert.True(t, isDrained(first))
+	second := store(t, swap, one)
+	assert.False(t, isDrained(second))
+	require.NoError(t, res.Close())
+	assert.True(t, isDrained(second))
+}
+
+// Run with -race: no call gets a proxy whose channel is closed, and every channel is closed.
+func TestSwapMayBeStoredWhileItIsCalled(t *testing.T) {
+	t.Parallel()
+	type generation struct {
+		proxy  proxy.Proxy
+		closed atomic.Bool
+	}
+	var calls, late atomic.Int64
+	next := func() *generation {
+		g := &generation{}
+		g.proxy = func(context.Context, *proxy.Request) (*proxy.Response, error) {
+			calls.Add(1)
+			if g.closed.Load() {
+				late.Add(1)
+			}
+			runtime.Gosched()
+			if g.closed.Load() {
+				late.Add(1)
+			}
+			return &proxy.Response{Body: newBody("")}, nil
+		}
+		return g
+	}
+	first := next()
+	swap := proxy.NewSwap(first.proxy)
+	var callers, storers, drains sync.WaitGroup
+	stop := make(chan struct{})
+	for range 4 {
+		callers.Go(func() {
+			for !isDrained(stop) {
+				res, err := swap.Proxy()(context.Background(), get())
+				assert.NoError(t, err)
+				runtime.Gosched()
+				assert.NoError(t, res.Close())
+			}
+		})
+	}
+	var mu sync.Mutex // guards held, so that it is known whose channel it is
+	held := first
+	for range 2 {
+		storers.Go(func() {
+			for range 500 {
+				mu.Lock()
+				old := held
+				held = next()
+				drained := store(t, swap, held.proxy)
+				mu.Unlock()
+				drains.Go(func() { <-drained; old.closed.Store(true) })
+				runtime.Gosched()
+			}
+		})
+	}
+	storers.Wait()
+	close(stop)
+	callers.Wait()
+	drains.Wait()
+	assert.Positive(t, calls.Load())
+	assert.Zero(t, late.Load(), "calls of a proxy that was said to be drained")
+}
+
+// A call may find the proxy drained that it was about to begin on: it takes the next one.
+func TestACallBegunWhileItsProxyIsDrainedTakesTheNextOne(t *testing.T) {
+	t.Parallel()
+	swap := proxy.NewSwap(answers(t, 0, `{}`))
+	res := &proxy.Response{}
+	now := called(func() (*proxy.Response, error) { return res, nil })
+	store(t, swap, now)
+	stop := make(chan struct{})
+	var callers sync.WaitGroup
+	for range 2 {
+		callers.Go(func() {
+			for req := get(); !isDrained(stop); {
+				_, _ = swap.Proxy()(context.Background(), req)
+			}
+		})
+	}
+	for range 20_000 {
+		store(t, swap, now)
+	}
+	close(stop)
+	callers.Wait()
+}
+
+func TestStoresAtTheSameTimeDrainEachProxyOnce(t *testing.T) {
+	t.Parallel()
+	swap := proxy.NewSwap(fails(nil))
+	seen := make(chan (<-chan struct{}), 100)
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() { seen <- store(t, swap, fails(nil)) })
+	}
+	wg.Wait()
+	close(seen)
+	different := map[<-chan struct{}]bool{}
+	for drained := range seen {
+		assert.True(t, isDrained(drained))
+		different[drained] = true
+	}
+	assert.Len(t, different, 100)
+}
+
+// proves O20
+func TestStoreRefusesWhatIsBroken(t *testing.T) {
+	t.Parallel()
+	swap := proxy.NewSwap(answers(t, 0, `"old"`))
+	broken := pipe.Check(proxy.New(proxy.Spec{Name: "page"}))
+	for p, want := range map[*proxy.Proxy]string{
+		new(proxy.Proxy): "proxy: Swap: the Proxy is nil",
+		&broken:          "proxy: Swap: proxy: Merge (page): there are no parts",
+	} {
+		drained, err := swap.Store(*p)
+		assert.EqualError(t, err, want)
+		assert.Nil(t, drained)
+	}
+	res, err := swap.Proxy()(t.Context(), get())
+	require.NoError(t, err)
+	assert.Equal(t, `"old"`, res.Document.String(), "the old one stays")
+	assert.PanicsWithValue(t, "proxy: NewSwap: the Proxy is nil", func() { proxy.NewSwap(nil) })
+
+	_, err = endpoint.New(endpoint.Spec{Proxy: proxy.NewSwap(broken).Proxy()})
+	assert.ErrorContains(t, err, "there are no parts", "the first is found where it is served")
+}
+
+func TestThePlanOfASwapPromisesNothingOfWhatComesLater(t *testing.T) {
+	t.Parallel()
+	leaf := pipe.Describe(answers(t, 0, `{}`), pipe.Step{Kind: "backend", Name: "v1", Needs: []string{"id"},
+		Effects: pipe.Terminal | pipe.HonoursContext | pipe.Idempotent | pipe.Streams})
+	swap := proxy.NewSwap(leaf)
+	plan := pipe.PlanOf(swap.Proxy())
+	assert.Equal(t, "· swap (may be swapped)\n  ↔ backend v1\n", plan.String())
+	assert.False(t, plan.HonoursContext(), "a later one may ignore its context")
+	assert.False(t, proxy.Streams(swap.Proxy()), "or have a document")
+	assert.Contains(t, pipe.PlanOf(swap.Proxy().With(policy.Retry(policy.Attempts{}))).String(), "never: swap is not idempotent")
+	assert.Equal(t, []string{"id"}, plan.Steps[0].Needs, "of the first one the router knows")
+	var scope proxy.Scope
+	scope.Serve(swap.Proxy())
+	assert.False(t, scope.Described(), "code may see its requests")
+
+	store(t, swap, pipe.NamedPipe("v2", fails(nil)))
+	assert.Equal(t, plan.String(), pipe.PlanOf(swap.Proxy()).String(), "a plan is made at wiring")
+	assert.Contains(t, pipe.PlanOf(proxy.Merge(proxy.Part{Name: "a", Proxy: swap.Proxy()}, proxy.Part{Name: "b",
+		Proxy: swap.Proxy().With(pipe.Recover)})).String(), fmt.Sprintf("part a\n    %s", "· swap (may be swapped)\n"))
+}
+
+func TestACallOfASwapAllocatesNothing(t *testing.T) {
+	res := &proxy.Response{}
+	swap := proxy.NewSwap(called(func() (*proxy.Response, error) { return res, nil }))
+	p, ctx, req := swap.Proxy(), t.Context(), get()
+	assert.Zero(t, testing.AllocsPerRun(100, func() { _, _ = p(ctx, req) }))
+}
+
+func BenchmarkSwap(b *testing.B) {
+	res := &proxy.Response{}
+	direct := called(func() (*proxy.Response, error) { return res, nil })
+	for name, p := range map[string]proxy.Proxy{"direct": direct, "swap": proxy.NewSwap(direct).Proxy()} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for req := get(); pb.Next(); {
+					_, _ = p(context.Background(), req)
+				}
+			})
+		})
+	}
+}
