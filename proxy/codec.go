@@ -10,6 +10,8 @@ import (
 	"net/netip"
 	"reflect"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-go/sluice/pipe"
@@ -39,7 +41,8 @@ func Decode[T any](p Proxy) pipe.Pipe[*Request, T] {
 		panic("proxy: Decode: the proxy answers with a stream, which cannot be decoded")
 	}
 	t := reflect.TypeFor[T]()
-	d := decoder{name: upstreamIn(pipe.PlanOf(p)), code: unmarshalling(t).code, nilable: nilable(t)}
+	m := unmarshalling(t)
+	d := &decoder{name: upstreamIn(pipe.PlanOf(p)), code: m.code, nilable: nilable(t), narrow: narrowTo(t, m, map[reflect.Type]*narrowing{})}
 	call := func(ctx context.Context, req *Request) (T, error) {
 		var none T
 		res, err := checked(p(ctx, req))
@@ -66,6 +69,10 @@ type decoder struct {
 	name    string // of the proxy
 	code    bool   // decoding runs code of the user
 	nilable bool   // null leaves nothing
+	narrow  *narrowing
+
+	wide    atomic.Int64 // documents for which narrowing is not tried
+	buffers sync.Pool    // of *[]byte
 }
 
 // decode stores the document in what v points to.
@@ -81,17 +88,42 @@ func (d *decoder) decode(res *Response, v any) error {
 	switch {
 	case doc.IsZero() || d.nilable && doc.Kind() == Null:
 		return d.failed(&DocumentError{Err: ErrAbsent})
-	case d.code:
-		if err := doc.Decode(v); err != nil {
-			return d.failed(err)
-		}
-		return nil
 	}
-	if err := json.Unmarshal(doc.n.bytes(), v); err != nil { // none but encoding/json, which copies what it keeps
+	if err := d.unmarshal(doc.n.bytes(), v); err != nil {
 		return d.failed(&DocumentError{Err: err})
 	}
 	return nil
 }
+
+// unmarshal decodes the text of a document. encoding/json copies what it keeps, but a method of the user may keep or write
+// to its input.
+func (d *decoder) unmarshal(text []byte, v any) error {
+	if d.narrow == nil || d.wide.Load() > 0 && d.wide.Add(-1) >= 0 {
+		if d.code {
+			text = slices.Clone(text)
+		}
+		return json.Unmarshal(text, v)
+	}
+	buf, _ := d.buffers.Get().(*[]byte)
+	if buf == nil {
+		buf = new([]byte)
+	}
+	*buf, _ = d.narrow.append((*buf)[:0], text, 0)
+	if len(*buf) > len(text)/4*3 {
+		d.wide.Store(wideFor)
+	}
+	err := json.Unmarshal(*buf, v)
+	if !d.code && cap(*buf) <= maxPooled {
+		d.buffers.Put(buf)
+	}
+	return err
+}
+
+// wideFor is how many documents are decoded as they are after one of which narrowing left most.
+const wideFor = 31
+
+// maxPooled is the largest buffer that is kept: one huge document must not stay in memory.
+const maxPooled = 1 << 20
 
 func (d *decoder) failed(err error) error {
 	return &Error{Status: http.StatusBadGateway, Backend: d.name, Op: "decode", Err: err}
@@ -219,6 +251,11 @@ func marshalling(t reflect.Type) *methods {
 var known = []reflect.Type{reflect.TypeFor[Document](), reflect.TypeFor[time.Time](), reflect.TypeFor[big.Int](),
 	reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[netip.Prefix]()}
 
+// has reports whether t has such a method itself.
+func (m *methods) has(t reflect.Type) bool {
+	return slices.ContainsFunc(m.by, func(i reflect.Type) bool { return t.Implements(i) || reflect.PointerTo(t).Implements(i) })
+}
+
 // search looks into t, which stands inside the types given.
 func (m *methods) search(t reflect.Type, inside []reflect.Type) {
 	switch {
@@ -231,9 +268,7 @@ func (m *methods) search(t reflect.Type, inside []reflect.Type) {
 		return
 	}
 	m.seen[t] = true
-	for _, i := range m.by {
-		m.code = m.code || t.Implements(i) || reflect.PointerTo(t).Implements(i)
-	}
+	m.code = m.code || m.has(t)
 	inside = append(inside, t)
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Array:
