@@ -1,0 +1,55 @@
+package flow_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Each row is the program testdata/right.go with one mistake, and what the compiler says about it.
+func TestAWrongGraphDoesNotCompile(t *testing.T) {
+	t.Parallel()
+	right, err := os.ReadFile("testdata/right.go")
+	require.NoError(t, err)
+	tests := []struct {
+		name     string
+		old, new string
+		says     string // "": it compiles
+	}{
+		{"nothing wrong", "", "", ""},
+		{"prepare takes another type than the node gives", "func(r *proxy.Request, u User) error", "func(r *proxy.Request, u Order) error",
+			"does not match inferred type func(*proxy.Request, User) error"},
+		{"the join takes its values in another order", "func(u User, o flow.Maybe[[]Order])", "func(o flow.Maybe[[]Order], u User)",
+			"does not match inferred type func(User, flow.Maybe[[]Order]) (T, error)"},
+		{"an optional value is used as if it were there", "o flow.Maybe[[]Order]", "o []Order",
+			"does not match inferred type func(User, flow.Maybe[[]Order]) (T, error)"},
+		{"a value too many", "flow.Join2(user, flow.Optional(ords),", "flow.Join2(user, user, flow.Optional(ords),",
+			"too many arguments in call to flow.Join2"},
+		{"a proxy in place of a typed pipe", "proxy.Decode[User](users)", "users",
+			"does not match inferred type func(*proxy.Request, *proxy.Response) error"},
+		{"a node that depends on itself", "ords := flow.Then(\"orders\", user,", "ords := flow.Then(\"orders\", ords,",
+			"undefined: ords"},
+		{"a node of one type converted to another", "_ = proxy.Encode(page)", "_, _ = proxy.Encode(page), flow.Node[Order](user)",
+			"cannot convert user (variable of struct type flow.Node[User]) to type flow.Node[Order]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			require.Contains(t, string(right), tt.old)
+			file := filepath.Join(t.TempDir(), "main.go")
+			require.NoError(t, os.WriteFile(file, []byte(strings.Replace(string(right), tt.old, tt.new, 1)), 0o600))
+			out, err := exec.CommandContext(t.Context(), "go", "vet", file).CombinedOutput()
+			if tt.says == "" {
+				require.NoError(t, err, "%s", out)
+				return
+			}
+			require.Error(t, err)
+			assert.Contains(t, string(out), tt.says)
+		})
+	}
+}

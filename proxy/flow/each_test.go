@@ -1,0 +1,229 @@
+package flow_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/flow"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// A shelf is an upstream that counts what runs at once and what it was asked for.
+type shelf struct {
+	mu           sync.Mutex
+	running, top int
+	asked        []string
+}
+
+func (s *shelf) call(ctx context.Context, r *proxy.Request) (string, error) {
+	key := r.Params.Get("key")
+	s.mu.Lock()
+	s.running++
+	s.top = max(s.top, s.running)
+	s.asked = append(s.asked, key)
+	s.mu.Unlock()
+	defer func() { s.mu.Lock(); s.running--; s.mu.Unlock() }()
+	return after(100*ms, "value of "+key)(ctx, r)
+}
+
+func forKey(r *proxy.Request, key string) error { r.Params.Set("key", key); return nil }
+
+func same[T any](v T) T { return v }
+
+func TestEachJoinsIdenticalCallsAndBoundsTheRest(t *testing.T) {
+	t.Parallel()
+	var list []string
+	for i := range 40 {
+		list = append(list, fmt.Sprint(i%20)) // each key twice
+	}
+	keys := flow.Call("keys", after(0, list))
+	for _, tt := range []struct {
+		name  string
+		node  func(typed[string]) flow.Node[map[string]string]
+		limit int
+		took  time.Duration
+	}{
+		{"by default", func(p typed[string]) flow.Node[map[string]string] {
+			return flow.Each("values", keys, same[string], forKey, p)
+		}, flow.DefaultParallel, 300 * ms},
+		{"by two", func(p typed[string]) flow.Node[map[string]string] {
+			return flow.EachN(2, "values", keys, same[string], forKey, p)
+		}, 2, time.Second},
+		{"by more than there are", func(p typed[string]) flow.Node[map[string]string] {
+			return flow.EachN(1000, "values", keys, same[string], forKey, p)
+		}, 20, 100 * ms},
+	} {
+		for _, honours := range []bool{false, true} {
+			t.Run(fmt.Sprint(tt.name, ", sure ", honours), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					var s shelf
+					p := typed[string](s.call)
+					if honours {
+						p = sure(p)
+					}
+					start := time.Now()
+					v, err := flow.End(tt.node(p))(t.Context(), get())
+					require.NoError(t, err)
+					assert.Equal(t, tt.took, time.Since(start))
+					assert.Equal(t, tt.limit, s.top, "at once")
+					assert.Len(t, s.asked, 20, "calls")
+					assert.Len(t, v, 20)
+					for key, value := range v {
+						assert.Equal(t, "value of "+key, value)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestEachBeginsInTheOrderOfTheElements(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var s shelf
+		keys := flow.Call("keys", after(0, []string{"c", "a", "c", "b", "a"}))
+		_, err := flow.End(flow.EachN(1, "values", keys, same[string], forKey, s.call))(t.Context(), get())
+		require.NoError(t, err)
+		assert.Equal(t, []string{"c", "a", "b"}, s.asked)
+	})
+}
+
+func TestWithoutElementsNothingIsCalled(t *testing.T) {
+	t.Parallel()
+	never := func(context.Context, *proxy.Request) (string, error) { t.Error("called"); return "called", nil }
+	for _, list := range [][]string{nil, {}} {
+		keys := flow.Call("keys", after(0, list))
+		each := flow.Each("each", keys, same[string], forKey, never)
+		batch := flow.Batch("batch", keys, same[string], func(*proxy.Request, []string) error { t.Error("prepared"); return nil }, never)
+		v, err := flow.Join2(each, batch, func(m map[string]string, s string) (string, error) { return fmt.Sprint(m != nil, len(m), s), nil })(t.Context(), get())
+		require.NoError(t, err)
+		assert.Equal(t, "true 0", v)
+	}
+}
+
+func TestTheFirstCallThatFailsEndsAnEach(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var s shelf
+		keys := flow.Call("keys", after(0, []string{"a", "b", "c", "d", "e"}))
+		each := flow.EachN(2, "values", keys, same[string], forKey, func(ctx context.Context, r *proxy.Request) (string, error) {
+			if r.Params.Get("key") == "b" {
+				_, _ = after(50*ms, "")(ctx, r)
+				return "", errBoom
+			}
+			return s.call(ctx, r)
+		})
+		start := time.Now()
+		_, err := flow.End(each)(t.Context(), get())
+		assert.EqualError(t, err, "flow: node values: call 2 of 5: boom")
+		assert.Equal(t, 50*ms, time.Since(start))
+		assert.Equal(t, []string{"a"}, s.asked, "no further call begins")
+	})
+}
+
+func TestEachFailsWhereACallCannotBePrepared(t *testing.T) {
+	t.Parallel()
+	for name, prepare := range map[string]func(*proxy.Request, string) error{
+		"an error": func(r *proxy.Request, key string) error {
+			if key == "b" {
+				return errBoom
+			}
+			return nil
+		},
+		"a panic": func(r *proxy.Request, key string) error {
+			if key == "b" {
+				panic(errBoom)
+			}
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var opened bodies
+				keys := flow.Call("keys", after(0, []string{"a", "b", "c"}))
+				start := time.Now()
+				_, err := flow.End(flow.Each("values", keys, same[string], prepare, after(time.Hour, "")))(t.Context(), opened.request("x", true))
+				assert.ErrorIs(t, err, errBoom)
+				assert.Zero(t, time.Since(start))
+				synctest.Wait()
+				for i, b := range opened.all[1:] {
+					assert.EqualValues(t, 1, b.closes.Load(), "closes of body %d", i+1)
+				}
+			})
+		})
+	}
+}
+
+// proves T5, C6
+func TestContract6EachCountsEveryCallThatItAbandons(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		end := make(chan struct{})
+		var opened bodies
+		keys := flow.Call("keys", after(0, []string{"a", "b", "c"}))
+		page := flow.End(flow.Each("values", keys, same[string], forKey, deaf(end, "")))
+		ctx, scope, _ := reports(t.Context())
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		_, err := page(ctx, opened.request("x", true))
+		assert.EqualError(t, err, "flow: node values: context deadline exceeded")
+		synctest.Wait()
+		assert.Equal(t, 3, scope.Abandoned())
+		close(end)
+		synctest.Wait()
+		assert.Zero(t, scope.Abandoned())
+		for i, b := range opened.all[1:] {
+			assert.EqualValues(t, 1, b.closes.Load(), "closes of body %d", i+1)
+		}
+	})
+}
+
+func TestBatchCallsOnceForAllKeys(t *testing.T) {
+	t.Parallel()
+	var asked [][]int
+	keys := flow.Call("keys", after(0, []string{"one", "two", "six", "three"}))
+	batch := flow.Batch("values", keys, func(s string) int { return len(s) }, func(_ *proxy.Request, keys []int) error {
+		asked = append(asked, keys)
+		return nil
+	}, after(0, "all"))
+	v, err := flow.End(batch)(t.Context(), get())
+	require.NoError(t, err)
+	assert.Equal(t, "all", v)
+	assert.Equal(t, [][]int{{3, 5}}, asked)
+}
+
+// What is partial in one of many calls is told in the order of the keys.
+func TestEachTellsWhatIsMissingInTheOrderOfTheKeys(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		keys := flow.Call("keys", after(0, []int{3, 1, 2}))
+		each := flow.Each("values", keys, same[int], func(r *proxy.Request, n int) error { r.Params.Set("n", fmt.Sprint(n)); return nil },
+			func(ctx context.Context, r *proxy.Request) (int, error) {
+				n := r.Params.Get("n")
+				_, _ = after(time.Duration(len(n)+int(n[0])), 0)(ctx, r)
+				proxy.Incomplete(ctx, fmt.Errorf("half of %s", n))
+				return 0, nil
+			})
+		res, err := proxy.Encode(flow.End(each))(t.Context(), get())
+		require.NoError(t, err)
+		assert.Equal(t, `{"1":0,"2":0,"3":0}`, res.Document.String())
+		assert.EqualError(t, res.Err, "half of 3\nhalf of 1\nhalf of 2")
+	})
+}
+
+func TestEachShowsItsBound(t *testing.T) {
+	t.Parallel()
+	keys := flow.Call("keys", after(0, []string{}))
+	plan := pipe.PlanOf(flow.End(flow.EachN(3, "values", keys, same[string], forKey, sure(after(0, "")))))
+	assert.Contains(t, plan.String(), "→ each values (3 at once)\n")
+	assert.PanicsWithValue(t, "flow: EachN (values): n is 0, want 1 or more", func() { flow.EachN(0, "values", keys, same[string], forKey, after(0, "")) })
+}

@@ -1,0 +1,115 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// A graph is all that one node can reach. It is made at wiring and only read then, but for what is abandoned.
+type graph struct {
+	nodes    []placed // dependencies before their users, the root last
+	replays  bool     // a request body is needed more than once
+	optional bool     // some nodes are not required
+
+	held  proxy.Proxy    // runs a job, see job.do
+	blank *proxy.Request // that held is called with
+}
+
+// A placed is a node in its graph.
+type placed struct {
+	*node
+	deps      []int // of the graph, in the order of the node's
+	users     []int // whose deps it is, as often as it is
+	required  bool
+	abandoned atomic.Int64 // calls of it
+}
+
+func newGraph(what string, root *node) *graph {
+	g := &graph{blank: new(proxy.Request)}
+	g.held = proxy.Hold(-1)(g.work)
+	var order []*node
+	at := map[*node]int{}
+	var visit func(n *node)
+	visit = func(n *node) {
+		if _, ok := at[n]; ok {
+			return
+		}
+		for _, dep := range n.deps {
+			visit(dep)
+		}
+		at[n] = len(order)
+		order = append(order, n)
+	}
+	visit(root)
+	g.nodes = make([]placed, len(order))
+	names, calls := map[string]bool{}, 0
+	for i, n := range order {
+		p := &g.nodes[i]
+		p.node = n
+		for _, dep := range n.deps {
+			p.deps = append(p.deps, at[dep])
+			g.nodes[at[dep]].users = append(g.nodes[at[dep]].users, i)
+		}
+		if name := n.step.Name; name != "" && names[name] {
+			panic(fmt.Sprintf("flow: %s: two nodes have the name %s", what, name))
+		}
+		names[n.step.Name] = true
+		calls += n.calls
+	}
+	g.replays = calls > 1
+	g.require(len(order) - 1)
+	for i := range g.nodes {
+		g.optional = g.optional || !g.nodes[i].required
+	}
+	return g
+}
+
+// require marks a node as required, and all that it depends on but optionally.
+func (g *graph) require(i int) {
+	n := &g.nodes[i]
+	if n.required {
+		return
+	}
+	n.required = true
+	if n.absent != nil {
+		return
+	}
+	for _, dep := range n.deps {
+		g.require(dep)
+	}
+}
+
+// refuse refuses a request while so many calls of a required node are abandoned that it would fail.
+func (g *graph) refuse() error {
+	for i := range g.nodes {
+		if g.nodes[i].required {
+			if err := refused(&g.nodes[i].abandoned); err != nil {
+				return g.named(i, err)
+			}
+		}
+	}
+	return nil
+}
+
+func refused(abandoned *atomic.Int64) error {
+	if abandoned.Load() < proxy.DefaultMaxAbandoned {
+		return nil
+	}
+	return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "hold", Err: proxy.ErrAbandoned}
+}
+
+// named says which node failed, where the error does not say so.
+func (g *graph) named(i int, err error) error {
+	step := &g.nodes[i].step
+	if e, ok := errors.AsType[*proxy.Error](err); ok && step.Name != "" && e.Backend == step.Name {
+		return err
+	}
+	if step.Name == "" {
+		return fmt.Errorf("%s: %w", step.Kind, err)
+	}
+	return fmt.Errorf("node %s: %w", step.Name, err)
+}

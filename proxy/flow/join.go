@@ -1,0 +1,73 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// End ends a graph with one node: it returns the pipe that runs all that the node depends on and answers with its value.
+//
+// Two nodes of a graph that have the same name are a wiring mistake.
+func End[T any](a Node[T]) pipe.Pipe[*proxy.Request, T] { return end[T]("End", a.n) }
+
+// Join2 ends a graph: it returns the pipe that runs all that a and b depend on and answers with what f makes of them. f is
+// for what is quick and calls nobody; an error of it is that of the pipe, and a [Maybe] that it cannot do without is its to
+// refuse. Join2 to Join6 differ in the number of nodes; for more, see [Both].
+func Join2[A, B, T any](a Node[A], b Node[B], f func(A, B) (T, error)) pipe.Pipe[*proxy.Request, T] {
+	return join("Join2", f == nil, func(t *task) (T, error) { return f(in[A](t, 0), in[B](t, 1)) }, a.n, b.n)
+}
+
+// Join3 ends a graph with three nodes; see [Join2].
+func Join3[A, B, C, T any](a Node[A], b Node[B], c Node[C], f func(A, B, C) (T, error)) pipe.Pipe[*proxy.Request, T] {
+	return join("Join3", f == nil, func(t *task) (T, error) {
+		return f(in[A](t, 0), in[B](t, 1), in[C](t, 2))
+	}, a.n, b.n, c.n)
+}
+
+// Join4 ends a graph with four nodes; see [Join2].
+func Join4[A, B, C, D, T any](a Node[A], b Node[B], c Node[C], d Node[D], f func(A, B, C, D) (T, error)) pipe.Pipe[*proxy.Request, T] {
+	return join("Join4", f == nil, func(t *task) (T, error) {
+		return f(in[A](t, 0), in[B](t, 1), in[C](t, 2), in[D](t, 3))
+	}, a.n, b.n, c.n, d.n)
+}
+
+// Join5 ends a graph with five nodes; see [Join2].
+func Join5[A, B, C, D, E, T any](a Node[A], b Node[B], c Node[C], d Node[D], e Node[E], f func(A, B, C, D, E) (T, error)) pipe.Pipe[*proxy.Request, T] {
+	return join("Join5", f == nil, func(t *task) (T, error) {
+		return f(in[A](t, 0), in[B](t, 1), in[C](t, 2), in[D](t, 3), in[E](t, 4))
+	}, a.n, b.n, c.n, d.n, e.n)
+}
+
+// Join6 ends a graph with six nodes; see [Join2].
+func Join6[A, B, C, D, E, F, T any](a Node[A], b Node[B], c Node[C], d Node[D], e Node[E], g Node[F], f func(A, B, C, D, E, F) (T, error)) pipe.Pipe[*proxy.Request, T] {
+	return join("Join6", f == nil, func(t *task) (T, error) {
+		return f(in[A](t, 0), in[B](t, 1), in[C](t, 2), in[D](t, 3), in[E](t, 4), in[F](t, 5))
+	}, a.n, b.n, c.n, d.n, e.n, g.n)
+}
+
+func join[T any](what string, none bool, f func(*task) (T, error), deps ...*node) pipe.Pipe[*proxy.Request, T] {
+	if none {
+		panic(fmt.Sprintf("flow: %s: the function is nil", what))
+	}
+	n := &node{deps: deps, step: pipe.Step{Kind: "join", Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.Opaque}}
+	n.check(what)
+	n.work = func(_ context.Context, t *task) (any, error) { return f(t) }
+	return end[T](what, n)
+}
+
+func end[T any](what string, root *node) pipe.Pipe[*proxy.Request, T] {
+	if root == nil {
+		panic(fmt.Sprintf("flow: %s: the node is the zero Node", what))
+	}
+	g := newGraph(what, root)
+	call := func(ctx context.Context, req *proxy.Request) (T, error) {
+		v, err := g.call(ctx, req)
+		t, _ := v.(T)
+		return t, err
+	}
+	step, inner := g.plan()
+	return pipe.Describe(call, step, inner...)
+}

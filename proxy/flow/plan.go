@@ -1,0 +1,154 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sluice-go/sluice/pipe"
+)
+
+// plan returns the step of the graph and what stands inside it.
+func (g *graph) plan() (pipe.Step, []pipe.Any) {
+	o := order{above: make([]map[int]bool, len(g.nodes)), steps: make([]pipe.Any, len(g.nodes))}
+	var all []int
+	for i := range g.nodes {
+		n := &g.nodes[i]
+		o.above[i] = map[int]bool{}
+		for _, dep := range n.deps {
+			o.above[i][dep] = true
+			for j := range o.above[dep] {
+				o.above[i][j] = true
+			}
+		}
+		if n.pure != nil { // not shown; what depends on it depends on what it depends on
+			continue
+		}
+		all = append(all, i)
+		step := n.step
+		if !n.required {
+			step.Detail = strings.Join(slices.DeleteFunc([]string{step.Detail, "optional"}, func(s string) bool { return s == "" }), ", ")
+		}
+		o.steps[i] = pipe.Describe(grouped, step, n.inner...)
+	}
+	step := pipe.Step{Kind: "flow", Detail: g.detail(), Source: pipe.Here(), Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext}
+	if g.replays {
+		step.Effects |= pipe.NeedsReplay
+	}
+	var inner []pipe.Any
+	step.Layout, inner = o.split(all)
+	return step, inner
+}
+
+// detail is the number of calls and the critical path.
+func (g *graph) detail() string {
+	longest := make([][]string, len(g.nodes)) // chains of calls that end with a node
+	calls := 0
+	for i := range g.nodes {
+		n := &g.nodes[i]
+		for _, dep := range n.deps {
+			if len(longest[dep]) > len(longest[i]) {
+				longest[i] = longest[dep]
+			}
+		}
+		if n.calls > 0 {
+			calls++
+			longest[i] = append(slices.Clip(longest[i]), n.step.Name)
+		}
+	}
+	path := longest[len(longest)-1]
+	switch {
+	case calls == 0:
+		return "no calls"
+	case calls == 1:
+		return "1 call"
+	case len(path) == 1:
+		return fmt.Sprintf("%d calls, all at once", calls)
+	}
+	return fmt.Sprintf("%d calls, critical path %s", calls, strings.Join(path, " → "))
+}
+
+// grouped stands for what a step of a plan shows. It is never called.
+var grouped = pipe.Pipe[struct{}, struct{}](func(context.Context, struct{}) (struct{}, error) { return struct{}{}, nil })
+
+// An order is the partial order of the nodes of a graph, to be shown as a tree in which two steps are related exactly if
+// one depends on the other.
+type order struct {
+	above []map[int]bool // what a node depends on
+	steps []pipe.Any
+}
+
+// split returns how a set of nodes falls apart: into what runs at the same time, or one after another.
+func (o *order) split(set []int) (pipe.Layout, []pipe.Any) {
+	if len(set) == 1 {
+		return pipe.Serial, []pipe.Any{o.steps[set[0]]}
+	}
+	related := func(i, j int) bool { return o.above[i][j] || o.above[j][i] }
+	if parts := components(set, related); len(parts) > 1 {
+		return pipe.Parallel, o.each(parts)
+	}
+	if parts := components(set, func(i, j int) bool { return !related(i, j) }); len(parts) > 1 {
+		return pipe.Serial, o.each(parts) // each of one part above each of the next, and so are their numbers
+	}
+	// Neither: one tree cannot say that c needs a and b but d needs b alone. Each of the last nodes gets what is above it.
+	var parts []pipe.Any
+	for _, i := range set {
+		if slices.ContainsFunc(set, func(j int) bool { return o.above[j][i] }) {
+			continue
+		}
+		var inner []pipe.Any
+		layout, before := o.split(slices.DeleteFunc(slices.Clone(set), func(j int) bool { return !o.above[i][j] }))
+		if layout == pipe.Serial {
+			inner = append(before, o.steps[i])
+		} else {
+			inner = []pipe.Any{group(layout, before), o.steps[i]}
+		}
+		parts = append(parts, group(pipe.Serial, inner))
+	}
+	return pipe.Parallel, parts
+}
+
+func (o *order) each(parts [][]int) []pipe.Any {
+	steps := make([]pipe.Any, len(parts))
+	for i, part := range parts {
+		if layout, inner := o.split(part); len(inner) == 1 {
+			steps[i] = inner[0]
+		} else {
+			steps[i] = group(layout, inner)
+		}
+	}
+	return steps
+}
+
+// group returns a step that only groups others.
+func group(layout pipe.Layout, inner []pipe.Any) pipe.Any {
+	kind := "chain"
+	if layout == pipe.Parallel {
+		kind = "fork"
+	}
+	return pipe.Describe(grouped, pipe.Step{Kind: kind, Source: pipe.Here(), Acts: pipe.None, Layout: layout}, inner...)
+}
+
+// components returns the sets of nodes that are tied to each other, also through others, each in the order of the graph
+// and the sets by their first nodes.
+func components(set []int, tied func(i, j int) bool) [][]int {
+	rest := slices.Clone(set)
+	var all [][]int
+	for len(rest) > 0 {
+		part := []int{rest[0]}
+		rest = rest[1:]
+		for k := 0; k < len(part); k++ {
+			rest = slices.DeleteFunc(rest, func(j int) bool {
+				if !tied(part[k], j) {
+					return false
+				}
+				part = append(part, j)
+				return true
+			})
+		}
+		slices.Sort(part)
+		all = append(all, part)
+	}
+	return all
+}

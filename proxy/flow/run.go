@@ -1,0 +1,317 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// early is how much sooner than the deadline nodes end that are not required.
+const (
+	earlyShare = 10 // one tenth
+	earlyMost  = 250 * time.Millisecond
+)
+
+// A run is one call of a graph. All of it belongs to the goroutine of the caller; others have a task each.
+type run struct {
+	*graph
+	req      *proxy.Request
+	collects bool // somebody wants to hear what is missing
+	ctx      *proxy.Expiry
+	early    *proxy.Expiry // the context of what is not required, where it ends sooner
+	tasks    []task
+	values   []any    // of the nodes that are there; a task that has begun may read those of its dependencies
+	ready    []int    // nodes whose dependencies are there
+	active   int      // tasks on goroutines of their own
+	arrived  chan int // those of them that came back
+	over     bool     // the root is there, or a required node has failed
+	first    int      // that node, or -1
+}
+
+// A task is a node in a run.
+type task struct {
+	job
+	run   *run
+	i     int
+	state state
+	waits int // for so many dependencies
+	cause int // of its failure: the node that failed first
+
+	req     *proxy.Request // its own, where it calls
+	lent    bool           // with the body of the caller
+	value   any
+	partial error // what its calls said was missing
+}
+
+type state uint8
+
+const (
+	waiting state = iota
+	started
+	there
+	failed
+)
+
+func (g *graph) call(ctx context.Context, req *proxy.Request) (any, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, &proxy.Error{Op: "flow", Err: err}
+	}
+	if err := g.refuse(); err != nil {
+		return nil, fmt.Errorf("flow: %w", err)
+	}
+	if g.replays && !req.Replayable() {
+		return nil, &proxy.Error{Op: "flow", Err: proxy.ErrBodyNotReplayable}
+	}
+	c := &run{graph: g, req: req, first: -1, collects: proxy.Incomplete(ctx, nil), tasks: make([]task, len(g.nodes)),
+		values: make([]any, len(g.nodes)), ready: make([]int, 0, len(g.nodes)), arrived: make(chan int, len(g.nodes))}
+	c.ctx = cancellable(ctx)
+	defer c.ctx.Cancel()
+	if c.endEarly(); c.early != nil {
+		defer c.early.Cancel()
+	}
+	c.drive()
+	if c.first >= 0 {
+		return nil, c.failure(ctx)
+	}
+	c.tell(ctx)
+	return c.values[len(c.values)-1], nil
+}
+
+// cancellable returns a context that ends with ctx or by Cancel, without a clock of its own.
+func cancellable(ctx context.Context) *proxy.Expiry {
+	e := proxy.ExpireAt(ctx, never)
+	e.Stop()
+	return e
+}
+
+var never = time.Unix(1<<40, 0)
+
+// endEarly makes the context of what is not required, if it differs from that of the rest.
+func (c *run) endEarly() {
+	deadline, ok := c.ctx.Deadline()
+	if !ok || !c.optional {
+		return
+	}
+	if outer, ok := c.ctx.Value(earlyKey{}).(time.Time); ok && !deadline.Before(outer) {
+		return // a graph further out has taken off already
+	}
+	deadline = deadline.Add(-min(time.Until(deadline)/earlyShare, earlyMost))
+	c.early = proxy.ExpireAt(&marked{c.ctx, deadline}, deadline)
+}
+
+// earlyKey is for the deadline of what is not required, a time.Time.
+type earlyKey struct{}
+
+// A marked is a context with the deadline of what is not required. Unlike one of context.WithValue it lets contexts be
+// tied to it without a goroutine.
+type marked struct {
+	*proxy.Expiry
+	early time.Time
+}
+
+func (m *marked) Value(key any) any {
+	if key == (earlyKey{}) {
+		return m.early
+	}
+	return m.Expiry.Value(key)
+}
+
+// drive runs the nodes, each when its dependencies are there, until the run is over and all tasks have come back.
+func (c *run) drive() {
+	for i := range c.tasks {
+		t := &c.tasks[i]
+		t.run, t.i, t.waits = c, i, len(c.nodes[i].deps)
+		if t.waits == 0 {
+			c.ready = append(c.ready, i)
+		}
+	}
+	for {
+		c.start()
+		if c.active == 0 {
+			return
+		}
+		i := <-c.arrived
+		c.active--
+		c.landed(i)
+	}
+}
+
+// start starts what is ready, here if it is alone.
+func (c *run) start() {
+	for len(c.ready) > 0 && !c.over {
+		i := c.ready[0]
+		c.ready = c.ready[1:]
+		t := &c.tasks[i]
+		if pure := c.nodes[i].pure; pure != nil {
+			c.settle(i, pure(t))
+			continue
+		}
+		if !c.wanted(i) {
+			continue
+		}
+		t.state = started
+		if t.err = t.prepare(); t.err != nil {
+			c.fail(i, i)
+			continue
+		}
+		if c.active == 0 && len(c.ready) == 0 {
+			t.job.do()
+			c.landed(i)
+			continue
+		}
+		c.active++
+		go t.start()
+	}
+}
+
+// wanted reports whether somebody still waits for a node that is not required.
+func (c *run) wanted(i int) bool {
+	if c.nodes[i].required {
+		return true
+	}
+	for _, user := range c.nodes[i].users {
+		if c.tasks[user].state == waiting && c.wanted(user) {
+			return true
+		}
+	}
+	return false
+}
+
+// prepare makes the job of a task, with a copy of the request where it calls.
+func (t *task) prepare() (err error) {
+	n := &t.run.nodes[t.i]
+	t.job = job{graph: t.run.graph, abandoned: &n.abandoned, sure: n.sure, work: t, Context: t.run.ctx}
+	if t.run.early != nil && !n.required {
+		t.job.Context = t.run.early
+	}
+	if n.calls == 0 {
+		return nil
+	}
+	req := t.run.req
+	if t.lent = !t.run.replays; !t.lent {
+		t.req, err = req.Clone()
+		return err
+	}
+	bare := *req // the only call there is may have the body as it is
+	bare.Body = nil
+	if t.req, err = bare.Clone(); err != nil {
+		return err
+	}
+	t.req.Body, t.req.Trailer = req.Body, req.Trailer
+	return nil
+}
+
+func (t *task) start() {
+	defer func() { t.run.arrived <- t.i }() // also where the work ends the goroutine
+	t.job.do()
+}
+
+func (t *task) do(ctx context.Context) error {
+	v, err := t.run.nodes[t.i].work(ctx, t)
+	t.value = v
+	return err
+}
+
+func (t *task) release() {
+	if t.req != nil && !t.lent && t.req.Body != nil {
+		_ = t.req.Body.Close()
+	}
+}
+
+// landed takes what came of a task.
+func (c *run) landed(i int) {
+	t := &c.tasks[i]
+	switch {
+	case c.over: // nobody needs it
+	case t.err != nil:
+		c.fail(i, i)
+	default:
+		c.settle(i, t.value)
+	}
+}
+
+// settle says that the value of a node is there.
+func (c *run) settle(i int, v any) {
+	c.tasks[i].state, c.values[i] = there, v
+	if i == len(c.nodes)-1 {
+		c.end()
+		return
+	}
+	for _, user := range c.nodes[i].users {
+		t := &c.tasks[user]
+		if t.waits--; t.waits == 0 && t.state == waiting {
+			c.ready = append(c.ready, user)
+		}
+	}
+}
+
+// fail says that there will be no value of a node, because cause, perhaps the node itself, has failed.
+func (c *run) fail(i, cause int) {
+	c.tasks[i].state, c.tasks[i].cause = failed, cause
+	if c.nodes[i].required {
+		c.first = i
+		c.end()
+		return
+	}
+	for _, user := range c.nodes[i].users {
+		switch {
+		case c.tasks[user].state != waiting:
+		case c.nodes[user].absent != nil:
+			c.settle(user, c.nodes[user].absent(c.named(cause, c.tasks[cause].err)))
+		default:
+			c.fail(user, cause)
+		}
+	}
+}
+
+// end ends what still runs.
+func (c *run) end() {
+	c.over = true
+	c.ctx.Cancel()
+}
+
+// failure is the error of the required node that failed first; where that is the end of the context, of all that failed by
+// it. What was cancelled by the first is no news, but a panic among it is.
+func (c *run) failure(parent context.Context) error {
+	ended := parent.Err() != nil && errors.Is(c.tasks[c.first].err, parent.Err())
+	var errs []error
+	for i := range c.tasks {
+		t := &c.tasks[i]
+		switch {
+		case t.state == waiting:
+		case t.err == nil:
+			reportPanic(parent, t.partial)
+		case i == c.first || ended && c.nodes[i].required:
+			errs = append(errs, c.named(i, t.err))
+		default:
+			reportPanic(parent, t.err)
+		}
+	}
+	if len(errs) == 1 {
+		return fmt.Errorf("flow: %w", errs[0])
+	}
+	return fmt.Errorf("flow: %w", errors.Join(errs...))
+}
+
+// tell hands on what is missing, in the order of the graph.
+func (c *run) tell(parent context.Context) {
+	for i := range c.tasks {
+		t := &c.tasks[i]
+		switch {
+		case t.state == failed && t.cause == i:
+			if err := c.named(i, t.err); !proxy.Incomplete(parent, err) {
+				reportPanic(parent, err)
+			}
+		case t.state == there && t.partial != nil:
+			proxy.Incomplete(parent, t.partial)
+		case t.state == started: // it came back when it was not needed any more
+			reportPanic(parent, t.err)
+			if t.err == nil {
+				reportPanic(parent, t.partial)
+			}
+		}
+	}
+}
