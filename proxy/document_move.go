@@ -70,7 +70,7 @@ func (d Document) transfer(from, to Path, move, list bool) (Document, error) {
 			return Document{}, &DocumentError{Path: to.String(), Err: ErrDepth}
 		}
 	}
-	s := setter{b: b, path: to, list: list}
+	s := setter{b: b, path: to, list: list, edits: make([]edit, 0, len(values))}
 	if move && len(source) > 0 {
 		s.b = d.filter(chain(from.steps), false).n.bytes()
 	}

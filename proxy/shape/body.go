@@ -207,7 +207,7 @@ func (p *placeholder) render(dst []byte, in *values, level int) ([]byte, bool, e
 		return dst, false, nil
 	case !found:
 		return nil, false, p.missing()
-	case !d.IsZero() && d.Size()/2+level > proxy.DefaultDepth && d.Depth()+level > proxy.DefaultDepth: // a level takes two bytes
+	case level+d.Size()/2 > proxy.DefaultDepth && level+d.Depth() > proxy.DefaultDepth: // each level takes two bytes
 		return nil, false, p.fail(http.StatusBadRequest, proxy.ErrDepth)
 	case !d.IsZero():
 		return d.AppendJSON(dst), true, nil

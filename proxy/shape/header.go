@@ -171,7 +171,8 @@ func settable(name, value string) error {
 	if err := named(name); err != nil {
 		return err
 	}
-	if field := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-")); proxy.HopByHop(field) || field == "Content-Length" {
+	field := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	if proxy.HopByHop(field) || field == "Content-Length" {
 		return fmt.Errorf("%w: %s belongs to the connection", ErrHeader, field)
 	}
 	for i := range len(value) {
