@@ -43,6 +43,8 @@ func TestOpsThatMoveValues(t *testing.T) {
 		{"set every name", shape.Set("a", true), `{"a":1,"\u0061":2}`, `{"a":true,"\u0061":true}`},
 		{"set in nothing", shape.Set("a.b", 1), ``, `{"a":{"b":1}}`},
 		{"set in every element of nothing", shape.Set("a.*.b", 1), ``, ``},
+		{"set at several depths", shape.Set("*.x.y", 1), `[{"a":0},{"x":{"b":0}},{"a":0},{},{"x":{}}]`,
+			`[{"a":0,"x":{"y":1}},{"x":{"b":0,"y":1}},{"a":0,"x":{"y":1}},{"x":{"y":1}},{"x":{"y":1}}]`},
 		{"set an element", shape.Set("a.1", 1), `{"a":[0,0]}`, `{"a":[0,1]}`},
 		{"delete", shape.Delete("items.*.v"), `{"items":[{"v":1},{"w":2}]}`, `{"items":[{},{"w":2}]}`},
 		{"delete every name", shape.Delete("a"), `{"a":1,"\u0061":2}`, `{}`},

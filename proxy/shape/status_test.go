@@ -61,6 +61,9 @@ func TestMapStatusChangesTheStatusOfErrors(t *testing.T) {
 			assert.Equal(t, tt.header, e.Header, tt.name)
 		}
 	}
+	p := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, missing }).With(d)
+	_, err := p(t.Context(), proxy.NewRequest("GET", "/"))
+	assert.Same(t, missing, err, "it stays as it is")
 	assert.Equal(t, "7", limited.Header.Get("Retry-After"))
 }
 
