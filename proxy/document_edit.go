@@ -1,9 +1,6 @@
 package proxy
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // Set returns d with v at a path. A member that is there keeps its place, a missing one is added at the end, and missing
 // objects on the way are made, also where d itself is absent. Members with equal names are all set. A wildcard stands
@@ -11,14 +8,17 @@ import (
 // answers v.
 //
 // The error is a [*DocumentError]: with the path up to the obstacle it wraps [ErrNotObject] where a scalar (null is
-// one), or an array without that index, is in the way; it wraps [ErrAbsent] if v is absent. To remove a value use
-// [Document.Drop].
+// one), or an array without that index, is in the way; with the path it wraps [ErrAbsent] if v is absent and [ErrDepth] if
+// v would be nested deeper than [DefaultDepth] there. To remove a value use [Document.Drop].
 func (d Document) Set(p Path, v Document) (Document, error) {
 	if v.n == nil {
 		return Document{}, &DocumentError{Path: p.String(), Err: ErrAbsent}
 	}
 	if len(p.steps) == 0 {
 		return v, nil
+	}
+	if tooDeep(v, len(p.steps)) {
+		return Document{}, &DocumentError{Path: p.String(), Err: ErrDepth}
 	}
 	if d.n == nil {
 		if wild(p.steps) {
@@ -52,6 +52,49 @@ func (d Document) Wrap(name string) Document {
 	return w
 }
 
+// Unwrap undoes [Document.Wrap]. The value of an only member of that name, whatever it is, is the result. Among other
+// members, a member of that name gives its place to the members of its value; of members with equal names then the first
+// gives the place and the last the value, as in [MergeObjects].
+//
+// A d without such a member stays as it is. The error is a [*DocumentError] that wraps [ErrNotObject] where the value is
+// no object and the member has others beside it.
+func (d Document) Unwrap(name string) (Document, error) {
+	if d.Kind() != Object {
+		return d, nil
+	}
+	name = validName(name)
+	b, spans, found := d.n.bytes(), d.n.members(), false
+	rope := append(make([][]byte, 0, 2*len(spans)+1), braces[:1])
+	emit := func(text []byte) {
+		if len(rope) > 1 {
+			rope = append(rope, comma)
+		}
+		rope = append(rope, text)
+	}
+	for _, s := range spans {
+		switch {
+		case !sameName(b[s.name:s.nameEnd], name):
+			emit(b[s.name:s.end])
+			continue
+		case len(spans) == 1:
+			return slice(b, s.value, s.end), nil
+		case b[s.value] != '{':
+			return Document{}, &DocumentError{Path: PathOf(name).String(), Err: ErrNotObject}
+		}
+		found = true
+		if inner := inside(b[s.value:s.end]); len(inner) > 0 {
+			emit(inner)
+		}
+	}
+	if !found {
+		return d, nil
+	}
+	return MergeObjects(-1, roped(append(rope, braces[1:])))
+}
+
+// inside returns what stands between the brackets of a container, which is nothing if it has no members or elements.
+func inside(b []byte) []byte { return b[skipSpace(b, 1) : len(b)-1] }
+
 // Rename returns d with another name for the member at a path; the member keeps its place and value. A path that leads
 // nowhere, or to an element of an array, changes nothing. Members with equal names, and all those that a wildcard
 // stands for, get the name.
@@ -80,17 +123,18 @@ func (d Document) rename(t *trie) Document {
 	return splice(r.b, r.edits)
 }
 
-// An edit puts head, the value with and tail in place of a part of a text.
+// An edit puts head, the value with or its text, and tail in place of a part of a text.
 type edit struct {
 	from, to int
 	head     []byte
 	with     *node // nil for none
+	text     []byte
 	tail     []byte
 }
 
 // splice returns b with the edits made, which are in order: a rope, or one text if that would have too many pieces.
 func splice(b []byte, edits []edit) Document {
-	var rope [][]byte
+	rope := make([][]byte, 0, 3*len(edits)+2)
 	piece := func(p []byte) {
 		if len(p) > 0 {
 			rope = append(rope, p)
@@ -103,6 +147,7 @@ func splice(b []byte, edits []edit) Document {
 		if e.with != nil {
 			rope = e.with.appendPieces(rope, 0, e.with.size)
 		}
+		piece(e.text)
 		piece(e.tail)
 		at = e.to
 	}
@@ -123,93 +168,9 @@ func roped(rope [][]byte) Document {
 	return Document{n}
 }
 
-// nest appends the names of nested objects up to where the value goes, and returns what closes them too.
-func nest(dst []byte, steps []step) (head, tail []byte) {
-	for _, s := range steps {
-		dst = append(appendQuoted(append(dst, '{'), s.name), ':')
-	}
-	return dst, []byte(strings.Repeat("}", len(steps)))
-}
-
-func wild(steps []step) bool {
-	return slices.ContainsFunc(steps, func(s step) bool { return s.any })
-}
-
-// A setter finds the places that a path leads to.
-type setter struct {
-	b     []byte
-	with  *node
-	path  Path
-	edits []edit
-}
-
-// value sets what the path leads to from step n on in the value at i, and returns the offset behind the value.
-func (s *setter) value(i, n int) (int, error) {
-	steps := s.path.steps[n:]
-	if len(steps) == 0 {
-		end := skipValue(s.b, i)
-		s.edits = append(s.edits, edit{from: i, to: end, with: s.with})
-		return end, nil
-	}
-	switch s.b[i] {
-	case '{':
-		return s.object(i, n)
-	case '[':
-		return s.array(i, n)
-	}
-	return 0, s.obstacle(n)
-}
-
-func (s *setter) object(i, n int) (int, error) {
-	step, found, at := s.path.steps[n], false, i+1
-	c := open(s.b, i)
-	for c.member() {
-		if step.any || c.is(step.name) {
-			found = true
-			end, err := s.value(c.value, n+1)
-			if err != nil {
-				return 0, err
-			}
-			c.jump(end)
-		} else {
-			c.skip()
-		}
-		at = c.end
-	}
-	if rest := s.path.steps[n+1:]; !found && !step.any && !wild(rest) {
-		var head []byte
-		if at > i+1 {
-			head = append(head, ',')
-		}
-		head, tail := nest(append(appendQuoted(head, step.name), ':'), rest)
-		s.edits = append(s.edits, edit{from: at, to: at, head: head, with: s.with, tail: tail})
-	}
-	return c.i, nil
-}
-
-func (s *setter) array(i, n int) (int, error) {
-	step, found := s.path.steps[n], false
-	c, at := open(s.b, i), index(step.name)
-	for k := 0; c.element(); k++ {
-		if step.any || k == at {
-			found = true
-			end, err := s.value(c.value, n+1)
-			if err != nil {
-				return 0, err
-			}
-			c.jump(end)
-		} else {
-			c.skip()
-		}
-	}
-	if !found && !step.any {
-		return 0, s.obstacle(n)
-	}
-	return c.i, nil
-}
-
-func (s *setter) obstacle(n int) error {
-	return &DocumentError{Path: Path{s.path.steps[:n]}.String(), Err: ErrNotObject}
+// tooDeep reports whether v would be nested too deep inside so many arrays and objects.
+func tooDeep(v Document, levels int) bool {
+	return v.Size()/2+levels > DefaultDepth && v.Depth()+levels > DefaultDepth // each level takes two bytes
 }
 
 // A renamer finds the names to change.

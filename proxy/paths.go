@@ -209,3 +209,19 @@ func (t *trie) element(i int) *trie {
 
 // inner reports whether a path goes on below this place.
 func (t *trie) inner() bool { return t.any != nil || len(t.edges) > 0 }
+
+// chain returns the trie of one path, without what it takes to merge several.
+func chain(steps []step) *trie {
+	tries, edges := make([]trie, len(steps)+1), make([]edge, len(steps))
+	for i, s := range steps {
+		t, next := &tries[i], &tries[i+1]
+		if s.any {
+			t.any = next
+			continue
+		}
+		edges[i] = edge{name: s.name, index: index(s.name), next: next}
+		t.edges, t.index = edges[i:i+1:i+1], edges[i].index >= 0
+	}
+	tries[len(steps)].leaf = true
+	return &tries[0]
+}

@@ -1,4 +1,4 @@
-// Package shape changes what a message carries: the document of a response or a request, and headers.
+// Package shape changes what a message carries: the document of a response or a request, headers, query and status.
 //
 //	recs := upstream.With(shape.Response(
 //		shape.Target("data"),
@@ -12,8 +12,50 @@
 //
 //	shape.Response(func(_ context.Context, d proxy.Document) (proxy.Document, error) { … })
 //
+// # Ops
+//
+//	Target, TargetOrEmpty   the value at a path alone
+//	Keep, Drop              nothing but what paths lead to, or all but that
+//	Rename                  other names for members, all at once, so two can be swapped
+//	Group, Ungroup          the document as a member, and back
+//	Set, Delete             a value put in, or taken out
+//	Copy, Move              a value from one path to another; of every element, or of all elements into one array
+//	Append                  the elements of one array behind those of another
+//	Upper, Lower, Trim,
+//	Replace                 the strings at paths
+//	Typed                   a Go function from one type to another
+//
+// Decorators beside them change what is no document:
+//
+//	SetHeader, RemoveHeader                  headers of the request
+//	SetResponseHeader, RemoveResponseHeader  headers of the response
+//	SetQuery, RemoveQuery                    the query
+//	Body                                     the request's body, from a template
+//	MapStatus                                the status of responses and errors
+//
+// # Documents
+//
 // Documents are immutable: an op makes a new one, and a document that others have too, from a cache or another call,
-// stays as it was.
+// stays as it was. So what stands outside a cache shapes every answer, and what stands inside it shapes what is kept. What
+// no op names stays byte for byte as it came: numbers keep their digits, members their order.
+//
+// Names compare by what they say, and an object may repeat one: an op acts on all members of that name, and reads the last,
+// see [proxy.Document]. Apart from Group, no op nests a value deeper than [proxy.DefaultDepth].
+//
+// # Partial answers
+//
+// A partial answer, such as a merge without one of its optional parts, is shaped like any other, and Err stays with it. What
+// an op reads may then be missing: Copy, Move, Append, Delete, Rename and the like do nothing then, which is what one wants
+// of a page. Target and Typed cannot do without, and fail.
+//
+// # Errors
+//
+// A document that does not fit, as with a scalar in the way of a path, is a [*proxy.DocumentError] that names the path,
+// behind the name of the op, as in
+//
+//	shape: move: document: path "user": not an object
+//
+// with status 502 for a response, whose upstream is at fault, and 400 for a request.
 //
 // # Paths
 //

@@ -98,8 +98,8 @@ func onResponse(kind, key string, err error, f func(*proxy.Response)) proxy.Deco
 }
 
 // broken returns a decorator that carries a fault, and whose call fails with it.
-func broken(step pipe.Step, err error) proxy.Decorator {
-	step.Err = faultsOf(step.Kind, err)
+func broken(step pipe.Step, errs ...error) proxy.Decorator {
+	step.Err = faultsOf(step.Kind, errs...)
 	return func(next proxy.Proxy) proxy.Proxy {
 		call := func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, step.Err }
 		return pipe.Describe(call, step, next)
@@ -165,15 +165,15 @@ func notToken(r rune) bool {
 	return !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 }
 
-// settable says what is wrong with a field that is to be set.
+// settable says what is wrong with a field that is to be set. What describes the connection or the framing only who writes
+// to it can know, so backends and endpoints drop it whoever sets it.
 func settable(name, value string) error {
 	if err := named(name); err != nil {
 		return err
 	}
-	for _, managed := range neverSent {
-		if sameField(name, managed) {
-			return fmt.Errorf("%w: %s belongs to the connection", ErrHeader, managed)
-		}
+	field := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	if proxy.HopByHop(field) || field == "Content-Length" {
+		return fmt.Errorf("%w: %s belongs to the connection", ErrHeader, field)
 	}
 	for i := range len(value) {
 		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
@@ -182,8 +182,3 @@ func settable(name, value string) error {
 	}
 	return nil
 }
-
-// neverSent are the fields that backends and endpoints drop whoever sets them: what describes the connection or the framing
-// only who writes to it can know (RFC 9110, section 7.6.1), and Alt-Svc would have clients go around us.
-var neverSent = [...]string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-	"TE", "Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Alt-Svc", "Content-Length"}

@@ -2,6 +2,7 @@ package shape_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -45,6 +46,16 @@ func answers(t testing.TB, text string) proxy.Proxy {
 	return func(context.Context, *proxy.Request) (*proxy.Response, error) {
 		return &proxy.Response{Status: 200, Document: d}, nil
 	}
+}
+
+// decoded is what encoding/json makes of a text, with numbers as they are.
+func decoded(t testing.TB, text string) any {
+	t.Helper()
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	var v any
+	require.NoError(t, dec.Decode(&v))
+	return v
 }
 
 var errOp = errors.New("op failed")

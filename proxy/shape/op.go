@@ -63,17 +63,10 @@ func newOps(way pipe.Way, list []Op) *ops {
 		o.faults = errors.Join(o.faults, step.Faults())
 		step.Acts = way // an op itself does not know
 		o.list = append(o.list, op)
-		o.titles = append(o.titles, title(&step))
+		o.titles = append(o.titles, step.Title())
 		o.placed = append(o.placed, pipe.Describe(op, step))
 	}
 	return o
-}
-
-func title(s *pipe.Step) string {
-	if s.Name != "" {
-		return s.Name
-	}
-	return s.Kind
 }
 
 // run runs the ops on d. A document that does not fit is a failure of the given status.

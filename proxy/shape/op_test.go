@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -138,47 +141,189 @@ func TestEveryWrongArgumentIsReportedInOrder(t *testing.T) {
 // indexed paths have a step that may be the index of an element.
 var indexed = regexp.MustCompile(`(^|\.)\d+(\.|$)`)
 
+// proves F8
 func FuzzOps(f *testing.F) {
-	f.Add(`{"a":{"b":[1,{"a":2}]},"b":3}`, "a.b", "b")
-	f.Add(`[{"a":1.00,"\u0061":2},{"b":"é"}]`, "*.a", "x")
-	f.Add(`{"a":1,"a":2,"b":{"a":null}}`, "b.a", "a")
-	f.Add(`{"":{"*":1}}`, `\e.\*`, "")
-	f.Add(`"text"`, "0", "0")
-	f.Add("\"\\0000\"  ", "0", "0")
-	f.Fuzz(func(t *testing.T, text, path, name string) {
+	f.Add(`{"a":{"b":[1,{"a":2}]},"b":3}`, "a.b", "c.d", "b")
+	f.Add(`[{"a":1.00,"\u0061":2},{"b":"é"}]`, "*.a", "*.b", "x")
+	f.Add(`{"a":1,"a":2,"b":{"a":null}}`, "b.a", "a", "a")
+	f.Add(`{"":{"*":1}}`, `\e.\*`, "x.y", "")
+	f.Add(`{"items":[{"id":"x"},{"id":"y"},{}],"ids":[]}`, "items.*.id", "ids", "items")
+	f.Add(`{"a":[1,2,3]}`, "a.0", "a.1", "0")
+	f.Add(`"text"`, "0", "0", "0")
+	f.Add("\"\\0000\"  ", "0", "1", "0")
+	f.Fuzz(func(t *testing.T, text, path, to, name string) {
 		in, err := proxy.ParseDocument([]byte(text))
 		if err != nil {
 			return
 		}
-		p, err := proxy.ParsePath(path)
 		before := in.String()
+		p, err := proxy.ParsePath(path)
+		_, toErr := proxy.ParsePath(to)
+		echo := func(_ context.Context, v any) (any, error) { return v, nil }
 		for kind, op := range map[string]shape.Op{
-			"target": shape.Target(path), "target or empty": shape.TargetOrEmpty(path), "keep": shape.Keep(path),
-			"drop": shape.Drop(path), "rename": shape.Rename(path, name), "group": shape.Group(name),
+			"target": shape.Target(path), "target or empty": shape.TargetOrEmpty(path), "keep": shape.Keep(path, to),
+			"drop": shape.Drop(path), "delete": shape.Delete(path), "rename": shape.Rename(path, name), "group": shape.Group(name),
+			"ungroup": shape.Ungroup(name), "move": shape.Move(path, to), "copy": shape.Copy(path, to), "append": shape.Append(path, to),
+			"set": shape.Set(path, name), "set document": shape.Set(path, in), "upper": shape.Upper(path), "lower": shape.Lower(path, to),
+			"trim": shape.Trim(path), "replace": shape.Replace(path, "a", "\"{}"), "typed": shape.Typed(echo),
 		} {
 			out, opErr := op(t.Context(), in)
-			if err != nil && kind != "group" {
-				require.ErrorIs(t, opErr, proxy.ErrPath, kind)
-				require.Error(t, pipe.PlanOf(op).Faults(), kind)
+			require.Equal(t, before, in.String(), kind)
+			if faults := pipe.PlanOf(op).Faults(); faults != nil {
+				require.EqualError(t, opErr, faults.Error(), kind)
+				ours := errors.Is(faults, proxy.ErrPath) || errors.Is(faults, proxy.ErrDepth)
+				require.True(t, ours, "%s: %v", kind, faults)
 				continue
 			}
-			require.NoError(t, pipe.PlanOf(op).Faults(), kind)
-			require.Equal(t, before, in.String(), kind)
 			if opErr != nil {
-				require.Equal(t, "target", kind)
-				require.ErrorIs(t, opErr, proxy.ErrAbsent)
-				continue
+				_, typed := errors.AsType[*proxy.DocumentError](opErr)
+				require.True(t, typed, "%s: %v", kind, opErr)
+				require.True(t, out.IsZero())
 			}
 			if !out.IsZero() {
 				require.True(t, json.Valid([]byte(out.String())), "%s made %s", kind, out)
+				require.Len(t, out.String(), out.Size())
 			}
-			if kind == "drop" && !indexed.MatchString(path) { // elements close up: another one may have the index
+			gone := kind == "drop" || kind == "delete"
+			if gone && !indexed.MatchString(path) { // elements close up: another one may have the index
 				left := out.Get(p)
-				require.Zero(t, left.Len(), "drop left %s of %s", left, in)
-				require.True(t, left.IsZero() || strings.Contains(path, "*"), "drop left %s of %s", left, in)
+				require.Zero(t, left.Len(), "%s left %s of %s", kind, left, in)
+				require.True(t, left.IsZero() || strings.Contains(path, "*"), "%s left %s of %s", kind, left, in)
+			}
+			if err != nil || toErr != nil || strings.ContainsAny(path+to, `*\`) || repeats(in) {
+				continue
+			}
+			want, fits, known := oracle(kind, decoded(t, text), strings.Split(path, "."), strings.Split(to, "."), name)
+			switch {
+			case !known || errors.Is(opErr, proxy.ErrDepth):
+			case !fits:
+				require.ErrorIs(t, opErr, proxy.ErrNotObject, "%s %s %s in %s", kind, path, to, in)
+			default:
+				require.NoError(t, opErr, "%s %s %s in %s", kind, path, to, in)
+				require.Equal(t, want, decoded(t, out.String()), "%s %s %s in %s", kind, path, to, in)
 			}
 		}
 	})
+}
+
+// repeats reports whether an object in d repeats a name.
+func repeats(d proxy.Document) bool {
+	seen := map[string]bool{}
+	for name, v := range d.Members() {
+		if seen[name] || repeats(v) {
+			return true
+		}
+		seen[name] = true
+	}
+	for _, v := range d.Elements() {
+		if repeats(v) {
+			return true
+		}
+	}
+	return false
+}
+
+// oracle is what an op does to a decoded document, for paths of names.
+func oracle(kind string, v any, path, to []string, name string) (want any, fits, known bool) {
+	x, there := lookup(v, path)
+	switch kind {
+	case "set":
+		want, fits = put(v, path, string([]rune(name)))
+	case "delete", "drop":
+		want, fits = cut(v, path), true
+	case "copy", "move":
+		switch {
+		case !there, kind == "move" && slices.Equal(path, to):
+			return v, true, true
+		case kind == "move":
+			v = cut(v, path)
+		}
+		want, fits = put(v, to, x)
+	default:
+		return nil, false, false
+	}
+	return want, fits, true
+}
+
+func lookup(v any, path []string) (any, bool) {
+	for _, name := range path {
+		switch c := v.(type) {
+		case map[string]any:
+			var there bool
+			if v, there = c[name]; !there {
+				return nil, false
+			}
+		case []any:
+			i := position(name, c)
+			if i < 0 {
+				return nil, false
+			}
+			v = c[i]
+		default:
+			return nil, false
+		}
+	}
+	return v, true
+}
+
+func position(name string, list []any) int {
+	for i := range list {
+		if strconv.Itoa(i) == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// put returns v with x at the path, and whether it fits. It copies what it changes.
+func put(v any, path []string, x any) (any, bool) {
+	if len(path) == 0 {
+		return x, true
+	}
+	fits := false
+	switch c := v.(type) {
+	case map[string]any:
+		inner, there := c[path[0]]
+		if !there {
+			inner = map[string]any{}
+		}
+		c = maps.Clone(c)
+		c[path[0]], fits = put(inner, path[1:], x)
+		return c, fits
+	case []any:
+		if i := position(path[0], c); i >= 0 {
+			c = slices.Clone(c)
+			c[i], fits = put(c[i], path[1:], x)
+			return c, fits
+		}
+	}
+	return nil, false
+}
+
+// cut returns v without what is at the path.
+func cut(v any, path []string) any {
+	if _, there := lookup(v, path); !there {
+		return v
+	}
+	switch c := v.(type) {
+	case map[string]any:
+		c = maps.Clone(c)
+		if len(path) == 1 {
+			delete(c, path[0])
+		} else {
+			c[path[0]] = cut(c[path[0]], path[1:])
+		}
+		return c
+	case []any:
+		c = slices.Clone(c)
+		if i := position(path[0], c); len(path) == 1 {
+			return slices.Delete(c, i, i+1)
+		} else {
+			c[i] = cut(c[i], path[1:])
+		}
+		return c
+	}
+	return v
 }
 
 func BenchmarkResponse(b *testing.B) {

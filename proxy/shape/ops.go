@@ -72,9 +72,20 @@ func Rename(pairs ...string) Op {
 }
 
 // Group returns an op that answers an object with the document, whatever its root, as the one member of that name. An
-// absent document stays absent. The name is taken literally; a dot in it is a dot.
+// absent document stays absent. The name is taken literally; a dot in it is a dot. It does not ask how deep the document is
+// nested already.
 func Group(name string) Op {
 	return pure("group", name, nil, func(d proxy.Document) (proxy.Document, error) { return d.Wrap(name), nil })
+}
+
+// Ungroup returns an op that undoes [Group]: where the member of that name is the only one, its value, whatever it is, is
+// the answer. Among other members it gives its place to the members of its value; of members with equal names then the
+// first gives the place and the last the value. A document without such a member stays as it is. See
+// [proxy.Document.Unwrap].
+//
+// A value that is no object, with members beside it, is a [*proxy.DocumentError] that wraps [proxy.ErrNotObject].
+func Ungroup(name string) Op {
+	return pure("ungroup", name, nil, func(d proxy.Document) (proxy.Document, error) { return d.Unwrap(name) })
 }
 
 // parseAll returns what parse makes of the texts, or all that is wrong with them: parse tells of the first alone, so it is

@@ -18,6 +18,15 @@ import (
 // sent returns what an upstream behind d gets of a request with the body, and the error of the call.
 func sent(t *testing.T, d proxy.Decorator, contentType, text string) (*proxy.Request, string, error) {
 	t.Helper()
+	req := proxy.NewRequest("POST", "/")
+	if text != "" {
+		req.SetBody(contentType, []byte(text))
+	}
+	return sentRequest(t, d, req)
+}
+
+func sentRequest(t *testing.T, d proxy.Decorator, req *proxy.Request) (*proxy.Request, string, error) {
+	t.Helper()
 	var got *proxy.Request
 	var body []byte
 	p := proxy.Proxy(func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
@@ -29,10 +38,6 @@ func sent(t *testing.T, d proxy.Decorator, contentType, text string) (*proxy.Req
 		}
 		return &proxy.Response{}, nil
 	}).With(d)
-	req := proxy.NewRequest("POST", "/")
-	if text != "" {
-		req.SetBody(contentType, []byte(text))
-	}
 	_, err := p(t.Context(), req)
 	return got, string(body), err
 }

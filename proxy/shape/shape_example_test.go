@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -133,6 +134,166 @@ func ExampleGroup() {
 	apply(shape.Group("list"), `[1,2]`)
 	// Output:
 	// {"list":[1,2]} <nil>
+}
+
+func ExampleUngroup() {
+	apply(shape.Ungroup("data"), `{"page":1,"data":{"id":7,"name":"Ann"}}`)
+	apply(shape.Ungroup("data"), `{"data":[1,2]}`)
+	// Output:
+	// {"page":1,"id":7,"name":"Ann"} <nil>
+	// [1,2] <nil>
+}
+
+func ExampleMove() {
+	apply(shape.Move("user.mail", "contact.email"), `{"user":{"id":1,"mail":"a@b"}}`)
+	apply(shape.Move("items.*.sku", "items.*.id"), `{"items":[{"sku":"x"},{"sku":"y"}]}`)
+	apply(shape.Move("items.*.sku", "skus"), `{"items":[{"sku":"x"},{},{"sku":"y"}]}`)
+	apply(shape.Move("a", "b.c"), `{"a":1,"b":2}`)
+	// Output:
+	// {"user":{"id":1},"contact":{"email":"a@b"}} <nil>
+	// {"items":[{"id":"x"},{"id":"y"}]} <nil>
+	// {"items":[{},{},{}],"skus":["x","y"]} <nil>
+	//  document: path "b": not an object
+}
+
+func ExampleCopy() {
+	apply(shape.Copy("items.*.id", "ids"), `{"items":[{"id":1},{"id":2}]}`)
+	apply(shape.Copy("currency", "items.*.currency"), `{"currency":"EUR","items":[{"id":1},{"id":2}]}`)
+	// Output:
+	// {"items":[{"id":1},{"id":2}],"ids":[1,2]} <nil>
+	// {"currency":"EUR","items":[{"id":1,"currency":"EUR"},{"id":2,"currency":"EUR"}]} <nil>
+}
+
+func ExampleAppend() {
+	apply(shape.Append("ads", "items"), `{"ads":[9],"items":[1,2]}`)
+	apply(shape.Append("pages.*.items.*", "items"), `{"pages":[{"items":[1]},{"items":[2,3]}]}`)
+	apply(shape.Append("ads", "items"), `{"ads":[9],"items":{}}`)
+	// Output:
+	// {"ads":[9],"items":[1,2,9]} <nil>
+	// {"pages":[{"items":[1]},{"items":[2,3]}],"items":[1,2,3]} <nil>
+	//  document: path "items": not an array
+}
+
+func ExampleSet() {
+	apply(shape.Set("meta.version", 2), `{"id":1}`)
+	apply(shape.Set("items.*.tags", []string{"new"}), `{"items":[{"id":1},{"id":2,"tags":null}]}`)
+	// Output:
+	// {"id":1,"meta":{"version":2}} <nil>
+	// {"items":[{"id":1,"tags":["new"]},{"id":2,"tags":["new"]}]} <nil>
+}
+
+func ExampleDelete() {
+	apply(shape.Delete("items.*.cost"), `{"items":[{"id":1,"cost":9},{"cost":8}]}`)
+	// Output:
+	// {"items":[{"id":1},{}]} <nil>
+}
+
+func ExampleTyped() {
+	type price struct {
+		Net float64 `json:"net"`
+		VAT float64 `json:"vat"`
+	}
+	gross := func(_ context.Context, p price) (map[string]float64, error) {
+		return map[string]float64{"gross": p.Net * (1 + p.VAT)}, nil
+	}
+	apply(shape.Typed(gross), `{"net":100,"vat":0.5}`)
+	apply(shape.Typed(gross), `{"net":"100"}`)
+	// Output:
+	// {"gross":150} <nil>
+	//  decode shape_test.price: document: json: cannot unmarshal string into Go struct field price.net of type float64
+}
+
+func ExampleUpper() {
+	apply(shape.Upper("items.*.currency"), `{"items":[{"currency":"eur"},{"currency":null},{}]}`)
+	// Output:
+	// {"items":[{"currency":"EUR"},{"currency":null},{}]} <nil>
+}
+
+func ExampleLower() {
+	apply(shape.Lower("mail"), `{"mail":"Ann@Example.com"}`)
+	// Output:
+	// {"mail":"ann@example.com"} <nil>
+}
+
+func ExampleTrim() {
+	apply(shape.Trim("name"), `{"name":"  Ann "}`)
+	// Output:
+	// {"name":"Ann"} <nil>
+}
+
+func ExampleReplace() {
+	apply(shape.Replace("items.*.image", "http://internal/", "https://img.example.com/"), `{"items":[{"image":"http://internal/1.png"}]}`)
+	// Output:
+	// {"items":[{"image":"https://img.example.com/1.png"}]} <nil>
+}
+
+func ExampleBody() {
+	upstream := proxy.Proxy(func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+		doc, err := req.Document()
+		fmt.Println("upstream got:", doc)
+		return &proxy.Response{}, err
+	})
+	search := pipe.NamedPipe("search", upstream).With(
+		shape.Body(`{"user":"{param.id}","page":"{query.page?}","text":"by {body.by.name}","filter":"{body.filter}"}`))
+
+	req := proxy.NewRequest("POST", "/users/7/search")
+	req.Params.Set("id", `7","admin":"yes`) // a value is never read
+	req.SetBody("application/json", []byte(`{"by":{"name":"Ann"},"filter":{"max":10.00}}`))
+	_, err := search(context.Background(), req)
+	fmt.Println(err)
+
+	_, err = search(context.Background(), proxy.NewRequest("POST", "/"))
+	fmt.Println(proxy.StatusOf(err), err)
+	fmt.Print(pipe.PlanOf(search))
+	// Output:
+	// upstream got: {"user":"7\",\"admin\":\"yes","text":"by Ann","filter":{"max":10.00}}
+	// <nil>
+	// 502 shape: body: {param.id}: no value
+	// → body (param.id, query.page?, body.by.name, body.filter)
+	//   ↔ search
+}
+
+func ExampleSetQuery() {
+	upstream := proxy.Proxy(func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+		fmt.Println(req.Query.Encode())
+		return &proxy.Response{}, nil
+	})
+	p := upstream.With(shape.SetQuery("limit", "100"), shape.SetQuery("limit", "10"), shape.RemoveQuery("debug")) // the inner one is later
+
+	req := proxy.NewRequest("GET", "/")
+	req.Query = url.Values{"limit": {"9999", "1"}, "q": {"go"}, "debug": {"1"}}
+	_, _ = p(context.Background(), req)
+	// Output:
+	// limit=10&q=go
+}
+
+func ExampleRemoveQuery() {
+	upstream := proxy.Proxy(func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+		fmt.Println(req.Query.Encode())
+		return &proxy.Response{}, nil
+	})
+	req := proxy.NewRequest("GET", "/")
+	req.Query = url.Values{"q": {"go"}, "debug": {"1", "2"}}
+	_, _ = upstream.With(shape.RemoveQuery("debug"))(context.Background(), req)
+	// Output:
+	// q=go
+}
+
+func ExampleMapStatus() {
+	missing := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		return nil, &proxy.Error{Status: http.StatusNotFound, Backend: "prices"}
+	})
+	created := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		return &proxy.Response{Status: http.StatusCreated}, nil
+	})
+	d := shape.MapStatus(map[int]int{http.StatusNotFound: http.StatusBadGateway, http.StatusCreated: http.StatusOK})
+	_, err := missing.With(d)(context.Background(), proxy.NewRequest("GET", "/"))
+	fmt.Println(proxy.StatusOf(err), err)
+	res, _ := created.With(d)(context.Background(), proxy.NewRequest("POST", "/"))
+	fmt.Println(res.Status)
+	// Output:
+	// 502 map-status: backend prices: not found
+	// 200
 }
 
 func ExampleSetHeader() {

@@ -1,0 +1,39 @@
+package proxy
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Depth returns how deep arrays and objects are nested in d: 1 for [] and {}, and 0 for a scalar and where d is absent.
+// It goes over the whole text.
+func (d Document) Depth() int {
+	if d.Kind() != Array && d.Kind() != Object {
+		return 0
+	}
+	b, i, depth, deepest := d.n.bytes(), 0, 0, 0
+	for {
+		for len(b)-i >= 8 { // see skipContainer
+			w := binary.LittleEndian.Uint64(b[i:])
+			m := (((w ^ ones*'"') - ones) | (((w | ones*0x26) ^ ones*0x7F) - ones)) & highs
+			if m != 0 {
+				i += bits.TrailingZeros64(m) >> 3
+				break
+			}
+			i += 8
+		}
+		switch b[i] {
+		case '"':
+			i, _ = skipString(b, i)
+			continue
+		case '{', '[':
+			depth++
+			deepest = max(deepest, depth)
+		case '}', ']':
+			if depth--; depth == 0 {
+				return deepest
+			}
+		}
+		i++
+	}
+}

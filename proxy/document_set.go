@@ -1,0 +1,136 @@
+package proxy
+
+import (
+	"slices"
+	"strings"
+)
+
+// nest appends the names of nested objects up to where the value goes, and returns what closes them too.
+func nest(dst []byte, steps []step) (head, tail []byte) {
+	for _, s := range steps {
+		dst = append(appendQuoted(append(dst, '{'), s.name), ':')
+	}
+	return dst, []byte(strings.Repeat("}", len(steps)))
+}
+
+func wild(steps []step) bool {
+	return slices.ContainsFunc(steps, func(s step) bool { return s.any })
+}
+
+// A setter finds the places that a path leads to.
+type setter struct {
+	b     []byte
+	path  Path
+	with  *node  // the value to set, or nil
+	text  []byte // its text, without with
+	list  bool   // the value is to be added to an array, see Append
+	edits []edit
+	heads [2]struct { // of the member that was made last, without and with a comma before it
+		depth      int // of its name in the path, counted from 1
+		head, tail []byte
+	}
+}
+
+// value sets what the path leads to from step n on in the value at i, and returns the offset behind the value.
+func (s *setter) value(i, n int) (int, error) {
+	if n == len(s.path.steps) {
+		return s.put(i, n)
+	}
+	switch s.b[i] {
+	case '{':
+		return s.object(i, n)
+	case '[':
+		return s.array(i, n)
+	}
+	return 0, s.obstacle(n, ErrNotObject)
+}
+
+// put replaces the value at i, or adds to it.
+func (s *setter) put(i, n int) (int, error) {
+	end := skipValue(s.b, i)
+	if !s.list {
+		s.edits = append(s.edits, edit{from: i, to: end, with: s.with, text: s.text})
+		return end, nil
+	}
+	if s.b[i] != '[' {
+		return 0, s.obstacle(n, ErrNotArray)
+	}
+	e := edit{from: end - 1, to: end - 1, text: s.text}
+	if e.text[0] == '[' {
+		e.text = inside(e.text)
+	}
+	if len(inside(s.b[i:end])) > 0 {
+		e.head = comma
+	}
+	if len(e.text) > 0 {
+		s.edits = append(s.edits, e)
+	}
+	return end, nil
+}
+
+func (s *setter) object(i, n int) (int, error) {
+	step, found, at := s.path.steps[n], false, i+1
+	c := open(s.b, i)
+	for c.member() {
+		if step.any || c.is(step.name) {
+			found = true
+			end, err := s.value(c.value, n+1)
+			if err != nil {
+				return 0, err
+			}
+			c.jump(end)
+		} else {
+			c.skip()
+		}
+		at = c.end
+	}
+	if !found && !wild(s.path.steps[n:]) {
+		s.member(at, n, at > i+1)
+	}
+	return c.i, nil
+}
+
+func (s *setter) array(i, n int) (int, error) {
+	step, found := s.path.steps[n], false
+	c, at := open(s.b, i), index(step.name)
+	for k := 0; c.element(); k++ {
+		if step.any || k == at {
+			found = true
+			end, err := s.value(c.value, n+1)
+			if err != nil {
+				return 0, err
+			}
+			c.jump(end)
+		} else {
+			c.skip()
+		}
+	}
+	if !found && !step.any {
+		return 0, s.obstacle(n, ErrNotObject)
+	}
+	return c.i, nil
+}
+
+// member makes the member that step n names, and the objects in it, at an offset behind a member or an opening brace.
+func (s *setter) member(at, n int, behind bool) {
+	made := &s.heads[0]
+	var head []byte
+	if behind {
+		made, head = &s.heads[1], comma[:1:1]
+	}
+	if made.depth != n+1 { // for one path, most often in every element of an array, it is the same text
+		steps := s.path.steps[n:]
+		made.head, made.tail = nest(append(appendQuoted(head, steps[0].name), ':'), steps[1:])
+		made.depth = n + 1
+	}
+	e := edit{from: at, to: at, head: made.head, with: s.with, text: s.text, tail: made.tail}
+	if s.list && s.text[0] != '[' {
+		e.head = append(made.head[:len(made.head):len(made.head)], '[')
+		e.tail = append([]byte{']'}, made.tail...)
+	}
+	s.edits = append(s.edits, e)
+}
+
+func (s *setter) obstacle(n int, err error) error {
+	return &DocumentError{Path: Path{s.path.steps[:n]}.String(), Err: err}
+}

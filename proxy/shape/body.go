@@ -1,0 +1,409 @@
+package shape
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+var (
+	// ErrTemplate is why a template of [Body] is refused: it is not JSON, or a placeholder in it is none.
+	ErrTemplate = errors.New("invalid template")
+
+	// ErrNoValue says that a placeholder of [Body] has no value in this request.
+	ErrNoValue = errors.New("no value")
+)
+
+// Body returns a decorator that makes the JSON body of every request for next from a template, a JSON text in whose
+// strings placeholders stand:
+//
+//	shape.Body(`{"user":"{param.id}","page":"{query.page?}","note":"by {body.user.name}","items":"{body.items}"}`)
+//
+//	{param.id}        the param id of the route
+//	{query.page}      the first value of page in the query
+//	{body.user.name}  the value at that path of the request's own JSON body, see [proxy.ParsePath]
+//	{body}            all of that body
+//
+// A string that is one placeholder becomes its value: of the body as it is, whatever its kind, with every digit; of a param
+// or the query a string. In a longer string it becomes its text, which arrays and objects do not have, and null neither.
+// Values are put in once, encoded, and never read: a quote, a brace or a placeholder in one is text.
+//
+// A value that is not there fails the call with a [*proxy.Error] that wraps [ErrNoValue], of status 400, or 502 for a param,
+// before next is called. With a question mark, as in {query.page?}, it may be missing: then the member or element is left
+// out, and a longer string has nothing in its place. A template that is left out as a whole is an empty body.
+//
+// Any other brace in a string stands for itself, so GraphQL needs no escapes; a brace behind a backslash always does (in
+// JSON, "\\{body}" says {body}). But a word with a dot behind an opening brace, and a string that is one word in braces, is
+// a placeholder or a mistake, and in a name a placeholder is one. A template with mistakes is a fault in the plan that wraps
+// [ErrTemplate], all of them joined.
+//
+// The body has the content type application/json; [proxy.Request.SetBody] tells what becomes of the client's headers about
+// its own. Only a template with {body} reads that, as [Request] does, with the same errors. A param or query that is not
+// UTF-8 is an error of status 400 that wraps [proxy.ErrEncoding], and a value that would be nested too deep one that wraps
+// [proxy.ErrDepth]. In the plan the step needs the params that may not be missing.
+func Body(template string) proxy.Decorator {
+	step := pipe.Step{Kind: "body", Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce}
+	t, holders, errs := parseTemplate(template)
+	if errs != nil {
+		return broken(step, errs...)
+	}
+	reads := false
+	var details []string
+	for _, h := range holders {
+		details = append(details, h.String())
+		reads = reads || h.source == fromBody
+		if h.source == fromParam && !h.optional {
+			step.Needs = append(step.Needs, h.name)
+		}
+	}
+	step.Detail = strings.Join(details, ", ")
+	if reads {
+		step.Effects |= pipe.Buffers | pipe.NeedsReplay
+	}
+	return func(next proxy.Proxy) proxy.Proxy {
+		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			in := values{req: req}
+			if reads {
+				var err error
+				if in.body, err = req.Document(); err != nil {
+					return nil, &opError{op: "body", err: err}
+				}
+			}
+			b, there, err := t.render(make([]byte, 0, len(template)+in.body.Size()), &in)
+			if err != nil {
+				return nil, err
+			}
+			if there {
+				req.SetBody("application/json", b)
+			} else {
+				req.SetBody("", nil)
+			}
+			return next(ctx, req)
+		}
+		return pipe.Describe(call, step, next)
+	}
+}
+
+// values are where placeholders look.
+type values struct {
+	req  *proxy.Request
+	body proxy.Document
+}
+
+// A node is a value of a template.
+type node struct {
+	kind  proxy.Kind   // Object and Array with inner nodes; String with pieces; Absent for one placeholder; else fixed
+	fixed []byte       // the JSON text, where no placeholder is inside
+	name  []byte       // of the member, with its quotes and colon
+	inner []*node      // members or elements
+	text  []piece      // of a string
+	value *placeholder // of a string that is one
+	level int          // how many arrays and objects it stands in
+}
+
+// A piece is a part of a string: plain text or a placeholder.
+type piece struct {
+	plain string
+	value *placeholder
+}
+
+// render appends the text of a node and reports whether there is one.
+func (n *node) render(dst []byte, in *values) ([]byte, bool, error) {
+	switch {
+	case n.fixed != nil:
+		return append(dst, n.fixed...), true, nil
+	case n.value != nil:
+		return n.value.render(dst, in, n.level)
+	case n.kind == proxy.String:
+		var text strings.Builder
+		for _, p := range n.text {
+			text.WriteString(p.plain)
+			if p.value == nil {
+				continue
+			}
+			s, err := p.value.say(in)
+			if err != nil {
+				return nil, false, err
+			}
+			text.WriteString(s)
+		}
+		return appendString(dst, text.String()), true, nil
+	}
+	brackets := "[]"
+	if n.kind == proxy.Object {
+		brackets = "{}"
+	}
+	dst = append(dst, brackets[0])
+	first := len(dst)
+	for _, c := range n.inner {
+		start := len(dst)
+		if start > first {
+			dst = append(dst, ',')
+		}
+		made, there, err := c.render(append(dst, c.name...), in)
+		if err != nil {
+			return nil, false, err
+		}
+		if dst = made; !there {
+			dst = dst[:start]
+		}
+	}
+	return append(dst, brackets[1]), true, nil
+}
+
+// A placeholder names a value of a request.
+type placeholder struct {
+	source   string
+	name     string     // of the param, or in the query
+	path     proxy.Path // in the body
+	optional bool
+}
+
+const (
+	fromParam = "param"
+	fromQuery = "query"
+	fromBody  = "body"
+)
+
+// String returns what stands between the braces.
+func (p *placeholder) String() string {
+	text := p.source
+	if name := p.name + p.path.String(); name != "" {
+		text += "." + name
+	}
+	if p.optional {
+		text += "?"
+	}
+	return text
+}
+
+// find returns the value: a text or, for the body, a document.
+func (p *placeholder) find(in *values) (text string, d proxy.Document, found bool) {
+	switch p.source {
+	case fromParam:
+		text, found = in.req.Params.Lookup(p.name)
+	case fromQuery:
+		if list := in.req.Query[p.name]; len(list) > 0 {
+			text, found = list[0], true
+		}
+	default:
+		d = in.body.Get(p.path)
+		found = !d.IsZero()
+	}
+	return text, d, found
+}
+
+// render appends the value as JSON.
+func (p *placeholder) render(dst []byte, in *values, level int) ([]byte, bool, error) {
+	text, d, found := p.find(in)
+	switch {
+	case !found && p.optional:
+		return dst, false, nil
+	case !found:
+		return nil, false, p.missing()
+	case level+d.Size()/2 > proxy.DefaultDepth && level+d.Depth() > proxy.DefaultDepth: // each level takes two bytes
+		return nil, false, p.fail(http.StatusBadRequest, proxy.ErrDepth)
+	case !d.IsZero():
+		return d.AppendJSON(dst), true, nil
+	case !utf8.ValidString(text):
+		return nil, false, p.fail(http.StatusBadRequest, proxy.ErrEncoding)
+	}
+	return appendString(dst, text), true, nil
+}
+
+// say returns the value as text.
+func (p *placeholder) say(in *values) (string, error) {
+	text, d, found := p.find(in)
+	if !d.IsZero() && d.Kind() != proxy.Null {
+		var scalar bool
+		if text, scalar = d.Text(); !scalar {
+			return "", p.fail(http.StatusBadRequest, fmt.Errorf("%w: an %s has no text", ErrNoValue, d.Kind()))
+		}
+		return text, nil
+	}
+	switch {
+	case (!found || d.Kind() == proxy.Null) && p.optional:
+		return "", nil
+	case !found || d.Kind() == proxy.Null:
+		return "", p.missing()
+	case !utf8.ValidString(text):
+		return "", p.fail(http.StatusBadRequest, proxy.ErrEncoding)
+	}
+	return text, nil
+}
+
+func (p *placeholder) missing() error {
+	if p.source == fromParam {
+		return p.fail(http.StatusBadGateway, ErrNoValue) // what the route has the router sets
+	}
+	return p.fail(http.StatusBadRequest, ErrNoValue)
+}
+
+func (p *placeholder) fail(status int, err error) error {
+	return &proxy.Error{Status: status, Op: "shape: body: {" + p.String() + "}", Err: err}
+}
+
+// parseTemplate returns the root of a template and the placeholders in it, each once, in their order, or all its mistakes.
+func parseTemplate(text string) (*node, []*placeholder, []error) {
+	d, err := proxy.ParseDocument([]byte(text))
+	if err != nil {
+		return nil, nil, []error{fmt.Errorf("%w: %w", ErrTemplate, err)}
+	}
+	var p templateParser
+	root := p.value(d, 0)
+	return root, p.holders, p.errs
+}
+
+type templateParser struct {
+	holders []*placeholder
+	errs    []error
+}
+
+// value returns the node of a value.
+func (p *templateParser) value(d proxy.Document, level int) *node {
+	n := &node{kind: d.Kind(), level: level}
+	fixed := true
+	switch n.kind {
+	case proxy.String:
+		text, _ := d.Text()
+		n.text = p.text(text)
+		for _, piece := range n.text {
+			fixed = fixed && piece.value == nil
+		}
+		switch {
+		case fixed:
+			n.fixed = appendString(nil, join(n.text))
+		case len(n.text) == 1:
+			n.value = n.text[0].value
+		}
+		return n
+	case proxy.Object:
+		for name, v := range d.Members() {
+			pieces := p.text(name)
+			for _, piece := range pieces {
+				if piece.value != nil {
+					p.fault("a placeholder in the name %q", name)
+				}
+			}
+			c := p.value(v, level+1)
+			c.name = append(appendString(nil, join(pieces)), ':')
+			n.inner, fixed = append(n.inner, c), fixed && c.fixed != nil
+		}
+	case proxy.Array:
+		for _, v := range d.Elements() {
+			c := p.value(v, level+1)
+			n.inner, fixed = append(n.inner, c), fixed && c.fixed != nil
+		}
+	}
+	if fixed && len(n.inner) == 0 {
+		n.fixed = d.AppendJSON(nil)
+	} else if fixed {
+		n.fixed, _, _ = n.render(nil, nil) // with names and strings as they are meant
+	}
+	return n
+}
+
+func (p *templateParser) fault(format string, args ...any) {
+	p.errs = append(p.errs, fmt.Errorf("%w: "+format, append([]any{ErrTemplate}, args...)...))
+}
+
+// text cuts a string into plain text and placeholders.
+func (p *templateParser) text(s string) []piece {
+	var pieces []piece
+	var plain strings.Builder
+	whole := s
+	for s != "" {
+		i := strings.IndexByte(s, '{')
+		if i < 0 {
+			break
+		}
+		if i > 0 && s[i-1] == '\\' {
+			plain.WriteString(s[:i-1] + "{")
+			s = s[i+1:]
+			continue
+		}
+		plain.WriteString(s[:i])
+		inner, rest, closed := strings.Cut(s[i+1:], "}")
+		if !looksLikePlaceholder(inner, i == 0 && rest == "" && len(s) == len(whole) && closed) {
+			plain.WriteByte('{')
+			s = s[i+1:]
+			continue
+		}
+		if !closed {
+			p.fault("{%s is not closed", inner)
+			break
+		}
+		h, err := parsePlaceholder(inner)
+		if err != nil {
+			p.errs = append(p.errs, fmt.Errorf("%w: {%s}: %w", ErrTemplate, inner, err))
+		} else {
+			if plain.Len() > 0 {
+				pieces = append(pieces, piece{plain: plain.String()})
+				plain.Reset()
+			}
+			pieces = append(pieces, piece{value: p.once(h)})
+		}
+		s = rest
+	}
+	if plain.WriteString(s); plain.Len() > 0 {
+		pieces = append(pieces, piece{plain: plain.String()})
+	}
+	return pieces
+}
+
+// looksLikePlaceholder reports whether what follows a brace is meant as a placeholder; whole says that the string is
+// nothing else.
+func looksLikePlaceholder(inner string, whole bool) bool {
+	n := 0
+	for n < len(inner) && ('a' <= inner[n]|0x20 && inner[n]|0x20 <= 'z') {
+		n++
+	}
+	rest := inner[n:]
+	return n > 0 && (strings.HasPrefix(rest, ".") || (rest == "" || rest == "?") && (whole || inner[:n] == fromBody))
+}
+
+var errPlaceholder = errors.New("a placeholder begins with param., query. or body")
+
+func parsePlaceholder(inner string) (*placeholder, error) {
+	text, optional := strings.CutSuffix(inner, "?")
+	source, name, dotted := strings.Cut(text, ".")
+	h := &placeholder{source: source, optional: optional}
+	var err error
+	switch {
+	case source == fromBody && !dotted:
+	case source == fromBody:
+		h.path, err = proxy.ParsePath(name)
+	case source != fromParam && source != fromQuery || !dotted:
+		err = errPlaceholder
+	case name == "":
+		err = errNoName
+	default:
+		h.name = name
+	}
+	return h, err
+}
+
+// once returns the placeholder that says the same already, or h.
+func (p *templateParser) once(h *placeholder) *placeholder {
+	for _, other := range p.holders {
+		if other.String() == h.String() {
+			return other
+		}
+	}
+	p.holders = append(p.holders, h)
+	return h
+}
+
+func join(pieces []piece) string {
+	var b strings.Builder
+	for _, p := range pieces {
+		b.WriteString(p.plain)
+	}
+	return b.String()
+}

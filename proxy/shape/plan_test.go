@@ -1,0 +1,50 @@
+package shape_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/shape"
+)
+
+func TestEveryOpIsAStepOfThePlan(t *testing.T) {
+	t.Parallel()
+	upstream := pipe.NamedPipe("upstream", answers(t, `{}`))
+	same := func(_ context.Context, v map[string]int) (proxy.Document, error) { return proxy.Document{}, nil }
+	plan := pipe.PlanOf(upstream.With(
+		shape.MapStatus(map[int]int{404: 200, 301: 502}),
+		shape.SetQuery("page", "secret"), shape.RemoveQuery("debug"),
+		shape.Body(`["{param.id}","{query.page?}","{body.a\\.b}","{param.id}"]`),
+		shape.Response(
+			shape.Move("a.*.b", "c"), shape.Copy("a", "b"), shape.Append("a", "b"), shape.Set("key", "secret"), shape.Delete("a"),
+			shape.Ungroup("g"), shape.Upper("a", "b.c"), shape.Lower("a"), shape.Trim("a"), shape.Replace("a", "old", "new"),
+			shape.Typed(same), pipe.NamedPipe("mine", shape.Typed(same)))))
+	assert.Equal(t, `← map-status (301 → 502, 404 → 200)
+  → set-query (page)
+    → remove-query (debug)
+      → body (param.id, query.page?, body.a\.b)
+        ← response, in order
+          ↔ upstream
+          ← move (a.*.b → c)
+          ← copy (a → b)
+          ← append (a → b)
+          ← set (key)
+          ← delete (a)
+          ← ungroup (g)
+          ← upper (a, b.c)
+          ← lower (a)
+          ← trim (a)
+          ← replace (a)
+          ← typed (map[string]int → proxy.Document)
+          ← mine
+            ↔ typed (map[string]int → proxy.Document)
+`, plan.String())
+	before, err := plan.Before("move", "append")
+	require.NoError(t, err)
+	assert.True(t, before)
+}

@@ -1,0 +1,35 @@
+package shape
+
+import (
+	"errors"
+	"net/url"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+var errNoName = errors.New("the name is empty")
+
+// SetQuery returns a decorator that sets a parameter of the query, in place of all that the client sent under that name.
+// What an upstream gets of the query is still what its Spec names. Names are compared byte for byte. An empty name is a
+// fault in the plan, which shows the name only.
+func SetQuery(name, value string) proxy.Decorator {
+	return onRequest("set-query", name, present(name), func(req *proxy.Request) {
+		if req.Query == nil {
+			req.Query = url.Values{}
+		}
+		req.Query[name] = []string{value}
+	})
+}
+
+// RemoveQuery returns a decorator that removes a parameter of the query with all its values. An empty name is a fault in
+// the plan.
+func RemoveQuery(name string) proxy.Decorator {
+	return onRequest("remove-query", name, present(name), func(req *proxy.Request) { delete(req.Query, name) })
+}
+
+func present(name string) error {
+	if name == "" {
+		return errNoName
+	}
+	return nil
+}

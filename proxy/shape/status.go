@@ -1,0 +1,76 @@
+package shape
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// ErrStatus is why a status cannot be mapped: it is not one of 200 to 599.
+var ErrStatus = errors.New("invalid status")
+
+// MapStatus returns a decorator that changes the status of what next answers:
+//
+//	shape.MapStatus(map[int]int{http.StatusNotFound: http.StatusBadGateway})
+//
+// A response, a stream too, gets the status that its own is mapped to; all else of it stays. An error, whose status is
+// that of [proxy.StatusOf], is wrapped in a [*proxy.Error] of the status it is mapped to, with the Retry-After of the
+// error inside and no other header; errors.Is finds what it found before. An error stays an error, so one that is mapped to
+// less than 400 stays as it is: only a response can become 200.
+//
+// A status is mapped once. What stands outside, a retry or a merge, sees the new one. A status outside 200 to 599 is a
+// fault in the plan that wraps [ErrStatus]; pairs is copied, and without any MapStatus returns next as it is.
+func MapStatus(pairs map[int]int) proxy.Decorator {
+	pairs = maps.Clone(pairs)
+	var texts []string
+	var errs []error
+	for _, from := range slices.Sorted(maps.Keys(pairs)) {
+		to := pairs[from]
+		texts = append(texts, fmt.Sprintf("%d → %d", from, to))
+		for _, status := range [...]int{from, to} {
+			if status < 200 || status > 599 {
+				errs = append(errs, fmt.Errorf("%w: %d", ErrStatus, status))
+			}
+		}
+	}
+	step := pipe.Step{Kind: "map-status", Detail: strings.Join(texts, ", "), Source: pipe.Here(), Acts: pipe.Out,
+		Effects: pipe.CallsOnce}
+	if errs != nil {
+		return broken(step, errs...)
+	}
+	return func(next proxy.Proxy) proxy.Proxy {
+		if len(pairs) == 0 {
+			return next
+		}
+		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			res, err := next(ctx, req)
+			to, mapped := pairs[proxy.Status(res, err)]
+			switch {
+			case !mapped:
+			case err != nil && to >= 400:
+				return nil, &proxy.Error{Status: to, Op: "map-status", Err: err, Header: retryAfter(err)}
+			case err == nil && res != nil:
+				res.Status = to
+			}
+			return res, err
+		}
+		return pipe.Describe(call, step, next)
+	}
+}
+
+// retryAfter returns the one header of an error that holds for any status (RFC 9110, section 10.2.3).
+func retryAfter(err error) http.Header {
+	for e, ok := errors.AsType[*proxy.Error](err); ok; e, ok = errors.AsType[*proxy.Error](e.Err) {
+		if values := e.Header["Retry-After"]; len(values) > 0 {
+			return http.Header{"Retry-After": slices.Clone(values)}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package shape
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"reflect"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// Typed returns an op that decodes the document into a T, calls f, and encodes what it returns, by the rules of
+// encoding/json:
+//
+//	shape.Response(shape.Typed(func(_ context.Context, u User) (Card, error) { return u.Card(), nil }))
+//
+// A document that is no T, and an absent one, is an error that names T and wraps a [*proxy.DocumentError] with that of
+// encoding/json. An error of f is handed on as it is. A panic, in f or in a method that encodes or decodes, is a
+// [*pipe.PanicError], and a result that cannot be encoded a [*proxy.Error] of status 500.
+//
+// f must be safe for concurrent use and quick, as an [Op] is. Nothing in its T shares memory with the document. Typed
+// panics if f is nil.
+func Typed[T, U any](f func(ctx context.Context, v T) (U, error)) Op {
+	if f == nil {
+		panic("shape: Typed: f is nil")
+	}
+	in, out := reflect.TypeFor[T]().String(), reflect.TypeFor[U]().String()
+	call := func(ctx context.Context, d proxy.Document) (proxy.Document, error) {
+		var v T
+		if err := d.Decode(&v); err != nil {
+			return proxy.Document{}, fmt.Errorf("decode %s: %w", in, err)
+		}
+		u, err := f(ctx, v)
+		if err != nil {
+			return proxy.Document{}, err
+		}
+		made, err := proxy.DocumentOf(u)
+		if err != nil {
+			return proxy.Document{}, &proxy.Error{Status: http.StatusInternalServerError, Op: "encode " + out, Err: err}
+		}
+		return made, nil
+	}
+	recovered := func(ctx context.Context, d proxy.Document) (made proxy.Document, err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				made, err = proxy.Document{}, pipe.NewPanicError(v)
+			}
+		}()
+		return call(ctx, d)
+	}
+	return pipe.Describe(Op(recovered), pipe.Step{Kind: "typed", Detail: in + " → " + out, Source: pipe.Here(),
+		Effects: pipe.Terminal | pipe.Opaque})
+}
