@@ -23,8 +23,8 @@ type Subject[Req, Res any] struct {
 	// Request returns a new request. nil is the zero value.
 	Request func() Req
 
-	// Response returns what next answers, a new one for each call. nil is the zero value, and of a pointer a new value that
-	// it points to.
+	// Response returns what next answers: for each call a new one that is equal to the others. nil is the zero value, and of
+	// a pointer a new value that it points to.
 	Response func() Res
 
 	// Failure returns what next fails with. nil is an error that nobody knows. Where the decorator acts on certain failures
@@ -34,6 +34,9 @@ type Subject[Req, Res any] struct {
 	// Same reports whether got is what a caller should get where next answered so. nil compares with reflect.DeepEqual. A
 	// decorator that changes responses has another one.
 	Same func(got, answered Res) bool
+
+	// Show returns a response as a message shows it. nil is the format %+v.
+	Show func(Res) string
 
 	// Snapshot returns the present content of a request as a value to be compared with reflect.DeepEqual, sharing nothing
 	// with it. nil sees changes of no request.
@@ -126,6 +129,9 @@ func (s Subject[Req, Res]) complete() Subject[Req, Res] {
 	}
 	if s.Same == nil {
 		s.Same = func(got, answered Res) bool { return reflect.DeepEqual(got, answered) }
+	}
+	if s.Show == nil {
+		s.Show = func(res Res) string { return fmt.Sprintf("%+v", res) }
 	}
 	return s
 }

@@ -59,6 +59,7 @@ func TestDecoratorsThatKeepTheLaws(t *testing.T) {
 	noted := func(context.Context, pipe.Observation[*question, *answer]) {}
 	for name, s := range map[string]subject{
 		"a plain function":    {Decorator: passOn},
+		"only a name":         {Decorator: pipe.Named("mine", func(next asking) asking { return next })},
 		"named":               {Decorator: pipe.Named("mine", passOn)},
 		"several":             {Decorator: pipe.Chain(passOn, pipe.Named("mine", passOn), pipe.Recover)},
 		"none":                {Decorator: pipe.Chain[*question, *answer]()},
@@ -354,7 +355,7 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 				pipe.Step{Kind: "hiding", Effects: pipe.CallsOnce})
 		}, `plan: the step "hiding" does not have next inside: name it in pipe.Describe`, nil},
 		{"declares nothing", described(0, func(ctx context.Context, q *question, next asking) (*answer, error) { return next(ctx, q) }),
-			"plan: no step of the plan declares how often next is called: calls-once, calls-many or terminal", nil},
+			`plan: the step "wrong" does not declare how often it calls what is inside: calls-once or calls-many`, nil},
 		{"declares two things", described(pipe.CallsOnce|pipe.CallsMany, func(ctx context.Context, q *question, next asking) (*answer, error) {
 			return next(ctx, q)
 		}), `plan: the step "wrong" declares both calls-once and calls-many`, nil},
