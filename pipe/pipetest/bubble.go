@@ -3,7 +3,6 @@ package pipetest
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -60,15 +59,17 @@ func Try[Req, Res any](ctx context.Context, p pipe.Pipe[Req, Res], req Req) Outc
 // inBubble runs check in a bubble and returns what it was failed with.
 func inBubble(t *testing.T, check func(t testing.TB)) (faults []string) {
 	r := new(record)
+	var bubble string
 	defer func() {
-		// A bubble panics on the goroutine that made it when all in it are blocked for good. What hangs may be known by then.
+		// Goroutines that are left make a bubble panic on the goroutine that made it. Why they are may have been said by then.
 		if v := recover(); v != nil && !r.Failed() {
-			r.Errorf("goroutines are left that nothing will ever wake: %v", v)
+			r.Errorf("%v\n%s", v, left(bubble))
 		}
 		faults = r.faults
 	}()
 	synctest.Test(t, func(t *testing.T) {
 		r.TB = t
+		bubble = bubbleName()
 		var cancel context.CancelFunc
 		r.ctx, cancel = context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -85,49 +86,38 @@ func inBubble(t *testing.T, check func(t testing.TB)) (faults []string) {
 		}()
 		select {
 		case <-done:
+			<-time.After(Patience) // for what ends with its time; from here on there is none
 		case <-time.After(100 * Patience):
 			r.Errorf("the law came to no end")
-		}
-		if r.Failed() {
-			return // what hangs was said
-		}
-		<-time.After(Patience)
-		synctest.Wait()
-		if stacks := left(); len(stacks) > 0 {
-			r.Errorf("goroutines are left, %d in all, as this one:\n%s", len(stacks), stacks[0])
 		}
 	})
 	return nil
 }
 
-var bubbleOf = regexp.MustCompile(`^goroutine \d+ \[.*(synctest bubble \d+)`)
-
-// left returns the stacks of the goroutines of this bubble that were not started by a test or this package.
-func left() (stacks []string) {
-	buf := make([]byte, 1<<16)
-	n := runtime.Stack(buf, true)
-	for n == len(buf) {
-		buf = make([]byte, 2*n)
-		n = runtime.Stack(buf, true)
+// bubbleName returns how the bubble of this goroutine is called in stacks, as in "synctest bubble 7".
+func bubbleName() string {
+	buf := make([]byte, 256)
+	line, _, _ := strings.Cut(string(buf[:runtime.Stack(buf, false)]), "]:\n")
+	if i := strings.LastIndex(line, "synctest bubble "); i >= 0 {
+		return line[i:]
 	}
-	goroutines := strings.Split(string(buf[:n]), "\n\n") // the first is this one
-	bubble := bubbleOf.FindStringSubmatch(goroutines[0])
-	if bubble == nil {
-		return nil
-	}
-	for _, g := range goroutines[1:] {
-		if in := bubbleOf.FindStringSubmatch(g); in == nil || in[1] != bubble[1] || !strings.Contains(g, "\ncreated by ") {
-			continue
-		}
-		_, creator, _ := strings.Cut(g, "\ncreated by ")
-		if !slices.ContainsFunc(creators, func(c string) bool { return strings.HasPrefix(creator, c) }) {
-			stacks = append(stacks, g)
-		}
-	}
-	return stacks
+	return ""
 }
 
-var creators = []string{"testing.", "testing/synctest.", "internal/synctest.", "github.com/sluice-go/sluice/pipe/pipetest."}
+// left tells of the goroutines that are left in a bubble: how many, and the stack of one.
+func left(bubble string) string {
+	buf := make([]byte, 1<<20)
+	first, n := "", 0
+	for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if line, _, _ := strings.Cut(g, "]:\n"); bubble == "" || !strings.HasSuffix(line, bubble) {
+			continue
+		}
+		if n++; first == "" {
+			first = g
+		}
+	}
+	return fmt.Sprintf("goroutines that are left: %d, as this one:\n%s", n, first)
+}
 
 // A record is a test that keeps what it is failed with.
 type record struct {
