@@ -13,7 +13,8 @@
 //     decorator that is used twice keeps the two pipes apart.
 //   - cancellation: a call ends at the moment its context does, and so does the context of next.
 //   - result: there is a response or an error, never both and never neither, and next may break that without a crash.
-//   - request: what the caller gave is not kept, read or written once the call has returned, even if next still runs.
+//   - request: what the caller gave is not kept or written once the call has returned, even if next still runs. That it is
+//     not read either is seen with -race.
 //   - errors: errors.Is finds the failure of next.
 //   - panics: a panic or runtime.Goexit of next ends the call in one way or another, and only that call.
 //   - calls: next is called as often as the plan declares, and without [pipe.CallsMany] at most once.

@@ -180,6 +180,9 @@ func request[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 
 // untouched fails t if something is done to the request of a call that has returned.
 func (o tried[Req, Res]) untouched(t testing.TB, s Subject[Req, Res], when string) {
+	if s.Scribble != nil {
+		s.Scribble(o.req) // it is the caller's again: who still reads it races
+	}
 	before, n := s.snapshot(o.req), len(o.next.calls())
 	<-time.After(Patience / 2)
 	synctest.Wait()
@@ -188,7 +191,8 @@ func (o tried[Req, Res]) untouched(t testing.TB, s Subject[Req, Res], when strin
 	}
 	for _, late := range o.next.calls()[n:] {
 		if identical(late.req, o.req) {
-			t.Errorf("%s, next was called with the caller's request once the call had returned: hand on a copy (%s)", when, o.form.name)
+			t.Errorf("%s, next was called with the caller's request once the call had returned: hand on a copy (%s)",
+				when, o.form.name)
 		}
 	}
 }
@@ -245,7 +249,8 @@ func failures[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 			switch {
 			case !o.returned(t, "when next fails"), s.Answers:
 			case o.Err == nil:
-				t.Errorf("next failed and the call answered %s; if the decorator may answer itself, set Answers (%s)", s.Show(o.Res), f.name)
+				t.Errorf("next failed and the call answered %s; if the decorator may answer itself, set Answers (%s)",
+					s.Show(o.Res), f.name)
 			case !errors.Is(o.Err, failure):
 				t.Errorf("errors.Is does not find the failure of next in the error %q: wrap it (%s)", o.Err, f.name)
 			}

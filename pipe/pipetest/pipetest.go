@@ -20,7 +20,7 @@ type Subject[Req, Res any] struct {
 	// state, such as a limit that one law would use up for the next, or channels and timers. nil uses Decorator.
 	New func() pipe.Decorator[Req, Res]
 
-	// Request returns a new request. nil is the zero value.
+	// Request returns a new request. nil is the zero value, and of a pointer a new value that it points to.
 	Request func() Req
 
 	// Response returns what next answers: for each call a new one that is equal to the others. nil is the zero value, and of
@@ -119,7 +119,7 @@ func (s Subject[Req, Res]) complete() Subject[Req, Res] {
 		s.Decorator = s.New()
 	}
 	if s.Request == nil {
-		s.Request = func() (req Req) { return req }
+		s.Request = newOf[Req]
 	}
 	if s.Response == nil {
 		s.Response = newOf[Res]

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -79,8 +80,9 @@ func TestDecoratorsThatKeepTheLaws(t *testing.T) {
 	}
 }
 
-func TestDecoratorsOfValues(t *testing.T) {
+func TestASubjectWithAsLittleAsPossible(t *testing.T) {
 	t.Parallel()
+	pipetest.Laws(t, subject{Decorator: passOn})
 	pipetest.Laws(t, pipetest.Subject[int, string]{Decorator: pipe.Recover[int, string], Recovers: true})
 	pipetest.Laws(t, pipetest.Subject[struct{}, []byte]{Decorator: func(next pipe.Pipe[struct{}, []byte]) pipe.Pipe[struct{}, []byte] {
 		return next
@@ -213,6 +215,12 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 			}
 			return a, err
 		}), "cancellation: when its context is cancelled, the error is no context canceled: too late", nil},
+		{"takes its time with nobody there", once(func(ctx context.Context, q *question, next asking) (*answer, error) {
+			if ctx.Err() != nil {
+				<-time.After(time.Second)
+			}
+			return next(ctx, q)
+		}), "cancellation: with a context that has ended before, the call took 1s", nil},
 		{"leaves next running", described(pipe.CallsOnce, func(ctx context.Context, q *question, next asking) (*answer, error) {
 			own, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Hour)
 			done := make(chan *answer, 1)
@@ -244,6 +252,20 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 			_, err := next(ctx, q)
 			return &answer{text: "hello"}, err
 		}), "result: when next fails, the call returned a response and an error", nil},
+		{"loses an error that came with a response", once(func(ctx context.Context, q *question, next asking) (*answer, error) {
+			a, err := next(ctx, q)
+			if a != nil {
+				return a, nil
+			}
+			return a, err
+		}), "result: when next returns a response and an error, the call lost the error", nil},
+		{"ends its goroutine", once(func(ctx context.Context, q *question, next asking) (*answer, error) {
+			a, err := next(ctx, q)
+			if err != nil {
+				runtime.Goexit()
+			}
+			return a, err
+		}), "errors: when next fails, the call ended its goroutine", nil},
 		{"relies on next", once(func(ctx context.Context, q *question, next asking) (*answer, error) {
 			a, err := next(ctx, q)
 			if err == nil {

@@ -165,8 +165,8 @@ type picture struct {
 
 func snapshot(req *proxy.Request) any {
 	p := picture{
-		fields: []string{req.Method, req.Path, req.Pattern, req.Host, req.Scheme, req.RawQuery, req.Upgrade, req.Remote.String(),
-			fmt.Sprint(req.ContentLength, req.Body != nil, req.GetBody != nil)},
+		fields: []string{req.Method, req.Path, req.Pattern, req.Host, req.Scheme, req.RawQuery, req.Upgrade,
+			req.Remote.String(), fmt.Sprint(req.ContentLength, req.Body != nil, req.GetBody != nil)},
 		query:    copyOf(req.Query),
 		header:   copyOf(req.Header),
 		upstream: copyOf(req.Upstream),

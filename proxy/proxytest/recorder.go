@@ -16,10 +16,10 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A Call is what an upstream saw of one call: copies, which nobody else has.
+// A Call is what an upstream saw of one call.
 type Call struct {
 	Method string
-	URL    string // as it was asked for: of a proxy the path with the query, of HTTP with scheme and host as far as they are known
+	URL    string // as it was asked for: of a proxy the path and query, of a round tripper with scheme and host too
 	Path   string // escaped
 	Query  url.Values
 
@@ -51,7 +51,8 @@ func (r *Recorder) Record(next proxy.Proxy) proxy.Proxy {
 	return pipe.Describe(call, pipe.Step{Kind: "record", Acts: pipe.In, Effects: pipe.CallsOnce | pipe.Stateful, State: r}, next)
 }
 
-// Calls returns what was seen, in the order in which the calls began.
+// Calls returns what was seen, in the order in which the calls began. Headers and queries are copies of what there was when
+// they did, and only to be read.
 func (r *Recorder) Calls() []Call {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -207,7 +207,8 @@ func (u *Upstream) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := r.begin(ctx); err != nil || r.kind == kindNothing {
 		return nil, err
 	}
-	res := &http.Response{Status: strconv.Itoa(r.statusCode()) + " " + http.StatusText(r.statusCode()), StatusCode: r.statusCode(),
+	status := r.statusCode()
+	res := &http.Response{Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Trailer: r.trailer.Clone(),
 		ContentLength: int64(len(r.body)), Body: u.stream(ctx, r), Request: req}
 	fill(res.Header, r.header)
