@@ -1,0 +1,180 @@
+package pipetest
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/pipe"
+)
+
+// Patience is how long a call is waited for, in fake time, before it counts as one that never returns.
+const Patience = time.Hour
+
+// An Outcome is how a call ended.
+type Outcome[Res any] struct {
+	Res    Res
+	Err    error
+	Panic  any           // what the call panicked with on the goroutine of its caller; nil if it did not
+	Exited bool          // runtime.Goexit was called there
+	Hung   bool          // the call did not end within Patience
+	Took   time.Duration // fake time until it ended
+}
+
+// Returned reports whether the call returned, with a response or an error.
+func (o Outcome[Res]) Returned() bool { return o.Panic == nil && !o.Exited && !o.Hung }
+
+// Try calls p on a goroutine of its own and tells how the call ended. It is for a [Law], in a bubble.
+func Try[Req, Res any](ctx context.Context, p pipe.Pipe[Req, Res], req Req) Outcome[Res] {
+	start, ended := time.Now(), make(chan Outcome[Res], 1)
+	go func() {
+		o := Outcome[Res]{Exited: true}
+		defer func() {
+			if v := recover(); v != nil {
+				o = Outcome[Res]{Panic: v}
+			}
+			o.Took = time.Since(start)
+			ended <- o
+		}()
+		o.Res, o.Err = p(ctx, req)
+		o.Exited = false
+	}()
+	timer := time.NewTimer(Patience)
+	defer timer.Stop()
+	select {
+	case o := <-ended:
+		return o
+	case <-timer.C:
+		return Outcome[Res]{Hung: true, Took: time.Since(start)}
+	}
+}
+
+// inBubble runs check in a bubble and returns what it was failed with.
+func inBubble(t *testing.T, check func(t testing.TB)) (faults []string) {
+	r := new(record)
+	var bubble string
+	defer func() {
+		// Goroutines that are left make a bubble panic on the goroutine that made it. Why they are may have been said by then.
+		if v := recover(); v != nil && !r.Failed() {
+			r.Errorf("%v\n%s", v, left(bubble))
+		}
+		faults = r.faults
+	}()
+	synctest.Test(t, func(t *testing.T) {
+		r.TB = t
+		bubble = bubbleName()
+		var cancel context.CancelFunc
+		r.ctx, cancel = context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			defer r.clean()
+			defer cancel()
+			defer func() {
+				if v := recover(); v != nil {
+					r.Errorf("panicked: %v\n%s", v, debug.Stack())
+				}
+			}()
+			check(r)
+		}()
+		select {
+		case <-done:
+			<-time.After(Patience) // for what ends with its time; from here on there is none
+		case <-time.After(100 * Patience):
+			r.Errorf("the law came to no end")
+		}
+	})
+	return nil
+}
+
+// bubbleName returns how the bubble of this goroutine is called in stacks, as in "synctest bubble 7".
+func bubbleName() string {
+	buf := make([]byte, 256)
+	line, _, _ := strings.Cut(string(buf[:runtime.Stack(buf, false)]), "]:\n")
+	if i := strings.LastIndex(line, "synctest bubble "); i >= 0 {
+		return line[i:]
+	}
+	return ""
+}
+
+// left tells of the goroutines that are left in a bubble: how many, and the stack of one.
+func left(bubble string) string {
+	buf := make([]byte, 1<<20)
+	first, n := "", 0
+	for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if line, _, _ := strings.Cut(g, "]:\n"); bubble == "" || !strings.HasSuffix(line, bubble) {
+			continue
+		}
+		if n++; first == "" {
+			first = g
+		}
+	}
+	return fmt.Sprintf("goroutines that are left: %d, as this one:\n%s", n, first)
+}
+
+// A record is a test that keeps what it is failed with.
+type record struct {
+	testing.TB
+	ctx context.Context
+
+	mu       sync.Mutex // guards what follows
+	faults   []string
+	cleanups []func()
+}
+
+func (r *record) Helper()                   {}
+func (r *record) Context() context.Context  { return r.ctx }
+func (r *record) Error(args ...any)         { r.add(fmt.Sprintln(args...)) }
+func (r *record) Errorf(f string, a ...any) { r.add(fmt.Sprintf(f, a...)) }
+func (r *record) Fatal(args ...any)         { r.Error(args...); runtime.Goexit() }
+func (r *record) Fatalf(f string, a ...any) { r.Errorf(f, a...); runtime.Goexit() }
+func (r *record) Fail()                     { r.add("failed") }
+func (r *record) FailNow() {
+	if !r.Failed() {
+		r.Fail()
+	}
+	runtime.Goexit()
+}
+
+func (r *record) Failed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.faults) > 0
+}
+
+func (r *record) Cleanup(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cleanups = append(r.cleanups, f)
+}
+
+func (r *record) clean() {
+	for {
+		r.mu.Lock()
+		last := len(r.cleanups) - 1
+		if last < 0 {
+			r.mu.Unlock()
+			return
+		}
+		f := r.cleanups[last]
+		r.cleanups = r.cleanups[:last]
+		r.mu.Unlock()
+		f()
+	}
+}
+
+// add keeps a fault, each once: a law may meet it in several ways.
+func (r *record) add(fault string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if fault = strings.TrimSpace(fault); !slices.Contains(r.faults, fault) {
+		r.faults = append(r.faults, fault)
+	}
+}

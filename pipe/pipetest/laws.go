@@ -1,0 +1,452 @@
+package pipetest
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sluice-go/sluice/pipe"
+)
+
+// soon is when a context ends in the middle of a call: before any timeout that a decorator has.
+const soon = time.Microsecond
+
+func success[Req, Res any](t testing.TB, s Subject[Req, Res]) {
+	for _, f := range forms {
+		ctx, cancel := contextOf("of the caller")
+		defer cancel()
+		o := s.try(ctx, t, f, s.answer)
+		if o.returned(t, "when next answers") {
+			o.answered(t, s)
+		}
+		other := &next[Req, Res]{do: s.answer}
+		first, second := o.next, s.decorated(other, f)
+		before := len(first.calls())
+		Try(ctx, second, s.Request())
+		if len(first.calls()) > before {
+			t.Errorf("a decorator that is used twice calls the next of another pipe")
+		}
+	}
+}
+
+// answered fails t unless the caller got the answer of next.
+func (o tried[Req, Res]) answered(t testing.TB, s Subject[Req, Res]) {
+	calls := o.next.calls()
+	if len(calls) > 0 && calls[0].ctx.Value(valueKey{}) != "of the caller" {
+		t.Errorf("the context of next lacks the values of the caller's")
+	}
+	switch {
+	case s.Answers:
+	case len(calls) == 0:
+		t.Errorf("next was not called (err: %v); if the decorator may answer or refuse itself, set Answers", o.Err)
+	case o.Err != nil:
+		t.Errorf("next answered and the call failed: %v (%s)", o.Err, o.form.name)
+	case !s.Same(o.Res, s.Response()): // another one: the decorator may have changed the one that it got
+		t.Errorf("the caller got %s where next answered %s (%s)", s.Show(o.Res), s.Show(s.Response()), o.form.name)
+	}
+}
+
+func cancellation[Req, Res any](t testing.TB, s Subject[Req, Res]) {
+	end := make(chan struct{})
+	defer close(end)
+	for _, f := range forms {
+		cancelled := func() (context.Context, context.CancelFunc) {
+			ctx, cancel := contextOf(nil)
+			time.AfterFunc(soon, cancel)
+			return ctx, cancel
+		}
+		expired := func() (context.Context, context.CancelFunc) {
+			return context.WithTimeout(context.Background(), soon)
+		}
+		s.ends(t, f, "when its context is cancelled", cancelled, context.Canceled, end)
+		s.ends(t, f, "when the deadline of its context passes", expired, context.DeadlineExceeded, end)
+
+		ctx, cancel := contextOf(nil)
+		cancel()
+		o := s.try(ctx, t, f, s.hang(end))
+		if o.returned(t, "with a context that has ended before") && o.Took > 0 {
+			t.Errorf("with a context that has ended before, the call took %v (%s)", o.Took, f.name)
+		}
+	}
+	s.holds(t, end)
+}
+
+// ends tries a call whose next waits for a context that ends soon.
+func (s Subject[Req, Res]) ends(
+	t testing.TB, f form, when string, begin func() (context.Context, context.CancelFunc), want error, end <-chan struct{},
+) {
+	ctx, cancel := begin()
+	defer cancel()
+	o := s.try(ctx, t, f, s.hang(end))
+	if !o.returned(t, when) {
+		return
+	}
+	for _, call := range o.next.calls() {
+		if call.ctx.Err() == nil {
+			t.Errorf("%s, the context of next goes on (%s)", when, f.name)
+		}
+	}
+	switch {
+	case o.Took > soon:
+		t.Errorf("%s, the call went on for %v (%s)", when, o.Took-soon, f.name)
+	case s.Answers:
+	case o.Err == nil:
+		t.Errorf("%s, the call answered %s (%s)", when, s.Show(o.Res), f.name)
+	case o.Took == soon && !errors.Is(o.Err, want):
+		t.Errorf("%s, the error is no %v: %v (%s)", when, want, o.Err, f.name)
+	}
+}
+
+// holds tries whether a decorator that declares so returns at the end of its context even if next ignores it.
+func (s Subject[Req, Res]) holds(t testing.TB, end <-chan struct{}) {
+	deaf := func(context.Context, Req, int) (none Res, _ error) {
+		<-end
+		return none, errNext
+	}
+	x := &next[Req, Res]{do: deaf}
+	p := s.decorated(x, forms[0])
+	if !pipe.PlanOf(p).HonoursContext() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	defer cancel()
+	if o := Try(ctx, p, s.Request()); o.Hung || o.Took > soon {
+		t.Errorf("the plan declares %v, and the call did not return at the end of its context where next ignores it",
+			pipe.HonoursContext)
+	}
+}
+
+func result[Req, Res any](t testing.TB, s Subject[Req, Res]) {
+	if !hasNil[Res]() {
+		return
+	}
+	scripts := []struct {
+		when   string
+		do     func(context.Context, Req, int) (Res, error)
+		broken bool // next itself breaks the contract
+	}{
+		{"when next answers", s.answer, false},
+		{"when next fails", s.fail(s.Failure()), false},
+		{"when next returns neither a response nor an error", s.fail(nil), true},
+		{"when next returns a response and an error", func(context.Context, Req, int) (Res, error) {
+			return s.Response(), s.Failure()
+		}, true},
+	}
+	for _, f := range forms {
+		for _, script := range scripts {
+			ctx, cancel := contextOf(nil)
+			defer cancel()
+			o := s.try(ctx, t, f, script.do)
+			if !o.returned(t, script.when) {
+				continue
+			}
+			neither, both := isNil(o.Res) && o.Err == nil, !isNil(o.Res) && o.Err != nil
+			switch {
+			case !script.broken && neither:
+				t.Errorf("%s, the call returned neither a response nor an error (%s)", script.when, f.name)
+			case !script.broken && both:
+				t.Errorf("%s, the call returned a response and an error (%s)", script.when, f.name)
+			case script.broken && o.Err == nil && !neither && !s.Answers && isNil(o.next.last()):
+				t.Errorf("%s, the call made up a response: %s, want an error (%s)", script.when, s.Show(o.Res), f.name)
+			case script.broken && o.Err == nil && !isNil(o.next.last()) && !s.Answers:
+				t.Errorf("%s, the call lost the error (%s)", script.when, f.name)
+			}
+		}
+	}
+}
+
+func request[Req, Res any](t testing.TB, s Subject[Req, Res]) {
+	for _, f := range forms {
+		for _, script := range []struct {
+			when string
+			do   func(context.Context, Req, int) (Res, error)
+		}{
+			{"after an answer", s.answer},
+			{"after a failure", s.fail(s.Failure())},
+		} {
+			ctx, cancel := contextOf(nil)
+			o := s.try(ctx, t, f, script.do)
+			o.untouched(t, s, script.when)
+			cancel()
+		}
+		s.abandons(t, f)
+	}
+}
+
+// untouched fails t if something is done to the request of a call that has returned.
+func (o tried[Req, Res]) untouched(t testing.TB, s Subject[Req, Res], when string) {
+	if s.Scribble != nil {
+		s.Scribble(o.req) // it is the caller's again: who still reads it races
+	}
+	before, n := s.snapshot(o.req), len(o.next.calls())
+	<-time.After(Patience / 2)
+	synctest.Wait()
+	if !reflect.DeepEqual(before, s.snapshot(o.req)) {
+		t.Errorf("%s, the caller's request was changed once the call had returned (%s)", when, o.form.name)
+	}
+	for _, late := range o.next.calls()[n:] {
+		if identical(late.req, o.req) {
+			t.Errorf("%s, next was called with the caller's request once the call had returned: hand on a copy (%s)",
+				when, o.form.name)
+		}
+	}
+}
+
+func (s Subject[Req, Res]) snapshot(req Req) any {
+	if s.Snapshot == nil {
+		return nil
+	}
+	return s.Snapshot(req)
+}
+
+// abandons tries a call that may return while next still runs: then next must have a copy.
+func (s Subject[Req, Res]) abandons(t testing.TB, f form) {
+	const when = "when the call returned before next had"
+	release := make(chan struct{})
+	defer close(release)
+	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	defer cancel()
+	x := &next[Req, Res]{do: func(context.Context, Req, int) (none Res, _ error) {
+		select {
+		case <-release:
+		case <-time.After(Patience / 2): // so that a decorator that waits for next returns
+		}
+		return none, errNext
+	}}
+	req := s.Request()
+	o := Try(ctx, s.decorated(x, f), req)
+	if o.Took >= Patience/2 {
+		return // it waited
+	}
+	for _, call := range x.calls() {
+		if identical(call.req, req) {
+			t.Errorf("%s, next had the caller's request: hand on a copy", when)
+			return
+		}
+		if s.Snapshot == nil || s.Scribble == nil {
+			continue
+		}
+		before := s.Snapshot(req)
+		s.Scribble(call.req)
+		if !reflect.DeepEqual(before, s.Snapshot(req)) {
+			t.Errorf("%s, what next had shared memory with the caller's request", when)
+			return
+		}
+	}
+}
+
+func failures[Req, Res any](t testing.TB, s Subject[Req, Res]) {
+	for _, f := range forms {
+		ctx, cancel := contextOf(nil)
+		defer cancel()
+		for _, failure := range []error{s.Failure(), errNext} {
+			o := s.try(ctx, t, f, s.fail(failure))
+			switch {
+			case !o.returned(t, "when next fails"), s.Answers:
+			case o.Err == nil:
+				t.Errorf("next failed and the call answered %s; if the decorator may answer itself, set Answers (%s)",
+					s.Show(o.Res), f.name)
+			case !errors.Is(o.Err, failure):
+				t.Errorf("errors.Is does not find the failure of next in the error %q: wrap it (%s)", o.Err, f.name)
+			}
+		}
+	}
+}
+
+func panics[Req, Res any](t testing.TB, s Subject[Req, Res]) {
+	const value = "a panic of next"
+	for _, f := range forms {
+		for _, script := range []struct {
+			when string
+			end  func()
+		}{
+			{"when next panics", func() { panic(value) }},
+			{"when next calls runtime.Goexit", runtime.Goexit},
+		} {
+			ctx, cancel := contextOf(nil)
+			defer cancel()
+			x := &next[Req, Res]{do: func(_ context.Context, _ Req, n int) (Res, error) {
+				if n == 1 {
+					script.end()
+				}
+				return s.Response(), nil
+			}}
+			p := s.decorated(x, f)
+			o := Try(ctx, p, s.Request())
+			var panicked *pipe.PanicError
+			switch {
+			case o.Hung:
+				t.Errorf("%s, the call never returned (%s)", script.when, f.name)
+				continue
+			case len(x.calls()) == 0: // it answered itself
+			case o.Panic != nil && s.Recovers:
+				t.Errorf("%s, the panic went on although the decorator promises an error (%s)", script.when, f.name)
+			case !o.Returned(), s.Answers:
+			case o.Err == nil && len(x.calls()) == 1:
+				t.Errorf("%s, the call answered %s (%s)", script.when, s.Show(o.Res), f.name)
+			case o.Err != nil && !errors.As(o.Err, &panicked):
+				t.Errorf("%s, the error wraps no *pipe.PanicError: %v (%s)", script.when, o.Err, f.name)
+			}
+			if Try(ctx, p, s.Request()).Hung {
+				t.Errorf("%s, the next call never returned (%s)", script.when, f.name)
+			}
+		}
+	}
+}
+
+func calls[Req, Res any](t testing.TB, s Subject[Req, Res]) {
+	end := make(chan struct{})
+	defer close(end)
+	for _, f := range forms {
+		for _, script := range []struct {
+			when string
+			do   func(context.Context, Req, int) (Res, error)
+		}{
+			{"when it answers", s.answer},
+			{"when it fails", s.fail(s.Failure())},
+			{"when it hangs", s.hang(end)},
+		} {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			o := s.try(ctx, t, f, script.do)
+			<-time.After(Patience / 2)
+			synctest.Wait()
+			cancel()
+			effects := s.effects(f)
+			switch n := len(o.next.calls()); {
+			case n > 0 && effects.Has(pipe.Terminal):
+				t.Errorf("next was called %d times %s, and the plan declares %v", n, script.when, pipe.Terminal)
+			case n > 1 && !effects.Has(pipe.CallsMany):
+				t.Errorf("next was called %d times %s, and the plan does not declare %v", n, script.when, pipe.CallsMany)
+			}
+		}
+	}
+}
+
+// effects are those of the steps that stand around next.
+func (s Subject[Req, Res]) effects(f form) (effects pipe.Effects) {
+	for step := range pipe.PlanOf(s.decorated(new(next[Req, Res]), f)).All() {
+		if step.Name != nextName && shows(step, nextName) {
+			effects |= step.Effects
+		}
+	}
+	return effects
+}
+
+// concurrency makes calls that are all inside next at the same time.
+func concurrency[Req, Res any](t testing.TB, s Subject[Req, Res]) {
+	const n, rounds = 8, 3
+	for _, f := range forms {
+		var mu sync.Mutex // guards answers
+		answers := map[any]Res{}
+		x := &next[Req, Res]{do: func(ctx context.Context, _ Req, _ int) (none Res, _ error) {
+			select {
+			case <-time.After(soon):
+			case <-ctx.Done():
+				return none, ctx.Err()
+			}
+			res := s.Response()
+			mu.Lock()
+			defer mu.Unlock()
+			answers[ctx.Value(valueKey{})] = res
+			return res, nil
+		}}
+		p := s.decorated(x, f)
+		var wg sync.WaitGroup
+		for i := range n {
+			wg.Go(func() {
+				for round := range rounds {
+					id := [2]int{i, round}
+					ctx, cancel := contextOf(id)
+					o := tried[Req, Res]{Outcome: Try(ctx, p, s.Request()), next: x, form: f}
+					mu.Lock()
+					answer, called := answers[id]
+					mu.Unlock()
+					switch {
+					case !o.returned(t, "when several calls run at once"), s.Answers:
+					case o.Err != nil:
+						t.Errorf("when several calls run at once, one failed: %v (%s)", o.Err, f.name)
+					case !called || !s.Same(o.Res, s.Response()) || identicalOther(o.Res, answer, id, answers, &mu):
+						t.Errorf("when several calls run at once, one got an answer that is not its own (%s)", f.name)
+					}
+					cancel()
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
+// identicalOther reports whether res is the very value that next answered to another call.
+func identicalOther[Res any](res, own Res, id any, answers map[any]Res, mu *sync.Mutex) bool {
+	if identical(res, own) {
+		return false
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for other, answer := range answers {
+		if other != id && identical(res, answer) {
+			return true
+		}
+	}
+	return false
+}
+
+func plan[Req, Res any](t testing.TB, s Subject[Req, Res]) {
+	for _, f := range forms {
+		x := new(next[Req, Res])
+		inner := x.pipe(f)
+		bare := s.Decorator(inner)
+		if bare == nil {
+			t.Fatalf("the decorator returned a nil pipe")
+		}
+		if step := pipe.PlanOf(bare); !undescribed(step) && !shows(step, nextName) {
+			t.Errorf("the step %q does not have next inside: name it in pipe.Describe", step.Title())
+		}
+		root := pipe.PlanOf(inner.With(s.Decorator))
+		if err := root.Faults(); err != nil {
+			t.Errorf("the plan has faults: %v", err)
+		}
+		for step := range root.All() {
+			if step.Kind == "" {
+				t.Errorf("a step of the plan has no kind")
+			}
+			if step.Name != nextName && shows(step, nextName) {
+				declares(t, step)
+			}
+		}
+		if n := len(x.calls()); n > 0 {
+			t.Errorf("next was called %d times while the pipe was made and planned", n)
+		}
+	}
+}
+
+// declares fails t unless a step around next declares how often it calls. One that only names or groups need not.
+func declares(t testing.TB, step *pipe.Step) {
+	e := step.Effects
+	switch {
+	case e.Has(pipe.Terminal):
+		t.Errorf("the step %q declares %v although next is inside", step.Title(), pipe.Terminal)
+	case e.Has(pipe.CallsOnce | pipe.CallsMany):
+		t.Errorf("the step %q declares both %v and %v", step.Title(), pipe.CallsOnce, pipe.CallsMany)
+	case step.Kind != "func" && step.Acts != pipe.None && e&(pipe.CallsOnce|pipe.CallsMany|pipe.Opaque) == 0:
+		t.Errorf("the step %q does not declare how often it calls what is inside: %v or %v",
+			step.Title(), pipe.CallsOnce, pipe.CallsMany)
+	}
+}
+
+// undescribed reports whether a step is that of a plain function.
+func undescribed(s *pipe.Step) bool { return s.Effects.Has(pipe.Opaque) && len(s.Steps) == 0 }
+
+func shows(s *pipe.Step, name string) bool {
+	for step := range s.All() {
+		if step.Name == name {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,203 @@
+package proxytest
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/sluice-go/sluice/pipe/pipetest"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// Options are what has to be known to try a decorator, and the ways in which it may differ from the strict laws. The zero
+// value is the strict laws.
+type Options struct {
+	// New makes the decorator anew for each law, in its bubble, and is used in place of the decorator given. It is for those
+	// with state, such as a limit that one law would use up for the next, or channels and timers. nil uses the one given.
+	New func() proxy.Decorator
+
+	// Request returns a new request. nil is a GET with a query, params and headers, and no body.
+	Request func() *proxy.Request
+
+	// Response returns what next answers where a law wants an answer and no stream: for each call a new one, equal to the
+	// others. nil has a header and the document {"id":1,"name":"ada"}.
+	Response func() *proxy.Response
+
+	// Same reports whether got is what a caller should get where next answered so. nil compares status, headers, document and
+	// Err. A decorator that changes responses has another one; then only the bodies of streams must come to their end, and
+	// not as they were.
+	Same func(got, answered *proxy.Response) bool
+
+	// Refused returns a response that the decorator makes an error of, or that its hook panics at: it must be closed. nil
+	// tries only those responses that each decorator may meet.
+	Refused func() *proxy.Response
+
+	// Documents says that the decorator needs documents, and refuses a stream with proxy.ErrStream.
+	Documents bool
+
+	// Answers says that the decorator may answer or refuse in place of next: a limit, a cache, a fallback.
+	Answers bool
+
+	// Recovers says that the decorator promises to make an error of a panic of next, so that it must not go on.
+	Recovers bool
+}
+
+// Conform runs the laws against a decorator, each as a subtest in a bubble of testing/synctest: those of package pipetest,
+// and those of requests, responses and their bodies:
+//
+//   - streams: a stream can be read to its end however long after the call has returned, and closing it releases what the
+//     call took, the context of next among it.
+//   - bodies: whatever next answers, its body is handed on, or closed once. The Header of an answer is not nil, and a partial
+//     answer stays one.
+//   - late answers: a response that comes when nobody waits for it any more is closed.
+//   - request bodies: each call of next reads the body from its beginning, what is opened for that is closed, and a body
+//     that can be read only once is refused with [proxy.ErrBodyNotReplayable] where it would be needed again.
+//
+// At most one Options is given. Conform is not to be called in a bubble. Run it with -race.
+func Conform(t *testing.T, d proxy.Decorator, o ...Options) {
+	t.Helper()
+	if len(o) > 1 {
+		t.Fatal("proxytest: Conform: there is more than one Options")
+	}
+	pipetest.Laws(t, subjectOf(d, o...))
+}
+
+type (
+	subject = pipetest.Subject[*proxy.Request, *proxy.Response]
+	law     = pipetest.Law[*proxy.Request, *proxy.Response]
+)
+
+func subjectOf(d proxy.Decorator, options ...Options) subject {
+	var o Options
+	for _, o = range options { // one at most
+	}
+	r := rules{Options: o}
+	if r.Response == nil {
+		r.Response = newResponse
+	}
+	if r.Request == nil {
+		r.Request = newRequest
+	}
+	s := subject{Decorator: d, Request: r.Request, Response: r.Response, Same: sameResponse, Show: show, Snapshot: snapshot,
+		Scribble: scribble, Failure: newFailure, Answers: o.Answers, Recovers: o.Recovers, Laws: []law{
+			{Name: "streams", Check: r.streams},
+			{Name: "bodies", Check: r.bodies},
+			{Name: "late answers", Check: r.lateAnswers},
+			{Name: "request bodies", Check: r.requestBodies},
+		}}
+	if o.New != nil {
+		s.New = func() proxy.Decorator { return o.New() }
+	}
+	if o.Same != nil {
+		s.Same = o.Same
+	}
+	return s
+}
+
+// newFailure is one that may pass.
+func newFailure() error {
+	return &proxy.Error{Status: http.StatusServiceUnavailable, Backend: "upstream", Op: "status", Err: errUpstream}
+}
+
+var errUpstream = errors.New("the failure of next")
+
+func newRequest() *proxy.Request {
+	req := proxy.NewRequest("GET", "/orders/1")
+	req.Pattern, req.Host, req.Scheme = "/orders/{id}", "api.test", "http"
+	req.Query, req.RawQuery = url.Values{"page": {"2"}, "sort": {"date", "name"}}, "page=2&sort=date&sort=name"
+	req.Header = http.Header{"Accept": {"application/json"}, "X-Tag": {"a", "b"}}
+	req.Upstream = http.Header{"X-Claim": {"ada"}}
+	req.Params.Set("id", "1")
+	return req
+}
+
+func newResponse() *proxy.Response {
+	return &proxy.Response{Status: http.StatusOK, Header: http.Header{"X-Tag": {"a", "b"}}, Document: user}
+}
+
+var user, _ = proxy.ParseDocument([]byte(`{"id":1,"name":"ada"}`))
+
+func sameResponse(got, answered *proxy.Response) bool {
+	if got == nil || answered == nil {
+		return got == answered
+	}
+	return got.StatusCode() == answered.StatusCode() && got.Document.String() == answered.Document.String() &&
+		sameHeader(got.Header, answered.Header) && errors.Is(got.Err, answered.Err)
+}
+
+func sameHeader(a, b http.Header) bool {
+	return len(a) == len(b) && (len(a) == 0 || reflect.DeepEqual(a, b))
+}
+
+// show is a response in a message.
+func show(res *proxy.Response) string {
+	if res == nil {
+		return "nothing"
+	}
+	text := fmt.Sprint(res.StatusCode())
+	switch {
+	case res.Upgrade != nil:
+		text += " with a connection"
+	case res.Body != nil:
+		text += " with a stream"
+	case !res.Document.IsZero():
+		text += " " + res.Document.String()
+	}
+	if len(res.Header) > 0 {
+		text += fmt.Sprintf(" %v", map[string][]string(res.Header))
+	}
+	if res.Err != nil {
+		text += fmt.Sprintf(" without %v", res.Err)
+	}
+	return text
+}
+
+// A picture is the content of a request.
+type picture struct {
+	fields                  []string
+	query, header, upstream map[string][]string
+	params                  []string
+}
+
+func snapshot(req *proxy.Request) any {
+	p := picture{
+		fields: []string{req.Method, req.Path, req.Pattern, req.Host, req.Scheme, req.RawQuery, req.Upgrade,
+			req.Remote.String(), fmt.Sprint(req.ContentLength, req.Body != nil, req.GetBody != nil)},
+		query:    copyOf(req.Query),
+		header:   copyOf(req.Header),
+		upstream: copyOf(req.Upstream),
+	}
+	for _, name := range req.Params.Names() {
+		p.params = append(p.params, name, req.Params.Get(name))
+	}
+	p.params = append(p.params, req.Params.Rest()...)
+	return p
+}
+
+func copyOf[M ~map[string][]string](m M) map[string][]string { return http.Header(m).Clone() }
+
+// scribble changes all that a pipe may change, in place where it is possible.
+func scribble(req *proxy.Request) {
+	const mark = "scribbled"
+	for _, m := range []map[string][]string{req.Query, req.Header, req.Upstream} {
+		for _, values := range m {
+			for i := range values {
+				values[i] = mark
+			}
+		}
+		if m != nil {
+			m["Scribbled"] = []string{mark}
+		}
+	}
+	for _, name := range req.Params.Names() {
+		req.Params.Set(name, mark)
+	}
+	req.Params.Set(mark, mark)
+	req.Method, req.Path, req.Pattern = strings.ToUpper(mark), "/"+mark, "/"+mark
+	req.Host, req.Scheme, req.RawQuery = mark, mark, mark
+	req.ContentLength = -1
+}

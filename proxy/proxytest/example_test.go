@@ -1,0 +1,50 @@
+package proxytest_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/policy"
+	"github.com/sluice-go/sluice/proxy/proxytest"
+)
+
+func TestTheExamples(t *testing.T) {
+	t.Parallel()
+	t.Run("ExampleConform", testDated)
+	t.Run("ExampleNetwork", testTimeout)
+}
+
+// A script is a leaf as well: here one that fails once, behind a policy.
+func ExampleUpstream() {
+	orders := proxytest.NewUpstream(
+		proxytest.Answer(503, "").Header("Retry-After", "0"),
+		proxytest.Answer(200, `{"id":1}`).After(time.Millisecond),
+	)
+	page := orders.Proxy().With(policy.Retry(policy.Attempts{Backoff: -1}))
+
+	res, err := page(context.Background(), proxy.NewRequest("GET", "/orders/1"))
+	fmt.Println(res.Document, err)
+	for _, call := range orders.Calls() {
+		fmt.Println(call)
+	}
+	// Output:
+	// {"id":1} <nil>
+	// GET /orders/1
+	// GET /orders/1
+}
+
+// A body tells who forgot to close it.
+func ExampleBody() {
+	rows := proxytest.NewBody("rows")
+	res := &proxy.Response{Body: rows}
+	fmt.Println(rows.Closes())
+	_ = res.Close()
+	_ = res.Close()
+	fmt.Println(rows.Closes())
+	// Output:
+	// 0
+	// 1
+}

@@ -1,0 +1,13 @@
+package proxytest
+
+import (
+	"testing"
+
+	"github.com/sluice-go/sluice/pipe/pipetest"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// Check is Conform that returns what is broken.
+func Check(t *testing.T, d proxy.Decorator, o ...Options) error {
+	return pipetest.Check(t, subjectOf(d, o...))
+}

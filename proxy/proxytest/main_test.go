@@ -1,0 +1,47 @@
+package proxytest_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A failures is a test that keeps what it is failed with.
+type failures struct {
+	testing.TB
+
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (f *failures) Helper() {}
+
+func (f *failures) Errorf(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fmt.Fprintf(&f.text, format+"\n", args...)
+}
+
+func (f *failures) Fatalf(format string, args ...any) {
+	f.Errorf(format, args...)
+	panic(f)
+}
+
+// failed returns what f is failed with by run.
+func failed(run func(t testing.TB)) string {
+	f := new(failures)
+	func() {
+		defer func() {
+			if v := recover(); v != nil && v != any(f) {
+				panic(v)
+			}
+		}()
+		run(f)
+	}()
+	return strings.TrimSuffix(f.text.String(), "\n")
+}

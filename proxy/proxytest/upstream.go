@@ -1,0 +1,229 @@
+package proxytest
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// An Upstream does what its script says and keeps what it saw. It is the leaf that [Upstream.Proxy] returns, an
+// [http.Handler] and an [http.RoundTripper]; all of them take their replies from the same script.
+//
+// An Upstream is safe for concurrent use.
+type Upstream struct {
+	Recorder
+
+	script []Reply
+
+	mu     sync.Mutex // guards what follows
+	bodies []*Body
+}
+
+// NewUpstream returns an upstream that gives the replies one after another, and the last one again for every further call.
+// Without replies it answers 200 without a body.
+func NewUpstream(script ...Reply) *Upstream {
+	if len(script) == 0 {
+		script = []Reply{{}}
+	}
+	return &Upstream{script: slices.Clone(script)}
+}
+
+// Proxy returns the upstream as a leaf. It is in the plan as "upstream", and declares that it honours its context unless a
+// reply is deaf, panics, exits or returns nothing, as only a function of a user does.
+//
+// The leaf reads the body of a request to its end. Each response has a Header of its own that is not nil.
+func (u *Upstream) Proxy() proxy.Proxy {
+	step := pipe.Step{Kind: "upstream", Source: pipe.Here(), Effects: pipe.Terminal | pipe.HonoursContext | pipe.Streams}
+	var details []string
+	for _, r := range u.script {
+		details = append(details, r.String())
+		if !r.honours() {
+			step.Effects = step.Effects&^pipe.HonoursContext | pipe.Opaque
+		}
+		if !r.stream {
+			step.Effects &^= pipe.Streams
+		}
+	}
+	step.Detail = strings.Join(details, "; ")
+	return pipe.Describe(u.leaf, step)
+}
+
+// Bodies returns the bodies of all answers that were streams or went over RoundTrip, in the order in which they were given.
+func (u *Upstream) Bodies() []*Body {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Clone(u.bodies)
+}
+
+// AssertClosedOnce fails the test unless each of [Upstream.Bodies] was closed once.
+func (u *Upstream) AssertClosedOnce(t testing.TB) {
+	t.Helper()
+	for i, b := range u.Bodies() {
+		if n := b.Closes(); n != 1 {
+			t.Errorf("body %d of the upstream was closed %s, want once", i+1, times(n))
+		}
+	}
+}
+
+// next keeps a call and returns the reply to it.
+func (u *Upstream) next(c Call) Reply {
+	return u.script[min(u.add(c), len(u.script))-1]
+}
+
+// stream returns the body of an answer. Reading it fails once ctx is done.
+func (u *Upstream) stream(ctx context.Context, r Reply) *Body {
+	b := NewBody(r.text())
+	b.ctx, b.hangs = ctx, r.stall
+	if r.cut {
+		b.err = r.cutErr
+		if b.err == nil {
+			b.err = io.ErrUnexpectedEOF
+		}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.bodies = append(u.bodies, b)
+	return b
+}
+
+func (u *Upstream) leaf(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+	c := callOf(req)
+	c.Body, c.BodyErr = readAll(req.Body)
+	r := u.next(c)
+	for _, i := range r.inform {
+		if req.Inform != nil {
+			req.Inform(i.status, i.header.Clone())
+		}
+	}
+	if err := r.begin(ctx); err != nil || r.kind == kindNothing {
+		return nil, err
+	}
+	res := &proxy.Response{Status: r.statusCode(), Header: r.header.Clone(), Err: r.missing}
+	if res.Header == nil {
+		res.Header = http.Header{}
+	}
+	if !r.stream {
+		return r.decoded(ctx, res)
+	}
+	res.Body = u.stream(ctx, r)
+	if r.trailer != nil {
+		res.Trailer = r.trailer.Clone
+	}
+	return res, nil
+}
+
+// decoded is the answer as a backend would decode it.
+func (r Reply) decoded(ctx context.Context, res *proxy.Response) (*proxy.Response, error) {
+	failed := func(op string, status int, err error) (*proxy.Response, error) {
+		return nil, &proxy.Error{Status: status, Backend: "upstream", Op: op, Err: err}
+	}
+	switch {
+	case r.stall:
+		<-ctx.Done()
+		return failed("read", 0, ctx.Err())
+	case r.cut && r.cutErr != nil:
+		return failed("read", http.StatusBadGateway, r.cutErr)
+	case r.cut:
+		return failed("read", http.StatusBadGateway, io.ErrUnexpectedEOF)
+	case res.Status >= 400:
+		status := res.Status
+		if status >= 500 && status != http.StatusServiceUnavailable && status != http.StatusGatewayTimeout {
+			status = http.StatusBadGateway
+		}
+		return nil, &proxy.Error{Status: status, Backend: "upstream", Op: "status",
+			Upstream: &proxy.UpstreamAnswer{Status: res.Status, Header: res.Header, Body: []byte(r.body)}}
+	case r.body == "":
+		return res, nil
+	}
+	var err error
+	if res.Document, err = proxy.ParseDocument([]byte(r.body)); err != nil {
+		return failed("decode", http.StatusBadGateway, err)
+	}
+	return res, nil
+}
+
+// ServeHTTP replies over HTTP.
+func (u *Upstream) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	c := callOfHTTP(req)
+	c.Body, c.BodyErr = readAll(req.Body)
+	r := u.next(c)
+	for _, i := range r.inform {
+		fill(w.Header(), i.header)
+		w.WriteHeader(i.status)
+		clear(w.Header())
+	}
+	if r.begin(req.Context()) != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if r.kind == kindNothing {
+		return
+	}
+	fill(w.Header(), r.header)
+	for name, values := range r.trailer {
+		w.Header()[http.TrailerPrefix+name] = values
+	}
+	if r.trailer == nil && hasBody(r.statusCode()) && w.Header().Get("Content-Length") == "" {
+		w.Header().Set("Content-Length", strconv.Itoa(len(r.body)))
+	}
+	w.WriteHeader(r.statusCode())
+	_, _ = io.WriteString(w, r.text())
+	if r.cut || r.stall {
+		_ = http.NewResponseController(w).Flush()
+	}
+	if r.stall {
+		<-req.Context().Done()
+	}
+	if r.cut || r.stall {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// RoundTrip replies in place of a transport.
+func (u *Upstream) RoundTrip(req *http.Request) (*http.Response, error) {
+	c := callOfHTTP(req)
+	if req.Body != nil {
+		c.Body, c.BodyErr = readAll(req.Body)
+		_ = req.Body.Close()
+	}
+	r := u.next(c)
+	ctx := req.Context()
+	if trace := httptrace.ContextClientTrace(ctx); trace != nil && trace.Got1xxResponse != nil {
+		for _, i := range r.inform {
+			if err := trace.Got1xxResponse(i.status, textproto.MIMEHeader(i.header.Clone())); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := r.begin(ctx); err != nil || r.kind == kindNothing {
+		return nil, err
+	}
+	status := r.statusCode()
+	res := &http.Response{Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Trailer: r.trailer.Clone(),
+		ContentLength: int64(len(r.body)), Body: u.stream(ctx, r), Request: req}
+	fill(res.Header, r.header)
+	if r.trailer != nil {
+		res.ContentLength = -1
+	}
+	return res, nil
+}
+
+func hasBody(status int) bool {
+	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+func fill(h, from http.Header) {
+	for name, values := range from {
+		h[name] = slices.Clone(values)
+	}
+}
