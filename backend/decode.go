@@ -87,9 +87,11 @@ func (l jsonLimits) String() string { return "json" }
 
 // isOurs reports whether a decoder is one of this package and runs no code of a user.
 func isOurs(d Decoder) bool {
-	switch d.(type) {
+	switch d := d.(type) {
 	case Format, jsonLimits, *xmlDecoder:
 		return true
+	case *auto:
+		return d.areOurs()
 	}
 	return false
 }

@@ -24,8 +24,8 @@
 // # What comes back
 //
 // A decoded upstream, the default, answers with a [proxy.Document] and the headers that Spec.Expose names; a failure
-// status is an error. [Passthrough] answers with the status, the end-to-end headers, the bytes and the trailers as they
-// come.
+// status is an error, of which [ErrorAsData] makes a member. [Passthrough] answers with the status, the end-to-end headers,
+// the bytes and the trailers as they come.
 //
 //	status                          decoded
 //	200 to 299                      success; 204, 205 and an empty body are an absent Document
@@ -36,6 +36,9 @@
 //	other 4xx                       as sent, with Retry-After
 //	503, 504                        as sent, with Retry-After
 //	other 5xx, 600 and above        502
+//
+// The body is [JSON], [XML] or [Text], as the Spec says, or what its Content-Type says, see [Auto]. Any value may be the
+// root of a document: an array stays one.
 //
 // # XML
 //
