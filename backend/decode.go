@@ -32,13 +32,17 @@ const (
 	// trailers as they come, informational answers (RFC 9110, section 15.2) and an upgraded connection (section 7.8) if
 	// the client asked for it.
 	Passthrough
+	// XML is one XML document (1.0, strictly, in UTF-8 or US-ASCII) as an object; the package documentation shows which.
+	// There are no entities but the five that XML defines: what has a document type declaration is refused. [XMLWith] has
+	// options.
+	XML
 )
 
 var errStream = errors.New("a passthrough is not decoded")
 var errUTF8 = errors.New("the text is not UTF-8")
 
 // Decode returns the document that body holds; see [Decoder]. Of Passthrough there is none.
-func (f Format) Decode(_ string, body []byte) (proxy.Document, error) {
+func (f Format) Decode(contentType string, body []byte) (proxy.Document, error) {
 	switch f {
 	case JSON:
 		return proxy.ParseDocument(body)
@@ -49,6 +53,8 @@ func (f Format) Decode(_ string, body []byte) (proxy.Document, error) {
 		return proxy.DocumentOf(string(body))
 	case Passthrough:
 		return proxy.Document{}, errStream
+	case XML:
+		return (&xmlDecoder{}).Decode(contentType, body)
 	}
 	return proxy.Document{}, fmt.Errorf("unknown %s", f)
 }
@@ -62,6 +68,8 @@ func (f Format) String() string {
 		return "text"
 	case Passthrough:
 		return "passthrough"
+	case XML:
+		return "xml"
 	}
 	return fmt.Sprintf("format %d", uint8(f))
 }
@@ -79,9 +87,11 @@ func (l jsonLimits) String() string { return "json" }
 
 // isOurs reports whether a decoder is one of this package and runs no code of a user.
 func isOurs(d Decoder) bool {
-	switch d.(type) {
-	case Format, jsonLimits:
+	switch d := d.(type) {
+	case Format, jsonLimits, *xmlDecoder:
 		return true
+	case *auto:
+		return d.areOurs()
 	}
 	return false
 }

@@ -24,8 +24,8 @@
 // # What comes back
 //
 // A decoded upstream, the default, answers with a [proxy.Document] and the headers that Spec.Expose names; a failure
-// status is an error. [Passthrough] answers with the status, the end-to-end headers, the bytes and the trailers as they
-// come.
+// status is an error, of which [ErrorAsData] makes a member. [Passthrough] answers with the status, the end-to-end headers,
+// the bytes and the trailers as they come.
 //
 //	status                          decoded
 //	200 to 299                      success; 204, 205 and an empty body are an absent Document
@@ -37,11 +37,35 @@
 //	503, 504                        as sent, with Retry-After
 //	other 5xx, 600 and above        502
 //
+// The body is [JSON], [XML] or [Text], as the Spec says, or what its Content-Type says, see [Auto]. Any value may be the
+// root of a document: an array stays one.
+//
+// # XML
+//
+// Elements become members, in the order in which their names come first:
+//
+//	<user id="7">                 {"user": {
+//	  <name>Ada</name>                "@id": "7",
+//	  <tag>a</tag>                    "name": "Ada",
+//	  <tag>b</tag>                    "tag": ["a", "b"],
+//	  <note lang="de">hm</note>       "note": {"@lang": "de", "#text": "hm"},
+//	  <nothing/>                      "nothing": ""
+//	</user>                       }}
+//
+// An element with neither attributes nor elements in it is the string of its text, to the letter. Any other one is an
+// object: attributes under "@" and their name, then the elements, then the text, if there is any, under "#text", its
+// pieces joined and without the white space around it. Equal names become an array in the place of the first; where there
+// may be one or more, name it in [XMLSpec] and it always is one. Every value is a string.
+//
+// Names are without prefix, and declarations of namespaces are left out. So are comments and processing instructions;
+// CDATA is text. The JSON is at most four times as long as the XML.
+//
 // # Limits
 //
 //	decoded body, after decompression   8 MiB, Spec.MaxBytes
 //	body kept of a failure              4 KiB, Spec.MaxErrorBytes
 //	JSON                                depth 512, see JSONLimits
+//	XML                                 depth 512, see XMLWith
 //	body read to reuse a connection     64 KiB that come within 50 ms, else the connection is closed
 //	wait for the body of a failure      50 ms in all; the status is known
 //	informational answers (1xx)         2,000 per call where they are forwarded

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/sluice-go/sluice/proxy"
 )
 
 // A headerRule says which of the client's headers go on.
@@ -198,7 +200,7 @@ func endToEnd(h http.Header) http.Header {
 		}
 	}
 	for name, values := range h {
-		if plain, ok := canonical(name); !ok || isHopByHop(plain) {
+		if plain, ok := canonical(name); !ok || proxy.HopByHop(plain) {
 			delete(h, name)
 			continue
 		}
@@ -219,20 +221,9 @@ func setValid(h http.Header, name string) {
 	}
 }
 
-// isHopByHop reports whether a header is between two neighbours (RFC 9110, section 7.6.1, and what is treated so), by its
-// canonical name. Alt-Svc would have clients go around us.
-func isHopByHop(name string) bool {
-	switch name {
-	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
-		"Transfer-Encoding", "Upgrade", "Http2-Settings", "Alt-Svc":
-		return true
-	}
-	return false
-}
-
 // isManaged reports whether the request header of this canonical name is made by us alone.
 func isManaged(name string) bool {
-	return name == "Host" || name == "Content-Length" || isHopByHop(name)
+	return name == "Host" || name == "Content-Length" || proxy.HopByHop(name)
 }
 
 // isOfPayload reports whether a response header describes a payload that a Document has replaced.

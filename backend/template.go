@@ -304,12 +304,12 @@ func checkValue(s string) error {
 	switch {
 	case s == "":
 		return errEmpty
+	case proxy.ValidSegment(s):
+		return nil
 	case s == "." || s == "..":
 		return errDots
-	case strings.ContainsAny(s, "\x00\r\n"):
-		return errControl
 	}
-	return nil
+	return errControl
 }
 
 // resolvePath returns the path and, where the escaped form is not the one that net/url would choose, its escaped form.

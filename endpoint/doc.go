@@ -22,7 +22,8 @@
 //
 // # What a client sees
 //
-//	a Document              status of the response (200), application/json, its exact length, X-Completed: true
+//	a Document              status of the response (200), application/json, its exact length, X-Completed: true;
+//	                        other formats if Spec.Encode has them, 406 if the client accepts none
 //	a partial Document      the same with X-Completed: false and Cache-Control: no-store
 //	a Response with neither the status and no body, never null; X-Completed as with a Document, also with 202 and 204
 //	a Body                  status, end-to-end headers and bytes as they come, with trailers
@@ -33,6 +34,25 @@
 // A stream that breaks after its first byte must not look complete, so the handler ends the connection by panicking with
 // [http.ErrAbortHandler], as net/http asks for. It panics for no other reason, and a panic in the pipe is a problem of
 // status 500 on a connection that lives on.
+//
+// # XML
+//
+// [XML] is written as backend.XML is read, member by member in their order:
+//
+//	{"user": {                     <user id="7">
+//	  "@id": "7",                    <name>Ada</name>
+//	  "name": "Ada",                 <tag>a</tag><tag>b</tag>
+//	  "tag": ["a", "b"],             <age>36</age>
+//	  "age": 36, "seen": null,       <seen/>
+//	  "note": {"@lang": "de",        <note lang="de">hm</note>
+//	    "#text": "hm"}             </user>
+//	}}
+//
+// A member "@name" with a scalar is an attribute, left out where it is null, and "#text" the text of its element. An array
+// is an element for each of its own, none where it is empty; an array in an array, or at the root, has elements "item".
+// Booleans and numbers are their text, and an empty object, like null, an empty element. What cannot stand in a name is
+// escaped, as in "first_x0020_name", and what cannot stand in XML at all, a control character, becomes U+FFFD. White space
+// is added nowhere.
 //
 // # Limits
 //

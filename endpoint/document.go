@@ -16,17 +16,27 @@ const writeSize = 32 << 10
 // document answers with the Document of the response, or with nothing if it has none.
 func (x *exchange) document() {
 	doc, status := x.res.Document, x.res.StatusCode()
+	payload := bodyAllowed(status)
+	var buf *[]byte // what is written; JSON is not made before
+	contentType, length := "application/json", doc.Size()
+	if payload && x.format != nil && !doc.IsZero() {
+		var err error
+		if buf, err = x.encode(doc); err != nil {
+			x.fail(err)
+			return
+		}
+		contentType, length = x.format.contentType, len(*buf)
+	}
 	all := x.header(keepBesideDocument, 5)
 	h := x.w.Header()
 	if x.res.Err == nil {
 		all = set(h, all, completed, "true")
 	}
-	payload := bodyAllowed(status)
 	if payload {
 		if !doc.IsZero() {
-			all = set(h, all, "Content-Type", "application/json")
+			all = set(h, all, "Content-Type", contentType)
 		}
-		set(h, all, "Content-Length", strconv.Itoa(doc.Size()))
+		set(h, all, "Content-Length", strconv.Itoa(length))
 	}
 	x.patience()
 	x.begin()
@@ -34,11 +44,12 @@ func (x *exchange) document() {
 	if !payload || doc.IsZero() || x.in.Method == http.MethodHead {
 		return
 	}
-	buf, _ := x.h.documents.Get().(*[]byte)
 	if buf == nil {
-		buf = new([]byte)
+		if buf, _ = x.h.documents.Get().(*[]byte); buf == nil {
+			buf = new([]byte)
+		}
+		*buf = doc.AppendJSON((*buf)[:0])
 	}
-	*buf = doc.AppendJSON((*buf)[:0])
 	for b := *buf; len(b) > 0; {
 		n := min(len(b), writeSize)
 		if len(b) < len(*buf) {
@@ -49,7 +60,7 @@ func (x *exchange) document() {
 		}
 		b = b[n:]
 	}
-	if cap(*buf) <= maxPooled { // not deferred: where a write failed somebody may still read from it
+	if cap(*buf) <= maxPooled && (x.format == nil || x.format.ours) { // not deferred: where a write failed somebody may still read from it
 		x.h.documents.Put(buf)
 	}
 }

@@ -71,6 +71,16 @@ type Spec struct {
 	// partial answer and a problem are no-store, always.
 	CacheControl string
 
+	// Encode are the formats that a Document is answered in: [JSON], [XML], [Text], a [Collection], or what a user writes.
+	// None is JSON, and so it is whatever the client accepts; one is always that one. Of several the client's Accept decides
+	// (RFC 9110, section 12.5.1), and the first counts where the client does not mind: weights are heard, the most specific
+	// range wins, other parameters than the weight are not compared. What cannot be read of an Accept is skipped; without
+	// one, or with nothing that can be read, the client takes anything. A client that accepts none of them gets 406 before
+	// its body is read and the pipe is called. Every answer then has Vary: Accept.
+	//
+	// Problems stay JSON, and a stream has the type it has: New refuses Encode over a pipe that is certain to stream.
+	Encode []Encoder
+
 	// TrustedProxies are the networks whose word about the client is taken: nobody's by default. If the peer of the
 	// connection is in one of them, what it says in X-Forwarded-*, Forwarded and X-Real-Ip is kept and X-Forwarded-For and
 	// Forwarded are appended to; otherwise all that is dropped.
@@ -119,8 +129,8 @@ type FactoryFunc func(Spec) (http.Handler, error)
 func (f FactoryFunc) New(s Spec) (http.Handler, error) { return f(s) }
 
 // New returns the handler that s describes. The error joins everything that is wrong with s: no Proxy, a construction
-// error anywhere in its plan (see [pipe.Check]), an invalid network or Cache-Control, and with Stream a pipe that buffers
-// or needs a request body twice. Whether the route has the params that the URLs of upstreams need New cannot know:
+// error anywhere in its plan (see [pipe.Check]), an invalid network or Cache-Control, an Encoder without a media type or with
+// one that another has, and with Stream a pipe that buffers or needs a request body twice. Whether the route has the params that the URLs of upstreams need New cannot know:
 // router.Mount checks it, and without a router a param that is missing fails the call with 502.
 //
 // The handler is safe for concurrent use. It has three methods beside ServeHTTP:
@@ -161,6 +171,13 @@ func (s Spec) check() error {
 		if !network.IsValid() {
 			fault("TrustedProxies has an invalid network")
 		}
+	}
+	_, faults := formatsOf(s.Encode)
+	for _, err := range faults {
+		fault("%w", err)
+	}
+	if len(s.Encode) > 0 && s.Proxy != nil && proxy.Streams(s.Proxy) {
+		fault("Encode over a pipe that streams: there is no document")
 	}
 	if !validValue(s.CacheControl) {
 		fault("CacheControl has a line break or NUL")

@@ -120,3 +120,58 @@ func ExampleWithParams() {
 	fmt.Println(w.Body)
 	// Output: ["a","b/c"]
 }
+
+func ExampleSpec_encode() {
+	users := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		doc, err := proxy.ParseDocument([]byte(`{"user":{"@id":"7","name":"Ada"}}`))
+		return &proxy.Response{Document: doc}, err
+	})
+	handler, err := endpoint.New(endpoint.Spec{Proxy: users, Encode: []endpoint.Encoder{endpoint.JSON, endpoint.XML}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, accept := range []string{"*/*", "text/html, application/xml;q=0.9", "image/png"} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Accept", accept)
+		r.Header.Set("X-Request-Id", "r-17")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		fmt.Println(w.Code, w.Header().Get("Content-Type"))
+		fmt.Println(w.Body)
+	}
+	// Output:
+	// 200 application/json
+	// {"user":{"@id":"7","name":"Ada"}}
+	// 200 application/xml
+	// <?xml version="1.0" encoding="UTF-8"?>
+	// <user id="7"><name>Ada</name></user>
+	// 406 application/problem+json
+	// {"type":"about:blank","title":"Not Acceptable","status":406,"requestId":"r-17"}
+}
+
+func ExampleCollection() {
+	orders := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		doc, err := proxy.ParseDocument([]byte(`{"total":2,"orders":[{"id":1},{"id":2}]}`))
+		return &proxy.Response{Document: doc}, err
+	})
+	handler, _ := endpoint.New(endpoint.Spec{Proxy: orders, Encode: []endpoint.Encoder{endpoint.Collection("orders")}})
+
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	fmt.Println(w.Body)
+	// Output: [{"id":1},{"id":2}]
+}
+
+func ExampleXMLRoot() {
+	doc, _ := proxy.ParseDocument([]byte(`{"user":{"name":"Ada"}}`)) // the optional part "orders" has failed
+	for _, encoder := range []endpoint.Encoder{endpoint.XML, endpoint.XMLRoot("page")} {
+		b, err := encoder.Encode(nil, doc)
+		fmt.Println(string(b), err)
+	}
+	// Output:
+	// <?xml version="1.0" encoding="UTF-8"?>
+	// <user><name>Ada</name></user> <nil>
+	// <?xml version="1.0" encoding="UTF-8"?>
+	// <page><user><name>Ada</name></user></page> <nil>
+}

@@ -24,6 +24,8 @@ type exchange struct {
 	id  string
 	req proxy.Request
 
+	format *format // of a Document; nil is JSON
+
 	rest [4]string // room for the segments of a wildcard
 
 	upload *upload // the request body of a Stream endpoint; nil without one
@@ -74,7 +76,11 @@ func RequestIDFrom(ctx context.Context) string {
 
 func (x *exchange) serve() {
 	x.id = x.h.requestID(x.in)
-	if err := x.convert(); err != nil {
+	err := x.convert()
+	if err == nil {
+		err = x.choose()
+	}
+	if err != nil {
 		if hasBody(x.in) {
 			x.hangUp()
 		}

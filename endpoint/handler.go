@@ -20,6 +20,8 @@ type handler struct {
 	call  proxy.Proxy // the pipe, held to its deadline
 	scope proxy.Scope
 
+	formats []format // nil is JSON
+
 	// direct says that no user code stands in the pipe, so that nothing it returns blocks past its context.
 	direct   bool
 	maxStuck int64        // 0 is no limit
@@ -36,12 +38,14 @@ func newHandler(s Spec, source string) *handler {
 	s.IdleTimeout = limit(s.IdleTimeout, DefaultIdleTimeout)
 	s.CacheControl = cacheControl(s.CacheControl)
 	s.TrustedProxies = slices.Clone(s.TrustedProxies)
+	s.Encode = slices.Clone(s.Encode)
 	maxBody := int64(DefaultMaxBody)
 	if s.Stream {
 		maxBody = 0
 	}
 	s.MaxBody = limit(s.MaxBody, maxBody)
 	h := &handler{spec: s, direct: pipe.PlanOf(s.Proxy).HonoursContext()}
+	h.formats, _ = formatsOf(s.Encode)
 	h.maxStuck = int64(limit(s.MaxAbandoned, proxy.DefaultMaxAbandoned))
 	if h.call = s.Proxy; !h.direct {
 		h.call = s.Proxy.With(proxy.Hold(s.MaxAbandoned))
@@ -73,6 +77,9 @@ func (s Spec) detail() string {
 		words = append(words, "body of "+size(s.MaxBody))
 	default:
 		words = append(words, "body of any size")
+	}
+	if len(s.Encode) > 0 {
+		words = append(words, formatNames(s.Encode))
 	}
 	return strings.Join(words, ", ")
 }

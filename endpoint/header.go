@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/sluice-go/sluice/proxy"
 )
 
 // headerKind says who manages a header.
@@ -26,9 +28,6 @@ func kindOf(name string) headerKind {
 // then nobody has to look at its bytes.
 func known(name string) (kind headerKind, ok bool) {
 	switch name {
-	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
-		"Transfer-Encoding", "Upgrade", "Http2-Settings", "Alt-Svc":
-		return hopByHop, true
 	case xForwardedFor, xForwardedHost, xForwardedProto, "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Uri",
 		"X-Forwarded-Method", "X-Forwarded-Server", forwardedName, xRealIP:
 		return forwarded, true
@@ -38,6 +37,9 @@ func known(name string) (kind headerKind, ok bool) {
 		"Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Sec-Fetch-User", "Server", "Set-Cookie",
 		"Strict-Transport-Security", "Traceparent", "User-Agent", "Vary", "X-Content-Type-Options", xRequestID:
 		return endToEnd, true
+	}
+	if proxy.HopByHop(name) {
+		return hopByHop, true
 	}
 	return endToEnd, false
 }

@@ -50,6 +50,21 @@ func TestHopByHopHeadersNeverReachThePipe(t *testing.T) {
 	assert.Equal(t, "1", r.Header.Get("X-Secret"), "the original is as it was")
 }
 
+// proves H2
+func TestHopByHopIsWhatProxySays(t *testing.T) {
+	t.Parallel()
+	names := []string{"Accept", "Accept-Encoding", "Accept-Language", "Age", "Authorization", "Cache-Control", "Cookie", "Date",
+		"Etag", "Expires", "Origin", "Pragma", "Priority", "Range", "Referer", "Server", "Traceparent", "User-Agent", "Vary", "X-A"}
+	for _, name := range append(names, hopByHop...) {
+		name = http.CanonicalHeaderKey(name)
+		var s seen
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header[name] = []string{"x"}
+		record(newHandler(t, endpoint.Spec{Proxy: s.call}), r)
+		assert.Equal(t, proxy.HopByHop(name), s.last.Header[name] == nil, name)
+	}
+}
+
 // proves H3
 func TestConnectionTokensTakeNothingFromTheCodeOfThePipe(t *testing.T) {
 	t.Parallel()

@@ -40,20 +40,17 @@ func paramsOf(r *http.Request, path string, room []string) (proxy.Params, error)
 
 func checkParams(p *proxy.Params) error {
 	for _, name := range p.Names() {
-		if value := p.Get(name); value == "" || !validSegment(value) {
+		if value := p.Get(name); value == "" || !proxy.ValidSegment(value) {
 			return fmt.Errorf("%w: %s", errParam, name)
 		}
 	}
 	for _, segment := range p.Rest() {
-		if !validSegment(segment) {
+		if !proxy.ValidSegment(segment) {
 			return fmt.Errorf("%w: *", errParam)
 		}
 	}
 	return nil
 }
-
-// validSegment reports whether a decoded value can become one segment of a path without a meaning of its own.
-func validSegment(s string) bool { return s != "." && s != ".." && validValue(s) }
 
 // patternParams fills in what the pattern of the request names: {name}, and a wildcard at the end that stands for the
 // Rest, written {name...}, * or as nothing behind the last slash.

@@ -1,0 +1,98 @@
+package backend
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"mime"
+	"slices"
+	"strings"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// ErrContentType is why [Auto] refuses an answer for whose content type it has no decoder.
+var ErrContentType = errors.New("no decoder for the content type")
+
+// Auto returns a decoder that goes by the media type in the Content-Type of the answer:
+//
+//	application/json, text/json, and what ends in +json   JSON
+//	application/xml, text/xml, and what ends in +xml      XML
+//	text/plain                                            Text
+//
+// Others are added, or decided otherwise, by more: for a media type, for a suffix such as "+yaml", and for answers without
+// a Content-Type under "". A type counts before its suffix. What fits nothing, and a Content-Type that is malformed, is an
+// error that wraps [ErrContentType]: nothing is guessed.
+//
+//	backend.Auto(map[string]backend.Decoder{"application/msgpack": msgpack.Decoder{}})
+//
+// Auto keeps nothing of more. It panics if a key is no media type or suffix, or a decoder is nil or [Passthrough].
+func Auto(more map[string]Decoder) Decoder {
+	a := &auto{byType: map[string]Decoder{
+		"application/json": JSON, "text/json": JSON, "+json": JSON,
+		"application/xml": XML, "text/xml": XML, "+xml": XML,
+		"text/plain": Text,
+	}}
+	var names []string
+	for _, key := range sortedKeys(more) {
+		d := more[key]
+		if d == nil || d == Passthrough {
+			panic(fmt.Sprintf("backend: Auto: %q has no decoder", key))
+		}
+		if !isTypeOrSuffix(key) {
+			panic(fmt.Sprintf(`backend: Auto: %q is neither a media type nor a suffix such as "+yaml"`, key))
+		}
+		a.byType[strings.ToLower(key)] = d
+		if name := d.String(); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	a.name = strings.Join(append([]string{"auto"}, names...), " or ")
+	return a
+}
+
+func isTypeOrSuffix(s string) bool {
+	if suffix, found := strings.CutPrefix(s, "+"); found {
+		return isToken(suffix)
+	}
+	main, sub, _ := strings.Cut(s, "/")
+	return s == "" || isToken(main) && isToken(sub)
+}
+
+type auto struct {
+	byType map[string]Decoder
+	name   string
+}
+
+func (a *auto) String() string { return a.name }
+
+func (a *auto) Decode(contentType string, body []byte) (proxy.Document, error) {
+	media := ""
+	if contentType != "" {
+		var err error
+		if media, _, err = mime.ParseMediaType(contentType); err != nil {
+			return proxy.Document{}, fmt.Errorf("%w: it is malformed", ErrContentType)
+		}
+	}
+	d := a.byType[media]
+	if i := strings.LastIndexByte(media, '+'); d == nil && i >= 0 {
+		d = a.byType[media[i:]]
+	}
+	switch {
+	case d != nil:
+		return d.Decode(contentType, body)
+	case media == "":
+		return proxy.Document{}, fmt.Errorf("%w: there is none", ErrContentType)
+	}
+	return proxy.Document{}, fmt.Errorf("%w %s", ErrContentType, printable(media))
+}
+
+// areOurs reports whether no decoder runs code of a user.
+func (a *auto) areOurs() bool {
+	for d := range maps.Values(a.byType) {
+		if !isOurs(d) {
+			return false
+		}
+	}
+	return true
+}

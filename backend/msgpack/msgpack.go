@@ -1,0 +1,282 @@
+// Package msgpack decodes the answers of upstreams that speak MessagePack.
+//
+//	p, err := backend.New(backend.Spec{Name: "stock", URL: "http://stock:8080/{id}", Decode: msgpack.Decoder{}})
+//
+// For upstreams that speak something else as well there is backend.Auto:
+//
+//	Decode: backend.Auto(map[string]backend.Decoder{"application/msgpack": msgpack.Decoder{}})
+//
+// # What becomes of a value
+//
+//	nil, bool             null, true, false
+//	int, uint             the number
+//	float 32, float 64    the shortest number that is this one; NaN and infinities are an error
+//	str                   a string; it must be UTF-8
+//	bin                   a string in base64 (RFC 4648, section 4)
+//	array, map            array, object, in the order of the source
+//	timestamp             a string (RFC 3339, in UTC) with as many decimals as it needs, for the years 0 to 9999
+//	other extensions      an error
+//
+// The key of a map is a str, or an integer or bool, which becomes the string of its text; any other is an error. The body
+// is one value, and bytes behind it are an error. The JSON is at most eight times as long as the body.
+package msgpack
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+const maxDepth = 10_000 // each is a level of recursion
+
+// A Decoder is a backend.Decoder. It is safe for concurrent use.
+type Decoder struct {
+	// Depth is how deep arrays and maps may be nested. 0 is 512, and less than 0 as many as there can be, 10,000.
+	Depth int
+}
+
+// String returns "msgpack".
+func (d Decoder) String() string { return "msgpack" }
+
+var (
+	errSyntax    = errors.New("not MessagePack")
+	errTrailing  = errors.New("bytes after the value")
+	errUTF8      = errors.New("a string is not UTF-8")
+	errNumber    = errors.New("a number that JSON does not have")
+	errKey       = errors.New("a key that is neither string, integer nor bool")
+	errExtension = errors.New("an extension that is no timestamp")
+	errTime      = errors.New("a timestamp outside the years 0 to 9999")
+)
+
+// Decode returns the document that body holds. It does not look at the content type.
+func (d Decoder) Decode(_ string, body []byte) (proxy.Document, error) {
+	limit := d.Depth
+	switch {
+	case limit == 0:
+		limit = proxy.DefaultDepth
+	case limit < 0 || limit > maxDepth:
+		limit = maxDepth
+	}
+	r := reader{in: body, out: make([]byte, 0, len(body)+len(body)/4), limit: limit}
+	err := r.value(0)
+	if err == nil && len(r.in) > 0 {
+		err = errTrailing
+	}
+	if err != nil {
+		return proxy.Document{}, fmt.Errorf("msgpack: offset %d: %w", len(body)-len(r.in), err)
+	}
+	return proxy.Limits{Depth: limit}.Parse(r.out)
+}
+
+// A reader writes the values that it reads as JSON. What a header announces it believes as far as it is there.
+type reader struct {
+	in    []byte // what is left
+	out   []byte
+	limit int
+}
+
+func (r *reader) value(depth int) error {
+	switch msgp.NextType(r.in) {
+	case msgp.NilType:
+		r.in = r.in[1:]
+		r.out = append(r.out, "null"...)
+		return nil
+	case msgp.BinType:
+		b, rest, err := msgp.ReadBytesZC(r.in)
+		if err != nil {
+			return errSyntax
+		}
+		r.in = rest
+		r.out = append(base64.StdEncoding.AppendEncode(append(r.out, '"'), b), '"')
+		return nil
+	case msgp.Float32Type:
+		f, rest, err := msgp.ReadFloat32Bytes(r.in)
+		return r.float(float64(f), 32, rest, err)
+	case msgp.Float64Type:
+		f, rest, err := msgp.ReadFloat64Bytes(r.in)
+		return r.float(f, 64, rest, err)
+	case msgp.ArrayType:
+		return r.array(depth + 1)
+	case msgp.MapType:
+		return r.object(depth + 1)
+	case msgp.StrType:
+		return r.text()
+	case msgp.BoolType, msgp.IntType, msgp.UintType:
+		return r.plain()
+	case msgp.InvalidType:
+		return errSyntax
+	}
+	return r.timestamp()
+}
+
+// plain appends an integer or bool.
+func (r *reader) plain() (err error) {
+	var rest []byte
+	switch msgp.NextType(r.in) {
+	case msgp.BoolType:
+		var b bool
+		if b, rest, err = msgp.ReadBoolBytes(r.in); err == nil {
+			r.out = strconv.AppendBool(r.out, b)
+		}
+	case msgp.UintType:
+		var n uint64
+		if n, rest, err = msgp.ReadUint64Bytes(r.in); err == nil {
+			r.out = strconv.AppendUint(r.out, n, 10)
+		}
+	default:
+		var n int64
+		if n, rest, err = msgp.ReadInt64Bytes(r.in); err == nil {
+			r.out = strconv.AppendInt(r.out, n, 10)
+		}
+	}
+	if err != nil {
+		return errSyntax
+	}
+	r.in = rest
+	return nil
+}
+
+func (r *reader) float(f float64, bits int, rest []byte, err error) error {
+	switch {
+	case err != nil:
+		return errSyntax
+	case math.IsNaN(f), math.IsInf(f, 0):
+		return errNumber
+	}
+	r.in = rest
+	format := byte('f')
+	if size := math.Abs(f); size != 0 && (size < 1e-6 || size >= 1e21) { // as encoding/json does
+		format = 'e'
+	}
+	r.out = strconv.AppendFloat(r.out, f, format, -1, bits)
+	return nil
+}
+
+func (r *reader) text() error {
+	s, rest, err := msgp.ReadStringZC(r.in)
+	switch {
+	case err != nil:
+		return errSyntax
+	case !utf8.Valid(s):
+		return errUTF8
+	}
+	r.in = rest
+	r.out = appendString(r.out, s)
+	return nil
+}
+
+func (r *reader) array(depth int) error {
+	n, rest, err := msgp.ReadArrayHeaderBytes(r.in)
+	switch {
+	case err != nil:
+		return errSyntax
+	case depth > r.limit:
+		return proxy.ErrDepth
+	}
+	r.in = rest
+	r.out = append(r.out, '[')
+	for i := range n {
+		if i > 0 {
+			r.out = append(r.out, ',')
+		}
+		if err := r.value(depth); err != nil {
+			return err
+		}
+	}
+	r.out = append(r.out, ']')
+	return nil
+}
+
+func (r *reader) object(depth int) error {
+	n, rest, err := msgp.ReadMapHeaderBytes(r.in)
+	switch {
+	case err != nil:
+		return errSyntax
+	case depth > r.limit:
+		return proxy.ErrDepth
+	}
+	r.in = rest
+	r.out = append(r.out, '{')
+	for i := range n {
+		if i > 0 {
+			r.out = append(r.out, ',')
+		}
+		if err := r.key(); err != nil {
+			return err
+		}
+		r.out = append(r.out, ':')
+		if err := r.value(depth); err != nil {
+			return err
+		}
+	}
+	r.out = append(r.out, '}')
+	return nil
+}
+
+func (r *reader) key() error {
+	switch msgp.NextType(r.in) {
+	case msgp.StrType:
+		return r.text()
+	case msgp.BoolType, msgp.IntType, msgp.UintType:
+		r.out = append(r.out, '"')
+		err := r.plain()
+		r.out = append(r.out, '"')
+		return err
+	case msgp.InvalidType:
+		return errSyntax
+	}
+	return errKey
+}
+
+// timestamp appends the extension of type -1. The others that the library knows are its own.
+func (r *reader) timestamp() error {
+	const ext8, timestampType = 0xc7, 0xff
+	at := 1 // of the type: behind the lead, or its length
+	if r.in[0] == ext8 {
+		at = 2
+	}
+	if len(r.in) <= at {
+		return errSyntax
+	}
+	if r.in[at] != timestampType {
+		return errExtension
+	}
+	t, rest, err := msgp.ReadTimeBytes(r.in)
+	if err != nil {
+		return errSyntax
+	}
+	if t = t.UTC(); t.Year() < 0 || t.Year() > 9999 {
+		return errTime
+	}
+	r.in = rest
+	r.out = append(t.AppendFormat(append(r.out, '"'), time.RFC3339Nano), '"')
+	return nil
+}
+
+// appendString appends UTF-8 as a string of JSON.
+func appendString(b, text []byte) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"')
+	from := 0
+	for i, c := range text {
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		b = append(b, text[from:i]...)
+		from = i + 1
+		if c == '"' || c == '\\' {
+			b = append(b, '\\', c)
+		} else {
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		}
+	}
+	return append(append(b, text[from:]...), '"')
+}

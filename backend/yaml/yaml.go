@@ -1,0 +1,343 @@
+// Package yaml decodes the answers of upstreams that speak YAML.
+//
+//	p, err := backend.New(backend.Spec{Name: "config", URL: "http://config:8080/{id}", Decode: yaml.Decoder{}})
+//
+// For upstreams that speak something else as well there is backend.Auto:
+//
+//	Decode: backend.Auto(map[string]backend.Decoder{"application/yaml": yaml.Decoder{}})
+//
+// # What becomes of a value
+//
+//	null, ~, nothing       null
+//	true, false            the same; yes, no, on and off are strings
+//	integers, floats       the number, with every digit where it is one of JSON; .inf and .nan are an error
+//	strings                strings; so are timestamps, as they are written, and !!binary, the base64 as it is written
+//	sequences, mappings    arrays, objects, in the order of the source
+//	other tags             an error
+//
+// The key of a mapping is a scalar, and becomes the string of its text; a sequence or mapping as a key, a key that is there
+// twice, and a merge key (<<) are errors. The body is one document, and a second one is an error; a body of comments alone
+// is an absent document. Comments are left out.
+//
+// # Limits
+//
+//	depth       512
+//	values      100,000, by an estimate; see Decoder
+//	aliases     the JSON is at most ten times as long as the body, however often an alias repeats its anchor
+package yaml
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+const (
+	maxDepth      = 10_000 // which the parser bears, too
+	defaultValues = 100_000
+	maxGrowth     = 10
+)
+
+// A Decoder is a backend.Decoder. It is safe for concurrent use.
+type Decoder struct {
+	// Depth is how deep sequences and mappings may be nested. 0 is 512, and less than 0 as many as there can be, 10,000.
+	Depth int
+
+	// Values bounds how many values, keys among them, the body may have, before it is parsed: each takes some 200 bytes. It
+	// is compared with the number of characters that can stand between values (the line break and ,:[{?-), in text too. 0 is
+	// 100,000, less than 0 no limit.
+	Values int
+}
+
+// String returns "yaml".
+func (d Decoder) String() string { return "yaml" }
+
+var (
+	errSyntax   = errors.New("not YAML")
+	errMany     = errors.New("the document is not the only one")
+	errValues   = errors.New("too many values")
+	errGrowth   = errors.New("aliases repeat too much")
+	errKey      = errors.New("a key that is no scalar")
+	errTwice    = errors.New("a key that is there twice")
+	errMerge    = errors.New("a merge key")
+	errTag      = errors.New("a tag beside those of null, bool, int, float, str, timestamp, binary, seq and map")
+	errValue    = errors.New("a value that does not fit its tag")
+	errNumber   = errors.New("a number that JSON does not have")
+	errEncoding = errors.New("a string is not UTF-8")
+)
+
+// Decode returns the document that body holds. It does not look at the content type.
+func (d Decoder) Decode(_ string, body []byte) (proxy.Document, error) {
+	if d.Values >= 0 {
+		most := d.Values
+		if most == 0 {
+			most = defaultValues
+		}
+		if separators(body) > most {
+			return proxy.Document{}, fmt.Errorf("yaml: %w", errValues)
+		}
+	}
+	limit := d.Depth
+	switch {
+	case limit == 0:
+		limit = proxy.DefaultDepth
+	case limit < 0 || limit > maxDepth:
+		limit = maxDepth
+	}
+	root, err := parse(body)
+	if err != nil || root == nil {
+		return proxy.Document{}, err
+	}
+	w := writer{out: make([]byte, 0, len(body)+len(body)/4), most: maxGrowth * len(body), limit: limit}
+	err = w.value(root, 0)
+	if err == nil && len(w.out) > w.most {
+		err = errGrowth
+	}
+	if err != nil {
+		return proxy.Document{}, fmt.Errorf("yaml: line %d: %w", w.line, err)
+	}
+	return proxy.Limits{Depth: limit}.Parse(w.out)
+}
+
+// separators counts what can stand between values.
+func separators(body []byte) (n int) {
+	for _, c := range body {
+		switch c {
+		case '\n', '\r', ',', ':', '[', '{', '?', '-':
+			n++
+		}
+	}
+	return n
+}
+
+// parse returns the value of the only document, or nil where there is none. What the library says quotes the body.
+func parse(body []byte) (*yaml.Node, error) {
+	var first, second yaml.Node
+	parser := yaml.NewDecoder(bytes.NewReader(body))
+	switch err := parser.Decode(&first); {
+	case err == io.EOF:
+		return nil, nil
+	case err != nil || len(first.Content) != 1:
+		return nil, fmt.Errorf("yaml: %w", errSyntax)
+	}
+	switch err := parser.Decode(&second); {
+	case err == nil:
+		return nil, fmt.Errorf("yaml: line %d: %w", second.Line, errMany)
+	case err != io.EOF:
+		return nil, fmt.Errorf("yaml: %w", errSyntax)
+	}
+	return first.Content[0], nil
+}
+
+// A writer writes nodes as JSON.
+type writer struct {
+	out   []byte
+	most  int // that out may become
+	limit int // of depth
+	line  int // of the node that is written
+}
+
+func (w *writer) value(n *yaml.Node, depth int) error {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias // never another alias; where it is an anchor around itself, the limits hold
+	}
+	w.line = n.Line
+	if len(w.out) > w.most {
+		return errGrowth
+	}
+	switch n.Kind {
+	case yaml.ScalarNode:
+		return w.scalar(n)
+	case yaml.SequenceNode:
+		return w.sequence(n, depth+1)
+	case yaml.MappingNode:
+		return w.mapping(n, depth+1)
+	}
+	return errSyntax
+}
+
+func (w *writer) sequence(n *yaml.Node, depth int) error {
+	switch {
+	case n.ShortTag() != "!!seq":
+		return errTag
+	case depth > w.limit:
+		return proxy.ErrDepth
+	}
+	w.out = append(w.out, '[')
+	for i, element := range n.Content {
+		if i > 0 {
+			w.out = append(w.out, ',')
+		}
+		if err := w.value(element, depth); err != nil {
+			return err
+		}
+	}
+	w.out = append(w.out, ']')
+	return nil
+}
+
+func (w *writer) mapping(n *yaml.Node, depth int) error {
+	switch {
+	case n.ShortTag() != "!!map":
+		return errTag
+	case depth > w.limit:
+		return proxy.ErrDepth
+	}
+	seen := make(map[string]bool, len(n.Content)/2)
+	w.out = append(w.out, '{')
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if i > 0 {
+			w.out = append(w.out, ',')
+		}
+		name, err := w.key(n.Content[i])
+		switch {
+		case err != nil:
+			return err
+		case seen[name]:
+			return errTwice
+		}
+		seen[name] = true
+		w.out = append(w.out, ':')
+		if err := w.value(n.Content[i+1], depth); err != nil {
+			return err
+		}
+	}
+	w.out = append(w.out, '}')
+	return nil
+}
+
+func (w *writer) key(n *yaml.Node) (string, error) {
+	w.line = n.Line
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	switch {
+	case n.Kind != yaml.ScalarNode:
+		return "", errKey
+	case n.ShortTag() == "!!merge":
+		return "", errMerge
+	}
+	return n.Value, w.text(n.Value)
+}
+
+func (w *writer) scalar(n *yaml.Node) error {
+	switch n.ShortTag() {
+	case "!!null":
+		w.out = append(w.out, "null"...)
+	case "!!bool":
+		switch {
+		case strings.EqualFold(n.Value, "true"):
+			w.out = append(w.out, "true"...)
+		case strings.EqualFold(n.Value, "false"):
+			w.out = append(w.out, "false"...)
+		default:
+			return errValue
+		}
+	case "!!int", "!!float":
+		return w.number(n)
+	case "!!binary":
+		return w.text(strings.Join(strings.Fields(n.Value), ""))
+	case "!!str", "!!timestamp":
+		return w.text(n.Value)
+	case "!!merge": // only a key is one
+		return w.text(n.Value)
+	default:
+		return errTag
+	}
+	return nil
+}
+
+// number writes a number as it is where JSON has it too. The library knows what YAML has beside: 0x1f, 0o17, 1_000, +1.
+func (w *writer) number(n *yaml.Node) error {
+	if isNumber(n.Value) {
+		w.out = append(w.out, n.Value...)
+		return nil
+	}
+	var v any
+	if err := n.Decode(&v); err != nil {
+		return errValue
+	}
+	switch v := v.(type) {
+	case int:
+		w.out = strconv.AppendInt(w.out, int64(v), 10)
+	case int64:
+		w.out = strconv.AppendInt(w.out, v, 10)
+	case uint64:
+		w.out = strconv.AppendUint(w.out, v, 10)
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return errNumber
+		}
+		format := byte('f')
+		if size := math.Abs(v); size != 0 && (size < 1e-6 || size >= 1e21) { // as encoding/json does
+			format = 'e'
+		}
+		w.out = strconv.AppendFloat(w.out, v, format, -1, 64)
+	default:
+		return errValue
+	}
+	return nil
+}
+
+// isNumber reports whether s is a number of JSON.
+func isNumber(s string) bool {
+	s = strings.TrimPrefix(s, "-")
+	whole := len(s) - len(strings.TrimLeft(s, "0123456789"))
+	if whole == 0 || whole > 1 && s[0] == '0' {
+		return false
+	}
+	s = s[whole:]
+	if rest, point := strings.CutPrefix(s, "."); point {
+		if s = strings.TrimLeft(rest, "0123456789"); s == rest {
+			return false
+		}
+	}
+	if s != "" && (s[0] == 'e' || s[0] == 'E') {
+		s = s[1:]
+		if s != "" && (s[0] == '+' || s[0] == '-') {
+			s = s[1:]
+		}
+		if s == "" {
+			return false
+		}
+		s = strings.TrimLeft(s, "0123456789")
+	}
+	return s == ""
+}
+
+// text writes a string.
+func (w *writer) text(s string) error {
+	if !utf8.ValidString(s) {
+		return errEncoding
+	}
+	const hex = "0123456789abcdef"
+	w.out = append(w.out, '"')
+	from := 0
+	for i := range len(s) {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		w.out = append(w.out, s[from:i]...)
+		from = i + 1
+		switch c {
+		case '"', '\\':
+			w.out = append(w.out, '\\', c)
+		case '\n':
+			w.out = append(w.out, '\\', 'n')
+		default:
+			w.out = append(w.out, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		}
+	}
+	w.out = append(append(w.out, s[from:]...), '"')
+	return nil
+}
