@@ -111,12 +111,12 @@ func serve(b *testing.B, h http.Handler, target string, atLeast int) {
 	b.ReportAllocs()
 	before := processorTime(b)
 	for b.Loop() {
-		answer(b, h, req, atLeast)
+		respond(b, h, req, atLeast)
 	}
 	b.ReportMetric(float64(processorTime(b)-before)/float64(b.N), "cpu-ns/op")
 }
 
-func answer(b testing.TB, h http.Handler, req *http.Request, atLeast int) {
+func respond(b testing.TB, h http.Handler, req *http.Request, atLeast int) {
 	w := &sink{header: make(http.Header, 8)}
 	h.ServeHTTP(w, req)
 	if w.status != http.StatusOK || w.n < atLeast {

@@ -45,7 +45,7 @@ func Decode[T any](p Proxy) pipe.Pipe[*Request, T] {
 	d := &decoder{name: upstreamIn(pipe.PlanOf(p)), code: m.code, nilable: nilable(t), narrow: narrowTo(t, m, map[reflect.Type]*narrowing{})}
 	call := func(ctx context.Context, req *Request) (T, error) {
 		var none T
-		res, err := checked(p(ctx, req))
+		res, err := Checked(p(ctx, req))
 		if err != nil {
 			return none, err
 		}

@@ -23,6 +23,8 @@ var (
 	ErrMembers = errors.New("too many members")
 	// ErrNotObject says that a value of another kind stands where an object is needed.
 	ErrNotObject = errors.New("not an object")
+	// ErrNotArray says that a value of another kind stands where an array is needed.
+	ErrNotArray = errors.New("not an array")
 	// ErrAbsent says that there is no value where one is needed.
 	ErrAbsent = errors.New("no document")
 	// ErrPath says that a text is not a path, see [ParsePath].

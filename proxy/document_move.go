@@ -1,13 +1,9 @@
 package proxy
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 )
-
-// ErrNotArray says that a value of another kind stands where an array is needed. It travels in a [*DocumentError].
-var ErrNotArray = errors.New("not an array")
 
 // Copy returns d with the value at one path set at another one too.
 //

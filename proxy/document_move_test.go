@@ -288,19 +288,19 @@ func FuzzTransfer(f *testing.F) {
 		check := func(kind string, out proxy.Document, err, want error, tree any) {
 			if err != nil {
 				require.True(t, out.IsZero())
-				if unique && want != errAny && depthOf(in) < 400 {
+				if unique && want != anyOutcome && depthOf(in) < 400 {
 					require.Error(t, want, "%s %s to %s of %s: %s", kind, from, to, source, err)
 					_, ok := errors.AsType[*proxy.DocumentError](err)
 					require.True(t, ok)
 				}
 				return
 			}
-			if want != errAny && unique {
+			if want != anyOutcome && unique {
 				require.NoError(t, want, "%s %s to %s of %s is %s", kind, from, to, source, out)
 			}
 			require.True(t, json.Valid([]byte(out.String())), "%s made %s", kind, out)
 			require.Len(t, out.String(), out.Size())
-			if unique && want != errAny {
+			if unique && want != anyOutcome {
 				require.Equal(t, tree, decode(t, []byte(out.String())), "%s %s to %s of %s", kind, from, to, source)
 			}
 		}
@@ -311,9 +311,9 @@ func FuzzTransfer(f *testing.F) {
 			check(kind, out, err, want, tree)
 		}
 		out, err := d.Unwrap(name)
-		check("unwrap", out, err, errAny, nil)
+		check("unwrap", out, err, anyOutcome, nil)
 		out, err = d.Map(to, func(v proxy.Document) (proxy.Document, error) { return parse(t, `"m"`), nil })
-		check("map", out, err, errAny, nil)
+		check("map", out, err, anyOutcome, nil)
 		if err == nil && !strings.Contains(to.String(), "*") && !out.Get(to).IsZero() {
 			require.Equal(t, `"m"`, out.Get(to).String())
 		}
@@ -321,8 +321,8 @@ func FuzzTransfer(f *testing.F) {
 	})
 }
 
-// errAny stands for any outcome.
-var errAny = assert.AnError
+// anyOutcome stands for any outcome.
+var anyOutcome = assert.AnError
 
 // transferred is Copy, Move and Append on a tree of unique names.
 func transferred(kind string, tree any, from, to []string) (any, error) {
@@ -346,7 +346,7 @@ func transferred(kind string, tree any, from, to []string) (any, error) {
 			return v
 		}
 		if list, ok := value.([]any); ok && slices.Contains(list, any(unordered{})) {
-			fault = errAny
+			fault = anyOutcome
 			return v
 		}
 		switch {

@@ -87,7 +87,7 @@ func (f *fallback) call(ctx context.Context, req *Request) (*Response, error) {
 	c := falling{fallback: f, ctx: ctx}
 	c.keep(req)
 	i := 0
-	res, err := checked(f.alternatives[i].proxy(ctx, req))
+	res, err := Checked(f.alternatives[i].proxy(ctx, req))
 	for failing(res, err) {
 		next, why := c.next(i + 1)
 		if next == nil {
@@ -203,7 +203,7 @@ func failureOf(res *Response) error {
 func callCopy(ctx context.Context, p Proxy, req *Request) (res *Response, err error) {
 	body := req.Body // p may give req another one
 	if body == nil {
-		return checked(p(ctx, req))
+		return Checked(p(ctx, req))
 	}
 	defer func() {
 		if res == nil {
@@ -212,5 +212,5 @@ func callCopy(ctx context.Context, p Proxy, req *Request) (res *Response, err er
 		}
 		res.OnClose(func() { closeBody(body) }) // a stream may begin while the body is still being sent
 	}()
-	return checked(p(ctx, req))
+	return Checked(p(ctx, req))
 }

@@ -9,13 +9,8 @@ import (
 	"slices"
 )
 
-var (
-	// ErrConflict is why [Disjoint] refuses documents: two parts have a member of the same name.
-	ErrConflict = errors.New("a member is in two parts")
-
-	// ErrNotArray is why [Concat] refuses a part whose root is no array.
-	ErrNotArray = errors.New("not an array")
-)
+// ErrConflict is why [Disjoint] refuses documents: two parts have a member of the same name.
+var ErrConflict = errors.New("a member is in two parts")
 
 // A Combine makes the document of a merge from the results of its parts, which come in declared order, skipped and failed
 // ones among them. The document may have any root, also none. Shallow, Deep, Concat and Disjoint are ready ones; one of

@@ -249,7 +249,7 @@ func (b *raceBranch) attempt(ctx context.Context, req *Request) (*Response, erro
 
 // callOwn calls p with a request whose body is not ours to close.
 func callOwn(ctx context.Context, p Proxy, req *Request) (*Response, error) {
-	return checked(p(ctx, req))
+	return Checked(p(ctx, req))
 }
 
 // refuse refuses the call where another one has won already, or too many are abandoned and it could become one more.

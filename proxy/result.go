@@ -3,7 +3,7 @@ package proxy
 import "net/http"
 
 // A Result is what the call of a part or a stage came to, for the functions that combine parts and prepare stages. It
-// holds at most one of Document and Err.
+// holds at most one of Document and Err; only the Compare of a [Shadow] may get both, for a partial answer.
 type Result struct {
 	Name     string      // of the part or stage
 	Status   int         // of its response; 0 where there is none

@@ -238,7 +238,7 @@ func (s *shadowed) call(ctx context.Context, req *Request) (*Response, error) {
 	defer close(m.answered)
 	m.answer = Result{Name: s.name, Err: errNotReturned} // if it does not
 	res, err := s.next(ctx, req)
-	if m.answer = resultOf(s.name, res, err); res != nil {
+	if m.answer = seenOf(s.name, res, err); res != nil {
 		m.answer.Header = res.Header.Clone() // the response is the caller's to change
 	}
 	return res, err
@@ -246,8 +246,8 @@ func (s *shadowed) call(ctx context.Context, req *Request) (*Response, error) {
 
 var errNotReturned = &Error{Status: http.StatusInternalServerError, Err: errors.New("the call ended in a panic")}
 
-// resultOf returns what a call came to.
-func resultOf(name string, res *Response, err error) Result {
+// seenOf returns what a call came to, as Compare sees it.
+func seenOf(name string, res *Response, err error) Result {
 	switch {
 	case err != nil:
 		return Result{Name: name, Err: err}
@@ -390,7 +390,7 @@ func (m *mirroring) result() (result Result, whole bool) {
 		result = Result{Name: m.spec.Name, Err: m.clock.Err()} // the same text as that of a call which noticed in time
 	} else {
 		defer m.close()
-		result = resultOf(m.spec.Name, m.res, m.err)
+		result = seenOf(m.spec.Name, m.res, m.err)
 	}
 	switch {
 	case result.Err == nil:

@@ -74,7 +74,7 @@ func Static(when Moment, d Document) Decorator {
 	step := pipe.Step{Kind: "static", Detail: f.detail(), Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
 	return func(next Proxy) Proxy {
 		call := func(ctx context.Context, req *Request) (*Response, error) {
-			res, err := checked(next(ctx, req))
+			res, err := Checked(next(ctx, req))
 			if err != nil {
 				return f.cover(ctx, err)
 			}

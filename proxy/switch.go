@@ -194,7 +194,7 @@ func (c *choice) call(ctx context.Context, req *Request) (*Response, error) {
 	if err := ctx.Err(); err != nil { // to choose may have taken its time
 		return nil, err
 	}
-	res, err := checked(c.options[i].proxy(ctx, req))
+	res, err := Checked(c.options[i].proxy(ctx, req))
 	if err != nil {
 		return nil, namedAs(c.noun, c.options[i].name, err)
 	}
