@@ -89,7 +89,8 @@ func TestStaticFillsInWhatIsNotThere(t *testing.T) {
 			t.Parallel()
 			static, answer := asDocument(t, tt.static), asDocument(t, tt.answer)
 			before := answer.String()
-			p := called(func() (*proxy.Response, error) { return &proxy.Response{Document: answer}, nil }).With(proxy.Static(proxy.Always, static))
+			p := called(func() (*proxy.Response, error) { return &proxy.Response{Document: answer}, nil }).
+				With(proxy.Static(proxy.Always, static))
 			for range 2 { // nothing that is shared changes
 				res, err := p(t.Context(), get())
 				require.NoError(t, err)
@@ -131,7 +132,8 @@ func TestStaticLetsStreamsPass(t *testing.T) {
 	for _, when := range moments {
 		body := newBody("rows")
 		want := &proxy.Response{Status: 206, Body: body}
-		res, err := called(func() (*proxy.Response, error) { return want, nil }).With(proxy.Static(when, asDocument(t, `{"a":1}`)))(t.Context(), get())
+		p := called(func() (*proxy.Response, error) { return want, nil }).With(proxy.Static(when, asDocument(t, `{"a":1}`)))
+		res, err := p(t.Context(), get())
 		require.NoError(t, err)
 		assert.Same(t, want, res)
 		assert.Zero(t, res.Document.Size())
@@ -268,15 +270,18 @@ func TestStaticSaysInThePlanWhatItAddsAndWhen(t *testing.T) {
 
 func TestStaticPanicsAtWiring(t *testing.T) {
 	t.Parallel()
-	assert.PanicsWithValue(t, "proxy: Static: the document is absent, want an object", func() { proxy.Static(proxy.Always, proxy.Document{}) })
-	assert.PanicsWithValue(t, "proxy: Static: the document is array, want an object", func() { proxy.Static(proxy.Always, asDocument(t, `[]`)) })
+	assert.PanicsWithValue(t, "proxy: Static: the document is absent, want an object",
+		func() { proxy.Static(proxy.Always, proxy.Document{}) })
+	assert.PanicsWithValue(t, "proxy: Static: the document is array, want an object",
+		func() { proxy.Static(proxy.Always, asDocument(t, `[]`)) })
 	assert.PanicsWithValue(t, "proxy: Static: there is no moment 5", func() { proxy.Static(5, asDocument(t, `{}`)) })
 }
 
 func TestStaticThatAddsNothingCostsNothing(t *testing.T) {
 	doc := asDocument(t, `{"a":1,"b":[1,2]}`)
 	res := &proxy.Response{Document: doc}
-	p := called(func() (*proxy.Response, error) { res.Document = doc; return res, nil }).With(proxy.Static(proxy.Always, asDocument(t, `{"b":2,"a":1}`)))
+	p := called(func() (*proxy.Response, error) { res.Document = doc; return res, nil }).
+		With(proxy.Static(proxy.Always, asDocument(t, `{"b":2,"a":1}`)))
 	ctx, req := t.Context(), get()
 	assert.Zero(t, testing.AllocsPerRun(100, func() { _, _ = p(ctx, req) }))
 }
