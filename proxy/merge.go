@@ -64,7 +64,8 @@ func Optional(part Part) Part {
 	return part
 }
 
-// Merge returns a proxy that calls all parts at once and answers with one object that has the members of all of them.
+// Merge returns a proxy that calls all parts at once and answers with one object that has the members of all of them. For
+// parts that need an earlier answer see [Sequence], for other ways to make one document of the parts [MergeWith].
 //
 // Each part gets its own copy of the request, on a goroutine of its own; a body is replayed for each of several, and one
 // that cannot be is refused with [ErrBodyNotReplayable] before any part is called. A panic of a part fails that part.

@@ -94,21 +94,28 @@ func faults() []fault {
 // proves L1, L18, M1, M2, M3, M8, M15, M19, M21, M35, M37, T3, T4, C1, C5, C6
 func TestMergeWithAFaultyPart(t *testing.T) {
 	t.Parallel()
+	combines := map[string]proxy.Combine{"shallow": nil, "deep": proxy.Deep, "disjoint": proxy.Disjoint,
+		"a function": func(ctx context.Context, rs proxy.Results) (proxy.Document, error) { return proxy.Deep(ctx, rs) }}
 	for _, f := range faults() {
-		for _, optional := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%s, optional %t", f.name, optional), func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) { mergeWithFault(t, f, optional) })
-			})
+		for name, combine := range combines {
+			for _, optional := range []bool{false, true} {
+				if name == "a function" && errors.Is(f.is, proxy.ErrNotObject) {
+					continue // it would take an array
+				}
+				t.Run(fmt.Sprintf("%s, optional %t, %s", f.name, optional, name), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) { mergeWithFault(t, f, optional, combine) })
+				})
+			}
 		}
 	}
 }
 
-func mergeWithFault(t *testing.T, f fault, optional bool) {
+func mergeWithFault(t *testing.T, f fault, optional bool, combine proxy.Combine) {
 	body, end := newBody("rows"), make(chan struct{})
 	part := f.part(t, end, body)
 	part.Name, part.Optional = "faulty", optional
-	page := proxy.Merge(
+	page := proxy.MergeWith(combine,
 		proxy.Part{Name: "a", Proxy: answers(t, 200*time.Millisecond, `{"a":1}`)},
 		part,
 		proxy.Part{Name: "c", Proxy: answers(t, 100*time.Millisecond, `{"c":3}`)},

@@ -95,6 +95,39 @@ func TestMergeWithReadyCombiners(t *testing.T) {
 	}
 }
 
+// proves M36
+func TestMergeWithAnswersTheSameWhateverArrivesFirst(t *testing.T) {
+	t.Parallel()
+	shared := `{"x":{"%s":1,"y":"%[1]s"},"%[1]s":[0]}`
+	own := func(_ context.Context, rs proxy.Results) (proxy.Document, error) {
+		return proxy.DocumentOf(rs[0].Name + rs[2].Name)
+	}
+	tests := []struct {
+		combine proxy.Combine
+		format  string
+		want    string
+	}{
+		{proxy.Shallow, shared, `{"x":{"c":1,"y":"c"},"a":[0],"b":[0],"c":[0]}`},
+		{proxy.Deep, shared, `{"x":{"a":1,"y":"c","b":1,"c":1},"a":[0],"b":[0],"c":[0]}`},
+		{proxy.Disjoint, `{"%s":1}`, `{"a":1,"b":1,"c":1}`},
+		{proxy.Concat, `["%s"]`, `["a","b","c"]`},
+		{own, `1%.0s`, `"ac"`},
+	}
+	for _, tt := range tests {
+		for _, delays := range [][3]time.Duration{{1, 2, 3}, {1, 3, 2}, {2, 1, 3}, {2, 3, 1}, {3, 1, 2}, {3, 2, 1}} {
+			synctest.Test(t, func(t *testing.T) {
+				var parts []proxy.Part
+				for i, name := range []string{"a", "b", "c"} {
+					parts = append(parts, proxy.Part{Name: name, Proxy: answers(t, delays[i]*time.Second, fmt.Sprintf(tt.format, name))})
+				}
+				res, err := proxy.MergeWith(tt.combine, parts...)(t.Context(), get())
+				require.NoError(t, err)
+				assert.Equal(t, tt.want, res.Document.String())
+			})
+		}
+	}
+}
+
 // proves M8, L18
 func TestMergeWithRefusesWhatACombinerCannotUse(t *testing.T) {
 	t.Parallel()
