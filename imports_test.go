@@ -17,17 +17,20 @@ const module = "github.com/sluice-go/sluice"
 // mayImport lists which packages of the module a package may import, by path below the module. What a package may
 // import, it may import through it.
 var mayImport = map[string][]string{
-	"":             {},
-	"pipe":         {},
-	"proxy":        {"pipe"},
-	"proxy/policy": {"pipe", "proxy"},
-	"proxy/shape":  {"pipe", "proxy"},
-	"backend":      {"pipe", "proxy"},
-	"endpoint":     {"pipe", "proxy"},
-	"async":        {"pipe", "proxy"},
-	"router":       {"pipe", "proxy", "endpoint"},
-	"adapter":      {},
-	"bench":        {"pipe", "proxy", "proxy/policy", "proxy/shape", "backend", "endpoint", "router", "adapter", "async"},
+	"":                {},
+	"pipe":            {},
+	"pipe/pipetest":   {"pipe"},
+	"proxy":           {"pipe"},
+	"proxy/flow":      {"pipe", "proxy"},
+	"proxy/policy":    {"pipe", "proxy"},
+	"proxy/proxytest": {"pipe", "pipe/pipetest", "proxy"},
+	"proxy/shape":     {"pipe", "proxy"},
+	"backend":         {"pipe", "proxy"},
+	"endpoint":        {"pipe", "proxy"},
+	"async":           {"pipe", "proxy"},
+	"router":          {"pipe", "proxy", "endpoint"},
+	"adapter":         {},
+	"bench":           {"pipe", "proxy", "proxy/policy", "proxy/shape", "backend", "endpoint", "router", "adapter", "async"},
 }
 
 // mayDepend lists the modules that a package may bring into a user's build.

@@ -32,7 +32,7 @@ func (c *needs) check(step *pipe.Step, given []string) []string {
 	given = append(slices.Clip(given), step.Gives...)
 	for _, inner := range step.Steps {
 		after := c.check(inner, given)
-		if step.Layout == pipe.Around || step.Layout == pipe.Serial { // else they do not see each other's request
+		if step.Layout == pipe.Around { // else each has its own copy of the request
 			given = after
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -50,7 +51,7 @@ func Fallback(p Proxy, others ...Proxy) Proxy {
 			panic(fmt.Sprintf("proxy: Fallback: proxy %d is nil", i+1))
 		}
 		plan := pipe.PlanOf(p)
-		a := alternative{name: nameIn(plan, i), held: !plan.HonoursContext()}
+		a := alternative{name: nameIn(plan, strconv.Itoa(i+1)), held: !plan.HonoursContext()}
 		if a.held {
 			a.proxy = Hold(0)(p)
 		} else {

@@ -128,7 +128,7 @@ func newMerge(s Spec) Proxy {
 	for i, part := range s.Parts {
 		plan := pipe.PlanOf(part.Proxy)
 		if part.Name == "" {
-			part.Name = nameIn(plan, i)
+			part.Name = nameIn(plan, strconv.Itoa(i+1))
 		}
 		part.Expose = slices.Clone(part.Expose)
 		var notes []string
@@ -167,14 +167,14 @@ func newMerge(s Spec) Proxy {
 		Source: source, Layout: pipe.Parallel, Effects: effects}, inner...)
 }
 
-// nameIn returns the first name in a plan, and for a plan without one the number of part i.
-func nameIn(plan *pipe.Step, i int) string {
+// nameIn returns the first name in a plan that is not that of a function or a mirror, or another one where there is none.
+func nameIn(plan *pipe.Step, other string) string {
 	for step := range plan.All() {
-		if step.Name != "" && step.Kind != "func" {
+		if step.Name != "" && step.Kind != "func" && step.Kind != "mirror" {
 			return step.Name
 		}
 	}
-	return strconv.Itoa(i + 1)
+	return other
 }
 
 // A merging is one call of a merge.

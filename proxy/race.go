@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/sluice-go/sluice/pipe"
@@ -79,7 +80,7 @@ func NewRace(s RaceSpec) (Proxy, error) {
 		plan := pipe.PlanOf(p)
 		honours := plan.HonoursContext()
 		r.held = r.held || !honours
-		r.racers = append(r.racers, racer{name: nameIn(plan, i), proxy: p, honours: honours})
+		r.racers = append(r.racers, racer{name: nameIn(plan, strconv.Itoa(i+1)), proxy: p, honours: honours})
 		inner = append(inner, p)
 		whatever, never := repeatable(plan)
 		r.whatever = r.whatever && whatever

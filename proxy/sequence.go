@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sluice-go/sluice/pipe"
@@ -125,7 +126,7 @@ func newSequence(stages []Stage) (*sequence, error) {
 		if st.Proxy != nil {
 			plan := pipe.PlanOf(st.Proxy)
 			if st.Name == "" {
-				st.Name = nameIn(plan, i)
+				st.Name = nameIn(plan, strconv.Itoa(i+1))
 			}
 			st.honours = st.When == nil && st.Prepare == nil && plan.HonoursContext()
 		}

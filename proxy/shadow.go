@@ -82,7 +82,7 @@ func NewShadow(s ShadowSpec) (*Shadow, error) {
 	}
 	plan := pipe.PlanOf(s.Mirror)
 	if s.Name == "" {
-		s.Name = titleIn(plan, "mirror")
+		s.Name = nameIn(plan, "mirror")
 	}
 	if s.Timeout == 0 {
 		s.Timeout = defaultShadowTimeout
@@ -94,16 +94,6 @@ func NewShadow(s ShadowSpec) (*Shadow, error) {
 		open: map[*mirroring]struct{}{}, idle: make(chan struct{})}
 	sh.mirror = pipe.Describe(s.Mirror, sh.step(plan))
 	return sh, nil
-}
-
-// titleIn returns the first name in a plan, or another one where there is none.
-func titleIn(plan *pipe.Step, other string) string {
-	for step := range plan.All() {
-		if step.Name != "" && step.Kind != "func" {
-			return step.Name
-		}
-	}
-	return other
 }
 
 // step describes the mirror. Nobody waits for it, so it honours the context of the call whatever is inside; and that it
@@ -153,7 +143,7 @@ func (s *Shadow) Decorate(next Proxy) Proxy {
 	step := pipe.Step{Kind: "shadow", Source: pipe.Here(), Acts: pipe.In, Layout: pipe.Parallel,
 		Effects: pipe.CallsOnce | pipe.Stateful, State: s}
 	p := pipe.Describe(sh.call, step, next, s.mirror)
-	sh.name = titleIn(pipe.PlanOf(next), "answer")
+	sh.name = nameIn(pipe.PlanOf(next), "answer")
 	return p
 }
 
@@ -336,6 +326,9 @@ func detached(ctx context.Context) context.Context {
 	free := context.WithoutCancel(ctx)
 	if ctx.Value(earlyKey{}) != nil {
 		free = context.WithValue(free, earlyKey{}, nil) // or a merge in the mirror would not end its optional parts early
+	}
+	if ctx.Value(collectorKey{}) != nil {
+		free = context.WithValue(free, collectorKey{}, nil) // or what the mirror misses would be missing from the answer
 	}
 	return free
 }

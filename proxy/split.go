@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sluice-go/sluice/pipe"
@@ -83,7 +84,7 @@ func NewSplit(s SplitSpec) (Proxy, error) {
 	s.Variants = slices.Clone(s.Variants)
 	for i := range s.Variants {
 		if v := &s.Variants[i]; v.Name == "" {
-			v.Name = nameIn(pipe.PlanOf(v.Proxy), i)
+			v.Name = nameIn(pipe.PlanOf(v.Proxy), strconv.Itoa(i+1))
 		}
 	}
 	weights, err := s.weights()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -106,7 +107,7 @@ func newSwitch(kind string, cases []Case) Proxy {
 	for i, one := range cases {
 		o := option{name: one.Name, proxy: one.Proxy}
 		if o.name == "" {
-			o.name = nameIn(pipe.PlanOf(one.Proxy), i)
+			o.name = nameIn(pipe.PlanOf(one.Proxy), strconv.Itoa(i+1))
 		}
 		if one.When == nil && kind != "if" {
 			o.detail = "default"

@@ -75,7 +75,7 @@ func (c *needs) check(s *pipe.Step, given map[string]bool) map[string]bool {
 	}
 	for _, inner := range s.Steps {
 		after := c.check(inner, given)
-		if s.Layout == pipe.Around || s.Layout == pipe.Serial { // else the inner steps do not see each other's request
+		if s.Layout == pipe.Around { // else each has its own copy of the request
 			given = after
 		}
 	}
