@@ -93,8 +93,8 @@ func Sequence(stages ...Stage) Proxy {
 	if len(stages) == 1 {
 		detail = "1 stage"
 	}
-	return pipe.Describe(s.call, pipe.Step{Kind: "sequence", Detail: detail, Source: source, Layout: pipe.Serial, Effects: effects},
-		inner...)
+	return pipe.Describe(s.call, pipe.Step{Kind: "sequence", Detail: detail, Source: source, Layout: pipe.Serial,
+		Effects: effects}, inner...)
 }
 
 type sequence struct {
@@ -151,7 +151,8 @@ func newSequence(stages []Stage) (*sequence, error) {
 func (s *sequence) check(i int) (errs []error) {
 	st := &s.stages[i]
 	fault := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("proxy: Sequence: stage %d%s %s", i+1, inBrackets(st.Name), fmt.Sprintf(format, args...)))
+		text := fmt.Sprintf(format, args...)
+		errs = append(errs, fmt.Errorf("proxy: Sequence: stage %d%s %s", i+1, inBrackets(st.Name), text))
 	}
 	named := func(name string) int {
 		return slices.IndexFunc(s.stages, func(st stage) bool { return name != "" && st.Name == name })
