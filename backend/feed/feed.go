@@ -1,0 +1,590 @@
+// Package feed decodes RSS and Atom to one form, that of JSON Feed 1.1 (https://jsonfeed.org/version/1.1).
+//
+//	p, err := backend.New(backend.Spec{Name: "news", URL: "http://news:8080/feed", Decode: feed.Decoder{}})
+//
+// For upstreams that speak something else as well there is backend.Auto:
+//
+//	Decode: backend.Auto(map[string]backend.Decoder{"application/rss+xml": feed.Decoder{}, "application/atom+xml": feed.Decoder{}})
+//
+// # What becomes of a feed
+//
+//	of the feed      RSS 0.9x, 1.0, 2.0           Atom (RFC 4287)
+//	title            title                        title
+//	home_page_url    link                         link, alternate
+//	feed_url         atom:link, self              link, self
+//	description      description                  subtitle
+//	language         language, dc:language        xml:lang
+//	authors          managingEditor, dc:creator   author
+//	items            item                         entry
+//
+//	of an item       RSS                          Atom
+//	id               guid, else link, else title  id, the same
+//	url              link, else a guid that is    link, alternate
+//	title            title                        title
+//	content_html     content:encoded, else        content of type html or xhtml
+//	                 description
+//	content_text     -                            content of type text
+//	summary          description beside           summary
+//	                 content:encoded
+//	date_published   pubDate, dc:date             published
+//	date_modified    -                            updated
+//	authors          author, dc:creator           author
+//	tags             category, dc:subject         category
+//	attachments      enclosure                    link, enclosure
+//
+// The members are always in the order of JSON Feed, items in that of the source. What is empty is left out, but for version,
+// items, and the id of an item. Times are those of RFC 3339; one that cannot be read is left out. HTML is passed on as it
+// came, scripts too: whoever shows it has to clean it. Everything else of a feed, as extensions of podcasts, is left out.
+//
+// The XML is read as strictly as by backend.XML: UTF-8 or US-ASCII, no document type declaration, no entities but the five
+// of XML, 512 levels. What is no feed is an error.
+package feed
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// A Decoder is a backend.Decoder. It is safe for concurrent use.
+type Decoder struct{}
+
+// String returns "feed".
+func (Decoder) String() string { return "feed" }
+
+var (
+	errXML     = errors.New("not well-formed")
+	errDoctype = errors.New("a document type declaration is not accepted")
+	errCharset = errors.New("a charset other than UTF-8 and US-ASCII is not accepted")
+	errFeed    = errors.New("neither RSS nor Atom")
+)
+
+// Decode returns the feed that body holds.
+func (Decoder) Decode(contentType string, body []byte) (proxy.Document, error) {
+	if _, params, err := mime.ParseMediaType(contentType); err == nil {
+		if charset, there := params["charset"]; there && !isCharset(charset) {
+			return proxy.Document{}, fmt.Errorf("feed: %w", errCharset)
+		}
+	}
+	r := newReader(bytes.TrimPrefix(body, []byte("\ufeff")))
+	if err := r.root(); err != nil {
+		line, _ := r.tokens.InputPos()
+		return proxy.Document{}, fmt.Errorf("feed: line %d: %w", line, err)
+	}
+	return proxy.ParseDocument(r.write())
+}
+
+func isCharset(name string) bool {
+	return strings.EqualFold(name, "utf-8") || strings.EqualFold(name, "us-ascii")
+}
+
+// The namespaces of what is read. Elements of RSS have none, or one of several.
+const (
+	nsAtom    = "http://www.w3.org/2005/Atom"
+	nsContent = "http://purl.org/rss/1.0/modules/content/"
+	nsDC      = "http://purl.org/dc/elements/1.1/"
+	nsRDF     = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+	nsXML     = "http://www.w3.org/XML/1998/namespace"
+)
+
+// kindOf returns the name of an element with the prefix that the package documentation gives it, and "" for others.
+func kindOf(name xml.Name) string {
+	switch name.Space {
+	case "", "http://purl.org/rss/1.0/", "http://my.netscape.com/rdf/simple/0.9/", "http://backend.userland.com/rss2":
+		return name.Local
+	case nsAtom:
+		return "atom:" + name.Local
+	case nsContent:
+		return "content:" + name.Local
+	case nsDC:
+		return "dc:" + name.Local
+	case nsRDF:
+		return "rdf:" + name.Local
+	}
+	return ""
+}
+
+func attr(start xml.StartElement, space, local string) string {
+	for _, a := range start.Attr {
+		if a.Name.Local == local && a.Name.Space == space {
+			return strings.TrimSpace(a.Value)
+		}
+	}
+	return ""
+}
+
+// A reader writes items as they come, and what is said of the feed in the end.
+type reader struct {
+	body   []byte
+	tokens *xml.Decoder
+	other  bool  // another charset is declared
+	before int64 // where the last token began
+
+	feed  entry
+	one   entry // the item that is read, again and again: the smallest has 7 bytes
+	inOne func(xml.StartElement) error
+	items []byte
+	depth int
+}
+
+func newReader(body []byte) *reader {
+	r := &reader{body: body, tokens: xml.NewDecoder(bytes.NewReader(body))}
+	r.inOne = func(t xml.StartElement) error { return r.member(&r.one, t) }
+	r.tokens.CharsetReader = func(charset string, in io.Reader) (io.Reader, error) {
+		r.other = !isCharset(charset)
+		return in, nil
+	}
+	return r
+}
+
+// next returns the next token, or io.EOF behind the root. What the package says of an error quotes the body.
+func (r *reader) next() (xml.Token, error) {
+	r.before = r.tokens.InputOffset()
+	token, err := r.tokens.Token()
+	switch {
+	case err == io.EOF:
+		return nil, err
+	case err != nil:
+		return nil, errXML
+	case r.other:
+		return nil, errCharset
+	}
+	switch token.(type) {
+	case xml.StartElement:
+		if r.depth++; r.depth > proxy.DefaultDepth {
+			return nil, proxy.ErrDepth
+		}
+	case xml.EndElement:
+		r.depth--
+	case xml.Directive:
+		return nil, errDoctype
+	}
+	return token, nil
+}
+
+func (r *reader) root() error {
+	found := false
+	for {
+		token, err := r.next()
+		switch {
+		case err == io.EOF && found:
+			return nil
+		case err == io.EOF:
+			return errFeed
+		case err != nil:
+			return err
+		}
+		switch t := token.(type) {
+		case xml.StartElement:
+			if found {
+				return errXML
+			}
+			found = true
+			if err := r.format(t); err != nil {
+				return err
+			}
+		case xml.CharData:
+			if len(bytes.TrimSpace(t)) > 0 {
+				return errXML
+			}
+		}
+	}
+}
+
+// format reads the root element.
+func (r *reader) format(start xml.StartElement) error {
+	switch kindOf(start.Name) {
+	case "atom:feed":
+		r.feed.language = attr(start, nsXML, "lang")
+		return r.children(func(t xml.StartElement) error { return r.member(&r.feed, t) })
+	case "rss", "rdf:RDF":
+		return r.children(func(t xml.StartElement) error {
+			switch kindOf(t.Name) {
+			case "channel":
+				return r.children(func(t xml.StartElement) error { return r.member(&r.feed, t) })
+			case "item":
+				return r.item()
+			}
+			return r.skip()
+		})
+	}
+	return errFeed
+}
+
+// children calls f for each element in the one that has begun, to its end. f reads the element that it is given.
+func (r *reader) children(f func(xml.StartElement) error) error {
+	for {
+		token, err := r.next()
+		if err != nil {
+			return early(err)
+		}
+		switch t := token.(type) {
+		case xml.StartElement:
+			if err := f(t); err != nil {
+				return err
+			}
+		case xml.EndElement:
+			return nil
+		}
+	}
+}
+
+// early is the error where an element has no end.
+func early(err error) error {
+	if err == io.EOF {
+		return errXML
+	}
+	return err
+}
+
+func (r *reader) skip() error {
+	_, _, err := r.inside()
+	return err
+}
+
+// text returns all text in the element that has begun, to its end, without the white space around it.
+func (r *reader) text() (string, error) {
+	text, _, err := r.inside()
+	return text, err
+}
+
+// inside returns text and bytes of the element that has begun.
+func (r *reader) inside() (text string, raw []byte, err error) {
+	var b strings.Builder
+	from := r.tokens.InputOffset()
+	for outside := r.depth - 1; ; {
+		token, err := r.next()
+		if err != nil {
+			return "", nil, early(err)
+		}
+		switch t := token.(type) {
+		case xml.CharData:
+			b.Write(t)
+		case xml.EndElement:
+			if r.depth == outside {
+				return strings.TrimSpace(b.String()), bytes.TrimSpace(r.body[from:r.before]), nil
+			}
+		}
+	}
+}
+
+// An entry is an item, or the feed itself.
+type entry struct {
+	id, url, self, title, language string
+	description, summary           string
+	html, text                     string
+	published, modified            string
+	authors                        []author
+	tags                           []string
+	attachments                    []attachment
+	permalink                      bool
+}
+
+type author struct{ name, url string }
+
+type attachment struct{ url, mimeType, size string }
+
+// item reads one and appends it.
+func (r *reader) item() error {
+	e := &r.one
+	*e = entry{authors: e.authors[:0], tags: e.tags[:0], attachments: e.attachments[:0]}
+	if err := r.children(r.inOne); err != nil {
+		return err
+	}
+	if len(r.items) > 0 {
+		r.items = append(r.items, ',')
+	}
+	r.items = e.appendItem(r.items)
+	return nil
+}
+
+// member reads an element of an item or of the feed. Of several that stand for one thing the first counts, and what RSS
+// itself calls it before what others do.
+func (r *reader) member(e *entry, t xml.StartElement) error {
+	kind := kindOf(t.Name)
+	switch kind {
+	case "item", "atom:entry":
+		if e == &r.feed {
+			return r.item()
+		}
+		return r.skip()
+	case "author", "managingEditor", "dc:creator":
+		text, err := r.text()
+		if text != "" {
+			e.authors = append(e.authors, author{name: text})
+		}
+		return err
+	case "atom:author":
+		return r.author(e)
+	case "category", "dc:subject":
+		text, err := r.text()
+		e.tag(text)
+		return err
+	case "atom:category":
+		e.tag(attr(t, "", "term"))
+		return r.skip()
+	case "enclosure":
+		e.attach(attr(t, "", "url"), t)
+		return r.skip()
+	case "atom:link":
+		e.link(t)
+		return r.skip()
+	case "atom:content":
+		return r.content(e, t)
+	case "guid":
+		e.permalink = attr(t, "", "isPermaLink") != "false"
+	}
+	to := e.field(kind)
+	if to == nil {
+		return r.skip()
+	}
+	text, err := r.text()
+	if text != "" && (*to == "" || kind == "language" || kind == "pubDate") {
+		*to = text
+	}
+	return err
+}
+
+// field returns where the text of an element goes, or nil.
+func (e *entry) field(kind string) *string {
+	switch kind {
+	case "title", "atom:title":
+		return &e.title
+	case "link":
+		return &e.url
+	case "description", "atom:subtitle":
+		return &e.description
+	case "atom:summary":
+		return &e.summary
+	case "language", "dc:language":
+		return &e.language
+	case "guid", "atom:id":
+		return &e.id
+	case "content:encoded":
+		return &e.html
+	case "pubDate", "dc:date", "atom:published":
+		return &e.published
+	case "atom:updated":
+		return &e.modified
+	}
+	return nil
+}
+
+func (r *reader) author(e *entry) error {
+	var a author
+	err := r.children(func(t xml.StartElement) error {
+		text, err := r.text()
+		switch kindOf(t.Name) {
+		case "atom:name":
+			a.name = text
+		case "atom:uri":
+			a.url = text
+		}
+		return err
+	})
+	if a != (author{}) {
+		e.authors = append(e.authors, a)
+	}
+	return err
+}
+
+// content reads what Atom has as text, as HTML in text, or as elements.
+func (r *reader) content(e *entry, t xml.StartElement) error {
+	text, raw, err := r.inside()
+	switch attr(t, "", "type") {
+	case "html":
+		e.html = text
+	case "xhtml":
+		e.html = string(raw)
+	case "", "text":
+		e.text = text
+	}
+	return err
+}
+
+func (e *entry) link(t xml.StartElement) {
+	href := attr(t, "", "href")
+	switch attr(t, "", "rel") {
+	case "", "alternate":
+		if e.url == "" {
+			e.url = href
+		}
+	case "self":
+		e.self = href
+	case "enclosure":
+		e.attach(href, t)
+	}
+}
+
+func (e *entry) tag(text string) {
+	if text != "" {
+		e.tags = append(e.tags, text)
+	}
+}
+
+func (e *entry) attach(url string, t xml.StartElement) {
+	if url == "" {
+		return
+	}
+	a := attachment{url: url, mimeType: attr(t, "", "type")}
+	if n, err := strconv.ParseUint(attr(t, "", "length"), 10, 63); err == nil && n > 0 { // 0 is what many write who do not know
+		a.size = strconv.FormatUint(n, 10)
+	}
+	e.attachments = append(e.attachments, a)
+}
+
+// write returns the feed as JSON.
+func (r *reader) write() []byte {
+	e := &r.feed
+	b := make([]byte, 0, len(r.items)+512)
+	b = append(b, `{"version":"https://jsonfeed.org/version/1.1"`...)
+	b = appendMember(b, "title", e.title)
+	b = appendMember(b, "home_page_url", e.url)
+	b = appendMember(b, "feed_url", e.self)
+	b = appendMember(b, "description", e.description)
+	b = appendAuthors(b, e.authors)
+	b = appendMember(b, "language", e.language)
+	b = append(append(b, `,"items":[`...), r.items...)
+	return append(b, "]}"...)
+}
+
+func (e *entry) appendItem(b []byte) []byte {
+	url, html, summary := e.url, e.html, e.summary
+	if url == "" && e.permalink && (strings.HasPrefix(e.id, "http://") || strings.HasPrefix(e.id, "https://")) {
+		url = e.id
+	}
+	switch {
+	case html == "":
+		html = e.description
+	case summary == "":
+		summary = e.description
+	}
+	id := e.id
+	for _, other := range [...]string{e.url, e.title} {
+		if id == "" {
+			id = other
+		}
+	}
+	b = appendString(append(b, `{"id":`...), id)
+	b = appendMember(b, "url", url)
+	b = appendMember(b, "title", e.title)
+	b = appendMember(b, "content_html", html)
+	b = appendMember(b, "content_text", e.text)
+	b = appendMember(b, "summary", summary)
+	b = appendMember(b, "date_published", timeOf(e.published))
+	b = appendMember(b, "date_modified", timeOf(e.modified))
+	b = appendAuthors(b, e.authors)
+	for i, tag := range e.tags {
+		b = append(b, separator(i, `,"tags":[`)...)
+		b = appendString(b, tag)
+	}
+	b = closed(b, len(e.tags))
+	b = appendMember(b, "language", e.language)
+	for i, a := range e.attachments {
+		b = append(b, separator(i, `,"attachments":[`)...)
+		b = appendString(append(b, `{"url":`...), a.url)
+		b = appendMember(b, "mime_type", a.mimeType)
+		if a.size != "" {
+			b = append(append(b, `,"size_in_bytes":`...), a.size...)
+		}
+		b = append(b, '}')
+	}
+	b = closed(b, len(e.attachments))
+	return append(b, '}')
+}
+
+func separator(i int, first string) string {
+	if i == 0 {
+		return first
+	}
+	return ","
+}
+
+func closed(b []byte, n int) []byte {
+	if n > 0 {
+		b = append(b, ']')
+	}
+	return b
+}
+
+func appendAuthors(b []byte, authors []author) []byte {
+	for i, a := range authors {
+		b = append(b, separator(i, `,"authors":[`)...)
+		b = append(b, '{')
+		if a.name != "" {
+			b = appendString(append(b, `"name":`...), a.name)
+			b = appendMember(b, "url", a.url)
+		} else {
+			b = appendString(append(b, `"url":`...), a.url)
+		}
+		b = append(b, '}')
+	}
+	return closed(b, len(authors))
+}
+
+func appendMember(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
+	}
+	b = append(append(append(b, `,"`...), name...), `":`...)
+	return appendString(b, value)
+}
+
+// appendString appends UTF-8 as a string of JSON.
+func appendString(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"')
+	from := 0
+	for i := range len(s) {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		b = append(b, s[from:i]...)
+		from = i + 1
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, '\\', 'n')
+		default:
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		}
+	}
+	return append(append(b, s[from:]...), '"')
+}
+
+// timeOf returns a time of RSS (RFC 822, with the many ways there are to get it wrong), of Dublin Core or of Atom as one of
+// RFC 3339, or "" if it is none. A zone is known if it is one of RFC 822.
+func timeOf(s string) string {
+	if s == "" || len(s) > 64 { // a time that is none costs an error for each layout
+		return ""
+	}
+	if _, rest, found := strings.Cut(s, ","); found { // the day of the week says nothing
+		s = strings.TrimSpace(rest)
+	}
+	if i := strings.LastIndexByte(s, ' '); i >= 0 {
+		if offset, there := zones[strings.ToUpper(s[i+1:])]; there {
+			s = s[:i+1] + offset
+		}
+	}
+	for _, layout := range [...]string{"2 Jan 2006 15:04:05 -0700", "2 Jan 2006 15:04 -0700", "2 Jan 06 15:04:05 -0700",
+		"2 Jan 06 15:04 -0700", "2 Jan 2006", time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil && t.Year() >= 0 && t.Year() <= 9999 {
+			return t.Format(time.RFC3339Nano)
+		}
+	}
+	return ""
+}
+
+// zones are those of RFC 822, section 5.1, without the military ones, which it has the wrong way round. It is only read.
+var zones = map[string]string{"UT": "+0000", "UTC": "+0000", "GMT": "+0000", "Z": "+0000", "EST": "-0500", "EDT": "-0400",
+	"CST": "-0600", "CDT": "-0500", "MST": "-0700", "MDT": "-0600", "PST": "-0800", "PDT": "-0700"}
