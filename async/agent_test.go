@@ -269,11 +269,7 @@ func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
 	assert.NoError(t, err)
 	stages := pipe.Describe(ok, pipe.Step{Kind: "sequence", Layout: pipe.Serial}, proxy.Proxy(ok).With(sets("id")), needs("user", "id"))
 	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: stages})
-	assert.NoError(t, err, "an earlier stage gives it")
-	deep := pipe.Describe(ok, pipe.Step{Kind: "sequence", Layout: pipe.Serial},
-		proxy.Proxy(ok).With(pipe.Recover, sets("id")), needs("user", "id"))
-	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: deep})
-	assert.NoError(t, err, "a decorator inside an earlier stage gives it")
+	assert.ErrorContains(t, err, "backend user needs {id}", "an earlier stage has a request of its own")
 	twice := needs("user", "id")
 	both := pipe.Describe(ok, pipe.Step{Kind: "merge", Layout: pipe.Parallel}, twice, twice)
 	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: both})

@@ -167,7 +167,7 @@ func TestMountKnowsWhoGivesAParam(t *testing.T) {
 		{"a decorator outside the step that needs it", over("GET", "/u", upstream("account").With(giving("id"), needing("id"))), ""},
 		{"a step that stands around", over("GET", "/u", steps(pipe.Around, "give id", "need id")), ""},
 		{"a step that stands inside", over("GET", "/u", steps(pipe.Around, "need id", "give id")), "id"},
-		{"an earlier stage", over("GET", "/u", steps(pipe.Serial, "give id", "need id")), ""},
+		{"an earlier stage, whose request is another", over("GET", "/u", steps(pipe.Serial, "give id", "need id")), "id"},
 		{"a later stage", over("GET", "/u", steps(pipe.Serial, "need id", "give id")), "id"},
 		{"another case", over("GET", "/u", steps(pipe.Choice, "give id", "need id")), "id"},
 		{"a name in another case", over("GET", "/u/{Id}", upstream("user", "id")), "id"},
