@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/flow"
+	"github.com/sluice-go/sluice/proxy/policy"
+	"github.com/sluice-go/sluice/proxy/shape"
+	"github.com/sluice-go/sluice/router"
+)
+
+// A shop is the gateway and what runs beside it.
+type shop struct {
+	home, order proxy.Proxy
+	mirror      *proxy.Shadow
+}
+
+// What the home page takes from the upstreams, and what it gives.
+type (
+	user struct {
+		ID      string `json:"id"`
+		Name    string `json:"name"`
+		Account string `json:"account"`
+	}
+	order struct {
+		ID      string `json:"id"`
+		Product string `json:"product"`
+	}
+	product struct {
+		ID    string  `json:"id"`
+		Title string  `json:"title"`
+		Price float64 `json:"price"`
+	}
+	recs struct {
+		Model string `json:"model"`
+		Items []struct {
+			ID string `json:"id"`
+		} `json:"items"`
+	}
+	loyalty struct {
+		Level  string `json:"level"`
+		Points string `json:"points"`
+	}
+	home struct {
+		User     user               `json:"user"`
+		Orders   []order            `json:"orders"`
+		Products map[string]product `json:"products,omitempty"`
+		Recs     *recs              `json:"recommendations,omitempty"`
+		Loyalty  *loyalty           `json:"loyalty,omitempty"`
+	}
+)
+
+// newShop wires the pages. urls are the upstreams'.
+func newShop(urls map[string]string) (*shop, error) {
+	factory := backend.Decorate(backend.HTTP{}, func(backend.Spec) proxy.Decorator { return policy.Timeout(500 * time.Millisecond) })
+	var faults []error
+	upstream := func(name, url string, s backend.Spec) proxy.Proxy {
+		s.Name, s.URL = name, urls[name]+url
+		p, err := factory.New(s)
+		if err != nil {
+			faults = append(faults, err)
+		}
+		return pipe.Check(p, err)
+	}
+	s := &shop{home: homePage(upstream)}
+	var err error
+	if s.order, s.mirror, err = orderPage(upstream); err != nil {
+		faults = append(faults, err)
+	}
+	return s, errors.Join(faults...)
+}
+
+type connect func(name, url string, s backend.Spec) proxy.Proxy
+
+// homePage is a typed graph: the user, then orders, recommendations and loyalty at the same time, then each product that was
+// ordered, once.
+func homePage(upstream connect) proxy.Proxy {
+	users := upstream("users", "/users/{id}", backend.Spec{})
+	orders := upstream("orders", "/accounts/{account}/orders", backend.Spec{Bound: []string{"account"}})
+	products := upstream("products", "/products/{product}", backend.Spec{Bound: []string{"product"}})
+	member := upstream("loyalty", "/members/{account}", backend.Spec{Bound: []string{"account"}, Decode: backend.XML}).With(
+		shape.Response(shape.Target("member"), shape.Rename("@level", "level")))
+	recommender := proxy.Split(proxy.SplitSpec{
+		Name: "recommender", Header: "X-Recommender", Key: func(req *proxy.Request) string { return req.Params.Get("id") },
+		Variants: []proxy.Variant{
+			{Name: "stable", Weight: 95, Proxy: upstream("recs", "/for/{id}", backend.Spec{})},
+			{Name: "next", Weight: 5, Proxy: upstream("recs", "/next/for/{id}", backend.Spec{})},
+		},
+	}).With(proxy.Static(proxy.OnError, bestsellers()))
+
+	u := flow.Call("user", proxy.Decode[user](users))
+	o := flow.Then("orders", u, forAccount, proxy.Decode[[]order](orders))
+	r := flow.Call("recommendations", proxy.Decode[recs](recommender))
+	l := flow.Then("loyalty", u, forAccount, proxy.Decode[loyalty](member))
+	p := flow.Each("products", o, func(o order) string { return o.Product }, forProduct, proxy.Decode[product](products))
+	return proxy.Encode(flow.Join5(u, o, flow.Optional(p), flow.Optional(r), flow.Optional(l), render))
+}
+
+func forAccount(r *proxy.Request, u user) error { r.Params.Set("account", u.Account); return nil }
+
+func forProduct(r *proxy.Request, id string) error { r.Params.Set("product", id); return nil }
+
+func render(u user, o []order, p flow.Maybe[map[string]product], r flow.Maybe[recs], l flow.Maybe[loyalty]) (home, error) {
+	page := home{User: u, Orders: o, Products: p.Value}
+	if r.OK {
+		page.Recs = &r.Value
+	}
+	if l.OK {
+		page.Loyalty = &l.Value
+	}
+	return page, nil
+}
+
+// bestsellers stand where nobody recommends anything. The page is partial then all the same.
+func bestsellers() proxy.Document {
+	d, err := proxy.ParseDocument([]byte(`{"model":"bestsellers","items":[{"id":"p-1"}]}`))
+	if err != nil {
+		panic(err) // it is written above
+	}
+	return d
+}
+
+// orderPage is a sequence: the order, then what it is of and whose it is. The next version of the order service gets a copy of
+// each request, and what it answers differently is told.
+func orderPage(upstream connect) (proxy.Proxy, *proxy.Shadow, error) {
+	mirror, err := proxy.NewShadow(proxy.ShadowSpec{
+		Name: "next", Mirror: upstream("orders", "/next/orders/{id}", backend.Spec{}),
+		Compare: func(_ context.Context, answer, mirrored proxy.Result) {
+			if mirrored.Err != nil || answer.Document.String() != mirrored.Document.String() {
+				log.Printf("shadow: the next order service answers otherwise: %v", mirrored.Err)
+			}
+		},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	page := proxy.Sequence(
+		proxy.Stage{Name: "order", Proxy: upstream("orders", "/orders/{id}", backend.Spec{}).With(mirror.Decorate)},
+		proxy.Stage{Name: "product", Group: "product", Proxy: upstream("products", "/products/{product}", backend.Spec{}),
+			Bind: []proxy.Binding{proxy.Bind("product", "order", "product")}},
+		proxy.Stage{Name: "customer", Group: "customer", Proxy: upstream("users", "/users/{user}", backend.Spec{}), Optional: true,
+			Bind: []proxy.Binding{proxy.Bind("user", "order", "user")}},
+	)
+	return page, mirror, nil
+}
+
+// mount puts the pages on a router.
+func (s *shop) mount() (chi.Router, error) {
+	r := chi.NewRouter()
+	router.Problems(r)
+	return r, router.Mount(r,
+		router.Route{Method: "GET", Pattern: "/home/{id}", Endpoint: endpoint.Spec{Proxy: s.home, Report: report}},
+		router.Route{Method: "GET", Pattern: "/orders/{id}", Endpoint: endpoint.Spec{Proxy: s.order, Report: report}},
+	)
+}
+
+// report tells what clients do not get to see.
+func report(ctx context.Context, err error) {
+	log.Printf("%s: %v", endpoint.HTTPRequest(ctx).URL.Path, err)
+}
