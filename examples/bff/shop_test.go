@@ -1,0 +1,56 @@
+package main
+
+import (
+	"flag"
+	"os"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-go/sluice/pipe"
+)
+
+var update = flag.Bool("update", false, "write the graph into the README")
+
+const readme = "../../README.md"
+
+// newTestShop returns a shop whose upstreams nobody runs: a plan calls nothing.
+func newTestShop(t *testing.T) *shop {
+	t.Helper()
+	urls := map[string]string{}
+	for _, name := range names {
+		urls[name] = "http://" + name
+	}
+	s, err := newShop(urls)
+	require.NoError(t, err)
+	return s
+}
+
+func TestTheReadmeShowsTheGraphOfTheHomePage(t *testing.T) {
+	t.Parallel()
+	graph := pipe.PlanOf(newTestShop(t).home).Find("flow")[0].Mermaid()
+	text, err := os.ReadFile(readme)
+	require.NoError(t, err)
+	block := regexp.MustCompile("(?s)(<!-- graph -->\n```mermaid\n)(.*?)(```)")
+	if *update {
+		text = block.ReplaceAll(text, []byte("${1}"+graph+"${3}"))
+		require.NoError(t, os.WriteFile(readme, text, 0o644))
+	}
+	found := block.FindSubmatch(text)
+	require.NotNil(t, found)
+	assert.Equal(t, graph, string(found[2]), "write it with -update")
+}
+
+func TestTheHomePageAsksInTheOrderOfItsGraph(t *testing.T) {
+	t.Parallel()
+	plan := pipe.PlanOf(newTestShop(t).home)
+	for _, pair := range [][2]string{{"user", "orders"}, {"orders", "products"}, {"user", "loyalty"}} {
+		before, err := plan.Before(pair[0], pair[1])
+		require.NoError(t, err)
+		assert.True(t, before, "%s before %s", pair[0], pair[1])
+	}
+	_, err := plan.Before("orders", "loyalty")
+	assert.ErrorIs(t, err, pipe.ErrUnordered)
+}
