@@ -42,7 +42,8 @@ func Decode[T any](p Proxy) pipe.Pipe[*Request, T] {
 	}
 	t := reflect.TypeFor[T]()
 	m := unmarshalling(t)
-	d := &decoder{name: upstreamIn(pipe.PlanOf(p)), code: m.code, nilable: nilable(t), narrow: narrowTo(t, m, map[reflect.Type]*narrowing{})}
+	d := &decoder{name: upstreamIn(pipe.PlanOf(p)), code: m.code, nilable: nilable(t),
+		narrow: narrowTo(t, m, map[reflect.Type]*narrowing{})}
 	call := func(ctx context.Context, req *Request) (T, error) {
 		var none T
 		res, err := Checked(p(ctx, req))
@@ -235,14 +236,16 @@ type methods struct {
 }
 
 func unmarshalling(t reflect.Type) *methods {
-	m := &methods{seen: map[reflect.Type]bool{}, by: []reflect.Type{reflect.TypeFor[json.Unmarshaler](), reflect.TypeFor[encoding.TextUnmarshaler]()}}
+	m := &methods{seen: map[reflect.Type]bool{},
+		by: []reflect.Type{reflect.TypeFor[json.Unmarshaler](), reflect.TypeFor[encoding.TextUnmarshaler]()}}
 	m.search(t, nil)
 	return m
 }
 
 func marshalling(t reflect.Type) *methods {
-	m := &methods{any: true, seen: map[reflect.Type]bool{}, by: []reflect.Type{reflect.TypeFor[json.Marshaler](), reflect.TypeFor[encoding.TextMarshaler](),
-		reflect.TypeFor[interface{ IsZero() bool }]()}}
+	m := &methods{any: true, seen: map[reflect.Type]bool{},
+		by: []reflect.Type{reflect.TypeFor[json.Marshaler](), reflect.TypeFor[encoding.TextMarshaler](),
+			reflect.TypeFor[interface{ IsZero() bool }]()}}
 	m.search(t, nil)
 	return m
 }

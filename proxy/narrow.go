@@ -94,7 +94,9 @@ func (n *narrowing) field(name string, of *narrowing) {
 }
 
 func plainName(name string) bool {
-	return !strings.ContainsFunc(name, func(r rune) bool { return r != '_' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	return !strings.ContainsFunc(name, func(r rune) bool {
+		return r != '_' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
 }
 
 func ascii(b []byte) bool {

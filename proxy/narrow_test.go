@@ -34,16 +34,18 @@ type (
 		Tagged  string          `json:"x,omitempty"`
 		Strange struct{ Q int } `json:"y z"`
 		Hidden  string          `json:"-"`
-		Dash    int             `json:"-,"`
-		inner   string
-		Deep    narrowDeep
-		Own     narrowOwn
-		Any     any
-		Raw     json.RawMessage
-		When    time.Time
-		Array   [2]struct{ N int }
-		Ptr     **struct{ N *int }
-		Quoted  int `json:",string"`
+		//lint:ignore SA5008 the name is a dash
+		Dash int `json:"-,"`
+		//lint:ignore U1000 encoding/json must not look at it
+		inner  string
+		Deep   narrowDeep
+		Own    narrowOwn
+		Any    any
+		Raw    json.RawMessage
+		When   time.Time
+		Array  [2]struct{ N int }
+		Ptr    **struct{ N *int }
+		Quoted int `json:",string"`
 	}
 )
 

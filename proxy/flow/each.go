@@ -23,16 +23,23 @@ const DefaultParallel = 8
 // prepare makes the request of a call: it gets a copy of the graph's request that belongs to the call. The first call that
 // fails, or that cannot be prepared, cancels the others and fails the node; how many keys there may be is for whoever
 // decodes a to bound. Where the upstream takes many keys in one call, [Batch] is better.
-func Each[A any, K comparable, T any](name string, a Node[[]A], key func(A) K, prepare func(*proxy.Request, K) error, p pipe.Pipe[*proxy.Request, T]) Node[map[K]T] {
+func Each[A any, K comparable, T any](
+	name string, a Node[[]A], key func(A) K, prepare func(*proxy.Request, K) error, p pipe.Pipe[*proxy.Request, T],
+) Node[map[K]T] {
 	return each("Each", DefaultParallel, name, a, key, prepare, p)
 }
 
 // EachN is [Each] with at most n calls at once. It panics if n < 1.
-func EachN[A any, K comparable, T any](n int, name string, a Node[[]A], key func(A) K, prepare func(*proxy.Request, K) error, p pipe.Pipe[*proxy.Request, T]) Node[map[K]T] {
+func EachN[A any, K comparable, T any](
+	n int, name string, a Node[[]A], key func(A) K, prepare func(*proxy.Request, K) error, p pipe.Pipe[*proxy.Request, T],
+) Node[map[K]T] {
 	return each("EachN", n, name, a, key, prepare, p)
 }
 
-func each[A any, K comparable, T any](what string, limit int, name string, a Node[[]A], key func(A) K, prepare func(*proxy.Request, K) error, p pipe.Pipe[*proxy.Request, T]) Node[map[K]T] {
+func each[A any, K comparable, T any](
+	what string, limit int, name string, a Node[[]A], key func(A) K, prepare func(*proxy.Request, K) error,
+	p pipe.Pipe[*proxy.Request, T],
+) Node[map[K]T] {
 	n := calling(what, "each", name, p, key == nil || prepare == nil, a.n)
 	if limit < 1 {
 		panic(fmt.Sprintf("flow: %s (%s): n is %d, want 1 or more", what, name, limit))
@@ -53,7 +60,9 @@ func each[A any, K comparable, T any](what string, limit int, name string, a Nod
 //	prods := flow.Batch("products", orders, func(o Order) string { return o.Product },
 //		func(r *proxy.Request, ids []string) error { r.Params.Set("ids", strings.Join(ids, ",")); return nil },
 //		proxy.Decode[map[string]Product](products))
-func Batch[A any, K comparable, T any](name string, a Node[[]A], key func(A) K, prepare func(*proxy.Request, []K) error, p pipe.Pipe[*proxy.Request, T]) Node[T] {
+func Batch[A any, K comparable, T any](
+	name string, a Node[[]A], key func(A) K, prepare func(*proxy.Request, []K) error, p pipe.Pipe[*proxy.Request, T],
+) Node[T] {
 	n := calling("Batch", "batch", name, p, key == nil || prepare == nil, a.n)
 	n.step.Acts = pipe.In
 	n.step.Effects |= pipe.Opaque

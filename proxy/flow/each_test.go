@@ -129,6 +129,27 @@ func TestTheFirstCallThatFailsEndsAnEach(t *testing.T) {
 	})
 }
 
+// proves M21
+func TestEachReportsAPanicOfACallThatItCancelled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		keys := flow.Call("keys", after(0, []string{"a", "b"}))
+		each := flow.Each("values", keys, same[string], forKey, sure(func(ctx context.Context, r *proxy.Request) (string, error) {
+			if r.Params.Get("key") == "a" {
+				<-ctx.Done()
+				panic("bug")
+			}
+			_, _ = after(time.Second, "")(ctx, r)
+			return "", errBoom
+		}))
+		ctx, _, reported := reports(t.Context())
+		_, err := flow.End(each)(ctx, get())
+		assert.EqualError(t, err, "flow: node values: call 2 of 2: boom")
+		require.Len(t, reported, 1)
+		assert.EqualError(t, <-reported, "panic: bug")
+	})
+}
+
 func TestEachFailsWhereACallCannotBePrepared(t *testing.T) {
 	t.Parallel()
 	for name, prepare := range map[string]func(*proxy.Request, string) error{

@@ -28,21 +28,27 @@ func Join3[A, B, C, T any](a Node[A], b Node[B], c Node[C], f func(A, B, C) (T, 
 }
 
 // Join4 ends a graph with four nodes; see [Join2].
-func Join4[A, B, C, D, T any](a Node[A], b Node[B], c Node[C], d Node[D], f func(A, B, C, D) (T, error)) pipe.Pipe[*proxy.Request, T] {
+func Join4[A, B, C, D, T any](
+	a Node[A], b Node[B], c Node[C], d Node[D], f func(A, B, C, D) (T, error),
+) pipe.Pipe[*proxy.Request, T] {
 	return join("Join4", f == nil, func(t *task) (T, error) {
 		return f(in[A](t, 0), in[B](t, 1), in[C](t, 2), in[D](t, 3))
 	}, a.n, b.n, c.n, d.n)
 }
 
 // Join5 ends a graph with five nodes; see [Join2].
-func Join5[A, B, C, D, E, T any](a Node[A], b Node[B], c Node[C], d Node[D], e Node[E], f func(A, B, C, D, E) (T, error)) pipe.Pipe[*proxy.Request, T] {
+func Join5[A, B, C, D, E, T any](
+	a Node[A], b Node[B], c Node[C], d Node[D], e Node[E], f func(A, B, C, D, E) (T, error),
+) pipe.Pipe[*proxy.Request, T] {
 	return join("Join5", f == nil, func(t *task) (T, error) {
 		return f(in[A](t, 0), in[B](t, 1), in[C](t, 2), in[D](t, 3), in[E](t, 4))
 	}, a.n, b.n, c.n, d.n, e.n)
 }
 
 // Join6 ends a graph with six nodes; see [Join2].
-func Join6[A, B, C, D, E, F, T any](a Node[A], b Node[B], c Node[C], d Node[D], e Node[E], g Node[F], f func(A, B, C, D, E, F) (T, error)) pipe.Pipe[*proxy.Request, T] {
+func Join6[A, B, C, D, E, F, T any](
+	a Node[A], b Node[B], c Node[C], d Node[D], e Node[E], g Node[F], f func(A, B, C, D, E, F) (T, error),
+) pipe.Pipe[*proxy.Request, T] {
 	return join("Join6", f == nil, func(t *task) (T, error) {
 		return f(in[A](t, 0), in[B](t, 1), in[C](t, 2), in[D](t, 3), in[E](t, 4), in[F](t, 5))
 	}, a.n, b.n, c.n, d.n, e.n, g.n)

@@ -54,16 +54,27 @@ func Then[A, T any](name string, a Node[A], prepare func(*proxy.Request, A) erro
 }
 
 // Then2 is [Then] for two nodes.
-func Then2[A, B, T any](name string, a Node[A], b Node[B], prepare func(*proxy.Request, A, B) error, p pipe.Pipe[*proxy.Request, T]) Node[T] {
-	return then("Then2", name, prepare == nil, func(t *task) error { return prepare(t.req, in[A](t, 0), in[B](t, 1)) }, p, a.n, b.n)
+func Then2[A, B, T any](
+	name string, a Node[A], b Node[B], prepare func(*proxy.Request, A, B) error, p pipe.Pipe[*proxy.Request, T],
+) Node[T] {
+	return then("Then2", name, prepare == nil, func(t *task) error {
+		return prepare(t.req, in[A](t, 0), in[B](t, 1))
+	}, p, a.n, b.n)
 }
 
 // Then3 is [Then] for three nodes. For more, see [Both].
-func Then3[A, B, C, T any](name string, a Node[A], b Node[B], c Node[C], prepare func(*proxy.Request, A, B, C) error, p pipe.Pipe[*proxy.Request, T]) Node[T] {
-	return then("Then3", name, prepare == nil, func(t *task) error { return prepare(t.req, in[A](t, 0), in[B](t, 1), in[C](t, 2)) }, p, a.n, b.n, c.n)
+func Then3[A, B, C, T any](
+	name string, a Node[A], b Node[B], c Node[C], prepare func(*proxy.Request, A, B, C) error,
+	p pipe.Pipe[*proxy.Request, T],
+) Node[T] {
+	return then("Then3", name, prepare == nil, func(t *task) error {
+		return prepare(t.req, in[A](t, 0), in[B](t, 1), in[C](t, 2))
+	}, p, a.n, b.n, c.n)
 }
 
-func then[T any](what, name string, none bool, prepare func(*task) error, p pipe.Pipe[*proxy.Request, T], deps ...*node) Node[T] {
+func then[T any](
+	what, name string, none bool, prepare func(*task) error, p pipe.Pipe[*proxy.Request, T], deps ...*node,
+) Node[T] {
 	n := calling(what, "then", name, p, none, deps...)
 	n.step.Acts = pipe.In
 	n.step.Effects |= pipe.Opaque
@@ -139,7 +150,9 @@ func ask[T any](ctx context.Context, to *task, req *proxy.Request, p pipe.Pipe[*
 
 // collect calls p, and where somebody wants to hear of it, returns what was missing: in the order of the graph, not of
 // arrival, it is handed on.
-func collect[T any](ctx context.Context, collects bool, req *proxy.Request, p pipe.Pipe[*proxy.Request, T]) (v T, partial, err error) {
+func collect[T any](
+	ctx context.Context, collects bool, req *proxy.Request, p pipe.Pipe[*proxy.Request, T],
+) (v T, partial, err error) {
 	if !collects {
 		v, err = p(ctx, req)
 		return v, nil, err

@@ -28,11 +28,12 @@ func (g *graph) plan() (pipe.Step, []pipe.Any) {
 		all = append(all, i)
 		step := n.step
 		if !n.required {
-			step.Detail = strings.Join(slices.DeleteFunc([]string{step.Detail, "optional"}, func(s string) bool { return s == "" }), ", ")
+			step.Detail = strings.TrimPrefix(step.Detail+", optional", ", ")
 		}
 		o.steps[i] = pipe.Describe(grouped, step, n.inner...)
 	}
-	step := pipe.Step{Kind: "flow", Detail: g.detail(), Source: pipe.Here(), Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext}
+	step := pipe.Step{Kind: "flow", Detail: g.detail(), Source: pipe.Here(),
+		Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext}
 	if g.replays {
 		step.Effects |= pipe.NeedsReplay
 	}

@@ -384,6 +384,20 @@ func TestFlowReportsAPanicThatItsErrorDoesNotHold(t *testing.T) {
 	}
 }
 
+// proves M21
+func TestFlowReportsAPanicThatANodeGoesOnWithoutAndThenFails(t *testing.T) {
+	t.Parallel()
+	bug := errors.New("bug")
+	ctx, _, reported := reports(t.Context())
+	_, err := proxy.Encode(flow.End(flow.Call("bad", func(ctx context.Context, _ *proxy.Request) (int, error) {
+		proxy.Incomplete(ctx, pipe.NewPanicError(bug))
+		return 0, errBoom
+	})))(ctx, get())
+	assert.EqualError(t, err, "flow: node bad: boom")
+	require.Len(t, reported, 1)
+	assert.ErrorIs(t, <-reported, bug)
+}
+
 func TestWhatIsMissingIsToldOnceAndInTheOrderOfTheGraph(t *testing.T) {
 	t.Parallel()
 	for _, d := range [][3]time.Duration{{1, 2, 3}, {1, 3, 2}, {2, 1, 3}, {2, 3, 1}, {3, 1, 2}, {3, 2, 1}} {
@@ -479,7 +493,7 @@ func TestContract6FlowBoundsWhatItAbandons(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				end, calls := make(chan struct{}), 0
 				a := flow.Call("a", sure(func(context.Context, *proxy.Request) (int, error) { calls++; return 1, nil }))
-				stuck := flow.Call("stuck", deaf(end, 1))
+				stuck := flow.Then("stuck", a, as[int], deaf(end, 1))
 				page := flow.Join2(a, stuck, add2)
 				if optional {
 					page = flow.Join2(a, flow.Optional(stuck), func(a int, m flow.Maybe[int]) (int, error) { return a, m.Err })
