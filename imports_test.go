@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"async":           {"pipe", "proxy"},
 	"router":          {"pipe", "proxy", "endpoint"},
 	"adapter":         {},
-	"bench":           {"pipe", "proxy", "proxy/policy", "proxy/shape", "backend", "endpoint", "router", "adapter", "async"},
+	"bench":           {"pipe", "proxy", "proxy/flow", "proxy/policy", "proxy/shape", "backend", "endpoint", "router", "adapter", "async"},
 }
 
 // mayDepend lists the modules that a package may bring into a user's build.

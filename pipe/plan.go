@@ -115,44 +115,112 @@ func (s *Step) shared() map[any]bool {
 	return shared
 }
 
-// Mermaid returns the plan as a Mermaid flowchart. Solid arrows lead to what is inside; the arrows of a Serial step
-// are numbered, those of a Choice are dotted.
+// Mermaid returns the plan as a Mermaid flowchart. A solid arrow leads to what is inside a step, or in a graph to what is
+// next; the arrows of a Serial step are numbered, those of a Choice are dotted. A step that stands in several places is
+// drawn once, and one that only groups others, without a name, is not drawn: so a graph of steps looks like one.
 func (s *Step) Mermaid() string {
-	var b strings.Builder
-	b.WriteString("flowchart TD\n")
-	n := 0
-	s.mermaid(&b, &n, s.shared())
-	return b.String()
+	c := chart{shared: s.shared(), drawn: map[*Step]drawn{}, arrows: map[string]bool{}}
+	c.b.WriteString("flowchart TD\n")
+	c.draw(s)
+	return c.b.String()
 }
 
 var mermaidEscapes = strings.NewReplacer(`"`, "#quot;", "<", "#lt;", ">", "#gt;", "&", "#amp;", "#", "#35;", "`", "#96;")
 
-// mermaid writes the step and its arrows and returns the ids of the step and of the innermost one in its nest.
-func (s *Step) mermaid(b *strings.Builder, n *int, shared map[any]bool) (id, last int) {
-	id = *n
-	last = id
-	*n++
-	label := strings.Join(append([]string{s.label()}, s.notes(shared)...), ", ")
-	fmt.Fprintf(b, "  n%d[\"%s %s\"]\n", id, nameOf(arrows[:], int(s.Acts)), mermaidEscapes.Replace(label))
+// A chart is a flowchart while it is drawn.
+type chart struct {
+	b      strings.Builder
+	n      int // boxes so far
+	shared map[any]bool
+	drawn  map[*Step]drawn
+	arrows map[string]bool
+}
+
+// A drawn step: the boxes that arrows to it and from it belong to, and the innermost box of its nest.
+type drawn struct {
+	first, last []int
+	nest        int
+}
+
+// draw draws a step and all inside it.
+func (c *chart) draw(s *Step) drawn {
+	if d, ok := c.drawn[s]; ok {
+		return d
+	}
+	var d drawn
+	if s.groups() {
+		d = c.group(s)
+	} else {
+		d = c.box(s)
+	}
+	c.drawn[s] = d
+	return d
+}
+
+// groups reports whether the step only says how others stand to each other.
+func (s *Step) groups() bool {
+	return s.Acts == None && s.Name == "" && s.Detail == "" && (s.Layout == Serial || s.Layout == Parallel) && len(s.Steps) > 1
+}
+
+// group draws what a step without a box groups.
+func (c *chart) group(s *Step) (d drawn) {
 	for i, inner := range s.Steps {
-		from := id
-		if s.Layout == Around {
-			from = last
-		}
-		child, end := inner.mermaid(b, n, shared)
-		switch s.Layout {
-		case Serial:
-			fmt.Fprintf(b, "  n%d -->|%d| n%d\n", from, i+1, child)
-		case Choice:
-			fmt.Fprintf(b, "  n%d -.-> n%d\n", from, child)
+		in := c.draw(inner)
+		d.nest = in.nest
+		switch {
+		case s.Layout == Parallel:
+			d.first, d.last = append(d.first, in.first...), append(d.last, in.last...)
+			continue
+		case i == 0:
+			d.first = in.first
 		default:
-			fmt.Fprintf(b, "  n%d --> n%d\n", from, child)
+			c.connect(d.last, "-->", in.first)
 		}
-		if s.Layout == Around {
-			last = end
+		d.last = in.last
+	}
+	return d
+}
+
+// box draws a step with its box.
+func (c *chart) box(s *Step) drawn {
+	id := c.n
+	c.n++
+	label := strings.Join(append([]string{s.label()}, s.notes(c.shared)...), ", ")
+	fmt.Fprintf(&c.b, "  n%d[\"%s %s\"]\n", id, nameOf(arrows[:], int(s.Acts)), mermaidEscapes.Replace(label))
+	d := drawn{first: []int{id}, last: []int{id}, nest: id}
+	graph := s.Layout == Serial && slices.ContainsFunc(s.Steps, (*Step).groups)
+	from := d.first
+	for i, inner := range s.Steps {
+		in := c.draw(inner)
+		switch {
+		case s.Layout == Around:
+			c.connect(from, "-->", in.first)
+			from, d.nest = []int{in.nest}, in.nest
+		case graph:
+			c.connect(from, "-->", in.first)
+			from = in.last
+		case s.Layout == Serial:
+			c.connect(from, fmt.Sprintf("-->|%d|", i+1), in.first)
+		case s.Layout == Choice:
+			c.connect(from, "-.->", in.first)
+		default:
+			c.connect(from, "-->", in.first)
 		}
 	}
-	return id, last
+	return d
+}
+
+// connect draws an arrow from each box to each other one, once.
+func (c *chart) connect(from []int, arrow string, to []int) {
+	for _, a := range from {
+		for _, b := range to {
+			line := fmt.Sprintf("  n%d %s n%d\n", a, arrow, b)
+			if !c.arrows[line] {
+				c.arrows[line] = true
+				c.b.WriteString(line)
+			}
+		}
+	}
 }
 
 // stepJSON is the JSON form of a step; it is a contract.

@@ -159,3 +159,21 @@ func TestTheVerbosePlanSaysWhereAndWithWhatEffects(t *testing.T) {
 	assert.Equal(t, "↔ audit at gateway.go:7 [calls-once,custom]", lines[0])
 	assert.Regexp(t, `^  ↔ func at .*\.go:\d+ \[opaque\]$`, lines[1])
 }
+
+// A graph that no tree can say has a step in several places; Mermaid draws it once.
+func TestMermaidDrawsAGraphAsOne(t *testing.T) {
+	t.Parallel()
+	group := func(layout pipe.Layout, inner ...pipe.Any) ints {
+		return pipe.Describe(double, pipe.Step{Kind: "group", Acts: pipe.None, Layout: layout}, inner...)
+	}
+	a, b, c, d := leaf("a"), leaf("b"), leaf("c"), leaf("d") // a before b and c, both before d
+	p := pipe.Describe(double, pipe.Step{Kind: "flow", Layout: pipe.Serial},
+		group(pipe.Parallel, group(pipe.Serial, a, b), group(pipe.Serial, a, c)), d)
+	var arrows []string
+	for line := range strings.Lines(pipe.PlanOf(p).Mermaid()) {
+		if strings.Contains(line, "-->") {
+			arrows = append(arrows, strings.TrimSpace(line))
+		}
+	}
+	assert.Equal(t, []string{"n1 --> n2", "n1 --> n3", "n0 --> n1", "n2 --> n4", "n3 --> n4"}, arrows)
+}
