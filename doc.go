@@ -33,11 +33,13 @@
 //   - [github.com/sluice-go/sluice/endpoint] makes a message of an HTTP request and an HTTP answer of a response or error.
 //     It works without chi too.
 //   - [github.com/sluice-go/sluice/async] feeds the same pipes from messages instead.
-//   - [github.com/sluice-go/sluice/proxy] is the message, and Merge, which makes one proxy of many.
+//   - [github.com/sluice-go/sluice/proxy] is the message, and what makes one proxy of many: Merge, Sequence, Fallback and so on.
+//   - [github.com/sluice-go/sluice/proxy/flow] aggregates with types: a graph of calls that the compiler checks.
 //   - [github.com/sluice-go/sluice/proxy/policy] decides whether, when and how often the next proxy is called.
 //   - [github.com/sluice-go/sluice/proxy/shape] changes documents and headers.
 //   - [github.com/sluice-go/sluice/backend] talks to one upstream.
 //   - [github.com/sluice-go/sluice/pipe] is the shape of all of them, and the plan.
+//   - [github.com/sluice-go/sluice/proxy/proxytest] and [github.com/sluice-go/sluice/pipe/pipetest] test what you add.
 //
 // # Order
 //
@@ -63,6 +65,7 @@
 //	GET routes                                  answer HEAD too
 //	endpoint                                    10 s to read the body, 10 s for the pipe; streams per write and silence
 //	optional parts                              end a tenth, at most 250 ms, before the deadline
+//	shadow calls                                10 s each, 100 at a time, dropped above; never waited for
 //	server                                      5 s for headers, 60 s idle, 64 KiB of headers, 15 s to drain
 //	truncated upstream answer                   an error, or an aborted connection; never complete
 //	partial answer                              X-Completed: false and Cache-Control: no-store
