@@ -50,7 +50,8 @@ func (d *xmlDecoder) Decode(contentType string, body []byte) (proxy.Document, er
 		return proxy.Document{}, ErrTooLarge
 	}
 	if _, params, err := mime.ParseMediaType(contentType); err == nil {
-		if charset, there := params["charset"]; there && !isCharset(charset) { // it counts before the declaration's (RFC 7303, section 3)
+		// It counts before the one of the declaration (RFC 7303, section 3).
+		if charset, there := params["charset"]; there && !isCharset(charset) {
 			return proxy.Document{}, fmt.Errorf("xml: %w", errXMLCharset)
 		}
 	}

@@ -60,7 +60,7 @@ func (x *exchange) document() {
 		}
 		b = b[n:]
 	}
-	if cap(*buf) <= maxPooled && (x.format == nil || x.format.ours) { // not deferred: where a write failed somebody may still read from it
+	if cap(*buf) <= maxPooled && (x.format == nil || x.format.ours) { // not deferred: after a failed write it may be read from
 		x.h.documents.Put(buf)
 	}
 }

@@ -95,7 +95,8 @@ func (f Format) String() string {
 // XMLRoot returns the encoder [XML] whose root element always has this name; what is at the root of the document stands in
 // it. It panics if name is not an ASCII name of XML without a colon.
 func XMLRoot(name string) Encoder {
-	if name == "" || string(appendName(nil, name, false)) != name || strings.ContainsFunc(name, func(r rune) bool { return r > '~' }) {
+	beyond := strings.ContainsFunc(name, func(r rune) bool { return r > '~' })
+	if name == "" || beyond || string(appendName(nil, name, false)) != name {
 		panic(fmt.Sprintf("endpoint: XMLRoot: %q is not the name of an element", name))
 	}
 	return xmlRoot(name)

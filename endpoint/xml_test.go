@@ -110,9 +110,9 @@ func TestXMLOfADeepDocumentTakesTimeByItsSize(t *testing.T) {
 	start := time.Now()
 	_, err := endpoint.XML.Encode(nil, deep(5_000, `[0`+strings.Repeat(",0", 1<<18)+`]`))
 	assert.NoError(t, err)
-	assert.Less(t, time.Since(start), 20*time.Second, "reading it for each level takes minutes")
 	_, err = endpoint.XML.Encode(nil, deep(1_000_000, `1`))
 	assert.EqualError(t, err, "xml: nested too deep")
+	assert.Less(t, time.Since(start), 30*time.Second, "reading it for each level takes minutes")
 }
 
 func wellFormed(text string) error {

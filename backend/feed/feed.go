@@ -4,7 +4,9 @@
 //
 // For upstreams that speak something else as well there is backend.Auto:
 //
-//	Decode: backend.Auto(map[string]backend.Decoder{"application/rss+xml": feed.Decoder{}, "application/atom+xml": feed.Decoder{}})
+//	Decode: backend.Auto(map[string]backend.Decoder{
+//		"application/rss+xml": feed.Decoder{}, "application/atom+xml": feed.Decoder{},
+//	})
 //
 // # What becomes of a feed
 //

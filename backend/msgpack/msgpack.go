@@ -249,11 +249,11 @@ func (r *reader) timestamp() error {
 	if r.in[at] != timestampType {
 		return errExtension
 	}
-	t, rest, err := msgp.ReadTimeBytes(r.in)
+	t, rest, err := msgp.ReadTimeUTCBytes(r.in)
 	if err != nil {
 		return errSyntax
 	}
-	if t = t.UTC(); t.Year() < 0 || t.Year() > 9999 {
+	if t.Year() < 0 || t.Year() > 9999 {
 		return errTime
 	}
 	r.in = rest
