@@ -61,6 +61,7 @@
 //	redirects of an upstream                    not followed
 //	request body                                1 MiB, then 413 before any upstream; unlimited with endpoint.Spec.Stream
 //	decoded body of an upstream                 8 MiB decompressed, 512 deep, strict JSON; 100,000 members merged
+//	XML                                         512 deep, no DTD; an answer in XML has 32 MiB or four times its JSON at most
 //	decoded 304 or 206                          a failure; 204 and 205 are an absent document
 //	GET routes                                  answer HEAD too
 //	endpoint                                    10 s to read the body, 10 s for the pipe; streams per write and silence
