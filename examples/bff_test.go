@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -22,7 +23,8 @@ func shop(t *testing.T, args ...string) (public, admin string) {
 	out := start(t, "bff", append([]string{"-addr", public, "-admin", admin}, args...)...)
 	listening(t, public, out)
 	listening(t, admin, out)
-	require.Contains(t, out.String(), "users, orders, products, recs, loyalty", "the names to kill")
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "users, orders, products, recs, loyalty") },
+		10*time.Second, 5*time.Millisecond, "the names to kill")
 	return "http://" + public, "http://" + admin
 }
 
