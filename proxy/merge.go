@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -94,12 +93,6 @@ func Merge(parts ...Part) Proxy {
 	}
 	return newMerge(s)
 }
-
-// How much sooner than the deadline optional parts end.
-const (
-	earlyShare = 10 // one tenth
-	earlyMost  = 250 * time.Millisecond
-)
 
 type merge struct {
 	parts      []mergePart
@@ -210,7 +203,7 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 	c.ctx = cancellable(ctx)
 	defer c.ctx.Cancel()
 	if m.optional > 0 {
-		if c.early = earlier(c.ctx); c.early != nil {
+		if c.early = Earlier(c.ctx); c.early != nil {
 			defer c.early.Cancel()
 		}
 	}
@@ -247,24 +240,6 @@ func (c *merging) copies(req *Request, header func(http.Header) http.Header) err
 		}
 	}
 	return nil
-}
-
-// earlyKey is for the deadline of what is optional, a time.Time.
-type earlyKey struct{}
-
-// earlier returns the context of what is optional, nil if it does not differ from that of the rest.
-func earlier(ctx context.Context) *Expiry {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		return nil
-	}
-	if outer, ok := ctx.Value(earlyKey{}).(time.Time); ok && !deadline.Before(outer) {
-		return nil // a merge or sequence further out has taken off already
-	}
-	left := time.Until(deadline)
-	off := min(left/earlyShare, earlyMost)
-	deadline = deadline.Add(-off)
-	return ExpireAt(context.WithValue(ctx, earlyKey{}, deadline), deadline)
 }
 
 func (c *merging) contextOf(i int) context.Context {

@@ -238,7 +238,7 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 	}
 	c := &sequencing{sequence: s, ctx: ctx, req: req, header: headersFor(ctx), results: make(Results, 0, len(s.stages))}
 	if s.optional {
-		if c.early = earlier(ctx); c.early != nil {
+		if c.early = Earlier(ctx); c.early != nil {
 			defer c.early.Cancel()
 		}
 	}

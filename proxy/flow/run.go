@@ -9,12 +9,6 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// early is how much sooner than the deadline nodes end that are not required.
-const (
-	earlyShare = 10 // one tenth
-	earlyMost  = 250 * time.Millisecond
-)
-
 // A run is one call of a graph. All of it belongs to the goroutine of the caller; others have a task each.
 type run struct {
 	*graph
@@ -69,8 +63,10 @@ func (g *graph) call(ctx context.Context, req *proxy.Request) (any, error) {
 		values: make([]any, len(g.nodes)), ready: make([]int, 0, len(g.nodes)), arrived: make(chan int, len(g.nodes))}
 	c.ctx = cancellable(ctx)
 	defer c.ctx.Cancel()
-	if c.endEarly(); c.early != nil {
-		defer c.early.Cancel()
+	if c.optional {
+		if c.early = proxy.Earlier(c.ctx); c.early != nil {
+			defer c.early.Cancel()
+		}
 	}
 	c.drive()
 	if c.first >= 0 {
@@ -88,36 +84,6 @@ func cancellable(ctx context.Context) *proxy.Expiry {
 }
 
 var never = time.Unix(1<<40, 0)
-
-// endEarly makes the context of what is not required, if it differs from that of the rest.
-func (c *run) endEarly() {
-	deadline, ok := c.ctx.Deadline()
-	if !ok || !c.optional {
-		return
-	}
-	if outer, ok := c.ctx.Value(earlyKey{}).(time.Time); ok && !deadline.Before(outer) {
-		return // a graph further out has taken off already
-	}
-	deadline = deadline.Add(-min(time.Until(deadline)/earlyShare, earlyMost))
-	c.early = proxy.ExpireAt(&marked{c.ctx, deadline}, deadline)
-}
-
-// earlyKey is for the deadline of what is not required, a time.Time.
-type earlyKey struct{}
-
-// A marked is a context with the deadline of what is not required. Unlike one of context.WithValue it lets contexts be
-// tied to it without a goroutine.
-type marked struct {
-	*proxy.Expiry
-	early time.Time
-}
-
-func (m *marked) Value(key any) any {
-	if key == (earlyKey{}) {
-		return m.early
-	}
-	return m.Expiry.Value(key)
-}
 
 // drive runs the nodes, each when its dependencies are there, until the run is over and all tasks have come back.
 func (c *run) drive() {

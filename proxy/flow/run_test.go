@@ -663,3 +663,30 @@ func TestFlowsNest(t *testing.T) {
 	assert.Equal(t, "2", res.Document.String())
 	assert.EqualError(t, res.Err, "node b: boom\nnode b: boom")
 }
+
+// A tenth is taken off a deadline once, whichever combinators stand inside each other.
+//
+// proves O19
+func TestAMergeInAnOptionalNodeDoesNotEndEarlierStill(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		var left time.Duration
+		leaf := proxy.Proxy(func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+			deadline, _ := ctx.Deadline()
+			left = deadline.Sub(begun)
+			doc, err := proxy.DocumentOf(map[string]int{"a": 1})
+			return &proxy.Response{Document: doc}, err
+		})
+		inner := flow.Call("inner", proxy.Decode[map[string]int](proxy.Merge(proxy.Optional(proxy.Part{Proxy: leaf}))))
+		graph := proxy.Encode(flow.End(flow.Map("value", flow.Optional(inner), func(m flow.Maybe[map[string]int]) (map[string]int, error) {
+			return m.Value, m.Err
+		})))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		res, err := graph(ctx, proxy.NewRequest("GET", "/"))
+		require.NoError(t, err)
+		assert.Equal(t, `{"a":1}`, res.Document.String())
+		assert.Equal(t, 900*time.Millisecond, left)
+	})
+}
