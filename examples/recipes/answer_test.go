@@ -13,10 +13,11 @@ func Example_headerToClient() {
 		proxytest.Answer(200, `{"id":7}`).Header("X-Region", "eu").Header("X-Node", "n-12"))
 	orders := answers("orders", `[{"id":"o-1"}]`)
 
-	get(proxy.Merge(
+	page := proxy.Merge(
 		proxy.Part{Proxy: user, Expose: []string{"X-Region"}},
 		proxy.Grouped("orders", orders),
-	), "/users/7")
+	)
+	get(page, "/users/7")
 	// Output:
 	// user got GET /7
 	// 200 X-Region: eu {"id":7,"orders":[{"id":"o-1"}]}
@@ -26,14 +27,16 @@ func Example_statusMapped() {
 	user := answers("user", `{"id":7}`)
 	prices := replies("prices", proxytest.Answer(404, `{"reason":"no such customer"}`))
 
-	get(proxy.Merge(
+	page := proxy.Merge(
 		proxy.Part{Proxy: user},
 		proxy.Part{Proxy: prices},
-	), "/users/7")
-	get(proxy.Merge(
+	)
+	mapped := proxy.Merge(
 		proxy.Part{Proxy: user},
 		proxy.Part{Proxy: prices.With(shape.MapStatus(map[int]int{404: 502}))},
-	), "/users/7")
+	)
+	get(page, "/users/7")
+	get(mapped, "/users/7")
 	// Output:
 	// 404 Not Found
 	// reported: merge: backend prices: status: upstream answered 404
@@ -43,15 +46,16 @@ func Example_statusMapped() {
 
 func Example_statusOfLast() {
 	user := answers("user", `{"id":7,"account":"a-7"}`)
-	create := upstream(backend.Spec{Name: "orders", Method: "POST", URL: "http://orders/accounts/{account}", Expose: []string{"Location"}},
-		proxytest.Answer(201, `{"id":"o-9"}`).Header("Location", "/orders/o-9"))
+	create := upstream(backend.Spec{Name: "orders", Method: "POST", URL: "http://orders/{account}",
+		Expose: []string{"Location"}}, proxytest.Answer(201, `{"id":"o-9"}`).Header("Location", "/orders/o-9"))
 
-	get(proxy.Sequence(
+	page := proxy.Sequence(
 		proxy.Stage{Name: "user", Proxy: user, Internal: true},
 		proxy.Stage{Name: "orders", Proxy: create, Bind: []proxy.Binding{proxy.Bind("account", "user", "account")}},
-	), "/users/7")
+	)
+	get(page, "/users/7")
 	// Output:
-	// orders got POST /accounts/a-7
+	// orders got POST /a-7
 	// 201 Location: /orders/o-9 {"id":"o-9"}
 }
 
@@ -67,14 +71,15 @@ func Example_untouched() {
 
 func Example_errorAsData() {
 	user := answers("user", `{"id":7}`)
-	payment := replies("payment", proxytest.Answer(503, `{"reason":"maintenance until 6"}`))
+	payment := replies("payment", proxytest.Answer(503, `{"reason":"closed"}`))
 
-	get(proxy.Merge(
+	page := proxy.Merge(
 		proxy.Part{Proxy: user},
-		proxy.Part{Proxy: payment.With(backend.ErrorAsData("paymentError"))},
-	), "/users/7")
+		proxy.Part{Proxy: payment.With(backend.ErrorAsData("payment"))},
+	)
+	get(page, "/users/7")
 	// Output:
-	// 200 Cache-Control: no-store X-Completed: false {"id":7,"paymentError":{"status":503,"body":{"reason":"maintenance until 6"}}}
+	// 200 Cache-Control: no-store X-Completed: false {"id":7,"payment":{"status":503,"body":{"reason":"closed"}}}
 	// reported: backend payment: status: upstream answered 503
 }
 
@@ -83,15 +88,11 @@ func Example_noContent() {
 	cart := replies("cart", proxytest.Answer(204, ""))
 	empty, _ := proxy.DocumentOf([]string{})
 
+	page := proxy.Merge(proxy.Part{Proxy: user}, proxy.Grouped("cart", cart))
+	filled := page.With(proxy.Static(proxy.OnSuccess, empty.Wrap("cart")))
 	get(cart, "/users/7")
-	get(proxy.Merge(
-		proxy.Part{Proxy: user},
-		proxy.Grouped("cart", cart),
-	), "/users/7")
-	get(proxy.Merge(
-		proxy.Part{Proxy: user},
-		proxy.Grouped("cart", cart),
-	).With(proxy.Static(proxy.OnSuccess, empty.Wrap("cart"))), "/users/7")
+	get(page, "/users/7")
+	get(filled, "/users/7")
 	// Output:
 	// 204
 	// 200 {"id":7}
@@ -102,14 +103,16 @@ func Example_required() {
 	user := answers("user", `{"id":7}`)
 	recs := down("recs")
 
-	get(proxy.Merge(
+	needed := proxy.Merge(
 		proxy.Part{Proxy: user},
 		proxy.Part{Proxy: recs},
-	), "/users/7")
-	get(proxy.Merge(
+	)
+	optional := proxy.Merge(
 		proxy.Part{Proxy: user},
 		proxy.Part{Proxy: recs, Optional: true},
-	), "/users/7")
+	)
+	get(needed, "/users/7")
+	get(optional, "/users/7")
 	// Output:
 	// 502 Bad Gateway
 	// reported: merge: backend recs: send: connection refused
@@ -136,14 +139,10 @@ func Example_partialCache() {
 	user := answers("user", `{"id":7}`)
 	recs := answers("recs", `{"items":[]}`)
 
-	send(endpoint.Spec{CacheControl: "public, max-age=60", Proxy: proxy.Merge(
-		proxy.Part{Proxy: user},
-		proxy.Part{Proxy: recs, Optional: true},
-	)}, "GET", "/users/7")
-	send(endpoint.Spec{CacheControl: "public, max-age=60", Proxy: proxy.Merge(
-		proxy.Part{Proxy: user},
-		proxy.Part{Proxy: down("recs"), Optional: true},
-	)}, "GET", "/users/7")
+	complete := proxy.Merge(proxy.Part{Proxy: user}, proxy.Part{Proxy: recs, Optional: true})
+	partial := proxy.Merge(proxy.Part{Proxy: user}, proxy.Part{Proxy: down("recs"), Optional: true})
+	send(endpoint.Spec{Proxy: complete, CacheControl: "public, max-age=60"}, "GET", "/users/7")
+	send(endpoint.Spec{Proxy: partial, CacheControl: "public, max-age=60"}, "GET", "/users/7")
 	// Output:
 	// 200 Cache-Control: public, max-age=60 {"id":7,"items":[]}
 	// 200 Cache-Control: no-store X-Completed: false {"id":7}
@@ -155,10 +154,11 @@ func Example_xml() {
 		proxytest.Answer(200, `<member level="gold"><points>1815</points></member>`)).
 		With(shape.Response(shape.Target("member"), shape.Rename("@level", "level")))
 
-	get(proxy.Merge(
+	page := proxy.Merge(
 		proxy.Part{Proxy: answers("user", `{"id":7}`)},
 		proxy.Grouped("loyalty", points),
-	), "/users/7")
+	)
+	get(page, "/users/7")
 	// Output:
 	// points got GET /7
 	// 200 {"id":7,"loyalty":{"level":"gold","points":"1815"}}

@@ -11,7 +11,26 @@ import (
 	"github.com/sluice-go/sluice/proxy/flow"
 	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/sluice-go/sluice/proxy/proxytest"
+	"github.com/sluice-go/sluice/proxy/shape"
 )
+
+func Example_requiredTyped() {
+	type User struct{ Name string }
+	type Page struct {
+		Name string   `json:"name"`
+		Recs []string `json:"recs"`
+	}
+	user := flow.Call("user", proxy.Decode[User](answers("user", `{"name":"Ann"}`)))
+	recs := flow.Call("recs", proxy.Decode[[]string](down("recs")))
+
+	page := proxy.Encode(flow.Join2(user, flow.Optional(recs), func(u User, r flow.Maybe[[]string]) (Page, error) {
+		return Page{u.Name, r.Or([]string{})}, nil
+	}))
+	get(page, "/users/7")
+	// Output:
+	// 200 Cache-Control: no-store X-Completed: false {"name":"Ann","recs":[]}
+	// reported: backend recs: send: connection refused
+}
 
 func Example_batch() {
 	type Order struct{ ID, Product string }
@@ -24,13 +43,14 @@ func Example_batch() {
 	forIDs := func(r *proxy.Request, ids []string) error { r.Params.Set("ids", strings.Join(ids, ",")); return nil }
 	list := flow.Call("orders", proxy.Decode[[]Order](orders))
 	prods := flow.Batch("products", list, product, forIDs, proxy.Decode[map[string]Product](products))
-	get(proxy.Encode(flow.Join2(list, prods, func(os []Order, ps map[string]Product) (map[string]string, error) {
+	page := proxy.Encode(flow.Join2(list, prods, func(os []Order, ps map[string]Product) (map[string]string, error) {
 		titles := map[string]string{}
 		for _, o := range os {
 			titles[o.ID] = ps[o.Product].Title
 		}
 		return titles, nil
-	})), "/users/7")
+	}))
+	get(page, "/users/7")
 	// Output:
 	// products got GET /?ids=p-1%2Cp-2
 	// 200 {"o-1":"Pen","o-2":"Ink","o-3":"Pen"}
@@ -38,7 +58,9 @@ func Example_batch() {
 
 func Example_each() {
 	type Order struct{ ID, Product string }
-	type Product struct{ Title string }
+	type Product struct {
+		Title string `json:"title"`
+	}
 	orders := answers("orders", `[{"id":"o-1","product":"p-1"},{"id":"o-2","product":"p-2"},{"id":"o-3","product":"p-1"}]`)
 	products := upstream(backend.Spec{Name: "products", URL: "http://products/{product}", Bound: []string{"product"}},
 		proxytest.Answer(200, `{"title":"Pen"}`))
@@ -46,13 +68,14 @@ func Example_each() {
 	product := func(o Order) string { return o.Product }
 	forProduct := func(r *proxy.Request, id string) error { r.Params.Set("product", id); return nil }
 	list := flow.Call("orders", proxy.Decode[[]Order](orders))
-	get(proxy.Encode(flow.End( // Each has 8 calls at once; here it is one, for the order of what is printed
+	page := proxy.Encode(flow.End(
 		flow.EachN(1, "products", list, product, forProduct, proxy.Decode[Product](products)),
-	)), "/users/7")
+	))
+	get(page, "/users/7")
 	// Output:
 	// products got GET /p-1
 	// products got GET /p-2
-	// 200 {"p-1":{"Title":"Pen"},"p-2":{"Title":"Pen"}}
+	// 200 {"p-1":{"title":"Pen"},"p-2":{"title":"Pen"}}
 }
 
 func Example_fallback() {
@@ -67,15 +90,16 @@ func Example_fallback() {
 func Example_static() {
 	user := answers("user", `{"id":7}`)
 	bestsellers, _ := proxy.DocumentOf(map[string]any{"recs": []string{"p-1", "p-4"}})
-	recs := proxy.Merge(proxy.Grouped("recs", down("recs"))).With(proxy.Static(proxy.OnError, bestsellers))
+	recs := down("recs").With(proxy.Static(proxy.OnError, bestsellers), shape.Response(shape.Group("recs")))
 
-	get(proxy.Merge(
+	page := proxy.Merge(
 		proxy.Part{Proxy: user},
-		proxy.Part{Name: "recs", Proxy: recs},
-	), "/users/7")
+		proxy.Part{Proxy: recs},
+	)
+	get(page, "/users/7")
 	// Output:
 	// 200 Cache-Control: no-store X-Completed: false {"id":7,"recs":["p-1","p-4"]}
-	// reported: merge: backend recs: send: connection refused
+	// reported: backend recs: send: connection refused
 }
 
 func Example_canary() {
@@ -90,7 +114,7 @@ func Example_canary() {
 	})
 	get(orders, "/users/7")
 	get(orders, "/users/7", "X-Variant: canary")
-	_ = weights.Set(0, 100) // while it runs; from 95, 5 on the same users stay on the same variant
+	_ = weights.Set(0, 100) // at any time, while calls run
 	get(orders, "/users/7")
 	// Output:
 	// 200 {"version":1}
@@ -110,7 +134,7 @@ func Example_shadow() {
 	user := answers("user", `{"id":7}`).With(shadow.Decorate)
 
 	get(user, "/users/7")
-	_ = shadow.Drain(context.Background()) // a program gives the shadow to adapter.Run, whose stop does this
+	_ = shadow.Drain(context.Background())
 	// Unordered output:
 	// 200 {"id":7}
 	// differs: {"id":7} {"id":"7"} <nil>

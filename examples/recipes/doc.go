@@ -1,4 +1,4 @@
-// Package recipes has the programs of docs/recipes.md: each recipe of that page is an example here, which is compiled, run and
+// Package recipes has the code of docs/recipes.md: each recipe of that page is an example here, which is compiled, run and
 // compared with the page. After a change,
 //
 //	go test ./examples/recipes -update

@@ -29,21 +29,25 @@ func down(name string) proxy.Proxy {
 
 // replies is an upstream whose status and headers matter too.
 func replies(name string, r proxytest.Reply) proxy.Proxy {
-	return pipe.Check(backend.HTTP{Transport: proxytest.NewUpstream(r)}.New(backend.Spec{Name: name, URL: "http://" + name + "/"}))
+	factory := backend.HTTP{Transport: honest{proxytest.NewUpstream(r)}}
+	return pipe.Check(factory.New(backend.Spec{Name: name, URL: "http://" + name + "/"}))
 }
 
 // upstream is a real backend over a transport that prints what it is asked for.
 func upstream(s backend.Spec, r proxytest.Reply) proxy.Proxy {
-	return pipe.Check(backend.HTTP{Transport: teller{s.Name, proxytest.NewUpstream(r)}}.New(s))
+	return pipe.Check(backend.HTTP{Transport: teller{honest{proxytest.NewUpstream(r)}, s.Name}}.New(s))
 }
+
+// An honest transport says that it honours its context, so that whose deadline is told does not depend on chance.
+type honest struct{ *proxytest.Upstream }
+
+func (honest) HonoursContext() bool { return true }
 
 // A teller prints each request in a line.
 type teller struct {
+	honest
 	name string
-	next *proxytest.Upstream
 }
-
-func (t teller) HonoursContext() bool { return true }
 
 func (t teller) RoundTrip(req *http.Request) (*http.Response, error) {
 	line := []string{t.name, "got", req.Method, req.URL.RequestURI()}
@@ -59,7 +63,7 @@ func (t teller) RoundTrip(req *http.Request) (*http.Response, error) {
 		line = append(line, string(body))
 	}
 	fmt.Println(strings.Join(line, " "))
-	return t.next.RoundTrip(req)
+	return t.honest.RoundTrip(req)
 }
 
 // get asks for a page and prints what the client gets.
@@ -94,7 +98,8 @@ func send(s endpoint.Spec, method, target string, header ...string) {
 		if w.Header().Get("X-Completed") == "true" {
 			w.Header().Del("X-Completed")
 		}
-		line = append(append(line, fields(w.Header(), "Content-Length", "Content-Type", "Date", "X-Content-Type-Options")...), w.Body.String())
+		line = append(line, fields(w.Header(), "Content-Length", "Content-Type", "Date", "X-Content-Type-Options")...)
+		line = append(line, w.Body.String())
 	}
 	fmt.Println(strings.TrimSpace(strings.Join(line, " ")))
 	for _, err := range reported {

@@ -10,10 +10,11 @@ func Example_sameName() {
 	user := answers("user", `{"name":"Ann","id":7}`)
 	profile := answers("profile", `{"lang":"en","name":"ann01"}`)
 
-	get(proxy.Merge(
+	page := proxy.Merge(
 		proxy.Part{Proxy: user},
 		proxy.Part{Proxy: profile},
-	), "/users/7")
+	)
+	get(page, "/users/7")
 	// Output:
 	// 200 {"name":"ann01","id":7,"lang":"en"}
 }
@@ -22,14 +23,16 @@ func Example_sameNameBoth() {
 	user := answers("user", `{"name":"Ann","id":7}`)
 	profile := answers("profile", `{"lang":"en","name":"ann01"}`)
 
-	get(proxy.Merge(
+	renamed := proxy.Merge(
 		proxy.Part{Proxy: user},
 		proxy.Part{Proxy: profile.With(shape.Response(shape.Rename("name", "login")))},
-	), "/users/7")
-	get(proxy.Merge(
+	)
+	grouped := proxy.Merge(
 		proxy.Part{Proxy: user},
 		proxy.Grouped("profile", profile),
-	), "/users/7")
+	)
+	get(renamed, "/users/7")
+	get(grouped, "/users/7")
 	// Output:
 	// 200 {"name":"Ann","id":7,"lang":"en","login":"ann01"}
 	// 200 {"name":"Ann","id":7,"profile":{"lang":"en","name":"ann01"}}
@@ -39,10 +42,11 @@ func Example_sameNameRefused() {
 	user := answers("user", `{"name":"Ann","id":7}`)
 	profile := answers("profile", `{"lang":"en","name":"ann01"}`)
 
-	get(proxy.MergeWith(proxy.Disjoint,
+	page := proxy.MergeWith(proxy.Disjoint,
 		proxy.Part{Proxy: user},
 		proxy.Part{Proxy: profile},
-	), "/users/7")
+	)
+	get(page, "/users/7")
 	// Output:
 	// 502 Bad Gateway
 	// reported: merge: part profile: a member is in two parts: "name" is in part user too
@@ -52,10 +56,11 @@ func Example_sameNameDeep() {
 	user := answers("user", `{"id":7,"contact":{"mail":"ann@example.com"}}`)
 	address := answers("address", `{"contact":{"city":"Bonn"}}`)
 
-	get(proxy.MergeWith(proxy.Deep,
+	page := proxy.MergeWith(proxy.Deep,
 		proxy.Part{Proxy: user},
 		proxy.Part{Proxy: address},
-	), "/users/7")
+	)
+	get(page, "/users/7")
 	// Output:
 	// 200 {"id":7,"contact":{"mail":"ann@example.com","city":"Bonn"}}
 }
@@ -64,14 +69,16 @@ func Example_arrayPart() {
 	user := answers("user", `{"id":7}`)
 	orders := answers("orders", `[{"id":"o-1"},{"id":"o-2"}]`)
 
-	get(proxy.Merge(
+	page := proxy.Merge(
 		proxy.Part{Proxy: user},
 		proxy.Grouped("orders", orders),
-	), "/users/7")
-	get(proxy.Merge(
+	)
+	wrong := proxy.Merge(
 		proxy.Part{Proxy: user},
 		proxy.Part{Proxy: orders}, // without a name there is no place for it
-	), "/users/7")
+	)
+	get(page, "/users/7")
+	get(wrong, "/users/7")
 	// Output:
 	// 200 {"id":7,"orders":[{"id":"o-1"},{"id":"o-2"}]}
 	// 502 Bad Gateway
@@ -82,10 +89,11 @@ func Example_arraysJoined() {
 	open := answers("open", `[{"id":"o-3"}]`)
 	closed := answers("closed", `{"data":{"items":[{"id":"o-1"},{"id":"o-2"}]}}`)
 
-	get(proxy.MergeWith(proxy.Concat,
+	page := proxy.MergeWith(proxy.Concat,
 		proxy.Part{Proxy: open},
 		proxy.Part{Proxy: closed.With(shape.Response(shape.Target("data.items")))},
-	), "/users/7")
+	)
+	get(page, "/users/7")
 	// Output:
 	// 200 [{"id":"o-3"},{"id":"o-1"},{"id":"o-2"}]
 }

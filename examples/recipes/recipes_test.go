@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const page = "../../docs/recipes.md"
+const document = "../../docs/recipes.md"
 
 var update = flag.Bool("update", false, "write the code of the examples into docs/recipes.md")
 
@@ -25,7 +25,7 @@ var block = regexp.MustCompile("(?s)<!-- recipe: (\\w+) -->\n```go\n(.*?)```\n")
 
 func TestPageShowsTheRecipes(t *testing.T) {
 	code := recipes(t)
-	text, err := os.ReadFile(page)
+	text, err := os.ReadFile(document)
 	require.NoError(t, err)
 	if *update {
 		text = block.ReplaceAllFunc(text, func(b []byte) []byte {
@@ -35,7 +35,7 @@ func TestPageShowsTheRecipes(t *testing.T) {
 			}
 			return []byte("<!-- recipe: " + name + " -->\n```go\n" + code[name] + "```\n")
 		})
-		require.NoError(t, os.WriteFile(page, text, 0o644))
+		require.NoError(t, os.WriteFile(document, text, 0o644))
 	}
 	shown := map[string]bool{}
 	for _, m := range block.FindAllSubmatch(text, -1) {
@@ -66,8 +66,13 @@ func recipes(t *testing.T) map[string]string {
 		f, err := parser.ParseFile(fset, file, source, parser.SkipObjectResolution)
 		require.NoError(t, err)
 		for _, d := range f.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok && strings.HasPrefix(fn.Name.Name, "Example_") {
-				code[strings.TrimPrefix(fn.Name.Name, "Example_")] = dedent(lines[fset.Position(fn.Body.Lbrace).Line : fset.Position(fn.Body.Rbrace).Line-1])
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			if name, ok := strings.CutPrefix(fn.Name.Name, "Example_"); ok {
+				from, to := fset.Position(fn.Body.Lbrace).Line, fset.Position(fn.Body.Rbrace).Line-1
+				code[name] = dedent(lines[from:to])
 			}
 		}
 		for i, line := range lines {

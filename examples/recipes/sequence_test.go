@@ -14,49 +14,54 @@ import (
 
 func Example_valueBound() {
 	user := answers("user", `{"id":7,"account":{"id":"a-7"}}`)
-	orders := upstream(backend.Spec{Name: "orders", URL: "http://orders/accounts/{account}/orders"},
+	orders := upstream(backend.Spec{Name: "orders", URL: "http://orders/of/{account}"},
 		proxytest.Answer(200, `[{"id":"o-1"}]`))
 
-	get(proxy.Sequence(
+	page := proxy.Sequence(
 		proxy.Stage{Name: "user", Proxy: user},
 		proxy.Stage{Name: "orders", Proxy: orders, Group: "orders",
 			Bind: []proxy.Binding{proxy.Bind("account", "user", "account.id")}},
-	), "/users/7")
+	)
+	get(page, "/users/7")
 	// Output:
-	// orders got GET /accounts/a-7/orders
+	// orders got GET /of/a-7
 	// 200 {"id":7,"account":{"id":"a-7"},"orders":[{"id":"o-1"}]}
 }
 
 func Example_valueTyped() {
 	type User struct{ Account string }
-	type Order struct{ ID string }
+	type Order struct {
+		ID string `json:"id"`
+	}
 	users := answers("users", `{"account":"a-7"}`)
-	orders := upstream(backend.Spec{Name: "orders", URL: "http://orders/accounts/{account}/orders", Bound: []string{"account"}},
+	orders := upstream(backend.Spec{Name: "orders", URL: "http://orders/of/{account}", Bound: []string{"account"}},
 		proxytest.Answer(200, `[{"id":"o-1"}]`))
 
 	forUser := func(r *proxy.Request, u User) error { r.Params.Set("account", u.Account); return nil }
 	user := flow.Call("user", proxy.Decode[User](users))
-	get(proxy.Encode(flow.End(
+	page := proxy.Encode(flow.End(
 		flow.Then("orders", user, forUser, proxy.Decode[[]Order](orders)),
-	)), "/users/7")
+	))
+	get(page, "/users/7")
 	// Output:
-	// orders got GET /accounts/a-7/orders
-	// 200 [{"ID":"o-1"}]
+	// orders got GET /of/a-7
+	// 200 [{"id":"o-1"}]
 }
 
 func Example_headerToNext() {
-	login := upstream(backend.Spec{Name: "login", Method: "POST", URL: "http://login/{id}", Expose: []string{"X-Session"}},
-		proxytest.Answer(204, "").Header("X-Session", "s-1"))
+	login := upstream(backend.Spec{Name: "login", Method: "POST", URL: "http://login/{id}",
+		Expose: []string{"X-Session"}}, proxytest.Answer(204, "").Header("X-Session", "s-1"))
 	orders := upstream(backend.Spec{Name: "orders", URL: "http://orders/{id}"}, proxytest.Answer(200, `{"total":12.50}`))
 
-	get(proxy.Sequence(
+	page := proxy.Sequence(
 		proxy.Stage{Name: "login", Proxy: login, Internal: true},
 		proxy.Stage{Name: "orders", Proxy: orders, Prepare: func(_ context.Context, r *proxy.Request, before proxy.Results) error {
 			login, _ := before.Get("login")
 			r.Upstream.Set("X-Session", login.Header.Get("X-Session"))
 			return nil
 		}},
-	), "/users/7")
+	)
+	get(page, "/users/7")
 	// Output:
 	// login got POST /7
 	// orders got GET /7 X-Session: s-1
@@ -69,13 +74,14 @@ func Example_bodyToNext() {
 		proxytest.Answer(200, `{"orders":[{"id":"o-1"}]}`))
 	filter := proxy.MustPaths("account")
 
-	get(proxy.Sequence(
+	page := proxy.Sequence(
 		proxy.Stage{Name: "user", Proxy: user, Internal: true},
 		proxy.Stage{Name: "search", Proxy: search, Prepare: func(_ context.Context, r *proxy.Request, before proxy.Results) error {
 			r.SetBody("application/json", before.Document("user").Keep(filter).AppendJSON(nil))
 			return nil
 		}},
-	), "/users/7")
+	)
+	get(page, "/users/7")
 	// Output:
 	// search got POST /orders {"account":"a-7"}
 	// 200 {"orders":[{"id":"o-1"}]}
@@ -87,10 +93,11 @@ func Example_bodyTemplate() {
 		proxytest.Answer(200, `{"orders":[{"id":"o-1"}]}`)).
 		With(shape.Body(`{"filter":{"account":"{param.account}"},"page":"{query.page?}","max":10}`))
 
-	get(proxy.Sequence(
+	page := proxy.Sequence(
 		proxy.Stage{Name: "user", Proxy: user, Internal: true},
 		proxy.Stage{Name: "search", Proxy: search, Bind: []proxy.Binding{proxy.Bind("account", "user", "account")}},
-	), "/users/7?page=2")
+	)
+	get(page, "/users/7?page=2")
 	// Output:
 	// search got POST /orders {"filter":{"account":"a-7"},"page":"2","max":10}
 	// 200 {"orders":[{"id":"o-1"}]}
@@ -100,11 +107,10 @@ func Example_partWhen() {
 	user := answers("user", `{"id":7}`)
 	orders := answers("orders", `[{"id":"o-1"}]`)
 
-	page := proxy.Merge(
-		proxy.Part{Proxy: user},
-		proxy.Part{Proxy: orders.With(shape.Response(shape.Group("orders"))),
-			When: func(_ context.Context, r *proxy.Request) bool { return r.Query.Get("with") == "orders" }},
-	)
+	wanted := proxy.Grouped("orders", orders)
+	wanted.When = func(_ context.Context, r *proxy.Request) bool { return r.Query.Get("with") == "orders" }
+
+	page := proxy.Merge(proxy.Part{Proxy: user}, wanted)
 	get(page, "/users/7")
 	get(page, "/users/7?with=orders")
 	// Output:
@@ -121,10 +127,11 @@ func Example_stageWhen() {
 		text, _ := before.Document("user").Get(plan).Text()
 		return text == "gold"
 	}
-	get(proxy.Sequence(
+	page := proxy.Sequence(
 		proxy.Stage{Name: "user", Proxy: user},
 		proxy.Stage{Name: "offers", Proxy: offers, Group: "offers", When: gold},
-	), "/users/7")
+	)
+	get(page, "/users/7")
 	// Output:
 	// 200 {"id":7,"plan":"gold","offers":[{"id":"off-1"}]}
 }
@@ -156,11 +163,12 @@ func Example_nestedDeadline() {
 		proxy.Stage{Name: "taste", Proxy: taste, Internal: true},
 		proxy.Stage{Name: "items", Proxy: items, Bind: []proxy.Binding{proxy.Bind("likes", "taste", "likes")}},
 	)
-	get(proxy.Merge(
+	page := proxy.Merge(
 		proxy.Part{Proxy: user},
-		proxy.Part{Name: "recommend", Proxy: recommend.With(policy.Timeout(20 * time.Millisecond)), Optional: true},
-	), "/users/7")
+		proxy.Part{Name: "recommend", Proxy: recommend.With(policy.Timeout(200 * time.Millisecond)), Optional: true},
+	)
+	get(page, "/users/7")
 	// Output:
 	// 200 Cache-Control: no-store X-Completed: false {"id":7,"account":"a-7"}
-	// reported: part recommend: timeout: no answer in time (20ms): sequence: stage items: context deadline exceeded
+	// reported: part recommend: timeout: no answer in time (200ms): sequence: backend items: send: context deadline exceeded
 }
