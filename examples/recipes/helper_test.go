@@ -1,0 +1,119 @@
+package recipes_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+
+	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/proxytest"
+)
+
+// answers is an upstream of which nothing matters but its JSON.
+func answers(name, json string) proxy.Proxy {
+	return replies(name, proxytest.Answer(200, json))
+}
+
+// down is an upstream that refuses connections.
+func down(name string) proxy.Proxy {
+	return replies(name, proxytest.Fail(errors.New("connection refused")))
+}
+
+// replies is an upstream whose status and headers matter too.
+func replies(name string, r proxytest.Reply) proxy.Proxy {
+	factory := backend.HTTP{Transport: honest{proxytest.NewUpstream(r)}}
+	return pipe.Check(factory.New(backend.Spec{Name: name, URL: "http://" + name + "/"}))
+}
+
+// upstream is a real backend over a transport that prints what it is asked for.
+func upstream(s backend.Spec, r proxytest.Reply) proxy.Proxy {
+	return pipe.Check(backend.HTTP{Transport: teller{honest{proxytest.NewUpstream(r)}, s.Name}}.New(s))
+}
+
+// An honest transport says that it honours its context, so that whose deadline is told does not depend on chance.
+type honest struct{ *proxytest.Upstream }
+
+func (honest) HonoursContext() bool { return true }
+
+// A teller prints each request in a line.
+type teller struct {
+	honest
+	name string
+}
+
+func (t teller) RoundTrip(req *http.Request) (*http.Response, error) {
+	line := []string{t.name, "got", req.Method, req.URL.RequestURI()}
+	line = append(line, fields(req.Header, "Accept-Encoding", "Content-Type", "Content-Length", "User-Agent")...)
+	if req.Body != nil {
+		body, err := io.ReadAll(req.Body)
+		if err != nil {
+			return nil, err
+		}
+		_ = req.Body.Close()
+		req = req.Clone(req.Context())
+		req.Body = io.NopCloser(strings.NewReader(string(body)))
+		line = append(line, string(body))
+	}
+	fmt.Println(strings.Join(line, " "))
+	return t.honest.RoundTrip(req)
+}
+
+// get asks for a page and prints what the client gets.
+func get(page proxy.Proxy, target string, header ...string) {
+	send(endpoint.Spec{Proxy: page}, "GET", target, header...)
+}
+
+// send mounts an endpoint on /users/{id}, sends it a request, and prints the answer and what was reported.
+func send(s endpoint.Spec, method, target string, header ...string) {
+	var reported []error
+	s.Report = func(_ context.Context, err error) { reported = append(reported, err) }
+	h, err := endpoint.New(s)
+	if err != nil {
+		fmt.Println("refused:", err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/users/{id}", h)
+
+	req := httptest.NewRequest(method, target, nil)
+	for _, line := range header {
+		name, value, _ := strings.Cut(line, ": ")
+		req.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, req)
+
+	line := []string{fmt.Sprint(w.Code)}
+	if w.Header().Get("Content-Type") == "application/problem+json" {
+		line = append(line, http.StatusText(w.Code))
+	} else {
+		if w.Header().Get("X-Completed") == "true" {
+			w.Header().Del("X-Completed")
+		}
+		line = append(line, fields(w.Header(), "Content-Length", "Content-Type", "Date", "X-Content-Type-Options")...)
+		line = append(line, w.Body.String())
+	}
+	fmt.Println(strings.TrimSpace(strings.Join(line, " ")))
+	for _, err := range reported {
+		fmt.Println("reported:", err)
+	}
+}
+
+// fields are the headers as they are written, in order of their names.
+func fields(h http.Header, but ...string) (fs []string) {
+	for name, values := range h {
+		if !slices.Contains(but, name) {
+			fs = append(fs, name+": "+strings.Join(values, ", "))
+		}
+	}
+	slices.Sort(fs)
+	return fs
+}
