@@ -170,8 +170,11 @@ func request[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 			{"after a failure", s.fail(s.Failure())},
 		} {
 			ctx, cancel := contextOf(nil)
-			o := s.try(ctx, t, f, script.do)
-			o.untouched(t, s, script.when)
+			if o := s.try(ctx, t, f, script.do); o.Hung { // the request is still its own
+				t.Errorf("%s, the call never returned (%s)", script.when, f.name)
+			} else {
+				o.untouched(t, s, script.when)
+			}
 			cancel()
 		}
 		s.abandons(t, f)

@@ -295,6 +295,13 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 		}), "request: after an answer, next was called with the caller's request once the call had returned: hand on a copy", nil},
 		{"leaves its request to next", abandoning(func(q *question) *question { return q }),
 			"request: when the call returned before next had, next had the caller's request: hand on a copy", nil},
+		{"comes to no end after a failure", once(func(ctx context.Context, q *question, next asking) (*answer, error) {
+			a, err := next(ctx, q)
+			if err != nil {
+				<-ctx.Done()
+			}
+			return a, err
+		}), "request: after a failure, the call never returned", nil},
 		{"makes a flat copy", abandoning(func(q *question) *question { return &question{words: q.words} }),
 			"request: when the call returned before next had, what next had shared memory with the caller's request", nil},
 

@@ -77,7 +77,116 @@ func TestTheDecoratorsOfSluiceConform(t *testing.T) {
 			return &proxy.Response{Document: d, Header: http.Header{}}
 		}}},
 		{"shape.Request", shape.Request(shape.Keep("id")), proxytest.Options{}},
+		{"shape.Body", shape.Body(`{"id":"{param.id}","name":"{body.name?}"}`), proxytest.Options{}},
+		{"shape.Body of the query", shape.Body(`{"page":"{query.page}"}`), proxytest.Options{}},
+		{"shape.SetQuery", shape.SetQuery("page", "3"), proxytest.Options{}},
+		{"shape.RemoveQuery", shape.RemoveQuery("page"), proxytest.Options{}},
+		{"shape.MapStatus", shape.MapStatus(map[int]int{http.StatusOK: http.StatusAccepted}), proxytest.Options{
+			Same: func(got, _ *proxy.Response) bool { return got.Status == http.StatusAccepted }}},
+		{"shape.MapStatus of a failure", shape.MapStatus(map[int]int{503: 502}), proxytest.Options{}},
+		{"shape.Response with Typed", shape.Response(shape.Typed(func(_ context.Context, v any) (any, error) {
+			return map[string]any{"user": v}, nil
+		})), proxytest.Options{Documents: true, Answers: true, Same: isGrouped}},
 		{"proxytest.Recorder", new(proxytest.Recorder).Record, proxytest.Options{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			proxytest.Conform(t, tt.decorator, tt.options)
+		})
+	}
+}
+
+// So does every combinator, as a decorator of one of those that it calls.
+//
+// proves F10
+func TestTheCombinatorsOfSluiceConform(t *testing.T) {
+	t.Parallel()
+	const card = `{"card":1}`
+	other := func() proxy.Proxy { return proxytest.Answer(200, card).Proxy() }
+	always := func(context.Context, *proxy.Request) bool { return true }
+	same := func(text string) func(got, answered *proxy.Response) bool {
+		return func(got, _ *proxy.Response) bool { return got.Status == http.StatusOK && got.Document.String() == text }
+	}
+	members, _ := proxy.ParseDocument([]byte(card))
+	const user, both = `{"id":1,"name":"ada"}`, `{"id":1,"name":"ada","card":1}`
+	tests := []struct {
+		name      string
+		decorator proxy.Decorator
+		options   proxytest.Options
+	}{
+		{"Merge of one", func(next proxy.Proxy) proxy.Proxy { return proxy.Merge(proxy.Part{Name: "user", Proxy: next}) },
+			proxytest.Options{Documents: true, Same: same(user)}},
+		{"Merge", func(next proxy.Proxy) proxy.Proxy {
+			return proxy.Merge(proxy.Part{Name: "user", Proxy: next, Expose: []string{"X-Tag"}}, proxy.Grouped("more", other()))
+		}, proxytest.Options{Documents: true, Same: same(`{"id":1,"name":"ada","more":{"card":1}}`)}},
+		{"Merge of an optional part", func(next proxy.Proxy) proxy.Proxy {
+			return proxy.Merge(proxy.Part{Proxy: other()}, proxy.Optional(proxy.Grouped("user", next)))
+		}, proxytest.Options{Documents: true, Answers: true}},
+		{"MergeWith a function", func(next proxy.Proxy) proxy.Proxy {
+			return proxy.MergeWith(func(_ context.Context, parts proxy.Results) (proxy.Document, error) {
+				return parts.Document("user"), nil
+			}, proxy.Part{Name: "user", Proxy: next}, proxy.Part{Name: "other", Proxy: other()})
+		}, proxytest.Options{Documents: true, Same: same(user)}},
+		{"Sequence of one", func(next proxy.Proxy) proxy.Proxy {
+			return proxy.Sequence(proxy.Stage{Name: "user", Proxy: next})
+		}, proxytest.Options{}},
+		{"Sequence that ends with it", func(next proxy.Proxy) proxy.Proxy {
+			return proxy.Sequence(proxy.Stage{Name: "card", Proxy: other(), Internal: true, Expose: []string{"X-No"}},
+				proxy.Stage{Name: "user", Proxy: next, Bind: []proxy.Binding{proxy.Bind("card", "card", "card")}})
+		}, proxytest.Options{}},
+		{"Sequence that begins with it", func(next proxy.Proxy) proxy.Proxy {
+			return proxy.Sequence(proxy.Stage{Name: "user", Proxy: next}, proxy.Stage{Name: "card", Proxy: other(),
+				Prepare: func(_ context.Context, req *proxy.Request, before proxy.Results) error {
+					req.SetBody("application/json", before.Document("user").AppendJSON(nil))
+					return nil
+				}})
+		}, proxytest.Options{Documents: true, Same: same(both)}},
+		{"Switch", func(next proxy.Proxy) proxy.Proxy {
+			return proxy.Switch(proxy.Case{Name: "user", When: always, Proxy: next}, proxy.Case{Name: "other", Proxy: other()})
+		}, proxytest.Options{}},
+		{"Switch of a default", func(next proxy.Proxy) proxy.Proxy { return proxy.Switch(proxy.Case{Name: "user", Proxy: next}) },
+			proxytest.Options{}},
+		{"If", func(next proxy.Proxy) proxy.Proxy { return proxy.If(always, next, other()) }, proxytest.Options{}},
+		{"Split", func(next proxy.Proxy) proxy.Proxy {
+			return proxy.Split(proxy.SplitSpec{Variants: []proxy.Variant{{Name: "user", Weight: 1, Proxy: next}, {Name: "b", Proxy: other()}}})
+		}, proxytest.Options{}},
+		{"Split by key", func(next proxy.Proxy) proxy.Proxy {
+			return proxy.Split(proxy.SplitSpec{Key: func(req *proxy.Request) string { return req.Params.Get("id") },
+				Weights: proxy.NewWeights(0, 7), Variants: []proxy.Variant{{Name: "b", Proxy: other()}, {Name: "user", Proxy: next}}})
+		}, proxytest.Options{}},
+		{"Fallback of none", func(next proxy.Proxy) proxy.Proxy { return proxy.Fallback(next) }, proxytest.Options{Recovers: true}},
+		{"Fallback", func(next proxy.Proxy) proxy.Proxy { return proxy.Fallback(next, other()) },
+			proxytest.Options{Answers: true, Recovers: true}},
+		{"Fallback to it", func(next proxy.Proxy) proxy.Proxy {
+			return proxy.Fallback(proxytest.Answer(500, "").Stream().Proxy(), next)
+		}, proxytest.Options{Answers: true, Recovers: true}},
+		{"Race of one", func(next proxy.Proxy) proxy.Proxy { return proxy.Race(next) }, proxytest.Options{Recovers: true}},
+		{"Race that it loses", func(next proxy.Proxy) proxy.Proxy { return proxy.Race(next, other()) },
+			proxytest.Options{Answers: true, Recovers: true}},
+		{"Race that it wins", func(next proxy.Proxy) proxy.Proxy {
+			return proxy.Race(proxytest.Answer(200, card).After(time.Minute).Proxy(), next)
+		},
+			proxytest.Options{Answers: true, Recovers: true}},
+		{"Static", proxy.Static(proxy.OnSuccess, members), proxytest.Options{Refused: func() *proxy.Response {
+			d, _ := proxy.ParseDocument([]byte("[2]"))
+			return &proxy.Response{Document: d, Header: http.Header{}}
+		}, Same: same(both)}},
+		{"Static in place of a failure", proxy.Static(proxy.OnError, members), proxytest.Options{Answers: true}},
+		{"Swap", func(next proxy.Proxy) proxy.Proxy { return proxy.NewSwap(next).Proxy() }, proxytest.Options{}},
+		{"Shadow", nil, proxytest.Options{New: func() proxy.Decorator {
+			s, _ := proxy.NewShadow(proxy.ShadowSpec{Mirror: other()})
+			return s.Decorate
+		}}},
+		{"Shadow that compares with what is deaf", nil, proxytest.Options{New: func() proxy.Decorator {
+			deaf := func(context.Context, *proxy.Request) (*proxy.Response, error) {
+				<-time.After(time.Minute)
+				return nil, errors.New("late")
+			}
+			s, _ := proxy.NewShadow(proxy.ShadowSpec{Mirror: deaf, Timeout: time.Second,
+				Compare: func(context.Context, proxy.Result, proxy.Result) {}})
+			return s.Decorate
+		}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

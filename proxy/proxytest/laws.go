@@ -396,6 +396,7 @@ func (r rules) requestBody(t testing.TB, s subject, f form, failures int, replay
 		return r.Response(), nil
 	}), req)
 	_ = o.Res.Close()
+	<-time.After(pipetest.Patience / 2) // for a call beside that of the caller, which goes on
 	synctest.Wait()
 	mu.Lock()
 	defer mu.Unlock()

@@ -55,6 +55,7 @@ func MapStatus(pairs map[int]int) proxy.Decorator {
 			switch {
 			case !mapped:
 			case err != nil && to >= 400:
+				_ = res.Close() // none, unless next broke its contract
 				return nil, &proxy.Error{Status: to, Op: "map-status", Err: err, Header: retryAfter(err)}
 			case err == nil && res != nil:
 				res.Status = to
