@@ -3,13 +3,24 @@
 //	page := proxy.Merge(
 //		proxy.Part{Proxy: user},
 //		proxy.Grouped("orders", orders),
-//		proxy.Part{Proxy: recs, Optional: true},
+//		proxy.Optional(proxy.Grouped("recs", recs)),
 //	)
 //	res, err := page(ctx, proxy.NewRequest("GET", "/"))
 //	defer res.Close()
 //
 // A [Proxy] is a [pipe.Pipe] from [*Request] to [*Response]. One that talks to an upstream is made by package backend,
 // and a composed one can stand wherever such a backend stands.
+//
+// # Combinators
+//
+// Any of them can stand in any other, with policies and shapes around each.
+//
+//   - [Merge] and [MergeWith] call all parts at once and make one document of theirs; [Race] answers with the first that
+//     succeeds.
+//   - [Sequence] calls one stage after another, each with what came of those before.
+//   - [Switch] and [If] call the case that holds, [Split] a variant by weight or key, [Fallback] the next one on failure.
+//   - [Shadow] and [Static] are decorators: a copy for a mirror, and what fills in. [Swap] holds a proxy that can be replaced.
+//   - [Decode] and [Encode] lead to typed pipes and back; package flow aggregates those.
 //
 // # Messages
 //
