@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/proxytest"
 	"github.com/stretchr/testify/assert"
@@ -166,4 +169,69 @@ func outcome(t *testing.T, p proxy.Proxy, leaves bool, end chan struct{}) string
 		text += fmt.Sprintf(", %d reported", n)
 	}
 	return text
+}
+
+// Where no function of a user sees it, a leaf takes over the request it gets and its maps. Whoever calls a second leaf has
+// kept a copy.
+//
+// proves M33, C3
+func TestACombinatorUsesNoRequestThatALeafHasTakenOver(t *testing.T) {
+	t.Parallel()
+	down := &proxy.Error{Status: 503, Err: errors.New("down")}
+	var mu sync.Mutex // guards seen
+	var seen []string
+	leaf := func(name string, after time.Duration, err error) proxy.Proxy {
+		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			mu.Lock()
+			seen = append(seen, fmt.Sprint(req.Method, req.Header, req.Query, req.Upstream, req.Params.Get("id")))
+			mu.Unlock()
+			assert.True(t, proxy.Described(ctx))
+			clear(req.Header)
+			clear(req.Query)
+			clear(req.Upstream)
+			req.Params.Set("id", name)
+			req.Method, req.Header["B"], req.Upstream["B"] = "POST", []string{name}, nil
+			<-time.After(after)
+			return &proxy.Response{Document: asDocument(t, `{"`+name+`":1}`)}, err
+		}
+		return pipe.Describe(call, pipe.Step{Kind: "leaf", Name: name, Effects: pipe.Terminal | pipe.HonoursContext})
+	}
+	a, b, c := leaf("a", 0, down), leaf("b", time.Second, nil), leaf("c", 2*time.Second, nil)
+	tests := []struct {
+		name  string
+		make  func(t *testing.T) proxy.Proxy
+		calls int
+	}{
+		{"merge", func(*testing.T) proxy.Proxy {
+			return proxy.Merge(proxy.Part{Proxy: a, Optional: true}, proxy.Part{Proxy: b}, proxy.Part{Proxy: c})
+		}, 3},
+		{"sequence", func(*testing.T) proxy.Proxy {
+			return proxy.Sequence(proxy.Stage{Proxy: a, Optional: true}, proxy.Stage{Proxy: b, Internal: true},
+				proxy.Stage{Proxy: c, Bind: []proxy.Binding{proxy.Bind("b", "b", "b")}})
+		}, 3},
+		{"fallback", func(*testing.T) proxy.Proxy { return proxy.Fallback(a, a, b) }, 3},
+		{"race", func(*testing.T) proxy.Proxy { return proxy.Race(a, b, c) }, 3},
+		{"shadow", func(t *testing.T) proxy.Proxy {
+			return proxy.Fallback(a.With(newShadow(t, proxy.ShadowSpec{Mirror: proxy.Fallback(a, b)}).Decorate), c)
+		}, 4},
+		{"split and static", func(t *testing.T) proxy.Proxy {
+			one := a.With(proxy.Static(proxy.OnSuccess, asDocument(t, `{}`)))
+			return proxy.Fallback(proxy.Split(proxy.SplitSpec{Variants: []proxy.Variant{{Weight: 1, Proxy: one}}}), b)
+		}, 2},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			seen = nil
+			var scope proxy.Scope
+			scope.Serve(pipe.Check[*proxy.Request, *proxy.Response](nil, down)) // stands for what only sluice has described
+			req := get()
+			req.Header["A"], req.Query["q"], req.Upstream["U"] = []string{"1", "2"}, []string{"x"}, []string{"u"}
+			req.Params.Set("id", "7")
+			res, err := tt.make(t)(scope.Context(t.Context()), req)
+			require.NoError(t, err)
+			assert.NoError(t, res.Close())
+			<-time.After(time.Minute)
+			assert.Equal(t, slices.Repeat([]string{"GETmap[A:[1 2]] map[q:[x]] map[U:[u]]7"}, tt.calls), seen, tt.name)
+		})
+	}
 }

@@ -508,13 +508,8 @@ func (c *merging) failure(parent context.Context) error {
 	return fmt.Errorf("merge: %w", errors.Join(errs...))
 }
 
-// named says which part failed, where the error does not say so.
-func (p Part) named(err error) error {
-	if e, ok := errors.AsType[*Error](err); ok && e.Backend == p.Name {
-		return err
-	}
-	return fmt.Errorf("part %s: %w", p.Name, err)
-}
+// named says which part failed.
+func (p Part) named(err error) error { return named("part", p.Name, err) }
 
 // expose adds the named headers of h to those of res.
 func expose(res *Response, names []string, h http.Header) {

@@ -293,13 +293,8 @@ func (c *sequencing) reportBeside(err, other error) {
 	}
 }
 
-// named says which stage failed, where the error does not say so.
-func (st *stage) named(err error) error {
-	if e, ok := errors.AsType[*Error](err); ok && e.Backend == st.Name {
-		return err
-	}
-	return fmt.Errorf("stage %s: %w", st.Name, err)
-}
+// named says which stage failed.
+func (st *stage) named(err error) error { return named("stage", st.Name, err) }
 
 // handOn makes the response of the last stage the answer.
 func (c *sequencing) handOn(res *Response) *Response {
