@@ -160,14 +160,28 @@ func newMerge(s Spec) Proxy {
 		Source: source, Layout: pipe.Parallel, Effects: effects}, inner...)
 }
 
-// nameIn returns the first name in a plan that is not that of a function or a mirror, or another one where there is none.
+// nameIn returns the first name in a plan that is not that of a function and stands in no mirror, or another one where
+// there is none.
 func nameIn(plan *pipe.Step, other string) string {
-	for step := range plan.All() {
-		if step.Name != "" && step.Kind != "func" && step.Kind != "mirror" {
-			return step.Name
-		}
+	if name := firstName(plan); name != "" {
+		return name
 	}
 	return other
+}
+
+func firstName(s *pipe.Step) string {
+	switch {
+	case s.Kind == "mirror": // what is inside gives no answer
+		return ""
+	case s.Name != "" && s.Kind != "func":
+		return s.Name
+	}
+	for _, inner := range s.Steps {
+		if name := firstName(inner); name != "" {
+			return name
+		}
+	}
+	return ""
 }
 
 // A merging is one call of a merge.
@@ -225,6 +239,12 @@ func (m *merge) refuse() error {
 
 // copies makes a copy of the request for each part, before any is called.
 func (c *merging) copies(req *Request, header func(http.Header) http.Header) error {
+	made := 0
+	defer func() {
+		for i := range made { // GetBody failed, or as anybody's code panicked
+			closeBody(c.branches[i].req.Body)
+		}
+	}()
 	for i := range c.branches {
 		b := &c.branches[i]
 		b.merging, b.i = c, i
@@ -233,12 +253,11 @@ func (c *merging) copies(req *Request, header func(http.Header) http.Header) err
 			return nil
 		}
 		if err := req.cloneTo(&b.req, header); err != nil {
-			for j := range i {
-				closeBody(c.branches[j].req.Body)
-			}
 			return fmt.Errorf("merge: %w", err)
 		}
+		made++
 	}
+	made = 0
 	return nil
 }
 
@@ -464,13 +483,8 @@ func (c *merging) failure(parent context.Context) error {
 	return fmt.Errorf("merge: %w", errors.Join(errs...))
 }
 
-// named says which part failed, where the error does not say so.
-func (p Part) named(err error) error {
-	if e, ok := errors.AsType[*Error](err); ok && e.Backend == p.Name {
-		return err
-	}
-	return fmt.Errorf("part %s: %w", p.Name, err)
-}
+// named says which part failed.
+func (p Part) named(err error) error { return named("part", p.Name, err) }
 
 // expose adds the named headers of h to those of res.
 func expose(res *Response, names []string, h http.Header) {

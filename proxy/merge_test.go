@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -389,6 +390,18 @@ func TestMergeRefusesABodyThatCannotBeReplayedBeforeAnyPartIsCalled(t *testing.T
 		return getBody()
 	}
 	_, err = page(t.Context(), req)
+	assert.ErrorIs(t, err, boom)
+	assertClosedOnce(t, *opened...)
+
+	req, opened = withBody("x")
+	getBody = req.GetBody
+	req.GetBody = func() (io.ReadCloser, error) {
+		if len(*opened) == 1 {
+			panic(boom)
+		}
+		return getBody()
+	}
+	_, err = page.With(pipe.Recover)(t.Context(), req)
 	assert.ErrorIs(t, err, boom)
 	assertClosedOnce(t, *opened...)
 }

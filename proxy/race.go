@@ -343,7 +343,7 @@ func (c *racing) failure() error {
 	if ended := c.ctx.Err(); ended != nil && errors.Is(err, ended) {
 		return &Error{Status: StatusOf(ended), Op: "race", Err: err}
 	}
-	return fmt.Errorf("race: %w", err)
+	return within("race", err)
 }
 
 // leave cancels all but the winner, and closes what they answered.

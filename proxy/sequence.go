@@ -68,7 +68,8 @@ type Stage struct {
 // most 250 ms, counted from the start of the sequence; see [Merge]. No stage is called once the context is done. A stage
 // that ignores its context, or whose When or Prepare does, is abandoned when its time is over; see [Hold]. While
 // [DefaultMaxAbandoned] calls are, a sequence that requires a stage that could become one more is refused with
-// [ErrAbandoned], and an optional one fails without being called. A panic in a stage or its functions fails that stage.
+// [ErrAbandoned], and an optional one fails without being called. A panic in a stage or its functions fails that stage;
+// one with [http.ErrAbortHandler], where the stage's response would be the answer, is handed on for the endpoint.
 //
 // Sequence panics if there are no stages or only Internal ones, or one has no proxy, one that is certain to answer with a
 // stream that cannot be the answer, or a wrong binding, or two have the same name.
@@ -265,15 +266,18 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 
 // without decides whether the sequence can go on without a stage that failed, and returns its error if it cannot.
 func (c *sequencing) without(st *stage, err error) error {
-	err = st.named(err)
+	abort := st.alone && aborts(err) // it stands where the answer does: the wish is for the endpoint
+	if !abort {
+		err = st.named(err)
+	}
 	if !st.Internal {
 		c.lost++
 	}
-	if !st.Optional {
+	if !st.Optional || abort {
 		for _, other := range c.missing {
 			c.reportBeside(err, other)
 		}
-		return fmt.Errorf("sequence: %w", err)
+		return within("sequence", err)
 	}
 	if c.missing = append(c.missing, err); c.lost == c.answering {
 		return fmt.Errorf("sequence: %w", errors.Join(c.missing...))
@@ -289,13 +293,8 @@ func (c *sequencing) reportBeside(err, other error) {
 	}
 }
 
-// named says which stage failed, where the error does not say so.
-func (st *stage) named(err error) error {
-	if e, ok := errors.AsType[*Error](err); ok && e.Backend == st.Name {
-		return err
-	}
-	return fmt.Errorf("stage %s: %w", st.Name, err)
-}
+// named says which stage failed.
+func (st *stage) named(err error) error { return named("stage", st.Name, err) }
 
 // handOn makes the response of the last stage the answer.
 func (c *sequencing) handOn(res *Response) *Response {

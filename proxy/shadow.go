@@ -279,9 +279,6 @@ func (s *Shadow) start(ctx context.Context, req *Request) *mirroring {
 	if s.spec.Compare != nil {
 		m.answered = make(chan struct{})
 	}
-	if !s.honours {
-		m.arrived, m.left = make(chan struct{}), 2
-	}
 	go m.mirrored()
 	return m
 }
@@ -365,6 +362,7 @@ func (m *mirroring) mirrored() {
 		m.run(&m.clock, m.closing, &m.req, m)
 		return
 	}
+	m.arrived, m.left = make(chan struct{}), 2 // until both goroutines have ended
 	go m.run(&m.clock, m.closing, &m.req, m)
 	m.await()
 }

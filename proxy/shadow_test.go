@@ -596,6 +596,29 @@ func TestRunCutsWhatIsMirroredWhenItsContextEnds(t *testing.T) {
 	}
 }
 
+func TestAMirroredCallThatRunEndsBeforeItBeginsKeepsNoPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		shadow := newShadow(t, proxy.ShadowSpec{Mirror: uncalled(t)})
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { assert.NoError(t, shadow.Run(ctx)) }()
+		req, opened := withBody("x")
+		open := req.GetBody
+		req.GetBody = func() (io.ReadCloser, error) { // the place is taken, and the call has not begun
+			cancel()
+			synctest.Wait()
+			return open()
+		}
+		_, err := answers(t, 0, `{}`).With(shadow.Decorate)(t.Context(), req)
+		require.NoError(t, err)
+		synctest.Wait()
+		assert.Zero(t, shadow.Running())
+		assert.EqualValues(t, 1, shadow.Dropped())
+		assertClosedOnce(t, *opened...)
+		assert.NoError(t, shadow.Drain(t.Context()))
+	})
+}
+
 func TestRunDoesNotWaitLongForWhatIgnoresItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -666,6 +689,14 @@ func TestThePlanShowsTheMirrorBesideWhatIsAnswered(t *testing.T) {
 	both := proxy.Merge(proxy.Part{Proxy: old.With(shadow.Decorate)}, proxy.Part{Proxy: leafNamed("other", 0).With(shadow.Decorate)})
 	assert.Contains(t, pipe.PlanOf(both).String(), "→ shadow, in parallel, shared")
 	assert.Contains(t, pipe.PlanOf(both).String(), "part old\n", "a part is not named for its shadow")
+}
+
+func TestAPartHasNotTheNameOfWhatItsMirrorCalls(t *testing.T) {
+	t.Parallel()
+	shadow := newShadow(t, proxy.ShadowSpec{Mirror: leafNamed("orders", pipe.HonoursContext)})
+	page := proxy.Merge(proxy.Part{Proxy: fails(errors.New("down")).With(shadow.Decorate)},
+		proxy.Part{Proxy: leafNamed("orders", pipe.HonoursContext)}) // nor is it taken
+	assert.Contains(t, pipe.PlanOf(page).String(), "part 1\n")
 }
 
 func TestAStreamMayHaveAShadowThatBuffers(t *testing.T) {

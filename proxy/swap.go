@@ -42,14 +42,20 @@ func (s *Swap) Proxy() Proxy { return s.proxy }
 // until its response is closed, so a stream counts for as long as it is read. A call that was abandoned inside of the old
 // proxy is not waited for.
 //
-// If p is nil, or there are construction errors in its plan (see [pipe.Check]), the error tells them, the channel is nil
-// and the old proxy stays.
+// If p is nil, or its plan has construction errors (see [pipe.Check]) or the swap itself in it, the error tells so, the
+// channel is nil and the old proxy stays.
 func (s *Swap) Store(p Proxy) (drained <-chan struct{}, err error) {
 	if p == nil {
 		return nil, errors.New("proxy: Swap: the Proxy is nil")
 	}
-	if err := pipe.PlanOf(p).Faults(); err != nil {
+	plan := pipe.PlanOf(p)
+	if err := plan.Faults(); err != nil {
 		return nil, fmt.Errorf("proxy: Swap: %w", err)
+	}
+	for step := range plan.All() {
+		if step.State == s { // a call would not come to an end, and no stack is deep enough to recover from that
+			return nil, errors.New("proxy: Swap: the Proxy has the swap itself inside")
+		}
 	}
 	old := s.held.Swap(newSwapped(p))
 	old.end()

@@ -56,6 +56,19 @@ func TestSwapFinishesCallsInFlightOnTheOldProxy(t *testing.T) {
 	})
 }
 
+// A call that comes back to the swap would call itself until the stack ends, which ends the process.
+func TestASwapDoesNotHoldItself(t *testing.T) {
+	t.Parallel()
+	swap := proxy.NewSwap(answers(t, 0, `"old"`))
+	drained, err := swap.Store(proxy.Fallback(swap.Proxy(), answers(t, 0, `"new"`)))
+	assert.EqualError(t, err, "proxy: Swap: the Proxy has the swap itself inside")
+	assert.Nil(t, drained)
+	res, err := swap.Proxy()(t.Context(), get())
+	require.NoError(t, err)
+	assert.Equal(t, `"old"`, res.Document.String())
+	store(t, swap, proxy.NewSwap(answers(t, 0, `{}`)).Proxy())
+}
+
 // proves M21, M22, C4
 func TestACallOfASwapIsInFlightUntil(t *testing.T) {
 	t.Parallel()

@@ -202,12 +202,20 @@ func (c *choice) call(ctx context.Context, req *Request) (*Response, error) {
 	return res, nil
 }
 
-// namedAs says which of several proxies failed, where the error does not say so.
-func namedAs(noun, name string, err error) error {
+// named says which of several proxies failed, where the error does not say so.
+func named(noun, name string, err error) error {
 	if e, ok := errors.AsType[*Error](err); ok && e.Backend == name {
 		return err
 	}
-	return within(noun+" "+name, err)
+	return fmt.Errorf("%s %s: %w", noun, name, err)
+}
+
+// namedAs is named where the proxy stands for the answer, so that it may ask to abort; see within.
+func namedAs(noun, name string, err error) error {
+	if aborts(err) {
+		return err
+	}
+	return named(noun, name, err)
 }
 
 // within says where an error comes from. A panic with http.ErrAbortHandler stays as it is: the endpoint looks for it.

@@ -299,7 +299,13 @@ func TestSwitchHoldsTheDeadlineAgainstAConditionThatBlocks(t *testing.T) {
 // An endpoint looks for this panic to abort the connection; a name around it would hide the wish.
 func TestAChosenProxyCanAskToAbort(t *testing.T) {
 	t.Parallel()
-	for chooser, choose := range choosers() {
+	others := choosers()
+	others["fallback"] = func(p proxy.Proxy) proxy.Proxy { return proxy.Fallback(p, uncalled(t)) }
+	others["race"] = func(p proxy.Proxy) proxy.Proxy { return proxy.Race(p) }
+	others["sequence"] = func(p proxy.Proxy) proxy.Proxy {
+		return proxy.Sequence(proxy.Stage{Internal: true, Proxy: answers(t, 0, `1`)}, proxy.Stage{Optional: true, Proxy: p})
+	}
+	for chooser, choose := range others {
 		_, err := choose(called(func() (*proxy.Response, error) { panic(http.ErrAbortHandler) }))(t.Context(), get())
 		p, ok := errors.AsType[*pipe.PanicError](err)
 		require.True(t, ok, chooser)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
@@ -87,6 +88,7 @@ func TestTheDecoratorsOfSluiceConform(t *testing.T) {
 		{"shape.Response with Typed", shape.Response(shape.Typed(func(_ context.Context, v any) (any, error) {
 			return map[string]any{"user": v}, nil
 		})), proxytest.Options{Documents: true, Answers: true, Same: isGrouped}},
+		{"backend.ErrorAsData", backend.ErrorAsData("error"), proxytest.Options{Answers: true}},
 		{"proxytest.Recorder", new(proxytest.Recorder).Record, proxytest.Options{}},
 	}
 	for _, tt := range tests {
@@ -173,6 +175,8 @@ func TestTheCombinatorsOfSluiceConform(t *testing.T) {
 			return &proxy.Response{Document: d, Header: http.Header{}}
 		}, Same: same(both)}},
 		{"Static in place of a failure", proxy.Static(proxy.OnError, members), proxytest.Options{Answers: true}},
+		{"Encode of a Decode", func(next proxy.Proxy) proxy.Proxy { return proxy.Encode(proxy.Decode[any](next)) },
+			proxytest.Options{Documents: true, Answers: true, Same: same(user)}},
 		{"Swap", func(next proxy.Proxy) proxy.Proxy { return proxy.NewSwap(next).Proxy() }, proxytest.Options{}},
 		{"Shadow", nil, proxytest.Options{New: func() proxy.Decorator {
 			s, _ := proxy.NewShadow(proxy.ShadowSpec{Mirror: other()})
