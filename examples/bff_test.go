@@ -102,6 +102,14 @@ func TestProgramBFFWithoutARequiredUpstream(t *testing.T) {
 			assert.Equal(t, 502, page.status)
 			assert.Equal(t, "application/problem+json", page.header.Get("Content-Type"))
 			assert.NotContains(t, page.body, "127.0.0.1")
+			order := do(t, "GET", public+"/orders/o-1", "")
+			if name == "orders" {
+				assert.Equal(t, 502, order.status)
+				return
+			}
+			assert.Equal(t, 200, order.status, "there the customer is optional")
+			assert.Equal(t, "false", order.header.Get("X-Completed"))
+			assert.Nil(t, members(t, order.body)["customer"])
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -41,6 +42,19 @@ func TestTheReadmeShowsTheGraphOfTheHomePage(t *testing.T) {
 	found := block.FindSubmatch(text)
 	require.NotNil(t, found)
 	assert.Equal(t, graph, string(found[2]), "write it with -update")
+}
+
+func TestTheReadmeShowsTheCodeOfTheHomePage(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(readme)
+	require.NoError(t, err)
+	source, err := os.ReadFile("shop.go")
+	require.NoError(t, err)
+	calls := regexp.MustCompile(`(?m)^\t(\w := flow\..*|return proxy.Encode\(flow.*)$`).FindAllStringSubmatch(string(source), -1)
+	require.Len(t, calls, 6)
+	for _, call := range calls {
+		assert.Contains(t, string(text), "\n"+strings.Replace(call[1], "return ", "page := ", 1)+"\n")
+	}
 }
 
 func TestTheHomePageAsksInTheOrderOfItsGraph(t *testing.T) {
