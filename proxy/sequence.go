@@ -59,10 +59,10 @@ type Stage struct {
 // called. When, Bind and Prepare see the copy and, in declared order, what came of the stages before, which is theirs
 // but for the headers.
 //
-// A required stage that fails ends the sequence and is its error; no later stage is called. So has a stage that answers
-// with a stream, or whose document has a root that is neither an object nor grouped. An optional stage that fails is
-// joined in Err of the response, unless no stage is left to answer. A required stage that binds to a stage that failed
-// or was skipped fails; an optional one is skipped.
+// A required stage that fails ends the sequence and is its error; no later stage is called. A stage has failed, too, if it
+// answers with a stream, or with a document whose root is neither an object nor grouped. An optional stage that fails is
+// joined in Err of the response, unless no stage is left to answer. A required stage that binds to a stage that failed or
+// was skipped fails; an optional one is skipped.
 //
 // All stages share one deadline. If there is one, optional stages have ended a tenth of the remaining time before it, at
 // most 250 ms, counted from the start of the sequence; see [Merge]. No stage is called once the context is done. A stage
