@@ -108,6 +108,7 @@ type sequence struct {
 
 type stage struct {
 	Stage
+	i       int   // which one it is
 	honours bool  // its context: its end need not be enforced
 	alone   bool  // its response is the answer
 	from    []int // the stages that it binds to
@@ -119,7 +120,7 @@ func newSequence(stages []Stage) (*sequence, error) {
 	}
 	s := &sequence{abandoned: abandoned{limit: DefaultMaxAbandoned}}
 	for i := range stages {
-		st := stage{Stage: stages[i]}
+		st := stage{Stage: stages[i], i: i}
 		if !st.Internal {
 			s.answering++
 		}
@@ -335,7 +336,7 @@ func (c *sequencing) answer() (*Response, error) {
 		return res, nil
 	}
 	if e, ok := errors.AsType[*MergeError](err); ok {
-		err = c.stages[e.Index].named(e.Err)
+		err = c.stages[e.Index].named(misfit{e})
 	}
 	reportPanic(c.ctx, res.Err)
 	return nil, &Error{Status: http.StatusBadGateway, Op: "sequence", Err: err}
@@ -439,5 +440,5 @@ func (st *stage) unfit(res *Response) error {
 	if st.Internal || st.Group != "" {
 		return nil
 	}
-	return wrapError("", http.StatusBadGateway, shallow.unfit(res.Document))
+	return wrapError("", http.StatusBadGateway, shallow.unfit(st.i, res.Document))
 }
