@@ -9,11 +9,12 @@ import (
 	"strconv"
 )
 
-// A MergeError says which document [MergeObjects] could not take.
+// A MergeError says which document [MergeObjects], or a merge or sequence, could not take.
 type MergeError struct {
-	// Index is that of the document among the arguments.
+	// Index is that of the document among the arguments, or of its part or stage.
 	Index int
-	// Err is ErrNotObject, or ErrMembers if this is the document with which the members were too many.
+	// Err is ErrNotObject, or ErrMembers if this is the document with which the members were too many. Of a merge it wraps
+	// what its Combine refuses.
 	Err error
 }
 

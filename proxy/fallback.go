@@ -18,9 +18,10 @@ import (
 // # What is a failure
 //
 // An error of status 500 or more ([StatusOf]): no connection, a timeout of its own, an open breaker, a payload that is no
-// document, a panic. So is a stream whose Status is 500 or more; it is closed before the next call. Any other error ends
-// the call, for another proxy would be asked the same: 400, 401, 403, 404, 429 and all that is the client's, also that it
-// is gone (499), and a panic with [http.ErrAbortHandler].
+// document, a panic. So is [context.Canceled] while the context goes on, for it was not the client who ended that call, and
+// a stream whose Status is 500 or more; it is closed before the next call. Any other error ends the call, for another
+// proxy would be asked the same: 400, 401, 403, 404, 429 and all that is the client's, also that it is gone (499), and a
+// panic with [http.ErrAbortHandler].
 //
 // What a failed call has done is not undone, and the next one may do it again elsewhere. Where that matters, put an [If]
 // that asks for the method in front.
@@ -89,7 +90,7 @@ func (f *fallback) call(ctx context.Context, req *Request) (*Response, error) {
 	c.keep(req)
 	i := 0
 	res, err := Checked(f.alternatives[i].proxy(ctx, req))
-	for failing(res, err) {
+	for failing(ctx, res, err) {
 		next, why := c.next(i + 1)
 		if next == nil {
 			return c.end(i, res, err, why)
@@ -102,11 +103,18 @@ func (f *fallback) call(ctx context.Context, req *Request) (*Response, error) {
 }
 
 // failing reports whether what a proxy returned is a failure.
-func failing(res *Response, err error) bool {
-	if err != nil {
-		return StatusOf(err) >= http.StatusInternalServerError && !aborts(err)
+func failing(ctx context.Context, res *Response, err error) bool {
+	if err == nil {
+		return res.open() && res.StatusCode() >= http.StatusInternalServerError
 	}
-	return res.open() && res.StatusCode() >= http.StatusInternalServerError
+	status := StatusOf(err)
+	return (status >= http.StatusInternalServerError || status == StatusClientGone && !gone(ctx, err)) && !aborts(err)
+}
+
+// gone reports whether an error of status 499 means what it says: a call that was cancelled while its context goes on was
+// ended by somebody else.
+func gone(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || !errors.Is(err, context.Canceled)
 }
 
 // keep keeps what copies are made of, before the first proxy changes it.

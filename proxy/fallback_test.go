@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"runtime"
@@ -68,8 +69,9 @@ func TestFallbackWithAFaultyProxy(t *testing.T) {
 		{name: "fails with 403", status: 403, is: errAny, proxy: func(*testing.T, io.ReadCloser) proxy.Proxy { return fails(statusError(403)) }},
 		{name: "fails with 404", status: 404, is: errAny, proxy: func(*testing.T, io.ReadCloser) proxy.Proxy { return fails(statusError(404)) }},
 		{name: "fails with 429", status: 429, is: errAny, proxy: func(*testing.T, io.ReadCloser) proxy.Proxy { return fails(statusError(429)) }},
-		{name: "says that the client is gone", status: 499, is: context.Canceled, proxy: func(*testing.T, io.ReadCloser) proxy.Proxy {
-			return fails(context.Canceled)
+		{name: "says that the client is gone", status: 499, is: errAny, proxy: func(*testing.T, io.ReadCloser) proxy.Proxy { return fails(statusError(499)) }},
+		{name: "was cancelled, and not by the client", falls: true, proxy: func(*testing.T, io.ReadCloser) proxy.Proxy {
+			return fails(fmt.Errorf("a call of two: %w", context.Canceled))
 		}},
 		{name: "has a limit of its own", falls: true, takes: 300 * time.Millisecond, proxy: func(t *testing.T, _ io.ReadCloser) proxy.Proxy {
 			return limited(300*time.Millisecond, answers(t, time.Hour, `{}`))

@@ -106,6 +106,7 @@ type merge struct {
 
 type mergePart struct {
 	Part
+	i       int    // which one it is
 	method  method // of the merge
 	honours bool   // its context: its end need not be enforced
 	fitting Proxy  // the part, held to what the merge can use
@@ -135,7 +136,7 @@ func newMerge(s Spec) Proxy {
 		}
 		honours := part.When == nil && plan.HonoursContext()
 		m.held = m.held || !honours
-		p := mergePart{Part: part, method: m.method, honours: honours}
+		p := mergePart{Part: part, i: i, method: m.method, honours: honours}
 		p.fitting = p.call
 		m.parts = append(m.parts, p)
 		inner = append(inner, pipe.Describe(part.Proxy,
@@ -350,7 +351,7 @@ func (p mergePart) unfit(res *Response) error {
 	if res.open() {
 		return &Error{Status: http.StatusBadGateway, Err: ErrStream}
 	}
-	return wrapError("", http.StatusBadGateway, p.method.unfit(res.Document))
+	return wrapError("", http.StatusBadGateway, p.method.unfit(p.i, res.Document))
 }
 
 // await returns when every branch has come back or been given up.

@@ -86,26 +86,34 @@ func methodOf(combine Combine) method {
 	return custom
 }
 
-// unfit says why the method cannot use a document.
-func (m method) unfit(d Document) error {
+// unfit says why the method cannot use document i.
+func (m method) unfit(i int, d Document) error {
 	kind := d.Kind()
 	switch {
 	case m == custom || kind == Absent:
 		return nil
 	case m == concat && kind != Array:
-		return fmt.Errorf("%w: the root is %s", ErrNotArray, kind)
+		return misfit{&MergeError{Index: i, Err: fmt.Errorf("%w: the root is %s", ErrNotArray, kind)}}
 	case m != concat && kind != Object:
-		return fmt.Errorf("%w: the root is %s; group it", ErrNotObject, kind)
+		return misfit{&MergeError{Index: i, Err: fmt.Errorf("%w: the root is %s; group it", ErrNotObject, kind)}}
 	}
 	return nil
 }
+
+// A misfit is a MergeError where the document has a name, which is said around it. What tries again looks for a MergeError:
+// the same documents would fit no better.
+type misfit struct{ err *MergeError }
+
+func (e misfit) Error() string { return e.err.Err.Error() }
+
+func (e misfit) Unwrap() error { return e.err }
 
 // of is the method as a Combine.
 func (m method) of(parts Results) (Document, error) {
 	docs := make([]Document, len(parts))
 	for i := range parts {
 		docs[i] = parts[i].Document
-		if err := m.unfit(docs[i]); err != nil {
+		if err := m.unfit(i, docs[i]); err != nil {
 			return Document{}, &Error{Status: http.StatusBadGateway, Err: fmt.Errorf("part %s: %w", parts[i].Name, err)}
 		}
 	}
@@ -134,11 +142,10 @@ func blame(err error, name func(int) string) error {
 	if !ok {
 		return err
 	}
-	err = e.Err
-	if c, ok := errors.AsType[*conflict](err); ok {
-		err = fmt.Errorf("%w: %s is in part %s too", ErrConflict, c.member(), name(c.other))
+	if c, ok := errors.AsType[*conflict](e.Err); ok {
+		e = &MergeError{Index: e.Index, Err: fmt.Errorf("%w: %s is in part %s too", ErrConflict, c.member(), name(c.other))}
 	}
-	return fmt.Errorf("part %s: %w", name(e.Index), err)
+	return fmt.Errorf("part %s: %w", name(e.Index), misfit{e})
 }
 
 // concatArrays returns one array with the elements of all arrays ds, copying none of them.

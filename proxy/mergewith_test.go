@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -151,11 +152,30 @@ func TestMergeWithRefusesWhatACombinerCannotUse(t *testing.T) {
 			assert.EqualError(t, err, "merge: "+tt.text)
 			assert.ErrorIs(t, err, tt.is)
 			assert.Equal(t, http.StatusBadGateway, proxy.StatusOf(err))
+			e, _ := errors.AsType[*proxy.MergeError](err)
+			require.NotNil(t, e, "what tries again looks for it")
+			assert.Equal(t, tt.text[5]-'a', byte(e.Index))
 			_, err = tt.combine(t.Context(), resultsOf(t, tt.parts...))
 			assert.EqualError(t, err, tt.text, "called by code")
 			assert.ErrorIs(t, err, tt.is)
 			assert.Equal(t, http.StatusBadGateway, proxy.StatusOf(err))
 		})
+	}
+}
+
+// The same documents would fit no better.
+func TestWhatDoesNotFitIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	array := called(func() (*proxy.Response, error) { calls++; return &proxy.Response{Document: asDocument(t, `[1]`)}, nil })
+	for name, p := range map[string]proxy.Proxy{
+		"merge":    proxy.Merge(proxy.Part{Proxy: array}),
+		"sequence": proxy.Sequence(proxy.Stage{Proxy: array}, proxy.Stage{Name: "never", Proxy: uncalled(t)}),
+	} {
+		calls = 0
+		_, err := p.With(policy.Retry(policy.Attempts{Max: 3, Backoff: -1}))(t.Context(), get())
+		assert.ErrorIs(t, err, proxy.ErrNotObject, name)
+		assert.Equal(t, 1, calls, name)
 	}
 }
 

@@ -242,7 +242,7 @@ func (b *raceBranch) attempt(ctx context.Context, req *Request) (*Response, erro
 		send = callOwn
 	}
 	res, err := send(ctx, p, req)
-	if err == nil && failing(res, nil) {
+	if err == nil && failing(ctx, res, nil) {
 		return nil, failureOf(res)
 	}
 	return res, err

@@ -59,10 +59,10 @@ type Stage struct {
 // called. When, Bind and Prepare see the copy and, in declared order, what came of the stages before, which is theirs
 // but for the headers.
 //
-// A required stage that fails ends the sequence and is its error; no later stage is called. So has a stage that answers
-// with a stream, or whose document has a root that is neither an object nor grouped. An optional stage that fails is
-// joined in Err of the response, unless no stage is left to answer. A required stage that binds to a stage that failed
-// or was skipped fails; an optional one is skipped.
+// A required stage that fails ends the sequence and is its error; no later stage is called. A stage has failed, too, if it
+// answers with a stream, or with a document whose root is neither an object nor grouped. An optional stage that fails is
+// joined in Err of the response, unless no stage is left to answer. A required stage that binds to a stage that failed or
+// was skipped fails; an optional one is skipped.
 //
 // All stages share one deadline. If there is one, optional stages have ended a tenth of the remaining time before it, at
 // most 250 ms, counted from the start of the sequence; see [Merge]. No stage is called once the context is done. A stage
@@ -108,6 +108,7 @@ type sequence struct {
 
 type stage struct {
 	Stage
+	i       int   // which one it is
 	honours bool  // its context: its end need not be enforced
 	alone   bool  // its response is the answer
 	from    []int // the stages that it binds to
@@ -119,7 +120,7 @@ func newSequence(stages []Stage) (*sequence, error) {
 	}
 	s := &sequence{abandoned: abandoned{limit: DefaultMaxAbandoned}}
 	for i := range stages {
-		st := stage{Stage: stages[i]}
+		st := stage{Stage: stages[i], i: i}
 		if !st.Internal {
 			s.answering++
 		}
@@ -335,7 +336,7 @@ func (c *sequencing) answer() (*Response, error) {
 		return res, nil
 	}
 	if e, ok := errors.AsType[*MergeError](err); ok {
-		err = c.stages[e.Index].named(e.Err)
+		err = c.stages[e.Index].named(misfit{e})
 	}
 	reportPanic(c.ctx, res.Err)
 	return nil, &Error{Status: http.StatusBadGateway, Op: "sequence", Err: err}
@@ -439,5 +440,5 @@ func (st *stage) unfit(res *Response) error {
 	if st.Internal || st.Group != "" {
 		return nil
 	}
-	return wrapError("", http.StatusBadGateway, shallow.unfit(res.Document))
+	return wrapError("", http.StatusBadGateway, shallow.unfit(st.i, res.Document))
 }

@@ -699,6 +699,16 @@ func TestAPartHasNotTheNameOfWhatItsMirrorCalls(t *testing.T) {
 	assert.Contains(t, pipe.PlanOf(page).String(), "part 1\n")
 }
 
+func TestAStreamIsCertainWhateverItsMirrorAnswers(t *testing.T) {
+	t.Parallel()
+	files := pipe.Check(backend.HTTP{}.New(backend.Spec{Name: "files", URL: "http://files", Decode: backend.Passthrough}))
+	users := pipe.Check(backend.HTTP{}.New(backend.Spec{Name: "users", URL: "http://users"}))
+	for _, mirror := range []proxy.Proxy{users, fails(errors.New("down"))} {
+		assert.True(t, proxy.Streams(files.With(newShadow(t, proxy.ShadowSpec{Mirror: mirror}).Decorate)))
+	}
+	assert.False(t, proxy.Streams(users.With(newShadow(t, proxy.ShadowSpec{Mirror: files}).Decorate)))
+}
+
 func TestAStreamMayHaveAShadowThatBuffers(t *testing.T) {
 	t.Parallel()
 	mirror := proxy.Merge(proxy.Part{Proxy: leafNamed("a", pipe.Buffers)}, proxy.Part{Proxy: leafNamed("b", pipe.Buffers)})

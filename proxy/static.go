@@ -60,7 +60,7 @@ func (m Moment) holds(failed, complete bool) bool {
 //
 // Where next failed, and when holds, the answer is d with status 200, and Err of the response is the error: it is partial.
 // That covers up any failure, a refusal with 401 or 404 too; what refuses requests stands outside of Static. Not covered up
-// is the error of a call whose client is gone, nor http.ErrAbortHandler.
+// is the error of a call whose client is gone, nor http.ErrAbortHandler. A call that somebody else has cancelled is.
 //
 // Static panics if d is no object, or there is no such moment. It keeps no state and changes no document.
 func Static(when Moment, d Document) Decorator {
@@ -120,7 +120,7 @@ func (f *filler) detail() string {
 // cover answers in place of an error.
 func (f *filler) cover(ctx context.Context, err error) (*Response, error) {
 	if !f.when.holds(true, false) || errors.Is(err, http.ErrAbortHandler) ||
-		StatusOf(err) == StatusClientGone || errors.Is(ctx.Err(), context.Canceled) {
+		StatusOf(err) == StatusClientGone && gone(ctx, err) || errors.Is(ctx.Err(), context.Canceled) {
 		return nil, err
 	}
 	return &Response{Status: http.StatusOK, Header: headerFor(Described(ctx)), Document: f.doc, Err: err}, nil

@@ -161,6 +161,7 @@ func TestStaticCoversUpNoCallThatNobodyWaitsFor(t *testing.T) {
 		{"the client is gone, whatever the error says", gone, boom, ``},
 		{"somebody says that the client is gone", t.Context(), &proxy.Error{Status: proxy.StatusClientGone, Err: boom}, ``},
 		{"the connection is to be aborted", t.Context(), pipe.NewPanicError(http.ErrAbortHandler), ``},
+		{"somebody else has cancelled the call", t.Context(), context.Canceled, `{"a":1}`},
 		{"the time is over", late, context.DeadlineExceeded, `{"a":1}`},
 		{"a panic", t.Context(), pipe.NewPanicError("bug"), `{"a":1}`},
 	}

@@ -151,7 +151,8 @@ func TestTheCombinatorsOfSluiceConform(t *testing.T) {
 			proxytest.Options{}},
 		{"If", func(next proxy.Proxy) proxy.Proxy { return proxy.If(always, next, other()) }, proxytest.Options{}},
 		{"Split", func(next proxy.Proxy) proxy.Proxy {
-			return proxy.Split(proxy.SplitSpec{Variants: []proxy.Variant{{Name: "user", Weight: 1, Proxy: next}, {Name: "b", Proxy: other()}}})
+			return proxy.Split(proxy.SplitSpec{
+				Variants: []proxy.Variant{{Name: "user", Weight: 1, Proxy: next}, {Name: "b", Proxy: other()}}})
 		}, proxytest.Options{}},
 		{"Split by key", func(next proxy.Proxy) proxy.Proxy {
 			return proxy.Split(proxy.SplitSpec{Key: func(req *proxy.Request) string { return req.Params.Get("id") },
