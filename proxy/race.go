@@ -82,7 +82,7 @@ func NewRace(s RaceSpec) (Proxy, error) {
 		r.held = r.held || !honours
 		r.racers = append(r.racers, racer{name: nameIn(plan, strconv.Itoa(i+1)), proxy: p, honours: honours})
 		inner = append(inner, p)
-		whatever, never := repeatable(plan)
+		whatever, never := Repeatable(plan)
 		r.whatever = r.whatever && whatever
 		if never != nil && !s.Unsafe {
 			errs = append(errs, fmt.Errorf("proxy: Race%s: proxy %d: %s is not idempotent: %w",
@@ -105,26 +105,6 @@ func NewRace(s RaceSpec) (Proxy, error) {
 		step.Detail += ", idempotent methods"
 	}
 	return pipe.Describe(r.call, step, inner...), nil
-}
-
-// repeatable reports whether a plan declares that every call may be repeated, and the step that forbids any. A step that
-// declares it holds for what is inside.
-func repeatable(s *pipe.Step) (whatever bool, never *pipe.Step) {
-	switch {
-	case s.Effects.Has(pipe.NotIdempotent):
-		return false, s
-	case s.Effects.Has(pipe.Idempotent):
-		return true, nil
-	}
-	whatever = len(s.Steps) > 0
-	for _, inner := range s.Steps {
-		w, never := repeatable(inner)
-		if never != nil {
-			return false, never
-		}
-		whatever = whatever && w
-	}
-	return whatever, nil
 }
 
 type race struct {
@@ -184,11 +164,7 @@ func (r *race) may(req *Request) bool {
 	case r.whatever:
 		return true
 	}
-	switch req.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
-		return true
-	}
-	return req.Upstream.Get("Idempotency-Key") != "" // not in Header: any client may send one that no upstream sees
+	return req.Idempotent()
 }
 
 // copies makes a copy of the request for each branch, and its context, before any is called.

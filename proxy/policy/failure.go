@@ -87,6 +87,9 @@ func unfit(err error) bool {
 	if _, ok := errors.AsType[*proxy.DocumentError](err); ok {
 		return true
 	}
+	if _, ok := errors.AsType[*proxy.BindError](err); ok {
+		return true
+	}
 	for e := range errorsIn(err) {
 		switch e.Op {
 		case "resolve": // no URL could be made

@@ -61,15 +61,15 @@ func Retry(a Attempts) proxy.Decorator {
 			step.Effects = pipe.CallsOnce | pipe.Stateful // the call still counts for the budget
 		}
 		call := r.call
-		var leaf *pipe.Step
-		r.repeat, leaf = repeatOf(pipe.PlanOf(next))
+		var never *pipe.Step
+		r.whatever, never = proxy.Repeatable(pipe.PlanOf(next))
 		switch {
 		case a.Unsafe:
 			step.Detail = fmt.Sprintf("%s, unsafe", count(a.Max))
-		case r.repeat == never:
-			step.Detail = fmt.Sprintf("never: %s is not idempotent", leaf.Title())
+		case never != nil:
+			step.Detail = fmt.Sprintf("never: %s is not idempotent", never.Title())
 			step.Effects, step.State, call = pipe.CallsOnce, nil, r.once
-		case r.repeat == byMethod:
+		case !r.whatever:
 			step.Detail = fmt.Sprintf("%s of idempotent methods", count(a.Max))
 		default:
 			step.Detail = count(a.Max)
@@ -85,40 +85,10 @@ func count(tries int) string {
 	return strconv.Itoa(tries) + " tries"
 }
 
-// repeat says whether a call may be repeated, by its plan.
-type repeat int
-
-const (
-	never repeat = iota
-	byMethod
-	always
-)
-
-// repeatOf returns what a plan declares, and the step that forbids. A step that declares it holds for what is inside.
-func repeatOf(s *pipe.Step) (repeat, *pipe.Step) {
-	switch {
-	case s.Effects.Has(pipe.NotIdempotent):
-		return never, s
-	case s.Effects.Has(pipe.Idempotent):
-		return always, nil
-	case len(s.Steps) == 0:
-		return byMethod, nil
-	}
-	least := always
-	for _, inner := range s.Steps {
-		r, leaf := repeatOf(inner)
-		if r == never {
-			return never, leaf
-		}
-		least = min(least, r)
-	}
-	return least, nil
-}
-
 type retry struct {
 	Attempts
-	next   proxy.Proxy
-	repeat repeat
+	next     proxy.Proxy
+	whatever bool // the method is
 }
 
 // once is the call of a retry that never tries again.
@@ -164,14 +134,10 @@ func (r *retry) may(req *proxy.Request) bool {
 	switch {
 	case req.Upgrade != "": // belongs to the client's connection, and no copy has it
 		return false
-	case r.Unsafe, r.repeat == always:
+	case r.Unsafe, r.whatever:
 		return true
 	}
-	switch req.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
-		return true
-	}
-	return req.Upstream.Get("Idempotency-Key") != "" // not in Header: any client may send one that no upstream sees
+	return req.Idempotent()
 }
 
 // spareOf returns a copy to make further copies of, or nil where none can be made. Its body is not to be read: that is the

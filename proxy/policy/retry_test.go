@@ -753,3 +753,21 @@ func TestRetryReadsABodyInMemoryForEachTry(t *testing.T) {
 	assert.ErrorIs(t, err, errReset)
 	assert.Equal(t, `{"a":1}{"a":1}{"a":1}`, got.String())
 }
+
+func TestRetryDoesNotRepeatASequenceThatLacksAValueToBind(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	user := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		calls++
+		doc, err := proxy.DocumentOf(map[string]int{"id": 7})
+		return &proxy.Response{Document: doc}, err
+	})
+	page := proxy.Sequence(
+		proxy.Stage{Name: "user", Proxy: user},
+		proxy.Stage{Name: "account", Proxy: user, Bind: []proxy.Binding{proxy.Bind("account", "user", "account")}},
+	).With(policy.Retry(policy.Attempts{Backoff: -1}))
+	_, err := page(t.Context(), proxy.NewRequest("GET", "/"))
+	var missing *proxy.BindError
+	require.ErrorAs(t, err, &missing)
+	assert.Equal(t, 1, calls)
+}
