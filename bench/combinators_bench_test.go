@@ -34,7 +34,9 @@ func BenchmarkCombinator(b *testing.B) {
 		ID, Name string
 	}
 	type totals struct{ Total float64 }
-	join := func(u user, t totals) (map[string]any, error) { return map[string]any{"user": u, "total": t.Total}, nil }
+	join := func(u user, t totals) (map[string]any, error) {
+		return map[string]any{"user": u, "total": t.Total}, nil
+	}
 	always := func(context.Context, *proxy.Request) bool { return true }
 	for _, bb := range []struct {
 		name  string
