@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/shape"
+	"github.com/sluice-go/sluice/router"
 )
 
 // recorder is an upstream that keeps the header it got and answers with headers of one hop. It honours its context.
@@ -133,4 +135,30 @@ func TestAStreamWhereADocumentIsNeededIsRefusedAtWiring(t *testing.T) {
 	assert.ErrorIs(t, pipe.PlanOf(stream.With(shape.Response(shape.Group("x")))).Faults(), proxy.ErrStream)
 	_, err := proxy.New(proxy.Spec{Parts: []proxy.Part{proxy.Grouped("files", stream)}})
 	assert.EqualError(t, err, "proxy: Merge: part 1 (files) answers with a stream, which cannot be merged: decode it")
+}
+
+// A round tripper of a user may do what it likes, but a passthrough is one over it too.
+func TestAPassthroughOverATransportOfAUserIsAStream(t *testing.T) {
+	t.Parallel()
+	p, err := backend.HTTP{Transport: roundTripper(http.DefaultTransport.RoundTrip)}.New(
+		backend.Spec{Name: "files", URL: "http://upstream.test/", Decode: backend.Passthrough})
+	require.NoError(t, err)
+	assert.True(t, proxy.Streams(p))
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestWhatCodeSetsForABodyIsNamedInBound(t *testing.T) {
+	t.Parallel()
+	var upstream recorder
+	quotes := upstream.proxy(t, backend.Spec{Method: "POST"}).With(shape.Body(`{"of":"{param.account}"}`))
+	route := router.Route{Method: "GET", Pattern: "/quote", Endpoint: endpoint.Spec{Proxy: quotes}}
+	err := router.Mount(chi.NewRouter(), route)
+	require.Error(t, err)
+	assert.Contains(t, err.Error(), `needs the param "account"`)
+	assert.Contains(t, err.Error(), "proxy.Bound")
+	route.Endpoint.Proxy = quotes.With(proxy.Bound("account"))
+	assert.NoError(t, router.Mount(chi.NewRouter(), route))
 }

@@ -26,8 +26,12 @@ func (c *needs) check(step *pipe.Step, given []string) []string {
 		}
 	}
 	if len(lacks) > 0 {
-		c.add(fmt.Sprintf("%s needs %s, which nobody gives: declare in Spec.Params what messages bring, or name in the Bound of "+
-			"its Spec what code sets", strings.TrimSpace(step.Kind+" "+step.Name), strings.Join(lacks, ", ")))
+		bound := "in proxy.Bound"
+		if step.Kind == "backend" {
+			bound = "in the Bound of its Spec"
+		}
+		c.add(fmt.Sprintf("%s needs %s, which nobody gives: declare in Spec.Params what messages bring, or name %s what code sets",
+			strings.TrimSpace(step.Kind+" "+step.Name), strings.Join(lacks, ", "), bound))
 	}
 	given = append(slices.Clip(given), step.Gives...)
 	for _, inner := range step.Steps {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -57,7 +56,7 @@ var (
 // fault says what is wrong with the binding by itself.
 func (b *Binding) fault() error {
 	switch {
-	case b.param == "" || strings.ContainsAny(b.param, "{}*:"):
+	case !isPlaceholder(b.param):
 		return errors.New("the name is none of a placeholder")
 	case b.err != nil:
 		return b.err
@@ -65,6 +64,17 @@ func (b *Binding) fault() error {
 		return fmt.Errorf("the path %q has a wildcard, which leads to no scalar", b.text)
 	}
 	return nil
+}
+
+// isPlaceholder reports whether a placeholder can have the name, as package backend has it.
+func isPlaceholder(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		if !('a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '.') {
+			return false
+		}
+	}
+	return name != ""
 }
 
 // value returns the value from what came of the stage.

@@ -139,12 +139,15 @@ func (d *decoder) failed(err error) error {
 // fails. A value that has no JSON is an [*Error] of status 500 and Op "encode", and so is nil where T is a pointer or an
 // interface: that wraps [ErrNoResponse].
 //
-// Encode panics if p is nil. A step is opaque in the plan where encoding a T may run a method of the user.
+// Encode panics if p is nil, or if T is *[Response]: then a Decode was forgotten. A step is opaque in the plan where encoding a T may run a method of the user.
 func Encode[T any](p pipe.Pipe[*Request, T]) Proxy {
 	if p == nil {
 		panic("proxy: Encode: the pipe is nil")
 	}
 	t := reflect.TypeFor[T]()
+	if t == reflect.TypeFor[*Response]() {
+		panic("proxy: Encode: the pipe answers with a *Response, which is no value: decode it first")
+	}
 	m := marshalling(t)
 	e := encoder{strict: m.code || m.loop, nilable: nilable(t)}
 	call := func(ctx context.Context, req *Request) (*Response, error) {

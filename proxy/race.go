@@ -144,7 +144,7 @@ func (r *race) call(ctx context.Context, req *Request) (*Response, error) {
 		return nil, &Error{Op: "race", Err: err}
 	}
 	if !r.may(req) {
-		return nil, &Error{Status: http.StatusInternalServerError, Op: "race", Err: ErrUnsafe}
+		return nil, &Error{Status: http.StatusInternalServerError, Op: "race", Err: fmt.Errorf("%w: %q", ErrUnsafe, req.Method)}
 	}
 	c := &racing{race: r, ctx: ctx, branches: make([]raceBranch, len(r.racers)), arrived: make(chan struct{}, len(r.racers))}
 	if err := c.copies(req); err != nil {

@@ -62,6 +62,8 @@ func (m Moment) holds(failed, complete bool) bool {
 // That covers up any failure, a refusal with 401 or 404 too; what refuses requests stands outside of Static. Not covered up
 // is the error of a call whose client is gone, nor http.ErrAbortHandler. A call that somebody else has cancelled is.
 //
+// What hangs until the deadline leaves no time to answer without it: put a policy.Timeout inside.
+//
 // Static panics if d is no object, or there is no such moment. It keeps no state and changes no document.
 func Static(when Moment, d Document) Decorator {
 	if int(when) >= len(momentNames) {

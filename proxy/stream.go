@@ -18,13 +18,10 @@ func leadsToStreams(s *pipe.Step, streams *bool) bool {
 	switch {
 	case s.Kind == "mirror": // what it answers goes nowhere
 		return true
-	case s.Effects&(pipe.Opaque|pipe.Custom|pipe.Buffers|pipe.Caches) != 0:
-		return false
-	case s.Effects.Has(pipe.Terminal):
-		if !s.Effects.Has(pipe.Streams) {
-			return false
-		}
+	case s.Effects.Has(pipe.Terminal | pipe.Streams): // also where its transport is a user's
 		*streams = true
+	case s.Effects&(pipe.Terminal|pipe.Opaque|pipe.Custom|pipe.Buffers|pipe.Caches) != 0:
+		return false
 	}
 	return !slices.ContainsFunc(s.Steps, func(inner *pipe.Step) bool { return !leadsToStreams(inner, streams) })
 }

@@ -83,8 +83,12 @@ func (c *needs) check(s *pipe.Step, given map[string]bool) map[string]bool {
 }
 
 func (c *needs) miss(s *pipe.Step, name string) {
+	bound := "proxy.Bound"
+	if s.Kind == "backend" {
+		bound = "backend.Spec.Bound"
+	}
 	text := fmt.Sprintf("%s needs the param %q, which neither the pattern, nor Outer, nor a step before it gives"+
-		" (what code sets is named in backend.Spec.Bound)", called(s), name)
+		" (what code sets is named in %s)", called(s), name, bound)
 	if name == "*" {
 		text = fmt.Sprintf("%s needs what a * stands for, but the pattern has none at its end", called(s))
 	}

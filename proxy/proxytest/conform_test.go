@@ -234,7 +234,7 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 				}
 				return res, nil
 			}),
-			"bodies: when next answers with a response and an error, the body of next's answer was closed 0 times, want once", options{}},
+			"bodies: when next answers with a response and an error (see proxy.Checked), the body of next's answer was closed 0 times, want once", options{}},
 
 		{"leaks what comes late", abandoning(func(req *proxy.Request) *proxy.Request {
 			c, _ := req.Clone()

@@ -266,7 +266,7 @@ func (r rules) odd() []odd {
 		{"a protocol switch", answers(func() *proxy.Response {
 			return &proxy.Response{Status: http.StatusSwitchingProtocols, Header: http.Header{}, Upgrade: &upgraded{NewBody("")}}
 		}), false},
-		{"a response and an error", func() (*proxy.Response, error) {
+		{"a response and an error (see proxy.Checked)", func() (*proxy.Response, error) {
 			return &proxy.Response{Header: http.Header{}, Body: NewBody(rows)}, newFailure()
 		}, false},
 	}

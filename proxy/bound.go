@@ -1,0 +1,25 @@
+package proxy
+
+import (
+	"slices"
+
+	"github.com/sluice-go/sluice/pipe"
+)
+
+// Bound returns a decorator that says in the plan which params code sets for what is inside, and does nothing else. It is
+// for what needs params and is no upstream, such as a shape.Body around one; for the URL of an upstream, backend.Spec has a
+// field of that name. Whoever mounts the pipe then does not look for them in the route:
+//
+//	proxy.Decode[Quote](quotes.With(proxy.Bound("account"), shape.Body(`{"of":"{param.account}"}`)))
+//
+// Bound panics without names.
+func Bound(names ...string) Decorator {
+	if len(names) == 0 {
+		panic("proxy: Bound: there are no names")
+	}
+	names = slices.Clone(names)
+	source := pipe.Here()
+	return func(next Proxy) Proxy {
+		return pipe.Describe(next, pipe.Step{Kind: "bound", Source: source, Acts: pipe.None, Effects: pipe.CallsOnce, Gives: names}, next)
+	}
+}

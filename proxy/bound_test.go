@@ -1,0 +1,44 @@
+package proxy_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+func TestBoundOnlySaysWhatCodeSets(t *testing.T) {
+	t.Parallel()
+	names := []string{"account"}
+	p := answers(t, 0, `{"a":1}`).With(proxy.Bound(names...))
+	names[0] = "changed"
+	assert.Equal(t, []string{"account"}, pipe.PlanOf(p).Gives)
+	res, err := p(t.Context(), get())
+	assert.NoError(t, err)
+	assert.Equal(t, `{"a":1}`, res.Document.String())
+	assert.PanicsWithValue(t, "proxy: Bound: there are no names", func() { proxy.Bound() })
+}
+
+func TestEncodeOfAResponseIsAWiringMistake(t *testing.T) {
+	t.Parallel()
+	assert.PanicsWithValue(t, "proxy: Encode: the pipe answers with a *Response, which is no value: decode it first",
+		func() { proxy.Encode(answers(t, 0, `{}`)) })
+}
+
+func TestBindTakesTheNamesThatPlaceholdersHave(t *testing.T) {
+	t.Parallel()
+	leaf := answers(t, 0, `{"a":1}`)
+	with := func(param string) func() {
+		return func() {
+			proxy.Sequence(proxy.Stage{Name: "one", Proxy: leaf}, proxy.Stage{Name: "two", Proxy: leaf, Bind: []proxy.Binding{proxy.Bind(param, "one", "a")}})
+		}
+	}
+	for _, param := range []string{"a", "account_id", "a-b.c", "A7"} {
+		assert.NotPanics(t, with(param), param)
+	}
+	for _, param := range []string{"", "ho tel", "a/b", "ü", "{a}", "*"} {
+		assert.Panics(t, with(param), param)
+	}
+}
