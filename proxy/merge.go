@@ -428,7 +428,7 @@ func (c *merging) answer(parent context.Context) (*Response, error) {
 			continue
 		}
 		if answer.Err != nil {
-			missing = append(missing, answer.Err)
+			missing = append(missing, part.named(answer.Err))
 		}
 		docs[i] = answer.Document
 		expose(res, part.Expose, answer.Header)

@@ -338,7 +338,7 @@ func TestAPartialAnswerInsideAMergeMakesItPartial(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, `{"g":{"n":1}}`, res.Document.String())
 	assert.ErrorIs(t, res.Err, boom)
-	assert.EqualError(t, res.Err, "part first: first\npart inner: boom\npart last: last")
+	assert.EqualError(t, res.Err, "part first: first\npart g: part inner: boom\npart last: last")
 }
 
 // proves C3

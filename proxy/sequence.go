@@ -257,7 +257,7 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 			return c.handOn(res), nil
 		default:
 			if res.Err != nil {
-				c.missing = append(c.missing, res.Err)
+				c.missing = append(c.missing, st.named(res.Err))
 			}
 			_ = res.Close() // the document lives on
 		}

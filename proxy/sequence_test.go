@@ -142,7 +142,7 @@ func TestTheLastStageAloneIsTheAnswerAsItIs(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, 206, res.Status)
 		assert.Equal(t, http.Header{"X-User": {"7"}, "Content-Type": {"text/csv"}, "Set-Cookie": {"a=1", "b=2", "c=3"}}, res.Header)
-		assert.EqualError(t, res.Err, "half\nstage gone: boom")
+		assert.EqualError(t, res.Err, "stage user: half\nstage gone: boom")
 		assert.NoError(t, last.Err(), "the stream lives on")
 		rows, err := io.ReadAll(res.Body)
 		assert.Equal(t, "rows", string(rows))
