@@ -60,35 +60,15 @@ func (h *holder) call(ctx context.Context, req *Request) (*Response, error) {
 	if err := h.abandoned.refuse(); err != nil {
 		return nil, err
 	}
-	b := &heldBranch{holder: h, ctx: ctx, arrived: make(chan struct{})}
+	b := &struct {
+		awaited
+		req Request // in one allocation
+	}{awaited: awaited{abandoned: &h.abandoned, ctx: ctx, arrived: make(chan struct{})}}
 	req.copyTo(&b.req, cloneValues)
-	go b.run(ctx, h.next, &b.req, b)
-	select {
-	case <-b.arrived:
-	case <-ctx.Done():
-		if h.abandoned.give(ctx, &b.branch) {
-			return nil, &Error{Op: "hold", Err: ctx.Err()}
-		}
-		<-b.arrived // at the same moment
+	if !b.call(h.next, &b.req) {
+		return nil, &Error{Op: "hold", Err: ctx.Err()}
 	}
 	return b.res, b.err
-}
-
-// A heldBranch is the call of a holder.
-type heldBranch struct {
-	branch
-	*holder
-	ctx     context.Context
-	req     Request
-	arrived chan struct{}
-}
-
-func (b *heldBranch) landed(ours bool) {
-	if ours {
-		close(b.arrived)
-		return
-	}
-	b.abandoned.end(b.ctx, &b.branch)
 }
 
 // abandoned counts the calls that are abandoned, for one combinator.
