@@ -240,25 +240,12 @@ func (m *merge) refuse() error {
 
 // copies makes a copy of the request for each part, before any is called.
 func (c *merging) copies(req *Request, header func(http.Header) http.Header) error {
-	made := 0
-	defer func() {
-		for i := range made { // GetBody failed, or as anybody's code panicked
-			closeBody(c.branches[i].req.Body)
-		}
-	}()
 	for i := range c.branches {
-		b := &c.branches[i]
-		b.merging, b.i = c, i
-		if len(c.branches) == 1 {
-			req.copyTo(&b.req, header) // it may still be abandoned
-			return nil
-		}
-		if err := req.cloneTo(&b.req, header); err != nil {
-			return fmt.Errorf("merge: %w", err)
-		}
-		made++
+		c.branches[i].merging, c.branches[i].i = c, i
 	}
-	made = 0
+	if err := req.fork(len(c.branches), header, func(i int) *Request { return &c.branches[i].req }); err != nil {
+		return fmt.Errorf("merge: %w", err)
+	}
 	return nil
 }
 

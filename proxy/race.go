@@ -169,26 +169,13 @@ func (r *race) may(req *Request) bool {
 
 // copies makes a copy of the request for each branch, and its context, before any is called.
 func (c *racing) copies(req *Request) error {
-	header := headersFor(c.ctx)
-	made := 0
-	defer func() {
-		for i := range made { // GetBody failed, or as anybody's code panicked
-			closeBody(c.branches[i].req.Body)
-		}
-	}()
 	for i := range c.branches {
 		b := &c.branches[i]
 		b.racing, b.i, b.own = c, i, cancellable(c.ctx)
-		if len(c.branches) == 1 {
-			req.copyTo(&b.req, header) // it may still be abandoned
-			return nil
-		}
-		if err := req.cloneTo(&b.req, header); err != nil {
-			return fmt.Errorf("race: %w", err)
-		}
-		made++
 	}
-	made = 0
+	if err := req.fork(len(c.branches), headersFor(c.ctx), func(i int) *Request { return &c.branches[i].req }); err != nil {
+		return fmt.Errorf("race: %w", err)
+	}
 	return nil
 }
 

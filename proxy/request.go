@@ -122,6 +122,29 @@ func (r *Request) copyTo(c *Request, header func(http.Header) http.Header) {
 	c.Params.rest = slices.Clone(r.Params.rest) // it is handed out
 }
 
+// fork makes the n requests that to returns clones of r, all or none. A single one takes the body over: it is a copy only
+// because its call may be abandoned.
+func (r *Request) fork(n int, header func(http.Header) http.Header, to func(i int) *Request) error {
+	if n == 1 {
+		r.copyTo(to(0), header)
+		return nil
+	}
+	made := 0
+	defer func() {
+		for i := range made { // GetBody failed, or as anybody's code panicked
+			closeBody(to(i).Body)
+		}
+	}()
+	for i := range n {
+		if err := r.cloneTo(to(i), header); err != nil {
+			return err
+		}
+		made++
+	}
+	made = 0
+	return nil
+}
+
 // headersFor returns how the headers of a request are to be copied: whole, or without their values where no code is there
 // that could write to them.
 func headersFor(ctx context.Context) func(http.Header) http.Header {
