@@ -26,6 +26,7 @@ import (
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // A fault is what one upstream, or the code around it, does, and what a client of the gateway sees of it in each shape:
@@ -363,7 +364,7 @@ func observed(s source, f func()) source {
 }
 
 func decoded(text string) *proxy.Response {
-	d, err := proxy.ParseDocument([]byte(text))
+	d, err := document.Parse([]byte(text))
 	if err != nil {
 		panic(err)
 	}

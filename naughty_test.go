@@ -24,6 +24,7 @@ import (
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/shape"
 	"github.com/sluice-go/sluice/router"
 )
@@ -31,7 +32,7 @@ import (
 // naughtyStrings are the strings of the Big List of Naughty Strings.
 func naughtyStrings(t testing.TB) (all []string) {
 	t.Helper()
-	b, err := os.ReadFile("proxy/testdata/blns/blns.json")
+	b, err := os.ReadFile("proxy/document/testdata/blns/blns.json")
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(b, &all))
 	require.Len(t, all, 515)
@@ -285,7 +286,7 @@ func TestNaughtyNamesAndValuesArriveAsTheyAre(t *testing.T) {
 	for i, s := range strs {
 		leaf, err := backend.HTTP{Transport: tr}.New(backend.Spec{URL: "http://upstream/?n=" + strconv.Itoa(i)})
 		require.NoError(t, err)
-		path := func(names ...string) string { return proxy.PathOf(names...).String() }
+		path := func(names ...string) string { return document.PathOf(names...).String() }
 		p := proxy.Merge(
 			proxy.Grouped(s, leaf.With(gets(s, s), shape.Response(shape.Keep(path("same", s)), shape.Target("same")))),
 			proxy.Part{Proxy: leaf.With(shape.Response(shape.Target(path("same", s)), shape.Group("to "+s)))},
@@ -312,7 +313,7 @@ func TestNaughtyNamesAndValuesArriveAsTheyAre(t *testing.T) {
 
 // gets refuses a document that has not the value at the path.
 func gets(value string, names ...string) proxy.Decorator {
-	path := proxy.MustPath(proxy.PathOf(names...).String())
+	path := document.MustPath(document.PathOf(names...).String())
 	return func(next proxy.Proxy) proxy.Proxy {
 		return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			res, err := next(ctx, req)

@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/sluice-go/sluice/proxy/shape"
 	"github.com/sluice-go/sluice/router"
@@ -63,7 +64,7 @@ func (d *diary) decorator(name string) proxy.Decorator {
 }
 
 func (d *diary) op(name string) shape.Op {
-	return pipe.NamedPipe(name, func(_ context.Context, doc proxy.Document) (proxy.Document, error) {
+	return pipe.NamedPipe(name, func(_ context.Context, doc document.Document) (document.Document, error) {
 		d.note(name)
 		return doc, nil
 	})

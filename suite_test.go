@@ -26,7 +26,7 @@ var explainedDocuments = map[string]string{
 // proves F8, M8, M18, L17
 func TestTheJSONTestSuiteAsAnswersOfAnUpstream(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("proxy/testdata/jsontestsuite/*.json")
+	files, err := filepath.Glob("proxy/document/testdata/jsontestsuite/*.json")
 	require.NoError(t, err)
 	contents := map[string][]byte{}
 	for _, file := range files {

@@ -51,8 +51,8 @@ func TestTheCopiesOfTheVectorsAreWhole(t *testing.T) {
 		require.NotEmpty(t, content, pattern)
 		return content
 	}
-	assert.Equal(t, files(filepath.Join(folder, "JSONTestSuite", "test_parsing", "*.json")), files("proxy/testdata/jsontestsuite/*.json"))
-	assert.Equal(t, files(filepath.Join(folder, "blns", "*.json")), files("proxy/testdata/blns/*.json"))
+	assert.Equal(t, files(filepath.Join(folder, "JSONTestSuite", "test_parsing", "*.json")), files("proxy/document/testdata/jsontestsuite/*.json"))
+	assert.Equal(t, files(filepath.Join(folder, "blns", "*.json")), files("proxy/document/testdata/blns/*.json"))
 
 	var originals []string
 	names, err := filepath.Glob(filepath.Join(folder, "llhttp-md", "test", "request", "*.md"))

@@ -29,6 +29,7 @@ import (
 
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // proves M15, M16, M13, M14, F5, L19, U8, D9
@@ -179,9 +180,9 @@ func TestDecoders(t *testing.T) {
 		{"json, invalid UTF-8", nil, "\"\xff\"", ``},
 		{"json, lone surrogate", nil, `"\ud800"`, ``},
 		{"json, too deep", nil, strings.Repeat("[", 513) + strings.Repeat("]", 513), ``},
-		{"json, deep enough for limits", backend.JSONLimits(proxy.Limits{Depth: 1}), `[[]]`, ``},
-		{"json, members", backend.JSONLimits(proxy.Limits{Members: 1}), `{"a":1,"b":2}`, ``},
-		{"json, within limits", backend.JSONLimits(proxy.Limits{Depth: 1, Members: 1}), `{"a":1}`, `{"a":1}`},
+		{"json, deep enough for limits", backend.JSONLimits(document.Limits{Depth: 1}), `[[]]`, ``},
+		{"json, members", backend.JSONLimits(document.Limits{Members: 1}), `{"a":1,"b":2}`, ``},
+		{"json, within limits", backend.JSONLimits(document.Limits{Depth: 1, Members: 1}), `{"a":1}`, `{"a":1}`},
 		{"text", backend.Text, "a\n\"b\" é", `"a\n\"b\" é"`},
 		{"text, invalid UTF-8", backend.Text, "\xff", ``},
 		{"a user's", odd{}, "x", `"odd"`},
@@ -810,5 +811,5 @@ func TestThePanicOfADecoderClosesTheBody(t *testing.T) {
 
 type broken struct{}
 
-func (broken) Decode(string, []byte) (proxy.Document, error) { panic("bug") }
-func (broken) String() string                                { return "broken" }
+func (broken) Decode(string, []byte) (document.Document, error) { panic("bug") }
+func (broken) String() string                                   { return "broken" }

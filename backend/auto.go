@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // ErrContentType is why [Auto] refuses an answer for whose content type it has no decoder.
@@ -66,12 +66,12 @@ type auto struct {
 
 func (a *auto) String() string { return a.name }
 
-func (a *auto) Decode(contentType string, body []byte) (proxy.Document, error) {
+func (a *auto) Decode(contentType string, body []byte) (document.Document, error) {
 	media := ""
 	if contentType != "" {
 		var err error
 		if media, _, err = mime.ParseMediaType(contentType); err != nil {
-			return proxy.Document{}, fmt.Errorf("%w: it is malformed", ErrContentType)
+			return document.Document{}, fmt.Errorf("%w: it is malformed", ErrContentType)
 		}
 	}
 	d := a.byType[media]
@@ -82,9 +82,9 @@ func (a *auto) Decode(contentType string, body []byte) (proxy.Document, error) {
 	case d != nil:
 		return d.Decode(contentType, body)
 	case media == "":
-		return proxy.Document{}, fmt.Errorf("%w: there is none", ErrContentType)
+		return document.Document{}, fmt.Errorf("%w: there is none", ErrContentType)
 	}
-	return proxy.Document{}, fmt.Errorf("%w %s", ErrContentType, printable(media))
+	return document.Document{}, fmt.Errorf("%w %s", ErrContentType, printable(media))
 }
 
 // areOurs reports whether no decoder runs code of a user.

@@ -10,12 +10,13 @@ import (
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // A named decoder answers with its name.
 type named string
 
-func (n named) Decode(string, []byte) (proxy.Document, error) { return proxy.DocumentOf(string(n)) }
+func (n named) Decode(string, []byte) (document.Document, error) { return document.Of(string(n)) }
 
 func (n named) String() string { return string(n) }
 

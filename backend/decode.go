@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
-	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // A Decoder makes a Document of the body of an upstream's answer. It is safe for concurrent use.
@@ -13,7 +13,7 @@ type Decoder interface {
 	// Decode returns the document that body holds. The body is whole, not compressed, not empty, at most Spec.MaxBytes
 	// long, and belongs to the decoder. contentType is the answer's, as sent. An error fails the call with 502; its text
 	// must not repeat the body.
-	Decode(contentType string, body []byte) (proxy.Document, error)
+	Decode(contentType string, body []byte) (document.Document, error)
 
 	// String returns the name of the format in the plan, as in "json".
 	String() string
@@ -24,7 +24,7 @@ type Format uint8
 
 // The formats.
 const (
-	// JSON is one JSON text, strictly by RFC 8259; see [proxy.ParseDocument]. It does not ask for a content type.
+	// JSON is one JSON text, strictly by RFC 8259; see [document.Parse]. It does not ask for a content type.
 	JSON Format = iota
 	// Text is a JSON string that holds the body, which must be UTF-8.
 	Text
@@ -42,21 +42,21 @@ var errStream = errors.New("a passthrough is not decoded")
 var errUTF8 = errors.New("the text is not UTF-8")
 
 // Decode returns the document that body holds; see [Decoder]. Of Passthrough there is none.
-func (f Format) Decode(contentType string, body []byte) (proxy.Document, error) {
+func (f Format) Decode(contentType string, body []byte) (document.Document, error) {
 	switch f {
 	case JSON:
-		return proxy.ParseDocument(body)
+		return document.Parse(body)
 	case Text:
 		if !utf8.Valid(body) {
-			return proxy.Document{}, errUTF8
+			return document.Document{}, errUTF8
 		}
-		return proxy.DocumentOf(string(body))
+		return document.Of(string(body))
 	case Passthrough:
-		return proxy.Document{}, errStream
+		return document.Document{}, errStream
 	case XML:
 		return (&xmlDecoder{}).Decode(contentType, body)
 	}
-	return proxy.Document{}, fmt.Errorf("unknown %s", f)
+	return document.Document{}, fmt.Errorf("unknown %s", f)
 }
 
 // String returns the name of the format.
@@ -75,12 +75,12 @@ func (f Format) String() string {
 }
 
 // JSONLimits returns a decoder that is [JSON] with these limits of depth and members.
-func JSONLimits(l proxy.Limits) Decoder { return jsonLimits(l) }
+func JSONLimits(l document.Limits) Decoder { return jsonLimits(l) }
 
-type jsonLimits proxy.Limits
+type jsonLimits document.Limits
 
-func (l jsonLimits) Decode(_ string, body []byte) (proxy.Document, error) {
-	return proxy.Limits(l).Parse(body)
+func (l jsonLimits) Decode(_ string, body []byte) (document.Document, error) {
+	return document.Limits(l).Parse(body)
 }
 
 func (l jsonLimits) String() string { return "json" }

@@ -4,7 +4,7 @@
 //	if err != nil {
 //		return err // all that is wrong with the Spec
 //	}
-//	res, err := user(ctx, req) // GET http://users:8080/users/42, answered as a proxy.Document
+//	res, err := user(ctx, req) // GET http://users:8080/users/42, answered as a document.Document
 //
 // A [Spec] says what to call and what may go there, a [Factory] how: [HTTP] is the one of this package, and [Decorate]
 // adds to any factory what each of its upstreams needs for itself, such as a timeout or a breaker.
@@ -23,7 +23,7 @@
 //
 // # What comes back
 //
-// A decoded upstream, the default, answers with a [proxy.Document] and the headers that Spec.Expose names; a failure
+// A decoded upstream, the default, answers with a [document.Document] and the headers that Spec.Expose names; a failure
 // status is an error, of which [ErrorAsData] makes a member. [Passthrough] answers with the status, the end-to-end headers,
 // the bytes and the trailers as they come.
 //

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // ErrorAsData returns a decorator that makes a partial answer of an upstream's failure, for clients that want to see it:
@@ -73,16 +74,16 @@ func answerIn(err error) *proxy.UpstreamAnswer {
 }
 
 // failureData returns the object with status and body.
-func failureData(answer *proxy.UpstreamAnswer) proxy.Document {
+func failureData(answer *proxy.UpstreamAnswer) document.Document {
 	b := strconv.AppendInt([]byte(`{"status":`), int64(answer.Status), 10)
 	if len(answer.Body) > 0 {
 		b = append(b, `,"body":`...)
-		if body, err := (proxy.Limits{Depth: proxy.DefaultDepth - 2}).Parse(answer.Body); err == nil {
+		if body, err := (document.Limits{Depth: document.DefaultDepth - 2}).Parse(answer.Body); err == nil {
 			b = body.AppendJSON(b)
 		} else {
 			b = append(appendJSON(append(b, '"'), []byte(strings.ToValidUTF8(string(answer.Body), "\ufffd"))), '"')
 		}
 	}
-	d, _ := proxy.ParseDocument(append(b, '}')) // it is valid
+	d, _ := document.Parse(append(b, '}')) // it is valid
 	return d
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // proves U6
@@ -219,8 +220,8 @@ func (p prompt) HonoursContext() bool                          { return bool(p) 
 // odd is a decoder of a user that is not comparable.
 type odd struct{ _ []int }
 
-func (odd) Decode(string, []byte) (proxy.Document, error) { return proxy.DocumentOf("odd") }
-func (odd) String() string                                { return "odd" }
+func (odd) Decode(string, []byte) (document.Document, error) { return document.Of("odd") }
+func (odd) String() string                                   { return "odd" }
 
 func TestDecorateMakesADecoratorPerUpstream(t *testing.T) {
 	t.Parallel()

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // An XMLSpec says how XML is read. The zero value is that of [XML].
@@ -21,7 +21,7 @@ type XMLSpec struct {
 	Arrays []string
 
 	// Limits are those of the JSON that is made. Elements nested deeper are not read on.
-	Limits proxy.Limits
+	Limits document.Limits
 }
 
 // XMLWith returns a decoder that is [XML] read as s says. It keeps nothing of s.
@@ -31,7 +31,7 @@ func XMLWith(s XMLSpec) Decoder {
 
 type xmlDecoder struct {
 	arrays []string
-	limits proxy.Limits
+	limits document.Limits
 }
 
 func (d *xmlDecoder) String() string { return "xml" }
@@ -45,20 +45,20 @@ var (
 
 // Decode reads the elements into a list of nodes, each once, and writes the JSON from there: both take time in proportion
 // to the body, however elements of equal names are mixed.
-func (d *xmlDecoder) Decode(contentType string, body []byte) (proxy.Document, error) {
+func (d *xmlDecoder) Decode(contentType string, body []byte) (document.Document, error) {
 	if len(body) > math.MaxInt32 {
-		return proxy.Document{}, ErrTooLarge
+		return document.Document{}, ErrTooLarge
 	}
 	if _, params, err := mime.ParseMediaType(contentType); err == nil {
 		// It counts before the one of the declaration (RFC 7303, section 3).
 		if charset, there := params["charset"]; there && !isCharset(charset) {
-			return proxy.Document{}, fmt.Errorf("xml: %w", errXMLCharset)
+			return document.Document{}, fmt.Errorf("xml: %w", errXMLCharset)
 		}
 	}
 	r := newXMLReader(d, body)
 	if err := r.read(); err != nil {
 		line, _ := r.tokens.InputPos()
-		return proxy.Document{}, fmt.Errorf("xml: line %d: %w", line, err)
+		return document.Document{}, fmt.Errorf("xml: line %d: %w", line, err)
 	}
 	return d.limits.Parse(r.write())
 }
@@ -113,7 +113,7 @@ func newXMLReader(d *xmlDecoder, body []byte) *xmlReader {
 	r := &xmlReader{tokens: xml.NewDecoder(bytes.NewReader(body)), known: map[string]int32{}}
 	r.depth = d.limits.Depth
 	if r.depth == 0 {
-		r.depth = proxy.DefaultDepth
+		r.depth = document.DefaultDepth
 	}
 	r.tokens.CharsetReader = func(charset string, in io.Reader) (io.Reader, error) {
 		r.other = !isCharset(charset)
@@ -196,7 +196,7 @@ func (r *xmlReader) start(t xml.StartElement) error {
 	case len(r.open) == 1 && r.nodes[0].child != 0:
 		return errXMLRoot
 	case r.depth > 0 && len(r.open) > r.depth:
-		return proxy.ErrDepth
+		return document.ErrDepth
 	}
 	r.open[len(r.open)-1].elements = true
 	node := r.add(xmlNode{name: r.name(t.Name.Local, false)})

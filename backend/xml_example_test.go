@@ -9,6 +9,7 @@ import (
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 func ExampleXMLWith() {
@@ -28,7 +29,7 @@ func ExampleXMLWith() {
 	}
 	defer res.Close()
 	fmt.Println(res.Document)
-	fmt.Println(res.Document.Get(proxy.MustPath("stock.item.*.@sku")))
+	fmt.Println(res.Document.Get(document.MustPath("stock.item.*.@sku")))
 	// Output:
 	// {"stock":{"@warehouse":"north","item":[{"@sku":"7","count":"3"}]}}
 	// ["7"]

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 func TestXMLIsMappedAsDocumented(t *testing.T) {
@@ -110,11 +111,11 @@ func TestXMLIsBoundedInDepth(t *testing.T) {
 	assert.NoError(t, err)
 	for _, body := range [][]byte{nested(513, "x"), nested(512, "<b/>"), nested(1<<20, "")} {
 		_, err = backend.XML.Decode("", body)
-		assert.ErrorIs(t, err, proxy.ErrDepth)
+		assert.ErrorIs(t, err, document.ErrDepth)
 	}
-	_, err = backend.XMLWith(backend.XMLSpec{Limits: proxy.Limits{Depth: 2}}).Decode("", nested(3, ""))
-	assert.ErrorIs(t, err, proxy.ErrDepth)
-	_, err = backend.XMLWith(backend.XMLSpec{Limits: proxy.Limits{Depth: -1}}).Decode("", nested(200_000, ""))
+	_, err = backend.XMLWith(backend.XMLSpec{Limits: document.Limits{Depth: 2}}).Decode("", nested(3, ""))
+	assert.ErrorIs(t, err, document.ErrDepth)
+	_, err = backend.XMLWith(backend.XMLSpec{Limits: document.Limits{Depth: -1}}).Decode("", nested(200_000, ""))
 	assert.NoError(t, err)
 }
 
@@ -168,21 +169,21 @@ func FuzzXML(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	decoder := backend.XMLWith(backend.XMLSpec{Limits: proxy.Limits{Depth: 20}, Arrays: []string{"b"}})
+	decoder := backend.XMLWith(backend.XMLSpec{Limits: document.Limits{Depth: 20}, Arrays: []string{"b"}})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		d, err := decoder.Decode("text/xml", body)
 		if err != nil {
 			assert.True(t, d.IsZero())
-			if !errors.Is(err, proxy.ErrDepth) {
+			if !errors.Is(err, document.ErrDepth) {
 				assert.Regexp(t, `^xml: line \d+: [\w ,-]+$`, err.Error())
 			}
 			return
 		}
 		text := d.String()
 		assert.True(t, json.Valid([]byte(text)), "%q", text)
-		assert.Equal(t, proxy.Object, d.Kind())
+		assert.Equal(t, document.Object, d.Kind())
 		assert.LessOrEqual(t, len(text), 4*len(body))
-		_, err = proxy.Limits{Depth: 20}.Parse([]byte(text))
+		_, err = document.Limits{Depth: 20}.Parse([]byte(text))
 		assert.NoError(t, err)
 	})
 }

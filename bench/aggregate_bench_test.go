@@ -22,7 +22,7 @@ const partSize = 20 << 10
 func upstreams() memory {
 	m := memory{}
 	for _, name := range []string{"a", "b", "c"} {
-		m["/"+name+"/1"] = store(document(name, partSize))
+		m["/"+name+"/1"] = store(payload(name, partSize))
 	}
 	return m
 }

@@ -16,7 +16,7 @@ func TestMergeOfThreeAllocatesNinetyTimesAtMost(t *testing.T) {
 }
 
 func TestAPassthroughAllocatesLessOftenThanReverseProxy(t *testing.T) {
-	m := memory{"/a/1": store(document("a", 1<<10))}
+	m := memory{"/a/1": store(payload("a", 1<<10))}
 	count := func(h http.Handler) float64 {
 		req := asBrowser(t, "/a/1")
 		return testing.AllocsPerRun(200, func() { respond(t, h, req, 900) })

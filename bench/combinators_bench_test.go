@@ -8,6 +8,7 @@ import (
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/flow"
 	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/sluice-go/sluice/proxy/shape"
@@ -26,7 +27,7 @@ func BenchmarkCombinator(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	static, err := proxy.ParseDocument([]byte(`{"currency":"EUR"}`))
+	static, err := document.Parse([]byte(`{"currency":"EUR"}`))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func (f flowNarrow) id() string { return f.ID }
 
 // flowUpstreams answers /user/1, and what depends on its answer and on that of the orders, with 20 KB each.
 func flowUpstreams() memory {
-	part := store(document("x", partSize))
+	part := store(payload("x", partSize))
 	return memory{"/user/1": part, "/orders/x-4711": part, "/recs/x-4711": part, "/products/x-4711": part}
 }
 

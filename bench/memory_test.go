@@ -58,9 +58,9 @@ func (b *reading) Close() error               { return nil }
 // HonoursContext tells package backend that a call never outlives its context.
 func (memory) HonoursContext() bool { return true }
 
-// document returns a JSON object of about size bytes whose member names begin with prefix: a few scalars, a nested
+// payload returns a JSON object of about size bytes whose member names begin with prefix: a few scalars, a nested
 // object, and a list of records, as answers of services look.
-func document(prefix string, size int) []byte {
+func payload(prefix string, size int) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, `{"%[1]sId":"%[1]s-4711","%[1]sVersion":12,"%[1]sActive":true,"%[1]sNote":null,`, prefix)
 	fmt.Fprintf(&b, `"%sOwner":{"id":42,"name":"Ada Lovelace","address":{"city":"London","zip":"EC1A 1BB","geo":[51.5202,-0.0977]}},`, prefix)

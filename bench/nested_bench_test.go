@@ -21,7 +21,7 @@ var sixNames = []string{"a", "b", "c", "d", "e", "f"}
 func six() memory {
 	m := memory{}
 	for _, name := range sixNames {
-		m["/"+name+"/1"] = store(document("", partSize))
+		m["/"+name+"/1"] = store(payload("", partSize))
 	}
 	return m
 }

@@ -58,7 +58,7 @@ func BenchmarkPassthrough(b *testing.B) {
 		name  string
 		bytes int
 	}{{"1KB", 1 << 10}, {"20KB", 20 << 10}} {
-		m := memory{"/a/1": store(document("a", size.bytes))}
+		m := memory{"/a/1": store(payload("a", size.bytes))}
 		atLeast := len(m["/a/1"].body)
 		run := func(name string, h http.Handler) {
 			b.Run(size.name+"/"+name, func(b *testing.B) { serve(b, h, "/a/1", atLeast) })

@@ -23,9 +23,9 @@ import (
 // chained answers /a/1 with 20 KB that tell where b is, and so on to c.
 func chained() memory {
 	return memory{
-		"/a/1":     store(document("", partSize)),
-		"/b/42":    store(document("", partSize)),
-		"/c/-4711": store(document("", partSize)),
+		"/a/1":     store(payload("", partSize)),
+		"/b/42":    store(payload("", partSize)),
+		"/c/-4711": store(payload("", partSize)),
 	}
 }
 
@@ -64,7 +64,7 @@ func mounted(b *testing.B, page proxy.Proxy) http.Handler {
 	return r
 }
 
-// An answer is one of document("", …) as a type.
+// An answer is one of payload("", …) as a type.
 type answer struct {
 	ID      string  `json:"Id"`
 	Version int     `json:"Version"`

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // An Encoder writes a document as the body of an answer. It is safe for concurrent use.
@@ -20,7 +21,7 @@ type Encoder interface {
 	// Encode appends the body to dst and returns the extended buffer, which it does not keep. The document is never absent.
 	// It is called before a byte of the answer is written, so an error is a problem: of status 500, or 406 where Spec.Encode
 	// lets the client choose and the error wraps ErrNotAcceptable. It must not wait for anything.
-	Encode(dst []byte, d proxy.Document) ([]byte, error)
+	Encode(dst []byte, d document.Document) ([]byte, error)
 
 	// String returns the name of the format in the plan, as in "xml".
 	String() string
@@ -63,7 +64,7 @@ func (f Format) ContentTypes() []string {
 }
 
 // Encode appends the document in the format.
-func (f Format) Encode(dst []byte, d proxy.Document) ([]byte, error) {
+func (f Format) Encode(dst []byte, d document.Document) ([]byte, error) {
 	switch f {
 	case JSON:
 		return d.AppendJSON(dst), nil
@@ -106,7 +107,7 @@ type xmlRoot string
 
 func (r xmlRoot) ContentTypes() []string { return XML.ContentTypes() }
 
-func (r xmlRoot) Encode(dst []byte, d proxy.Document) ([]byte, error) {
+func (r xmlRoot) Encode(dst []byte, d document.Document) ([]byte, error) {
 	return appendXML(dst, d, string(r))
 }
 
@@ -116,23 +117,23 @@ func (r xmlRoot) String() string { return "xml (" + string(r) + ")" }
 // nothing around it. Where the member is missing, as when the optional part that gives it has failed, that is an empty
 // array. A document that is an array itself is written as it is. A value of another kind is an error.
 func Collection(member string) Encoder {
-	return collection{member, proxy.PathOf(member)}
+	return collection{member, document.PathOf(member)}
 }
 
 type collection struct {
 	member string
-	path   proxy.Path
+	path   document.Path
 }
 
 func (c collection) ContentTypes() []string { return JSON.ContentTypes() }
 
-func (c collection) Encode(dst []byte, d proxy.Document) ([]byte, error) {
-	if d.Kind() == proxy.Object {
+func (c collection) Encode(dst []byte, d document.Document) ([]byte, error) {
+	if d.Kind() == document.Object {
 		if d = d.Get(c.path); d.IsZero() {
 			return append(dst, '[', ']'), nil
 		}
 	}
-	if d.Kind() != proxy.Array {
+	if d.Kind() != document.Array {
 		return dst, fmt.Errorf("collection: want an array, got %s", d.Kind())
 	}
 	return d.AppendJSON(dst), nil
@@ -218,7 +219,7 @@ func (x *exchange) choose() error {
 }
 
 // encode writes the document in another format than JSON. What an encoder of a user was given it may have kept.
-func (x *exchange) encode(d proxy.Document) (*[]byte, error) {
+func (x *exchange) encode(d document.Document) (*[]byte, error) {
 	var buf *[]byte
 	if x.format.ours {
 		buf, _ = x.h.documents.Get().(*[]byte)

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // csv is an encoder of a user.
@@ -24,7 +25,7 @@ type csv struct {
 
 func (c csv) ContentTypes() []string { return c.types }
 
-func (c csv) Encode(dst []byte, d proxy.Document) ([]byte, error) {
+func (c csv) Encode(dst []byte, d document.Document) ([]byte, error) {
 	return append(dst, "a,b\n"...), c.err
 }
 
@@ -165,7 +166,7 @@ func TestAnEncoderThatPanicsIsAProblem(t *testing.T) {
 
 type panics struct{ csv }
 
-func (panics) Encode([]byte, proxy.Document) ([]byte, error) { panic("bug") }
+func (panics) Encode([]byte, document.Document) ([]byte, error) { panic("bug") }
 
 // An encoder that keeps what it wrote into finds nothing of other answers there.
 func TestTheBufferOfAUsersEncoderIsItsOwn(t *testing.T) {
@@ -189,7 +190,7 @@ type keeps struct {
 
 func (k *keeps) ContentTypes() []string { return []string{"a/b"} }
 
-func (k *keeps) Encode(dst []byte, _ proxy.Document) ([]byte, error) {
+func (k *keeps) Encode(dst []byte, _ document.Document) ([]byte, error) {
 	dst = append(dst, "mine"...)
 	k.kept = append(k.kept, dst)
 	return dst, nil

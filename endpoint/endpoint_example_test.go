@@ -10,11 +10,12 @@ import (
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 func ExampleNew() {
 	users := proxy.Proxy(func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
-		doc, err := proxy.DocumentOf(map[string]string{"id": req.Params.Get("id"), "lang": req.Query.Get("lang")})
+		doc, err := document.Of(map[string]string{"id": req.Params.Get("id"), "lang": req.Query.Get("lang")})
 		return &proxy.Response{Document: doc}, err
 	})
 	handler, err := endpoint.New(endpoint.Spec{Proxy: users, CacheControl: "max-age=60"})
@@ -39,7 +40,7 @@ func ExampleNew() {
 func ExampleHTTPRequest() {
 	byAgent := func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
 		r := endpoint.HTTPRequest(ctx) // for what a proxy.Request does not carry
-		doc, err := proxy.DocumentOf(r.Proto)
+		doc, err := document.Of(r.Proto)
 		return &proxy.Response{Document: doc}, err
 	}
 	handler, _ := endpoint.New(endpoint.Spec{Proxy: byAgent})
@@ -106,7 +107,7 @@ func ExampleWriteProblem() {
 
 func ExampleWithParams() {
 	handler, _ := endpoint.New(endpoint.Spec{Proxy: func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
-		doc, err := proxy.DocumentOf(req.Params.Rest())
+		doc, err := document.Of(req.Params.Rest())
 		return &proxy.Response{Document: doc}, err
 	}})
 	router := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -123,7 +124,7 @@ func ExampleWithParams() {
 
 func ExampleSpec_encode() {
 	users := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
-		doc, err := proxy.ParseDocument([]byte(`{"user":{"@id":"7","name":"Ada"}}`))
+		doc, err := document.Parse([]byte(`{"user":{"@id":"7","name":"Ada"}}`))
 		return &proxy.Response{Document: doc}, err
 	})
 	handler, err := endpoint.New(endpoint.Spec{Proxy: users, Encode: []endpoint.Encoder{endpoint.JSON, endpoint.XML}})
@@ -152,7 +153,7 @@ func ExampleSpec_encode() {
 
 func ExampleCollection() {
 	orders := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
-		doc, err := proxy.ParseDocument([]byte(`{"total":2,"orders":[{"id":1},{"id":2}]}`))
+		doc, err := document.Parse([]byte(`{"total":2,"orders":[{"id":1},{"id":2}]}`))
 		return &proxy.Response{Document: doc}, err
 	})
 	handler, _ := endpoint.New(endpoint.Spec{Proxy: orders, Encode: []endpoint.Encoder{endpoint.Collection("orders")}})
@@ -164,7 +165,7 @@ func ExampleCollection() {
 }
 
 func ExampleXMLRoot() {
-	doc, _ := proxy.ParseDocument([]byte(`{"user":{"name":"Ada"}}`)) // the optional part "orders" has failed
+	doc, _ := document.Parse([]byte(`{"user":{"name":"Ada"}}`)) // the optional part "orders" has failed
 	for _, encoder := range []endpoint.Encoder{endpoint.XML, endpoint.XMLRoot("page")} {
 		b, err := encoder.Encode(nil, doc)
 		fmt.Println(string(b), err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -39,8 +40,8 @@ func jsonOf(text string) proxy.Proxy {
 	return answers(func() *proxy.Response { return &proxy.Response{Document: documentOf(text)} })
 }
 
-func documentOf(text string) proxy.Document {
-	doc, err := proxy.ParseDocument([]byte(text))
+func documentOf(text string) document.Document {
+	doc, err := document.Parse([]byte(text))
 	if err != nil {
 		panic(err)
 	}

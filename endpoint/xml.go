@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 const (
@@ -23,7 +23,7 @@ var (
 const xmlDeclaration = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
 
 // appendXML appends a document as XML in a root element, named by the document itself where root is "".
-func appendXML(dst []byte, d proxy.Document, root string) ([]byte, error) {
+func appendXML(dst []byte, d document.Document, root string) ([]byte, error) {
 	w := &xmlWriter{b: d.AppendJSON(make([]byte, 0, d.Size())), most: len(dst) + max(maxXML, 4*d.Size())}
 	w.index()
 	w.dst = append(dst, xmlDeclaration...)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
-	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 func TestXMLIsWrittenAsDocumented(t *testing.T) {
@@ -102,8 +102,8 @@ func TestXMLDoesNotGrowWithoutBound(t *testing.T) {
 // What is nested deep is not read again for each level, and does not exhaust the stack.
 func TestXMLOfADeepDocumentTakesTimeByItsSize(t *testing.T) {
 	t.Parallel()
-	deep := func(n int, inside string) proxy.Document {
-		d, err := proxy.Limits{Depth: -1}.Parse([]byte(strings.Repeat(`{"a":`, n) + inside + strings.Repeat("}", n)))
+	deep := func(n int, inside string) document.Document {
+		d, err := document.Limits{Depth: -1}.Parse([]byte(strings.Repeat(`{"a":`, n) + inside + strings.Repeat("}", n)))
 		require.NoError(t, err)
 		return d
 	}
@@ -146,7 +146,7 @@ func FuzzXMLEncoding(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		d, err := proxy.Limits{Depth: 20}.Parse(b)
+		d, err := document.Limits{Depth: 20}.Parse(b)
 		if err != nil {
 			return
 		}
@@ -155,7 +155,7 @@ func FuzzXMLEncoding(f *testing.F) {
 			text, err := e.Encode(nil, d)
 			require.NoError(t, err)
 			require.NoError(t, wellFormed(string(text)), "%s", text)
-			_, err = backend.XMLWith(backend.XMLSpec{Limits: proxy.Limits{Depth: 60}}).Decode("", text)
+			_, err = backend.XMLWith(backend.XMLSpec{Limits: document.Limits{Depth: 60}}).Decode("", text)
 			require.NoError(t, err, "%s", text)
 		}
 		assert.Equal(t, before, d.String())

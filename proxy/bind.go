@@ -6,12 +6,13 @@ import (
 	"net/http"
 
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // A Binding gives a stage of a [Sequence] a param from the document of an earlier one. [Bind] makes it.
 type Binding struct {
 	param, stage, text string
-	path               Path
+	path               document.Path
 	err                error // of the path
 	source             string
 }
@@ -21,14 +22,14 @@ type Binding struct {
 //
 //	proxy.Stage{Proxy: orders, Bind: []proxy.Binding{proxy.Bind("account", "user", "account.id")}}
 //
-// The param is what [Document.Text] says of a string, number or bool, as it came. A stage whose value is missing, of
+// The param is what [document.Document.Text] says of a string, number or bool, as it came. A stage whose value is missing, of
 // another kind, empty, or such that no upstream may get it (see [ValidSegment]) fails with a [*BindError] in an [*Error]
 // of status 502, for it is an upstream that is at fault. The plan shows the binding as a step that gives the param.
 //
 // What is wrong with its arguments Sequence says: a name that no placeholder can have, a path that is none (see
-// [ParsePath]) or has a wildcard, a stage that is none or is not called before.
+// [document.ParsePath]) or has a wildcard, a stage that is none or is not called before.
 func Bind(param, stage, path string) Binding {
-	p, err := ParsePath(path)
+	p, err := document.ParsePath(path)
 	return Binding{param: param, stage: stage, text: path, path: p, err: err, source: pipe.Here()}
 }
 
@@ -50,7 +51,7 @@ func (e *BindError) Unwrap() error { return e.Err }
 
 var (
 	errUnsafe  = errors.New("the value cannot stand in a URL: it is empty, a dot or two, or has NUL, CR or LF")
-	errSkipped = fmt.Errorf("the stage was skipped: %w", ErrAbsent)
+	errSkipped = fmt.Errorf("the stage was skipped: %w", document.ErrAbsent)
 )
 
 // fault says what is wrong with the binding by itself.
@@ -60,7 +61,7 @@ func (b *Binding) fault() error {
 		return errors.New("the name is none of a placeholder")
 	case b.err != nil:
 		return b.err
-	case wild(b.path.steps):
+	case b.path.HasWildcard():
 		return fmt.Errorf("the path %q has a wildcard, which leads to no scalar", b.text)
 	}
 	return nil
@@ -88,7 +89,7 @@ func (b *Binding) value(r *Result) (string, error) {
 	case r.Skipped:
 		err = errSkipped
 	case d.IsZero():
-		err = ErrAbsent
+		err = document.ErrAbsent
 	case !ok:
 		err = fmt.Errorf("the value is of kind %s, not a scalar", d.Kind())
 	case text == "" || !ValidSegment(text):

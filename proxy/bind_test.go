@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -44,8 +45,8 @@ func TestBindTakesAScalarAsItIsAndNothingElse(t *testing.T) {
 		{name: "what has to be escaped", doc: `{"id":"a/../b?c#d;@ \u00e9"}`, path: "id", want: "a/../b?c#d;@ é"},
 		{name: "three dots", doc: `{"id":"..."}`, path: "id", want: "..."},
 
-		{name: "missing", doc: `{}`, path: "account.id", fault: "no document", is: proxy.ErrAbsent},
-		{name: "a scalar in the way", doc: `{"account":7}`, path: "account.id", fault: "no document", is: proxy.ErrAbsent},
+		{name: "missing", doc: `{}`, path: "account.id", fault: "no document", is: document.ErrAbsent},
+		{name: "a scalar in the way", doc: `{"account":7}`, path: "account.id", fault: "no document", is: document.ErrAbsent},
 		{name: "null", doc: `{"id":null}`, path: "id", fault: "the value is of kind null, not a scalar"},
 		{name: "an object", doc: `{"id":{"x":"secret"}}`, path: "id", fault: "the value is of kind object, not a scalar"},
 		{name: "an array", doc: `{"id":[1]}`, path: "id", fault: "the value is of kind array, not a scalar"},

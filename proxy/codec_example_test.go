@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // A typed pipe between two proxies: decoded on the way out, then changed by a function, then encoded.
@@ -14,7 +15,7 @@ func ExampleDecode() {
 	type Price struct {
 		Amount float64 `json:"amount"`
 	}
-	doc, _ := proxy.ParseDocument([]byte(`{"amount":9.5,"internal":true}`))
+	doc, _ := document.Parse([]byte(`{"amount":9.5,"internal":true}`))
 	prices := pipe.NamedPipe("prices", func(context.Context, *proxy.Request) (*proxy.Response, error) {
 		return &proxy.Response{Document: doc}, nil
 	})

@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -112,10 +113,10 @@ func TestDecodeOfWhatDoesNotFit(t *testing.T) {
 		{"another type", `{"id":7,"tags":["a"]}`, asAccount, nil, "backend users: decode: document: json: cannot unmarshal number into Go struct field account.id of type string"},
 		{"another root", `[1]`, asAccount, nil, "backend users: decode: document: json: cannot unmarshal array into Go value of type proxy_test.account"},
 		{"another root for a type with methods", `[1]`, asOwn, nil, "backend users: decode: document: json: cannot unmarshal array into Go value of type map[string]*proxy_test.scribbler"},
-		{"nothing", ``, asAccount, proxy.ErrAbsent, "backend users: decode: document: no document"},
-		{"nothing for a pointer", ``, asPointer, proxy.ErrAbsent, ""},
-		{"null for a pointer", `null`, asPointer, proxy.ErrAbsent, ""},
-		{"null for anything", `null`, asAny, proxy.ErrAbsent, ""},
+		{"nothing", ``, asAccount, document.ErrAbsent, "backend users: decode: document: no document"},
+		{"nothing for a pointer", ``, asPointer, document.ErrAbsent, ""},
+		{"null for a pointer", `null`, asPointer, document.ErrAbsent, ""},
+		{"null for anything", `null`, asAny, document.ErrAbsent, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -131,7 +132,7 @@ func TestDecodeOfWhatDoesNotFit(t *testing.T) {
 			require.ErrorAs(t, err, &e)
 			assert.Equal(t, "users", e.Backend)
 			assert.Equal(t, "decode", e.Op)
-			var d *proxy.DocumentError
+			var d *document.Error
 			assert.ErrorAs(t, err, &d)
 			if tt.is != nil {
 				assert.ErrorIs(t, err, tt.is)
@@ -145,8 +146,8 @@ func TestDecodeOfWhatDoesNotFit(t *testing.T) {
 
 func TestDecodeTakesAnyDocumentAsADocument(t *testing.T) {
 	t.Parallel()
-	for _, doc := range []proxy.Document{{}, asDocument(t, `null`), asDocument(t, `{"a":1.50}`)} {
-		v, err := proxy.Decode[proxy.Document](gives(&proxy.Response{Document: doc}))(t.Context(), get())
+	for _, doc := range []document.Document{{}, asDocument(t, `null`), asDocument(t, `{"a":1.50}`)} {
+		v, err := proxy.Decode[document.Document](gives(&proxy.Response{Document: doc}))(t.Context(), get())
 		require.NoError(t, err)
 		assert.Equal(t, doc.String(), v.String())
 	}
@@ -231,7 +232,7 @@ type loop struct{ Next *loop }
 func TestEncodeAnswersWithAValidDocumentOnly(t *testing.T) {
 	t.Parallel()
 	deep := &loop{}
-	for range proxy.DefaultDepth {
+	for range document.DefaultDepth {
 		deep = &loop{deep}
 	}
 	type page struct{ Raw json.RawMessage }
@@ -241,8 +242,8 @@ func TestEncodeAnswersWithAValidDocumentOnly(t *testing.T) {
 		is   error
 	}{
 		{"not a number", proxy.Encode(func(context.Context, *proxy.Request) (float64, error) { return math.NaN(), nil }), nil},
-		{"raw text that is not Unicode", proxy.Encode(func(context.Context, *proxy.Request) (page, error) { return page{json.RawMessage(`"\ud800"`)}, nil }), proxy.ErrEncoding},
-		{"nested too deep", proxy.Encode(func(context.Context, *proxy.Request) (*loop, error) { return deep, nil }), proxy.ErrDepth},
+		{"raw text that is not Unicode", proxy.Encode(func(context.Context, *proxy.Request) (page, error) { return page{json.RawMessage(`"\ud800"`)}, nil }), document.ErrEncoding},
+		{"nested too deep", proxy.Encode(func(context.Context, *proxy.Request) (*loop, error) { return deep, nil }), document.ErrDepth},
 		{"a nil pointer", proxy.Encode(func(context.Context, *proxy.Request) (*page, error) { return nil, nil }), proxy.ErrNoResponse},
 		{"a nil interface", proxy.Encode(func(context.Context, *proxy.Request) (any, error) { return nil, nil }), proxy.ErrNoResponse},
 	}
@@ -259,7 +260,7 @@ func TestEncodeAnswersWithAValidDocumentOnly(t *testing.T) {
 		})
 	}
 	doc := asDocument(t, `{"a":1.50}`)
-	res, err := proxy.Encode(func(context.Context, *proxy.Request) (proxy.Document, error) { return doc, nil })(t.Context(), get())
+	res, err := proxy.Encode(func(context.Context, *proxy.Request) (document.Document, error) { return doc, nil })(t.Context(), get())
 	require.NoError(t, err)
 	assert.Equal(t, doc, res.Document, "as it is")
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/proxytest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -37,7 +38,7 @@ func TestEveryCombinatorWithEveryFault(t *testing.T) {
 	t.Parallel()
 	type proxies struct{ faulty, other proxy.Proxy }
 	stage := func(name string, p proxy.Proxy) proxy.Stage { return proxy.Stage{Name: name, Proxy: p} }
-	last := func(_ context.Context, parts proxy.Results) (proxy.Document, error) { return parts[1].Document, nil }
+	last := func(_ context.Context, parts proxy.Results) (document.Document, error) { return parts[1].Document, nil }
 	weights := []proxy.Variant{{Name: "faulty", Weight: 1}, {Name: "other"}}
 	split := func(key func(*proxy.Request) string, p proxies) proxy.Proxy {
 		s := proxy.SplitSpec{Key: key, Variants: append([]proxy.Variant(nil), weights...)}
@@ -47,7 +48,7 @@ func TestEveryCombinatorWithEveryFault(t *testing.T) {
 	shadow := func(t *testing.T, next, mirror proxy.Proxy) proxy.Proxy {
 		return next.With(newShadow(t, proxy.ShadowSpec{Mirror: mirror, Timeout: 2 * time.Second}).Decorate)
 	}
-	members, err := proxy.ParseDocument([]byte(`{"s":1}`))
+	members, err := document.Parse([]byte(`{"s":1}`))
 	require.NoError(t, err)
 
 	through := [...]string{"502 after 0s", `200 {"f":1} after 500ms`, "504 after 1s", "500 after 0s", "200 stream after 0s",

@@ -27,7 +27,7 @@
 // A [Request] has two header maps because safety depends on where a value came from: Header is what the client sent,
 // and an upstream gets of it only what its backend.Spec names; Upstream is what code sends, and is always sent.
 //
-// A [Response] carries either a decoded [Document] or an open Body. A partial answer is a Response whose Err joins what
+// A [Response] carries either a decoded [document.Document] or an open Body. A partial answer is a Response whose Err joins what
 // is missing.
 //
 // # Errors

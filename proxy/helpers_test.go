@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -27,8 +28,8 @@ type countedConn struct{ countedBody }
 
 func (*countedConn) Write(p []byte) (int, error) { return len(p), nil }
 
-func asDocument(t testing.TB, text string) proxy.Document {
-	d, err := proxy.ParseDocument([]byte(text))
+func asDocument(t testing.TB, text string) document.Document {
+	d, err := document.Parse([]byte(text))
 	require.NoError(t, err)
 	return d
 }

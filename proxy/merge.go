@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // A Part is one proxy of a [Merge] or [MergeWith].
@@ -401,14 +402,14 @@ func (c *merging) answer(parent context.Context) (*Response, error) {
 		return nil, err
 	}
 	res := &Response{Status: http.StatusOK, Header: headerFor(Described(parent))}
-	var room [8]Document // of the stack
+	var room [8]document.Document // of the stack
 	docs := room[:0]
 	var missing []error
 	failures := 0
 	for i := range c.parts {
 		part := &c.parts[i]
 		answer, err := c.result(i)
-		docs = append(docs, Document{})
+		docs = append(docs, document.Document{})
 		if err != nil {
 			failures++
 			missing = append(missing, part.named(err))

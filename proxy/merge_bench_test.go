@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // orders returns an object of about 20 KB whose member has the name.
@@ -28,7 +29,7 @@ func orders(name string) []byte {
 // as a backend does; "shared" has them as documents already, so that what is left is Merge itself.
 func BenchmarkMerge(b *testing.B) {
 	texts := [][]byte{orders("a"), orders("b"), orders("c")}
-	parsed := func(text []byte) (proxy.Document, error) { return proxy.ParseDocument(text) }
+	parsed := func(text []byte) (document.Document, error) { return document.Parse(text) }
 	for _, bb := range []struct {
 		name  string
 		parts func(text []byte) proxy.Proxy

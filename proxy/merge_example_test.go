@@ -7,12 +7,13 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // The parts are called at once; their members stand in the order in which the parts are written.
 func ExampleMerge() {
 	says := func(name, doc string) proxy.Proxy { // a backend in a real gateway
-		d, _ := proxy.ParseDocument([]byte(doc))
+		d, _ := document.Parse([]byte(doc))
 		return pipe.NamedPipe(name, func(context.Context, *proxy.Request) (*proxy.Response, error) {
 			return &proxy.Response{Document: d}, nil
 		})
@@ -52,7 +53,7 @@ func ExampleMerge() {
 func ExampleGrouped() {
 	prices := func(context.Context, *proxy.Request) (*proxy.Response, error) {
 		fmt.Println("prices called")
-		doc, err := proxy.DocumentOf([]float64{9.5, 12})
+		doc, err := document.Of([]float64{9.5, 12})
 		return &proxy.Response{Document: doc}, err
 	}
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -57,8 +58,8 @@ func faults() []fault {
 		}
 	}
 	boom := errors.New("boom")
-	object, _ := proxy.ParseDocument([]byte(`{"b":2}`))
-	array, _ := proxy.ParseDocument([]byte(`[1]`))
+	object, _ := document.Parse([]byte(`{"b":2}`))
+	array, _ := document.Parse([]byte(`[1]`))
 	return []fault{
 		{name: "slow, but in time", part: takes(500 * time.Millisecond), doc: `"b":2,`, required: 500 * time.Millisecond, optional: 500 * time.Millisecond},
 		{name: "too slow", part: takes(time.Hour), status: 504, is: context.DeadlineExceeded, text: "part faulty: context deadline exceeded", required: full, optional: early},
@@ -84,7 +85,7 @@ func faults() []fault {
 			return proxy.Part{Proxy: called(func() (*proxy.Response, error) { return &proxy.Response{Document: object, Body: body}, boom })}
 		}, status: 502, is: boom, body: true, optional: others},
 		{name: "answers with an array", part: answer(func(io.ReadCloser) *proxy.Response { return &proxy.Response{Document: array} }),
-			status: 502, is: proxy.ErrNotObject, optional: others},
+			status: 502, is: document.ErrNotObject, optional: others},
 		{name: "answers with nothing", part: answer(func(io.ReadCloser) *proxy.Response { return &proxy.Response{Status: 204} }), required: others, optional: others},
 		{name: "answers with status 1000", part: answer(func(io.ReadCloser) *proxy.Response { return &proxy.Response{Status: 1000, Document: object} }),
 			doc: `"b":2,`, required: others, optional: others},
@@ -95,11 +96,11 @@ func faults() []fault {
 func TestMergeWithAFaultyPart(t *testing.T) {
 	t.Parallel()
 	combines := map[string]proxy.Combine{"shallow": nil, "deep": proxy.Deep, "disjoint": proxy.Disjoint,
-		"a function": func(ctx context.Context, rs proxy.Results) (proxy.Document, error) { return proxy.Deep(ctx, rs) }}
+		"a function": func(ctx context.Context, rs proxy.Results) (document.Document, error) { return proxy.Deep(ctx, rs) }}
 	for _, f := range faults() {
 		for name, combine := range combines {
 			for _, optional := range []bool{false, true} {
-				if name == "a function" && errors.Is(f.is, proxy.ErrNotObject) {
+				if name == "a function" && errors.Is(f.is, document.ErrNotObject) {
 					continue // it would take an array
 				}
 				t.Run(fmt.Sprintf("%s, optional %t, %s", f.name, optional, name), func(t *testing.T) {
@@ -310,7 +311,7 @@ func TestMergeReportsAPanicWhenThereAreTooManyMembers(t *testing.T) {
 	require.NoError(t, err)
 	ctx, _, reported := reports(t.Context())
 	_, err = page(ctx, get())
-	assert.ErrorIs(t, err, proxy.ErrMembers)
+	assert.ErrorIs(t, err, document.ErrMembers)
 	require.Len(t, reported, 1)
 	assert.ErrorIs(t, <-reported, bug)
 }
@@ -480,7 +481,7 @@ func TestMergePartsThatWriteTheirRequestMeetNobody(t *testing.T) {
 				return nil, fmt.Errorf("the body is %q, %v", b, err)
 			}
 			write(r, name) // under -race, shared memory is a failure by itself
-			doc, err := proxy.DocumentOf(map[string]string{name: r.Query.Get("New-" + name)})
+			doc, err := document.Of(map[string]string{name: r.Query.Get("New-" + name)})
 			return &proxy.Response{Document: doc}, err
 		}})
 	}

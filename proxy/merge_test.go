@@ -12,13 +12,14 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 // answers returns a proxy that answers with a document after a delay, and honours its context.
 func answers(t testing.TB, after time.Duration, doc string) proxy.Proxy {
-	d, err := proxy.ParseDocument([]byte(doc))
+	d, err := document.Parse([]byte(doc))
 	require.NoError(t, err)
 	return func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
 		select {
@@ -349,7 +350,7 @@ func TestMergeReplaysTheBodyForEveryPart(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		doc, err := proxy.DocumentOf(string(b))
+		doc, err := document.Of(string(b))
 		return &proxy.Response{Document: doc}, err
 	})
 	parsed := proxy.Proxy(func(_ context.Context, r *proxy.Request) (*proxy.Response, error) {

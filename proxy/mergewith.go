@@ -7,10 +7,9 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
-)
 
-// ErrConflict is why [Disjoint] refuses documents: two parts have a member of the same name.
-var ErrConflict = errors.New("a member is in two parts")
+	"github.com/sluice-go/sluice/proxy/document"
+)
 
 // A Combine makes the document of a merge from the results of its parts, which come in declared order, skipped and failed
 // ones among them. The document may have any root, also none. Shallow, Deep, Concat and Disjoint are ready ones; one of
@@ -18,7 +17,7 @@ var ErrConflict = errors.New("a member is in two parts")
 //
 // It is called once per request, after all parts, and only if no required part has failed. It should be quick and look at
 // nothing but its arguments. Results is its own; the documents cannot be changed and the headers must not be.
-type Combine func(ctx context.Context, parts Results) (Document, error)
+type Combine func(ctx context.Context, parts Results) (document.Document, error)
 
 // MergeWith is [Merge] with another way to make one document of the parts. A nil combine is [Shallow].
 //
@@ -35,28 +34,28 @@ func MergeWith(combine Combine, parts ...Part) Proxy {
 }
 
 // Shallow makes one object with the members of all objects, as [Merge] does: of members with equal names the first gives
-// the place and the last the value. See [MergeObjects] for the limit of members that it has when code calls it; in a
+// the place and the last the value. See [document.Merge] for the limit of members that it has when code calls it; in a
 // merge it is that of the [Spec].
 //
-// A root that is no object is an [*Error] of status 502 that names the part and wraps [ErrNotObject].
-func Shallow(_ context.Context, parts Results) (Document, error) { return shallow.of(parts) }
+// A root that is no object is an [*Error] of status 502 that names the part and wraps [document.ErrNotObject].
+func Shallow(_ context.Context, parts Results) (document.Document, error) { return shallow.of(parts) }
 
 // Deep is [Shallow], but where members of equal names are all objects they are merged in turn, at any depth. Anything else
 // is replaced by what comes later, arrays too, and an object that follows it begins anew. Of equal names within one
 // object the last counts.
 //
-// Objects nested deeper than 10,000, which no parser with a limit lets in, are refused with [ErrDepth].
-func Deep(_ context.Context, parts Results) (Document, error) { return deep.of(parts) }
+// Objects nested deeper than 10,000, which no parser with a limit lets in, are refused with [document.ErrDepth].
+func Deep(_ context.Context, parts Results) (document.Document, error) { return deep.of(parts) }
 
 // Concat makes one array with the elements of all arrays in declared order; a part without a document adds nothing, and
 // without any the array is empty.
 //
-// A root that is no array is an [*Error] of status 502 that names the part and wraps [ErrNotArray].
-func Concat(_ context.Context, parts Results) (Document, error) { return concat.of(parts) }
+// A root that is no array is an [*Error] of status 502 that names the part and wraps [document.ErrNotArray].
+func Concat(_ context.Context, parts Results) (document.Document, error) { return concat.of(parts) }
 
 // Disjoint is [Shallow] for parts that must not have a member of the same name: two that have are an [*Error] of status
-// 502 that names both and the member, and wraps [ErrConflict]. Equal names within one part are none of its business.
-func Disjoint(_ context.Context, parts Results) (Document, error) { return disjoint.of(parts) }
+// 502 that names both and the member, and wraps [document.ErrConflict]. Equal names within one part are none of its business.
+func Disjoint(_ context.Context, parts Results) (document.Document, error) { return disjoint.of(parts) }
 
 // A method is how the documents of the parts become one.
 type method uint8
@@ -87,94 +86,71 @@ func methodOf(combine Combine) method {
 }
 
 // unfit says why the method cannot use document i.
-func (m method) unfit(i int, d Document) error {
+func (m method) unfit(i int, d document.Document) error {
 	kind := d.Kind()
 	switch {
-	case m == custom || kind == Absent:
+	case m == custom || kind == document.Absent:
 		return nil
-	case m == concat && kind != Array:
-		return misfit{&MergeError{Index: i, Err: fmt.Errorf("%w: the root is %s", ErrNotArray, kind)}}
-	case m != concat && kind != Object:
-		return misfit{&MergeError{Index: i, Err: fmt.Errorf("%w: the root is %s; group it", ErrNotObject, kind)}}
+	case m == concat && kind != document.Array:
+		return misfit{&document.MergeError{Index: i, Err: fmt.Errorf("%w: the root is %s", document.ErrNotArray, kind)}}
+	case m != concat && kind != document.Object:
+		return misfit{&document.MergeError{Index: i, Err: fmt.Errorf("%w: the root is %s; group it", document.ErrNotObject, kind)}}
 	}
 	return nil
 }
 
 // A misfit is a MergeError where the document has a name, which is said around it. What tries again looks for a MergeError:
 // the same documents would fit no better.
-type misfit struct{ err *MergeError }
+type misfit struct{ err *document.MergeError }
 
 func (e misfit) Error() string { return e.err.Err.Error() }
 
 func (e misfit) Unwrap() error { return e.err }
 
 // of is the method as a Combine.
-func (m method) of(parts Results) (Document, error) {
-	docs := make([]Document, len(parts))
+func (m method) of(parts Results) (document.Document, error) {
+	docs := make([]document.Document, len(parts))
 	for i := range parts {
 		docs[i] = parts[i].Document
 		if err := m.unfit(i, docs[i]); err != nil {
-			return Document{}, &Error{Status: http.StatusBadGateway, Err: fmt.Errorf("part %s: %w", parts[i].Name, err)}
+			return document.Document{}, &Error{Status: http.StatusBadGateway, Err: fmt.Errorf("part %s: %w", parts[i].Name, err)}
 		}
 	}
 	d, err := m.merge(0, docs...)
 	if err != nil {
 		err = blame(err, func(i int) string { return parts[i].Name })
-		return Document{}, &Error{Status: http.StatusBadGateway, Err: err}
+		return document.Document{}, &Error{Status: http.StatusBadGateway, Err: err}
 	}
 	return d, nil
 }
 
 // merge makes one document of ds; its error is a *MergeError.
-func (m method) merge(max int, ds ...Document) (Document, error) {
+func (m method) merge(max int, ds ...document.Document) (document.Document, error) {
 	switch m {
 	case deep:
-		return mergeDeep(max, ds)
+		return document.MergeDeep(max, ds...)
+	case disjoint:
+		return document.MergeDisjoint(max, ds...)
 	case concat:
-		return concatArrays(ds)
+		return document.Concat(ds...)
 	}
-	return mergeObjects(max, m == disjoint, ds)
+	return document.Merge(max, ds...)
 }
 
 // blame names the parts where a *MergeError has indices.
 func blame(err error, name func(int) string) error {
-	e, ok := errors.AsType[*MergeError](err)
+	e, ok := errors.AsType[*document.MergeError](err)
 	if !ok {
 		return err
 	}
-	if c, ok := errors.AsType[*conflict](e.Err); ok {
-		e = &MergeError{Index: e.Index, Err: fmt.Errorf("%w: %s is in part %s too", ErrConflict, c.member(), name(c.other))}
+	if c, ok := errors.AsType[*document.ConflictError](e.Err); ok {
+		e = &document.MergeError{Index: e.Index, Err: fmt.Errorf("%w: %s is in part %s too", document.ErrConflict, c.Quoted(), name(c.Index))}
 	}
 	return fmt.Errorf("part %s: %w", name(e.Index), misfit{e})
 }
 
-// concatArrays returns one array with the elements of all arrays ds, copying none of them.
-func concatArrays(ds []Document) (Document, error) {
-	rope := append(make([][]byte, 0, 2*len(ds)+1), brackets[:1])
-	for i, d := range ds {
-		switch d.Kind() {
-		case Absent:
-			continue
-		case Array:
-		default:
-			return Document{}, &MergeError{Index: i, Err: ErrNotArray}
-		}
-		b := d.n.bytes()
-		if b[skipSpace(b, 1)] == ']' {
-			continue
-		}
-		if len(rope) > 1 {
-			rope = append(rope, comma)
-		}
-		rope = append(rope, b[1:len(b)-1:len(b)-1])
-	}
-	return roped(append(rope, brackets[1:])), nil
-}
-
-var brackets = []byte("[]")
-
 // custom runs the function of the user, for as long as the context lasts.
-func (c *merging) custom() (Document, error) {
+func (c *merging) custom() (document.Document, error) {
 	rs := c.results()
 	combine := func(ctx context.Context, _ *Request) (*Response, error) {
 		d, err := c.combine(ctx, rs)
@@ -182,7 +158,7 @@ func (c *merging) custom() (Document, error) {
 	}
 	res, err := c.abandoned.await(c.ctx, combine, nil)
 	if err != nil {
-		return Document{}, &Error{Op: "merge", Err: fmt.Errorf("combine: %w", err)}
+		return document.Document{}, &Error{Op: "merge", Err: fmt.Errorf("combine: %w", err)}
 	}
 	return res.Document, nil
 }

@@ -6,12 +6,13 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // Two services know something of the same customer. Deep keeps both; Shallow would keep the later answer alone.
 func ExampleMergeWith() {
 	says := func(name, doc string) proxy.Proxy { // a backend in a real gateway
-		d, _ := proxy.ParseDocument([]byte(doc))
+		d, _ := document.Parse([]byte(doc))
 		return pipe.NamedPipe(name, func(context.Context, *proxy.Request) (*proxy.Response, error) {
 			return &proxy.Response{Document: d}, nil
 		})
@@ -38,19 +39,19 @@ func ExampleMergeWith() {
 // A combine of your own gets the results in declared order, whatever arrived first.
 func ExampleCombine() {
 	count := func(name, doc string) proxy.Part {
-		d, _ := proxy.ParseDocument([]byte(doc))
+		d, _ := document.Parse([]byte(doc))
 		return proxy.Part{Name: name, Optional: true, Proxy: func(context.Context, *proxy.Request) (*proxy.Response, error) {
 			fmt.Println("called")
 			return &proxy.Response{Document: d}, nil
 		}}
 	}
-	names := func(_ context.Context, parts proxy.Results) (proxy.Document, error) {
+	names := func(_ context.Context, parts proxy.Results) (document.Document, error) {
 		var all []string
 		for _, part := range parts {
 			all = append(all, fmt.Sprintf("%s: %d", part.Name, part.Document.Len()))
 		}
 		fmt.Println("combined")
-		return proxy.DocumentOf(all)
+		return document.Of(all)
 	}
 
 	page := proxy.MergeWith(names, count("users", `[1,2]`), count("orders", `[]`))
@@ -66,7 +67,7 @@ func ExampleCombine() {
 
 func ExampleConcat() {
 	list := func(doc string) proxy.Proxy {
-		d, _ := proxy.ParseDocument([]byte(doc))
+		d, _ := document.Parse([]byte(doc))
 		return func(context.Context, *proxy.Request) (*proxy.Response, error) {
 			return &proxy.Response{Document: d}, nil
 		}

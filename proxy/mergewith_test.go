@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -100,8 +101,8 @@ func TestMergeWithReadyCombiners(t *testing.T) {
 func TestMergeWithAnswersTheSameWhateverArrivesFirst(t *testing.T) {
 	t.Parallel()
 	shared := `{"x":{"%s":1,"y":"%[1]s"},"%[1]s":[0]}`
-	own := func(_ context.Context, rs proxy.Results) (proxy.Document, error) {
-		return proxy.DocumentOf(rs[0].Name + rs[2].Name)
+	own := func(_ context.Context, rs proxy.Results) (document.Document, error) {
+		return document.Of(rs[0].Name + rs[2].Name)
 	}
 	tests := []struct {
 		combine proxy.Combine
@@ -139,11 +140,11 @@ func TestMergeWithRefusesWhatACombinerCannotUse(t *testing.T) {
 		is      error
 		text    string
 	}{
-		{"shallow", proxy.Shallow, []string{`{}`, `[1]`}, proxy.ErrNotObject, "part b: not an object: the root is array; group it"},
-		{"deep", proxy.Deep, []string{`{}`, ``, `null`}, proxy.ErrNotObject, "part c: not an object: the root is null; group it"},
-		{"concat", proxy.Concat, []string{`[]`, `{}`}, proxy.ErrNotArray, "part b: not an array: the root is object"},
-		{"disjoint", proxy.Disjoint, []string{`7`}, proxy.ErrNotObject, "part a: not an object: the root is number; group it"},
-		{"disjoint, a conflict", proxy.Disjoint, []string{`{"a":1}`, `{"x":2,"id\n":3}`, `{"b":4,"\u0069d\n":5}`}, proxy.ErrConflict, `part c: a member is in two parts: "id\n" is in part b too`},
+		{"shallow", proxy.Shallow, []string{`{}`, `[1]`}, document.ErrNotObject, "part b: not an object: the root is array; group it"},
+		{"deep", proxy.Deep, []string{`{}`, ``, `null`}, document.ErrNotObject, "part c: not an object: the root is null; group it"},
+		{"concat", proxy.Concat, []string{`[]`, `{}`}, document.ErrNotArray, "part b: not an array: the root is object"},
+		{"disjoint", proxy.Disjoint, []string{`7`}, document.ErrNotObject, "part a: not an object: the root is number; group it"},
+		{"disjoint, a conflict", proxy.Disjoint, []string{`{"a":1}`, `{"x":2,"id\n":3}`, `{"b":4,"\u0069d\n":5}`}, document.ErrConflict, `part c: a member is in two parts: "id\n" is in part b too`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -152,7 +153,7 @@ func TestMergeWithRefusesWhatACombinerCannotUse(t *testing.T) {
 			assert.EqualError(t, err, "merge: "+tt.text)
 			assert.ErrorIs(t, err, tt.is)
 			assert.Equal(t, http.StatusBadGateway, proxy.StatusOf(err))
-			e, _ := errors.AsType[*proxy.MergeError](err)
+			e, _ := errors.AsType[*document.MergeError](err)
 			require.NotNil(t, e, "what tries again looks for it")
 			assert.Equal(t, tt.text[5]-'a', byte(e.Index))
 			_, err = tt.combine(t.Context(), resultsOf(t, tt.parts...))
@@ -174,7 +175,7 @@ func TestWhatDoesNotFitIsNotTriedAgain(t *testing.T) {
 	} {
 		calls = 0
 		_, err := p.With(policy.Retry(policy.Attempts{Max: 3, Backoff: -1}))(t.Context(), get())
-		assert.ErrorIs(t, err, proxy.ErrNotObject, name)
+		assert.ErrorIs(t, err, document.ErrNotObject, name)
 		assert.Equal(t, 1, calls, name)
 	}
 }
@@ -194,7 +195,7 @@ func TestAConflictTellsNoMoreOfANameThanIsOfUse(t *testing.T) {
 	t.Parallel()
 	part := `{"` + strings.Repeat("n", 100_000) + `":1}`
 	_, err := proxy.MergeWith(proxy.Disjoint, partsOf(t, part, part)...)(t.Context(), get())
-	assert.ErrorIs(t, err, proxy.ErrConflict)
+	assert.ErrorIs(t, err, document.ErrConflict)
 	assert.Less(t, len(err.Error()), 300)
 }
 
@@ -211,7 +212,7 @@ func TestMergeWithBoundsTheMembersOfTheRoot(t *testing.T) {
 		require.NoError(t, err)
 		_, err = page(t.Context(), get())
 		assert.EqualError(t, err, "merge: part b: too many members")
-		assert.ErrorIs(t, err, proxy.ErrMembers)
+		assert.ErrorIs(t, err, document.ErrMembers)
 	}
 }
 
@@ -226,11 +227,11 @@ func TestDeepGoesAsDeepAsDocumentsDoAndNoDeeperThanItCan(t *testing.T) {
 	want := strings.Repeat(`{"a":`, 511) + `{"a":1,"b":2}` + strings.Repeat("}", 511)
 	assert.Equal(t, want, res.Document.String())
 
-	deep, err := proxy.Limits{Depth: -1}.Parse([]byte(nested(10_001)))
+	deep, err := document.Limits{Depth: -1}.Parse([]byte(nested(10_001)))
 	require.NoError(t, err)
 	_, err = proxy.Deep(t.Context(), proxy.Results{{Name: "x", Document: deep}, {Name: "y", Document: deep}})
 	assert.EqualError(t, err, "part x: nested too deep")
-	assert.ErrorIs(t, err, proxy.ErrDepth)
+	assert.ErrorIs(t, err, document.ErrDepth)
 }
 
 // The time Deep takes must not grow with the depth times the size, which upstreams choose.
@@ -264,7 +265,7 @@ func TestMergeWithTellsTheCombineWhatCameOfEachPart(t *testing.T) {
 	parts[0].Expose = []string{"x-a"}
 	parts[2].When = func(context.Context, *proxy.Request) bool { return false }
 	parts[3].Optional, parts[3].Proxy = true, fails(boom)
-	page := proxy.MergeWith(func(_ context.Context, rs proxy.Results) (proxy.Document, error) {
+	page := proxy.MergeWith(func(_ context.Context, rs proxy.Results) (document.Document, error) {
 		got = rs
 		return asDocument(t, `"any root"`), nil
 	}, parts...)
@@ -291,9 +292,9 @@ func TestMergeWithTellsTheCombineWhatCameOfEachPart(t *testing.T) {
 
 func TestMergeWithDoesNotCombineWhatFailed(t *testing.T) {
 	t.Parallel()
-	never := func(context.Context, proxy.Results) (proxy.Document, error) {
+	never := func(context.Context, proxy.Results) (document.Document, error) {
 		t.Error("called")
-		return proxy.Document{}, nil
+		return document.Document{}, nil
 	}
 	_, err := proxy.MergeWith(never, proxy.Part{Name: "a", Proxy: fails(errors.New("boom"))})(t.Context(), get())
 	assert.EqualError(t, err, "merge: part a: boom")
@@ -308,26 +309,26 @@ func TestMergeWithACombineThatMisbehaves(t *testing.T) {
 	type end = <-chan struct{}
 	tests := []struct {
 		name    string
-		combine func(ctx context.Context, end end) (proxy.Document, error)
+		combine func(ctx context.Context, end end) (document.Document, error)
 		status  int
 		text    string
 		took    time.Duration
 		late    int // panics that nobody waits for
 	}{
-		{"fails", func(context.Context, end) (proxy.Document, error) { return proxy.Document{}, bug }, 502, "merge: combine: bug", 0, 0},
-		{"fails with a status", func(context.Context, end) (proxy.Document, error) {
-			return proxy.Document{}, &proxy.Error{Status: 404, Err: bug}
+		{"fails", func(context.Context, end) (document.Document, error) { return document.Document{}, bug }, 502, "merge: combine: bug", 0, 0},
+		{"fails with a status", func(context.Context, end) (document.Document, error) {
+			return document.Document{}, &proxy.Error{Status: 404, Err: bug}
 		}, 404, "merge: combine: bug", 0, 0},
-		{"panics", func(context.Context, end) (proxy.Document, error) { panic(bug) }, 500, "merge: combine: panic: bug", 0, 0},
-		{"exits", func(context.Context, end) (proxy.Document, error) {
+		{"panics", func(context.Context, end) (document.Document, error) { panic(bug) }, 500, "merge: combine: panic: bug", 0, 0},
+		{"exits", func(context.Context, end) (document.Document, error) {
 			runtime.Goexit()
-			return proxy.Document{}, nil
+			return document.Document{}, nil
 		}, 500, "merge: combine: panic: runtime.Goexit was called", 0, 0},
-		{"waits for its context", func(ctx context.Context, _ end) (proxy.Document, error) {
+		{"waits for its context", func(ctx context.Context, _ end) (document.Document, error) {
 			<-ctx.Done()
-			return proxy.Document{}, ctx.Err()
+			return document.Document{}, ctx.Err()
 		}, 504, "merge: combine: context deadline exceeded", time.Second, 0},
-		{"ignores its context", func(_ context.Context, end end) (proxy.Document, error) {
+		{"ignores its context", func(_ context.Context, end end) (document.Document, error) {
 			<-end
 			panic("late")
 		}, 504, "merge: combine: context deadline exceeded", time.Second, 1},
@@ -337,7 +338,7 @@ func TestMergeWithACombineThatMisbehaves(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				end := make(chan struct{})
-				page := proxy.MergeWith(func(ctx context.Context, _ proxy.Results) (proxy.Document, error) {
+				page := proxy.MergeWith(func(ctx context.Context, _ proxy.Results) (document.Document, error) {
 					return tt.combine(ctx, end)
 				}, partsOf(t, `{}`, `{}`)...)
 				ctx, scope, reported := reports(t.Context())
@@ -364,7 +365,10 @@ func TestMergeWithIsRefusedWhileTooManyCombinesAreAbandoned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		end := make(chan struct{})
 		page, err := proxy.New(proxy.Spec{MaxAbandoned: 1, Parts: []proxy.Part{{Name: "a", Proxy: sure(answers(t, 0, `{}`))}},
-			Combine: func(context.Context, proxy.Results) (proxy.Document, error) { <-end; return proxy.Document{}, nil }})
+			Combine: func(context.Context, proxy.Results) (document.Document, error) {
+				<-end
+				return document.Document{}, nil
+			}})
 		require.NoError(t, err)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -387,7 +391,7 @@ func TestACombineCannotChangeAPartThatIsShared(t *testing.T) {
 	shared := asDocument(t, `{"a":{"x":1}}`)
 	part := proxy.Part{Name: "a", Proxy: called(func() (*proxy.Response, error) { return &proxy.Response{Document: shared}, nil })}
 	other := partsOf(t, ``, `{"a":{"private":"key"}}`)[1]
-	for _, combine := range []proxy.Combine{proxy.Shallow, proxy.Deep, func(ctx context.Context, rs proxy.Results) (proxy.Document, error) {
+	for _, combine := range []proxy.Combine{proxy.Shallow, proxy.Deep, func(ctx context.Context, rs proxy.Results) (document.Document, error) {
 		d, err := proxy.Deep(ctx, rs)
 		rs[0].Document, rs[0].Name = d, "changed"
 		return d, err
@@ -404,7 +408,7 @@ func TestACombineCannotChangeAPartThatIsShared(t *testing.T) {
 
 func TestMergeWithShowsHowItCombines(t *testing.T) {
 	t.Parallel()
-	own := func(context.Context, proxy.Results) (proxy.Document, error) { panic("planning runs nothing") }
+	own := func(context.Context, proxy.Results) (document.Document, error) { panic("planning runs nothing") }
 	parts := []proxy.Part{{Name: "a", Proxy: sure(answers(t, 0, `{}`))}, {Name: "b", Proxy: sure(answers(t, 0, `{}`))}}
 	tests := []struct {
 		combine proxy.Combine
@@ -448,7 +452,7 @@ func FuzzCombiners(f *testing.F) {
 		var rs proxy.Results
 		var sources []string
 		for i, in := range [][]byte{a, b, c} {
-			d, err := proxy.Limits{Depth: 100}.Parse(bytes.Clone(in))
+			d, err := document.Limits{Depth: 100}.Parse(bytes.Clone(in))
 			if err != nil {
 				continue
 			}

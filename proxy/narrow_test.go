@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
 )
 
@@ -88,11 +89,11 @@ func FuzzDecodeAgreesWithEncodingJSON(f *testing.F) {
 		f.Add([]byte(doc))
 	}
 	says := func(_ context.Context, r *proxy.Request) (*proxy.Response, error) {
-		doc, err := proxy.ParseDocument([]byte(r.Path))
+		doc, err := document.Parse([]byte(r.Path))
 		return &proxy.Response{Document: doc}, err
 	}
 	f.Fuzz(func(t *testing.T, doc []byte) {
-		if _, err := proxy.ParseDocument(doc); err != nil {
+		if _, err := document.Parse(doc); err != nil {
 			return
 		}
 		// A new pipe each time: one that met a document of which all is used rests.

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // A Request is what a client, a broker or code asks of a proxy. It is made by [NewRequest], an endpoint or an agent,
@@ -211,12 +213,12 @@ func bodyOf(b []byte) io.ReadCloser {
 //
 // The body is read through GetBody, so Body can still be read afterwards; a body that cannot be replayed is refused
 // with [ErrBodyNotReplayable]. A body that is not JSON is an [*Error] of status 400.
-func (r *Request) Document() (Document, error) {
+func (r *Request) Document() (document.Document, error) {
 	if !r.hasBody() && r.GetBody == nil {
-		return Document{}, nil
+		return document.Document{}, nil
 	}
 	if r.GetBody == nil {
-		return Document{}, &Error{Op: "document", Err: ErrBodyNotReplayable}
+		return document.Document{}, &Error{Op: "document", Err: ErrBodyNotReplayable}
 	}
 	if r.parsed == nil {
 		r.parsed = new(parsedBody)
@@ -227,11 +229,11 @@ func (r *Request) Document() (Document, error) {
 // A parsedBody is parsed by whoever asks first.
 type parsedBody struct {
 	once sync.Once
-	doc  Document
+	doc  document.Document
 	err  error
 }
 
-func (p *parsedBody) document(getBody func() (io.ReadCloser, error)) (Document, error) {
+func (p *parsedBody) document(getBody func() (io.ReadCloser, error)) (document.Document, error) {
 	p.once.Do(func() {
 		p.err = &Error{Op: "document", Err: errors.New("reading the body ended in a panic")} // if it does
 		p.doc, p.err = parseBody(getBody)
@@ -239,16 +241,16 @@ func (p *parsedBody) document(getBody func() (io.ReadCloser, error)) (Document, 
 	return p.doc, p.err
 }
 
-func parseBody(getBody func() (io.ReadCloser, error)) (Document, error) {
+func parseBody(getBody func() (io.ReadCloser, error)) (document.Document, error) {
 	body, err := getBody()
 	if err != nil {
-		return Document{}, &Error{Op: "document", Err: err}
+		return document.Document{}, &Error{Op: "document", Err: err}
 	}
 	defer body.Close()
 	b, err := io.ReadAll(body)
 	if err != nil || len(b) == 0 {
-		return Document{}, wrapError("document", 0, err)
+		return document.Document{}, wrapError("document", 0, err)
 	}
-	doc, err := ParseDocument(b)
+	doc, err := document.Parse(b)
 	return doc, wrapError("document", http.StatusBadRequest, err)
 }

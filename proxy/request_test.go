@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -300,7 +301,7 @@ func TestDocumentOfWhatIsNone(t *testing.T) {
 	for range 2 {
 		_, err = req.Document()
 		assert.Equal(t, http.StatusBadRequest, proxy.StatusOf(err))
-		assert.ErrorIs(t, err, proxy.ErrSyntax)
+		assert.ErrorIs(t, err, document.ErrSyntax)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"reflect"
 	"sync"
+
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // A Response is the answer of a proxy: a decoded Document, or a Body to be read as it comes, and never both.
@@ -13,9 +15,9 @@ import (
 // Who gets a response closes it, once it has no more use for the body; Close may be called several times and on nil. A
 // Response is passed by pointer and never copied. Close and OnClose are safe for concurrent use, the fields are not.
 type Response struct {
-	Status   int         // of HTTP; 0 is 200
-	Header   http.Header // end to end; never nil in an answer of sluice's own backends and combinators
-	Document Document    // the decoded payload; the zero value where there is none or Body carries it
+	Status   int               // of HTTP; 0 is 200
+	Header   http.Header       // end to end; never nil in an answer of sluice's own backends and combinators
+	Document document.Document // the decoded payload; the zero value where there is none or Body carries it
 
 	// Body is the undecoded payload, nil where Document carries it. It is closed by Close.
 	Body io.ReadCloser

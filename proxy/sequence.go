@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // A Stage is one proxy of a [Sequence].
@@ -318,10 +319,10 @@ func (c *sequencing) handOn(res *Response) *Response {
 // answer makes the response of the documents.
 func (c *sequencing) answer() (*Response, error) {
 	res := &Response{Status: http.StatusOK, Header: headerFor(Described(c.ctx)), Err: errors.Join(c.missing...)}
-	var room [8]Document // of the stack
+	var room [8]document.Document // of the stack
 	docs := room[:0]
 	for i := range c.stages {
-		var d Document
+		var d document.Document
 		if st := &c.stages[i]; !st.Internal {
 			d = c.results[i].Document
 			if st.Group != "" {
@@ -332,10 +333,10 @@ func (c *sequencing) answer() (*Response, error) {
 	}
 	c.expose(res, len(c.stages))
 	var err error
-	if res.Document, err = MergeObjects(0, docs...); err == nil {
+	if res.Document, err = document.Merge(0, docs...); err == nil {
 		return res, nil
 	}
-	if e, ok := errors.AsType[*MergeError](err); ok {
+	if e, ok := errors.AsType[*document.MergeError](err); ok {
 		err = c.stages[e.Index].named(misfit{e})
 	}
 	reportPanic(c.ctx, res.Err)

@@ -8,12 +8,13 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // The account of a user is known only once the user is. Each stage is called when the one before has answered.
 func ExampleSequence() {
 	says := func(name, doc string) proxy.Proxy { // a backend in a real gateway
-		d, _ := proxy.ParseDocument([]byte(doc))
+		d, _ := document.Parse([]byte(doc))
 		return pipe.NamedPipe(name, func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
 			fmt.Printf("%s called: id=%s account=%s\n", name, req.Params.Get("id"), req.Params.Get("account"))
 			return &proxy.Response{Document: d}, nil
@@ -56,7 +57,7 @@ func ExampleSequence() {
 // Where the last stage alone is the answer, it goes out as it is: here an order is placed with what the cart says.
 func ExampleStage() {
 	cart := func(context.Context, *proxy.Request) (*proxy.Response, error) {
-		doc, err := proxy.DocumentOf(map[string]any{"items": []int{4, 2}, "voucher": "SPRING"})
+		doc, err := document.Of(map[string]any{"items": []int{4, 2}, "voucher": "SPRING"})
 		return &proxy.Response{Document: doc}, err
 	}
 	place := func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
@@ -68,7 +69,7 @@ func ExampleStage() {
 		proxy.Stage{Name: "cart", Proxy: cart, Internal: true},
 		proxy.Stage{Name: "order", Proxy: place,
 			Prepare: func(_ context.Context, req *proxy.Request, before proxy.Results) error {
-				items := before.Document("cart").Get(proxy.PathOf("items"))
+				items := before.Document("cart").Get(document.PathOf("items"))
 				if items.Len() == 0 {
 					return &proxy.Error{Status: http.StatusConflict, Err: errors.New("the cart is empty")}
 				}
@@ -92,7 +93,7 @@ func ExampleStage() {
 // A value that is not there is the fault of who should have sent it, and no stage is called with a placeholder.
 func ExampleBind() {
 	user := func(context.Context, *proxy.Request) (*proxy.Response, error) {
-		doc, err := proxy.DocumentOf(map[string]any{"account": nil})
+		doc, err := document.Of(map[string]any{"account": nil})
 		return &proxy.Response{Document: doc}, err
 	}
 	orders := func(context.Context, *proxy.Request) (*proxy.Response, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/router"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -280,7 +281,7 @@ func TestAStageCannotChangeWhatEarlierOnesAnswered(t *testing.T) {
 func TestSequenceBoundsTheMembersOfItsAnswer(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	for i := range proxy.DefaultMembers {
+	for i := range document.DefaultMembers {
 		fmt.Fprintf(&b, `,"%d":0`, i)
 	}
 	page := proxy.Sequence(

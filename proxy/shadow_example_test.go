@@ -6,13 +6,14 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // A new version is tried with real requests, beside the one that answers. In a program the shadow is given to adapter.Run,
 // so that a stop waits for what is mirrored; here Drain does.
 func ExampleShadow() {
 	says := func(name, doc string) proxy.Proxy { // a backend in a real gateway
-		d, _ := proxy.ParseDocument([]byte(doc))
+		d, _ := document.Parse([]byte(doc))
 		call := func(context.Context, *proxy.Request) (*proxy.Response, error) {
 			return &proxy.Response{Document: d}, nil
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -80,7 +81,7 @@ func mirrorFaults() []mirrorFault {
 		}
 	}
 	boom := errors.New("boom")
-	object, _ := proxy.ParseDocument([]byte(`{"v":2}`))
+	object, _ := document.Parse([]byte(`{"v":2}`))
 	return []mirrorFault{
 		{name: "answers first", mirror: takes(0), status: 200, doc: `{"v":2}`},
 		{name: "answers last", mirror: takes(900 * time.Millisecond), status: 200, doc: `{"v":2}`},

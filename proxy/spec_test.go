@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -94,7 +95,7 @@ func TestMembersOfAMergedRootAreLimited(t *testing.T) {
 			continue
 		}
 		assert.EqualError(t, err, tt.fails)
-		assert.ErrorIs(t, err, proxy.ErrMembers)
+		assert.ErrorIs(t, err, document.ErrMembers)
 		assert.Equal(t, 502, proxy.StatusOf(err))
 	}
 }

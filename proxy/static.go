@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // A Moment says when [Static] adds its data.
@@ -56,7 +56,7 @@ func (m Moment) holds(failed, complete bool) bool {
 // On an answer it fills in, at the end, the members of d that are not there. It never overwrites: a member that is there
 // stays, null too, and is not looked into, so an object in it is not filled. An answer without a document gets d, and
 // status 200 in place of 204 or 205; nothing else of the response changes. A stream passes as it is. A document that is no
-// object cannot be filled: that is an [*Error] of status 502 that wraps [ErrNotObject].
+// object cannot be filled: that is an [*Error] of status 502 that wraps [document.ErrNotObject].
 //
 // Where next failed, and when holds, the answer is d with status 200, and Err of the response is the error: it is partial.
 // That covers up any failure, a refusal with 401 or 404 too; what refuses requests stands outside of Static. Not covered up
@@ -65,14 +65,15 @@ func (m Moment) holds(failed, complete bool) bool {
 // What hangs until the deadline leaves no time to answer without it: put a policy.Timeout inside.
 //
 // Static panics if d is no object, or there is no such moment. It keeps no state and changes no document.
-func Static(when Moment, d Document) Decorator {
+func Static(when Moment, d document.Document) Decorator {
 	if int(when) >= len(momentNames) {
 		panic(fmt.Sprintf("proxy: Static: there is no %s", when))
 	}
-	if d.Kind() != Object {
+	with, err := document.DefaultsOf(d)
+	if err != nil {
 		panic(fmt.Sprintf("proxy: Static: the document is %s, want an object", d.Kind()))
 	}
-	f := newFiller(when, d)
+	f := newFilling(when, with)
 	step := pipe.Step{Kind: "static", Detail: f.detail(), Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
 	return func(next Proxy) Proxy {
 		call := func(ctx context.Context, req *Request) (*Response, error) {
@@ -86,29 +87,22 @@ func Static(when Moment, d Document) Decorator {
 	}
 }
 
-// A filler adds static members.
-type filler struct {
+// A filling adds static members.
+type filling struct {
 	when  Moment
-	doc   Document
+	with  document.Defaults
 	names []string
-	texts [][]byte       // of the members, each with a comma before it
-	index map[string]int // of a name
-	size  int            // of all texts
 }
 
-func newFiller(when Moment, d Document) *filler {
-	d, _ = MergeObjects(-1, d) // each name once; an object always merges
-	f := &filler{when: when, doc: d.Clip(), index: map[string]int{}}
-	for name, value := range d.Members() {
-		text := value.AppendJSON(append(appendQuoted([]byte{','}, name), ':'))
-		f.index[name] = len(f.names)
-		f.names, f.texts = append(f.names, name), append(f.texts, text)
-		f.size += len(text)
+func newFilling(when Moment, with document.Defaults) *filling {
+	f := &filling{when: when, with: with}
+	for name := range with.Document().Members() {
+		f.names = append(f.names, name)
 	}
 	return f
 }
 
-func (f *filler) detail() string {
+func (f *filling) detail() string {
 	const few = 5
 	switch n := len(f.names); {
 	case n == 0:
@@ -120,64 +114,29 @@ func (f *filler) detail() string {
 }
 
 // cover answers in place of an error.
-func (f *filler) cover(ctx context.Context, err error) (*Response, error) {
+func (f *filling) cover(ctx context.Context, err error) (*Response, error) {
 	if !f.when.holds(true, false) || errors.Is(err, http.ErrAbortHandler) ||
 		StatusOf(err) == StatusClientGone && gone(ctx, err) || errors.Is(ctx.Err(), context.Canceled) {
 		return nil, err
 	}
-	return &Response{Status: http.StatusOK, Header: headerFor(Described(ctx)), Document: f.doc, Err: err}, nil
+	return &Response{Status: http.StatusOK, Header: headerFor(Described(ctx)), Document: f.with.Document(), Err: err}, nil
 }
 
 // complete fills the document of an answer.
-func (f *filler) complete(res *Response) (*Response, error) {
+func (f *filling) complete(res *Response) (*Response, error) {
 	if res.open() || !f.when.holds(false, res.Err == nil) {
 		return res, nil
 	}
-	switch kind := res.Document.Kind(); kind {
-	case Object:
-		res.Document = f.fill(res.Document)
-	case Absent:
-		res.Document = f.doc
-		if res.Status == http.StatusNoContent || res.Status == http.StatusResetContent {
-			res.Status = http.StatusOK
-		}
-	default:
+	absent := res.Document.IsZero()
+	doc, err := res.Document.Fill(f.with)
+	if err != nil {
+		err = fmt.Errorf("%w: the root is %s", document.ErrNotObject, res.Document.Kind())
 		_ = res.Close()
-		return nil, &Error{Status: http.StatusBadGateway, Op: "static", Err: fmt.Errorf("%w: the root is %s", ErrNotObject, kind)}
+		return nil, &Error{Status: http.StatusBadGateway, Op: "static", Err: err}
+	}
+	res.Document = doc
+	if absent && (res.Status == http.StatusNoContent || res.Status == http.StatusResetContent) {
+		res.Status = http.StatusOK
 	}
 	return res, nil
-}
-
-// fill adds what an object lacks, in time in proportion to its members and ours.
-func (f *filler) fill(doc Document) Document {
-	spans, b := doc.n.members(), doc.n.bytes()
-	var room [32]bool // of the stack
-	found, missing := room[:], len(f.names)
-	if missing > len(room) {
-		found = make([]bool, missing)
-	}
-	for i := range spans {
-		name := b[spans[i].name+1 : spans[i].nameEnd-1]
-		if bytes.IndexByte(name, '\\') >= 0 {
-			name = appendUnescaped(nil, name)
-		}
-		if k, ok := f.index[string(name)]; ok && !found[k] {
-			found[k] = true
-			missing--
-		}
-	}
-	if missing == 0 {
-		return doc
-	}
-	text := make([]byte, 0, f.size)
-	for k := range f.texts {
-		if !found[k] {
-			text = append(text, f.texts[k]...)
-		}
-	}
-	if len(spans) == 0 {
-		text = text[1:] // no comma before the first
-	}
-	end := len(b) - 1
-	return splice(b, []edit{{from: end, to: end, head: text}})
 }

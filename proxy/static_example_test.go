@@ -7,13 +7,14 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
 // What is static fills in after the merge and before the shaping outside, which does not tell the two apart.
 func ExampleStatic() {
-	document := func(text string) proxy.Document {
-		d, _ := proxy.ParseDocument([]byte(text))
+	document := func(text string) document.Document {
+		d, _ := document.Parse([]byte(text))
 		return d
 	}
 	user := pipe.NamedPipe("user", func(context.Context, *proxy.Request) (*proxy.Response, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/shape"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -95,7 +96,7 @@ func TestStaticFillsInWhatIsNotThere(t *testing.T) {
 				res, err := p(t.Context(), get())
 				require.NoError(t, err)
 				assert.Equal(t, tt.want, res.Document.String())
-				_, err = proxy.ParseDocument([]byte(res.Document.String()))
+				_, err = document.Parse([]byte(res.Document.String()))
 				assert.NoError(t, err)
 			}
 			assert.Equal(t, before, answer.String())
@@ -119,7 +120,7 @@ func TestStaticRefusesADocumentItCannotFill(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []string{`[1]`, `null`, `"text"`} {
 		_, err := answers(t, 0, answer).With(proxy.Static(proxy.Always, asDocument(t, `{"a":1}`)))(t.Context(), get())
-		assert.ErrorIs(t, err, proxy.ErrNotObject)
+		assert.ErrorIs(t, err, document.ErrNotObject)
 		assert.Equal(t, http.StatusBadGateway, proxy.StatusOf(err))
 		res, err := answers(t, 0, answer).With(proxy.Static(proxy.OnError, asDocument(t, `{"a":1}`)))(t.Context(), get())
 		require.NoError(t, err, "at another moment")
@@ -224,7 +225,7 @@ func TestStaticFillsInAfterTheMergeAndBeforeTheOuterShaping(t *testing.T) {
 // proves O16
 func TestWhatACacheAnswersIsFilledOutsideOfIt(t *testing.T) {
 	t.Parallel()
-	var kept proxy.Document
+	var kept document.Document
 	calls := 0
 	cache := func(next proxy.Proxy) proxy.Proxy {
 		return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
@@ -272,7 +273,7 @@ func TestStaticSaysInThePlanWhatItAddsAndWhen(t *testing.T) {
 func TestStaticPanicsAtWiring(t *testing.T) {
 	t.Parallel()
 	assert.PanicsWithValue(t, "proxy: Static: the document is absent, want an object",
-		func() { proxy.Static(proxy.Always, proxy.Document{}) })
+		func() { proxy.Static(proxy.Always, document.Document{}) })
 	assert.PanicsWithValue(t, "proxy: Static: the document is array, want an object",
 		func() { proxy.Static(proxy.Always, asDocument(t, `[]`)) })
 	assert.PanicsWithValue(t, "proxy: Static: there is no moment 5", func() { proxy.Static(5, asDocument(t, `{}`)) })

@@ -11,12 +11,13 @@ import (
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/router"
 )
 
 func ExampleMount() {
 	user := pipe.NamedPipe("user", proxy.Proxy(func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
-		doc, err := proxy.ParseDocument(fmt.Appendf(nil, `{"name":%q}`, req.Params.Get("id")))
+		doc, err := document.Parse(fmt.Appendf(nil, `{"name":%q}`, req.Params.Get("id")))
 		return &proxy.Response{Document: doc}, err
 	}))
 	r := chi.NewRouter() // or the one that you have

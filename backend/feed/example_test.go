@@ -10,6 +10,7 @@ import (
 	"github.com/sluice-go/sluice/backend/feed"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 func ExampleDecoder() {
@@ -27,8 +28,8 @@ func ExampleDecoder() {
 		return
 	}
 	defer res.Close()
-	fmt.Println(res.Document.Get(proxy.MustPath("title")))
-	fmt.Println(res.Document.Get(proxy.MustPath("items")))
+	fmt.Println(res.Document.Get(document.MustPath("title")))
+	fmt.Println(res.Document.Get(document.MustPath("items")))
 	// Output:
 	// "News"
 	// [{"id":"http://news.example/1","url":"http://news.example/1","title":"One"}]

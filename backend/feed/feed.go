@@ -53,7 +53,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // A Decoder is a backend.Decoder. It is safe for concurrent use.
@@ -70,18 +70,18 @@ var (
 )
 
 // Decode returns the feed that body holds.
-func (Decoder) Decode(contentType string, body []byte) (proxy.Document, error) {
+func (Decoder) Decode(contentType string, body []byte) (document.Document, error) {
 	if _, params, err := mime.ParseMediaType(contentType); err == nil {
 		if charset, there := params["charset"]; there && !isCharset(charset) {
-			return proxy.Document{}, fmt.Errorf("feed: %w", errCharset)
+			return document.Document{}, fmt.Errorf("feed: %w", errCharset)
 		}
 	}
 	r := newReader(bytes.TrimPrefix(body, []byte("\ufeff")))
 	if err := r.root(); err != nil {
 		line, _ := r.tokens.InputPos()
-		return proxy.Document{}, fmt.Errorf("feed: line %d: %w", line, err)
+		return document.Document{}, fmt.Errorf("feed: line %d: %w", line, err)
 	}
-	return proxy.ParseDocument(r.write())
+	return document.Parse(r.write())
 }
 
 func isCharset(name string) bool {
@@ -161,8 +161,8 @@ func (r *reader) next() (xml.Token, error) {
 	}
 	switch token.(type) {
 	case xml.StartElement:
-		if r.depth++; r.depth > proxy.DefaultDepth {
-			return nil, proxy.ErrDepth
+		if r.depth++; r.depth > document.DefaultDepth {
+			return nil, document.ErrDepth
 		}
 	case xml.EndElement:
 		r.depth--

@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-go/sluice/backend/feed"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -95,7 +96,7 @@ func TestDatesAreReadAsTheyAreWritten(t *testing.T) {
 	} {
 		d, err := feed.Decoder{}.Decode("", []byte("<rss><channel><item><pubDate>"+date+"</pubDate></item></channel></rss>"))
 		require.NoError(t, err)
-		got, _ := d.Get(proxy.MustPath("items.0.date_published")).Text()
+		got, _ := d.Get(document.MustPath("items.0.date_published")).Text()
 		assert.Equal(t, want, got, date)
 	}
 }
@@ -176,11 +177,11 @@ func FuzzDecode(f *testing.F) {
 		d, err := feed.Decoder{}.Decode("", body)
 		if err != nil {
 			assert.True(t, d.IsZero())
-			assert.False(t, errors.As(err, new(*proxy.DocumentError)), "it is not what the reader writes that is wrong")
+			assert.False(t, errors.As(err, new(*document.Error)), "it is not what the reader writes that is wrong")
 			return
 		}
 		assert.True(t, json.Valid([]byte(d.String())))
-		assert.Equal(t, proxy.Array, d.Get(proxy.MustPath("items")).Kind())
+		assert.Equal(t, document.Array, d.Get(document.MustPath("items")).Kind())
 		assert.LessOrEqual(t, d.Size(), 6*len(body)+200)
 	})
 }

@@ -30,9 +30,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/tinylib/msgp/msgp"
-
-	"github.com/sluice-go/sluice/proxy"
 )
 
 const maxDepth = 10_000 // each is a level of recursion
@@ -57,11 +56,11 @@ var (
 )
 
 // Decode returns the document that body holds. It does not look at the content type.
-func (d Decoder) Decode(_ string, body []byte) (proxy.Document, error) {
+func (d Decoder) Decode(_ string, body []byte) (document.Document, error) {
 	limit := d.Depth
 	switch {
 	case limit == 0:
-		limit = proxy.DefaultDepth
+		limit = document.DefaultDepth
 	case limit < 0 || limit > maxDepth:
 		limit = maxDepth
 	}
@@ -71,9 +70,9 @@ func (d Decoder) Decode(_ string, body []byte) (proxy.Document, error) {
 		err = errTrailing
 	}
 	if err != nil {
-		return proxy.Document{}, fmt.Errorf("msgpack: offset %d: %w", len(body)-len(r.in), err)
+		return document.Document{}, fmt.Errorf("msgpack: offset %d: %w", len(body)-len(r.in), err)
 	}
-	return proxy.Limits{Depth: limit}.Parse(r.out)
+	return document.Limits{Depth: limit}.Parse(r.out)
 }
 
 // A reader writes the values that it reads as JSON. What a header announces it believes as far as it is there.
@@ -179,7 +178,7 @@ func (r *reader) array(depth int) error {
 	case err != nil:
 		return errSyntax
 	case depth > r.limit:
-		return proxy.ErrDepth
+		return document.ErrDepth
 	}
 	r.in = rest
 	r.out = append(r.out, '[')
@@ -201,7 +200,7 @@ func (r *reader) object(depth int) error {
 	case err != nil:
 		return errSyntax
 	case depth > r.limit:
-		return proxy.ErrDepth
+		return document.ErrDepth
 	}
 	r.in = rest
 	r.out = append(r.out, '{')

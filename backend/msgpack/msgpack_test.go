@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-go/sluice/backend/msgpack"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -102,13 +103,13 @@ func TestDepthIsBounded(t *testing.T) {
 	_, err := msgpack.Decoder{}.Decode("", nested(512))
 	assert.NoError(t, err)
 	_, err = msgpack.Decoder{}.Decode("", nested(513))
-	assert.ErrorIs(t, err, proxy.ErrDepth)
+	assert.ErrorIs(t, err, document.ErrDepth)
 	_, err = msgpack.Decoder{Depth: 2}.Decode("", []byte("\x81\xa1a\x81\xa1b\x90"))
-	assert.ErrorIs(t, err, proxy.ErrDepth)
+	assert.ErrorIs(t, err, document.ErrDepth)
 	_, err = msgpack.Decoder{Depth: -1}.Decode("", nested(10_000))
 	assert.NoError(t, err)
 	_, err = msgpack.Decoder{Depth: -1}.Decode("", nested(8<<20))
-	assert.ErrorIs(t, err, proxy.ErrDepth)
+	assert.ErrorIs(t, err, document.ErrDepth)
 }
 
 func TestAnUpstreamsAnswerIsDecoded(t *testing.T) {
@@ -132,7 +133,7 @@ func FuzzDecode(f *testing.F) {
 		d, err := msgpack.Decoder{Depth: 20}.Decode("", body)
 		if err != nil {
 			assert.True(t, d.IsZero())
-			assert.False(t, errors.As(err, new(*proxy.DocumentError)), "it is not what the reader writes that is wrong")
+			assert.False(t, errors.As(err, new(*document.Error)), "it is not what the reader writes that is wrong")
 			return
 		}
 		assert.True(t, json.Valid([]byte(d.String())))

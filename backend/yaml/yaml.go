@@ -36,9 +36,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/sluice-go/sluice/proxy/document"
 	"go.yaml.in/yaml/v3"
-
-	"github.com/sluice-go/sluice/proxy"
 )
 
 const (
@@ -76,26 +75,26 @@ var (
 )
 
 // Decode returns the document that body holds. It does not look at the content type.
-func (d Decoder) Decode(_ string, body []byte) (proxy.Document, error) {
+func (d Decoder) Decode(_ string, body []byte) (document.Document, error) {
 	if d.Values >= 0 {
 		most := d.Values
 		if most == 0 {
 			most = defaultValues
 		}
 		if separators(body) > most {
-			return proxy.Document{}, fmt.Errorf("yaml: %w", errValues)
+			return document.Document{}, fmt.Errorf("yaml: %w", errValues)
 		}
 	}
 	limit := d.Depth
 	switch {
 	case limit == 0:
-		limit = proxy.DefaultDepth
+		limit = document.DefaultDepth
 	case limit < 0 || limit > maxDepth:
 		limit = maxDepth
 	}
 	root, err := parse(body)
 	if err != nil || root == nil {
-		return proxy.Document{}, err
+		return document.Document{}, err
 	}
 	w := writer{out: make([]byte, 0, len(body)+len(body)/4), most: maxGrowth * len(body), limit: limit}
 	err = w.value(root, 0)
@@ -103,9 +102,9 @@ func (d Decoder) Decode(_ string, body []byte) (proxy.Document, error) {
 		err = errGrowth
 	}
 	if err != nil {
-		return proxy.Document{}, fmt.Errorf("yaml: line %d: %w", w.line, err)
+		return document.Document{}, fmt.Errorf("yaml: line %d: %w", w.line, err)
 	}
-	return proxy.Limits{Depth: limit}.Parse(w.out)
+	return document.Limits{Depth: limit}.Parse(w.out)
 }
 
 // separators counts what can stand between values.
@@ -170,7 +169,7 @@ func (w *writer) sequence(n *yaml.Node, depth int) error {
 	case n.ShortTag() != "!!seq":
 		return errTag
 	case depth > w.limit:
-		return proxy.ErrDepth
+		return document.ErrDepth
 	}
 	w.out = append(w.out, '[')
 	for i, element := range n.Content {
@@ -190,7 +189,7 @@ func (w *writer) mapping(n *yaml.Node, depth int) error {
 	case n.ShortTag() != "!!map":
 		return errTag
 	case depth > w.limit:
-		return proxy.ErrDepth
+		return document.ErrDepth
 	}
 	seen := make(map[string]bool, len(n.Content)/2)
 	w.out = append(w.out, '{')

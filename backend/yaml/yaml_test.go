@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-go/sluice/backend/yaml"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -142,11 +143,11 @@ func TestDepthIsBounded(t *testing.T) {
 	_, err := yaml.Decoder{}.Decode("", nested(512))
 	assert.NoError(t, err)
 	_, err = yaml.Decoder{}.Decode("", nested(513))
-	assert.ErrorIs(t, err, proxy.ErrDepth)
+	assert.ErrorIs(t, err, document.ErrDepth)
 	_, err = yaml.Decoder{}.Decode("", []byte(strings.Repeat("- ", 600)))
-	assert.ErrorIs(t, err, proxy.ErrDepth)
+	assert.ErrorIs(t, err, document.ErrDepth)
 	_, err = yaml.Decoder{Depth: 1}.Decode("", []byte("a: {b: 1}"))
-	assert.ErrorIs(t, err, proxy.ErrDepth)
+	assert.ErrorIs(t, err, document.ErrDepth)
 	_, err = yaml.Decoder{Depth: -1}.Decode("", nested(9_000))
 	assert.NoError(t, err)
 	_, err = yaml.Decoder{Depth: -1, Values: -1}.Decode("", nested(1<<20))
@@ -172,7 +173,7 @@ func FuzzDecode(f *testing.F) {
 		d, err := yaml.Decoder{Depth: 20, Values: 500}.Decode("", body)
 		if err != nil {
 			assert.True(t, d.IsZero())
-			assert.False(t, errors.As(err, new(*proxy.DocumentError)), "it is not what the writer writes that is wrong")
+			assert.False(t, errors.As(err, new(*document.Error)), "it is not what the writer writes that is wrong")
 			return
 		}
 		if !d.IsZero() {

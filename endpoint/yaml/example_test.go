@@ -8,13 +8,14 @@ import (
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/endpoint/yaml"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 type ctx = context.Context
 
 func ExampleEncoder() {
 	users := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
-		doc, err := proxy.ParseDocument([]byte(`{"name":"Ada","langs":["en","no"],"address":{"zip":"01069"}}`))
+		doc, err := document.Parse([]byte(`{"name":"Ada","langs":["en","no"],"address":{"zip":"01069"}}`))
 		return &proxy.Response{Document: doc}, err
 	})
 	handler, err := endpoint.New(endpoint.Spec{Proxy: users, Encode: []endpoint.Encoder{endpoint.JSON, yaml.Encoder{}}})

@@ -29,7 +29,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 const (
@@ -58,7 +58,7 @@ func (Encoder) ContentTypes() []string {
 func (Encoder) String() string { return "yaml" }
 
 // Encode appends the document.
-func (Encoder) Encode(dst []byte, d proxy.Document) ([]byte, error) {
+func (Encoder) Encode(dst []byte, d document.Document) ([]byte, error) {
 	w := &writer{b: d.AppendJSON(make([]byte, 0, d.Size())), dst: dst, most: len(dst) + max(maxSize, 4*d.Size())}
 	w.index()
 	w.root()

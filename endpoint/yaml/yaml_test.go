@@ -14,13 +14,14 @@ import (
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/endpoint/yaml"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func documentOf(t testing.TB, text string) proxy.Document {
+func documentOf(t testing.TB, text string) document.Document {
 	t.Helper()
-	d, err := proxy.Limits{Depth: -1}.Parse([]byte(text))
+	d, err := document.Limits{Depth: -1}.Parse([]byte(text))
 	require.NoError(t, err)
 	return d
 }
@@ -125,7 +126,7 @@ func FuzzEncode(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		d, err := proxy.Limits{Depth: 25}.Parse(b)
+		d, err := document.Limits{Depth: 25}.Parse(b)
 		if err != nil {
 			return
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/flow"
 	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/sluice-go/sluice/proxy/shape"
@@ -120,8 +121,8 @@ func render(u user, o []order, p flow.Maybe[map[string]product], r flow.Maybe[re
 }
 
 // bestsellers stand where nobody recommends anything. The page is partial then all the same.
-func bestsellers() proxy.Document {
-	d, err := proxy.ParseDocument([]byte(`{"model":"bestsellers","items":[{"id":"p-1"}]}`))
+func bestsellers() document.Document {
+	d, err := document.Parse([]byte(`{"model":"bestsellers","items":[{"id":"p-1"}]}`))
 	if err != nil {
 		panic(err) // it is written above
 	}

@@ -4,6 +4,7 @@ import (
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/proxytest"
 	"github.com/sluice-go/sluice/proxy/shape"
 )
@@ -86,7 +87,7 @@ func Example_errorAsData() {
 func Example_noContent() {
 	user := answers("user", `{"id":7}`)
 	cart := replies("cart", proxytest.Answer(204, ""))
-	empty, _ := proxy.DocumentOf([]string{})
+	empty, _ := document.Of([]string{})
 
 	page := proxy.Merge(proxy.Part{Proxy: user}, proxy.Grouped("cart", cart))
 	filled := page.With(proxy.Static(proxy.OnSuccess, empty.Wrap("cart")))

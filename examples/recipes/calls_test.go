@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/flow"
 	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/sluice-go/sluice/proxy/proxytest"
@@ -89,7 +90,7 @@ func Example_fallback() {
 
 func Example_static() {
 	user := answers("user", `{"id":7}`)
-	bestsellers, _ := proxy.DocumentOf(map[string]any{"recs": []string{"p-1", "p-4"}})
+	bestsellers, _ := document.Of(map[string]any{"recs": []string{"p-1", "p-4"}})
 	recs := down("recs").With(proxy.Static(proxy.OnError, bestsellers), shape.Response(shape.Group("recs")))
 
 	page := proxy.Merge(

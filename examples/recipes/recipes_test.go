@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const document = "../../docs/recipes.md"
+const recipesFile = "../../docs/recipes.md"
 
 var update = flag.Bool("update", false, "write the code of the examples into docs/recipes.md")
 
@@ -25,7 +25,7 @@ var block = regexp.MustCompile("(?s)<!-- recipe: (\\w+) -->\n```go\n(.*?)```\n")
 
 func TestPageShowsTheRecipes(t *testing.T) {
 	code := recipes(t)
-	text, err := os.ReadFile(document)
+	text, err := os.ReadFile(recipesFile)
 	require.NoError(t, err)
 	if *update {
 		text = block.ReplaceAllFunc(text, func(b []byte) []byte {
@@ -35,7 +35,7 @@ func TestPageShowsTheRecipes(t *testing.T) {
 			}
 			return []byte("<!-- recipe: " + name + " -->\n```go\n" + code[name] + "```\n")
 		})
-		require.NoError(t, os.WriteFile(document, text, 0o644))
+		require.NoError(t, os.WriteFile(recipesFile, text, 0o644))
 	}
 	shown := map[string]bool{}
 	for _, m := range block.FindAllSubmatch(text, -1) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/flow"
 	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/sluice-go/sluice/proxy/proxytest"
@@ -72,7 +73,7 @@ func Example_bodyToNext() {
 	user := answers("user", `{"id":7,"account":"a-7","name":"Ann"}`)
 	search := upstream(backend.Spec{Name: "search", Method: "POST", URL: "http://search/orders"},
 		proxytest.Answer(200, `{"orders":[{"id":"o-1"}]}`))
-	filter := proxy.MustPaths("account")
+	filter := document.MustPaths("account")
 
 	page := proxy.Sequence(
 		proxy.Stage{Name: "user", Proxy: user, Internal: true},
@@ -122,7 +123,7 @@ func Example_stageWhen() {
 	user := answers("user", `{"id":7,"plan":"gold"}`)
 	offers := answers("offers", `[{"id":"off-1"}]`)
 
-	plan := proxy.MustPath("plan")
+	plan := document.MustPath("plan")
 	gold := func(_ context.Context, _ *proxy.Request, before proxy.Results) bool {
 		text, _ := before.Document("user").Get(plan).Text()
 		return text == "gold"

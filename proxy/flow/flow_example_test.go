@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/flow"
 )
 
@@ -31,7 +32,7 @@ func upstream(name string, doc func(*proxy.Request) (string, error)) proxy.Proxy
 		if err != nil {
 			return nil, err
 		}
-		d, err := proxy.ParseDocument([]byte(text))
+		d, err := document.Parse([]byte(text))
 		return &proxy.Response{Document: d}, err
 	})
 }

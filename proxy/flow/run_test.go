@@ -16,6 +16,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/flow"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -675,7 +676,7 @@ func TestAMergeInAnOptionalNodeDoesNotEndEarlierStill(t *testing.T) {
 		leaf := proxy.Proxy(func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
 			deadline, _ := ctx.Deadline()
 			left = deadline.Sub(begun)
-			doc, err := proxy.DocumentOf(map[string]int{"a": 1})
+			doc, err := document.Of(map[string]int{"a": 1})
 			return &proxy.Response{Document: doc}, err
 		})
 		inner := flow.Call("inner", proxy.Decode[map[string]int](proxy.Merge(proxy.Optional(proxy.Part{Proxy: leaf}))))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // passing reports whether what came of a call is a failure that may pass, and the header that may say when.
@@ -81,10 +82,10 @@ func unfit(err error) bool {
 	if errors.Is(err, proxy.ErrStream) || errors.Is(err, proxy.ErrBodyNotReplayable) {
 		return true
 	}
-	if _, ok := errors.AsType[*proxy.MergeError](err); ok {
+	if _, ok := errors.AsType[*document.MergeError](err); ok {
 		return true
 	}
-	if _, ok := errors.AsType[*proxy.DocumentError](err); ok {
+	if _, ok := errors.AsType[*document.Error](err); ok {
 		return true
 	}
 	if _, ok := errors.AsType[*proxy.BindError](err); ok {

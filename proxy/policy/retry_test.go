@@ -19,6 +19,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/policy"
 )
 
@@ -40,7 +41,7 @@ func answered(status int, h http.Header) error {
 func TestRetryTriesAgainOnlyWhatMayPass(t *testing.T) {
 	t.Parallel()
 	dial := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
-	_, broken := proxy.ParseDocument([]byte("{"))
+	_, broken := document.Parse([]byte("{"))
 	tests := []struct {
 		name  string
 		err   error
@@ -78,7 +79,7 @@ func TestRetryTriesAgainOnlyWhatMayPass(t *testing.T) {
 		{"a panic", pipe.NewPanicError("bug"), 1},
 		{"a broken document", &proxy.Error{Status: 502, Op: "decode", Err: broken}, 1},
 		{"a stream to be merged", &proxy.Error{Status: 502, Op: "merge", Err: proxy.ErrStream}, 1},
-		{"a merge that does not fit", &proxy.MergeError{Err: proxy.ErrNotObject}, 1},
+		{"a merge that does not fit", &document.MergeError{Err: document.ErrNotObject}, 1},
 		{"a body for two", &proxy.Error{Op: "clone", Err: proxy.ErrBodyNotReplayable}, 1},
 		{"abandoned calls", &proxy.Error{Status: 503, Op: "hold", Err: proxy.ErrAbandoned}, 1},
 		{"our own limit", &proxy.Error{Status: 429, Op: "limit", Err: policy.ErrLimited, Header: after("0")}, 1},
@@ -759,7 +760,7 @@ func TestRetryDoesNotRepeatASequenceThatLacksAValueToBind(t *testing.T) {
 	calls := 0
 	user := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
 		calls++
-		doc, err := proxy.DocumentOf(map[string]int{"id": 7})
+		doc, err := document.Of(map[string]int{"id": 7})
 		return &proxy.Response{Document: doc}, err
 	})
 	page := proxy.Sequence(

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // Options are what has to be known to try a decorator, and the ways in which it may differ from the strict laws. The zero
@@ -119,7 +120,7 @@ func newResponse() *proxy.Response {
 	return &proxy.Response{Status: http.StatusOK, Header: http.Header{"X-Tag": {"a", "b"}}, Document: user}
 }
 
-var user, _ = proxy.ParseDocument([]byte(`{"id":1,"name":"ada"}`))
+var user, _ = document.Parse([]byte(`{"id":1,"name":"ada"}`))
 
 func sameResponse(got, answered *proxy.Response) bool {
 	if got == nil || answered == nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/sluice-go/sluice/proxy/proxytest"
 	"github.com/sluice-go/sluice/proxy/shape"
@@ -22,10 +23,10 @@ import (
 // proves F10
 func TestTheDecoratorsOfSluiceConform(t *testing.T) {
 	t.Parallel()
-	op := func(f func(proxy.Document) (proxy.Document, error)) shape.Op {
-		return func(_ context.Context, d proxy.Document) (proxy.Document, error) { return f(d) }
+	op := func(f func(document.Document) (document.Document, error)) shape.Op {
+		return func(_ context.Context, d document.Document) (document.Document, error) { return f(d) }
 	}
-	refuses := op(func(proxy.Document) (proxy.Document, error) { return proxy.Document{}, errors.New("refused") })
+	refuses := op(func(document.Document) (document.Document, error) { return document.Document{}, errors.New("refused") })
 	tests := []struct {
 		name      string
 		decorator proxy.Decorator
@@ -69,13 +70,13 @@ func TestTheDecoratorsOfSluiceConform(t *testing.T) {
 			Refused: func() *proxy.Response { return &proxy.Response{Body: proxytest.NewBody("rows")} }}},
 		{"shape.Response whose op fails", shape.Response(refuses), proxytest.Options{Documents: true, Answers: true,
 			Refused: func() *proxy.Response { return &proxy.Response{Header: http.Header{}} }}},
-		{"shape.Response whose op panics", shape.Response(op(func(d proxy.Document) (proxy.Document, error) {
+		{"shape.Response whose op panics", shape.Response(op(func(d document.Document) (document.Document, error) {
 			if d.String() == "[2]" {
 				panic("an op")
 			}
 			return d.Wrap("user"), nil
 		})), proxytest.Options{Documents: true, Same: isGrouped, Refused: func() *proxy.Response {
-			d, _ := proxy.ParseDocument([]byte("[2]"))
+			d, _ := document.Parse([]byte("[2]"))
 			return &proxy.Response{Document: d, Header: http.Header{}}
 		}}},
 		{"shape.Request", shape.Request(shape.Keep("id")), proxytest.Options{}},
@@ -111,7 +112,7 @@ func TestTheCombinatorsOfSluiceConform(t *testing.T) {
 	same := func(text string) func(got, answered *proxy.Response) bool {
 		return func(got, _ *proxy.Response) bool { return got.Status == http.StatusOK && got.Document.String() == text }
 	}
-	members, _ := proxy.ParseDocument([]byte(card))
+	members, _ := document.Parse([]byte(card))
 	const user, both = `{"id":1,"name":"ada"}`, `{"id":1,"name":"ada","card":1}`
 	tests := []struct {
 		name      string
@@ -127,7 +128,7 @@ func TestTheCombinatorsOfSluiceConform(t *testing.T) {
 			return proxy.Merge(proxy.Part{Proxy: other()}, proxy.Optional(proxy.Grouped("user", next)))
 		}, proxytest.Options{Documents: true, Answers: true}},
 		{"MergeWith a function", func(next proxy.Proxy) proxy.Proxy {
-			return proxy.MergeWith(func(_ context.Context, parts proxy.Results) (proxy.Document, error) {
+			return proxy.MergeWith(func(_ context.Context, parts proxy.Results) (document.Document, error) {
 				return parts.Document("user"), nil
 			}, proxy.Part{Name: "user", Proxy: next}, proxy.Part{Name: "other", Proxy: other()})
 		}, proxytest.Options{Documents: true, Same: same(user)}},
@@ -173,7 +174,7 @@ func TestTheCombinatorsOfSluiceConform(t *testing.T) {
 		},
 			proxytest.Options{Answers: true, Recovers: true}},
 		{"Static", proxy.Static(proxy.OnSuccess, members), proxytest.Options{Refused: func() *proxy.Response {
-			d, _ := proxy.ParseDocument([]byte("[2]"))
+			d, _ := document.Parse([]byte("[2]"))
 			return &proxy.Response{Document: d, Header: http.Header{}}
 		}, Same: same(both)}},
 		{"Static in place of a failure", proxy.Static(proxy.OnError, members), proxytest.Options{Answers: true}},

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // soon is when a context ends in the middle of a call: before any timeout that a decorator has.
@@ -249,7 +250,7 @@ func (r rules) odd() []odd {
 		{"an answer", answers(r.Response), false},
 		{"an empty response", answers(func() *proxy.Response { return new(proxy.Response) }), false},
 		{"an array", answers(func() *proxy.Response {
-			d, _ := proxy.ParseDocument([]byte("[1]"))
+			d, _ := document.Parse([]byte("[1]"))
 			return &proxy.Response{Header: http.Header{}, Document: d}
 		}), false},
 		{"a partial answer", answers(func() *proxy.Response {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // An Upstream does what its script says and keeps what it saw. It is the leaf that [Upstream.Proxy] returns, an
@@ -146,7 +147,7 @@ func (r Reply) decoded(ctx context.Context, res *proxy.Response) (*proxy.Respons
 		return res, nil
 	}
 	var err error
-	if res.Document, err = proxy.ParseDocument([]byte(r.body)); err != nil {
+	if res.Document, err = document.Parse([]byte(r.body)); err != nil {
 		return failed("decode", http.StatusBadGateway, err)
 	}
 	return res, nil

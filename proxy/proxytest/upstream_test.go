@@ -19,6 +19,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/proxytest"
 )
 
@@ -86,7 +87,7 @@ func asked(t *testing.T, p proxy.Proxy) string {
 		return strings.Join(append(parts, fmt.Sprint("@", time.Since(start))), " ")
 	}
 	res, err := p(ctx, get())
-	switch _, isDocument := errors.AsType[*proxy.DocumentError](err); {
+	switch _, isDocument := errors.AsType[*document.Error](err); {
 	case isDocument:
 		return said(fmt.Sprint(proxy.StatusOf(err)), "decode")
 	case err != nil:

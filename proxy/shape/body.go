@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 var (
@@ -27,7 +28,7 @@ var (
 //
 //	{param.id}        the param id of the route
 //	{query.page}      the first value of page in the query
-//	{body.user.name}  the value at that path of the request's own JSON body, see [proxy.ParsePath]
+//	{body.user.name}  the value at that path of the request's own JSON body, see [document.ParsePath]
 //	{body}            all of that body
 //
 // A string that is one placeholder becomes its value: of the body as it is, whatever its kind, with every digit; of a param
@@ -45,8 +46,8 @@ var (
 //
 // The body has the content type application/json; [proxy.Request.SetBody] tells what becomes of the client's headers about
 // its own. Only a template with {body} reads that, as [Request] does, with the same errors. A param or query that is not
-// UTF-8 is an error of status 400 that wraps [proxy.ErrEncoding], and a value that would be nested too deep one that wraps
-// [proxy.ErrDepth]. In the plan the step needs the params that may not be missing.
+// UTF-8 is an error of status 400 that wraps [document.ErrEncoding], and a value that would be nested too deep one that wraps
+// [document.ErrDepth]. In the plan the step needs the params that may not be missing.
 func Body(template string) proxy.Decorator {
 	step := pipe.Step{Kind: "body", Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce}
 	t, holders, errs := parseTemplate(template)
@@ -93,18 +94,18 @@ func Body(template string) proxy.Decorator {
 // values are where placeholders look.
 type values struct {
 	req  *proxy.Request
-	body proxy.Document
+	body document.Document
 }
 
 // A node is a value of a template.
 type node struct {
-	kind  proxy.Kind   // Object and Array with inner nodes; String with pieces; Absent for one placeholder; else fixed
-	fixed []byte       // the JSON text, where no placeholder is inside
-	name  []byte       // of the member, with its quotes and colon
-	inner []*node      // members or elements
-	text  []piece      // of a string
-	value *placeholder // of a string that is one
-	level int          // how many arrays and objects it stands in
+	kind  document.Kind // Object and Array with inner nodes; String with pieces; Absent for one placeholder; else fixed
+	fixed []byte        // the JSON text, where no placeholder is inside
+	name  []byte        // of the member, with its quotes and colon
+	inner []*node       // members or elements
+	text  []piece       // of a string
+	value *placeholder  // of a string that is one
+	level int           // how many arrays and objects it stands in
 }
 
 // A piece is a part of a string: plain text or a placeholder.
@@ -120,7 +121,7 @@ func (n *node) render(dst []byte, in *values) ([]byte, bool, error) {
 		return append(dst, n.fixed...), true, nil
 	case n.value != nil:
 		return n.value.render(dst, in, n.level)
-	case n.kind == proxy.String:
+	case n.kind == document.String:
 		var text strings.Builder
 		for _, p := range n.text {
 			text.WriteString(p.plain)
@@ -136,7 +137,7 @@ func (n *node) render(dst []byte, in *values) ([]byte, bool, error) {
 		return appendString(dst, text.String()), true, nil
 	}
 	brackets := "[]"
-	if n.kind == proxy.Object {
+	if n.kind == document.Object {
 		brackets = "{}"
 	}
 	dst = append(dst, brackets[0])
@@ -160,8 +161,8 @@ func (n *node) render(dst []byte, in *values) ([]byte, bool, error) {
 // A placeholder names a value of a request.
 type placeholder struct {
 	source   string
-	name     string     // of the param, or in the query
-	path     proxy.Path // in the body
+	name     string        // of the param, or in the query
+	path     document.Path // in the body
 	optional bool
 }
 
@@ -184,7 +185,7 @@ func (p *placeholder) String() string {
 }
 
 // find returns the value: a text or, for the body, a document.
-func (p *placeholder) find(in *values) (text string, d proxy.Document, found bool) {
+func (p *placeholder) find(in *values) (text string, d document.Document, found bool) {
 	switch p.source {
 	case fromParam:
 		text, found = in.req.Params.Lookup(p.name)
@@ -207,12 +208,12 @@ func (p *placeholder) render(dst []byte, in *values, level int) ([]byte, bool, e
 		return dst, false, nil
 	case !found:
 		return nil, false, p.missing()
-	case level+d.Size()/2 > proxy.DefaultDepth && level+d.Depth() > proxy.DefaultDepth: // each level takes two bytes
-		return nil, false, p.fail(http.StatusBadRequest, proxy.ErrDepth)
+	case level+d.Size()/2 > document.DefaultDepth && level+d.Depth() > document.DefaultDepth: // each level takes two bytes
+		return nil, false, p.fail(http.StatusBadRequest, document.ErrDepth)
 	case !d.IsZero():
 		return d.AppendJSON(dst), true, nil
 	case !utf8.ValidString(text):
-		return nil, false, p.fail(http.StatusBadRequest, proxy.ErrEncoding)
+		return nil, false, p.fail(http.StatusBadRequest, document.ErrEncoding)
 	}
 	return appendString(dst, text), true, nil
 }
@@ -220,7 +221,7 @@ func (p *placeholder) render(dst []byte, in *values, level int) ([]byte, bool, e
 // say returns the value as text.
 func (p *placeholder) say(in *values) (string, error) {
 	text, d, found := p.find(in)
-	if !d.IsZero() && d.Kind() != proxy.Null {
+	if !d.IsZero() && d.Kind() != document.Null {
 		var scalar bool
 		if text, scalar = d.Text(); !scalar {
 			return "", p.fail(http.StatusBadRequest, fmt.Errorf("%w: an %s has no text", ErrNoValue, d.Kind()))
@@ -228,12 +229,12 @@ func (p *placeholder) say(in *values) (string, error) {
 		return text, nil
 	}
 	switch {
-	case (!found || d.Kind() == proxy.Null) && p.optional:
+	case (!found || d.Kind() == document.Null) && p.optional:
 		return "", nil
-	case !found || d.Kind() == proxy.Null:
+	case !found || d.Kind() == document.Null:
 		return "", p.missing()
 	case !utf8.ValidString(text):
-		return "", p.fail(http.StatusBadRequest, proxy.ErrEncoding)
+		return "", p.fail(http.StatusBadRequest, document.ErrEncoding)
 	}
 	return text, nil
 }
@@ -251,7 +252,7 @@ func (p *placeholder) fail(status int, err error) error {
 
 // parseTemplate returns the root of a template and the placeholders in it, each once, in their order, or all its mistakes.
 func parseTemplate(text string) (*node, []*placeholder, []error) {
-	d, err := proxy.ParseDocument([]byte(text))
+	d, err := document.Parse([]byte(text))
 	if err != nil {
 		return nil, nil, []error{fmt.Errorf("%w: %w", ErrTemplate, err)}
 	}
@@ -266,11 +267,11 @@ type templateParser struct {
 }
 
 // value returns the node of a value.
-func (p *templateParser) value(d proxy.Document, level int) *node {
+func (p *templateParser) value(d document.Document, level int) *node {
 	n := &node{kind: d.Kind(), level: level}
 	fixed := true
 	switch n.kind {
-	case proxy.String:
+	case document.String:
 		text, _ := d.Text()
 		n.text = p.text(text)
 		for _, piece := range n.text {
@@ -283,7 +284,7 @@ func (p *templateParser) value(d proxy.Document, level int) *node {
 			n.value = n.text[0].value
 		}
 		return n
-	case proxy.Object:
+	case document.Object:
 		for name, v := range d.Members() {
 			pieces := p.text(name)
 			for _, piece := range pieces {
@@ -295,7 +296,7 @@ func (p *templateParser) value(d proxy.Document, level int) *node {
 			c.name = append(appendString(nil, join(pieces)), ':')
 			n.inner, fixed = append(n.inner, c), fixed && c.fixed != nil
 		}
-	case proxy.Array:
+	case document.Array:
 		for _, v := range d.Elements() {
 			c := p.value(v, level+1)
 			n.inner, fixed = append(n.inner, c), fixed && c.fixed != nil
@@ -378,7 +379,7 @@ func parsePlaceholder(inner string) (*placeholder, error) {
 	switch {
 	case source == fromBody && !dotted:
 	case source == fromBody:
-		h.path, err = proxy.ParsePath(name)
+		h.path, err = document.ParsePath(name)
 	case source != fromParam && source != fromQuery || !dotted:
 		err = errPlaceholder
 	case name == "":

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
@@ -115,10 +116,10 @@ func TestBodyRefusesWhatIsMissing(t *testing.T) {
 		{`["{body}"]`, ``, "shape: body: {body}: no value", 400, shape.ErrNoValue},
 		{`"a {body.x}"`, `{"x":null}`, "shape: body: {body.x}: no value", 400, shape.ErrNoValue},
 		{`"a {body.x?}"`, `{"x":[]}`, "shape: body: {body.x?}: no value: an array has no text", 400, shape.ErrNoValue},
-		{`"{body.x}"`, `{`, "shape: body: document: document: invalid JSON at offset 1", 400, proxy.ErrSyntax},
-		{`[["{body.x}"]]`, `{"x":` + deep + `}`, "shape: body: {body.x}: nested too deep", 400, proxy.ErrDepth},
-		{`"{query.bad}"`, ``, "shape: body: {query.bad}: invalid UTF-8 or lone surrogate", 400, proxy.ErrEncoding},
-		{`"a {query.bad}"`, ``, "shape: body: {query.bad}: invalid UTF-8 or lone surrogate", 400, proxy.ErrEncoding},
+		{`"{body.x}"`, `{`, "shape: body: document: document: invalid JSON at offset 1", 400, document.ErrSyntax},
+		{`[["{body.x}"]]`, `{"x":` + deep + `}`, "shape: body: {body.x}: nested too deep", 400, document.ErrDepth},
+		{`"{query.bad}"`, ``, "shape: body: {query.bad}: invalid UTF-8 or lone surrogate", 400, document.ErrEncoding},
+		{`"a {query.bad}"`, ``, "shape: body: {query.bad}: invalid UTF-8 or lone surrogate", 400, document.ErrEncoding},
 	}
 	for _, tt := range tests {
 		req := order(t, tt.body)

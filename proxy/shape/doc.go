@@ -10,7 +10,7 @@
 // An [Op] is a pure operation on a document. [Response] and [Request] are decorators that run ops in the order written,
 // here from {"data":{"items":[…],"page":1}} to {"recs":{"products":[…]}}. Any function of that type is an op:
 //
-//	shape.Response(func(_ context.Context, d proxy.Document) (proxy.Document, error) { … })
+//	shape.Response(func(_ context.Context, d document.Document) (document.Document, error) { … })
 //
 // # Ops
 //
@@ -40,7 +40,7 @@
 // no op names stays byte for byte as it came: numbers keep their digits, members their order.
 //
 // Names compare by what they say, and an object may repeat one: an op acts on all members of that name, and reads the last,
-// see [proxy.Document]. Apart from Group, no op nests a value deeper than [proxy.DefaultDepth].
+// see [document.Document]. Apart from Group, no op nests a value deeper than [document.DefaultDepth].
 //
 // # Partial answers
 //
@@ -50,7 +50,7 @@
 //
 // # Errors
 //
-// A document that does not fit, as with a scalar in the way of a path, is a [*proxy.DocumentError] that names the path,
+// A document that does not fit, as with a scalar in the way of a path, is a [*document.Error] that names the path,
 // behind the name of the op, as in
 //
 //	shape: move: document: path "user": not an object
@@ -59,7 +59,7 @@
 //
 // # Paths
 //
-// The ops of this package take paths as [proxy.ParsePath] spells them, such as user.address.city and items.*.id, and
+// The ops of this package take paths as [document.ParsePath] spells them, such as user.address.city and items.*.id, and
 // compile them at wiring. Paths and header names may come from configuration, so one that is invalid is no panic but a
 // fault in the plan, where [pipe.Step.Faults] finds all of them and whoever serves the pipe refuses; a call of such a pipe
 // fails without calling anything.

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,19 +31,19 @@ func (b *body) Close() error {
 	return nil
 }
 
-func document(t testing.TB, text string) proxy.Document {
+func parsed(t testing.TB, text string) document.Document {
 	t.Helper()
 	if text == "" {
-		return proxy.Document{}
+		return document.Document{}
 	}
-	d, err := proxy.ParseDocument([]byte(text))
+	d, err := document.Parse([]byte(text))
 	require.NoError(t, err)
 	return d
 }
 
 // answers returns a proxy that answers with a document.
 func answers(t testing.TB, text string) proxy.Proxy {
-	d := document(t, text)
+	d := parsed(t, text)
 	return func(context.Context, *proxy.Request) (*proxy.Response, error) {
 		return &proxy.Response{Status: 200, Document: d}, nil
 	}
@@ -60,6 +61,6 @@ func decoded(t testing.TB, text string) any {
 
 var errOp = errors.New("op failed")
 
-func failing(context.Context, proxy.Document) (proxy.Document, error) {
-	return proxy.Document{}, errOp
+func failing(context.Context, document.Document) (document.Document, error) {
+	return document.Document{}, errOp
 }

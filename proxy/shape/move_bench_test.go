@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
@@ -76,7 +76,7 @@ func BenchmarkArrays(b *testing.B) {
 			b.SetBytes(int64(len(page)))
 			b.ReportAllocs()
 			for b.Loop() {
-				d, err := proxy.ParseDocument(page)
+				d, err := document.Parse(page)
 				if err == nil {
 					d, err = bb.op(ctx, d)
 				}

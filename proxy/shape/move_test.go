@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
@@ -39,7 +40,7 @@ func TestOpsThatMoveValues(t *testing.T) {
 		{"set", shape.Set("a.b", 1), `{"c":2}`, `{"c":2,"a":{"b":1}}`},
 		{"set in place", shape.Set("a", []string{"x"}), `{"a":1,"b":2}`, `{"a":["x"],"b":2}`},
 		{"set everywhere", shape.Set("items.*.v", nil), `{"items":[{"v":1},{}]}`, `{"items":[{"v":null},{"v":null}]}`},
-		{"set a document", shape.Set("a", document(t, `1.00`)), `{}`, `{"a":1.00}`},
+		{"set a document", shape.Set("a", parsed(t, `1.00`)), `{}`, `{"a":1.00}`},
 		{"set every name", shape.Set("a", true), `{"a":1,"\u0061":2}`, `{"a":true,"\u0061":true}`},
 		{"set in nothing", shape.Set("a.b", 1), ``, `{"a":{"b":1}}`},
 		{"set in every element of nothing", shape.Set("a.*.b", 1), ``, ``},
@@ -57,7 +58,7 @@ func TestOpsThatMoveValues(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			in := document(t, tt.in)
+			in := parsed(t, tt.in)
 			out, err := tt.op(t.Context(), in)
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, out.String())
@@ -75,14 +76,14 @@ func TestAPayloadThatDoesNotFitNamesOpAndPath(t *testing.T) {
 		want string
 		is   error
 	}{
-		{shape.Move("a", "b.c"), `{"a":1,"b":"x"}`, `shape: move: document: path "b": not an object`, proxy.ErrNotObject},
-		{shape.Copy("a", "b.0"), `{"a":1,"b":[]}`, `shape: copy: document: path "b": not an object`, proxy.ErrNotObject},
-		{shape.Append("a", "b"), `{"a":[1],"b":{}}`, `shape: append: document: path "b": not an array`, proxy.ErrNotArray},
-		{shape.Set("a.b.c", 1), `{"a":{"b":null}}`, `shape: set: document: path "a.b": not an object`, proxy.ErrNotObject},
-		{shape.Set("a", 1), `[1]`, `shape: set: document: not an object`, proxy.ErrNotObject},
-		{shape.Ungroup("g"), `{"g":1,"a":2}`, `shape: ungroup: document: path "g": not an object`, proxy.ErrNotObject},
-		{shape.Target("a.b"), `{"a":1}`, `shape: target: document: path "a.b": no document`, proxy.ErrAbsent},
-		{shape.Move("a", "b.c"), `{"a":` + deep + `}`, `shape: move: document: path "b.c": nested too deep`, proxy.ErrDepth},
+		{shape.Move("a", "b.c"), `{"a":1,"b":"x"}`, `shape: move: document: path "b": not an object`, document.ErrNotObject},
+		{shape.Copy("a", "b.0"), `{"a":1,"b":[]}`, `shape: copy: document: path "b": not an object`, document.ErrNotObject},
+		{shape.Append("a", "b"), `{"a":[1],"b":{}}`, `shape: append: document: path "b": not an array`, document.ErrNotArray},
+		{shape.Set("a.b.c", 1), `{"a":{"b":null}}`, `shape: set: document: path "a.b": not an object`, document.ErrNotObject},
+		{shape.Set("a", 1), `[1]`, `shape: set: document: not an object`, document.ErrNotObject},
+		{shape.Ungroup("g"), `{"g":1,"a":2}`, `shape: ungroup: document: path "g": not an object`, document.ErrNotObject},
+		{shape.Target("a.b"), `{"a":1}`, `shape: target: document: path "a.b": no document`, document.ErrAbsent},
+		{shape.Move("a", "b.c"), `{"a":` + deep + `}`, `shape: move: document: path "b.c": nested too deep`, document.ErrDepth},
 		{shape.Upper("a.*"), `{"a":["x",1]}`, `shape: upper: document: path "a.*": not a string`, shape.ErrNotString},
 		{shape.Replace("a", "x", "y"), `{"a":{}}`, `shape: replace: document: path "a": not a string`, shape.ErrNotString},
 	}
@@ -90,7 +91,7 @@ func TestAPayloadThatDoesNotFitNamesOpAndPath(t *testing.T) {
 		_, err := answers(t, tt.in).With(shape.Response(tt.op))(t.Context(), proxy.NewRequest("GET", "/"))
 		require.EqualError(t, err, tt.want)
 		assert.ErrorIs(t, err, tt.is)
-		_, ok := errors.AsType[*proxy.DocumentError](err)
+		_, ok := errors.AsType[*document.Error](err)
 		assert.True(t, ok)
 		assert.Equal(t, http.StatusBadGateway, proxy.StatusOf(err))
 
@@ -107,18 +108,18 @@ func TestWiringMistakesOfMovesAreFaults(t *testing.T) {
 		is    error
 		lines []string
 	}{
-		"two paths":          {shape.Move("", "a..b"), proxy.ErrPath, []string{`shape: move: document: invalid path: empty name`, `shape: move: document: path "a..b": invalid path: empty name`}},
-		"wildcards":          {shape.Copy("a.*", "b.*"), proxy.ErrPath, []string{`shape: copy: document: path "b.*": invalid path: a wildcard in it has no pair in "a.*"`}},
-		"to many":            {shape.Move("a", "b.*"), proxy.ErrPath, []string{`shape: move: document: path "b.*": invalid path: a wildcard in it has no pair in "a"`}},
-		"append":             {shape.Append("a", `\x`), proxy.ErrPath, []string{`shape: append: document: path "\\x": invalid path: a backslash is followed by one of . * \ e`}},
-		"delete":             {shape.Delete("."), proxy.ErrPath, []string{`shape: delete: document: path ".": invalid path: empty name`}},
-		"set, path":          {shape.Set("", 1), proxy.ErrPath, []string{`shape: set: document: invalid path: empty name`}},
+		"two paths":          {shape.Move("", "a..b"), document.ErrPath, []string{`shape: move: document: invalid path: empty name`, `shape: move: document: path "a..b": invalid path: empty name`}},
+		"wildcards":          {shape.Copy("a.*", "b.*"), document.ErrPath, []string{`shape: copy: document: path "b.*": invalid path: a wildcard in it has no pair in "a.*"`}},
+		"to many":            {shape.Move("a", "b.*"), document.ErrPath, []string{`shape: move: document: path "b.*": invalid path: a wildcard in it has no pair in "a"`}},
+		"append":             {shape.Append("a", `\x`), document.ErrPath, []string{`shape: append: document: path "\\x": invalid path: a backslash is followed by one of . * \ e`}},
+		"delete":             {shape.Delete("."), document.ErrPath, []string{`shape: delete: document: path ".": invalid path: empty name`}},
+		"set, path":          {shape.Set("", 1), document.ErrPath, []string{`shape: set: document: invalid path: empty name`}},
 		"set, value":         {shape.Set("a", math.NaN()), nil, []string{`shape: set: document: json: unsupported value: NaN`}},
-		"set, both":          {shape.Set("", func() {}), proxy.ErrPath, []string{`shape: set: document: invalid path: empty name`, `shape: set: document: json: unsupported type: func()`}},
-		"set, absent":        {shape.Set("a", proxy.Document{}), proxy.ErrAbsent, []string{`shape: set: document: path "a": no document`}},
-		"upper":              {shape.Upper("a", "", "."), proxy.ErrPath, []string{`shape: upper: document: invalid path: empty name`, `shape: upper: document: path ".": invalid path: empty name`}},
-		"replace":            {shape.Replace("", "", "x"), proxy.ErrPath, []string{`shape: replace: the text to replace is empty`, `shape: replace: document: invalid path: empty name`}},
-		"replace, not UTF-8": {shape.Replace("a", "\xa9", "x"), proxy.ErrEncoding, []string{`shape: replace: invalid UTF-8 or lone surrogate`}},
+		"set, both":          {shape.Set("", func() {}), document.ErrPath, []string{`shape: set: document: invalid path: empty name`, `shape: set: document: json: unsupported type: func()`}},
+		"set, absent":        {shape.Set("a", document.Document{}), document.ErrAbsent, []string{`shape: set: document: path "a": no document`}},
+		"upper":              {shape.Upper("a", "", "."), document.ErrPath, []string{`shape: upper: document: invalid path: empty name`, `shape: upper: document: path ".": invalid path: empty name`}},
+		"replace":            {shape.Replace("", "", "x"), document.ErrPath, []string{`shape: replace: the text to replace is empty`, `shape: replace: document: invalid path: empty name`}},
+		"replace, not UTF-8": {shape.Replace("a", "\xa9", "x"), document.ErrEncoding, []string{`shape: replace: invalid UTF-8 or lone surrogate`}},
 	}
 	for name, tt := range tests {
 		want := strings.Join(tt.lines, "\n")
@@ -138,7 +139,7 @@ func TestTheValueOfSetIsEncodedOnce(t *testing.T) {
 	list := []string{"a"}
 	op := shape.Set("list", list)
 	list[0] = "changed"
-	out, err := op(t.Context(), document(t, `{}`))
+	out, err := op(t.Context(), parsed(t, `{}`))
 	require.NoError(t, err)
 	assert.Equal(t, `{"list":["a"]}`, out.String())
 }

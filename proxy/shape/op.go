@@ -7,27 +7,28 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // An Op makes another document of one. It is an alias, so a plain function of this type is one:
 //
-//	func(ctx context.Context, d proxy.Document) (proxy.Document, error)
+//	func(ctx context.Context, d document.Document) (document.Document, error)
 //
-// The document may be absent, see [proxy.Document]. An op is safe for concurrent use and quick: it runs on the goroutine
+// The document may be absent, see [document.Document]. An op is safe for concurrent use and quick: it runs on the goroutine
 // of the call. It can be used in several places, and with pipe.NamedPipe it has a name in the plan.
 //
-// The ops of this package fail with a [*proxy.DocumentError].
-type Op = pipe.Pipe[proxy.Document, proxy.Document]
+// The ops of this package fail with a [*document.Error].
+type Op = pipe.Pipe[document.Document, document.Document]
 
 // pureEffects are those of the ops of this package.
 const pureEffects = pipe.Terminal | pipe.HonoursContext | pipe.Idempotent
 
 // pure returns an op of this package. One with errors that are not nil, what is wrong with its arguments, only fails.
-func pure(kind, detail string, errs []error, f func(proxy.Document) (proxy.Document, error)) Op {
-	call := func(_ context.Context, d proxy.Document) (proxy.Document, error) { return f(d) }
+func pure(kind, detail string, errs []error, f func(document.Document) (document.Document, error)) Op {
+	call := func(_ context.Context, d document.Document) (document.Document, error) { return f(d) }
 	err := faultsOf(kind, errs...)
 	if err != nil {
-		call = func(context.Context, proxy.Document) (proxy.Document, error) { return proxy.Document{}, err }
+		call = func(context.Context, document.Document) (document.Document, error) { return document.Document{}, err }
 	}
 	return pipe.Describe(call, pipe.Step{Kind: kind, Detail: detail, Source: pipe.Here(), Effects: pureEffects, Err: err})
 }
@@ -70,11 +71,11 @@ func newOps(way pipe.Way, list []Op) *ops {
 }
 
 // run runs the ops on d. A document that does not fit is a failure of the given status.
-func (o *ops) run(ctx context.Context, d proxy.Document, status int) (proxy.Document, error) {
+func (o *ops) run(ctx context.Context, d document.Document, status int) (document.Document, error) {
 	for i, op := range o.list {
 		var err error
 		if d, err = op(ctx, d); err != nil {
-			return proxy.Document{}, &opError{op: o.titles[i], err: withStatus(err, status)}
+			return document.Document{}, &opError{op: o.titles[i], err: withStatus(err, status)}
 		}
 	}
 	return d, nil
@@ -85,7 +86,7 @@ func withStatus(err error, status int) error {
 	if _, ok := errors.AsType[*proxy.Error](err); ok {
 		return err
 	}
-	if _, ok := errors.AsType[*proxy.DocumentError](err); ok {
+	if _, ok := errors.AsType[*document.Error](err); ok {
 		return &proxy.Error{Status: status, Err: err}
 	}
 	return err

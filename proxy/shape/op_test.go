@@ -17,6 +17,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
@@ -57,7 +58,7 @@ func TestOps(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			in := document(t, tt.in)
+			in := parsed(t, tt.in)
 			out, err := tt.op(t.Context(), in)
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, out.String())
@@ -69,12 +70,12 @@ func TestOps(t *testing.T) {
 func TestTargetWithoutAValueIsATypedError(t *testing.T) {
 	t.Parallel()
 	for _, in := range []string{`{}`, `{"a":1}`, `[]`, ``} {
-		out, err := shape.Target("a.b")(t.Context(), document(t, in))
+		out, err := shape.Target("a.b")(t.Context(), parsed(t, in))
 		assert.True(t, out.IsZero())
-		e, ok := errors.AsType[*proxy.DocumentError](err)
+		e, ok := errors.AsType[*document.Error](err)
 		require.True(t, ok)
 		assert.Equal(t, "a.b", e.Path)
-		assert.ErrorIs(t, err, proxy.ErrAbsent)
+		assert.ErrorIs(t, err, document.ErrAbsent)
 	}
 }
 
@@ -89,14 +90,14 @@ func TestWrongArgumentsAreFaultsInThePlan(t *testing.T) {
 		"target": shape.Target(""), "target ": shape.TargetOrEmpty("a..b"), "keep": shape.Keep("a", "."), "drop": shape.Drop(`\x`),
 		"rename": shape.Rename("a"), "rename ": shape.Rename("", "b"),
 	} {
-		_, err := op(t.Context(), document(t, `{}`))
-		assert.ErrorIs(t, err, proxy.ErrPath, name)
-		assert.ErrorIs(t, pipe.PlanOf(op).Faults(), proxy.ErrPath, name)
+		_, err := op(t.Context(), parsed(t, `{}`))
+		assert.ErrorIs(t, err, document.ErrPath, name)
+		assert.ErrorIs(t, pipe.PlanOf(op).Faults(), document.ErrPath, name)
 		for _, d := range []proxy.Decorator{shape.Response(shape.Group("g"), op), shape.Request(op)} {
 			p := upstream.With(d)
-			assert.ErrorIs(t, pipe.PlanOf(p).Faults(), proxy.ErrPath, name)
+			assert.ErrorIs(t, pipe.PlanOf(p).Faults(), document.ErrPath, name)
 			_, err := p(t.Context(), proxy.NewRequest("GET", "/"))
-			assert.ErrorIs(t, err, proxy.ErrPath, name)
+			assert.ErrorIs(t, err, document.ErrPath, name)
 			assert.Equal(t, http.StatusInternalServerError, proxy.StatusOf(err), "not the client's fault")
 		}
 	}
@@ -131,9 +132,9 @@ func TestEveryWrongArgumentIsReportedInOrder(t *testing.T) {
 		}
 		faults := pipe.PlanOf(tt.op).Faults()
 		assert.EqualError(t, faults, strings.Join(want, "\n"))
-		_, err := tt.op(t.Context(), document(t, `{}`))
+		_, err := tt.op(t.Context(), parsed(t, `{}`))
 		assert.EqualError(t, err, strings.Join(want, "\n"))
-		assert.ErrorIs(t, err, proxy.ErrPath)
+		assert.ErrorIs(t, err, document.ErrPath)
 		assert.Equal(t, http.StatusInternalServerError, proxy.StatusOf(err))
 	}
 }
@@ -152,13 +153,13 @@ func FuzzOps(f *testing.F) {
 	f.Add(`"text"`, "0", "0", "0")
 	f.Add("\"\\0000\"  ", "0", "1", "0")
 	f.Fuzz(func(t *testing.T, text, path, to, name string) {
-		in, err := proxy.ParseDocument([]byte(text))
+		in, err := document.Parse([]byte(text))
 		if err != nil {
 			return
 		}
 		before := in.String()
-		p, err := proxy.ParsePath(path)
-		_, toErr := proxy.ParsePath(to)
+		p, err := document.ParsePath(path)
+		_, toErr := document.ParsePath(to)
 		echo := func(_ context.Context, v any) (any, error) { return v, nil }
 		for kind, op := range map[string]shape.Op{
 			"target": shape.Target(path), "target or empty": shape.TargetOrEmpty(path), "keep": shape.Keep(path, to),
@@ -171,12 +172,12 @@ func FuzzOps(f *testing.F) {
 			require.Equal(t, before, in.String(), kind)
 			if faults := pipe.PlanOf(op).Faults(); faults != nil {
 				require.EqualError(t, opErr, faults.Error(), kind)
-				ours := errors.Is(faults, proxy.ErrPath) || errors.Is(faults, proxy.ErrDepth)
+				ours := errors.Is(faults, document.ErrPath) || errors.Is(faults, document.ErrDepth)
 				require.True(t, ours, "%s: %v", kind, faults)
 				continue
 			}
 			if opErr != nil {
-				_, typed := errors.AsType[*proxy.DocumentError](opErr)
+				_, typed := errors.AsType[*document.Error](opErr)
 				require.True(t, typed, "%s: %v", kind, opErr)
 				require.True(t, out.IsZero())
 			}
@@ -195,9 +196,9 @@ func FuzzOps(f *testing.F) {
 			}
 			want, fits, known := oracle(kind, decoded(t, text), strings.Split(path, "."), strings.Split(to, "."), name)
 			switch {
-			case !known || errors.Is(opErr, proxy.ErrDepth):
+			case !known || errors.Is(opErr, document.ErrDepth):
 			case !fits:
-				require.ErrorIs(t, opErr, proxy.ErrNotObject, "%s %s %s in %s", kind, path, to, in)
+				require.ErrorIs(t, opErr, document.ErrNotObject, "%s %s %s in %s", kind, path, to, in)
 			default:
 				require.NoError(t, opErr, "%s %s %s in %s", kind, path, to, in)
 				require.Equal(t, want, decoded(t, out.String()), "%s %s %s in %s", kind, path, to, in)
@@ -207,7 +208,7 @@ func FuzzOps(f *testing.F) {
 }
 
 // repeats reports whether an object in d repeats a name.
-func repeats(d proxy.Document) bool {
+func repeats(d document.Document) bool {
 	seen := map[string]bool{}
 	for name, v := range d.Members() {
 		if seen[name] || repeats(v) {
@@ -327,11 +328,11 @@ func cut(v any, path []string) any {
 }
 
 func BenchmarkResponse(b *testing.B) {
-	d := document(b, `{"data":{"items":[{"id":1,"cost":0.90},{"id":2,"cost":1.10}],"page":1}}`)
+	d := parsed(b, `{"data":{"items":[{"id":1,"cost":0.90},{"id":2,"cost":1.10}],"page":1}}`)
 	upstream := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
 		return &proxy.Response{Document: d}, nil
 	})
-	identity := func(_ context.Context, d proxy.Document) (proxy.Document, error) { return d, nil }
+	identity := func(_ context.Context, d document.Document) (document.Document, error) { return d, nil }
 	for _, bb := range []struct {
 		name string
 		p    proxy.Proxy

@@ -8,14 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/pipe"
-	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
 func TestEveryOpIsAStepOfThePlan(t *testing.T) {
 	t.Parallel()
 	upstream := pipe.NamedPipe("upstream", answers(t, `{}`))
-	same := func(_ context.Context, v map[string]int) (proxy.Document, error) { return proxy.Document{}, nil }
+	same := func(_ context.Context, v map[string]int) (document.Document, error) { return document.Document{}, nil }
 	plan := pipe.PlanOf(upstream.With(
 		shape.MapStatus(map[int]int{404: 200, 301: 502}),
 		shape.SetQuery("page", "secret"), shape.RemoveQuery("debug"),
@@ -40,9 +40,9 @@ func TestEveryOpIsAStepOfThePlan(t *testing.T) {
           ← lower (a)
           ← trim (a)
           ← replace (a)
-          ← typed (map[string]int → proxy.Document)
+          ← typed (map[string]int → document.Document)
           ← mine
-            ↔ typed (map[string]int → proxy.Document)
+            ↔ typed (map[string]int → document.Document)
 `, plan.String())
 	before, err := plan.Before("move", "append")
 	require.NoError(t, err)

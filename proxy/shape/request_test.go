@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/sluice-go/sluice/proxy/shape"
 )
@@ -61,15 +62,15 @@ func TestRequestWithoutABodyIsAbsent(t *testing.T) {
 	require.NoError(t, err)
 	assert.Nil(t, got.Body, "absent stays absent")
 
-	made := func(_ context.Context, d proxy.Document) (proxy.Document, error) {
+	made := func(_ context.Context, d document.Document) (document.Document, error) {
 		assert.True(t, d.IsZero())
-		return document(t, `{"made":1}`), nil
+		return parsed(t, `{"made":1}`), nil
 	}
 	_, body, err := sent(t, shape.Request(made), "", "")
 	require.NoError(t, err)
 	assert.Equal(t, `{"made":1}`, body)
 
-	none := func(context.Context, proxy.Document) (proxy.Document, error) { return proxy.Document{}, nil }
+	none := func(context.Context, document.Document) (document.Document, error) { return document.Document{}, nil }
 	got, body, err = sent(t, shape.Request(none), "application/json", `{"a":1}`)
 	require.NoError(t, err)
 	assert.Empty(t, body)
@@ -88,7 +89,7 @@ func TestRequestFailsBeforeAnyUpstream(t *testing.T) {
 		{"no JSON", shape.Keep("a"), `{`, http.StatusBadRequest},
 		{"no value at the target", shape.Target("a"), `{}`, http.StatusBadRequest},
 		{"any other error", failing, `{}`, http.StatusBadGateway},
-		{"a panic", func(context.Context, proxy.Document) (proxy.Document, error) { panic("bug") }, `{}`, http.StatusInternalServerError},
+		{"a panic", func(context.Context, document.Document) (document.Document, error) { panic("bug") }, `{}`, http.StatusInternalServerError},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/sluice-go/sluice/proxy/shape"
 )
@@ -22,7 +23,7 @@ import (
 func TestResponseKeepsAllButTheDocument(t *testing.T) {
 	t.Parallel()
 	partial := errors.New("recs are missing")
-	answer := &proxy.Response{Status: 201, Header: http.Header{"X-A": {"1"}}, Document: document(t, `{"a":1}`), Err: partial}
+	answer := &proxy.Response{Status: 201, Header: http.Header{"X-A": {"1"}}, Document: parsed(t, `{"a":1}`), Err: partial}
 	p := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) { return answer, nil })
 	res, err := p.With(shape.Response(shape.Group("g")))(t.Context(), proxy.NewRequest("GET", "/"))
 	require.NoError(t, err)
@@ -57,7 +58,7 @@ func TestResponseThatIsAStreamIsATypedErrorAndClosed(t *testing.T) {
 	t.Parallel()
 	stream := newBody("rows")
 	p := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
-		return &proxy.Response{Body: stream, Document: document(t, `{}`)}, nil
+		return &proxy.Response{Body: stream, Document: parsed(t, `{}`)}, nil
 	}).With(shape.Response(shape.Group("g")))
 	res, err := p(t.Context(), proxy.NewRequest("GET", "/"))
 	assert.Nil(t, res)
@@ -113,15 +114,15 @@ func TestResponseIsClosedWhenAnOpFails(t *testing.T) {
 	t.Parallel()
 	ops := map[string]shape.Op{
 		"fails":  failing,
-		"panics": func(context.Context, proxy.Document) (proxy.Document, error) { panic("bug") },
+		"panics": func(context.Context, document.Document) (document.Document, error) { panic("bug") },
 	}
 	for name, op := range ops {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			answer := &proxy.Response{Document: document(t, `{}`)}
+			answer := &proxy.Response{Document: parsed(t, `{}`)}
 			p := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) { return answer, nil })
 			ran := false
-			after := func(_ context.Context, d proxy.Document) (proxy.Document, error) { ran = true; return d, nil }
+			after := func(_ context.Context, d document.Document) (document.Document, error) { ran = true; return d, nil }
 			res, err := p.With(pipe.Recover, shape.Response(shape.Group("g"), op, after))(t.Context(), proxy.NewRequest("GET", "/"))
 			assert.Nil(t, res)
 			assert.Error(t, err)
@@ -144,13 +145,13 @@ func TestResponseErrorsCarryTheirStatus(t *testing.T) {
 		want int
 	}{
 		{"an op of ours", shape.Target("missing"), http.StatusBadGateway},
-		{"an error with a status", func(context.Context, proxy.Document) (proxy.Document, error) { return proxy.Document{}, own }, http.StatusTeapot},
-		{"a document's error", func(_ context.Context, d proxy.Document) (proxy.Document, error) {
+		{"an error with a status", func(context.Context, document.Document) (document.Document, error) { return document.Document{}, own }, http.StatusTeapot},
+		{"a document's error", func(_ context.Context, d document.Document) (document.Document, error) {
 			return d, d.Decode(new([]int))
 		}, http.StatusBadGateway},
 		{"any other", failing, http.StatusBadGateway},
-		{"a deadline", func(context.Context, proxy.Document) (proxy.Document, error) {
-			return proxy.Document{}, context.DeadlineExceeded
+		{"a deadline", func(context.Context, document.Document) (document.Document, error) {
+			return document.Document{}, context.DeadlineExceeded
 		}, http.StatusGatewayTimeout},
 	}
 	for _, tt := range tests {
@@ -191,16 +192,16 @@ func TestResponseOfNoOpsIsNext(t *testing.T) {
 func TestResponseLeavesASharedDocumentAndHeaderAsTheyWere(t *testing.T) {
 	t.Parallel()
 	const text = `{"public":1,"private":{"key":"s3cret","list":[1,2,3]}}`
-	shared, header := document(t, text), http.Header{"X-Node": {"7"}, "Vary": {"Accept"}}
+	shared, header := parsed(t, text), http.Header{"X-Node": {"7"}, "Vary": {"Accept"}}
 	upstream := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
 		return &proxy.Response{Document: shared, Header: header}, nil
 	})
-	writing := func(_ context.Context, d proxy.Document) (proxy.Document, error) {
+	writing := func(_ context.Context, d document.Document) (document.Document, error) {
 		b := d.AppendJSON(nil)
 		for i := range b {
 			b[i] = ' '
 		}
-		return d.Set(proxy.MustPath("stamp"), document(t, `1`))
+		return d.Set(document.MustPath("stamp"), parsed(t, `1`))
 	}
 	removed, err := upstream.With(shape.RemoveResponseHeader("X-Node"))(t.Context(), proxy.NewRequest("GET", "/"))
 	require.NoError(t, err)
@@ -235,7 +236,7 @@ func TestAnOpThatIgnoresItsContextIsHeldByATimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		defer close(release)
-		slow := func(_ context.Context, d proxy.Document) (proxy.Document, error) { <-release; return d, nil }
+		slow := func(_ context.Context, d document.Document) (document.Document, error) { <-release; return d, nil }
 		p := answers(t, `{}`).With(policy.Timeout(time.Second), shape.Response(slow))
 		_, err := p(t.Context(), proxy.NewRequest("GET", "/"))
 		assert.ErrorIs(t, err, policy.ErrTimeout)

@@ -8,12 +8,13 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
 func Example() {
 	upstream := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
-		doc, err := proxy.ParseDocument([]byte(`{"data":{"items":[{"id":1,"cost":0.90},{"id":2,"cost":1.10}],"page":1}}`))
+		doc, err := document.Parse([]byte(`{"data":{"items":[{"id":1,"cost":0.90},{"id":2,"cost":1.10}],"page":1}}`))
 		return &proxy.Response{Document: doc}, err
 	})
 	recs := upstream.With(shape.Response(
@@ -30,10 +31,10 @@ func Example() {
 
 func ExampleResponse() {
 	upstream := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
-		doc, err := proxy.ParseDocument([]byte(`{"id":1,"secret":"x"}`))
+		doc, err := document.Parse([]byte(`{"id":1,"secret":"x"}`))
 		return &proxy.Response{Document: doc}, err
 	})
-	show := func(_ context.Context, d proxy.Document) (proxy.Document, error) {
+	show := func(_ context.Context, d document.Document) (document.Document, error) {
 		fmt.Println("between:", d)
 		return d, nil
 	}
@@ -89,7 +90,7 @@ func ExampleRequest() {
 
 // apply runs one op on a JSON text.
 func apply(op shape.Op, text string) {
-	doc, err := proxy.ParseDocument([]byte(text))
+	doc, err := document.Parse([]byte(text))
 	if err == nil {
 		doc, err = op(context.Background(), doc)
 	}

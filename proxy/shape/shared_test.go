@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
@@ -37,7 +38,7 @@ func everything() []shape.Op {
 func TestASharedDocumentIsShapedForEveryRequestAndStays(t *testing.T) {
 	t.Parallel()
 	const text = `{"user":{"id":1,"mail":" A@B "},"items":[{"sku":"x","n":1.50},{"sku":"y"}],"page":1}`
-	shared := document(t, text)
+	shared := parsed(t, text)
 	cache := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
 		return &proxy.Response{Document: shared}, nil
 	})
@@ -58,7 +59,7 @@ func TestASharedDocumentIsShapedForEveryRequestAndStays(t *testing.T) {
 
 	for _, op := range ops { // each alone, and the bytes it was made of
 		b := []byte(text)
-		d, err := proxy.ParseDocument(b)
+		d, err := document.Parse(b)
 		require.NoError(t, err)
 		_, _ = op(t.Context(), d)
 		assert.Equal(t, text, string(b))
@@ -81,10 +82,10 @@ func TestAPartialAnswerIsShapedToo(t *testing.T) {
 	assert.Equal(t, http.StatusNonAuthoritativeInfo, res.Status)
 
 	partial := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
-		return &proxy.Response{Document: document(t, `{}`), Err: errOp}, nil
+		return &proxy.Response{Document: parsed(t, `{}`), Err: errOp}, nil
 	}).With(shape.Response(shape.Target("recs")))
 	_, err = partial(t.Context(), proxy.NewRequest("GET", "/"))
-	assert.ErrorIs(t, err, proxy.ErrAbsent, "an op that cannot do without fails")
-	_, ok := errors.AsType[*proxy.DocumentError](err)
+	assert.ErrorIs(t, err, document.ErrAbsent, "an op that cannot do without fails")
+	_, ok := errors.AsType[*document.Error](err)
 	assert.True(t, ok)
 }

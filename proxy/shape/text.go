@@ -7,15 +7,15 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// ErrNotString says that a value of another kind stands where a string is needed. It travels in a [*proxy.DocumentError]
+// ErrNotString says that a value of another kind stands where a string is needed. It travels in a [*document.Error]
 // with the path.
 var ErrNotString = errors.New("not a string")
 
 // Upper returns an op that puts the strings at the paths into upper case, as [strings.ToUpper] does. A path that leads
-// nowhere changes nothing, nor does null. A value of another kind is a [*proxy.DocumentError] that wraps [ErrNotString].
+// nowhere changes nothing, nor does null. A value of another kind is a [*document.Error] that wraps [ErrNotString].
 func Upper(paths ...string) Op { return onStrings("upper", nil, strings.ToUpper, paths...) }
 
 // Lower is [Upper] for lower case.
@@ -32,38 +32,38 @@ func Replace(path, old, by string) Op {
 	case old == "":
 		err = errors.New("the text to replace is empty")
 	case !utf8.ValidString(old) || !utf8.ValidString(by):
-		err = proxy.ErrEncoding
+		err = document.ErrEncoding
 	}
 	return onStrings("replace", err, func(s string) string { return strings.ReplaceAll(s, old, by) }, path)
 }
 
 // onStrings returns the op that changes the strings at the paths with f, one path after another.
 func onStrings(kind string, err error, f func(string) string, paths ...string) Op {
-	list := make([]proxy.Path, len(paths))
+	list := make([]document.Path, len(paths))
 	errs := []error{err}
 	for i, path := range paths {
-		list[i], err = proxy.ParsePath(path)
+		list[i], err = document.ParsePath(path)
 		errs = append(errs, err)
 	}
-	return pure(kind, strings.Join(paths, ", "), errs, func(d proxy.Document) (proxy.Document, error) {
+	return pure(kind, strings.Join(paths, ", "), errs, func(d document.Document) (document.Document, error) {
 		for _, p := range list {
 			var err error
-			d, err = d.Map(p, func(v proxy.Document) (proxy.Document, error) {
+			d, err = d.Map(p, func(v document.Document) (document.Document, error) {
 				switch v.Kind() {
-				case proxy.String:
-				case proxy.Null:
+				case document.String:
+				case document.Null:
 					return v, nil
 				default:
-					return proxy.Document{}, &proxy.DocumentError{Path: p.String(), Err: ErrNotString}
+					return document.Document{}, &document.Error{Path: p.String(), Err: ErrNotString}
 				}
 				text, _ := v.Text()
 				if changed := f(text); changed != text {
-					return proxy.ParseDocument(appendString(nil, changed))
+					return document.Parse(appendString(nil, changed))
 				}
 				return v, nil
 			})
 			if err != nil {
-				return proxy.Document{}, err
+				return document.Document{}, err
 			}
 		}
 		return d, nil

@@ -32,7 +32,7 @@ func TestTextOpsChangeNamedStringsAlone(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			in := document(t, tt.in)
+			in := parsed(t, tt.in)
 			out, err := tt.op(t.Context(), in)
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, out.String())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // Typed returns an op that decodes the document into a T, calls f, and encodes what it returns, by the rules of
@@ -15,7 +16,7 @@ import (
 //
 //	shape.Response(shape.Typed(func(_ context.Context, u User) (Card, error) { return u.Card(), nil }))
 //
-// A document that is no T, and an absent one, is an error that names T and wraps a [*proxy.DocumentError] with that of
+// A document that is no T, and an absent one, is an error that names T and wraps a [*document.Error] with that of
 // encoding/json. An error of f is handed on as it is. A panic, in f or in a method that encodes or decodes, is a
 // [*pipe.PanicError], and a result that cannot be encoded a [*proxy.Error] of status 500.
 //
@@ -26,25 +27,25 @@ func Typed[T, U any](f func(ctx context.Context, v T) (U, error)) Op {
 		panic("shape: Typed: f is nil")
 	}
 	in, out := reflect.TypeFor[T]().String(), reflect.TypeFor[U]().String()
-	call := func(ctx context.Context, d proxy.Document) (proxy.Document, error) {
+	call := func(ctx context.Context, d document.Document) (document.Document, error) {
 		var v T
 		if err := d.Decode(&v); err != nil {
-			return proxy.Document{}, fmt.Errorf("decode %s: %w", in, err)
+			return document.Document{}, fmt.Errorf("decode %s: %w", in, err)
 		}
 		u, err := f(ctx, v)
 		if err != nil {
-			return proxy.Document{}, err
+			return document.Document{}, err
 		}
-		made, err := proxy.DocumentOf(u)
+		made, err := document.Of(u)
 		if err != nil {
-			return proxy.Document{}, &proxy.Error{Status: http.StatusInternalServerError, Op: "encode " + out, Err: err}
+			return document.Document{}, &proxy.Error{Status: http.StatusInternalServerError, Op: "encode " + out, Err: err}
 		}
 		return made, nil
 	}
-	recovered := func(ctx context.Context, d proxy.Document) (made proxy.Document, err error) {
+	recovered := func(ctx context.Context, d document.Document) (made document.Document, err error) {
 		defer func() {
 			if v := recover(); v != nil {
-				made, err = proxy.Document{}, pipe.NewPanicError(v)
+				made, err = document.Document{}, pipe.NewPanicError(v)
 			}
 		}()
 		return call(ctx, d)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
@@ -27,13 +28,13 @@ type card struct {
 func TestTypedDecodesCallsAndEncodes(t *testing.T) {
 	t.Parallel()
 	op := shape.Typed(func(_ context.Context, u user) (card, error) { return card{u.Name + " " + u.ID.String()}, nil })
-	in := document(t, `{"id":1.00,"name":"Ann"}`)
+	in := parsed(t, `{"id":1.00,"name":"Ann"}`)
 	out, err := op(t.Context(), in)
 	require.NoError(t, err)
 	assert.Equal(t, `{"title":"Ann 1.00"}`, out.String())
 	assert.Equal(t, `{"id":1.00,"name":"Ann"}`, in.String())
 
-	same := shape.Typed(func(_ context.Context, d proxy.Document) (proxy.Document, error) { return d, nil })
+	same := shape.Typed(func(_ context.Context, d document.Document) (document.Document, error) { return d, nil })
 	out, err = same(t.Context(), in)
 	require.NoError(t, err)
 	assert.Equal(t, in, out, "a document needs neither")
@@ -47,7 +48,7 @@ func TestTypedDecodesCallsAndEncodes(t *testing.T) {
 // proves M34
 func TestTypedGivesEveryCallAValueOfItsOwn(t *testing.T) {
 	t.Parallel()
-	in := document(t, `{"list":[1,2],"raw":{"a":1}}`)
+	in := parsed(t, `{"list":[1,2],"raw":{"a":1}}`)
 	op := shape.Typed(func(_ context.Context, v map[string]json.RawMessage) (map[string]json.RawMessage, error) {
 		for _, raw := range v {
 			clear(raw)
@@ -84,7 +85,7 @@ func TestTypedFailsWithTypedErrors(t *testing.T) {
 	}{
 		{"a wrong type", returns(nil), `[1]`, "shape: typed: decode shape_test.user: document: json: cannot unmarshal array into Go value of type shape_test.user", 502, nil},
 		{"a wrong field", returns(nil), `{"name":1}`, "shape: typed: decode shape_test.user: document: json: cannot unmarshal number into Go struct field user.name of type string", 502, nil},
-		{"nothing", returns(nil), ``, "shape: typed: decode shape_test.user: document: no document", 502, proxy.ErrAbsent},
+		{"nothing", returns(nil), ``, "shape: typed: decode shape_test.user: document: no document", 502, document.ErrAbsent},
 		{"an error", returns(errOp), `{}`, "shape: typed: op failed", 502, errOp},
 		{"an error with a status", returns(own), `{}`, "shape: typed: op failed", http.StatusTeapot, errOp},
 		{"a panic", shape.Typed(func(context.Context, user) (card, error) { panic(errOp) }), `{}`, "shape: typed: panic: op failed", 500, errOp},
@@ -102,7 +103,7 @@ func TestTypedFailsWithTypedErrors(t *testing.T) {
 			}
 		})
 	}
-	_, err := tests[1].op(t.Context(), document(t, tests[1].in))
+	_, err := tests[1].op(t.Context(), parsed(t, tests[1].in))
 	mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err)
 	require.True(t, ok)
 	assert.Equal(t, "name", mismatch.Field)

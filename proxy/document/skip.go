@@ -1,4 +1,4 @@
-package proxy
+package document
 
 import (
 	"bytes"
@@ -236,21 +236,4 @@ func appendUnescaped(dst, s []byte) []byte {
 		}
 		dst = append(dst, c)
 	}
-}
-
-// appendQuoted appends s, which is valid UTF-8, as a string.
-func appendQuoted(dst []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			dst = append(dst, '\\', c)
-		case c < ' ':
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			dst = append(dst, c)
-		}
-	}
-	return append(dst, '"')
 }

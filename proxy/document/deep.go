@@ -1,4 +1,4 @@
-package proxy
+package document
 
 import (
 	"bytes"
@@ -7,12 +7,15 @@ import (
 	"slices"
 )
 
-// deepest is how deep objects may be nested that Deep merges: as deep as a goroutine can go without harm.
+// deepest is how deep objects may be nested that MergeDeep merges: as deep as a goroutine can go without harm.
 const deepest = 10_000
 
-// mergeDeep is MergeObjects, but merges members of equal names in turn where they are objects. Every document is read
-// once, however deep they overlap.
-func mergeDeep(max int, ds []Document) (Document, error) {
+// MergeDeep is [Merge], but members of equal names that are all objects are merged in turn, at any depth. Anything
+// else is replaced by what comes later, arrays too, and an object that follows it begins anew.
+//
+// The error is a [*MergeError] that wraps [ErrNotObject], [ErrMembers], or [ErrDepth] where objects are nested deeper than
+// 10,000. Every document is read once, however deep they overlap.
+func MergeDeep(max int, ds ...Document) (Document, error) {
 	if max == 0 {
 		max = DefaultMembers
 	}

@@ -1,4 +1,4 @@
-package proxy
+package document
 
 import "slices"
 
@@ -7,18 +7,18 @@ import "slices"
 // for every member and element there is; below a wildcard without any nothing is made. The path of the whole document
 // answers v.
 //
-// The error is a [*DocumentError]: with the path up to the obstacle it wraps [ErrNotObject] where a scalar (null is
+// The error is a [*Error]: with the path up to the obstacle it wraps [ErrNotObject] where a scalar (null is
 // one), or an array without that index, is in the way; with the path it wraps [ErrAbsent] if v is absent and [ErrDepth] if
 // v would be nested deeper than [DefaultDepth] there. To remove a value use [Document.Drop].
 func (d Document) Set(p Path, v Document) (Document, error) {
 	if v.n == nil {
-		return Document{}, &DocumentError{Path: p.String(), Err: ErrAbsent}
+		return Document{}, &Error{Path: p.String(), Err: ErrAbsent}
 	}
 	if len(p.steps) == 0 {
 		return v, nil
 	}
 	if tooDeep(v, len(p.steps)) {
-		return Document{}, &DocumentError{Path: p.String(), Err: ErrDepth}
+		return Document{}, &Error{Path: p.String(), Err: ErrDepth}
 	}
 	if d.n == nil {
 		if wild(p.steps) {
@@ -43,7 +43,7 @@ func (d Document) Wrap(name string) Document {
 	if d.n == nil {
 		return d
 	}
-	head := append(appendQuoted(make([]byte, 1, len(name)+4), validName(name)), ':')
+	head := append(AppendString(make([]byte, 1, len(name)+4), validName(name)), ':')
 	head[0] = '{'
 	rope := append(make([][]byte, 0, len(d.n.rope)+3), head)
 	rope = append(d.n.appendPieces(rope, 0, d.n.size), braces[1:])
@@ -54,9 +54,9 @@ func (d Document) Wrap(name string) Document {
 
 // Unwrap undoes [Document.Wrap]. The value of an only member of that name, whatever it is, is the result. Among other
 // members, a member of that name gives its place to the members of its value; of members with equal names then the first
-// gives the place and the last the value, as in [MergeObjects].
+// gives the place and the last the value, as in [Merge].
 //
-// A d without such a member stays as it is. The error is a [*DocumentError] that wraps [ErrNotObject] where the value is
+// A d without such a member stays as it is. The error is a [*Error] that wraps [ErrNotObject] where the value is
 // no object and the member has others beside it.
 func (d Document) Unwrap(name string) (Document, error) {
 	if d.Kind() != Object {
@@ -79,7 +79,7 @@ func (d Document) Unwrap(name string) (Document, error) {
 		case len(spans) == 1:
 			return slice(b, s.value, s.end), nil
 		case b[s.value] != '{':
-			return Document{}, &DocumentError{Path: PathOf(name).String(), Err: ErrNotObject}
+			return Document{}, &Error{Path: PathOf(name).String(), Err: ErrNotObject}
 		}
 		found = true
 		if inner := inside(b[s.value:s.end]); len(inner) > 0 {
@@ -89,7 +89,7 @@ func (d Document) Unwrap(name string) (Document, error) {
 	if !found {
 		return d, nil
 	}
-	return MergeObjects(-1, roped(append(rope, braces[1:])))
+	return Merge(-1, roped(append(rope, braces[1:])))
 }
 
 // inside returns what stands between the brackets of a container, which is nothing if it has no members or elements.

@@ -1,4 +1,4 @@
-package proxy
+package document
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"strconv"
 )
 
-// A MergeError says which document [MergeObjects], or a merge or sequence, could not take.
+// A MergeError says which document [Merge], or a merge or sequence, could not take.
 type MergeError struct {
 	// Index is that of the document among the arguments, or of its part or stage.
 	Index int
@@ -32,7 +32,12 @@ func (e *MergeError) Unwrap() error { return e.Err }
 // [*MergeError] with the index of the document at fault that wraps [ErrNotObject] or [ErrMembers].
 //
 // It takes time in proportion to the number of members, whatever their names, and copies none of them.
-func MergeObjects(max int, ds ...Document) (Document, error) { return mergeObjects(max, false, ds) }
+func Merge(max int, ds ...Document) (Document, error) { return mergeObjects(max, false, ds) }
+
+// MergeDisjoint is [Merge] for documents that must not have a member of the same name: two that have are a
+// [*MergeError] with the index of the later one that wraps a [*ConflictError] and [ErrConflict]. Equal names within one
+// document are merged.
+func MergeDisjoint(max int, ds ...Document) (Document, error) { return mergeObjects(max, true, ds) }
 
 // mergeObjects is MergeObjects. Where the documents are to be disjoint, a name that is in two is an error too.
 func mergeObjects(max int, disjoint bool, ds []Document) (Document, error) {
@@ -69,7 +74,7 @@ func mergeObjects(max int, disjoint bool, ds []Document) (Document, error) {
 			r := ref{int32(i), int32(k)}
 			old := m.add(r)
 			if disjoint && old != none && old.doc != r.doc {
-				return Document{}, &MergeError{Index: i, Err: &conflict{int(old.doc), string(nameOf(ds, r))}}
+				return Document{}, &MergeError{Index: i, Err: &ConflictError{Index: int(old.doc), Name: string(nameOf(ds, r))}}
 			}
 			if max > 0 && m.distinct > max {
 				return Document{}, &MergeError{Index: i, Err: ErrMembers}
@@ -86,24 +91,30 @@ func mergeObjects(max int, disjoint bool, ds []Document) (Document, error) {
 	return roped(rope(ds, m.places, m.distinct)), nil
 }
 
-// A conflict is a name that a document has in common with an earlier one.
-type conflict struct {
-	other int // the index of the earlier one
-	name  string
+// A ConflictError says which member [MergeDisjoint] has found in two documents. It wraps [ErrConflict].
+type ConflictError struct {
+	// Index is that of the earlier document among the arguments.
+	Index int
+	// Name is that of the member.
+	Name string
 }
 
-func (c *conflict) Error() string {
-	return fmt.Sprintf("%s: %s is in document %d too", ErrConflict, c.member(), c.other)
+// Error returns the name, at most 100 bytes of it, and the index in one line.
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("%v: %s is in document %d too", ErrConflict, e.Quoted(), e.Index)
 }
 
-// member returns the name for a message, where it must not tell more than is of use.
-func (c *conflict) member() string {
+// Quoted returns the name in quotes for a message, at most 100 bytes of it.
+func (e *ConflictError) Quoted() string {
 	const most = 100
-	if len(c.name) > most {
-		return strconv.Quote(c.name[:most]) + "…"
+	if len(e.Name) > most {
+		return strconv.Quote(e.Name[:most]) + "…"
 	}
-	return strconv.Quote(c.name)
+	return strconv.Quote(e.Name)
 }
+
+// Unwrap returns ErrConflict.
+func (e *ConflictError) Unwrap() error { return ErrConflict }
 
 // A ref is a member: of which document, and which one there.
 type ref struct{ doc, member int32 }

@@ -1,4 +1,4 @@
-package proxy
+package document
 
 import (
 	"encoding/json"
@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 )
 
-// Why a document is refused or an operation on one fails. They travel in a [*DocumentError] or a [*MergeError].
+// Why a document is refused or an operation on one fails. They travel in a [*Error] or a [*MergeError].
 var (
 	// ErrSyntax says that the bytes are not one JSON text of RFC 8259: empty input, a byte order mark and anything
 	// but white space after the value are among it.
@@ -19,7 +19,7 @@ var (
 	ErrEncoding = errors.New("invalid UTF-8 or lone surrogate")
 	// ErrDepth says that arrays and objects are nested deeper than [Limits] allow.
 	ErrDepth = errors.New("nested too deep")
-	// ErrMembers says that the root object has more members than [Limits] or [MergeObjects] allow.
+	// ErrMembers says that the root object has more members than [Limits] or [Merge] allow.
 	ErrMembers = errors.New("too many members")
 	// ErrNotObject says that a value of another kind stands where an object is needed.
 	ErrNotObject = errors.New("not an object")
@@ -27,13 +27,15 @@ var (
 	ErrNotArray = errors.New("not an array")
 	// ErrAbsent says that there is no value where one is needed.
 	ErrAbsent = errors.New("no document")
+	// ErrConflict says that two documents have a member of the same name where they must not.
+	ErrConflict = errors.New("a member is in two parts")
 	// ErrPath says that a text is not a path, see [ParsePath].
 	ErrPath = errors.New("invalid path")
 )
 
 // A DocumentError says where a document, or a path, is at fault. It holds no byte of the payload, except what an error of
 // encoding/json in it quotes.
-type DocumentError struct {
+type Error struct {
 	// Offset is the byte at which parsing stopped; it is zero where nothing was parsed.
 	Offset int
 	// Path is the path up to the value in the way; it is empty where no path is involved.
@@ -44,7 +46,7 @@ type DocumentError struct {
 }
 
 // Error returns the place and the reason in one line.
-func (e *DocumentError) Error() string {
+func (e *Error) Error() string {
 	if e.Path != "" {
 		return fmt.Sprintf("document: path %q: %v", e.Path, e.Err)
 	}
@@ -56,7 +58,7 @@ func (e *DocumentError) Error() string {
 }
 
 // Unwrap returns Err.
-func (e *DocumentError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
 // A Kind is the type of a JSON value, or Absent where there is none.
 type Kind uint8
@@ -91,7 +93,7 @@ func (k Kind) String() string {
 // DefaultDepth is how deep the arrays and objects of a document may be nested when [Limits] say nothing.
 const DefaultDepth = 512
 
-// DefaultMembers is how many members the root of a merged object may have when [MergeObjects] is told nothing.
+// DefaultMembers is how many members the root of a merged object may have when [Merge] is told nothing.
 const DefaultMembers = 100_000
 
 // Limits bound what [Limits.Parse] accepts. The zero value is the default. The size in bytes is for whoever reads them
@@ -101,7 +103,7 @@ type Limits struct {
 	// than 0 no limit.
 	Depth int
 	// Members is how many members the root may have if it is an object; equal names count each. 0 and less mean no
-	// limit: a parsed document is bounded by its bytes, and [MergeObjects] has its own limit.
+	// limit: a parsed document is bounded by its bytes, and [Merge] has its own limit.
 	Members int
 }
 
@@ -129,13 +131,22 @@ type Document struct{ n *node }
 // ParseDocument returns the JSON value in b with default [Limits].
 //
 // It is strict: RFC 8259 and nothing else, one value with optional white space around it, no byte order mark, valid
-// UTF-8, no lone surrogate. Otherwise the error is a [*DocumentError] with the offset that wraps [ErrSyntax],
+// UTF-8, no lone surrogate. Otherwise the error is a [*Error] with the offset that wraps [ErrSyntax],
 // [ErrEncoding] or [ErrDepth]; input without a value is an error too.
 //
 // The Document takes over b without a copy: the caller must not write to it any more.
-func ParseDocument(b []byte) (Document, error) { return Limits{}.Parse(b) }
+func Parse(b []byte) (Document, error) { return Limits{}.Parse(b) }
 
-// Parse is [ParseDocument] with these limits; the error may wrap [ErrMembers] too.
+// MustParse returns the JSON value in text as [Parse] does, for a literal in code. It panics if text is not valid.
+func MustParse(text string) Document {
+	d, err := Parse([]byte(text))
+	if err != nil {
+		panic(fmt.Sprintf("document: MustParse(%q): %v", text, err))
+	}
+	return d
+}
+
+// Parse is [Parse] with these limits; the error may wrap [ErrMembers] too.
 func (l Limits) Parse(b []byte) (Document, error) {
 	s, err := scan(b, l)
 	if err != nil {
@@ -147,17 +158,17 @@ func (l Limits) Parse(b []byte) (Document, error) {
 
 // DocumentOf returns the JSON that encoding/json makes of v. A Document answers itself, and nil is null.
 //
-// The error is a [*DocumentError] that wraps the one of encoding/json, or the reason why its output is refused as by
-// [ParseDocument], which a json.Marshaler can cause. v can be changed afterwards.
-func DocumentOf(v any) (Document, error) {
+// The error is a [*Error] that wraps the one of encoding/json, or the reason why its output is refused as by
+// [Parse], which a json.Marshaler can cause. v can be changed afterwards.
+func Of(v any) (Document, error) {
 	if d, ok := v.(Document); ok {
 		return d, nil
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
-		return Document{}, &DocumentError{Err: err}
+		return Document{}, &Error{Err: err}
 	}
-	return ParseDocument(b)
+	return Parse(b)
 }
 
 // Kind returns the type of the value, [Absent] for the zero Document.
@@ -231,13 +242,13 @@ func (d Document) Text() (string, bool) {
 	return "", false
 }
 
-// Decode stores the value in what v points to, by the rules of [json.Unmarshal]. The error is a [*DocumentError] that
+// Decode stores the value in what v points to, by the rules of [json.Unmarshal]. The error is a [*Error] that
 // wraps the one of encoding/json, or [ErrAbsent] if d is absent.
 //
 // Nothing in v shares memory with d.
 func (d Document) Decode(v any) error {
 	if d.IsZero() {
-		return &DocumentError{Err: ErrAbsent}
+		return &Error{Err: ErrAbsent}
 	}
 	if p, ok := v.(*Document); ok && p != nil {
 		*p = d
@@ -245,7 +256,7 @@ func (d Document) Decode(v any) error {
 	}
 	// The copy keeps a json.Unmarshaler that writes to its input away from our bytes.
 	if err := json.Unmarshal(d.AppendJSON(make([]byte, 0, d.Size())), v); err != nil {
-		return &DocumentError{Err: err}
+		return &Error{Err: err}
 	}
 	return nil
 }
@@ -287,10 +298,10 @@ func (d Document) MarshalJSON() ([]byte, error) {
 	return d.n.appendTo(make([]byte, 0, d.n.size)), nil
 }
 
-// UnmarshalJSON implements [json.Unmarshaler]: it replaces d by the value in b, which is copied, as [ParseDocument]
+// UnmarshalJSON implements [json.Unmarshaler]: it replaces d by the value in b, which is copied, as [Parse]
 // does. It changes the variable, never the value that other copies of d have.
 func (d *Document) UnmarshalJSON(b []byte) error {
-	parsed, err := ParseDocument(slices.Clone(b))
+	parsed, err := Parse(slices.Clone(b))
 	if err != nil {
 		return err
 	}

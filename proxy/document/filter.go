@@ -1,4 +1,4 @@
-package proxy
+package document
 
 // Keep returns d with nothing but what the paths lead to, in the order of the source.
 //

@@ -1,4 +1,4 @@
-package proxy
+package document
 
 // Get returns the value at a path, or the absent Document if there is none: a name is missing, or a scalar or an array
 // is in the way. Of members with equal names it answers the last.

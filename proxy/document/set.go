@@ -1,4 +1,4 @@
-package proxy
+package document
 
 import (
 	"slices"
@@ -8,7 +8,7 @@ import (
 // nest appends the names of nested objects up to where the value goes, and returns what closes them too.
 func nest(dst []byte, steps []step) (head, tail []byte) {
 	for _, s := range steps {
-		dst = append(appendQuoted(append(dst, '{'), s.name), ':')
+		dst = append(AppendString(append(dst, '{'), s.name), ':')
 	}
 	return dst, []byte(strings.Repeat("}", len(steps)))
 }
@@ -120,7 +120,7 @@ func (s *setter) member(at, n int, behind bool) {
 	}
 	if made.depth != n+1 { // for one path, most often in every element of an array, it is the same text
 		steps := s.path.steps[n:]
-		made.head, made.tail = nest(append(appendQuoted(head, steps[0].name), ':'), steps[1:])
+		made.head, made.tail = nest(append(AppendString(head, steps[0].name), ':'), steps[1:])
 		made.depth = n + 1
 	}
 	e := edit{from: at, to: at, head: made.head, with: s.with, text: s.text, tail: made.tail}
@@ -132,5 +132,5 @@ func (s *setter) member(at, n int, behind bool) {
 }
 
 func (s *setter) obstacle(n int, err error) error {
-	return &DocumentError{Path: Path{s.path.steps[:n]}.String(), Err: err}
+	return &Error{Path: Path{s.path.steps[:n]}.String(), Err: err}
 }

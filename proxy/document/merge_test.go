@@ -1,4 +1,4 @@
-package proxy_test
+package document_test
 
 import (
 	"bytes"
@@ -6,13 +6,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/sluice-go/sluice/proxy"
 )
 
-func TestMergeObjects(t *testing.T) {
+func TestMerge(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
@@ -32,15 +31,15 @@ func TestMergeObjects(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var ds []proxy.Document
+			var ds []document.Document
 			for _, in := range tt.in {
-				var d proxy.Document
+				var d document.Document
 				if in != "" {
 					d = parse(t, in)
 				}
 				ds = append(ds, d)
 			}
-			got, err := proxy.MergeObjects(0, ds...)
+			got, err := document.Merge(0, ds...)
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, got.String())
 			assert.Equal(t, len(tt.want), got.Size())
@@ -48,40 +47,40 @@ func TestMergeObjects(t *testing.T) {
 	}
 }
 
-func TestMergeObjectsTakesRopes(t *testing.T) {
+func TestMergeTakesRopes(t *testing.T) {
 	t.Parallel()
-	merge := func(ds ...proxy.Document) proxy.Document {
-		d, err := proxy.MergeObjects(0, ds...)
+	merge := func(ds ...document.Document) document.Document {
+		d, err := document.Merge(0, ds...)
 		require.NoError(t, err)
 		return d
 	}
 	a, b := parse(t, `{"x":1}`), parse(t, `[2]`)
 	ab := merge(a.Wrap("a"), b.Wrap("b"))
-	set, err := ab.Set(proxy.MustPath("a.y"), b)
+	set, err := ab.Set(document.MustPath("a.y"), b)
 	require.NoError(t, err)
 	assert.Equal(t, `{"a":{"x":1},"b":[2]}`, ab.String())
 	assert.Equal(t, `{"a":{"x":1,"y":[2]},"b":{"x":1},"c":{"a":{"x":1},"b":[2]}}`, merge(set, a.Wrap("b"), ab.Wrap("c")).String())
-	assert.Equal(t, `[2]`, merge(ab, set).Get(proxy.MustPath("a.y")).String())
-	assert.Equal(t, `{"b":{"x":1,"y":[2]}}`, merge(a.Wrap("b"), set.Get(proxy.MustPath("a")).Wrap("b")).String())
+	assert.Equal(t, `[2]`, merge(ab, set).Get(document.MustPath("a.y")).String())
+	assert.Equal(t, `{"b":{"x":1,"y":[2]}}`, merge(a.Wrap("b"), set.Get(document.MustPath("a")).Wrap("b")).String())
 }
 
 // proves M8
-func TestMergeObjectsNamesTheDocumentThatIsNone(t *testing.T) {
+func TestMergeNamesTheDocumentThatIsNone(t *testing.T) {
 	t.Parallel()
 	for _, in := range []string{`null`, `true`, `1`, `"x"`, `[]`} {
-		d, err := proxy.MergeObjects(0, parse(t, `{}`), proxy.Document{}, parse(t, in))
-		var fault *proxy.MergeError
+		d, err := document.Merge(0, parse(t, `{}`), document.Document{}, parse(t, in))
+		var fault *document.MergeError
 		require.ErrorAs(t, err, &fault)
-		assert.ErrorIs(t, err, proxy.ErrNotObject)
+		assert.ErrorIs(t, err, document.ErrNotObject)
 		assert.Equal(t, 2, fault.Index)
 		assert.True(t, d.IsZero())
 		assert.EqualError(t, err, "merge: document 2: not an object")
 	}
 }
 
-func TestMergeObjectsBoundsTheMembers(t *testing.T) {
+func TestMergeBoundsTheMembers(t *testing.T) {
 	t.Parallel()
-	large := func(prefix string, n int) proxy.Document {
+	large := func(prefix string, n int) document.Document {
 		var b strings.Builder
 		for i := range n {
 			fmt.Fprintf(&b, `,"%s%d":0`, prefix, i)
@@ -89,20 +88,20 @@ func TestMergeObjectsBoundsTheMembers(t *testing.T) {
 		return parse(t, "{"+b.String()[1:]+"}")
 	}
 	half, rest := large("a", 50_000), large("b", 50_000)
-	d, err := proxy.MergeObjects(0, half, rest, half)
+	d, err := document.Merge(0, half, rest, half)
 	require.NoError(t, err)
-	assert.Equal(t, proxy.DefaultMembers, d.Len(), "equal names count once")
+	assert.Equal(t, document.DefaultMembers, d.Len(), "equal names count once")
 
-	_, err = proxy.MergeObjects(0, half, rest, parse(t, `{"c":1}`))
-	var fault *proxy.MergeError
+	_, err = document.Merge(0, half, rest, parse(t, `{"c":1}`))
+	var fault *document.MergeError
 	require.ErrorAs(t, err, &fault)
-	assert.ErrorIs(t, err, proxy.ErrMembers)
+	assert.ErrorIs(t, err, document.ErrMembers)
 	assert.Equal(t, 2, fault.Index)
 
-	_, err = proxy.MergeObjects(-1, half, rest, parse(t, `{"c":1}`))
+	_, err = document.Merge(-1, half, rest, parse(t, `{"c":1}`))
 	assert.NoError(t, err)
-	_, err = proxy.MergeObjects(2, parse(t, `{"a":1,"b":2,"c":3}`))
-	assert.ErrorIs(t, err, proxy.ErrMembers)
+	_, err = document.Merge(2, parse(t, `{"a":1,"b":2,"c":3}`))
+	assert.ErrorIs(t, err, document.ErrMembers)
 }
 
 // FuzzMergeObjects holds a merge against one written with maps.
@@ -115,17 +114,17 @@ func FuzzMergeObjects(f *testing.F) {
 	}
 	f.Add([]byte("{"+many.String()[1:]+"}"), []byte(`{"n1":0}`), []byte(`{"n\u0032":0}`))
 	f.Fuzz(func(t *testing.T, a, b, c []byte) {
-		var ds []proxy.Document
+		var ds []document.Document
 		var order []string
 		values := map[string]string{}
 		for _, in := range [][]byte{a, b, c} {
-			d, err := proxy.ParseDocument(bytes.Clone(in))
+			d, err := document.Parse(bytes.Clone(in))
 			if err != nil {
 				continue
 			}
-			if d.Kind() != proxy.Object {
-				_, err := proxy.MergeObjects(0, d)
-				assert.ErrorIs(t, err, proxy.ErrNotObject)
+			if d.Kind() != document.Object {
+				_, err := document.Merge(0, d)
+				assert.ErrorIs(t, err, document.ErrNotObject)
 				d = d.Wrap("wrapped")
 			}
 			for name, v := range d.Members() {
@@ -136,9 +135,9 @@ func FuzzMergeObjects(f *testing.F) {
 			}
 			ds = append(ds, d)
 		}
-		merged, err := proxy.MergeObjects(-1, ds...)
+		merged, err := document.Merge(-1, ds...)
 		require.NoError(t, err)
-		parsed, err := proxy.ParseDocument([]byte(merged.String()))
+		parsed, err := document.Parse([]byte(merged.String()))
 		require.NoError(t, err, "%q", merged)
 		assert.Equal(t, len(merged.String()), merged.Size())
 		var names []string

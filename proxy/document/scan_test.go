@@ -1,4 +1,4 @@
-package proxy_test
+package document_test
 
 import (
 	"bytes"
@@ -9,14 +9,13 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/sluice-go/sluice/proxy"
 )
 
 // proves F8, M8, M18, L17, D8
-func TestParseDocumentAgreesWithTheJSONTestSuite(t *testing.T) {
+func TestParseAgreesWithTheJSONTestSuite(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/jsontestsuite/*.json")
 	require.NoError(t, err)
@@ -37,10 +36,10 @@ func TestParseDocumentAgreesWithTheJSONTestSuite(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d, err := proxy.ParseDocument(bytes.Clone(b))
+			d, err := document.Parse(bytes.Clone(b))
 			if !accept {
 				require.Error(t, err)
-				require.ErrorAs(t, err, new(*proxy.DocumentError))
+				require.ErrorAs(t, err, new(*document.Error))
 				return
 			}
 			require.NoError(t, err)
@@ -53,53 +52,53 @@ func TestParseDocumentAgreesWithTheJSONTestSuite(t *testing.T) {
 }
 
 // proves F8
-func TestParseDocumentRefusesWhatEncodingJSONRepairs(t *testing.T) {
+func TestParseRefusesWhatEncodingJSONRepairs(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, in string
 		err      error
 		offset   int
 	}{
-		{"nothing", "", proxy.ErrSyntax, 0},
-		{"blank", " \t\r\n", proxy.ErrSyntax, 4},
-		{"byte order mark", "\xEF\xBB\xBF{}", proxy.ErrSyntax, 0},
-		{"two values", "{} {}", proxy.ErrSyntax, 3},
-		{"a comma behind", `{"a":1},`, proxy.ErrSyntax, 7},
-		{"an open object", `{"a":1`, proxy.ErrSyntax, 6},
-		{"a comma too many", `[1,]`, proxy.ErrSyntax, 3},
-		{"a name without value", `{"a"}`, proxy.ErrSyntax, 4},
-		{"an array closed as an object", `[1}`, proxy.ErrSyntax, 2},
-		{"an object closed as an array", `{"a":1]`, proxy.ErrSyntax, 6},
-		{"half a literal", `tru`, proxy.ErrSyntax, 0},
-		{"a literal with a tail", `nullx`, proxy.ErrSyntax, 4},
-		{"a leading zero", `[01]`, proxy.ErrSyntax, 2},
-		{"a plus", `+1`, proxy.ErrSyntax, 0},
-		{"a lone minus", `[-]`, proxy.ErrSyntax, 2},
-		{"no digit behind the point", `1.`, proxy.ErrSyntax, 2},
-		{"no digit in the exponent", `1e+`, proxy.ErrSyntax, 3},
-		{"a control character", "\"long enough for a word\x1f\"", proxy.ErrSyntax, 23},
-		{"an unknown escape", `"\x41"`, proxy.ErrSyntax, 1},
-		{"half an escape", `"\u00`, proxy.ErrSyntax, 1},
-		{"invalid UTF-8", "\"a\xff\"", proxy.ErrEncoding, 2},
-		{"a lone continuation", "\"\x80\"", proxy.ErrEncoding, 1},
-		{"overlong in two bytes", "\"\xc0\xaf\"", proxy.ErrEncoding, 1},
-		{"overlong in three bytes", "\"\xe0\x9f\xbf\"", proxy.ErrEncoding, 1},
-		{"overlong in four bytes", "\"\xf0\x8f\xbf\xbf\"", proxy.ErrEncoding, 1},
-		{"a surrogate in UTF-8", "\"\xed\xa0\x80\"", proxy.ErrEncoding, 1},
-		{"above U+10FFFF", "\"\xf4\x90\x80\x80\"", proxy.ErrEncoding, 1},
-		{"cut UTF-8", "\"\xe2\x82\"", proxy.ErrEncoding, 1},
-		{"invalid UTF-8 in a name", "{\"\xff\":1}", proxy.ErrEncoding, 2},
-		{"a lone high surrogate", `"\ud800"`, proxy.ErrEncoding, 1},
-		{"a lone low surrogate", `"\udc00"`, proxy.ErrEncoding, 1},
-		{"two high surrogates", `"\ud800\ud800"`, proxy.ErrEncoding, 1},
-		{"a high surrogate and a letter", `"\ud800abcdefghij"`, proxy.ErrEncoding, 1},
-		{"too deep", strings.Repeat("[", 513) + strings.Repeat("]", 513), proxy.ErrDepth, 512},
+		{"nothing", "", document.ErrSyntax, 0},
+		{"blank", " \t\r\n", document.ErrSyntax, 4},
+		{"byte order mark", "\xEF\xBB\xBF{}", document.ErrSyntax, 0},
+		{"two values", "{} {}", document.ErrSyntax, 3},
+		{"a comma behind", `{"a":1},`, document.ErrSyntax, 7},
+		{"an open object", `{"a":1`, document.ErrSyntax, 6},
+		{"a comma too many", `[1,]`, document.ErrSyntax, 3},
+		{"a name without value", `{"a"}`, document.ErrSyntax, 4},
+		{"an array closed as an object", `[1}`, document.ErrSyntax, 2},
+		{"an object closed as an array", `{"a":1]`, document.ErrSyntax, 6},
+		{"half a literal", `tru`, document.ErrSyntax, 0},
+		{"a literal with a tail", `nullx`, document.ErrSyntax, 4},
+		{"a leading zero", `[01]`, document.ErrSyntax, 2},
+		{"a plus", `+1`, document.ErrSyntax, 0},
+		{"a lone minus", `[-]`, document.ErrSyntax, 2},
+		{"no digit behind the point", `1.`, document.ErrSyntax, 2},
+		{"no digit in the exponent", `1e+`, document.ErrSyntax, 3},
+		{"a control character", "\"long enough for a word\x1f\"", document.ErrSyntax, 23},
+		{"an unknown escape", `"\x41"`, document.ErrSyntax, 1},
+		{"half an escape", `"\u00`, document.ErrSyntax, 1},
+		{"invalid UTF-8", "\"a\xff\"", document.ErrEncoding, 2},
+		{"a lone continuation", "\"\x80\"", document.ErrEncoding, 1},
+		{"overlong in two bytes", "\"\xc0\xaf\"", document.ErrEncoding, 1},
+		{"overlong in three bytes", "\"\xe0\x9f\xbf\"", document.ErrEncoding, 1},
+		{"overlong in four bytes", "\"\xf0\x8f\xbf\xbf\"", document.ErrEncoding, 1},
+		{"a surrogate in UTF-8", "\"\xed\xa0\x80\"", document.ErrEncoding, 1},
+		{"above U+10FFFF", "\"\xf4\x90\x80\x80\"", document.ErrEncoding, 1},
+		{"cut UTF-8", "\"\xe2\x82\"", document.ErrEncoding, 1},
+		{"invalid UTF-8 in a name", "{\"\xff\":1}", document.ErrEncoding, 2},
+		{"a lone high surrogate", `"\ud800"`, document.ErrEncoding, 1},
+		{"a lone low surrogate", `"\udc00"`, document.ErrEncoding, 1},
+		{"two high surrogates", `"\ud800\ud800"`, document.ErrEncoding, 1},
+		{"a high surrogate and a letter", `"\ud800abcdefghij"`, document.ErrEncoding, 1},
+		{"too deep", strings.Repeat("[", 513) + strings.Repeat("]", 513), document.ErrDepth, 512},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			d, err := proxy.ParseDocument([]byte(tt.in))
-			var fault *proxy.DocumentError
+			d, err := document.Parse([]byte(tt.in))
+			var fault *document.Error
 			require.ErrorAs(t, err, &fault)
 			assert.ErrorIs(t, err, tt.err)
 			assert.Equal(t, tt.offset, fault.Offset)
@@ -108,7 +107,7 @@ func TestParseDocumentRefusesWhatEncodingJSONRepairs(t *testing.T) {
 	}
 }
 
-func TestParseDocumentAcceptsTheEdgesOfUnicode(t *testing.T) {
+func TestParseAcceptsTheEdgesOfUnicode(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{
 		"\u0080", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\uffff", "\U00010000", "\U0010ffff", "\x7f",
@@ -116,7 +115,7 @@ func TestParseDocumentAcceptsTheEdgesOfUnicode(t *testing.T) {
 		"1234567é", "12345678é", "é1234567é", "日本語のテキスト",
 	} {
 		in := `{"` + s + `":"` + s + `"}`
-		d, err := proxy.ParseDocument([]byte(in))
+		d, err := document.Parse([]byte(in))
 		if assert.NoError(t, err, "%q", s) {
 			assert.Equal(t, decode(t, []byte(in)), valueOf(d), "%q", s)
 		}
@@ -130,20 +129,20 @@ func TestLimitsBoundDepthAndMembers(t *testing.T) {
 	flat := func(n int) []byte { return []byte("{" + strings.Repeat(`"a":{"b":1,"c":2},`, n-1) + `"z":1}`) }
 	tests := []struct {
 		name   string
-		limits proxy.Limits
+		limits document.Limits
 		in     []byte
 		err    error
 	}{
-		{"512 levels by default", proxy.Limits{}, nested(512), nil},
-		{"514 levels by default", proxy.Limits{}, nested(514), proxy.ErrDepth},
-		{"4 of 4 levels", proxy.Limits{Depth: 4}, nested(4), nil},
-		{"6 of 4 levels", proxy.Limits{Depth: 4}, nested(6), proxy.ErrDepth},
-		{"more levels than the default when told", proxy.Limits{Depth: 2000}, nested(2000), nil},
-		{"any number of levels when told", proxy.Limits{Depth: -1}, nested(200_000), nil},
-		{"3 of 3 members", proxy.Limits{Members: 3}, flat(3), nil},
-		{"4 of 3 members", proxy.Limits{Members: 3}, flat(4), proxy.ErrMembers},
-		{"any number of members by default", proxy.Limits{}, flat(150_000), nil},
-		{"elements are no members", proxy.Limits{Members: 1}, []byte(`[1,2,{"a":1,"b":2}]`), nil},
+		{"512 levels by default", document.Limits{}, nested(512), nil},
+		{"514 levels by default", document.Limits{}, nested(514), document.ErrDepth},
+		{"4 of 4 levels", document.Limits{Depth: 4}, nested(4), nil},
+		{"6 of 4 levels", document.Limits{Depth: 4}, nested(6), document.ErrDepth},
+		{"more levels than the default when told", document.Limits{Depth: 2000}, nested(2000), nil},
+		{"any number of levels when told", document.Limits{Depth: -1}, nested(200_000), nil},
+		{"3 of 3 members", document.Limits{Members: 3}, flat(3), nil},
+		{"4 of 3 members", document.Limits{Members: 3}, flat(4), document.ErrMembers},
+		{"any number of members by default", document.Limits{}, flat(150_000), nil},
+		{"elements are no members", document.Limits{Members: 1}, []byte(`[1,2,{"a":1,"b":2}]`), nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -161,7 +160,7 @@ func TestLimitsBoundDepthAndMembers(t *testing.T) {
 func TestDocumentErrorHoldsNoByteOfThePayload(t *testing.T) {
 	t.Parallel()
 	for _, in := range []string{"\nsecret", "{\"secret\":\x00}", `{"a":secret}`, `"\secret"`} {
-		_, err := proxy.ParseDocument([]byte(in))
+		_, err := document.Parse([]byte(in))
 		require.Error(t, err)
 		assert.NotContains(t, err.Error(), "secret")
 		assert.NotContains(t, err.Error(), "\n")
@@ -181,8 +180,8 @@ func FuzzDocument(f *testing.F) {
 	}
 	f.Add([]byte(`{"id":"0123456789abcdef","n":-12.50e+10,"nested":{"a":[true,false,null,{}],"é":"\ud83d\ude00"}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		d, err := proxy.ParseDocument(bytes.Clone(b))
-		want := json.Valid(b) && utf8.Valid(b) && !hasLoneSurrogate(b) && depthOf(b) <= proxy.DefaultDepth
+		d, err := document.Parse(bytes.Clone(b))
+		want := json.Valid(b) && utf8.Valid(b) && !hasLoneSurrogate(b) && depthOf(b) <= document.DefaultDepth
 		if want != (err == nil) {
 			t.Fatalf("accepted is %v, want %v: %v (%q)", err == nil, want, err, b)
 		}
@@ -206,22 +205,22 @@ func decode(t testing.TB, b []byte) any {
 }
 
 // valueOf is the same value, read through the API of Document alone.
-func valueOf(d proxy.Document) any {
+func valueOf(d document.Document) any {
 	text, _ := d.Text()
 	switch d.Kind() {
-	case proxy.Bool:
+	case document.Bool:
 		return text == "true"
-	case proxy.Number:
+	case document.Number:
 		return json.Number(text)
-	case proxy.String:
+	case document.String:
 		return text
-	case proxy.Array:
+	case document.Array:
 		list := make([]any, 0, d.Len())
 		for _, e := range d.Elements() {
 			list = append(list, valueOf(e))
 		}
 		return list
-	case proxy.Object:
+	case document.Object:
 		m := make(map[string]any, d.Len())
 		for name, v := range d.Members() {
 			m[name] = valueOf(v)

@@ -1,4 +1,4 @@
-package proxy
+package document
 
 import (
 	"fmt"
@@ -32,7 +32,7 @@ func ParsePaths(texts ...string) (Paths, error) {
 func MustPaths(texts ...string) Paths {
 	p, err := ParsePaths(texts...)
 	if err != nil {
-		panic("proxy: MustPaths: " + err.Error())
+		panic("document: MustPaths: " + err.Error())
 	}
 	return p
 }
@@ -65,10 +65,10 @@ type Renames struct {
 // ParseRenames returns the renaming that the pairs spell: a path (see [ParsePath]), then the new name of the member that
 // stands there, which is one plain name and no path. Of two pairs with the same path the later one counts.
 //
-// An odd number of texts and a text that is no path are a [*DocumentError] that wraps [ErrPath].
+// An odd number of texts and a text that is no path are a [*Error] that wraps [ErrPath].
 func ParseRenames(pairs ...string) (Renames, error) {
 	if len(pairs)%2 != 0 {
-		return Renames{}, &DocumentError{Path: pairs[len(pairs)-1], Err: fmt.Errorf("%w: no new name for it", ErrPath)}
+		return Renames{}, &Error{Path: pairs[len(pairs)-1], Err: fmt.Errorf("%w: no new name for it", ErrPath)}
 	}
 	var routes []route
 	for i := 0; i < len(pairs); i += 2 {
@@ -144,7 +144,7 @@ func (c compiler) compile(routes []route, depth int) *trie {
 	c[string(key)] = t
 	for _, r := range routes {
 		if len(r.steps) == 0 {
-			t.leaf, t.to, t.quoted = true, r.to, appendQuoted(nil, r.to)
+			t.leaf, t.to, t.quoted = true, r.to, AppendString(nil, r.to)
 		}
 	}
 	t.any = c.compile(below(routes, step{any: true}), depth+1)

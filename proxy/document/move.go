@@ -1,4 +1,4 @@
-package proxy
+package document
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ import (
 // the rest of to: a value that is there is replaced, missing objects are made, arrays never, and a wildcard that is left
 // stands for every member and element there is. Where there is no value nothing is done.
 //
-// The error is a [*DocumentError]. It wraps [ErrPath] if wildcards are left in both paths, also where d is absent;
+// The error is a [*Error]. It wraps [ErrPath] if wildcards are left in both paths, also where d is absent;
 // [ErrNotObject] with the path of the obstacle if a scalar, or an array without that index, is in the way; and [ErrDepth] if
 // the value would come to be nested deeper than [DefaultDepth].
 func (d Document) Copy(from, to Path) (Document, error) { return d.transfer(from, to, false, false) }
@@ -46,7 +46,7 @@ func (d Document) transfer(from, to Path, move, list bool) (Document, error) {
 	places := shared(from.steps, to.steps)
 	source, target := from.steps[places:], to.steps[places:]
 	if wild(target) && (move || wild(source)) {
-		return Document{}, &DocumentError{Path: to.String(), Err: fmt.Errorf("%w: a wildcard in it has no pair in %q", ErrPath, from)}
+		return Document{}, &Error{Path: to.String(), Err: fmt.Errorf("%w: a wildcard in it has no pair in %q", ErrPath, from)}
 	}
 	if d.n == nil {
 		return d, nil
@@ -63,7 +63,7 @@ func (d Document) transfer(from, to Path, move, list bool) (Document, error) {
 	}
 	for _, v := range values {
 		if deeper(v, len(to.steps), list, len(from.steps), wild(source)) {
-			return Document{}, &DocumentError{Path: to.String(), Err: ErrDepth}
+			return Document{}, &Error{Path: to.String(), Err: ErrDepth}
 		}
 	}
 	s := setter{b: b, path: to, list: list, edits: make([]edit, 0, len(values))}

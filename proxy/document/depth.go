@@ -1,4 +1,4 @@
-package proxy
+package document
 
 import (
 	"encoding/binary"

@@ -1,4 +1,4 @@
-package proxy_test
+package document_test
 
 import (
 	"bytes"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // payload returns an object of about 20 KB; members of payloads with another prefix have other names.
@@ -87,7 +87,7 @@ func BenchmarkParseDocument(b *testing.B) {
 			b.SetBytes(int64(len(in.in)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := proxy.ParseDocument(in.in); err != nil {
+				if _, err := document.Parse(in.in); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -119,7 +119,7 @@ func BenchmarkMergeObjects(b *testing.B) {
 	for _, shape := range []string{"records", "flat"} {
 		parts := [][]byte{payload(shape, "user"), payload(shape, "orders"), payload(shape, "recs")}
 		names := []string{"user", "orders", "recs"}
-		keep := proxy.MustPaths("*.*.id", "*.*.address.city")
+		keep := document.MustPaths("*.*.id", "*.*.address.city")
 		size := int64(len(parts[0]) + len(parts[1]) + len(parts[2]))
 		run := func(name string, f func() []byte) {
 			b.Run(shape+"/"+name, func(b *testing.B) {
@@ -134,30 +134,30 @@ func BenchmarkMergeObjects(b *testing.B) {
 		}
 		out := make([]byte, 0, 2*size)
 		run("flat/document", func() []byte {
-			return documentMerge(out, parts, func(_ int, d proxy.Document) proxy.Document { return d })
+			return documentMerge(out, parts, func(_ int, d document.Document) document.Document { return d })
 		})
 		run("flat/peer", func() []byte { return peerMerge(parts, nil) })
 		run("grouped/document", func() []byte {
-			return documentMerge(out, parts, func(i int, d proxy.Document) proxy.Document { return d.Wrap(names[i]) })
+			return documentMerge(out, parts, func(i int, d document.Document) document.Document { return d.Wrap(names[i]) })
 		})
 		run("grouped/peer", func() []byte { return peerMerge(parts, names) })
 		run("kept/document", func() []byte {
-			return documentMerge(out, parts, func(i int, d proxy.Document) proxy.Document { return d.Keep(keep).Wrap(names[i]) })
+			return documentMerge(out, parts, func(i int, d document.Document) document.Document { return d.Keep(keep).Wrap(names[i]) })
 		})
 		run("kept/peer", func() []byte { return peerKeep(parts, names) })
 	}
 }
 
-func documentMerge(out []byte, parts [][]byte, shape func(int, proxy.Document) proxy.Document) []byte {
-	ds := make([]proxy.Document, len(parts))
+func documentMerge(out []byte, parts [][]byte, shape func(int, document.Document) document.Document) []byte {
+	ds := make([]document.Document, len(parts))
 	for i, p := range parts {
-		d, err := proxy.ParseDocument(p)
+		d, err := document.Parse(p)
 		if err != nil {
 			panic(err)
 		}
 		ds[i] = shape(i, d)
 	}
-	d, err := proxy.MergeObjects(0, ds...)
+	d, err := document.Merge(0, ds...)
 	if err != nil {
 		panic(err)
 	}
@@ -218,14 +218,14 @@ func peerKeep(parts [][]byte, names []string) []byte {
 
 // BenchmarkKeep is Keep and Drop of a parsed document.
 func BenchmarkKeep(b *testing.B) {
-	d, err := proxy.ParseDocument(payload("records", "user"))
+	d, err := document.Parse(payload("records", "user"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	paths := proxy.MustPaths("*.*.id", "*.*.address.city")
+	paths := document.MustPaths("*.*.id", "*.*.address.city")
 	for _, op := range []struct {
 		name string
-		run  func(proxy.Paths) proxy.Document
+		run  func(document.Paths) document.Document
 	}{{"keep", d.Keep}, {"drop", d.Drop}} {
 		b.Run(op.name, func(b *testing.B) {
 			b.SetBytes(int64(d.Size()))

@@ -1,4 +1,4 @@
-package proxy_test
+package document_test
 
 import (
 	"bytes"
@@ -9,16 +9,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/sluice-go/sluice/proxy"
 )
 
 // parseSome is parse that has the absent document for no text.
-func parseSome(t testing.TB, text string) proxy.Document {
+func parseSome(t testing.TB, text string) document.Document {
 	if text == "" {
-		return proxy.Document{}
+		return document.Document{}
 	}
 	return parse(t, text)
 }
@@ -78,7 +77,7 @@ func TestCopyAndMove(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			d := parseSome(t, tt.in)
-			from, to := proxy.MustPath(tt.from), proxy.MustPath(tt.to)
+			from, to := document.MustPath(tt.from), document.MustPath(tt.to)
 			copied, err := d.Copy(from, to)
 			assert.Equal(t, tt.copied, copied.String())
 			assert.Equal(t, tt.copied == "" && tt.in != "", err != nil)
@@ -113,21 +112,21 @@ func TestAppend(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			d := parseSome(t, tt.in)
-			got, err := d.Append(proxy.MustPath(tt.from), proxy.MustPath(tt.to))
+			got, err := d.Append(document.MustPath(tt.from), document.MustPath(tt.to))
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, got.String())
 			assert.Equal(t, tt.in, d.String(), "the source is as it was")
 		})
 	}
-	_, err := parse(t, `{"a":[1],"b":{"c":null}}`).Append(proxy.MustPath("a"), proxy.MustPath("b.c"))
+	_, err := parse(t, `{"a":[1],"b":{"c":null}}`).Append(document.MustPath("a"), document.MustPath("b.c"))
 	assert.EqualError(t, err, `document: path "b.c": not an array`)
-	assert.ErrorIs(t, err, proxy.ErrNotArray)
+	assert.ErrorIs(t, err, document.ErrNotArray)
 }
 
 func TestTransfersSayWhatIsInTheWay(t *testing.T) {
 	t.Parallel()
-	type op = func(proxy.Document, proxy.Path, proxy.Path) (proxy.Document, error)
-	for name, do := range map[string]op{"copy": proxy.Document.Copy, "move": proxy.Document.Move, "append": proxy.Document.Append} {
+	type op = func(document.Document, document.Path, document.Path) (document.Document, error)
+	for name, do := range map[string]op{"copy": document.Document.Copy, "move": document.Document.Move, "append": document.Document.Append} {
 		for _, tt := range []struct{ in, from, to, want string }{
 			{`{"a":1,"b":{"c":"x"}}`, "a", "b.c.d.e", `document: path "b.c": not an object`},
 			{`{"a":1,"b":null}`, "a", "b.c", `document: path "b": not an object`},
@@ -136,20 +135,20 @@ func TestTransfersSayWhatIsInTheWay(t *testing.T) {
 			{`[1]`, "0", "a", "document: not an object"},
 		} {
 			d := parseSome(t, tt.in)
-			out, err := do(d, proxy.MustPath(tt.from), proxy.MustPath(tt.to))
+			out, err := do(d, document.MustPath(tt.from), document.MustPath(tt.to))
 			assert.EqualError(t, err, tt.want, name)
-			assert.ErrorIs(t, err, proxy.ErrNotObject, name)
+			assert.ErrorIs(t, err, document.ErrNotObject, name)
 			assert.True(t, out.IsZero())
 			assert.Equal(t, tt.in, d.String())
 		}
 		for _, pair := range [][2]string{{"a.*", "b.*"}, {"a.*.b.*.c", "a.*.c.*.b"}, {"*.a", "a.*"}} {
-			for _, d := range []proxy.Document{{}, parse(t, `{}`)} {
-				_, err := do(d, proxy.MustPath(pair[0]), proxy.MustPath(pair[1]))
-				assert.ErrorIs(t, err, proxy.ErrPath, "%s %v", name, pair)
+			for _, d := range []document.Document{{}, parse(t, `{}`)} {
+				_, err := do(d, document.MustPath(pair[0]), document.MustPath(pair[1]))
+				assert.ErrorIs(t, err, document.ErrPath, "%s %v", name, pair)
 			}
 		}
 	}
-	_, err := proxy.Document{}.Move(proxy.MustPath("a"), proxy.MustPath("b.*.c"))
+	_, err := document.Document{}.Move(document.MustPath("a"), document.MustPath("b.*.c"))
 	assert.EqualError(t, err, `document: path "b.*.c": invalid path: a wildcard in it has no pair in "a"`)
 }
 
@@ -158,39 +157,39 @@ func TestNothingIsNestedDeeperThanAllowed(t *testing.T) {
 	t.Parallel()
 	nested := func(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
 	deep := parse(t, `{"a":`+nested(511)+`,"b":{},"c":[]}`)
-	a, b := proxy.MustPath("a"), proxy.MustPath("b.c")
+	a, b := document.MustPath("a"), document.MustPath("b.c")
 	_, err := deep.Copy(a, b)
 	assert.EqualError(t, err, `document: path "b.c": nested too deep`)
-	assert.ErrorIs(t, err, proxy.ErrDepth)
+	assert.ErrorIs(t, err, document.ErrDepth)
 	_, err = deep.Move(a, b)
-	assert.ErrorIs(t, err, proxy.ErrDepth)
+	assert.ErrorIs(t, err, document.ErrDepth)
 	_, err = deep.Set(b, parse(t, nested(511)))
-	assert.ErrorIs(t, err, proxy.ErrDepth)
-	_, err = deep.Set(proxy.MustPath("b"), parse(t, nested(512)))
-	assert.ErrorIs(t, err, proxy.ErrDepth)
-	_, err = deep.Map(a, func(proxy.Document) (proxy.Document, error) { return parse(t, nested(512)), nil })
-	assert.ErrorIs(t, err, proxy.ErrDepth)
-	_, err = parse(t, `{"a":`+strings.ReplaceAll(nested(510), "[]", "{}")+`}`).Copy(proxy.MustPath("a"), proxy.MustPath("x.y.z"))
-	assert.ErrorIs(t, err, proxy.ErrDepth)
-	_, err = parse(t, `{"a":{"x":`+nested(510)+`},"b":[]}`).Append(a, proxy.MustPath("b"))
-	assert.ErrorIs(t, err, proxy.ErrDepth)
-	_, err = parse(t, `{"a":{"x":`+nested(510)+`}}`).Copy(proxy.MustPath("a.*"), b)
-	assert.ErrorIs(t, err, proxy.ErrDepth)
+	assert.ErrorIs(t, err, document.ErrDepth)
+	_, err = deep.Set(document.MustPath("b"), parse(t, nested(512)))
+	assert.ErrorIs(t, err, document.ErrDepth)
+	_, err = deep.Map(a, func(document.Document) (document.Document, error) { return parse(t, nested(512)), nil })
+	assert.ErrorIs(t, err, document.ErrDepth)
+	_, err = parse(t, `{"a":`+strings.ReplaceAll(nested(510), "[]", "{}")+`}`).Copy(document.MustPath("a"), document.MustPath("x.y.z"))
+	assert.ErrorIs(t, err, document.ErrDepth)
+	_, err = parse(t, `{"a":{"x":`+nested(510)+`},"b":[]}`).Append(a, document.MustPath("b"))
+	assert.ErrorIs(t, err, document.ErrDepth)
+	_, err = parse(t, `{"a":{"x":`+nested(510)+`}}`).Copy(document.MustPath("a.*"), b)
+	assert.ErrorIs(t, err, document.ErrDepth)
 
 	for _, to := range []string{"b", "c"} {
-		out, err := deep.Move(a, proxy.MustPath(to))
+		out, err := deep.Move(a, document.MustPath(to))
 		require.NoError(t, err)
 		assert.Equal(t, 512, out.Depth())
-		_, err = proxy.ParseDocument([]byte(out.String()))
+		_, err = document.Parse([]byte(out.String()))
 		assert.NoError(t, err)
 	}
-	out, err := deep.Append(a, proxy.MustPath("c"))
+	out, err := deep.Append(a, document.MustPath("c"))
 	require.NoError(t, err)
 	assert.Equal(t, 512, out.Depth())
 
-	deeper, err := proxy.Limits{Depth: -1}.Parse([]byte(`{"a":` + nested(600) + `}`))
+	deeper, err := document.Limits{Depth: -1}.Parse([]byte(`{"a":` + nested(600) + `}`))
 	require.NoError(t, err)
-	_, err = deeper.Move(a, proxy.MustPath("b"))
+	_, err = deeper.Move(a, document.MustPath("b"))
 	assert.NoError(t, err, "what is deep already may stay so")
 }
 
@@ -229,7 +228,7 @@ func TestUnwrap(t *testing.T) {
 	}
 	_, err := parse(t, `{"g.h":[1],"a":2}`).Unwrap("g.h")
 	assert.EqualError(t, err, `document: path "g\\.h": not an object`)
-	assert.ErrorIs(t, err, proxy.ErrNotObject)
+	assert.ErrorIs(t, err, document.ErrNotObject)
 	for _, in := range []string{`null`, `1.0`, `[1]`, `{"a":1}`} {
 		got, err := parse(t, in).Wrap("q\xff").Unwrap("q\xff")
 		require.NoError(t, err)
@@ -239,7 +238,7 @@ func TestUnwrap(t *testing.T) {
 
 func TestMapReplacesWhatAPathLeadsTo(t *testing.T) {
 	t.Parallel()
-	wrap := func(d proxy.Document) (proxy.Document, error) { return d.Wrap("w"), nil }
+	wrap := func(d document.Document) (document.Document, error) { return d.Wrap("w"), nil }
 	for _, tt := range []struct{ in, path, want string }{
 		{`{"a":1,"b":2}`, "a", `{"a":{"w":1},"b":2}`},
 		{`{"a":1,"\u0061":2}`, "a", `{"a":{"w":1},"\u0061":{"w":2}}`},
@@ -250,21 +249,21 @@ func TestMapReplacesWhatAPathLeadsTo(t *testing.T) {
 		{``, "a", ``},
 	} {
 		d := parseSome(t, tt.in)
-		got, err := d.Map(proxy.MustPath(tt.path), wrap)
+		got, err := d.Map(document.MustPath(tt.path), wrap)
 		require.NoError(t, err)
 		assert.Equal(t, tt.want, got.String())
 		assert.Equal(t, tt.in, d.String())
 	}
 	d := parse(t, `{"a":1}`)
-	same, err := d.Map(proxy.MustPath("a"), func(v proxy.Document) (proxy.Document, error) { return v, nil })
+	same, err := d.Map(document.MustPath("a"), func(v document.Document) (document.Document, error) { return v, nil })
 	require.NoError(t, err)
 	assert.Equal(t, d, same, "nothing was changed, nothing is new")
-	whole, err := d.Map(proxy.Path{}, wrap)
+	whole, err := d.Map(document.Path{}, wrap)
 	require.NoError(t, err)
 	assert.Equal(t, `{"w":{"a":1}}`, whole.String())
-	_, err = d.Map(proxy.MustPath("a"), func(proxy.Document) (proxy.Document, error) { return proxy.Document{}, nil })
-	assert.ErrorIs(t, err, proxy.ErrAbsent)
-	_, err = d.Map(proxy.MustPath("a"), func(proxy.Document) (proxy.Document, error) { return d, assert.AnError })
+	_, err = d.Map(document.MustPath("a"), func(document.Document) (document.Document, error) { return document.Document{}, nil })
+	assert.ErrorIs(t, err, document.ErrAbsent)
+	_, err = d.Map(document.MustPath("a"), func(document.Document) (document.Document, error) { return d, assert.AnError })
 	assert.Equal(t, assert.AnError, err)
 }
 
@@ -277,20 +276,20 @@ func FuzzTransfer(f *testing.F) {
 	f.Add([]byte(`{"a":1,"i":[[],{"b":2}]}`), "a", "i.*.b", "a")
 	f.Add([]byte(`{"i":[1,{"v":2}]}`), "i.*", "i.*.v", "i")
 	f.Fuzz(func(t *testing.T, in []byte, first, second, name string) {
-		d, err := proxy.ParseDocument(bytes.Clone(in))
-		from, err1 := proxy.ParsePath(first)
-		to, err2 := proxy.ParsePath(second)
+		d, err := document.Parse(bytes.Clone(in))
+		from, err1 := document.ParsePath(first)
+		to, err2 := document.ParsePath(second)
 		if err != nil || err1 != nil || err2 != nil || strings.ContainsAny(first+second, "\x00\x01") { // which steps needs
 			return
 		}
 		source := d.String()
 		unique := !repeatsName(d)
-		check := func(kind string, out proxy.Document, err, want error, tree any) {
+		check := func(kind string, out document.Document, err, want error, tree any) {
 			if err != nil {
 				require.True(t, out.IsZero())
 				if unique && want != anyOutcome && depthOf(in) < 400 {
 					require.Error(t, want, "%s %s to %s of %s: %s", kind, from, to, source, err)
-					_, ok := errors.AsType[*proxy.DocumentError](err)
+					_, ok := errors.AsType[*document.Error](err)
 					require.True(t, ok)
 				}
 				return
@@ -305,14 +304,14 @@ func FuzzTransfer(f *testing.F) {
 			}
 		}
 		for _, kind := range []string{"copy", "move", "append"} {
-			do := map[string]func(from, to proxy.Path) (proxy.Document, error){"copy": d.Copy, "move": d.Move, "append": d.Append}[kind]
+			do := map[string]func(from, to document.Path) (document.Document, error){"copy": d.Copy, "move": d.Move, "append": d.Append}[kind]
 			out, err := do(from, to)
 			tree, want := transferred(kind, decode(t, in), steps(from), steps(to))
 			check(kind, out, err, want, tree)
 		}
 		out, err := d.Unwrap(name)
 		check("unwrap", out, err, anyOutcome, nil)
-		out, err = d.Map(to, func(v proxy.Document) (proxy.Document, error) { return parse(t, `"m"`), nil })
+		out, err = d.Map(to, func(v document.Document) (document.Document, error) { return parse(t, `"m"`), nil })
 		check("map", out, err, anyOutcome, nil)
 		if err == nil && !strings.Contains(to.String(), "*") && !out.Get(to).IsZero() {
 			require.Equal(t, `"m"`, out.Get(to).String())
@@ -337,7 +336,7 @@ func transferred(kind string, tree any, from, to []string) (any, error) {
 		return tree, nil
 	}
 	if slices.Contains(target, "*") && (kind == "move" || slices.Contains(source, "*")) {
-		return nil, proxy.ErrPath
+		return nil, document.ErrPath
 	}
 	var fault error
 	result := inEach(tree, to[:places], func(v any) any {
@@ -483,7 +482,7 @@ func settled(v any, path []string, value any, list bool) (any, error) {
 		}
 		old, ok := v.([]any)
 		if !ok {
-			return nil, proxy.ErrNotArray
+			return nil, document.ErrNotArray
 		}
 		return append(slices.Clone(old), elements(value)...), nil
 	}
@@ -516,7 +515,7 @@ func settled(v any, path []string, value any, list bool) (any, error) {
 			return inEach(v, path[:1], settle), fault
 		}
 	}
-	return nil, proxy.ErrNotObject
+	return nil, document.ErrNotObject
 }
 
 func elements(v any) []any {

@@ -1,4 +1,4 @@
-package proxy
+package document
 
 import (
 	"encoding/binary"
@@ -164,7 +164,7 @@ func literal(b []byte) int {
 	return 0
 }
 
-func fail(offset int, err error) error { return &DocumentError{Offset: offset, Err: err} }
+func fail(offset int, err error) error { return &Error{Offset: offset, Err: err} }
 
 // spans collects members: the first ones where they cost no allocation.
 type spans struct {

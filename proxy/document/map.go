@@ -1,10 +1,10 @@
-package proxy
+package document
 
 // Map returns d with every value that a path leads to replaced by what f makes of it, members with equal names each, in
 // their order. A path that leads nowhere changes nothing. f must be a pure function, and quick.
 //
 // An error of f is handed on as it is. An absent document from f, and one that would be nested deeper than [DefaultDepth],
-// is a [*DocumentError] with the path that wraps [ErrAbsent] or [ErrDepth].
+// is a [*Error] with the path that wraps [ErrAbsent] or [ErrDepth].
 func (d Document) Map(p Path, f func(Document) (Document, error)) (Document, error) {
 	if d.n == nil {
 		return d, nil
@@ -19,11 +19,11 @@ func (d Document) Map(p Path, f func(Document) (Document, error)) (Document, err
 		case err != nil:
 			return 0, err
 		case v.n == nil:
-			return 0, &DocumentError{Path: p.String(), Err: ErrAbsent}
+			return 0, &Error{Path: p.String(), Err: ErrAbsent}
 		case v.n == old.n:
 			return end, nil
 		case tooDeep(v, len(p.steps)):
-			return 0, &DocumentError{Path: p.String(), Err: ErrDepth}
+			return 0, &Error{Path: p.String(), Err: ErrDepth}
 		}
 		edits = append(edits, edit{from: i, to: end, with: v.n})
 		return end, nil

@@ -1,4 +1,4 @@
-package proxy_test
+package document_test
 
 import (
 	"bytes"
@@ -11,15 +11,14 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/sluice-go/sluice/proxy"
 )
 
-func parse(t testing.TB, s string) proxy.Document {
+func parse(t testing.TB, s string) document.Document {
 	t.Helper()
-	d, err := proxy.ParseDocument([]byte(s))
+	d, err := document.Parse([]byte(s))
 	require.NoError(t, err)
 	return d
 }
@@ -28,22 +27,22 @@ func TestDocumentKinds(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		in   string
-		kind proxy.Kind
+		kind document.Kind
 		name string
 		len  int
 		text string
 		ok   bool
 	}{
-		{`null`, proxy.Null, "null", 0, "", false},
-		{`true`, proxy.Bool, "bool", 0, "true", true},
-		{`false`, proxy.Bool, "bool", 0, "false", true},
-		{`-1.50E+400`, proxy.Number, "number", 0, "-1.50E+400", true},
-		{`"a\u00e9\ud83d\ude00\n\"\\\/\b\f\r\t"`, proxy.String, "string", 0, "aé😀\n\"\\/\b\f\r\t", true},
-		{`""`, proxy.String, "string", 0, "", true},
-		{`[]`, proxy.Array, "array", 0, "", false},
-		{`[1, [2, 3], {"a":4}]`, proxy.Array, "array", 3, "", false},
-		{`{}`, proxy.Object, "object", 0, "", false},
-		{`{"a":1,"b":{"c":2},"a":3}`, proxy.Object, "object", 3, "", false},
+		{`null`, document.Null, "null", 0, "", false},
+		{`true`, document.Bool, "bool", 0, "true", true},
+		{`false`, document.Bool, "bool", 0, "false", true},
+		{`-1.50E+400`, document.Number, "number", 0, "-1.50E+400", true},
+		{`"a\u00e9\ud83d\ude00\n\"\\\/\b\f\r\t"`, document.String, "string", 0, "aé😀\n\"\\/\b\f\r\t", true},
+		{`""`, document.String, "string", 0, "", true},
+		{`[]`, document.Array, "array", 0, "", false},
+		{`[1, [2, 3], {"a":4}]`, document.Array, "array", 3, "", false},
+		{`{}`, document.Object, "object", 0, "", false},
+		{`{"a":1,"b":{"c":2},"a":3}`, document.Object, "object", 3, "", false},
 	}
 	for _, tt := range tests {
 		d := parse(t, " "+tt.in+"\n")
@@ -57,62 +56,62 @@ func TestDocumentKinds(t *testing.T) {
 		assert.Equal(t, len(tt.in), d.Size(), tt.in)
 		assert.False(t, d.IsZero(), tt.in)
 	}
-	assert.Equal(t, "kind 9", proxy.Kind(9).String())
+	assert.Equal(t, "kind 9", document.Kind(9).String())
 }
 
 func TestAbsentDocumentIsNeitherNullNorEmpty(t *testing.T) {
 	t.Parallel()
-	var d proxy.Document
+	var d document.Document
 	assert.True(t, d.IsZero())
-	assert.Equal(t, proxy.Absent, d.Kind())
+	assert.Equal(t, document.Absent, d.Kind())
 	assert.Equal(t, "absent", d.Kind().String())
 	assert.Empty(t, d.String())
 	assert.Zero(t, d.Size())
 	assert.Zero(t, d.Len())
 	_, ok := d.Text()
 	assert.False(t, ok)
-	assert.ErrorIs(t, d.Decode(new(any)), proxy.ErrAbsent)
+	assert.ErrorIs(t, d.Decode(new(any)), document.ErrAbsent)
 	for range d.Members() {
 		assert.Fail(t, "a member of nothing")
 	}
 	for range d.Elements() {
 		assert.Fail(t, "an element of nothing")
 	}
-	for name, got := range map[string]proxy.Document{
-		"get": d.Get(proxy.MustPath("a")), "keep": d.Keep(proxy.MustPaths("a")), "drop": d.Drop(proxy.MustPaths("a")),
-		"rename": d.Rename(proxy.MustPath("a"), "b"), "wrap": d.Wrap("a"), "clip": d.Clip(),
+	for name, got := range map[string]document.Document{
+		"get": d.Get(document.MustPath("a")), "keep": d.Keep(document.MustPaths("a")), "drop": d.Drop(document.MustPaths("a")),
+		"rename": d.Rename(document.MustPath("a"), "b"), "wrap": d.Wrap("a"), "clip": d.Clip(),
 	} {
 		assert.True(t, got.IsZero(), name)
 	}
 	b, err := json.Marshal(struct {
-		A proxy.Document `json:"a"`
-		B proxy.Document `json:"b,omitzero"`
+		A document.Document `json:"a"`
+		B document.Document `json:"b,omitzero"`
 	}{})
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"a":null}`, string(b))
 }
 
-func TestDocumentOfIsWhatEncodingJSONWrites(t *testing.T) {
+func TestOfIsWhatEncodingJSONWrites(t *testing.T) {
 	t.Parallel()
-	d, err := proxy.DocumentOf(struct {
-		Name string         `json:"name"`
-		Doc  proxy.Document `json:"doc"`
+	d, err := document.Of(struct {
+		Name string            `json:"name"`
+		Doc  document.Document `json:"doc"`
 	}{"x\xff", parse(t, `{"n": 1.0}`)})
 	require.NoError(t, err)
 	assert.Equal(t, `{"name":"x\ufffd","doc":{"n":1.0}}`, d.String())
 
-	null, err := proxy.DocumentOf(nil)
+	null, err := document.Of(nil)
 	require.NoError(t, err)
-	assert.Equal(t, proxy.Null, null.Kind())
+	assert.Equal(t, document.Null, null.Kind())
 
-	same, err := proxy.DocumentOf(d)
+	same, err := document.Of(d)
 	require.NoError(t, err)
 	assert.Equal(t, d, same)
 
-	_, err = proxy.DocumentOf(math.Inf(1))
+	_, err = document.Of(math.Inf(1))
 	assert.ErrorAs(t, err, new(*json.UnsupportedValueError))
-	_, err = proxy.DocumentOf(json.RawMessage(`"\ud800"`))
-	assert.ErrorIs(t, err, proxy.ErrEncoding, "a Marshaler cannot smuggle in what the parser refuses")
+	_, err = document.Of(json.RawMessage(`"\ud800"`))
+	assert.ErrorIs(t, err, document.ErrEncoding, "a Marshaler cannot smuggle in what the parser refuses")
 }
 
 func TestDecodeSharesNothingWithTheDocument(t *testing.T) {
@@ -129,17 +128,17 @@ func TestDecodeSharesNothingWithTheDocument(t *testing.T) {
 	require.NoError(t, d.Decode(&w))
 	assert.Equal(t, `{"raw":{"a":1},"n":12345678901234567890}`, d.String())
 
-	var doc proxy.Document
+	var doc document.Document
 	require.NoError(t, d.Decode(&doc))
 	assert.Equal(t, d, doc)
-	var fields struct{ Raw proxy.Document }
+	var fields struct{ Raw document.Document }
 	require.NoError(t, d.Decode(&fields))
 	assert.Equal(t, `{"a":1}`, fields.Raw.String())
 
 	err := d.Decode(new(int))
-	assert.ErrorAs(t, err, new(*proxy.DocumentError))
+	assert.ErrorAs(t, err, new(*document.Error))
 	assert.ErrorAs(t, err, new(*json.UnmarshalTypeError))
-	assert.Error(t, new(proxy.Document).UnmarshalJSON([]byte("{")))
+	assert.Error(t, new(document.Document).UnmarshalJSON([]byte("{")))
 }
 
 // A writer breaks the contract of json.Unmarshaler.
@@ -186,11 +185,11 @@ func TestGet(t *testing.T) {
 	root := parse(t, source)
 	wrapped := root.Wrap("w")
 	for _, tt := range tests {
-		assert.Equal(t, tt.want, root.Get(proxy.MustPath(tt.path)).String(), tt.path)
-		assert.Equal(t, tt.want, wrapped.Get(proxy.MustPath("w."+tt.path)).String(), "w.%s", tt.path)
+		assert.Equal(t, tt.want, root.Get(document.MustPath(tt.path)).String(), tt.path)
+		assert.Equal(t, tt.want, wrapped.Get(document.MustPath("w."+tt.path)).String(), "w.%s", tt.path)
 	}
-	assert.Equal(t, root.String(), root.Get(proxy.Path{}).String())
-	assert.Equal(t, "2", parse(t, `[1,2]`).Get(proxy.MustPath("1")).String())
+	assert.Equal(t, root.String(), root.Get(document.Path{}).String())
+	assert.Equal(t, "2", parse(t, `[1,2]`).Get(document.MustPath("1")).String())
 }
 
 func TestMembersAndElementsComeInTheirOrder(t *testing.T) {
@@ -238,25 +237,25 @@ func TestKeepAndDrop(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			d, paths := parse(t, tt.in), proxy.MustPaths(strings.Split(tt.paths, " ")...)
+			d, paths := parse(t, tt.in), document.MustPaths(strings.Split(tt.paths, " ")...)
 			assert.Equal(t, tt.keep, d.Keep(paths).String())
 			assert.Equal(t, tt.drop, d.Drop(paths).String())
 			assert.Equal(t, strings.TrimSpace(tt.in), d.String())
 		})
 	}
 	d := parse(t, `{"a":1}`)
-	root := proxy.PathsOf(proxy.Path{})
+	root := document.PathsOf(document.Path{})
 	assert.Equal(t, d, d.Keep(root))
 	assert.True(t, d.Drop(root).IsZero())
-	assert.Equal(t, `{}`, d.Keep(proxy.Paths{}).String())
-	assert.Equal(t, d, d.Drop(proxy.Paths{}))
+	assert.Equal(t, `{}`, d.Keep(document.Paths{}).String())
+	assert.Equal(t, d, d.Drop(document.Paths{}))
 }
 
 // proves F8, M18
 func TestDroppedNameCannotComeThrough(t *testing.T) {
 	t.Parallel()
 	in := `{"secret":1,"ok":2,"\u0073ecret":3,"in":[{"s\u0065cret":4,"secret":5,"ok":6}],"secret":{"secret":7}}`
-	out := parse(t, in).Drop(proxy.MustPaths("secret", "in.*.secret")).String()
+	out := parse(t, in).Drop(document.MustPaths("secret", "in.*.secret")).String()
 	assert.Equal(t, `{"ok":2,"in":[{"ok":6}]}`, out)
 	assert.NotContains(t, fmt.Sprint(decode(t, []byte(out))), "secret")
 
@@ -293,19 +292,19 @@ func TestSet(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			var d proxy.Document
+			var d document.Document
 			if tt.in != "" {
 				d = parse(t, tt.in)
 			}
-			var path proxy.Path
+			var path document.Path
 			if tt.path != "" {
-				path = proxy.MustPath(tt.path)
+				path = document.MustPath(tt.path)
 			}
 			got, err := d.Set(path, v)
 			if tt.want == "" && tt.in != "" {
-				var fault *proxy.DocumentError
+				var fault *document.Error
 				require.ErrorAs(t, err, &fault)
-				require.ErrorIs(t, err, proxy.ErrNotObject)
+				require.ErrorIs(t, err, document.ErrNotObject)
 				assert.Equal(t, tt.obstacle, fault.Path)
 				return
 			}
@@ -315,8 +314,8 @@ func TestSet(t *testing.T) {
 			assert.Equal(t, tt.in, d.String())
 		})
 	}
-	_, err := v.Set(proxy.MustPath("a.b"), proxy.Document{})
-	assert.ErrorIs(t, err, proxy.ErrAbsent)
+	_, err := v.Set(document.MustPath("a.b"), document.Document{})
+	assert.ErrorIs(t, err, document.ErrAbsent)
 	assert.EqualError(t, err, `document: path "a.b": no document`)
 }
 
@@ -341,30 +340,30 @@ func TestRename(t *testing.T) {
 		{"swap", `{"a":1,"b":2}`, []string{"a", "b", "b", "a"}, `{"b":1,"a":2}`},
 		{"parent and child", `{"a":{"b":1}}`, []string{"a", "x", "a.b", "y"}, `{"x":{"y":1}}`},
 		{"the later pair", `{"a":1}`, []string{"a", "x", "a", "y"}, `{"y":1}`},
-		{"a name that needs quoting", `{"a":1}`, []string{"a", "q\"\\\n\xff"}, `{"q\"\\\u000a�":1}`},
+		{"a name that needs quoting", `{"a":1}`, []string{"a", "q\"\\\n\xff"}, `{"q\"\\\n�":1}`},
 		{"in a scalar", `1`, []string{"a", "b"}, `1`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			d := parse(t, tt.in)
-			renames, err := proxy.ParseRenames(tt.pairs...)
+			renames, err := document.ParseRenames(tt.pairs...)
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, d.RenameAll(renames).String())
 			assert.Equal(t, tt.in, d.String())
 			if len(tt.pairs) == 2 {
-				assert.Equal(t, tt.want, d.Rename(proxy.MustPath(tt.pairs[0]), tt.pairs[1]).String())
+				assert.Equal(t, tt.want, d.Rename(document.MustPath(tt.pairs[0]), tt.pairs[1]).String())
 			}
 		})
 	}
-	assert.Equal(t, `{"a":1}`, parse(t, `{"a":1}`).Rename(proxy.Path{}, "b").String())
-	assert.Equal(t, `{"a":1}`, parse(t, `{"a":1}`).RenameAll(proxy.Renames{}).String())
+	assert.Equal(t, `{"a":1}`, parse(t, `{"a":1}`).Rename(document.Path{}, "b").String())
+	assert.Equal(t, `{"a":1}`, parse(t, `{"a":1}`).RenameAll(document.Renames{}).String())
 }
 
 func TestManyEditsMakeOneText(t *testing.T) {
 	t.Parallel()
 	in := "[" + strings.Repeat(`{"a":1},`, 500) + `{"a":1}]`
-	got := parse(t, in).Rename(proxy.MustPath("*.a"), "b")
+	got := parse(t, in).Rename(document.MustPath("*.a"), "b")
 	assert.Equal(t, strings.ReplaceAll(in, "a", "b"), got.String())
 	assert.Equal(t, len(in), got.Size())
 }
@@ -374,7 +373,7 @@ func TestWrapTakesAnyRoot(t *testing.T) {
 	for _, in := range []string{`null`, `true`, `1.0`, `"x"`, `[1]`, `{"a":1}`} {
 		d := parse(t, in).Wrap(`a."b"`).Wrap("c")
 		assert.Equal(t, `{"c":{"a.\"b\"":`+in+`}}`, d.String())
-		assert.Equal(t, in, d.Get(proxy.PathOf("c", `a."b"`)).String())
+		assert.Equal(t, in, d.Get(document.PathOf("c", `a."b"`)).String())
 		assert.Equal(t, 1, d.Len())
 	}
 	assert.Equal(t, `{"a�":1}`, parse(t, `1`).Wrap("a\xff\xfe").String())
@@ -385,17 +384,17 @@ func TestOperationsLeaveTheirSourceAlone(t *testing.T) {
 	t.Parallel()
 	in := []byte(`{"a":{"b":[1,{"c":2}]},"d":"e","f":3}`)
 	source := bytes.Clone(in)
-	d, err := proxy.ParseDocument(source)
+	d, err := document.Parse(source)
 	require.NoError(t, err)
 	extra := parse(t, `{"private":"key","a":0}`)
-	merged, err := proxy.MergeObjects(0, d, extra, d.Wrap("w"))
+	merged, err := document.Merge(0, d, extra, d.Wrap("w"))
 	require.NoError(t, err)
-	for _, o := range []proxy.Document{d, merged} {
+	for _, o := range []document.Document{d, merged} {
 		before := o.String()
-		_, _ = o.Set(proxy.MustPath("a.b.1.c"), extra)
-		_ = o.Keep(proxy.MustPaths("a.b.*.c"))
-		_ = o.Drop(proxy.MustPaths("a.b", "d"))
-		_ = o.Rename(proxy.MustPath("a"), "d")
+		_, _ = o.Set(document.MustPath("a.b.1.c"), extra)
+		_ = o.Keep(document.MustPaths("a.b.*.c"))
+		_ = o.Drop(document.MustPaths("a.b", "d"))
+		_ = o.Rename(document.MustPath("a"), "d")
 		_ = append(o.AppendJSON(nil)[:1], "garbage"...)
 		out, err := o.MarshalJSON()
 		require.NoError(t, err)
@@ -403,7 +402,7 @@ func TestOperationsLeaveTheirSourceAlone(t *testing.T) {
 		for _, m := range o.Members() {
 			_ = m.Wrap("x").Clip()
 		}
-		_, err = proxy.MergeObjects(0, extra, o, extra)
+		_, err = document.Merge(0, extra, o, extra)
 		require.NoError(t, err)
 		assert.Equal(t, before, o.String())
 	}
@@ -413,16 +412,16 @@ func TestOperationsLeaveTheirSourceAlone(t *testing.T) {
 
 func TestDocumentIsSafeForConcurrentUse(t *testing.T) {
 	t.Parallel()
-	d, err := parse(t, `[{"a":1}]`).Wrap("w").Set(proxy.MustPath("x.y"), parse(t, `"z"`))
+	d, err := parse(t, `[{"a":1}]`).Wrap("w").Set(document.MustPath("x.y"), parse(t, `"z"`))
 	require.NoError(t, err)
 	want := `{"w":[{"a":1}],"x":{"y":"z"}}`
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			assert.Equal(t, `[1]`, d.Get(proxy.MustPath("w.*.a")).String())
+			assert.Equal(t, `[1]`, d.Get(document.MustPath("w.*.a")).String())
 			assert.Equal(t, 2, d.Len())
-			assert.Equal(t, `{"x":{}}`, d.Keep(proxy.MustPaths("x.z")).String())
-			m, err := proxy.MergeObjects(0, d, d.Wrap("v"))
+			assert.Equal(t, `{"x":{}}`, d.Keep(document.MustPaths("x.z")).String())
+			m, err := document.Merge(0, d, d.Wrap("v"))
 			assert.NoError(t, err)
 			assert.Equal(t, `{"w":[{"a":1}],"x":{"y":"z"},"v":`+want+`}`, m.String())
 			assert.Equal(t, want, d.String())
@@ -434,14 +433,14 @@ func TestDocumentIsSafeForConcurrentUse(t *testing.T) {
 func TestClipPinsNothing(t *testing.T) {
 	t.Parallel()
 	in := []byte(`{"large":"` + strings.Repeat("x", 1000) + `","small":{"a":1}}`)
-	d, err := proxy.ParseDocument(in)
+	d, err := document.Parse(in)
 	require.NoError(t, err)
-	small := d.Get(proxy.MustPath("small"))
+	small := d.Get(document.MustPath("small"))
 	clipped := small.Clip()
 	clear(in) // what no caller may do shows who still looks at these bytes
 	assert.NotEqual(t, `{"a":1}`, small.String())
 	assert.Equal(t, `{"a":1}`, clipped.String())
-	assert.Equal(t, "1", clipped.Get(proxy.MustPath("a")).String())
+	assert.Equal(t, "1", clipped.Get(document.MustPath("a")).String())
 }
 
 func TestAppendJSONNeedsNoMemoryOfItsOwn(t *testing.T) {
@@ -459,27 +458,27 @@ func TestNaughtyStringsAsNamesAndValues(t *testing.T) {
 	require.NoError(t, json.Unmarshal(b, &strs))
 	require.Len(t, strs, 515)
 	for i, s := range strs {
-		value, err := proxy.DocumentOf(s)
+		value, err := document.Of(s)
 		require.NoError(t, err)
 		text, ok := value.Text()
 		assert.True(t, ok)
 		assert.Equal(t, s, text)
 
-		path := proxy.PathOf(s)
-		escaped, err := proxy.ParsePath(path.String())
+		path := document.PathOf(s)
+		escaped, err := document.ParsePath(path.String())
 		require.NoError(t, err, "%q", s)
 		assert.Equal(t, path, escaped)
 
-		other := parse(t, `{"other":{"name":0}}`).Rename(proxy.MustPath("other.name"), s)
-		merged, err := proxy.MergeObjects(0, value.Wrap(s), other, parse(t, `{"last":1}`))
+		other := parse(t, `{"other":{"name":0}}`).Rename(document.MustPath("other.name"), s)
+		merged, err := document.Merge(0, value.Wrap(s), other, parse(t, `{"last":1}`))
 		require.NoError(t, err)
 		again := parse(t, merged.String())
-		for _, d := range []proxy.Document{merged, again} {
+		for _, d := range []document.Document{merged, again} {
 			got, _ := d.Get(escaped).Text()
 			assert.Equal(t, s, got, "string %d", i)
-			assert.Equal(t, "0", d.Get(proxy.PathOf("other", s)).String(), "string %d", i)
-			assert.True(t, d.Drop(proxy.PathsOf(path)).Get(path).IsZero(), "string %d", i)
-			assert.Equal(t, 1, d.Keep(proxy.PathsOf(escaped)).Len(), "string %d", i)
+			assert.Equal(t, "0", d.Get(document.PathOf("other", s)).String(), "string %d", i)
+			assert.True(t, d.Drop(document.PathsOf(path)).Get(path).IsZero(), "string %d", i)
+			assert.Equal(t, 1, d.Keep(document.PathsOf(escaped)).Len(), "string %d", i)
 		}
 		assert.Equal(t, decode(t, []byte(merged.String())), valueOf(merged))
 	}
@@ -492,21 +491,21 @@ func FuzzOps(f *testing.F) {
 	f.Add([]byte(`{"a":1,"b":2,"a":{"b":3}}`), "a.b", "*", "b")
 	f.Add([]byte(`{"secret":1,"s\u0065cret":2}`), "secret", "x.secret", "\xff")
 	f.Fuzz(func(t *testing.T, in []byte, first, second, name string) {
-		d, err := proxy.ParseDocument(bytes.Clone(in))
-		p, err1 := proxy.ParsePath(first)
-		q, err2 := proxy.ParsePath(second)
+		d, err := document.Parse(bytes.Clone(in))
+		p, err1 := document.ParsePath(first)
+		q, err2 := document.ParsePath(second)
 		if err != nil || err1 != nil || err2 != nil || depthOf(in) > 400 {
 			return
 		}
 		source := d.String()
-		paths := proxy.PathsOf(p, q)
+		paths := document.PathsOf(p, q)
 		tree := decode(t, in)
 		unique := !repeatsName(d)
-		valid := func(o proxy.Document) any {
+		valid := func(o document.Document) any {
 			if o.IsZero() {
 				return nil
 			}
-			parsed, err := proxy.ParseDocument([]byte(o.String()))
+			parsed, err := document.Parse([]byte(o.String()))
 			if err != nil {
 				t.Fatalf("%q: %v", o, err)
 			}
@@ -521,7 +520,7 @@ func FuzzOps(f *testing.F) {
 			want, _ = filtered(tree, false, steps(p), steps(q))
 			assert.Equal(t, want, dropped)
 		}
-		if gone := d.Drop(proxy.PathsOf(p)).Get(p); !hasIndex(p) && !gone.IsZero() && gone.String() != "[]" {
+		if gone := d.Drop(document.PathsOf(p)).Get(p); !hasIndex(p) && !gone.IsZero() && gone.String() != "[]" {
 			t.Fatalf("%q dropped from %q leaves %q", first, in, gone)
 		}
 
@@ -541,7 +540,7 @@ func FuzzOps(f *testing.F) {
 	})
 }
 
-func steps(p proxy.Path) []string {
+func steps(p document.Path) []string {
 	var s []string
 	for d := range strings.SplitSeq(strings.NewReplacer(`\\`, "\x00", `\.`, "\x01").Replace(p.String()), ".") {
 		s = append(s, strings.NewReplacer("\x00", `\\`, "\x01", ".").Replace(d))
@@ -560,7 +559,7 @@ func literal(step string) string {
 	return strings.ReplaceAll(step, `\\`, `\`)
 }
 
-func hasIndex(p proxy.Path) bool {
+func hasIndex(p document.Path) bool {
 	for _, s := range steps(p) {
 		if _, err := strconv.Atoi(s); err == nil {
 			return true
@@ -569,7 +568,7 @@ func hasIndex(p proxy.Path) bool {
 	return false
 }
 
-func repeatsName(d proxy.Document) bool {
+func repeatsName(d document.Document) bool {
 	seen := map[string]bool{}
 	for name, v := range d.Members() {
 		if seen[name] || repeatsName(v) {

@@ -1,4 +1,4 @@
-package proxy
+package document
 
 import (
 	"fmt"
@@ -28,11 +28,11 @@ type step struct {
 // A backslash takes the meaning from what follows: \. is a dot in a name, \* a name that is a star, \\ a backslash. \e
 // alone is the name without letters. Everything else stands for itself.
 //
-// An empty text, an empty name, another escape and invalid UTF-8 are a [*DocumentError] that wraps [ErrPath].
+// An empty text, an empty name, another escape and invalid UTF-8 are a [*Error] that wraps [ErrPath].
 func ParsePath(s string) (Path, error) {
 	steps, err := parseSteps(s)
 	if err != nil {
-		return Path{}, &DocumentError{Path: s, Err: fmt.Errorf("%w: %s", ErrPath, err)}
+		return Path{}, &Error{Path: s, Err: fmt.Errorf("%w: %s", ErrPath, err)}
 	}
 	return Path{steps}, nil
 }
@@ -41,7 +41,7 @@ func ParsePath(s string) (Path, error) {
 func MustPath(s string) Path {
 	p, err := ParsePath(s)
 	if err != nil {
-		panic("proxy: MustPath: " + err.Error())
+		panic("document: MustPath: " + err.Error())
 	}
 	return p
 }
@@ -59,6 +59,9 @@ func PathOf(names ...string) Path {
 
 // validName returns the name as we write and compare it.
 func validName(name string) string { return strings.ToValidUTF8(name, "\uFFFD") }
+
+// HasWildcard reports whether a step of the path is *, so that it may lead to several values.
+func (p Path) HasWildcard() bool { return wild(p.steps) }
 
 // String returns the text that [ParsePath] makes the same path of, and "" for the whole document.
 func (p Path) String() string {
