@@ -18,17 +18,18 @@ const module = "github.com/sluice-go/sluice"
 // import, it may import through it.
 var mayImport = map[string][]string{
 	"":                {},
-	"pipe":            {},
-	"pipe/pipetest":   {"pipe"},
+	"internal/mark":   {},
+	"pipe":            {"internal/mark"},
+	"pipe/pipetest":   {"internal/mark", "pipe"},
 	"proxy/document":  {},
-	"proxy":           {"pipe", "proxy/document"},
-	"proxy/flow":      {"pipe", "proxy"},
-	"proxy/policy":    {"pipe", "proxy", "proxy/document"},
-	"proxy/proxytest": {"pipe", "pipe/pipetest", "proxy", "proxy/document"},
-	"proxy/shape":     {"pipe", "proxy", "proxy/document"},
-	"backend":         {"pipe", "proxy", "proxy/document"},
+	"proxy":           {"internal/mark", "pipe", "proxy/document"},
+	"proxy/flow":      {"internal/mark", "pipe", "proxy"},
+	"proxy/policy":    {"internal/mark", "pipe", "proxy", "proxy/document"},
+	"proxy/proxytest": {"internal/mark", "pipe", "pipe/pipetest", "proxy", "proxy/document"},
+	"proxy/shape":     {"internal/mark", "pipe", "proxy", "proxy/document"},
+	"backend":         {"internal/mark", "pipe", "proxy", "proxy/document"},
 	"endpoint":        {"pipe", "proxy", "proxy/document"},
-	"async":           {"pipe", "proxy"},
+	"async":           {"internal/mark", "pipe", "proxy"},
 	"router":          {"pipe", "proxy", "endpoint"},
 	"adapter":         {},
 	"bench": {"pipe", "proxy", "proxy/document", "proxy/flow", "proxy/policy", "proxy/shape", "backend", "endpoint", "router",
@@ -38,7 +39,7 @@ var mayImport = map[string][]string{
 // mayDepend lists the modules that a package may bring into a user's build.
 var mayDepend = map[string][]string{
 	"router":       {"github.com/go-chi/chi/v5"},
-	"proxy/policy": {"golang.org/x/time/rate"}, // a leaf, for what a limiter can tell
+	"proxy/policy": {"internal/mark", "golang.org/x/time/rate"}, // a leaf, for what a limiter can tell
 }
 
 type listed struct {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -138,7 +139,7 @@ func New(s Spec) (*Agent, error) {
 		a.scope.Report = quiet(s.Report)
 	}
 	a.held = proxy.Hold(s.MaxAbandoned)(a.work)
-	a.plan = pipe.Describe(a.held, pipe.Step{Kind: "agent", Name: s.Name, Detail: a.detail(), Source: pipe.Here(),
+	a.plan = pipe.Describe(a.held, pipe.Step{Mark: mark.Ours(), Kind: "agent", Name: s.Name, Detail: a.detail(), Source: pipe.Here(),
 		Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext, Gives: a.spec.Params}, s.Proxy)
 	return a, nil
 }

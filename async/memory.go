@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -84,7 +85,7 @@ func NewMemory(n int) *Memory {
 // The errors are a [*proxy.Error]: status 503 with [ErrFull] or [ErrClosed], 413 with [ErrTooLarge], and
 // proxy.ErrBodyNotReplayable.
 func (q *Memory) Publisher() proxy.Proxy {
-	return pipe.Describe(q.publish, pipe.Step{Kind: "publish", Detail: fmt.Sprintf("memory, room for %d", q.size),
+	return pipe.Describe(q.publish, pipe.Step{Mark: mark.Ours(), Kind: "publish", Detail: fmt.Sprintf("memory, room for %d", q.size),
 		Acts: pipe.In, State: q, Effects: pipe.Terminal | pipe.Buffers | pipe.NeedsReplay | pipe.NotIdempotent |
 			pipe.HonoursContext | pipe.Stateful})
 }

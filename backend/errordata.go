@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -45,7 +46,7 @@ func ErrorAsData(member string) proxy.Decorator {
 			}
 			return res, nil
 		}
-		return pipe.Describe(call, pipe.Step{Kind: "error-as-data", Detail: member, Source: source, Acts: pipe.Out,
+		return pipe.Describe(call, pipe.Step{Mark: mark.Ours(), Kind: "error-as-data", Detail: member, Source: source, Acts: pipe.Out,
 			Effects: pipe.CallsOnce}, next)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -122,7 +123,7 @@ func newLeaf(s Spec) (*leaf, error) {
 
 // step describes the leaf in a plan.
 func (l *leaf) step(prompt bool) pipe.Step {
-	s := pipe.Step{Kind: "backend", Name: l.spec.Name, Source: pipe.Here(), Acts: pipe.Both, Effects: pipe.Terminal}
+	s := pipe.Step{Mark: mark.Ours(), Kind: "backend", Name: l.spec.Name, Source: pipe.Here(), Acts: pipe.Both, Effects: pipe.Terminal}
 	s.Detail = l.url.shown
 	switch l.spec.Method {
 	case "":

@@ -2,12 +2,15 @@ package pipe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"reflect"
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/sluice-go/sluice/internal/mark"
 )
 
 const kindFunc = "func"
@@ -25,39 +28,62 @@ type Any interface {
 //	return pipe.Describe(call, pipe.Step{Kind: "audit", Acts: pipe.In, Effects: pipe.CallsOnce}, next)
 //
 // Name every pipe that call may run, and every effect it has: the plan believes what it is told. Above all, a call that
-// may ignore its context, as one that runs a hook may, is [Opaque]; otherwise the step is taken to honour it where all
-// that is inside does, and runs on the goroutine of its caller. A step without a Source gets the place of the nearest
-// caller outside sluice, and one without a Kind is a "func". A step that is described outside sluice is [Custom] too:
-// where no step of a plan is that or opaque, no function of a user sees a request, and sluice saves copies of it.
+// may ignore its context, as one that runs a hook may, is [Opaque]. Otherwise the step is taken to honour its context where
+// everything inside does, and then it runs on the goroutine of its caller.
 //
-// Describe panics if call or an inner pipe is nil, or if State cannot be compared.
+// A step without a Source gets the place of the nearest caller outside sluice, and one without a Kind is a "func". A step
+// that is not sluice's own is [Custom]. Where no step of a plan is custom or opaque, no function of a user sees a request,
+// and sluice saves copies of it.
+//
+// A step with an Err is a fault: the pipe answers every call with the error, and call is not run. A nil call, a nil inner
+// pipe and a State that cannot be compared are such faults too.
 func Describe[Req, Res any](call Pipe[Req, Res], step Step, inner ...Any) Pipe[Req, Res] {
 	if step.Kind == "" {
 		step.Kind = kindFunc
 	}
-	if call == nil {
-		panic(fmt.Sprintf("pipe: Describe: %s is nil", step.label()))
-	}
-	if step.State != nil && !reflect.ValueOf(step.State).Comparable() {
-		panic(fmt.Sprintf("pipe: Describe: the State of %s cannot be compared", step.label()))
-	}
 	if step.Source == "" {
 		step.Source = Here()
 	}
-	if !ownCaller() {
+	if !step.Mark.Ours() {
 		step.Effects |= Custom
+	}
+	errs := []error{step.Err}
+	fault := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("pipe: Describe: "+format, args...))
+	}
+	if call == nil && step.Err == nil {
+		fault("%s is nil", step.label())
+	}
+	if step.State != nil && !reflect.ValueOf(step.State).Comparable() {
+		fault("the State of %s cannot be compared", step.label())
+		step.State = nil
 	}
 	steps := make([]*Step, 0, len(step.Steps)+len(inner))
 	steps = append(steps, step.Steps...)
 	for i, p := range inner {
 		if p == nil || p.isNil() {
-			panic(fmt.Sprintf("pipe: Describe: inner pipe %d of %s is nil", i+1, step.label()))
+			fault("inner pipe %d of %s is nil", i+1, step.label())
+			continue
 		}
 		steps = append(steps, p.describe())
 	}
 	step.Steps = steps
 	step.Needs, step.Gives = slices.Clone(step.Needs), slices.Clone(step.Gives)
+	if len(errs) > 1 {
+		step.Err = errors.Join(errs...)
+	}
+	if step.Err != nil {
+		call = refuse[Req, Res](step.Err)
+	}
 	return describing(call, &step)
+}
+
+// refuse returns the call of a pipe that was wired wrongly.
+func refuse[Req, Res any](err error) Pipe[Req, Res] {
+	return func(context.Context, Req) (Res, error) {
+		var none Res
+		return none, err
+	}
 }
 
 // Check turns the result of a constructor into a pipe, so that what configuration can get wrong needs no error
@@ -66,19 +92,26 @@ func Describe[Req, Res any](call Pipe[Req, Res], step Step, inner ...Any) Pipe[R
 //	user := pipe.Check(upstreams.New(backend.Spec{Name: "user", URL: url}))
 //
 // Without an error it returns p. With one it returns a leaf that carries the error in its step, and whose call returns
-// it; whoever serves the pipe asks [Step.Faults] and refuses.
+// it. Whoever serves the pipe asks [Step.Faults] and refuses.
 func Check[Req, Res any](p Pipe[Req, Res], err error) Pipe[Req, Res] {
 	if err == nil && p == nil {
-		err = fmt.Errorf("pipe: Check: the constructor returned a nil pipe")
+		err = errors.New("pipe: Check: the constructor returned a nil pipe")
 	}
 	if err == nil {
 		return p
 	}
-	call := func(context.Context, Req) (Res, error) {
-		var none Res
-		return none, err
+	return Describe[Req, Res](nil, Step{Kind: "fault", Effects: Terminal | HonoursContext, Err: err, Mark: mark.Ours()})
+}
+
+// Fault returns what stands in the place of a decorator that cannot be made. The pipe that it wraps answers every call with
+// err and is not called. In a plan the decorator carries the error, so that whoever serves the pipe finds it with
+// [Step.Faults], beside all that is wrong inside. A nil err is a fault too.
+func Fault[Req, Res any](err error) Decorator[Req, Res] {
+	if err == nil {
+		err = errors.New("pipe: Fault: the error is nil")
 	}
-	return Describe(call, Step{Kind: "fault", Effects: Terminal | HonoursContext, Err: err})
+	step := Step{Kind: "fault", Effects: HonoursContext, Err: err, Source: Here(), Mark: mark.Ours()}
+	return func(next Pipe[Req, Res]) Pipe[Req, Res] { return Describe[Req, Res](nil, step, next) }
 }
 
 // probe is the context that asks a describing closure for its step. It never reaches anything else.
@@ -145,16 +178,14 @@ func FuncName(f any) string {
 	return "func"
 }
 
-const module = "github.com/sluice-go/sluice/"
-
 // Here returns the base file name and line of the nearest caller outside sluice, as in "gateway.go:31". A combinator
-// calls it where it is made to tell the plan where the user wrote it; [Step.Source] takes it.
+// calls it where it is made to tell the plan where the user wrote it; [Step.Source] takes it. Nothing is decided by it.
 func Here() string {
 	var pcs [32]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
 	for {
 		frame, more := frames.Next()
-		if frame.Function != "" && !isOurs(frame) {
+		if frame.Function != "" && !inModule(frame) {
 			return fmt.Sprintf("%s:%d", path.Base(frame.File), frame.Line)
 		}
 		if !more {
@@ -163,21 +194,9 @@ func Here() string {
 	}
 }
 
-// ownCaller reports whether the function that called Describe is sluice's.
-func ownCaller() bool {
-	var pcs [4]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
-	for { // inlined or not, Describe itself comes first
-		frame, more := frames.Next()
-		if !more || !strings.HasPrefix(frame.Function, module+"pipe.Describe") {
-			return isOurs(frame)
-		}
-	}
-}
-
-// isOurs reports whether a function is part of sluice, its tests and examples apart. A closure of ours that was inlined
+// inModule reports whether a function is part of sluice, its tests and examples apart. A closure of ours that was inlined
 // has the name of a user's function; then its file tells.
-func isOurs(f runtime.Frame) bool {
+func inModule(f runtime.Frame) bool {
 	name, named := strings.CutPrefix(f.Function, module)
 	file, here := strings.CutPrefix(f.File, folder)
 	if named {
@@ -186,8 +205,8 @@ func isOurs(f runtime.Frame) bool {
 	return (named || here) && !strings.HasPrefix(file, "examples/") && !strings.HasSuffix(f.File, "_test.go")
 }
 
-// folder is where the files of this module were compiled from, with a slash at the end.
-var folder = func() string {
+// module is the import path of this module and folder is where its files were compiled from, each with a slash at the end.
+var module, folder = func() (string, string) {
 	_, file, _, _ := runtime.Caller(0)
-	return path.Dir(path.Dir(file)) + "/"
+	return path.Dir(reflect.TypeFor[Step]().PkgPath()) + "/", path.Dir(path.Dir(file)) + "/"
 }()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -55,11 +56,12 @@ func ExampleCheck() {
 
 	p := pipe.Check(connect("")).With(pipe.Recover) // the address came from a configuration
 	if err := pipe.PlanOf(p).Faults(); err != nil {
-		fmt.Println("refuse to serve:", err)
+		place := regexp.MustCompile(`\.go:\d+`) // Check stands there
+		fmt.Println("refuse to serve:", place.ReplaceAllString(err.Error(), ".go:31"))
 	}
 	fmt.Print(pipe.PlanOf(p))
 	// Output:
-	// refuse to serve: no address
+	// refuse to serve: no address (describe_example_test.go:31)
 	// ← recover
 	//   ↔ fault, fault: no address
 }

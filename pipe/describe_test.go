@@ -237,7 +237,7 @@ func TestCheckOfANilPipeIsAFault(t *testing.T) {
 	p := pipe.Check(ints(nil), nil)
 	_, err := p(t.Context(), 1)
 	assert.EqualError(t, err, "pipe: Check: the constructor returned a nil pipe")
-	assert.Equal(t, err.Error(), pipe.PlanOf(p).Faults().Error())
+	assert.ErrorIs(t, pipe.PlanOf(p).Faults(), err)
 }
 
 func TestCheckPrefersTheErrorToThePipe(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/mark"
 )
 
 // An Observation is one call of a pipe that [Observe] watched. Request and Response are those of the call: look, and
@@ -51,6 +53,6 @@ func Observe[Req, Res any](f func(context.Context, Observation[Req, Res])) Decor
 			returned = true
 			return res, err
 		}
-		return Describe(call, Step{Kind: "observe", Source: source, Acts: Out, Effects: CallsOnce | Opaque}, next)
+		return Describe(call, Step{Kind: "observe", Source: source, Acts: Out, Effects: CallsOnce | Opaque, Mark: mark.Ours()}, next)
 	}
 }

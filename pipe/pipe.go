@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"github.com/sluice-go/sluice/internal/mark"
 )
 
 // A Pipe takes a request, processes it, and returns a response or an error.
@@ -39,7 +41,8 @@ type Decorator[Req, Res any] func(next Pipe[Req, Res]) Pipe[Req, Res]
 // last. A nil decorator is skipped.
 //
 // With adds a step to the plan for every decorator that does not describe itself, so a plain function needs nothing to
-// be seen; see [Named] to give it a name. With panics if p is nil or a decorator returns nil.
+// be seen; see [Named] to give it a name. A decorator that returns nil is a fault in the plan, see [Step.Faults]. With panics
+// if p is nil.
 func (p Pipe[Req, Res]) With(ds ...Decorator[Req, Res]) Pipe[Req, Res] {
 	if p == nil {
 		panic("pipe: With: the pipe is nil")
@@ -68,34 +71,34 @@ func Named[Req, Res any](name string, d Decorator[Req, Res]) Decorator[Req, Res]
 	source := Here()
 	return func(next Pipe[Req, Res]) Pipe[Req, Res] {
 		next = identified(next)
-		inner := decorate(d, next, name)
-		step := Step{Kind: kindFunc, Name: name, Source: source}
-		return Describe(inner, step, around(inner, next, &step)...)
+		step := Step{Kind: kindFunc, Name: name, Source: source, Mark: mark.Ours()}
+		p := decorate(d, next, &step)
+		return Describe(p, step, around(p, next, &step)...)
 	}
 }
 
-// NamedPipe gives the pipe p a name in the plan, where it would stand as "func at file.go:12" otherwise. NamedPipe
-// panics if p is nil.
+// NamedPipe gives the pipe p a name in the plan, where it would stand as "func at file.go:12" otherwise. A nil p is a fault
+// in the plan.
 func NamedPipe[Req, Res any](name string, p Pipe[Req, Res]) Pipe[Req, Res] {
-	if p == nil {
-		panic(fmt.Sprintf("pipe: NamedPipe: %s is nil", name))
+	step := Step{Kind: kindFunc, Name: name, Source: Here(), Mark: mark.Ours()}
+	switch {
+	case p == nil:
+		step.Err = fmt.Errorf("pipe: NamedPipe: %s is nil", name)
+	case isDescribing(p):
+		return Describe(p, step, p)
 	}
-	step := Step{Kind: kindFunc, Name: name, Source: Here()}
-	if !isDescribing(p) {
-		step.Effects = Opaque
-		return Describe(p, step)
-	}
-	return Describe(p, step, p)
+	step.Effects = Opaque
+	return Describe(p, step)
 }
 
 // wrap applies d to next and makes sure that both are in the plan of the result.
 func wrap[Req, Res any](d Decorator[Req, Res], next Pipe[Req, Res], name string) Pipe[Req, Res] {
 	next = identified(next)
-	p := decorate(d, next, name)
-	if stepOf(p).contains(stepOf(next)) {
+	step := Step{Kind: kindFunc, Name: name, Mark: mark.Ours()}
+	p := decorate(d, next, &step)
+	if step.Err == nil && stepOf(p).contains(stepOf(next)) {
 		return p
 	}
-	step := Step{Kind: kindFunc, Name: name}
 	return Describe(p, step, around(p, next, &step)...)
 }
 
@@ -112,10 +115,12 @@ func around[Req, Res any](p, next Pipe[Req, Res], step *Step) []Any {
 	return []Any{p, next} // p is described, but a function inside it hides next
 }
 
-func decorate[Req, Res any](d Decorator[Req, Res], next Pipe[Req, Res], name string) Pipe[Req, Res] {
+// decorate applies d to next. A d that returns nil is a fault of the step, and next stands in its place.
+func decorate[Req, Res any](d Decorator[Req, Res], next Pipe[Req, Res], step *Step) Pipe[Req, Res] {
 	p := d(next)
 	if p == nil {
-		panic(fmt.Sprintf("pipe: decorator %s returned a nil pipe", name))
+		step.Err = fmt.Errorf("pipe: With: decorator %s returned a nil pipe", step.Name)
+		return next
 	}
 	return p
 }

@@ -2,6 +2,7 @@ package pipe_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/sluice-go/sluice/pipe"
@@ -83,37 +84,56 @@ func TestNamedPipeKeepsWhatIsInside(t *testing.T) {
 	assert.True(t, pipe.PlanOf(pipe.NamedPipe("leaf", ints(never))).Effects.Has(pipe.Opaque))
 }
 
-func TestWiringMistakesPanicWithANamedMessage(t *testing.T) {
+func TestOnlyANilReceiverPanics(t *testing.T) {
+	t.Parallel()
+	assert.PanicsWithValue(t, "pipe: With: the pipe is nil", func() { ints(nil).With(in("a")) })
+	assert.PanicsWithValue(t, "pipe: With: the pipe is nil", func() { pipe.Chain(in("a"))(nil) })
+}
+
+// proves T6
+func TestWiringMistakesAreFaults(t *testing.T) {
 	t.Parallel()
 	lost := func(ints) ints { return nil }
+	missing := errors.New("no key")
 	tests := []struct {
 		name string
-		wire func()
+		p    ints
 		text string
 	}{
-		{"With of a nil pipe", func() { ints(nil).With(in("a")) }, "pipe: With: the pipe is nil"},
-		{"Chain around a nil pipe", func() { pipe.Chain(in("a"))(nil) }, "pipe: With: the pipe is nil"},
-		{"Named returned nil", func() { ints(double).With(pipe.Named("lost", lost)) }, "pipe: decorator lost returned a nil pipe"},
-		{"NamedPipe of nil", func() { pipe.NamedPipe[int, int]("user", nil) }, "pipe: NamedPipe: user is nil"},
-		{"Describe of nil", func() { pipe.Describe[int, int](nil, pipe.Step{Kind: "audit", Name: "x"}) }, "pipe: Describe: audit x is nil"},
-		{"Describe around nil", func() { pipe.Describe(double, pipe.Step{Kind: "audit"}, ints(nil)) }, "pipe: Describe: inner pipe 1 of audit is nil"},
-		{"Describe around nothing", func() { pipe.Describe(double, pipe.Step{Kind: "audit"}, leaf("a"), nil) }, "pipe: Describe: inner pipe 2 of audit is nil"},
-		{"Describe with a slice as state", func() { pipe.Describe(double, pipe.Step{Kind: "audit", State: []int{1}}) }, "pipe: Describe: the State of audit cannot be compared"},
+		{"With of a decorator that returns nil", ints(double).With(lost), `pipe: With: decorator func at pipe_test.go:\d+ returned a nil pipe`},
+		{"Named returned nil", ints(double).With(pipe.Named("lost", lost)), "pipe: With: decorator lost returned a nil pipe"},
+		{"NamedPipe of nil", pipe.NamedPipe[int, int]("user", nil), "pipe: NamedPipe: user is nil"},
+		{"Describe of nil", pipe.Describe[int, int](nil, pipe.Step{Kind: "audit", Name: "x"}), "pipe: Describe: audit x is nil"},
+		{"Describe around nil", pipe.Describe(double, pipe.Step{Kind: "audit"}, ints(nil)), "pipe: Describe: inner pipe 1 of audit is nil"},
+		{"Describe around nothing", pipe.Describe(double, pipe.Step{Kind: "audit"}, leaf("a"), nil), "pipe: Describe: inner pipe 2 of audit is nil"},
+		{"Describe with a slice as state", pipe.Describe(double, pipe.Step{Kind: "audit", State: []int{1}}), "pipe: Describe: the State of audit cannot be compared"},
+		{"Describe with an error", pipe.Describe(double, pipe.Step{Kind: "audit", Err: missing}), "no key"},
+		{"Fault", ints(double).With(pipe.Fault[int, int](missing)), "no key"},
+		{"Fault of nil", ints(double).With(pipe.Fault[int, int](nil)), "pipe: Fault: the error is nil"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			assert.PanicsWithValue(t, tt.text, tt.wire)
+			res, err := tt.p(t.Context(), 1)
+			require.Error(t, err)
+			assert.Zero(t, res)
+			assert.Regexp(t, "^"+tt.text+"$", err.Error())
+			faults := pipe.PlanOf(tt.p).Faults()
+			require.Error(t, faults)
+			assert.Regexp(t, "^"+tt.text+` \(pipe_test\.go:\d+\)$`, faults.Error(), "with the place")
 		})
 	}
 }
 
-func TestAnUnnamedDecoratorThatReturnsNilPanicsWithItsPlace(t *testing.T) {
+func TestAFaultHidesNoOtherFault(t *testing.T) {
 	t.Parallel()
-	defer func() {
-		assert.Regexp(t, `^pipe: decorator func at pipe_test.go:\d+ returned a nil pipe$`, recover())
-	}()
-	ints(double).With(func(ints) ints { return nil })
+	one, two, three := errors.New("one"), errors.New("two"), errors.New("three")
+	p := pipe.Describe(double, pipe.Step{Kind: "merge", Err: errors.Join(one, two)}, pipe.Check(ints(nil), three))
+	faults := pipe.PlanOf(p).Faults()
+	for _, err := range []error{one, two, three} {
+		assert.ErrorIs(t, faults, err)
+	}
+	assert.Regexp(t, `^one \(\S+\)\ntwo \(\S+\)\nthree \(\S+\)$`, faults.Error())
 }
 
 // proves C2

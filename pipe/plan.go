@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/sluice-go/sluice/internal/mark"
 )
 
 // PlanOf returns the plan of p: what it is made of, in the order of execution, without running any of it. Functions
@@ -21,6 +23,7 @@ func (s *Step) copy(done map[*Step]*Step) *Step {
 	}
 	c := new(Step)
 	*c = *s
+	c.Mark = mark.Mark{} // or it could be copied
 	c.Needs, c.Gives = slices.Clone(s.Needs), slices.Clone(s.Gives)
 	done[s] = c
 	c.Steps = make([]*Step, len(s.Steps))
@@ -30,17 +33,39 @@ func (s *Step) copy(done map[*Step]*Step) *Step {
 	return c
 }
 
-// Faults joins the construction errors of all steps in their order, each once. It is nil where there are none.
+// Faults joins what is wrong with the wiring of all steps, in their order and each once, with the place in the code behind
+// it:
+//
+//	proxy: Merge: part 2 (orders) has a nil Proxy (gateway.go:31)
+//
+// It is nil where nothing is wrong.
 func (s *Step) Faults() error {
 	var errs []error
 	seen := map[*Step]bool{}
 	for step := range s.All() {
 		if step.Err != nil && !seen[step] {
-			errs = append(errs, step.Err)
+			errs = append(errs, placed(step.Err, step.Source)...)
 		}
 		seen[step] = true
 	}
 	return errors.Join(errs...)
+}
+
+// placed returns err, or each of the errors that errors.Join has joined in it, with a place.
+func placed(err error, source string) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		if all := joined.Unwrap(); errors.Join(all...).Error() == err.Error() { // fmt.Errorf can wrap several too
+			var errs []error
+			for _, err := range all {
+				errs = append(errs, placed(err, source)...)
+			}
+			return errs
+		}
+	}
+	if source != "" {
+		err = fmt.Errorf("%w (%s)", err, source)
+	}
+	return []error{err}
 }
 
 // String returns the plan as indented text, a line per step, in the order of execution. An arrow tells on which way a

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+
+	"github.com/sluice-go/sluice/internal/mark"
 )
 
 // A PanicError is a panic that was recovered, by [Recover] or by a combinator on a goroutine of its own.
@@ -40,5 +42,5 @@ func Recover[Req, Res any](next Pipe[Req, Res]) Pipe[Req, Res] {
 		}()
 		return next(ctx, req)
 	}
-	return Describe(call, Step{Kind: "recover", Acts: Out, Effects: CallsOnce}, next)
+	return Describe(call, Step{Kind: "recover", Acts: Out, Effects: CallsOnce, Mark: mark.Ours()}, next)
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/sluice-go/sluice/internal/mark"
 )
 
 // A Step is one place in a plan: a pipe with what stands inside it. [Describe] takes one, [PlanOf] returns the root of
@@ -31,11 +33,13 @@ type Step struct {
 	Needs []string
 	// Gives names the params that the step sets for what is inside.
 	Gives []string
-	// Err is a construction error; see Check.
+	// Err is what is wrong with the wiring, nil for nothing: the pipe is a fault and answers every call with it. See Check.
 	Err error
 	// State identifies the state of a Stateful step. Steps with the same State share it, and the plan says so. It is
 	// only compared, so a pointer will do. nil is no shared state.
 	State any
+	// Mark says that the step is sluice's own: nobody else can make one. In a plan no step carries it.
+	Mark mark.Mark
 	// Steps are the inner steps. With Layout Around the first stands around the second, and so on; with Serial they
 	// run in this order.
 	Steps []*Step
@@ -89,13 +93,14 @@ const (
 	Stateful                           // keeps state between calls
 	Opaque                             // runs a user's function that no plan sees into
 	Custom                             // was described outside sluice; Describe declares it
+	Detached                           // what is inside runs beside the call and gives no answer
 )
 
 var (
 	wayNames    = [...]string{"both", "in", "out", "none"}
 	layoutNames = [...]string{"around", "serial", "parallel", "choice"}
 	effectNames = [...]string{"calls-once", "calls-many", "buffers", "streams", "caches", "authenticates", "needs-replay",
-		"terminal", "honours-context", "idempotent", "not-idempotent", "stateful", "opaque", "custom"}
+		"terminal", "honours-context", "idempotent", "not-idempotent", "stateful", "opaque", "custom", "detached"}
 )
 
 func nameOf(names []string, i int) string {
@@ -158,7 +163,7 @@ func (s *Step) HonoursContext() bool {
 }
 
 func (s *Step) contains(other *Step) bool {
-	seen := map[*Step]bool{} // a pipe that is used at every level would be met times without number
+	seen := map[*Step]bool{} // a pipe used twice on every level would be visited exponentially often
 	var in func(step *Step) bool
 	in = func(step *Step) bool {
 		if step == other || seen[step] {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"slices"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -20,6 +21,6 @@ func Bound(names ...string) Decorator {
 	names = slices.Clone(names)
 	source := pipe.Here()
 	return func(next Proxy) Proxy {
-		return pipe.Describe(next, pipe.Step{Kind: "bound", Source: source, Acts: pipe.None, Effects: pipe.CallsOnce, Gives: names}, next)
+		return pipe.Describe(next, pipe.Step{Mark: mark.Ours(), Kind: "bound", Source: source, Acts: pipe.None, Effects: pipe.CallsOnce, Gives: names}, next)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -52,7 +53,7 @@ func Decode[T any](p Proxy) pipe.Pipe[*Request, T] {
 		}
 		return v, nil
 	}
-	return pipe.Describe(call, pipe.Step{Kind: "decode", Detail: t.String(), Source: pipe.Here(), Acts: pipe.Out,
+	return pipe.Describe(call, pipe.Step{Mark: mark.Ours(), Kind: "decode", Detail: t.String(), Source: pipe.Here(), Acts: pipe.Out,
 		Effects: pipe.CallsOnce | pipe.Buffers | opaqueIf(d.RunsCode())}, p)
 }
 
@@ -120,7 +121,7 @@ func Encode[T any](p pipe.Pipe[*Request, T]) Proxy {
 		}
 		return &Response{Status: http.StatusOK, Header: headerFor(Described(ctx)), Document: doc, Err: missing}, nil
 	}
-	return pipe.Describe(call, pipe.Step{Kind: "encode", Detail: t.String(), Source: pipe.Here(), Acts: pipe.Out,
+	return pipe.Describe(call, pipe.Step{Mark: mark.Ours(), Kind: "encode", Detail: t.String(), Source: pipe.Here(), Acts: pipe.Out,
 		Effects: pipe.CallsOnce | pipe.Buffers | opaqueIf(e.RunsCode())}, p)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -61,7 +62,7 @@ func Fallback(p Proxy, others ...Proxy) Proxy {
 		f.alternatives = append(f.alternatives, a)
 		inner = append(inner, p)
 	}
-	return pipe.Describe(f.call, pipe.Step{Kind: "fallback", Detail: "on failure", Source: pipe.Here(), Layout: pipe.Serial,
+	return pipe.Describe(f.call, pipe.Step{Mark: mark.Ours(), Kind: "fallback", Detail: "on failure", Source: pipe.Here(), Layout: pipe.Serial,
 		Effects: pipe.CallsOnce | pipe.HonoursContext}, inner...)
 }
 

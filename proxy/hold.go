@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -36,7 +37,7 @@ func Hold(limit int) Decorator {
 		if pipe.PlanOf(next).HonoursContext() {
 			call = h.direct
 		}
-		return pipe.Describe(call, pipe.Step{Kind: "hold", Source: source, Acts: pipe.Both,
+		return pipe.Describe(call, pipe.Step{Mark: mark.Ours(), Kind: "hold", Source: source, Acts: pipe.Both,
 			Effects: pipe.CallsOnce | pipe.HonoursContext}, next)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -52,7 +53,7 @@ func Grouped(name string, p Proxy) Part {
 		res.Document = res.Document.Wrap(name)
 		return res, nil
 	}
-	step := pipe.Step{Kind: "group", Detail: name, Source: source, Acts: pipe.Out, Effects: pipe.CallsOnce}
+	step := pipe.Step{Mark: mark.Ours(), Kind: "group", Detail: name, Source: source, Acts: pipe.Out, Effects: pipe.CallsOnce}
 	return Part{Name: name, Proxy: pipe.Describe(call, step, p)}
 }
 
@@ -141,7 +142,7 @@ func newMerge(s Spec) Proxy {
 		p.fitting = p.call
 		m.parts = append(m.parts, p)
 		inner = append(inner, pipe.Describe(part.Proxy,
-			pipe.Step{Kind: "part", Name: part.Name, Detail: strings.Join(notes, ", "), Source: source, Acts: pipe.None,
+			pipe.Step{Mark: mark.Ours(), Kind: "part", Name: part.Name, Detail: strings.Join(notes, ", "), Source: source, Acts: pipe.None,
 				Effects: effects}, part.Proxy))
 	}
 	effects := pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext
@@ -158,7 +159,7 @@ func newMerge(s Spec) Proxy {
 	if m.method == custom {
 		effects |= pipe.Opaque
 	}
-	return pipe.Describe(m.call, pipe.Step{Kind: "merge", Name: s.Name, Detail: detail,
+	return pipe.Describe(m.call, pipe.Step{Mark: mark.Ours(), Kind: "merge", Name: s.Name, Detail: detail,
 		Source: source, Layout: pipe.Parallel, Effects: effects}, inner...)
 }
 

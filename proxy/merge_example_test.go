@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -87,8 +88,8 @@ func ExampleNew() {
 			spec.Parts = append(spec.Parts, proxy.Part{Name: part, Proxy: upstreams[part]})
 		}
 		p := pipe.Check(proxy.New(spec))
-		if err := pipe.PlanOf(p).Faults(); err != nil {
-			fmt.Println(err)
+		if faults := pipetest.Faults(pipe.PlanOf(p)); faults != "" {
+			fmt.Println(faults)
 			continue
 		}
 		fmt.Print(pipe.PlanOf(p))

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -92,7 +93,7 @@ func NewRace(s RaceSpec) (Proxy, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	step := pipe.Step{Kind: "race", Name: s.Name, Detail: fmt.Sprintf("%d at once", len(r.racers)), Source: pipe.Here(),
+	step := pipe.Step{Mark: mark.Ours(), Kind: "race", Name: s.Name, Detail: fmt.Sprintf("%d at once", len(r.racers)), Source: pipe.Here(),
 		Layout: pipe.Parallel, Effects: pipe.CallsOnce | pipe.HonoursContext}
 	if len(r.racers) > 1 {
 		step.Effects |= pipe.NeedsReplay

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -95,7 +96,7 @@ func Sequence(stages ...Stage) Proxy {
 	if len(stages) == 1 {
 		detail = "1 stage"
 	}
-	return pipe.Describe(s.call, pipe.Step{Kind: "sequence", Detail: detail, Source: source, Layout: pipe.Serial,
+	return pipe.Describe(s.call, pipe.Step{Mark: mark.Ours(), Kind: "sequence", Detail: detail, Source: source, Layout: pipe.Serial,
 		Effects: effects}, inner...)
 }
 
@@ -189,7 +190,7 @@ func (s *sequence) check(i int) (errs []error) {
 
 // describe returns the proxy of the stage as the plan shows it.
 func (st *stage) describe(source string) pipe.Any {
-	step := pipe.Step{Kind: "stage", Name: st.Name, Source: source, Acts: pipe.None}
+	step := pipe.Step{Mark: mark.Ours(), Kind: "stage", Name: st.Name, Source: source, Acts: pipe.None}
 	var notes []string
 	if st.Optional {
 		notes = append(notes, "optional")

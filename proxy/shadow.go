@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -111,7 +112,7 @@ func (s *Shadow) step(plan *pipe.Step) pipe.Step {
 	if s.spec.Compare != nil {
 		notes, effects = append(notes, "compared"), effects|pipe.Opaque
 	}
-	return pipe.Step{Kind: "mirror", Name: s.spec.Name, Detail: strings.Join(notes, ", "), Source: pipe.Here(),
+	return pipe.Step{Mark: mark.Ours(), Kind: "mirror", Name: s.spec.Name, Detail: strings.Join(notes, ", "), Source: pipe.Here(),
 		Acts: pipe.None, Effects: effects, Steps: []*pipe.Step{plan}}
 }
 
@@ -140,7 +141,7 @@ func (s *Shadow) step(plan *pipe.Step) pipe.Step {
 // The proxies that one Shadow decorates share Max and the counts.
 func (s *Shadow) Decorate(next Proxy) Proxy {
 	sh := &shadowed{Shadow: s, next: next}
-	step := pipe.Step{Kind: "shadow", Source: pipe.Here(), Acts: pipe.In, Layout: pipe.Parallel,
+	step := pipe.Step{Mark: mark.Ours(), Kind: "shadow", Source: pipe.Here(), Acts: pipe.In, Layout: pipe.Parallel,
 		Effects: pipe.CallsOnce | pipe.Stateful, State: s}
 	p := pipe.Describe(sh.call, step, next, s.mirror)
 	sh.name = nameIn(pipe.PlanOf(next), "answer")

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -154,7 +155,7 @@ type split struct {
 }
 
 func newSplit(s SplitSpec, weights *Weights) Proxy {
-	step := pipe.Step{Kind: "split", Name: s.Name, Source: pipe.Here()}
+	step := pipe.Step{Mark: mark.Ours(), Kind: "split", Name: s.Name, Source: pipe.Here()}
 	p := &split{weights: weights, key: s.Key, header: http.CanonicalHeaderKey(s.Header)}
 	notes, when := []string{"by chance"}, ""
 	if s.Key != nil {

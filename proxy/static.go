@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -74,7 +75,7 @@ func Static(when Moment, d document.Document) Decorator {
 		panic(fmt.Sprintf("proxy: Static: the document is %s, want an object", d.Kind()))
 	}
 	f := newFilling(when, with)
-	step := pipe.Step{Kind: "static", Detail: f.detail(), Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
+	step := pipe.Step{Mark: mark.Ours(), Kind: "static", Detail: f.detail(), Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
 	return func(next Proxy) Proxy {
 		call := func(ctx context.Context, req *Request) (*Response, error) {
 			res, err := Checked(next(ctx, req))

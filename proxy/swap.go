@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -24,7 +25,7 @@ func NewSwap(p Proxy) *Swap {
 	}
 	s := new(Swap)
 	s.held.Store(newSwapped(p))
-	s.proxy = pipe.Describe(s.call, pipe.Step{Kind: "swap", Detail: "may be swapped", Source: pipe.Here(), Acts: pipe.None,
+	s.proxy = pipe.Describe(s.call, pipe.Step{Mark: mark.Ours(), Kind: "swap", Detail: "may be swapped", Source: pipe.Here(), Acts: pipe.None,
 		Effects: pipe.CallsOnce | pipe.Stateful | pipe.Opaque | pipe.NotIdempotent, State: s}, p)
 	return s
 }

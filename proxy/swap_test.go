@@ -271,10 +271,11 @@ func TestStoreRefusesWhatIsBroken(t *testing.T) {
 	broken := pipe.Check(proxy.New(proxy.Spec{Name: "page"}))
 	for p, want := range map[*proxy.Proxy]string{
 		new(proxy.Proxy): "proxy: Swap: the Proxy is nil",
-		&broken:          "proxy: Swap: proxy: Merge (page): there are no parts",
+		&broken:          `proxy: Swap: proxy: Merge \(page\): there are no parts \(swap_test\.go:\d+\)`,
 	} {
 		drained, err := swap.Store(*p)
-		assert.EqualError(t, err, want)
+		require.Error(t, err)
+		assert.Regexp(t, "^"+want+"$", err.Error())
 		assert.Nil(t, drained)
 	}
 	res, err := swap.Proxy()(t.Context(), get())

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -92,7 +93,7 @@ func checkCases(cases []Case) error {
 
 func newSwitch(kind string, cases []Case) Proxy {
 	source := pipe.Here()
-	step := pipe.Step{Kind: kind, Source: source, Detail: fmt.Sprintf("%d cases", len(cases))}
+	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Source: source, Detail: fmt.Sprintf("%d cases", len(cases))}
 	if len(cases) == 1 {
 		step.Detail = "1 case"
 	}
@@ -182,7 +183,7 @@ func (c *choice) described(step pipe.Step) Proxy {
 	inner := make([]pipe.Any, len(c.options))
 	for i, o := range c.options {
 		inner[i] = pipe.Describe(o.proxy,
-			pipe.Step{Kind: c.noun, Name: o.name, Detail: o.detail, Source: step.Source, Acts: pipe.None}, o.proxy)
+			pipe.Step{Mark: mark.Ours(), Kind: c.noun, Name: o.name, Detail: o.detail, Source: step.Source, Acts: pipe.None}, o.proxy)
 	}
 	return pipe.Describe(call, step, inner...)
 }

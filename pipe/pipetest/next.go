@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -75,7 +76,7 @@ var forms = []form{
 
 // pipe returns next in a form, as a pipe that can be decorated.
 func (x *next[Req, Res]) pipe(f form) pipe.Pipe[Req, Res] {
-	return pipe.Describe(x.call, pipe.Step{Kind: "next", Name: nextName, Effects: f.effects})
+	return pipe.Describe(x.call, pipe.Step{Mark: mark.Ours(), Kind: "next", Name: nextName, Effects: f.effects})
 }
 
 // decorated returns what the subject makes of next.

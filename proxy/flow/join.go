@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -58,7 +59,7 @@ func join[T any](what string, none bool, f func(*task) (T, error), deps ...*node
 	if none {
 		panic(fmt.Sprintf("flow: %s: the function is nil", what))
 	}
-	n := &node{deps: deps, step: pipe.Step{Kind: "join", Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.Opaque}}
+	n := &node{deps: deps, step: pipe.Step{Mark: mark.Ours(), Kind: "join", Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.Opaque}}
 	n.check(what)
 	n.work = func(_ context.Context, t *task) (any, error) { return f(t) }
 	return end[T](what, n)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -119,7 +120,7 @@ func newNode(what, kind, name string, none bool, deps ...*node) *node {
 	if none {
 		panic(fmt.Sprintf("flow: %s: a function is nil", what))
 	}
-	n := &node{deps: deps, step: pipe.Step{Kind: kind, Name: name, Source: pipe.Here(), Acts: pipe.None}}
+	n := &node{deps: deps, step: pipe.Step{Mark: mark.Ours(), Kind: kind, Name: name, Source: pipe.Here(), Acts: pipe.None}}
 	n.check(what)
 	return n
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -32,7 +33,7 @@ func (g *graph) plan() (pipe.Step, []pipe.Any) {
 		}
 		o.steps[i] = pipe.Describe(grouped, step, n.inner...)
 	}
-	step := pipe.Step{Kind: "flow", Detail: g.detail(), Source: pipe.Here(),
+	step := pipe.Step{Mark: mark.Ours(), Kind: "flow", Detail: g.detail(), Source: pipe.Here(),
 		Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext}
 	if g.replays {
 		step.Effects |= pipe.NeedsReplay
@@ -128,7 +129,7 @@ func group(layout pipe.Layout, inner []pipe.Any) pipe.Any {
 	if layout == pipe.Parallel {
 		kind = "fork"
 	}
-	return pipe.Describe(grouped, pipe.Step{Kind: kind, Source: pipe.Here(), Acts: pipe.None, Layout: layout}, inner...)
+	return pipe.Describe(grouped, pipe.Step{Mark: mark.Ours(), Kind: kind, Source: pipe.Here(), Acts: pipe.None, Layout: layout}, inner...)
 }
 
 // components returns the sets of nodes that are tied to each other, also through others, each in the order of the graph

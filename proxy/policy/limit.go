@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -41,7 +42,7 @@ func Limit(a Allower) proxy.Decorator {
 	if a == nil || isLimiter && limiter == nil {
 		panic("policy: Limit: the Allower is nil")
 	}
-	step := pipe.Step{Kind: "limit", Source: pipe.Here(), Acts: pipe.In,
+	step := pipe.Step{Mark: mark.Ours(), Kind: "limit", Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.Stateful, State: new(byte)}
 	if reflect.TypeOf(a).Kind() == reflect.Pointer {
 		step.State = a

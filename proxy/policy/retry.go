@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -56,7 +57,7 @@ func Retry(a Attempts) proxy.Decorator {
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {
 		r := &retry{Attempts: a, next: next}
-		step := pipe.Step{Kind: "retry", Source: source, Effects: pipe.CallsMany | pipe.Stateful, State: a.Budget}
+		step := pipe.Step{Mark: mark.Ours(), Kind: "retry", Source: source, Effects: pipe.CallsMany | pipe.Stateful, State: a.Budget}
 		if a.Max == 1 {
 			step.Effects = pipe.CallsOnce | pipe.Stateful // the call still counts for the budget
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -40,7 +41,7 @@ func Timeout(d time.Duration) proxy.Decorator {
 		if !pipe.PlanOf(next).HonoursContext() {
 			t.next = held(next)
 		}
-		return pipe.Describe(t.call, pipe.Step{Kind: "timeout", Detail: d.String(), Source: source,
+		return pipe.Describe(t.call, pipe.Step{Mark: mark.Ours(), Kind: "timeout", Detail: d.String(), Source: source,
 			Effects: pipe.CallsOnce | pipe.HonoursContext}, next)
 	}
 }

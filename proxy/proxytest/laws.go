@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/proxy"
@@ -38,7 +39,7 @@ var forms = []form{
 
 // around returns what a decorator makes of next.
 func (f form) around(d proxy.Decorator, next proxy.Proxy) proxy.Proxy {
-	return pipe.Describe(next, pipe.Step{Kind: "next", Effects: f.effects}).With(d)
+	return pipe.Describe(next, pipe.Step{Mark: mark.Ours(), Kind: "next", Effects: f.effects}).With(d)
 }
 
 // given keeps what next answered and the contexts that it was called with.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -48,7 +49,7 @@ func (r *Recorder) Record(next proxy.Proxy) proxy.Proxy {
 		r.add(c)
 		return next(ctx, req)
 	}
-	return pipe.Describe(call, pipe.Step{Kind: "record", Acts: pipe.In, Effects: pipe.CallsOnce | pipe.Stateful, State: r}, next)
+	return pipe.Describe(call, pipe.Step{Mark: mark.Ours(), Kind: "record", Acts: pipe.In, Effects: pipe.CallsOnce | pipe.Stateful, State: r}, next)
 }
 
 // Calls returns what was seen, in the order in which the calls began. Headers and queries are copies of what there was when

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -44,7 +45,7 @@ func NewUpstream(script ...Reply) *Upstream {
 //
 // The leaf reads the body of a request to its end. Each response has a Header of its own that is not nil.
 func (u *Upstream) Proxy() proxy.Proxy {
-	step := pipe.Step{Kind: "upstream", Source: pipe.Here(), Effects: pipe.Terminal | pipe.HonoursContext | pipe.Streams}
+	step := pipe.Step{Mark: mark.Ours(), Kind: "upstream", Source: pipe.Here(), Effects: pipe.Terminal | pipe.HonoursContext | pipe.Streams}
 	var details []string
 	for _, r := range u.script {
 		details = append(details, r.String())

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -66,7 +67,7 @@ func RemoveResponseHeader(name string) proxy.Decorator {
 
 // onRequest returns the decorator that changes requests with f, or, with an err, fails.
 func onRequest(kind, key string, err error, f func(*proxy.Request)) proxy.Decorator {
-	step := pipe.Step{Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce}
+	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce}
 	if err != nil {
 		return broken(step, err)
 	}
@@ -81,7 +82,7 @@ func onRequest(kind, key string, err error, f func(*proxy.Request)) proxy.Decora
 
 // onResponse returns the decorator that changes responses with f, or, with an err, fails.
 func onResponse(kind, key string, err error, f func(*proxy.Response)) proxy.Decorator {
-	step := pipe.Step{Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
+	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
 	if err != nil {
 		return broken(step, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -30,7 +31,7 @@ func pure(kind, detail string, errs []error, f func(document.Document) (document
 	if err != nil {
 		call = func(context.Context, document.Document) (document.Document, error) { return document.Document{}, err }
 	}
-	return pipe.Describe(call, pipe.Step{Kind: kind, Detail: detail, Source: pipe.Here(), Effects: pureEffects, Err: err})
+	return pipe.Describe(call, pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: detail, Source: pipe.Here(), Effects: pureEffects, Err: err})
 }
 
 // faultsOf joins wiring mistakes, but for those that are nil. A call that meets them nevertheless fails with status 500:
@@ -61,8 +62,10 @@ func newOps(way pipe.Way, list []Op) *ops {
 			continue
 		}
 		step := *pipe.PlanOf(op)
-		o.faults = errors.Join(o.faults, step.Faults())
-		step.Acts = way // an op itself does not know
+		for inner := range step.All() {
+			o.faults = errors.Join(o.faults, inner.Err)
+		}
+		step.Acts, step.Mark = way, mark.Ours() // an op itself does not know the way
 		o.list = append(o.list, op)
 		o.titles = append(o.titles, step.Title())
 		o.placed = append(o.placed, pipe.Describe(op, step))

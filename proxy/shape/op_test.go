@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/shape"
@@ -130,8 +131,7 @@ func TestEveryWrongArgumentIsReportedInOrder(t *testing.T) {
 		for _, line := range tt.want {
 			want = append(want, "shape: "+kind+": "+line)
 		}
-		faults := pipe.PlanOf(tt.op).Faults()
-		assert.EqualError(t, faults, strings.Join(want, "\n"))
+		assert.Equal(t, strings.Join(want, "\n"), pipetest.Faults(pipe.PlanOf(tt.op)))
 		_, err := tt.op(t.Context(), parsed(t, `{}`))
 		assert.EqualError(t, err, strings.Join(want, "\n"))
 		assert.ErrorIs(t, err, document.ErrPath)

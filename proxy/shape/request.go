@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -32,7 +33,7 @@ func Request(list ...Op) proxy.Decorator {
 			}
 			return next(ctx, req)
 		}
-		return pipe.Describe(call, pipe.Step{Kind: "request", Source: source, Acts: pipe.In, Layout: pipe.Serial,
+		return pipe.Describe(call, pipe.Step{Mark: mark.Ours(), Kind: "request", Source: source, Acts: pipe.In, Layout: pipe.Serial,
 			Effects: pipe.CallsOnce | pipe.Buffers | pipe.NeedsReplay}, append(o.placed[:len(o.placed):len(o.placed)], next)...)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -35,7 +36,7 @@ func Response(list ...Op) proxy.Decorator {
 			}
 			return o.shape(ctx, res)
 		}
-		step := pipe.Step{Kind: "response", Source: source, Acts: pipe.Out, Layout: pipe.Serial,
+		step := pipe.Step{Mark: mark.Ours(), Kind: "response", Source: source, Acts: pipe.Out, Layout: pipe.Serial,
 			Effects: pipe.CallsOnce | pipe.Buffers}
 		if proxy.Streams(next) {
 			step.Err = o.stream(http.StatusInternalServerError)

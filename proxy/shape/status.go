@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -40,7 +41,7 @@ func MapStatus(pairs map[int]int) proxy.Decorator {
 			}
 		}
 	}
-	step := pipe.Step{Kind: "map-status", Detail: strings.Join(texts, ", "), Source: pipe.Here(), Acts: pipe.Out,
+	step := pipe.Step{Mark: mark.Ours(), Kind: "map-status", Detail: strings.Join(texts, ", "), Source: pipe.Here(), Acts: pipe.Out,
 		Effects: pipe.CallsOnce}
 	if errs != nil {
 		return broken(step, errs...)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -50,6 +51,6 @@ func Typed[T, U any](f func(ctx context.Context, v T) (U, error)) Op {
 		}()
 		return call(ctx, d)
 	}
-	return pipe.Describe(Op(recovered), pipe.Step{Kind: "typed", Detail: in + " → " + out, Source: pipe.Here(),
+	return pipe.Describe(Op(recovered), pipe.Step{Mark: mark.Ours(), Kind: "typed", Detail: in + " → " + out, Source: pipe.Here(),
 		Effects: pipe.Terminal | pipe.Opaque})
 }

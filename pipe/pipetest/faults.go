@@ -1,0 +1,21 @@
+package pipetest
+
+import (
+	"strings"
+
+	"github.com/sluice-go/sluice/pipe"
+)
+
+// Faults returns what [pipe.Step.Faults] says, a line for each fault, without the places in the code, so that a test can
+// compare it with a text that survives edits. It is "" where nothing is wrong.
+func Faults(plan *pipe.Step) string {
+	var lines []string
+	seen := map[*pipe.Step]bool{}
+	for step := range plan.All() {
+		if step.Err != nil && !seen[step] {
+			lines = append(lines, step.Err.Error())
+		}
+		seen[step] = true
+	}
+	return strings.Join(lines, "\n")
+}
