@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/shape"
@@ -127,9 +128,9 @@ func TestAStreamWhereADocumentIsNeededIsRefusedAtWiring(t *testing.T) {
 	custom := func(next proxy.Proxy) proxy.Proxy {
 		return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return next(ctx, req) }
 	}
-	assert.True(t, proxy.Streams(stream))
-	assert.False(t, proxy.Streams(stream.With(custom)), "who knows")
-	assert.False(t, proxy.Streams(upstream.proxy(t, backend.Spec{})))
+	assert.True(t, call.Streams(pipe.PlanOf(stream)))
+	assert.False(t, call.Streams(pipe.PlanOf(stream.With(custom))), "who knows")
+	assert.False(t, call.Streams(pipe.PlanOf(upstream.proxy(t, backend.Spec{}))))
 	assert.PanicsWithValue(t, "proxy: Merge: part 1 answers with a stream, which cannot be merged: decode it",
 		func() { proxy.Merge(proxy.Part{Proxy: stream}) })
 	assert.ErrorIs(t, pipe.PlanOf(stream.With(shape.Response(shape.Group("x")))).Faults(), proxy.ErrStream)
@@ -143,7 +144,7 @@ func TestAPassthroughOverATransportOfAUserIsAStream(t *testing.T) {
 	p, err := backend.HTTP{Transport: roundTripper(http.DefaultTransport.RoundTrip)}.New(
 		backend.Spec{Name: "files", URL: "http://upstream.test/", Decode: backend.Passthrough})
 	require.NoError(t, err)
-	assert.True(t, proxy.Streams(p))
+	assert.True(t, call.Streams(pipe.PlanOf(p)))
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)

@@ -18,28 +18,29 @@ const module = "github.com/sluice-go/sluice"
 // import, it may import through it.
 var mayImport = map[string][]string{
 	"":                {},
+	"internal/call":   {"pipe"},
 	"internal/mark":   {},
 	"pipe":            {"internal/mark"},
 	"pipe/pipetest":   {"internal/mark", "pipe"},
 	"proxy/document":  {},
-	"proxy":           {"internal/mark", "pipe", "proxy/document"},
-	"proxy/flow":      {"internal/mark", "pipe", "proxy"},
-	"proxy/policy":    {"internal/mark", "pipe", "proxy", "proxy/document"},
+	"proxy":           {"internal/call", "internal/mark", "pipe", "proxy/document"},
+	"proxy/flow":      {"internal/call", "internal/mark", "pipe", "proxy"},
+	"proxy/policy":    {"internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"proxy/proxytest": {"internal/mark", "pipe", "pipe/pipetest", "proxy", "proxy/document"},
-	"proxy/shape":     {"internal/mark", "pipe", "proxy", "proxy/document"},
-	"backend":         {"internal/mark", "pipe", "proxy", "proxy/document"},
-	"endpoint":        {"pipe", "proxy", "proxy/document"},
-	"async":           {"internal/mark", "pipe", "proxy"},
+	"proxy/shape":     {"internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
+	"backend":         {"internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
+	"endpoint":        {"internal/call", "pipe", "proxy", "proxy/document"},
+	"async":           {"internal/call", "internal/mark", "pipe", "proxy"},
 	"router":          {"pipe", "proxy", "endpoint"},
 	"adapter":         {},
-	"bench": {"pipe", "proxy", "proxy/document", "proxy/flow", "proxy/policy", "proxy/shape", "backend", "endpoint", "router",
+	"bench": {"internal/call", "pipe", "proxy", "proxy/document", "proxy/flow", "proxy/policy", "proxy/shape", "backend", "endpoint", "router",
 		"adapter", "async"},
 }
 
 // mayDepend lists the modules that a package may bring into a user's build.
 var mayDepend = map[string][]string{
 	"router":       {"github.com/go-chi/chi/v5"},
-	"proxy/policy": {"internal/mark", "golang.org/x/time/rate"}, // a leaf, for what a limiter can tell
+	"proxy/policy": {"internal/call", "internal/mark", "golang.org/x/time/rate"}, // a leaf, for what a limiter can tell
 }
 
 type listed struct {

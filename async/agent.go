@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -100,7 +101,7 @@ type Agent struct {
 	ackTimeout time.Duration
 	maxBody    int64
 
-	scope proxy.Scope
+	scope call.Scope
 	held  proxy.Proxy // work on one message
 	plan  proxy.Proxy // described, never called
 	slots chan struct{}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -43,7 +44,7 @@ func (w *worker) tell(op string, cause error) {
 	watch := w.begin(op)
 	defer func() {
 		if !returned {
-			err = panicked(recover())
+			err = call.Ended(recover())
 		}
 		inTime := w.end(watch)
 		switch {
@@ -64,7 +65,7 @@ func (w *worker) ask(op string, cause error) error {
 	}
 	ctx := w.settling
 	if w.ackTimeout > 0 {
-		expiry := proxy.Expire(ctx, w.ackTimeout)
+		expiry := call.After(ctx, w.ackTimeout)
 		defer expiry.Cancel()
 		ctx = expiry
 	}

@@ -7,7 +7,7 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -59,7 +59,7 @@ func (r *run) receive() (m Message, err error) {
 	returned := false
 	defer func() {
 		if !returned {
-			err = panicked(recover())
+			err = call.Ended(recover())
 		}
 		got := r.receipt(err)
 		r.received <- got
@@ -72,14 +72,6 @@ func (r *run) receive() (m Message, err error) {
 	return m, err
 }
 
-// panicked is the error of user code that did not return; v is what recover says.
-func panicked(v any) error {
-	if v == nil {
-		v = "runtime.Goexit was called"
-	}
-	return pipe.NewPanicError(v)
-}
-
 // call runs the proxy for a message. What was lost of a success is what was optional.
 func (w *worker) call() (lost, err error) {
 	if w.m.Request == nil {
@@ -87,7 +79,7 @@ func (w *worker) call() (lost, err error) {
 	}
 	ctx := w.ctx
 	if w.timeout > 0 {
-		expiry := proxy.Expire(ctx, w.timeout)
+		expiry := call.After(ctx, w.timeout)
 		defer expiry.Cancel()
 		ctx = expiry
 	}

@@ -28,6 +28,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -762,7 +763,7 @@ func TestABodyThatCameTooLateIsClosedOnce(t *testing.T) {
 					return &http.Response{StatusCode: 404, Header: http.Header{}, Body: b, ContentLength: 5}, nil
 				})
 				var reported []error
-				scope := proxy.Scope{Report: func(_ context.Context, err error) { reported = append(reported, err) }}
+				scope := call.Scope{Report: func(_ context.Context, err error) { reported = append(reported, err) }}
 				start := time.Now()
 				_, err := newBackend(t, rt, backend.Spec{})(scope.Context(t.Context()), proxy.NewRequest("GET", "/"))
 				assert.Equal(t, 404, proxy.StatusOf(err))

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -33,7 +34,7 @@ func ErrorAsData(member string) proxy.Decorator {
 	}
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {
-		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			res, err := next(ctx, req)
 			answer := answerIn(err)
 			if answer == nil {
@@ -41,12 +42,12 @@ func ErrorAsData(member string) proxy.Decorator {
 			}
 			_ = res.Close() // there is none, by the contract of next
 			res = &proxy.Response{Document: failureData(answer).Wrap(member), Err: err}
-			if !proxy.Described(ctx) {
+			if !call.Described(ctx) {
 				res.Header = http.Header{}
 			}
 			return res, nil
 		}
-		return pipe.Describe(call, pipe.Step{Mark: mark.Ours(), Kind: "error-as-data", Detail: member, Source: source, Acts: pipe.Out,
+		return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "error-as-data", Detail: member, Source: source, Acts: pipe.Out,
 			Effects: pipe.CallsOnce}, next)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -82,7 +83,7 @@ func TestTheUpstreamGetsTheNamedHeaders(t *testing.T) {
 				p := newBackend(t, up, backend.Spec{Headers: tt.list, Decode: tt.decode})
 				req := proxy.NewRequest("GET", "/")
 				req.Header = everything()
-				if proxy.Described(ctx) { // promises what an endpoint has done
+				if call.Described(ctx) { // promises what an endpoint has done
 					for _, name := range []string{"Alt-Svc", "Connection", "Http2-Settings", "Keep-Alive", "Proxy-Authenticate",
 						"Proxy-Authorization", "Proxy-Connection", "Trailer", "Transfer-Encoding", "Upgrade"} {
 						delete(req.Header, name)

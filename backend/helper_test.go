@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -212,7 +212,7 @@ func newText(t testing.TB, answer string) *rawUpstream {
 
 // described returns a context as it is in a pipe in which no function of a user stands.
 func described(ctx context.Context) context.Context {
-	var scope proxy.Scope
-	scope.Serve(pipe.Check[*proxy.Request, *proxy.Response](nil, errors.New("a pipe of sluice's own")))
+	var scope call.Scope
+	scope.Serve(new(pipe.Step))
 	return scope.Context(ctx)
 }

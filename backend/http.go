@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -151,7 +152,7 @@ func (l *leaf) step(prompt bool) pipe.Step {
 	}
 	// A round tripper that says it honours its context is taken for one of ours. It stands behind the leaf, so all it
 	// sees of a call is the request that the leaf made of what may go out, and what it answers is filtered like the
-	// answer of any upstream: nothing that proxy.Scope.Serve promises is about it.
+	// answer of any upstream: nothing that call.Scope.Serve promises is about it.
 	if prompt && isOurs(l.decode) {
 		s.Effects |= pipe.HonoursContext
 	} else {
@@ -173,7 +174,7 @@ func (l *leaf) call(ctx context.Context, req *proxy.Request) (*proxy.Response, e
 	if err := ctx.Err(); err != nil {
 		return nil, l.failed(ctx, "send", err)
 	}
-	c := l.newCall()
+	c := l.newExchange()
 	if err := c.prepare(ctx, req); err != nil {
 		return nil, err
 	}
@@ -189,8 +190,8 @@ func (l *leaf) call(ctx context.Context, req *proxy.Request) (*proxy.Response, e
 	return c.decoded(ctx, req, resp)
 }
 
-// A call is one exchange with the upstream.
-type call struct {
+// An exchange is one call of the upstream.
+type exchange struct {
 	*leaf
 	out    http.Request
 	url    url.URL
@@ -201,22 +202,22 @@ type call struct {
 }
 
 // newCall makes a call in one allocation, with that of the answer's body where it is a stream.
-func (l *leaf) newCall() *call {
+func (l *leaf) newExchange() *exchange {
 	if l.stream {
-		b := &streamBody{call: call{leaf: l}}
+		b := &streamBody{exchange: exchange{leaf: l}}
 		b.answer = b
-		return &b.call
+		return &b.exchange
 	}
 	d := &struct {
-		call
+		exchange
 		room [8]string
-	}{call: call{leaf: l}}
+	}{exchange: exchange{leaf: l}}
 	d.values = d.room[:0]
-	return &d.call
+	return &d.exchange
 }
 
 // prepare makes the request that the upstream gets.
-func (c *call) prepare(ctx context.Context, req *proxy.Request) error {
+func (c *exchange) prepare(ctx context.Context, req *proxy.Request) error {
 	l := c.leaf
 	if err := l.url.resolve(&c.url, &req.Params, req.Path); err != nil {
 		return &proxy.Error{Status: http.StatusBadGateway, Backend: l.spec.Name, Op: "resolve", Err: err}
@@ -234,14 +235,14 @@ func (c *call) prepare(ctx context.Context, req *proxy.Request) error {
 	}
 	out.Host = l.host(req)
 	c.attach(out, req)
-	if err := c.header(out, req, proxy.Described(ctx)); err != nil {
+	if err := c.header(out, req, call.Described(ctx)); err != nil {
 		return &proxy.Error{Status: http.StatusInternalServerError, Backend: l.spec.Name, Op: "send", Err: err}
 	}
 	return nil
 }
 
 // traced returns the context in which the transport tells of informational answers and of its connections.
-func (c *call) traced(ctx context.Context, req *proxy.Request) context.Context {
+func (c *exchange) traced(ctx context.Context, req *proxy.Request) context.Context {
 	switch {
 	case c.stream && req.Inform != nil:
 		hints := &c.answer.hints
@@ -278,7 +279,7 @@ func (l *leaf) host(req *proxy.Request) string {
 // attach gives the outgoing request the body, if there is one and the method takes one. In a stream every method does
 // that the client may send one with; of a decoded upstream, which may be asked in another way than we were, only one
 // for which content means something (RFC 9110, section 9.3).
-func (c *call) attach(out *http.Request, req *proxy.Request) {
+func (c *exchange) attach(out *http.Request, req *proxy.Request) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return
 	}
@@ -303,7 +304,7 @@ func (c *call) attach(out *http.Request, req *proxy.Request) {
 
 // header makes the header of the outgoing request. Where the request is ours alone and all of its headers go on, they
 // need not be copied.
-func (c *call) header(out *http.Request, req *proxy.Request, ours bool) error {
+func (c *exchange) header(out *http.Request, req *proxy.Request, ours bool) error {
 	var b headerBuilder
 	trailers := c.stream && hasTrailers(req.Header)
 	var ofBody [2][]string
@@ -356,7 +357,7 @@ func (c *call) header(out *http.Request, req *proxy.Request, ours bool) error {
 }
 
 // send sends the request and returns the beginning of the answer.
-func (c *call) send(ctx context.Context) (*http.Response, error) {
+func (c *exchange) send(ctx context.Context) (*http.Response, error) {
 	resp, err := c.transport.RoundTrip(&c.out)
 	if c.answer != nil {
 		c.answer.hints.end()
@@ -382,14 +383,14 @@ func (c *call) send(ctx context.Context) (*http.Response, error) {
 var errNothing = errors.New("the transport returned neither a response nor an error")
 
 // end keeps the transport from reading the request's body any further.
-func (c *call) end() {
+func (c *exchange) end() {
 	if c.body != nil {
 		c.body.ended.Store(true)
 	}
 }
 
 // decoded reads the answer into a document.
-func (c *call) decoded(ctx context.Context, req *proxy.Request, resp *http.Response) (*proxy.Response, error) {
+func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.Response) (*proxy.Response, error) {
 	defer func() { _ = resp.Body.Close() }() // perhaps another body than the one that came
 	if !c.spec.succeeds(resp.StatusCode) {
 		return nil, c.refused(ctx, req, resp)
@@ -412,14 +413,14 @@ func (c *call) decoded(ctx context.Context, req *proxy.Request, resp *http.Respo
 	if len(c.expose) > 0 {
 		res.Header = exposed(c.expose, endToEnd(resp.Header))
 	}
-	if res.Header == nil && !proxy.Described(ctx) { // else nobody sets one
+	if res.Header == nil && !call.Described(ctx) { // else nobody sets one
 		res.Header = http.Header{}
 	}
 	return res, nil
 }
 
 // read returns the whole body, decompressed, and where it fails the phase.
-func (c *call) read(resp *http.Response) (body []byte, op string, err error) {
+func (c *exchange) read(resp *http.Response) (body []byte, op string, err error) {
 	switch coding := resp.Header["Content-Encoding"]; {
 	case len(coding) == 0 || len(coding) == 1 && (coding[0] == "" || strings.EqualFold(coding[0], "identity")):
 		body, err = readBody(resp.Body, resp.ContentLength, c.maxBytes)
@@ -432,7 +433,7 @@ func (c *call) read(resp *http.Response) (body []byte, op string, err error) {
 }
 
 // refused makes the error of an answer that is not a success. It leaves the connection usable.
-func (c *call) refused(ctx context.Context, req *proxy.Request, resp *http.Response) error {
+func (c *exchange) refused(ctx context.Context, req *proxy.Request, resp *http.Response) error {
 	kept := resp.StatusCode >= 200 // a 101 has no body but the connection
 	answer := &proxy.UpstreamAnswer{Status: resp.StatusCode}
 	if kept {
@@ -452,7 +453,7 @@ func (c *call) refused(ctx context.Context, req *proxy.Request, resp *http.Respo
 }
 
 // failureStatus returns what the client sees of an upstream's failure.
-func (c *call) failureStatus(req *proxy.Request, status int) int {
+func (c *exchange) failureStatus(req *proxy.Request, status int) int {
 	if to, ok := c.spec.MapStatus[status]; ok {
 		return to
 	}
@@ -467,7 +468,7 @@ func (c *call) failureStatus(req *proxy.Request, status int) int {
 
 // keep reads the beginning of a failure's body for the error, and so much more that the connection can be used again, as
 // far as it comes in time.
-func (c *call) keep(ctx context.Context, resp *http.Response) (kept []byte) {
+func (c *exchange) keep(ctx context.Context, resp *http.Response) (kept []byte) {
 	hurry(ctx, resp, func(body io.Reader) {
 		if isGzip(resp.Header["Content-Encoding"]) {
 			kept = c.gunzipSome(body, c.maxErrorBytes)
@@ -482,7 +483,7 @@ func (c *call) keep(ctx context.Context, resp *http.Response) (kept []byte) {
 }
 
 // clientCredentials reports whether the upstream got what the client authenticates itself with.
-func (c *call) clientCredentials(req *proxy.Request) bool {
+func (c *exchange) clientCredentials(req *proxy.Request) bool {
 	for _, name := range [...]string{"Authorization", "Cookie"} {
 		replaced := hasName(req.Upstream, name) || name == "Authorization" && c.auth != ""
 		if !replaced && len(req.Header[name]) > 0 && c.headers.lets(name) {

@@ -13,12 +13,13 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
 // streamed passes the answer on as it comes.
-func (c *call) streamed(ctx context.Context, req *proxy.Request, resp *http.Response) (*proxy.Response, error) {
+func (c *exchange) streamed(ctx context.Context, req *proxy.Request, resp *http.Response) (*proxy.Response, error) {
 	switch status := resp.StatusCode; {
 	case status == http.StatusSwitchingProtocols:
 		return c.upgraded(ctx, resp)
@@ -30,7 +31,7 @@ func (c *call) streamed(ctx context.Context, req *proxy.Request, resp *http.Resp
 	b := c.answer
 	b.ctx, b.resp, b.rc, b.left = ctx, resp, resp.Body, -1
 	h := resp.Header
-	if !proxy.Described(ctx) { // else only the endpoint sees it, which does the same
+	if !call.Described(ctx) { // else only the endpoint sees it, which does the same
 		if h = endToEnd(h); h == nil {
 			h = http.Header{}
 		}
@@ -64,7 +65,7 @@ func isEmpty(status int) bool {
 }
 
 // upgraded hands over the connection of a protocol switch that was asked for, and refuses any other.
-func (c *call) upgraded(ctx context.Context, resp *http.Response) (*proxy.Response, error) {
+func (c *exchange) upgraded(ctx context.Context, resp *http.Response) (*proxy.Response, error) {
 	conn, ok := resp.Body.(io.ReadWriteCloser)
 	got := resp.Header["Upgrade"]
 	if !ok || c.asked == "" || len(got) != 1 || !isProtocol(got[0]) || !strings.EqualFold(got[0], c.asked) {
@@ -81,7 +82,7 @@ var errSwitch = errors.New("upstream switched to a protocol that nobody asked fo
 
 // A streamBody is the body of an answer that is passed on.
 type streamBody struct {
-	call
+	exchange
 	ctx    context.Context
 	resp   *http.Response
 	rc     io.ReadCloser

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -63,8 +64,8 @@ func BenchmarkCombinator(b *testing.B) {
 		{"Retry", one.With(policy.Retry(policy.Attempts{}))},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
-			var scope proxy.Scope
-			scope.Serve(bb.proxy)
+			var scope call.Scope
+			scope.Serve(pipe.PlanOf(bb.proxy))
 			ctx := scope.Context(context.Background())
 			req := proxy.NewRequest("GET", "/")
 			for name, values := range asBrowser(b, "/").Header {

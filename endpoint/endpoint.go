@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -177,7 +178,7 @@ func (s Spec) check() error {
 	for _, err := range faults {
 		fault("%w", err)
 	}
-	if len(s.Encode) > 0 && s.Proxy != nil && proxy.Streams(s.Proxy) {
+	if len(s.Encode) > 0 && s.Proxy != nil && call.Streams(pipe.PlanOf(s.Proxy)) {
 		fault("Encode over a pipe that streams: there is no document")
 	}
 	if !validValue(s.CacheControl) {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -29,8 +30,8 @@ type exchange struct {
 	rest [4]string // room for the segments of a wildcard
 
 	upload *upload // the request body of a Stream endpoint; nil without one
-	clock  proxy.Expiry
-	expiry *proxy.Expiry      // clock, or nil where there is no timeout
+	clock  call.Clock
+	expiry *call.Clock        // clock, or nil where there is no timeout
 	cancel context.CancelFunc // in place of expiry where there is no timeout
 	ctx    context.Context    // of the call
 	res    *proxy.Response
@@ -101,7 +102,7 @@ func (x *exchange) serve() {
 // run calls the pipe.
 func (x *exchange) run() error {
 	if d := x.h.spec.Timeout; d > 0 {
-		x.h.scope.Expire(&x.clock, x, d)
+		x.h.scope.Start(&x.clock, x, d)
 		x.expiry = &x.clock
 		x.ctx = x.expiry
 	} else {
@@ -213,9 +214,6 @@ func (x *exchange) expired() bool {
 
 // late is the error of a call whose time was over. err is what it came back with.
 func (x *exchange) late(err error) error {
-	if e, ok := errors.AsType[*proxy.Error](err); ok && err == error(e) && e.Op == "hold" && !x.h.direct {
-		err = e.Err // the Hold is ours: nobody wrote it
-	}
 	if !errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	}
@@ -229,20 +227,14 @@ var errTimeout = errors.New("no answer in time")
 func (x *exchange) end() {
 	v := recover() // nil after runtime.Goexit too: then served is false
 	abort := v == http.ErrAbortHandler
-	if v == nil && !x.served {
-		v = goexit
-	}
-	if v != nil && !abort {
-		abort = !x.survive(&proxy.Error{Op: "endpoint", Err: pipe.NewPanicError(v)})
+	if !abort && (v != nil || !x.served) {
+		abort = !x.survive(&proxy.Error{Op: "endpoint", Err: call.Ended(v)})
 	}
 	x.release()
 	if abort {
 		panic(http.ErrAbortHandler)
 	}
 }
-
-// goexit stands for the panic where runtime.Goexit ended a goroutine.
-const goexit = "runtime.Goexit was called"
 
 // survive answers a panic with a problem, and reports whether there still was an answer to give.
 func (x *exchange) survive(err error) bool {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -18,7 +19,7 @@ type handler struct {
 	spec  Spec // with the limits filled in: 0 is none
 	step  pipe.Step
 	call  proxy.Proxy // the pipe, held to its deadline
-	scope proxy.Scope
+	scope call.Scope
 
 	formats []format // nil is JSON
 
@@ -51,7 +52,7 @@ func newHandler(s Spec, source string) *handler {
 		h.call = s.Proxy.With(proxy.Hold(s.MaxAbandoned))
 	}
 	h.scope.Report = h.report
-	h.scope.Serve(s.Proxy)
+	h.scope.Serve(pipe.PlanOf(s.Proxy))
 	h.step = pipe.Step{Kind: "endpoint", Name: s.Name, Detail: s.detail(), Source: source, Acts: pipe.Both,
 		Layout: pipe.Around, Effects: pipe.CallsOnce | pipe.HonoursContext}
 	if s.Stream {

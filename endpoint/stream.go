@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -325,10 +325,12 @@ func (s *source) run() {
 func (s *source) attempt() (c chunk) {
 	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			c = chunk{err: pipe.NewPanicError(v)}
-		} else if !returned {
-			s.got <- chunk{err: pipe.NewPanicError(goexit)}
+		if returned {
+			return
+		}
+		v := recover()
+		if c = (chunk{err: call.Ended(v)}); v == nil {
+			s.got <- c // the goroutine ends here
 		}
 	}()
 	c.n, c.err = readOnce(s.body, s.buf)

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -150,10 +150,8 @@ func (x *exchange) await(copies, ended <-chan struct{}) {
 func oneWay(dst io.Writer, src io.Reader, alive func(), end func(error)) {
 	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			end(pipe.NewPanicError(v))
-		} else if !returned {
-			end(pipe.NewPanicError(goexit))
+		if !returned {
+			end(call.Ended(recover()))
 		}
 	}()
 	buf := make([]byte, writeSize)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -31,29 +32,29 @@ func Decode[T any](p Proxy) pipe.Pipe[*Request, T] {
 	if p == nil {
 		panic("proxy: Decode: the proxy is nil")
 	}
-	if Streams(p) {
+	if call.Streams(pipe.PlanOf(p)) {
 		panic("proxy: Decode: the proxy answers with a stream, which cannot be decoded")
 	}
 	t := reflect.TypeFor[T]()
 	d := &decoder[T]{Decoder: document.DecoderOf[T](), name: upstreamIn(pipe.PlanOf(p)), nilable: nilable(t)}
-	call := func(ctx context.Context, req *Request) (T, error) {
+	serve := func(ctx context.Context, req *Request) (T, error) {
 		var none T
-		res, err := Checked(p(ctx, req))
+		res, err := call.Checked(p(ctx, req))
 		if err != nil {
 			return none, err
 		}
 		defer res.Close()
 		var v T
 		if err := d.decode(res, &v); err != nil {
-			reportPanic(ctx, res.Err)
+			call.ReportPanic(ctx, res.Err)
 			return none, err
 		}
-		if res.Err != nil && !Incomplete(ctx, res.Err) {
+		if res.Err != nil && !call.Missing(ctx, res.Err) {
 			return none, &Error{Backend: d.name, Op: "decode", Err: fmt.Errorf("the answer is partial: %w", res.Err)}
 		}
 		return v, nil
 	}
-	return pipe.Describe(call, pipe.Step{Mark: mark.Ours(), Kind: "decode", Detail: t.String(), Source: pipe.Here(), Acts: pipe.Out,
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "decode", Detail: t.String(), Source: pipe.Here(), Acts: pipe.Out,
 		Effects: pipe.CallsOnce | pipe.Buffers | opaqueIf(d.RunsCode())}, p)
 }
 
@@ -101,11 +102,10 @@ func Encode[T any](p pipe.Pipe[*Request, T]) Proxy {
 		panic("proxy: Encode: the pipe answers with a *Response, which is no value: decode it first")
 	}
 	e, nilable := document.EncoderOf[T](), nilable(t)
-	call := func(ctx context.Context, req *Request) (*Response, error) {
-		var c collector
-		c.Context = ctx
+	serve := func(ctx context.Context, req *Request) (*Response, error) {
+		c := call.Collector{Context: ctx}
 		v, err := p(&c, req)
-		missing := c.end()
+		missing := c.End()
 		var doc document.Document
 		switch {
 		case err != nil:
@@ -116,12 +116,12 @@ func Encode[T any](p pipe.Pipe[*Request, T]) Proxy {
 			err = wrapError("encode", http.StatusInternalServerError, err)
 		}
 		if err != nil {
-			reportPanic(ctx, missing)
+			call.ReportPanic(ctx, missing)
 			return nil, err
 		}
-		return &Response{Status: http.StatusOK, Header: headerFor(Described(ctx)), Document: doc, Err: missing}, nil
+		return &Response{Status: http.StatusOK, Header: headerFor(call.Described(ctx)), Document: doc, Err: missing}, nil
 	}
-	return pipe.Describe(call, pipe.Step{Mark: mark.Ours(), Kind: "encode", Detail: t.String(), Source: pipe.Here(), Acts: pipe.Out,
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "encode", Detail: t.String(), Source: pipe.Here(), Acts: pipe.Out,
 		Effects: pipe.CallsOnce | pipe.Buffers | opaqueIf(e.RunsCode())}, p)
 }
 

@@ -36,7 +36,7 @@ func ExampleDecode() {
 }
 
 // What a typed pipe goes without is told to the Encode around it, and is in Err of the response.
-func ExampleIncomplete() {
+func ExampleMissing() {
 	type Page struct {
 		Name string   `json:"name"`
 		Recs []string `json:"recs,omitempty"`
@@ -46,7 +46,7 @@ func ExampleIncomplete() {
 	page := proxy.Encode(func(ctx context.Context, _ *proxy.Request) (Page, error) {
 		p := Page{Name: "Ada"}
 		var err error
-		if p.Recs, err = recs(ctx); err != nil && !proxy.Incomplete(ctx, err) {
+		if p.Recs, err = recs(ctx); err != nil && !proxy.Missing(ctx, err) {
 			return p, err // nobody would hear of it
 		}
 		return p, nil

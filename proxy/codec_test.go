@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -281,8 +282,8 @@ func TestEncodeHandsOnWhatIsMissing(t *testing.T) {
 	var kept context.Context
 	fails := proxy.Encode(func(ctx context.Context, _ *proxy.Request) (account, error) {
 		kept = ctx
-		assert.True(t, proxy.Incomplete(ctx, nil), "only asked")
-		assert.True(t, proxy.Incomplete(ctx, pipe.NewPanicError(bug)))
+		assert.True(t, proxy.Missing(ctx, nil), "only asked")
+		assert.True(t, proxy.Missing(ctx, pipe.NewPanicError(bug)))
 		return account{}, boom
 	})
 	ctx, _, reported := reports(t.Context())
@@ -290,27 +291,27 @@ func TestEncodeHandsOnWhatIsMissing(t *testing.T) {
 	assert.Equal(t, boom, err)
 	require.Len(t, reported, 1, "a panic that the error does not hold")
 	assert.ErrorIs(t, <-reported, bug)
-	assert.False(t, proxy.Incomplete(kept, boom), "it is answered")
-	assert.False(t, proxy.Incomplete(t.Context(), boom))
+	assert.False(t, proxy.Missing(kept, boom), "it is answered")
+	assert.False(t, proxy.Missing(t.Context(), boom))
 }
 
 // A context derived from that of a collector must not cost a goroutine.
 func TestCollectStartsNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		expiry := proxy.Expire(t.Context(), time.Hour)
+		expiry := call.After(t.Context(), time.Hour)
 		defer expiry.Cancel()
 		std, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		for _, parent := range []context.Context{expiry, std} {
-			ctx, end := proxy.Collect(parent)
+			ctx := &call.Collector{Context: parent}
 			before := runtime.NumGoroutine()
 			inner, cancel := context.WithCancel(ctx)
 			assert.Equal(t, before, runtime.NumGoroutine())
-			assert.True(t, proxy.Incomplete(inner, io.EOF))
+			assert.True(t, proxy.Missing(inner, io.EOF))
 			cancel()
-			assert.EqualError(t, end(), "EOF")
+			assert.EqualError(t, ctx.End(), "EOF")
 		}
-		ctx, _ := proxy.Collect(std)
+		ctx := &call.Collector{Context: std}
 		inner, done := context.WithCancel(ctx)
 		defer done()
 		cancel()

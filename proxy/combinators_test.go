@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -192,7 +193,7 @@ func TestACombinatorUsesNoRequestThatALeafHasTakenOver(t *testing.T) {
 			mu.Lock()
 			seen = append(seen, fmt.Sprint(req.Method, req.Header, req.Query, req.Upstream, req.Params.Get("id")))
 			mu.Unlock()
-			assert.True(t, proxy.Described(ctx))
+			assert.True(t, call.Described(ctx))
 			clear(req.Header)
 			clear(req.Query)
 			clear(req.Upstream)
@@ -229,8 +230,8 @@ func TestACombinatorUsesNoRequestThatALeafHasTakenOver(t *testing.T) {
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
 			seen = nil
-			var scope proxy.Scope
-			scope.Serve(pipe.Check[*proxy.Request, *proxy.Response](nil, down)) // stands for what only sluice has described
+			var scope call.Scope
+			scope.Serve(new(pipe.Step)) // stands for what only sluice has described
 			req := get()
 			req.Header["A"], req.Query["q"], req.Upstream["U"] = []string{"1", "2"}, []string{"x"}, []string{"u"}
 			req.Params.Set("id", "7")

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -15,12 +16,12 @@ var (
 	// ErrBodyNotReplayable is why a request with a body that can be read only once cannot be copied.
 	ErrBodyNotReplayable = errors.New("the request body cannot be replayed")
 
-	// ErrNoResponse is the error of a proxy that returned neither a response nor an error.
-	ErrNoResponse = errors.New("the proxy returned neither a response nor an error")
+	// ErrNoResponse is the error of a proxy that returned neither a response nor an error. It has status 500.
+	ErrNoResponse = call.ErrNoResponse
 
 	// ErrAbandoned is why a call is refused while too many earlier calls are still running in code that ignores its
 	// context; see [Hold]. It has status 503.
-	ErrAbandoned = errors.New("too many abandoned calls")
+	ErrAbandoned = call.ErrAbandoned
 
 	// ErrStream is why a combinator refuses a response that carries a Body where it needs a Document.
 	ErrStream = errors.New("the response is a stream, not a document")
@@ -128,8 +129,11 @@ func statusOf(err error) int {
 			return http.StatusGatewayTimeout
 		}
 	}
-	if err == context.Canceled {
+	switch err {
+	case context.Canceled:
 		return StatusClientGone
+	case ErrNoResponse:
+		return http.StatusInternalServerError
 	}
 	if e, ok := err.(interface{ Is(error) bool }); ok && e.Is(context.Canceled) {
 		return StatusClientGone // package net has an error of its own for a dial that was cancelled

@@ -124,5 +124,5 @@ func TestStatusIsThatOfTheErrorOrElseOfTheResponse(t *testing.T) {
 	assert.Equal(t, 503, proxy.Status(nil, boom))
 	assert.Equal(t, 404, proxy.Status(&proxy.Response{Status: 404}, nil))
 	assert.Equal(t, 200, proxy.Status(&proxy.Response{}, nil))
-	assert.Equal(t, 502, proxy.Status(nil, nil), "neither is a failure")
+	assert.Equal(t, 500, proxy.Status(nil, nil), "neither is a failure of code")
 }

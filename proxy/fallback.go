@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -90,7 +91,7 @@ func (f *fallback) call(ctx context.Context, req *Request) (*Response, error) {
 	c := falling{fallback: f, ctx: ctx}
 	c.keep(req)
 	i := 0
-	res, err := Checked(f.alternatives[i].proxy(ctx, req))
+	res, err := call.Checked(f.alternatives[i].proxy(ctx, req))
 	for failing(ctx, res, err) {
 		next, why := c.next(i + 1)
 		if next == nil {
@@ -165,7 +166,7 @@ func (c *falling) failed(i int, res *Response, err error) {
 func (c *falling) end(i int, res *Response, err, why error) (*Response, error) {
 	if err == nil {
 		for _, err := range append(c.errs, why) {
-			reportPanic(c.ctx, err)
+			call.ReportPanic(c.ctx, err)
 		}
 		return res, nil
 	}
@@ -190,7 +191,7 @@ func (c *falling) end(i int, res *Response, err, why error) (*Response, error) {
 // aborted hands on the wish to abort alone.
 func (c *falling) aborted(err error) error {
 	for _, err := range c.errs {
-		reportPanic(c.ctx, err)
+		call.ReportPanic(c.ctx, err)
 	}
 	return err
 }
@@ -213,7 +214,7 @@ func failureOf(res *Response) error {
 func callCopy(ctx context.Context, p Proxy, req *Request) (res *Response, err error) {
 	body := req.Body // p may give req another one
 	if body == nil {
-		return Checked(p(ctx, req))
+		return call.Checked(p(ctx, req))
 	}
 	defer func() {
 		if res == nil {
@@ -222,5 +223,5 @@ func callCopy(ctx context.Context, p Proxy, req *Request) (res *Response, err er
 		}
 		res.OnClose(func() { closeBody(body) }) // a stream may begin while the body is still being sent
 	}()
-	return Checked(p(ctx, req))
+	return call.Checked(p(ctx, req))
 }

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/stretchr/testify/assert"
@@ -155,7 +156,7 @@ func TestFallbackHoldsTheDeadlineAgainstAProxyThatIgnoresIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		body, end := newBody("late"), make(chan struct{})
-		var scope proxy.Scope
+		var scope call.Scope
 		ctx, cancel := context.WithTimeout(scope.Context(t.Context()), time.Second)
 		defer cancel()
 		p := proxy.Fallback(deaf(end, func() *proxy.Response { return &proxy.Response{Body: body} }), uncalled(t))
@@ -204,7 +205,7 @@ func TestFallbackCallsNothingOnceTheContextIsOver(t *testing.T) {
 func TestFallbackUnderAnExpiryIsAGatewayTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		ctx := proxy.Expire(t.Context(), time.Second)
+		ctx := call.After(t.Context(), time.Second)
 		defer ctx.Cancel()
 		_, err := proxy.Fallback(fails(statusError(502)), sure(answers(t, time.Hour, `{}`)))(ctx, get())
 		assert.Equal(t, 504, proxy.StatusOf(err), "%v", err)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
@@ -51,9 +52,9 @@ func withBody(text string) (*proxy.Request, *[]*countedBody) {
 func get() *proxy.Request { return proxy.NewRequest("GET", "/") }
 
 // reports returns a context whose scope collects what is reported to it.
-func reports(ctx context.Context) (context.Context, *proxy.Scope, chan error) {
+func reports(ctx context.Context) (context.Context, *call.Scope, chan error) {
 	reported := make(chan error, 100)
-	scope := &proxy.Scope{Report: func(_ context.Context, err error) { reported <- err }}
+	scope := &call.Scope{Report: func(_ context.Context, err error) { reported <- err }}
 	return scope.Context(ctx), scope, reported
 }
 

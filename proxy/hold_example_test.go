@@ -18,18 +18,15 @@ func ExampleHold() {
 	}
 	p := pipe.NamedPipe("stuck", stuck).With(proxy.Hold(1))
 
-	var scope proxy.Scope // an endpoint or an agent has one
-	ctx := proxy.Expire(scope.Context(context.Background()), 50*time.Millisecond)
-	defer ctx.Cancel()
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
 	_, err := p(ctx, proxy.NewRequest("GET", "/"))
 	fmt.Println(proxy.StatusOf(err), err)
-	fmt.Println("abandoned:", scope.Abandoned())
 
 	_, err = p(context.Background(), proxy.NewRequest("GET", "/"))
 	fmt.Println(proxy.StatusOf(err), err)
 	close(release)
 	// Output:
-	// 504 hold: context deadline exceeded
-	// abandoned: 1
-	// 503 hold: too many abandoned calls
+	// 504 context deadline exceeded
+	// 503 too many abandoned calls
 }

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/stretchr/testify/assert"
@@ -110,7 +111,7 @@ func TestHoldCallsNothingOnceTheContextIsOver(t *testing.T) {
 	})
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	late := proxy.Expire(t.Context(), 0)
+	late := call.After(t.Context(), 0)
 	defer late.Cancel()
 	for _, p := range []proxy.Proxy{never, sure(never)} {
 		_, err := p.With(proxy.Hold(0))(gone, get())
@@ -143,7 +144,7 @@ func TestContract6AbandonedCallsAreBounded(t *testing.T) {
 					<-release
 					return &proxy.Response{}, nil
 				}).With(proxy.Hold(tt.limit))
-				var scope proxy.Scope
+				var scope call.Scope
 				refused := 0
 				for range 5 {
 					ctx, cancel := context.WithTimeout(scope.Context(t.Context()), time.Second)
@@ -328,7 +329,7 @@ func TestAnAnswerAtTheDeadlineIsNeverLost(t *testing.T) {
 				<-time.After(time.Second)
 				return &proxy.Response{Body: body}, nil
 			}).With(proxy.Hold(0))
-			var scope proxy.Scope
+			var scope call.Scope
 			ctx, cancel := context.WithTimeout(scope.Context(t.Context()), time.Second)
 			defer cancel()
 			res, err := p(ctx, get())

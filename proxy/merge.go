@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -45,7 +46,7 @@ func Grouped(name string, p Proxy) Part {
 		panic(fmt.Sprintf("proxy: Grouped: the proxy of %s is nil", name))
 	}
 	source := pipe.Here()
-	call := func(ctx context.Context, req *Request) (*Response, error) {
+	serve := func(ctx context.Context, req *Request) (*Response, error) {
 		res, err := p(ctx, req)
 		if err != nil || res == nil {
 			return res, err
@@ -54,7 +55,7 @@ func Grouped(name string, p Proxy) Part {
 		return res, nil
 	}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "group", Detail: name, Source: source, Acts: pipe.Out, Effects: pipe.CallsOnce}
-	return Part{Name: name, Proxy: pipe.Describe(call, step, p)}
+	return Part{Name: name, Proxy: pipe.Describe(serve, step, p)}
 }
 
 // Optional returns the part as one without which the answer can go:
@@ -98,27 +99,23 @@ func Merge(parts ...Part) Proxy {
 
 type merge struct {
 	parts      []mergePart
-	optional   int  // how many are
-	held       bool // some may ignore their context
+	optional   int // how many are
 	method     method
 	combine    Combine // of a custom method
-	maxMembers int     // as MergeObjects takes it
-	abandoned  abandoned
+	maxMembers int     // as document.Merge takes it
+	bound      *call.Bound
 }
 
 type mergePart struct {
 	Part
 	i       int    // which one it is
 	method  method // of the merge
-	honours bool   // its context: its end need not be enforced
+	sure    bool   // to honour its context: its end need not be enforced
 	fitting Proxy  // the part, held to what the merge can use
 }
 
 func newMerge(s Spec) Proxy {
-	m := &merge{method: methodOf(s.Combine), combine: s.Combine, maxMembers: s.MaxMembers}
-	if m.abandoned.limit = int64(s.MaxAbandoned); s.MaxAbandoned == 0 {
-		m.abandoned.limit = DefaultMaxAbandoned
-	}
+	m := &merge{method: methodOf(s.Combine), combine: s.Combine, maxMembers: s.MaxMembers, bound: call.NewBound(s.MaxAbandoned)}
 	source := pipe.Here()
 	var inner []pipe.Any
 	for i, part := range s.Parts {
@@ -136,9 +133,7 @@ func newMerge(s Spec) Proxy {
 		if part.When != nil {
 			notes, effects = append(notes, "conditional"), pipe.Opaque
 		}
-		honours := part.When == nil && plan.HonoursContext()
-		m.held = m.held || !honours
-		p := mergePart{Part: part, i: i, method: m.method, honours: honours}
+		p := mergePart{Part: part, i: i, method: m.method, sure: part.When == nil && plan.HonoursContext()}
 		p.fitting = p.call
 		m.parts = append(m.parts, p)
 		inner = append(inner, pipe.Describe(part.Proxy,
@@ -174,7 +169,7 @@ func nameIn(plan *pipe.Step, other string) string {
 
 func firstName(s *pipe.Step) string {
 	switch {
-	case s.Kind == "mirror": // what is inside gives no answer
+	case s.Effects.Has(pipe.Detached): // what is inside gives no answer
 		return ""
 	case s.Name != "" && s.Kind != "func":
 		return s.Name
@@ -187,21 +182,21 @@ func firstName(s *pipe.Step) string {
 	return ""
 }
 
-// A merging is one call of a merge.
-type merging struct {
-	*merge
-	ctx      *Expiry // the caller's context, to cancel it
-	early    *Expiry // the context of optional parts, where it ends sooner
+// A mergeCall is one call of a merge.
+type mergeCall struct {
+	merge    *merge
+	ctx      *call.Clock // the caller's context, to cancel it
+	early    *call.Clock // the context of optional parts, where it ends sooner
 	branches []mergeBranch
-	arrived  chan struct{} // a token for each branch that came back
-	failed   atomic.Int32  // index + 1 of the required part that failed first
+	group    call.Group[*Response]
+	failed   atomic.Int32 // index + 1 of the required part that failed first
 }
 
 // A mergeBranch is the call of one part.
 type mergeBranch struct {
-	branch
-	*merging
-	i       int
+	branch  branch
+	call    *mergeCall
+	part    *mergePart
 	req     Request
 	skipped bool // by its condition
 }
@@ -210,99 +205,77 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{Op: "merge", Err: err}
 	}
-	if err := m.refuse(); err != nil {
-		return nil, err
+	if m.full() {
+		return nil, fmt.Errorf("merge: %w", errFull())
 	}
-	c := &merging{merge: m, branches: make([]mergeBranch, len(m.parts)), arrived: make(chan struct{}, len(m.parts))}
-	if err := c.copies(req, headersFor(ctx)); err != nil {
-		return nil, err
+	c := &mergeCall{merge: m, branches: make([]mergeBranch, len(m.parts))}
+	if err := req.fork(len(c.branches), headersFor(ctx), func(i int) *Request { return &c.branches[i].req }); err != nil {
+		return nil, fmt.Errorf("merge: %w", err)
 	}
-	c.ctx = cancellable(ctx)
+	c.ctx = call.Cancellable(ctx)
 	defer c.ctx.Cancel()
 	if m.optional > 0 {
-		if c.early = Earlier(c.ctx); c.early != nil {
+		if c.early = call.Earlier(c.ctx); c.early != nil {
 			defer c.early.Cancel()
 		}
 	}
-	c.start()
-	c.await()
+	c.run()
 	return c.answer(ctx)
 }
 
-// refuse refuses the call while too many are abandoned and a required part, or the function that combines, could become
-// one more; see proxy for optional parts.
-func (m *merge) refuse() error {
-	err := m.abandoned.refuse()
-	if err == nil || m.method == custom ||
-		slices.ContainsFunc(m.parts, func(p mergePart) bool { return !p.Optional && !p.honours }) {
-		return err
-	}
-	return nil
+// full reports whether too many calls are abandoned and a required part, or the function that combines, could become one
+// more; see Do for optional parts.
+func (m *merge) full() bool {
+	return m.bound.Full() && (m.method == custom ||
+		slices.ContainsFunc(m.parts, func(p mergePart) bool { return !p.Optional && !p.sure }))
 }
 
-// copies makes a copy of the request for each part, before any is called.
-func (c *merging) copies(req *Request, header func(http.Header) http.Header) error {
+// run runs the branches and returns when each has arrived or was left.
+func (c *mergeCall) run() {
+	var early context.Context
+	if c.early != nil {
+		early = c.early
+	}
+	c.group.Begin(len(c.branches), c.ctx, early)
+	last := len(c.branches) - 1
 	for i := range c.branches {
-		c.branches[i].merging, c.branches[i].i = c, i
-	}
-	if err := req.fork(len(c.branches), header, func(i int) *Request { return &c.branches[i].req }); err != nil {
-		return fmt.Errorf("merge: %w", err)
-	}
-	return nil
-}
-
-func (c *merging) contextOf(i int) context.Context {
-	if c.early != nil && c.parts[i].Optional {
-		return c.early
-	}
-	return c.ctx
-}
-
-// start starts the branches, the last one here if it is sure to come back in time.
-func (c *merging) start() {
-	last := len(c.parts) - 1
-	for i := range last {
-		go c.branches[i].start()
-	}
-	if c.parts[last].honours {
-		c.branches[last].start()
-		return
-	}
-	go c.branches[last].start()
-}
-
-func (b *mergeBranch) start() { b.run(b.contextOf(b.i), b.proxy(), &b.req, b) }
-
-// landed takes the result of the branch, or closes it if the branch was given up.
-func (b *mergeBranch) landed(ours bool) {
-	if !ours {
-		b.abandoned.end(b.contextOf(b.i), &b.branch)
-		return
-	}
-	if b.err != nil && !b.parts[b.i].Optional && b.failed.CompareAndSwap(0, int32(b.i)+1) {
-		b.ctx.Cancel()
-	}
-	b.arrived <- struct{}{}
-}
-
-// proxy returns the proxy of the part, which closes the body of a copy, and which refuses while too many calls are
-// abandoned and this could become one more.
-func (b *mergeBranch) proxy() Proxy {
-	call := b.parts[b.i].fitting
-	if b.parts[b.i].When != nil {
-		call = b.conditional
-	}
-	if !b.parts[b.i].honours {
-		if err := b.abandoned.refuse(); err != nil {
-			call = func(context.Context, *Request) (*Response, error) { return nil, err }
+		b := &c.branches[i]
+		b.call, b.part = c, &c.merge.parts[i]
+		b.branch = branch{Ctx: c.ctx, Task: b, Bound: c.merge.bound, Close: closeResponse, Sure: b.part.sure}
+		if early != nil && b.part.Optional {
+			b.branch.Ctx = early
+		}
+		if i < last {
+			c.group.Go(&b.branch)
+		} else {
+			c.group.Run(&b.branch)
 		}
 	}
-	if b.req.Body == nil || len(b.parts) == 1 {
-		return call
+	for c.group.Waiting() > 0 {
+		c.group.Next()
 	}
-	return func(ctx context.Context, req *Request) (*Response, error) {
-		defer closeBody(req.Body)
-		return call(ctx, req)
+}
+
+// Do calls the part, and closes the body of a copy. It refuses while too many calls are abandoned and this could become one
+// more.
+func (b *mergeBranch) Do(ctx context.Context) (*Response, error) {
+	if body := b.req.Body; body != nil && len(b.call.branches) > 1 {
+		defer closeBody(body)
+	}
+	if !b.part.sure && b.call.merge.bound.Full() {
+		return nil, errFull()
+	}
+	if b.part.When != nil && !b.part.When(ctx, &b.req) {
+		b.skipped = true
+		return &Response{}, nil
+	}
+	return call.Checked(b.part.fitting(ctx, &b.req))
+}
+
+// Arrived cancels the others where a required part has failed.
+func (b *mergeBranch) Arrived() {
+	if _, err := b.branch.Result(); err != nil && !b.part.Optional && b.call.failed.CompareAndSwap(0, int32(b.part.i)+1) {
+		b.call.ctx.Cancel()
 	}
 }
 
@@ -310,16 +283,6 @@ func closeBody(body io.ReadCloser) {
 	if body != nil {
 		_ = body.Close()
 	}
-}
-
-// conditional is the part with its condition.
-func (b *mergeBranch) conditional(ctx context.Context, req *Request) (*Response, error) {
-	part := &b.parts[b.i]
-	if !part.When(ctx, req) {
-		b.skipped = true
-		return &Response{}, nil
-	}
-	return part.fitting(ctx, req)
 }
 
 // call calls the part and holds it to what the merge can use.
@@ -343,73 +306,20 @@ func (p mergePart) unfit(res *Response) error {
 	return wrapError("", http.StatusBadGateway, p.method.unfit(p.i, res.Document))
 }
 
-// await returns when every branch has come back or been given up.
-func (c *merging) await() {
-	waiting := len(c.branches)
-	var end, early <-chan struct{}
-	if c.held {
-		end, early = c.ctx.Done(), c.earlyDone()
-	}
-	for waiting > 0 {
-		select {
-		case <-c.arrived:
-			waiting--
-		case <-early:
-			waiting -= c.giveUp(true)
-			early = nil
-		case <-end:
-			waiting -= c.giveUp(false)
-			end, early = nil, nil
-		}
-	}
-}
-
-func (c *merging) earlyDone() <-chan struct{} {
-	if c.early == nil {
-		return nil
-	}
-	return c.early.Done()
-}
-
-// giveUp abandons the branches that are still running and may ignore their context, and returns how many. The others
-// are sure to come back at once.
-func (c *merging) giveUp(onlyOptional bool) int {
-	n := 0
-	for i := range c.branches {
-		part, b := &c.parts[i], &c.branches[i]
-		if part.honours || onlyOptional && !part.Optional {
-			continue
-		}
-		if c.abandoned.give(c.contextOf(i), &b.branch) {
-			n++
-		}
-	}
-	return n
-}
-
-// result returns what came of a part; what was given up is not touched.
-func (c *merging) result(i int) (*Response, error) {
-	b := &c.branches[i]
-	if b.state.Load() == given {
-		return nil, c.contextOf(i).Err() // the same text as that of a part which noticed in time
-	}
-	return b.res, b.err
-}
-
 // answer makes the response of what arrived.
-func (c *merging) answer(parent context.Context) (*Response, error) {
+func (c *mergeCall) answer(parent context.Context) (*Response, error) {
 	defer c.closeAll()
 	if err := c.failure(parent); err != nil {
 		return nil, err
 	}
-	res := &Response{Status: http.StatusOK, Header: headerFor(Described(parent))}
+	res := &Response{Status: http.StatusOK, Header: headerFor(call.Described(parent))}
 	var room [8]document.Document // of the stack
 	docs := room[:0]
 	var missing []error
 	failures := 0
-	for i := range c.parts {
-		part := &c.parts[i]
-		answer, err := c.result(i)
+	for i := range c.branches {
+		part := c.branches[i].part
+		answer, err := c.branches[i].branch.Result()
 		docs = append(docs, document.Document{})
 		if err != nil {
 			failures++
@@ -423,18 +333,18 @@ func (c *merging) answer(parent context.Context) (*Response, error) {
 		expose(res, part.Expose, answer.Header)
 	}
 	res.Err = errors.Join(missing...)
-	if failures == len(c.parts) {
+	if failures == len(c.branches) {
 		return nil, fmt.Errorf("merge: %w", res.Err)
 	}
 	var err error
-	if c.method == custom {
+	if c.merge.method == custom {
 		res.Document, err = c.custom()
-	} else if res.Document, err = c.method.merge(c.maxMembers, docs...); err != nil {
-		err = blame(err, func(i int) string { return c.parts[i].Name })
+	} else if res.Document, err = c.merge.method.merge(c.merge.maxMembers, docs...); err != nil {
+		err = blame(err, func(i int) string { return c.merge.parts[i].Name })
 		err = &Error{Status: http.StatusBadGateway, Op: "merge", Err: err}
 	}
 	if err != nil {
-		reportPanic(parent, res.Err)
+		call.ReportPanic(parent, res.Err)
 		return nil, err
 	}
 	return res, nil
@@ -442,21 +352,23 @@ func (c *merging) answer(parent context.Context) (*Response, error) {
 
 // failure is the error of the required part that failed first; where that is the end of the context, of all that failed
 // by it. The parts that were cancelled by the first are no news, but a panic among them is.
-func (c *merging) failure(parent context.Context) error {
+func (c *mergeCall) failure(parent context.Context) error {
 	first := int(c.failed.Load()) - 1
 	ended := parent.Err() != nil
 	if first >= 0 {
-		ended = ended && errors.Is(c.branches[first].err, parent.Err())
+		_, err := c.branches[first].branch.Result()
+		ended = ended && errors.Is(err, parent.Err())
 	} else if !ended {
 		return nil
 	}
 	var errs, others []error
-	for i := range c.parts {
-		res, err := c.result(i)
+	for i := range c.branches {
+		part := c.branches[i].part
+		res, err := c.branches[i].branch.Result()
 		if err == nil {
 			err = res.Err
-		} else if !c.parts[i].Optional && (i == first || ended) {
-			errs = append(errs, c.parts[i].named(err))
+		} else if !part.Optional && (i == first || ended) {
+			errs = append(errs, part.named(err))
 			continue
 		}
 		others = append(others, err)
@@ -465,7 +377,7 @@ func (c *merging) failure(parent context.Context) error {
 		return nil
 	}
 	for _, err := range others {
-		reportPanic(c.ctx, err)
+		call.ReportPanic(c.ctx, err)
 	}
 	if len(errs) == 1 {
 		return fmt.Errorf("merge: %w", errs[0])
@@ -490,10 +402,11 @@ func expose(res *Response, names []string, h http.Header) {
 }
 
 // closeAll closes the responses that arrived. Their documents live on.
-func (c *merging) closeAll() {
+func (c *mergeCall) closeAll() {
 	for i := range c.branches {
-		if c.branches[i].state.Load() == done {
-			_ = c.branches[i].res.Close()
+		if b := &c.branches[i].branch; b.Here() {
+			res, _ := b.Result()
+			_ = res.Close()
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -205,7 +206,7 @@ func TestMergeUnderAnExpiryIsAlwaysAGatewayTimeout(t *testing.T) {
 				proxy.Part{Name: "b", Proxy: deaf(end, func() *proxy.Response { return nil })},
 				proxy.Part{Name: "c", Proxy: sure(answers(t, time.Hour, `{}`))},
 			)
-			ctx := proxy.Expire(t.Context(), time.Second)
+			ctx := call.After(t.Context(), time.Second)
 			defer ctx.Cancel()
 			_, err := page(ctx, get())
 			assert.Equal(t, http.StatusGatewayTimeout, proxy.StatusOf(err))
@@ -323,7 +324,7 @@ func TestMergeReportsNoCancelledPartWhereTheContextEndsJustThen(t *testing.T) {
 	boom := &proxy.Error{Status: 404, Err: errors.New("boom")}
 	for range 300 {
 		synctest.Test(t, func(t *testing.T) {
-			ctx := proxy.Expire(t.Context(), time.Second)
+			ctx := call.After(t.Context(), time.Second)
 			defer ctx.Cancel()
 			lingers := proxy.Proxy(func(inner context.Context, _ *proxy.Request) (*proxy.Response, error) {
 				<-inner.Done()
@@ -436,7 +437,7 @@ func TestContract6MergeBoundsWhatItAbandons(t *testing.T) {
 					{Name: "deaf", Optional: optional, Proxy: deaf(end, func() *proxy.Response { return nil })},
 				}})
 				require.NoError(t, err)
-				var scope proxy.Scope
+				var scope call.Scope
 				call := func() (*proxy.Response, error) {
 					ctx, cancel := context.WithTimeout(scope.Context(t.Context()), time.Second)
 					defer cancel()
@@ -542,7 +543,7 @@ func TestTheProcessSurvivesUserCodeThatPanics(t *testing.T) {
 			require.Error(t, err)
 		},
 		"an abandoned part, its body and the hook that hears of it": func(t *testing.T) {
-			ctx := (&proxy.Scope{Report: func(context.Context, error) { panic("hook") }}).Context(t.Context())
+			ctx := (&call.Scope{Report: func(context.Context, error) { panic("hook") }}).Context(t.Context())
 			end, ended := make(chan struct{}), make(chan struct{})
 			late := func() *proxy.Response {
 				return &proxy.Response{Body: closeFunc(func() error { defer close(ended); panic("body") })}

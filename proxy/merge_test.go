@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -73,7 +74,7 @@ func TestMergeAnswersWithoutAnOptionalPartBeforeTheDeadline(t *testing.T) {
 			proxy.Part{Proxy: answers(t, 0, `{"a":1}`)},
 			proxy.Part{Name: "deaf", Optional: true, Proxy: deaf(release, func() *proxy.Response { return &proxy.Response{} })},
 		)
-		var scope proxy.Scope
+		var scope call.Scope
 		ctx, cancel := context.WithTimeout(scope.Context(t.Context()), time.Second)
 		defer cancel()
 		start := time.Now()
@@ -266,7 +267,7 @@ func TestOptionalPartsEndEarlyOncePerDeadline(t *testing.T) {
 	within := func(d time.Duration) proxy.Decorator {
 		return func(next proxy.Proxy) proxy.Proxy {
 			return func(ctx context.Context, r *proxy.Request) (*proxy.Response, error) {
-				e := proxy.Expire(ctx, d)
+				e := call.After(ctx, d)
 				defer e.Cancel()
 				return next(e, r)
 			}

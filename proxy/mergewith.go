@@ -150,25 +150,39 @@ func blame(err error, name func(int) string) error {
 }
 
 // custom runs the function of the user, for as long as the context lasts.
-func (c *merging) custom() (document.Document, error) {
-	rs := c.results()
-	combine := func(ctx context.Context, _ *Request) (*Response, error) {
-		d, err := c.combine(ctx, rs)
-		return &Response{Document: d}, err
-	}
-	res, err := c.abandoned.await(c.ctx, combine, nil)
+func (c *mergeCall) custom() (document.Document, error) {
+	t := &combineCall{combine: c.merge.combine, parts: c.results()}
+	t.branch = branch{Ctx: c.ctx, Task: t, Bound: c.merge.bound, Close: closeResponse}
+	res, err := t.branch.Await()
 	if err != nil {
 		return document.Document{}, &Error{Op: "merge", Err: fmt.Errorf("combine: %w", err)}
 	}
 	return res.Document, nil
 }
 
+// A combineCall is one call of a function that combines.
+type combineCall struct {
+	branch  branch
+	combine Combine
+	parts   Results
+}
+
+// Do combines.
+func (t *combineCall) Do(ctx context.Context) (*Response, error) {
+	d, err := t.combine(ctx, t.parts)
+	return &Response{Document: d}, err
+}
+
+// Arrived does nothing: the caller waits.
+func (t *combineCall) Arrived() {}
+
 // results returns what came of each part.
-func (c *merging) results() Results {
-	rs := slices.Grow(Results(nil), len(c.parts))
-	for i := range c.parts {
-		res, err := c.result(i)
-		rs = append(rs, resultOf(c.parts[i].Name, res, err, err == nil && c.branches[i].skipped))
+func (c *mergeCall) results() Results {
+	rs := slices.Grow(Results(nil), len(c.branches))
+	for i := range c.branches {
+		b := &c.branches[i]
+		res, err := b.branch.Result()
+		rs = append(rs, resultOf(b.part.Name, res, err, err == nil && b.skipped))
 	}
 	return rs
 }

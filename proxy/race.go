@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -69,8 +70,7 @@ func NewRace(s RaceSpec) (Proxy, error) {
 	if len(s.Proxies) == 0 {
 		return nil, fmt.Errorf("proxy: Race%s: there are no proxies", inBrackets(s.Name))
 	}
-	r := &race{whatever: true}
-	r.abandoned.limit = DefaultMaxAbandoned
+	r := &race{whatever: true, bound: call.NewBound(0)}
 	var errs []error
 	var inner []pipe.Any
 	for i, p := range s.Proxies {
@@ -79,11 +79,9 @@ func NewRace(s RaceSpec) (Proxy, error) {
 			continue
 		}
 		plan := pipe.PlanOf(p)
-		honours := plan.HonoursContext()
-		r.held = r.held || !honours
-		r.racers = append(r.racers, racer{name: nameIn(plan, strconv.Itoa(i+1)), proxy: p, honours: honours})
+		r.racers = append(r.racers, racer{name: nameIn(plan, strconv.Itoa(i+1)), proxy: p, sure: plan.HonoursContext()})
 		inner = append(inner, p)
-		whatever, never := Repeatable(plan)
+		whatever, never := call.Repeatable(plan)
 		r.whatever = r.whatever && whatever
 		if never != nil && !s.Unsafe {
 			errs = append(errs, fmt.Errorf("proxy: Race%s: proxy %d: %s is not idempotent: %w",
@@ -109,35 +107,35 @@ func NewRace(s RaceSpec) (Proxy, error) {
 }
 
 type race struct {
-	racers    []racer
-	whatever  bool // the method is
-	held      bool // some may ignore their context
-	abandoned abandoned
+	racers   []racer
+	whatever bool // the method is
+	bound    *call.Bound
 }
 
 type racer struct {
-	name    string
-	proxy   Proxy
-	honours bool // its context: its end need not be enforced
+	name  string
+	proxy Proxy
+	sure  bool // to honour its context: its end need not be enforced
 }
 
-// A racing is one call of a race.
-type racing struct {
-	*race
+// A raceCall is one call of a race.
+type raceCall struct {
+	race     *race
 	ctx      context.Context
 	branches []raceBranch
-	arrived  chan struct{} // a token for each branch that came back
-	won      atomic.Int32  // index + 1 of the branch that succeeded first
-	handed   int           // index + 1 of the branch whose response the caller gets
+	group    call.Group[*Response]
+	won      atomic.Int32 // index + 1 of the branch that succeeded first
+	handed   *raceBranch  // whose response the caller gets
 }
 
 // A raceBranch is the call of one proxy.
 type raceBranch struct {
-	branch
-	*racing
-	i   int
-	own *Expiry // its context, which a winner's stream keeps
-	req Request
+	branch branch
+	call   *raceCall
+	racer  *racer
+	i      int
+	clock  call.Clock // its context, which a winner's stream keeps
+	req    Request
 }
 
 func (r *race) call(ctx context.Context, req *Request) (*Response, error) {
@@ -147,13 +145,12 @@ func (r *race) call(ctx context.Context, req *Request) (*Response, error) {
 	if !r.may(req) {
 		return nil, &Error{Status: http.StatusInternalServerError, Op: "race", Err: fmt.Errorf("%w: %q", ErrUnsafe, req.Method)}
 	}
-	c := &racing{race: r, ctx: ctx, branches: make([]raceBranch, len(r.racers)), arrived: make(chan struct{}, len(r.racers))}
-	if err := c.copies(req); err != nil {
-		return nil, err
+	c := &raceCall{race: r, ctx: ctx, branches: make([]raceBranch, len(r.racers))}
+	if err := req.fork(len(c.branches), headersFor(ctx), func(i int) *Request { return &c.branches[i].req }); err != nil {
+		return nil, fmt.Errorf("race: %w", err)
 	}
 	defer c.leave()
-	c.start()
-	c.await()
+	c.run()
 	return c.answer()
 }
 
@@ -168,137 +165,89 @@ func (r *race) may(req *Request) bool {
 	return req.Idempotent()
 }
 
-// copies makes a copy of the request for each branch, and its context, before any is called.
-func (c *racing) copies(req *Request) error {
-	for i := range c.branches {
+// run runs the branches and returns when each has arrived or was left.
+func (c *raceCall) run() {
+	c.group.Begin(len(c.branches), c.ctx, nil)
+	for i := range c.branches { // all, before the first one can win
 		b := &c.branches[i]
-		b.racing, b.i, b.own = c, i, cancellable(c.ctx)
+		b.call, b.racer, b.i = c, &c.race.racers[i], i
+		b.clock.Free(c.ctx)
+		b.branch = branch{Ctx: &b.clock, Task: b, Bound: c.race.bound, Close: closeResponse, Sure: b.racer.sure}
 	}
-	if err := req.fork(len(c.branches), headersFor(c.ctx), func(i int) *Request { return &c.branches[i].req }); err != nil {
-		return fmt.Errorf("race: %w", err)
-	}
-	return nil
-}
-
-// start starts the branches, the last one here if it is sure to come back in time.
-func (c *racing) start() {
 	last := len(c.branches) - 1
 	for i := range last {
-		go c.branches[i].start()
+		c.group.Go(&c.branches[i].branch)
 	}
-	if c.racers[last].honours {
-		c.branches[last].start()
-		return
+	c.group.Run(&c.branches[last].branch)
+	for c.group.Waiting() > 0 {
+		c.group.Next()
 	}
-	go c.branches[last].start()
 }
 
-func (b *raceBranch) start() { b.run(b.own, b.attempt, &b.req, b) }
-
-// attempt calls the proxy, and makes an error of a stream that tells of a failure.
-func (b *raceBranch) attempt(ctx context.Context, req *Request) (*Response, error) {
-	p := b.racers[b.i].proxy
-	if err := b.refuse(ctx); err != nil {
-		p = func(context.Context, *Request) (*Response, error) { return nil, err }
+// Do calls the proxy, and makes an error of a stream that tells of a failure. It refuses where another one has won already,
+// or too many calls are abandoned and this could become one more.
+func (b *raceBranch) Do(ctx context.Context) (*Response, error) {
+	p := b.racer.proxy
+	if err := ctx.Err(); err != nil {
+		p = refuse(err)
+	} else if !b.racer.sure && b.call.race.bound.Full() {
+		p = refuse(errFull())
 	}
 	send := callCopy
-	if len(b.racers) == 1 {
+	if len(b.call.branches) == 1 {
 		send = callOwn
 	}
-	res, err := send(ctx, p, req)
+	res, err := send(ctx, p, &b.req)
 	if err == nil && failing(ctx, res, nil) {
 		return nil, failureOf(res)
 	}
 	return res, err
 }
 
+func refuse(err error) Proxy {
+	return func(context.Context, *Request) (*Response, error) { return nil, err }
+}
+
 // callOwn calls p with a request whose body is not ours to close.
 func callOwn(ctx context.Context, p Proxy, req *Request) (*Response, error) {
-	return Checked(p(ctx, req))
+	return call.Checked(p(ctx, req))
 }
 
-// refuse refuses the call where another one has won already, or too many are abandoned and it could become one more.
-func (b *raceBranch) refuse(ctx context.Context) error {
-	if err := ctx.Err(); err != nil || b.racers[b.i].honours {
-		return err
-	}
-	return b.abandoned.refuse()
-}
-
-// landed takes the result of the branch, or closes it if the branch was given up.
-func (b *raceBranch) landed(ours bool) {
-	if !ours {
-		b.abandoned.end(b.own, &b.branch)
+// Arrived cancels the others if this one is the first success.
+func (b *raceBranch) Arrived() {
+	if _, err := b.branch.Result(); err != nil || !b.call.won.CompareAndSwap(0, int32(b.i)+1) {
 		return
 	}
-	if b.err == nil && b.won.CompareAndSwap(0, int32(b.i)+1) {
-		for i := range b.branches {
-			if i != b.i {
-				b.branches[i].own.Cancel()
-			}
+	for i := range b.call.branches {
+		if i != b.i {
+			b.call.branches[i].clock.Cancel()
 		}
 	}
-	b.arrived <- struct{}{}
-}
-
-// await returns when every branch has come back or been given up.
-func (c *racing) await() {
-	var end <-chan struct{}
-	if c.held {
-		end = c.ctx.Done()
-	}
-	for waiting := len(c.branches); waiting > 0; {
-		select {
-		case <-c.arrived:
-			if waiting--; c.won.Load() != 0 {
-				waiting -= c.giveUp()
-			}
-		case <-end:
-			waiting -= c.giveUp()
-			end = nil
-		}
-	}
-}
-
-// giveUp abandons the branches that are still running and may ignore their context, and returns how many. The others are
-// sure to come back at once.
-func (c *racing) giveUp() int {
-	n := 0
-	for i := range c.branches {
-		b := &c.branches[i]
-		if !c.racers[i].honours && b.state.Load() == running && c.abandoned.give(b.own, &b.branch) {
-			n++
-		}
-	}
-	return n
 }
 
 // answer hands on the winner's response, or what all failed of.
-func (c *racing) answer() (*Response, error) {
+func (c *raceCall) answer() (*Response, error) {
 	won := int(c.won.Load())
 	if won == 0 {
 		return nil, c.failure()
 	}
 	for i := range c.branches {
-		if b := &c.branches[i]; b.state.Load() == done {
-			reportPanic(c.ctx, b.err)
+		if b := &c.branches[i].branch; b.Here() {
+			_, err := b.Result()
+			call.ReportPanic(c.ctx, err)
 		}
 	}
-	c.handed = won
-	winner := &c.branches[won-1]
-	winner.res.OnClose(winner.own.Cancel) // not at return: a stream outlives the call
-	return winner.res, nil
+	c.handed = &c.branches[won-1]
+	res, _ := c.handed.branch.Result()
+	res.OnClose(c.handed.clock.Cancel) // not at return: a stream outlives the call
+	return res, nil
 }
 
-func (c *racing) failure() error {
+func (c *raceCall) failure() error {
 	errs := make([]error, len(c.branches))
 	for i := range c.branches {
-		b := &c.branches[i]
-		err := c.ctx.Err()
-		if b.state.Load() == done { // else it was given up, and what comes of it is not ours
-			err = b.err
-		}
-		errs[i] = namedAs("proxy", c.racers[i].name, err)
+		_, err := c.branches[i].branch.Result()
+		errs[i] = namedAs("proxy", c.branches[i].racer.name, err)
 	}
 	err := errs[0]
 	if len(errs) > 1 {
@@ -311,15 +260,16 @@ func (c *racing) failure() error {
 }
 
 // leave cancels all but the winner, and closes what they answered.
-func (c *racing) leave() {
+func (c *raceCall) leave() {
 	for i := range c.branches {
 		b := &c.branches[i]
-		if i == c.handed-1 {
+		if b == c.handed {
 			continue
 		}
-		b.own.Cancel()
-		if b.state.Load() == done {
-			_ = b.res.Close()
+		b.clock.Cancel()
+		if b.branch.Here() {
+			res, _ := b.branch.Result()
+			_ = res.Close()
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/stretchr/testify/assert"
@@ -156,7 +157,7 @@ func TestRaceCancelsLosersAndClosesWhatTheyAnswer(t *testing.T) {
 					<-time.After(time.Second)
 					return &proxy.Response{Body: bodies[1]}, nil
 				})
-				var scope proxy.Scope
+				var scope call.Scope
 				res, err := proxy.Race(late(bodies[0]), winner, late(bodies[2]))(scope.Context(t.Context()), get())
 				require.NoError(t, err)
 				assert.Equal(t, time.Second, time.Since(start))
@@ -281,7 +282,7 @@ func TestRaceUnderAnExpiryIsAGatewayTimeout(t *testing.T) {
 	t.Parallel()
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
-			ctx := proxy.Expire(t.Context(), time.Second)
+			ctx := call.After(t.Context(), time.Second)
 			defer ctx.Cancel()
 			_, err := proxy.Race(fails(statusError(502)), answers(t, time.Hour, `{}`), sure(answers(t, time.Hour, `{}`)))(ctx, get())
 			assert.Equal(t, 504, proxy.StatusOf(err), "%v", err)
@@ -454,7 +455,7 @@ func TestRaceBoundsWhatItAbandons(t *testing.T) {
 		calls := 0
 		p := proxy.Race(deaf(end, func() *proxy.Response { return nil }),
 			sure(called(func() (*proxy.Response, error) { calls++; <-time.After(time.Second); return &proxy.Response{}, nil })))
-		var scope proxy.Scope
+		var scope call.Scope
 		ctx := scope.Context(t.Context())
 		for range proxy.DefaultMaxAbandoned + 5 {
 			_, err := p(ctx, get())

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
@@ -150,7 +151,7 @@ func (r *Request) fork(n int, header func(http.Header) http.Header, to func(i in
 // headersFor returns how the headers of a request are to be copied: whole, or without their values where no code is there
 // that could write to them.
 func headersFor(ctx context.Context) func(http.Header) http.Header {
-	if Described(ctx) {
+	if call.Described(ctx) {
 		return maps.Clone
 	}
 	return cloneValues

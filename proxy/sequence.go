@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -104,23 +105,23 @@ type sequence struct {
 	stages    []stage
 	answering int  // how many stages are not internal
 	optional  bool // one is
-	must      bool // a required stage may ignore its context
-	abandoned abandoned
+	loose     bool // a required stage may ignore its context
+	bound     *call.Bound
 }
 
 type stage struct {
 	Stage
-	i       int   // which one it is
-	honours bool  // its context: its end need not be enforced
-	alone   bool  // its response is the answer
-	from    []int // the stages that it binds to
+	i     int   // which one it is
+	sure  bool  // to honour its context: its end need not be enforced
+	alone bool  // its response is the answer
+	from  []int // the stages that it binds to
 }
 
 func newSequence(stages []Stage) (*sequence, error) {
 	if len(stages) == 0 {
 		return nil, errors.New("proxy: Sequence: there are no stages")
 	}
-	s := &sequence{abandoned: abandoned{limit: DefaultMaxAbandoned}}
+	s := &sequence{bound: call.NewBound(0)}
 	for i := range stages {
 		st := stage{Stage: stages[i], i: i}
 		if !st.Internal {
@@ -132,7 +133,7 @@ func newSequence(stages []Stage) (*sequence, error) {
 			if st.Name == "" {
 				st.Name = nameIn(plan, strconv.Itoa(i+1))
 			}
-			st.honours = st.When == nil && st.Prepare == nil && plan.HonoursContext()
+			st.sure = st.When == nil && st.Prepare == nil && plan.HonoursContext()
 		}
 		s.stages = append(s.stages, st)
 	}
@@ -146,7 +147,7 @@ func newSequence(stages []Stage) (*sequence, error) {
 		st := &s.stages[i]
 		errs = append(errs, s.check(i)...)
 		s.optional = s.optional || st.Optional && !st.alone
-		s.must = s.must || !st.Optional && !st.honours
+		s.loose = s.loose || !st.Optional && !st.sure
 	}
 	return s, errors.Join(errs...)
 }
@@ -163,7 +164,7 @@ func (s *sequence) check(i int) (errs []error) {
 	}
 	if st.Proxy == nil {
 		fault("has a nil Proxy")
-	} else if !st.alone && Streams(st.Proxy) {
+	} else if !st.alone && call.Streams(pipe.PlanOf(st.Proxy)) {
 		fault("answers with a stream, which only a last stage that is the whole answer may: decode it")
 	}
 	if first := named(st.Name); first >= 0 && first < i {
@@ -216,11 +217,11 @@ func (st *stage) describe(source string) pipe.Any {
 	return pipe.Describe(st.Proxy, step, st.Proxy)
 }
 
-// A sequencing is one call of a sequence.
-type sequencing struct {
-	*sequence
+// A sequenceCall is one call of a sequence.
+type sequenceCall struct {
+	seq     *sequence
 	ctx     context.Context
-	early   *Expiry // the context of optional stages, where it ends sooner
+	early   *call.Clock // the context of optional stages, where it ends sooner
 	req     *Request
 	header  func(http.Header) http.Header // copies one
 	results Results                       // of the stages so far
@@ -235,14 +236,12 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 	if len(s.stages) > 1 && !req.Replayable() {
 		return nil, &Error{Op: "sequence", Err: ErrBodyNotReplayable}
 	}
-	if s.must {
-		if err := s.abandoned.refuse(); err != nil {
-			return nil, err
-		}
+	if s.loose && s.bound.Full() {
+		return nil, fmt.Errorf("sequence: %w", errFull())
 	}
-	c := &sequencing{sequence: s, ctx: ctx, req: req, header: headersFor(ctx), results: make(Results, 0, len(s.stages))}
+	c := &sequenceCall{seq: s, ctx: ctx, req: req, header: headersFor(ctx), results: make(Results, 0, len(s.stages))}
 	if s.optional {
-		if c.early = Earlier(ctx); c.early != nil {
+		if c.early = call.Earlier(ctx); c.early != nil {
 			defer c.early.Cancel()
 		}
 	}
@@ -268,7 +267,7 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 }
 
 // without decides whether the sequence can go on without a stage that failed, and returns its error if it cannot.
-func (c *sequencing) without(st *stage, err error) error {
+func (c *sequenceCall) without(st *stage, err error) error {
 	abort := st.alone && aborts(err) // it stands where the answer does: the wish is for the endpoint
 	if !abort {
 		err = st.named(err)
@@ -282,14 +281,14 @@ func (c *sequencing) without(st *stage, err error) error {
 		}
 		return within("sequence", err)
 	}
-	if c.missing = append(c.missing, err); c.lost == c.answering {
+	if c.missing = append(c.missing, err); c.lost == c.seq.answering {
 		return fmt.Errorf("sequence: %w", errors.Join(c.missing...))
 	}
 	return nil
 }
 
 // reportBeside reports a panic that the error of the sequence does not hold.
-func (c *sequencing) reportBeside(err, other error) {
+func (c *sequenceCall) reportBeside(err, other error) {
 	told, _ := errors.AsType[*pipe.PanicError](err)
 	if p, ok := errors.AsType[*pipe.PanicError](other); ok && p != told {
 		Report(c.ctx, other)
@@ -300,13 +299,13 @@ func (c *sequencing) reportBeside(err, other error) {
 func (st *stage) named(err error) error { return named("stage", st.Name, err) }
 
 // handOn makes the response of the last stage the answer.
-func (c *sequencing) handOn(res *Response) *Response {
+func (c *sequenceCall) handOn(res *Response) *Response {
 	if len(c.missing) > 0 {
 		res.Err = errors.Join(append(c.missing, res.Err)...)
 	}
 	own := res.Header
 	res.Header = nil
-	c.expose(res, len(c.stages)-1)
+	c.expose(res, len(c.seq.stages)-1)
 	if len(res.Header) == 0 {
 		res.Header = own
 		return res
@@ -318,13 +317,13 @@ func (c *sequencing) handOn(res *Response) *Response {
 }
 
 // answer makes the response of the documents.
-func (c *sequencing) answer() (*Response, error) {
-	res := &Response{Status: http.StatusOK, Header: headerFor(Described(c.ctx)), Err: errors.Join(c.missing...)}
+func (c *sequenceCall) answer() (*Response, error) {
+	res := &Response{Status: http.StatusOK, Header: headerFor(call.Described(c.ctx)), Err: errors.Join(c.missing...)}
 	var room [8]document.Document // of the stack
 	docs := room[:0]
-	for i := range c.stages {
+	for i := range c.seq.stages {
 		var d document.Document
-		if st := &c.stages[i]; !st.Internal {
+		if st := &c.seq.stages[i]; !st.Internal {
 			d = c.results[i].Document
 			if st.Group != "" {
 				d = d.Wrap(st.Group)
@@ -332,36 +331,36 @@ func (c *sequencing) answer() (*Response, error) {
 		}
 		docs = append(docs, d)
 	}
-	c.expose(res, len(c.stages))
+	c.expose(res, len(c.seq.stages))
 	var err error
 	if res.Document, err = document.Merge(0, docs...); err == nil {
 		return res, nil
 	}
 	if e, ok := errors.AsType[*document.MergeError](err); ok {
-		err = c.stages[e.Index].named(misfit{e})
+		err = c.seq.stages[e.Index].named(misfit{e})
 	}
-	reportPanic(c.ctx, res.Err)
+	call.ReportPanic(c.ctx, res.Err)
 	return nil, &Error{Status: http.StatusBadGateway, Op: "sequence", Err: err}
 }
 
 // expose copies the headers that the first n stages expose.
-func (c *sequencing) expose(res *Response, n int) {
+func (c *sequenceCall) expose(res *Response, n int) {
 	for i := range n {
-		expose(res, c.stages[i].Expose, c.results[i].Header)
+		expose(res, c.seq.stages[i].Expose, c.results[i].Header)
 	}
 }
 
-// A staging is the call of one stage.
-type staging struct {
-	branch
-	*stage
+// A stageCall is the call of one stage.
+type stageCall struct {
+	branch  branch
+	stage   *stage
 	req     Request
 	before  Results
 	skipped bool
 }
 
 // run calls a stage, on the goroutine of the caller if it is sure to come back in time.
-func (c *sequencing) run(st *stage) (res *Response, skipped bool, err error) {
+func (c *sequenceCall) run(st *stage) (res *Response, skipped bool, err error) {
 	ctx := c.ctx
 	if st.Optional && !st.alone && c.early != nil {
 		ctx = c.early
@@ -369,60 +368,60 @@ func (c *sequencing) run(st *stage) (res *Response, skipped bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, false, err
 	}
-	if st.Optional && !st.honours {
-		if err := c.abandoned.refuse(); err != nil {
-			return nil, false, err
-		}
+	if st.Optional && !st.sure && c.seq.bound.Full() {
+		return nil, false, errFull()
 	}
-	b := &staging{stage: st, before: c.results}
+	b := &stageCall{stage: st, before: c.results}
+	b.branch = branch{Ctx: ctx, Task: b, Bound: c.seq.bound, Close: closeResponse, Sure: st.sure}
 	if st.alone { // nobody comes after it: the connection and the body itself are its own
 		c.req.copyTo(&b.req, c.header)
 	} else if err := c.req.cloneTo(&b.req, c.header); err != nil {
 		return nil, false, err
 	}
-	if st.honours {
-		b.branch.run(ctx, b.call, &b.req, b)
-		return b.res, b.skipped, b.err
+	if st.sure {
+		b.branch.Run()
+		res, err = b.branch.Result()
+	} else if res, err = b.branch.Await(); b.branch.Left() {
+		return nil, false, err
 	}
-	if res, err = c.abandoned.await(ctx, b.call, &b.req); err != nil {
-		return nil, false, err // what was given up is not touched
-	}
-	return res, b.skipped, nil
+	return res, b.skipped, err
 }
 
-func (*staging) landed(bool) {}
+// Arrived does nothing: the caller waits.
+func (b *stageCall) Arrived() {}
 
-// call is the stage with its functions, held to what a sequence can use.
-func (b *staging) call(ctx context.Context, req *Request) (*Response, error) {
-	if !b.alone {
+// Do calls the stage with its functions, held to what a sequence can use.
+func (b *stageCall) Do(ctx context.Context) (*Response, error) {
+	st, req := b.stage, &b.req
+	if !st.alone {
 		defer closeBody(req.Body) // the copy's, whatever Prepare puts in its place
 	}
-	if b.When != nil && !b.When(ctx, req, slices.Clone(b.before)) || b.Optional && b.unbound() {
+	if st.When != nil && !st.When(ctx, req, slices.Clone(b.before)) || st.Optional && b.unbound() {
 		b.skipped = true
 		return &Response{}, nil
 	}
-	for i := range b.Bind {
-		value, err := b.Bind[i].value(&b.before[b.from[i]])
+	for i := range st.Bind {
+		value, err := st.Bind[i].value(&b.before[st.from[i]])
 		if err != nil {
 			return nil, err
 		}
-		req.Params.Set(b.Bind[i].param, value)
+		req.Params.Set(st.Bind[i].param, value)
 	}
-	if b.Prepare != nil {
-		if err := b.Prepare(ctx, req, slices.Clone(b.before)); err != nil {
+	if st.Prepare != nil {
+		if err := st.Prepare(ctx, req, slices.Clone(b.before)); err != nil {
 			return nil, fmt.Errorf("prepare: %w", err)
 		}
 	}
-	if b.When != nil || b.Prepare != nil {
+	if st.When != nil || st.Prepare != nil {
 		if err := ctx.Err(); err != nil {
 			return nil, err // they took the time of the stage
 		}
 	}
-	res, err := b.Proxy(ctx, req)
-	if err != nil || res == nil || b.alone {
+	res, err := call.Checked(st.Proxy(ctx, req))
+	if err != nil || st.alone {
 		return res, err
 	}
-	if err := b.unfit(res); err != nil {
+	if err := st.unfit(res); err != nil {
 		_ = res.Close()
 		return nil, err
 	}
@@ -430,8 +429,8 @@ func (b *staging) call(ctx context.Context, req *Request) (*Response, error) {
 }
 
 // unbound reports whether a stage that it binds to failed or was skipped.
-func (b *staging) unbound() bool {
-	return slices.ContainsFunc(b.from, func(i int) bool { return b.before[i].Err != nil || b.before[i].Skipped })
+func (b *stageCall) unbound() bool {
+	return slices.ContainsFunc(b.stage.from, func(i int) bool { return b.before[i].Err != nil || b.before[i].Skipped })
 }
 
 // unfit says why a sequence cannot use the response; named says whose it is.

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -229,7 +230,7 @@ func TestSequenceUnderAnExpiryIsAlwaysAGatewayTimeout(t *testing.T) {
 	for _, how := range []func(proxy.Proxy) proxy.Proxy{sure, func(p proxy.Proxy) proxy.Proxy { return p }} {
 		for range 20 {
 			synctest.Test(t, func(t *testing.T) {
-				ctx := proxy.Expire(t.Context(), time.Second)
+				ctx := call.After(t.Context(), time.Second)
 				defer ctx.Cancel()
 				_, err := proxy.Sequence(
 					proxy.Stage{Name: "a", Proxy: how(answers(t, time.Second/2, `{}`))},

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -55,15 +56,15 @@ const (
 // A Shadow works without Run: every mirrored call ends with Timeout. It is given to adapter.Run, where a stop drains it,
 // so that mirrored calls are not cut when the process ends.
 type Shadow struct {
-	spec      ShadowSpec // with the defaults filled in
-	honours   bool       // Mirror returns when its context is done
-	mirror    pipe.Any   // as it stands in plans
-	abandoned abandoned
-	dropped   atomic.Int64
+	spec    ShadowSpec // with the defaults filled in
+	sure    bool       // Mirror returns when its context is done
+	mirror  pipe.Any   // as it stands in plans
+	bound   *call.Bound
+	dropped atomic.Int64
 
-	mu      sync.Mutex // guards what follows, and left of every mirroring
-	slots   int        // mirrored calls that run, those that were given up too
-	open    map[*mirroring]struct{}
+	mu      sync.Mutex // guards what follows, and users of every mirrorCall
+	slots   int        // mirrored calls that run, abandoned ones too
+	open    map[*mirrorCall]struct{}
 	stopped bool
 	idle    chan struct{} // closed when it is stopped and nothing is open
 }
@@ -91,8 +92,8 @@ func NewShadow(s ShadowSpec) (*Shadow, error) {
 	if s.Max == 0 {
 		s.Max = defaultShadowMax
 	}
-	sh := &Shadow{spec: s, honours: plan.HonoursContext(), abandoned: abandoned{limit: -1},
-		open: map[*mirroring]struct{}{}, idle: make(chan struct{})}
+	sh := &Shadow{spec: s, sure: plan.HonoursContext(), bound: call.NewBound(-1), open: map[*mirrorCall]struct{}{},
+		idle: make(chan struct{})}
 	sh.mirror = pipe.Describe(s.Mirror, sh.step(plan))
 	return sh, nil
 }
@@ -108,7 +109,7 @@ func (s *Shadow) step(plan *pipe.Step) pipe.Step {
 	if s.spec.Max > 0 {
 		notes = append(notes, fmt.Sprintf("%d at once", s.spec.Max))
 	}
-	effects := pipe.CallsOnce | pipe.HonoursContext
+	effects := pipe.CallsOnce | pipe.HonoursContext | pipe.Detached
 	if s.spec.Compare != nil {
 		notes, effects = append(notes, "compared"), effects|pipe.Opaque
 	}
@@ -140,7 +141,7 @@ func (s *Shadow) step(plan *pipe.Step) pipe.Step {
 //
 // The proxies that one Shadow decorates share Max and the counts.
 func (s *Shadow) Decorate(next Proxy) Proxy {
-	sh := &shadowed{Shadow: s, next: next}
+	sh := &shadowed{shadow: s, next: next}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "shadow", Source: pipe.Here(), Acts: pipe.In, Layout: pipe.Parallel,
 		Effects: pipe.CallsOnce | pipe.Stateful, State: s}
 	p := pipe.Describe(sh.call, step, next, s.mirror)
@@ -216,13 +217,13 @@ func (s *Shadow) cut() {
 
 // A shadowed is a proxy with a shadow.
 type shadowed struct {
-	*Shadow
-	next Proxy
-	name string // of the answer
+	shadow *Shadow
+	next   Proxy
+	name   string // of the answer
 }
 
 func (s *shadowed) call(ctx context.Context, req *Request) (*Response, error) {
-	m := s.start(ctx, req)
+	m := s.shadow.start(ctx, req)
 	if m == nil || m.answered == nil {
 		return s.next(ctx, req)
 	}
@@ -248,22 +249,21 @@ func seenOf(name string, res *Response, err error) Result {
 	return Result{Name: name, Status: res.StatusCode(), Header: res.Header, Document: res.Document, Err: res.Err}
 }
 
-// A mirroring is one call of the mirror.
-type mirroring struct {
-	branch
-	*Shadow
-	base  Expiry // has the values of the caller's context, and is cancelled by the end of Run
-	clock Expiry // the context of the call
-	req   Request
-	left  int // goroutines that keep the slot
+// A mirrorCall is one call of the mirror.
+type mirrorCall struct {
+	branch branch
+	shadow *Shadow
+	base   call.Clock // has the values of the caller's context, and is cancelled by the end of Run
+	clock  call.Clock // the context of the call
+	req    Request
+	users  int // goroutines that keep the slot
 
-	arrived  chan struct{} // closed when a call that may ignore its context has returned
 	answered chan struct{} // closed when answer is known; nil without Compare
 	answer   Result
 }
 
 // start starts a call of the mirror with a copy of the request, or drops it and returns nil.
-func (s *Shadow) start(ctx context.Context, req *Request) *mirroring {
+func (s *Shadow) start(ctx context.Context, req *Request) *mirrorCall {
 	if !req.Replayable() {
 		s.dropped.Add(1)
 		return nil
@@ -273,7 +273,7 @@ func (s *Shadow) start(ctx context.Context, req *Request) *mirroring {
 		s.dropped.Add(1)
 		return nil
 	}
-	m.base.Context = detached(ctx)
+	m.base.Free(call.Detached(ctx))
 	if !m.copyOf(req, headersFor(ctx)) {
 		return nil
 	}
@@ -285,60 +285,48 @@ func (s *Shadow) start(ctx context.Context, req *Request) *mirroring {
 }
 
 // take takes a slot, if there is one.
-func (s *Shadow) take() *mirroring {
+func (s *Shadow) take() *mirrorCall {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped || s.spec.Max > 0 && s.slots >= s.spec.Max {
 		return nil
 	}
-	m := &mirroring{Shadow: s, left: 1}
-	m.base.stopped = true // it has no clock
+	m := &mirrorCall{shadow: s, users: 1}
 	s.slots++
 	s.open[m] = struct{}{}
 	return m
 }
 
 // leave ends the mirroring, but for a call that was given up.
-func (m *mirroring) leave() {
+func (m *mirrorCall) leave() {
 	m.base.Cancel()
 	m.release()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.open, m)
-	if m.stopped && len(m.open) == 0 {
-		close(m.idle)
+	s := m.shadow
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, m)
+	if s.stopped && len(s.open) == 0 {
+		close(s.idle)
 	}
 }
 
 // release gives the slot back if nobody else keeps it.
-func (m *mirroring) release() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.left--; m.left == 0 {
-		m.slots--
+func (m *mirrorCall) release() {
+	m.shadow.mu.Lock()
+	defer m.shadow.mu.Unlock()
+	if m.users--; m.users == 0 {
+		m.shadow.slots--
 	}
-}
-
-// detached returns a context that has the values of ctx and does not end, without what belongs to the way of the answer.
-func detached(ctx context.Context) context.Context {
-	free := context.WithoutCancel(ctx)
-	if ctx.Value(earlyKey{}) != nil {
-		free = context.WithValue(free, earlyKey{}, nil) // or a merge in the mirror would not end its optional parts early
-	}
-	if ctx.Value(collectorKey{}) != nil {
-		free = context.WithValue(free, collectorKey{}, nil) // or what the mirror misses would be missing from the answer
-	}
-	return free
 }
 
 // copyOf makes the request. GetBody is anybody's code, and its failure is not one of the answer.
-func (m *mirroring) copyOf(req *Request, header func(http.Header) http.Header) (made bool) {
+func (m *mirrorCall) copyOf(req *Request, header func(http.Header) http.Header) (made bool) {
 	defer func() {
 		if v := recover(); v != nil {
 			m.report(pipe.NewPanicError(v))
 		}
 		if !made {
-			m.dropped.Add(1)
+			m.shadow.dropped.Add(1)
 			m.leave()
 		}
 	}()
@@ -350,40 +338,51 @@ func (m *mirroring) copyOf(req *Request, header func(http.Header) http.Header) (
 }
 
 // mirrored is the goroutine of the call.
-func (m *mirroring) mirrored() {
+func (m *mirrorCall) mirrored() {
 	defer m.leave()
 	if m.base.Err() != nil { // Run was ended meanwhile
 		closeBody(m.req.Body)
-		m.dropped.Add(1)
+		m.shadow.dropped.Add(1)
 		return
 	}
-	m.clock.begin(&m.base, time.Now().Add(m.spec.Timeout))
+	m.clock.Start(&m.base, time.Now().Add(m.shadow.spec.Timeout))
+	m.branch = branch{Ctx: &m.clock, Task: m, Bound: m.shadow.bound, Close: closeResponse, Sure: m.shadow.sure}
 	defer m.conclude() // also where code in the mirror has ended the goroutine
-	if m.honours {
-		m.run(&m.clock, m.closing, &m.req, m)
+	if m.shadow.sure {
+		m.branch.Run()
 		return
 	}
-	m.arrived, m.left = make(chan struct{}), 2 // until both goroutines have ended
-	go m.run(&m.clock, m.closing, &m.req, m)
-	m.await()
+	m.users = 2 // until both goroutines have ended
+	_, _ = m.branch.Await()
 }
 
+// Do calls the mirror and closes the body of the copy, which may be another's then.
+func (m *mirrorCall) Do(ctx context.Context) (*Response, error) {
+	if !m.shadow.sure {
+		defer m.release()
+	}
+	defer closeBody(m.req.Body)
+	return call.Checked(m.shadow.spec.Mirror(ctx, &m.req))
+}
+
+// Arrived does nothing: the goroutine of the call waits.
+func (m *mirrorCall) Arrived() {}
+
 // conclude reports and compares what the call came to.
-func (m *mirroring) conclude() {
+func (m *mirrorCall) conclude() {
 	if result, whole := m.result(); whole && m.answered != nil {
 		m.compare(result)
 	}
 }
 
 // result returns what the call came to, ends it, and reports whether it was not cut off.
-func (m *mirroring) result() (result Result, whole bool) {
+func (m *mirrorCall) result() (result Result, whole bool) {
 	defer m.clock.Cancel()
-	if m.state.Load() == given {
-		result = Result{Name: m.spec.Name, Err: m.clock.Err()} // the same text as that of a call which noticed in time
-	} else {
-		defer m.close()
-		result = seenOf(m.spec.Name, m.res, m.err)
+	res, err := m.branch.Result()
+	if m.branch.Here() {
+		defer m.close(res)
 	}
+	result = seenOf(m.shadow.spec.Name, res, err)
 	switch {
 	case result.Err == nil:
 		return result, true
@@ -391,49 +390,19 @@ func (m *mirroring) result() (result Result, whole bool) {
 		m.report(result.Err)
 		return result, true
 	}
-	m.dropped.Add(1)
-	reportPanic(&m.base, m.named(result.Err))
+	m.shadow.dropped.Add(1)
+	call.ReportPanic(&m.base, m.named(result.Err))
 	return result, false
 }
 
-// closing calls the mirror and closes the body of the copy, which may be another's then.
-func (m *mirroring) closing(ctx context.Context, req *Request) (*Response, error) {
-	defer closeBody(req.Body)
-	return m.spec.Mirror(ctx, req)
-}
-
-// await returns when the call has returned or was given up.
-func (m *mirroring) await() {
-	select {
-	case <-m.arrived:
-	case <-m.clock.Done():
-		if !m.abandoned.give(&m.clock, &m.branch) {
-			<-m.arrived // at the same moment
-		}
-	}
-}
-
-// landed is told that the call has returned.
-func (m *mirroring) landed(ours bool) {
-	if m.honours {
-		return
-	}
-	defer m.release()
-	if ours {
-		close(m.arrived)
-		return
-	}
-	m.Shadow.abandoned.end(&m.clock, &m.branch)
-}
-
 // close closes the response.
-func (m *mirroring) close() {
-	m.guarded("close", func() { _ = m.res.Close() })
+func (m *mirrorCall) close(res *Response) {
+	m.guarded("close", func() { _ = res.Close() })
 }
 
 // compare waits for the answer and hands both to the hook.
-func (m *mirroring) compare(result Result) {
-	ctx := Expire(&m.base, m.spec.Timeout)
+func (m *mirrorCall) compare(result Result) {
+	ctx := call.After(&m.base, m.shadow.spec.Timeout)
 	select {
 	case <-m.answered:
 	default: // to ask for Done is to set the clock
@@ -446,23 +415,23 @@ func (m *mirroring) compare(result Result) {
 	if ctx.Err() != nil { // Run was ended
 		return
 	}
-	m.guarded("compare", func() { m.spec.Compare(ctx, m.answer, result) })
+	m.guarded("compare", func() { m.shadow.spec.Compare(ctx, m.answer, result) })
 }
 
 // guarded calls f, which is anybody's code, and reports a panic or runtime.Goexit.
-func (m *mirroring) guarded(op string, f func()) {
+func (m *mirrorCall) guarded(op string, f func()) {
 	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			m.report(&Error{Op: op, Err: pipe.NewPanicError(v)})
-		} else if !returned {
-			m.report(&Error{Op: op, Err: pipe.NewPanicError(goexit)})
+		if !returned {
+			m.report(&Error{Op: op, Err: call.Ended(recover())})
 		}
 	}()
 	f()
 	returned = true
 }
 
-func (m *mirroring) report(err error) { Report(&m.base, m.named(err)) }
+func (m *mirrorCall) report(err error) { Report(&m.base, m.named(err)) }
 
-func (m *mirroring) named(err error) error { return fmt.Errorf("shadow %s: %w", m.spec.Name, err) }
+func (m *mirrorCall) named(err error) error {
+	return fmt.Errorf("shadow %s: %w", m.shadow.spec.Name, err)
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/sluice-go/sluice/adapter"
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -678,8 +679,8 @@ func TestThePlanShowsTheMirrorBesideWhatIsAnswered(t *testing.T) {
 	_, err := plan.Before("old", "code")
 	assert.ErrorIs(t, err, pipe.ErrUnordered)
 
-	var scope proxy.Scope
-	scope.Serve(leafNamed("old", pipe.HonoursContext).With(shadow.Decorate))
+	var scope call.Scope
+	scope.Serve(pipe.PlanOf(leafNamed("old", pipe.HonoursContext).With(shadow.Decorate)))
 	assert.False(t, scope.Described(), "a function sees the copy")
 
 	hooked := newShadow(t, proxy.ShadowSpec{Mirror: leafNamed("new", pipe.HonoursContext),
@@ -705,9 +706,9 @@ func TestAStreamIsCertainWhateverItsMirrorAnswers(t *testing.T) {
 	files := pipe.Check(backend.HTTP{}.New(backend.Spec{Name: "files", URL: "http://files", Decode: backend.Passthrough}))
 	users := pipe.Check(backend.HTTP{}.New(backend.Spec{Name: "users", URL: "http://users"}))
 	for _, mirror := range []proxy.Proxy{users, fails(errors.New("down"))} {
-		assert.True(t, proxy.Streams(files.With(newShadow(t, proxy.ShadowSpec{Mirror: mirror}).Decorate)))
+		assert.True(t, call.Streams(pipe.PlanOf(files.With(newShadow(t, proxy.ShadowSpec{Mirror: mirror}).Decorate))))
 	}
-	assert.False(t, proxy.Streams(users.With(newShadow(t, proxy.ShadowSpec{Mirror: files}).Decorate)))
+	assert.False(t, call.Streams(pipe.PlanOf(users.With(newShadow(t, proxy.ShadowSpec{Mirror: files}).Decorate))))
 }
 
 func TestAStreamMayHaveAShadowThatBuffers(t *testing.T) {
@@ -799,7 +800,7 @@ func TestTheProcessSurvivesAShadowThatPanics(t *testing.T) {
 		for i, mirror := range mirrors {
 			shadow := newShadow(t, proxy.ShadowSpec{Mirror: mirror, Timeout: 10 * time.Millisecond,
 				Compare: func(context.Context, proxy.Result, proxy.Result) { panic("bug") }})
-			ctx := (&proxy.Scope{Report: func(context.Context, error) { panic("bug") }}).Context(t.Context())
+			ctx := (&call.Scope{Report: func(context.Context, error) { panic("bug") }}).Context(t.Context())
 			_, err := answers(t, 0, `{}`).With(shadow.Decorate)(ctx, get())
 			require.NoError(t, err)
 			require.NoError(t, shadow.Drain(t.Context()))

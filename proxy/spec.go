@@ -3,6 +3,9 @@ package proxy
 import (
 	"errors"
 	"fmt"
+
+	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/pipe"
 )
 
 // A Spec describes a merge, for gateways whose endpoints are made from a table. [Merge] and [MergeWith] are the same for
@@ -52,7 +55,7 @@ func (s Spec) check() error {
 		if part.Proxy == nil {
 			errs = append(errs, s.fault(fmt.Sprintf("part %d%s has a nil Proxy", i+1, inBrackets(part.Name))))
 		}
-		if part.Proxy != nil && Streams(part.Proxy) {
+		if part.Proxy != nil && call.Streams(pipe.PlanOf(part.Proxy)) {
 			errs = append(errs, s.fault(fmt.Sprintf("part %d%s answers with a stream, which cannot be merged: decode it", i+1, inBrackets(part.Name))))
 		}
 		if part.Name != "" && seen[part.Name] {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -77,14 +78,14 @@ func Static(when Moment, d document.Document) Decorator {
 	f := newFilling(when, with)
 	step := pipe.Step{Mark: mark.Ours(), Kind: "static", Detail: f.detail(), Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
 	return func(next Proxy) Proxy {
-		call := func(ctx context.Context, req *Request) (*Response, error) {
-			res, err := Checked(next(ctx, req))
+		serve := func(ctx context.Context, req *Request) (*Response, error) {
+			res, err := call.Checked(next(ctx, req))
 			if err != nil {
 				return f.cover(ctx, err)
 			}
 			return f.complete(res)
 		}
-		return pipe.Describe(call, step, next)
+		return pipe.Describe(serve, step, next)
 	}
 }
 
@@ -120,7 +121,7 @@ func (f *filling) cover(ctx context.Context, err error) (*Response, error) {
 		StatusOf(err) == StatusClientGone && gone(ctx, err) || errors.Is(ctx.Err(), context.Canceled) {
 		return nil, err
 	}
-	return &Response{Status: http.StatusOK, Header: headerFor(Described(ctx)), Document: f.with.Document(), Err: err}, nil
+	return &Response{Status: http.StatusOK, Header: headerFor(call.Described(ctx)), Document: f.with.Document(), Err: err}, nil
 }
 
 // complete fills the document of an answer.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
@@ -295,11 +296,11 @@ func TestThePlanOfASwapPromisesNothingOfWhatComesLater(t *testing.T) {
 	plan := pipe.PlanOf(swap.Proxy())
 	assert.Equal(t, "· swap (may be swapped)\n  ↔ backend v1\n", plan.String())
 	assert.False(t, plan.HonoursContext(), "a later one may ignore its context")
-	assert.False(t, proxy.Streams(swap.Proxy()), "or have a document")
+	assert.False(t, call.Streams(pipe.PlanOf(swap.Proxy())), "or have a document")
 	assert.Contains(t, pipe.PlanOf(swap.Proxy().With(policy.Retry(policy.Attempts{}))).String(), "never: swap is not idempotent")
 	assert.Equal(t, []string{"id"}, plan.Steps[0].Needs, "of the first one the router knows")
-	var scope proxy.Scope
-	scope.Serve(swap.Proxy())
+	var scope call.Scope
+	scope.Serve(pipe.PlanOf(swap.Proxy()))
 	assert.False(t, scope.Described(), "code may see its requests")
 
 	store(t, swap, pipe.NamedPipe("v2", fails(nil)))

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -173,7 +174,7 @@ func (c *choice) described(step pipe.Step) Proxy {
 		chosen = Hold(0)(chosen)
 		step.Effects |= pipe.HonoursContext
 	}
-	call := func(ctx context.Context, req *Request) (*Response, error) {
+	serve := func(ctx context.Context, req *Request) (*Response, error) {
 		res, err := chosen(ctx, req)
 		if err != nil {
 			return nil, within(c.op, err)
@@ -185,7 +186,7 @@ func (c *choice) described(step pipe.Step) Proxy {
 		inner[i] = pipe.Describe(o.proxy,
 			pipe.Step{Mark: mark.Ours(), Kind: c.noun, Name: o.name, Detail: o.detail, Source: step.Source, Acts: pipe.None}, o.proxy)
 	}
-	return pipe.Describe(call, step, inner...)
+	return pipe.Describe(serve, step, inner...)
 }
 
 func (c *choice) call(ctx context.Context, req *Request) (*Response, error) {
@@ -196,7 +197,7 @@ func (c *choice) call(ctx context.Context, req *Request) (*Response, error) {
 	if err := ctx.Err(); err != nil { // to choose may have taken its time
 		return nil, err
 	}
-	res, err := Checked(c.options[i].proxy(ctx, req))
+	res, err := call.Checked(c.options[i].proxy(ctx, req))
 	if err != nil {
 		return nil, namedAs(c.noun, c.options[i].name, err)
 	}

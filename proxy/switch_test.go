@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/stretchr/testify/assert"
@@ -282,7 +283,7 @@ func TestSwitchHoldsTheDeadlineAgainstAConditionThatBlocks(t *testing.T) {
 		end := make(chan struct{})
 		stuck := func(context.Context, *proxy.Request) bool { <-end; return true }
 		p := proxy.If(stuck, uncalled(t), uncalled(t))
-		var scope proxy.Scope
+		var scope call.Scope
 		ctx, cancel := context.WithTimeout(scope.Context(t.Context()), time.Second)
 		defer cancel()
 		start := time.Now()

@@ -30,7 +30,7 @@
 // A node is required unless everything that needs it does so through [Optional]. The first required node that fails
 // cancels the others and is the error, `flow: node orders: …`; what was cancelled by it is not reported. A failed node that
 // is not required takes those with it that depend on it, up to the next Optional, whose [Maybe] has the reason. It is told to
-// [proxy.Incomplete] too, each such failure once and in the order of the graph, so that with [proxy.Encode] around the
+// [proxy.Missing] too, each such failure once and in the order of the graph, so that with [proxy.Encode] around the
 // answer says that it is partial.
 //
 // If the context has a deadline, nodes that are not required end a tenth of the remaining time before it, at most 250 ms,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -48,7 +49,8 @@ func each[A any, K comparable, T any](
 	n.calls = many
 	n.step.Acts, n.step.Detail, n.step.Effects = pipe.In, fmt.Sprintf("%d at once", limit), pipe.CallsMany|pipe.Opaque
 	n.work = func(ctx context.Context, t *task) (any, error) {
-		e := &eachRun[K, T]{task: t, pipe: p, sure: sure, prepare: prepare, limit: limit, keys: distinct(in[[]A](t, 0), key)}
+		e := &eachRun[K, T]{task: t, pipe: p, sure: sure, prepare: prepare, limit: limit, bound: t.run.nodes[t.i].bound,
+			keys: distinct(in[[]A](t, 0), key)}
 		return e.call(ctx)
 	}
 	return Node[map[K]T]{n: n}
@@ -96,65 +98,67 @@ func distinct[A any, K comparable](list []A, key func(A) K) []K {
 
 // An eachRun is the task of an Each.
 type eachRun[K comparable, T any] struct {
-	*task
+	task    *task
 	pipe    pipe.Pipe[*proxy.Request, T]
 	sure    bool
 	prepare func(*proxy.Request, K) error
 	limit   int
 	keys    []K
 	calls   []eachCall[K, T]
-	active  int
-	arrived chan int // calls that came back
+	group   call.Group[T]
+	bound   *call.Bound
 }
 
 // An eachCall is one call of it.
 type eachCall[K comparable, T any] struct {
-	job
+	branch  call.Branch[T]
 	each    *eachRun[K, T]
+	i       int
 	req     *proxy.Request
-	value   T
-	partial error
+	partial error // what the call said was missing; only to be read where it has not failed
 }
 
 func (e *eachRun[K, T]) call(parent context.Context) (map[K]T, error) {
-	ctx := cancellable(parent)
-	e.calls, e.arrived = make([]eachCall[K, T], len(e.keys)), make(chan int, len(e.keys))
+	ctx := call.Cancellable(parent)
+	e.calls = make([]eachCall[K, T], len(e.keys))
+	e.group.Begin(len(e.keys), ctx, nil)
 	defer e.end(ctx, parent)
-	for next := 0; next < len(e.keys) || e.active > 0; {
-		if next < len(e.keys) && e.active < e.limit {
+	values := make(map[K]T, len(e.keys))
+	for next := 0; next < len(e.keys) || e.group.Waiting() > 0; {
+		if next < len(e.keys) && e.group.Waiting() < e.limit {
 			if err := e.begin(ctx, next); err != nil {
 				return nil, e.failed(parent, next, err)
 			}
 			next++
 			continue
 		}
-		i := <-e.arrived
-		e.active--
-		if err := e.calls[i].err; err != nil {
-			e.calls[i].err = nil // it is told
-			return nil, e.failed(parent, i, err)
+		c := e.group.Next().Task.(*eachCall[K, T])
+		v, err := resultOf(&c.branch)
+		if err != nil {
+			return nil, e.failed(parent, c.i, err)
 		}
+		values[e.keys[c.i]] = v
 	}
-	values := make(map[K]T, len(e.keys))
 	partial := make([]error, len(e.keys))
-	for i, key := range e.keys {
-		values[key], partial[i] = e.calls[i].value, e.calls[i].partial
+	for i := range e.calls {
+		partial[i] = e.calls[i].partial
 	}
-	e.partial = errors.Join(partial...)
+	e.task.partial = errors.Join(partial...)
 	return values, nil
 }
 
 // end ends the calls that still run. What was cancelled is no news, but a panic among it is.
-func (e *eachRun[K, T]) end(ctx *proxy.Expiry, parent context.Context) {
+func (e *eachRun[K, T]) end(ctx *call.Clock, parent context.Context) {
 	ctx.Cancel()
-	for ; e.active > 0; e.active-- { // they come back at once
-		reportPanic(parent, e.calls[<-e.arrived].err)
+	for e.group.Waiting() > 0 { // they come back at once, or are left
+		_, err := e.group.Next().Result()
+		call.ReportPanic(parent, err)
 	}
 }
 
 // failed says which call failed; the key is the upstream's data and not for a log.
 func (e *eachRun[K, T]) failed(parent context.Context, i int, err error) error {
-	if ended := parent.Err(); ended != nil && errors.Is(err, ended) && !panicked(err) {
+	if ended := parent.Err(); ended != nil && errors.Is(err, ended) && !call.Panicked(err) {
 		return ended
 	}
 	return fmt.Errorf("call %d of %d: %w", i+1, len(e.keys), err)
@@ -162,37 +166,44 @@ func (e *eachRun[K, T]) failed(parent context.Context, i int, err error) error {
 
 // begin begins a call.
 func (e *eachRun[K, T]) begin(ctx context.Context, i int) error {
-	req, err := e.req.Clone()
+	req, err := e.task.req.Clone()
 	if err != nil {
 		return err
 	}
 	c := &e.calls[i]
-	c.each, c.req = e, req
-	c.job = job{Context: ctx, graph: e.graph, abandoned: e.abandoned, sure: e.sure, work: c}
+	c.each, c.i, c.req = e, i, req
+	c.branch = call.Branch[T]{Ctx: ctx, Task: c, Bound: e.bound, Sure: e.sure}
 	begun := false
 	defer func() {
 		if !begun { // prepare failed or panicked
-			c.release()
+			c.closeBody()
 		}
 	}()
 	if err := e.prepare(req, e.keys[i]); err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
 	begun = true
-	e.active++
-	go func() {
-		defer func() { e.arrived <- i }() // also where the work ends the goroutine
-		c.job.do()
-	}()
+	e.group.Go(&c.branch)
 	return nil
 }
 
-func (c *eachCall[K, T]) do(ctx context.Context) (err error) {
-	c.value, c.partial, err = collect(ctx, c.each.run.collects, c.req, c.each.pipe)
-	return err
+// Do makes the call. It refuses while too many calls are abandoned and this could become one more.
+func (c *eachCall[K, T]) Do(ctx context.Context) (v T, err error) {
+	defer c.closeBody()
+	if err := ctx.Err(); err != nil {
+		return v, err
+	}
+	if !c.each.sure && c.each.bound.Full() {
+		return v, errFull()
+	}
+	v, c.partial, err = collect(ctx, c.each.task.run.collects, c.req, c.each.pipe)
+	return v, err
 }
 
-func (c *eachCall[K, T]) release() {
+// Arrived does nothing: the node waits.
+func (c *eachCall[K, T]) Arrived() {}
+
+func (c *eachCall[K, T]) closeBody() {
 	if c.req.Body != nil {
 		_ = c.req.Body.Close()
 	}

@@ -231,7 +231,7 @@ func TestEachTellsWhatIsMissingInTheOrderOfTheKeys(t *testing.T) {
 			func(ctx context.Context, r *proxy.Request) (int, error) {
 				n := r.Params.Get("n")
 				_, _ = after(time.Duration(len(n)+int(n[0])), 0)(ctx, r)
-				proxy.Incomplete(ctx, fmt.Errorf("half of %s", n))
+				proxy.Missing(ctx, fmt.Errorf("half of %s", n))
 				return 0, nil
 			})
 		res, err := proxy.Encode(flow.End(each))(t.Context(), get())

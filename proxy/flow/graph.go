@@ -4,33 +4,29 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"sync/atomic"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A graph is all that one node can reach. It is made at wiring and only read then, but for what is abandoned.
+// A graph is all that one node can reach. It is made at wiring and only read then, but for the counts of abandoned calls.
 type graph struct {
 	nodes    []placed // dependencies before their users, the root last
 	replays  bool     // a request body is needed more than once
 	optional bool     // some nodes are not required
-
-	held  proxy.Proxy    // runs a job, see job.do
-	blank *proxy.Request // that held is called with
 }
 
 // A placed is a node in its graph.
 type placed struct {
 	*node
-	deps      []int // of the graph, in the order of the node's
-	users     []int // whose deps it is, as often as it is
-	required  bool
-	abandoned atomic.Int64 // calls of it
+	deps     []int // of the graph, in the order of the node's
+	users    []int // whose deps it is, as often as it is
+	required bool
+	bound    *call.Bound // of its abandoned calls
 }
 
 func newGraph(what string, root *node) *graph {
-	g := &graph{blank: new(proxy.Request)}
-	g.held = proxy.Hold(-1)(g.work)
+	g := new(graph)
 	var order []*node
 	at := map[*node]int{}
 	var visit func(n *node)
@@ -49,7 +45,7 @@ func newGraph(what string, root *node) *graph {
 	names, calls := map[string]bool{}, 0
 	for i, n := range order {
 		p := &g.nodes[i]
-		p.node = n
+		p.node, p.bound = n, call.NewBound(0)
 		for _, dep := range n.deps {
 			p.deps = append(p.deps, at[dep])
 			g.nodes[at[dep]].users = append(g.nodes[at[dep]].users, i)
@@ -86,20 +82,16 @@ func (g *graph) require(i int) {
 // refuse refuses a request while so many calls of a required node are abandoned that it would fail.
 func (g *graph) refuse() error {
 	for i := range g.nodes {
-		if g.nodes[i].required {
-			if err := refused(&g.nodes[i].abandoned); err != nil {
-				return g.named(i, err)
-			}
+		if g.nodes[i].required && g.nodes[i].bound.Full() {
+			return g.named(i, errFull())
 		}
 	}
 	return nil
 }
 
-func refused(abandoned *atomic.Int64) error {
-	if abandoned.Load() < proxy.DefaultMaxAbandoned {
-		return nil
-	}
-	return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "hold", Err: proxy.ErrAbandoned}
+// errFull is why a call is refused that could become one more abandoned call of its node.
+func errFull() error {
+	return &proxy.Error{Status: http.StatusServiceUnavailable, Err: proxy.ErrAbandoned}
 }
 
 // named says which node failed, where the error does not say so.

@@ -70,11 +70,11 @@ func end[T any](what string, root *node) pipe.Pipe[*proxy.Request, T] {
 		panic(fmt.Sprintf("flow: %s: the node is the zero Node", what))
 	}
 	g := newGraph(what, root)
-	call := func(ctx context.Context, req *proxy.Request) (T, error) {
+	serve := func(ctx context.Context, req *proxy.Request) (T, error) {
 		v, err := g.call(ctx, req)
 		t, _ := v.(T)
 		return t, err
 	}
 	step, inner := g.plan()
-	return pipe.Describe(call, step, inner...)
+	return pipe.Describe(serve, step, inner...)
 }

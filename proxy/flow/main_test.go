@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"go.uber.org/goleak"
@@ -65,9 +66,9 @@ func add3(a, b, c int) (int, error) { return a + b + c, nil }
 var errBoom = errors.New("boom")
 
 // reports returns a context whose scope collects what is reported to it.
-func reports(ctx context.Context) (context.Context, *proxy.Scope, chan error) {
+func reports(ctx context.Context) (context.Context, *call.Scope, chan error) {
 	reported := make(chan error, 100)
-	scope := &proxy.Scope{Report: func(_ context.Context, err error) { reported <- err }}
+	scope := &call.Scope{Report: func(_ context.Context, err error) { reported <- err }}
 	return scope.Context(ctx), scope, reported
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -158,10 +159,10 @@ func collect[T any](
 		v, err = p(ctx, req)
 		return v, nil, err
 	}
-	inner, end := proxy.Collect(ctx)
-	v, err = p(inner, req)
-	if partial = end(); err != nil {
-		reportPanic(ctx, partial)
+	c := call.Collector{Context: ctx}
+	v, err = p(&c, req)
+	if partial = c.End(); err != nil {
+		call.ReportPanic(ctx, partial)
 		partial = nil
 	}
 	return v, partial, err

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -14,30 +14,29 @@ type run struct {
 	*graph
 	req      *proxy.Request
 	collects bool // somebody wants to hear what is missing
-	ctx      *proxy.Expiry
-	early    *proxy.Expiry // the context of what is not required, where it ends sooner
+	ctx      *call.Clock
+	early    *call.Clock // the context of what is not required, where it ends sooner
 	tasks    []task
-	values   []any    // of the nodes that are there; a task that has begun may read those of its dependencies
-	ready    []int    // nodes whose dependencies are there
-	active   int      // tasks on goroutines of their own
-	arrived  chan int // those of them that came back
-	over     bool     // the root is there, or a required node has failed
-	first    int      // that node, or -1
+	values   []any           // of the nodes that are there; a task that has begun may read those of its dependencies
+	ready    []int           // nodes whose dependencies are there
+	group    call.Group[any] // of the tasks that run
+	over     bool            // the root is there, or a required node has failed
+	first    int             // that node, or -1
 }
 
 // A task is a node in a run.
 type task struct {
-	job
-	run   *run
-	i     int
-	state state
-	waits int // for so many dependencies
-	cause int // of its failure: the node that failed first
+	branch call.Branch[any]
+	run    *run
+	i      int
+	state  state
+	waits  int   // for so many dependencies
+	cause  int   // of its failure: the node that failed first
+	err    error // of its failure
 
 	req     *proxy.Request // its own, where it calls
 	lent    bool           // with the body of the caller
-	value   any
-	partial error // what its calls said was missing
+	partial error          // what its calls said was missing; only to be read where err is nil
 }
 
 type state uint8
@@ -59,15 +58,18 @@ func (g *graph) call(ctx context.Context, req *proxy.Request) (any, error) {
 	if g.replays && !req.Replayable() {
 		return nil, &proxy.Error{Op: "flow", Err: proxy.ErrBodyNotReplayable}
 	}
-	c := &run{graph: g, req: req, first: -1, collects: proxy.Incomplete(ctx, nil), tasks: make([]task, len(g.nodes)),
-		values: make([]any, len(g.nodes)), ready: make([]int, 0, len(g.nodes)), arrived: make(chan int, len(g.nodes))}
-	c.ctx = cancellable(ctx)
+	c := &run{graph: g, req: req, first: -1, collects: call.Missing(ctx, nil), tasks: make([]task, len(g.nodes)),
+		values: make([]any, len(g.nodes)), ready: make([]int, 0, len(g.nodes))}
+	c.ctx = call.Cancellable(ctx)
 	defer c.ctx.Cancel()
+	var early context.Context
 	if c.optional {
-		if c.early = proxy.Earlier(c.ctx); c.early != nil {
+		if c.early = call.Earlier(c.ctx); c.early != nil {
 			defer c.early.Cancel()
+			early = c.early
 		}
 	}
+	c.group.Begin(len(g.nodes), c.ctx, early)
 	c.drive()
 	if c.first >= 0 {
 		return nil, c.failure(ctx)
@@ -76,16 +78,7 @@ func (g *graph) call(ctx context.Context, req *proxy.Request) (any, error) {
 	return c.values[len(c.values)-1], nil
 }
 
-// cancellable returns a context that ends with ctx or by Cancel, without a clock of its own.
-func cancellable(ctx context.Context) *proxy.Expiry {
-	e := proxy.ExpireAt(ctx, never)
-	e.Stop()
-	return e
-}
-
-var never = time.Unix(1<<40, 0)
-
-// drive runs the nodes, each when its dependencies are there, until the run is over and all tasks have come back.
+// drive runs the nodes, each when its dependencies are there, until the run is over and all tasks have arrived or were left.
 func (c *run) drive() {
 	for i := range c.tasks {
 		t := &c.tasks[i]
@@ -96,12 +89,10 @@ func (c *run) drive() {
 	}
 	for {
 		c.start()
-		if c.active == 0 {
+		if c.group.Waiting() == 0 {
 			return
 		}
-		i := <-c.arrived
-		c.active--
-		c.landed(i)
+		c.take(c.group.Next().Task.(*task))
 	}
 }
 
@@ -123,13 +114,11 @@ func (c *run) start() {
 			c.fail(i, i)
 			continue
 		}
-		if c.active == 0 && len(c.ready) == 0 {
-			t.job.do()
-			c.landed(i)
-			continue
+		if c.group.Waiting() == 0 && len(c.ready) == 0 {
+			c.group.Run(&t.branch)
+		} else {
+			c.group.Go(&t.branch)
 		}
-		c.active++
-		go t.start()
 	}
 }
 
@@ -146,12 +135,12 @@ func (c *run) wanted(i int) bool {
 	return false
 }
 
-// prepare makes the job of a task, with a copy of the request where it calls.
+// prepare makes the branch of a task, with a copy of the request where it calls.
 func (t *task) prepare() (err error) {
 	n := &t.run.nodes[t.i]
-	t.job = job{graph: t.run.graph, abandoned: &n.abandoned, sure: n.sure, work: t, Context: t.run.ctx}
+	t.branch = call.Branch[any]{Ctx: t.run.ctx, Task: t, Bound: n.bound, Sure: n.sure}
 	if t.run.early != nil && !n.required {
-		t.job.Context = t.run.early
+		t.branch.Ctx = t.run.early
 	}
 	if n.calls == 0 {
 		return nil
@@ -170,32 +159,44 @@ func (t *task) prepare() (err error) {
 	return nil
 }
 
-func (t *task) start() {
-	defer func() { t.run.arrived <- t.i }() // also where the work ends the goroutine
-	t.job.do()
-}
-
-func (t *task) do(ctx context.Context) error {
-	v, err := t.run.nodes[t.i].work(ctx, t)
-	t.value = v
-	return err
-}
-
-func (t *task) release() {
+// Do makes the value of the node. It refuses while too many calls of the node are abandoned and this could become one more.
+func (t *task) Do(ctx context.Context) (any, error) {
 	if t.req != nil && !t.lent && t.req.Body != nil {
-		_ = t.req.Body.Close()
+		defer t.req.Body.Close()
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	n := &t.run.nodes[t.i]
+	if !n.sure && n.bound.Full() {
+		return nil, errFull()
+	}
+	return n.work(ctx, t)
 }
 
-// landed takes what came of a task.
-func (c *run) landed(i int) {
-	t := &c.tasks[i]
+// Arrived does nothing: the run waits.
+func (t *task) Arrived() {}
+
+// resultOf returns what came of a branch. Where it may ignore its context and that has ended, the error is the same
+// whoever saw it first.
+func resultOf[T any](b *call.Branch[T]) (T, error) {
+	v, err := b.Result()
+	if ended := b.Ctx.Err(); err != nil && !b.Sure && ended != nil && errors.Is(err, ended) && !call.Panicked(err) {
+		err = ended
+	}
+	return v, err
+}
+
+// take takes what came of a task.
+func (c *run) take(t *task) {
+	var v any
+	v, t.err = resultOf(&t.branch)
 	switch {
 	case c.over: // nobody needs it
 	case t.err != nil:
-		c.fail(i, i)
+		c.fail(t.i, t.i)
 	default:
-		c.settle(i, t.value)
+		c.settle(t.i, v)
 	}
 }
 
@@ -249,11 +250,11 @@ func (c *run) failure(parent context.Context) error {
 		switch {
 		case t.state == waiting:
 		case t.err == nil:
-			reportPanic(parent, t.partial)
+			call.ReportPanic(parent, t.partial)
 		case i == c.first || ended && c.nodes[i].required:
 			errs = append(errs, c.named(i, t.err))
 		default:
-			reportPanic(parent, t.err)
+			call.ReportPanic(parent, t.err)
 		}
 	}
 	if len(errs) == 1 {
@@ -268,15 +269,15 @@ func (c *run) tell(parent context.Context) {
 		t := &c.tasks[i]
 		switch {
 		case t.state == failed && t.cause == i:
-			if err := c.named(i, t.err); !proxy.Incomplete(parent, err) {
-				reportPanic(parent, err)
+			if err := c.named(i, t.err); !proxy.Missing(parent, err) {
+				call.ReportPanic(parent, err)
 			}
 		case t.state == there && t.partial != nil:
-			proxy.Incomplete(parent, t.partial)
+			proxy.Missing(parent, t.partial)
 		case t.state == started: // it came back when it was not needed any more
-			reportPanic(parent, t.err)
+			call.ReportPanic(parent, t.err)
 			if t.err == nil {
-				reportPanic(parent, t.partial)
+				call.ReportPanic(parent, t.partial)
 			}
 		}
 	}

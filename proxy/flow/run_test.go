@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -321,7 +322,7 @@ func TestFlowUnderAnExpiryIsAlwaysAGatewayTimeout(t *testing.T) {
 			page := flow.Join4(flow.Call("a", after(time.Hour, 1)), flow.Call("b", deaf(end, 1)), flow.Call("c", sure(after(time.Hour, 1))),
 				flow.Then("d", flow.Call("e", after(time.Hour, 1)), as[int], after(0, 1)),
 				func(a, b, c, d int) (int, error) { return add(a, b, c, d), nil })
-			ctx := proxy.Expire(t.Context(), time.Second)
+			ctx := call.After(t.Context(), time.Second)
 			defer ctx.Cancel()
 			_, err := page(ctx, get())
 			assert.Equal(t, http.StatusGatewayTimeout, proxy.StatusOf(err))
@@ -352,7 +353,7 @@ func TestFlowReportsAPanicThatItsErrorDoesNotHold(t *testing.T) {
 	panics := func(ctx context.Context, _ *proxy.Request) (int, error) { <-ctx.Done(); panic(bug) }
 	fail := flow.Then("fails", flow.Call("c", after(time.Second, 1)), as[int], fails[int](errBoom))
 	partial := func(ctx context.Context, _ *proxy.Request) (int, error) {
-		proxy.Incomplete(ctx, pipe.NewPanicError(bug))
+		proxy.Missing(ctx, pipe.NewPanicError(bug))
 		return 1, nil
 	}
 	for name, node := range map[string]flow.Node[int]{
@@ -391,7 +392,7 @@ func TestFlowReportsAPanicThatANodeGoesOnWithoutAndThenFails(t *testing.T) {
 	bug := errors.New("bug")
 	ctx, _, reported := reports(t.Context())
 	_, err := proxy.Encode(flow.End(flow.Call("bad", func(ctx context.Context, _ *proxy.Request) (int, error) {
-		proxy.Incomplete(ctx, pipe.NewPanicError(bug))
+		proxy.Missing(ctx, pipe.NewPanicError(bug))
 		return 0, errBoom
 	})))(ctx, get())
 	assert.EqualError(t, err, "flow: node bad: boom")
@@ -412,7 +413,7 @@ func TestWhatIsMissingIsToldOnceAndInTheOrderOfTheGraph(t *testing.T) {
 			half := func(name string, d time.Duration) flow.Node[int] {
 				return flow.Call(name, func(ctx context.Context, r *proxy.Request) (int, error) {
 					_, _ = after(d, 0)(ctx, r)
-					proxy.Incomplete(ctx, errors.New(name+" is partial"))
+					proxy.Missing(ctx, errors.New(name+" is partial"))
 					return 1, nil
 				})
 			}

@@ -53,7 +53,7 @@ func Limit(a Allower) proxy.Decorator {
 		step.Effects |= pipe.Opaque // it may take its time after all
 	}
 	return func(next proxy.Proxy) proxy.Proxy {
-		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			if err := ctx.Err(); err != nil {
 				return nil, &proxy.Error{Op: "limit", Err: err}
 			}
@@ -62,7 +62,7 @@ func Limit(a Allower) proxy.Decorator {
 			}
 			return next(ctx, req)
 		}
-		return pipe.Describe(call, step, next)
+		return pipe.Describe(serve, step, next)
 	}
 }
 

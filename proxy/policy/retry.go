@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -61,21 +62,21 @@ func Retry(a Attempts) proxy.Decorator {
 		if a.Max == 1 {
 			step.Effects = pipe.CallsOnce | pipe.Stateful // the call still counts for the budget
 		}
-		call := r.call
+		serve := r.call
 		var never *pipe.Step
-		r.whatever, never = proxy.Repeatable(pipe.PlanOf(next))
+		r.whatever, never = call.Repeatable(pipe.PlanOf(next))
 		switch {
 		case a.Unsafe:
 			step.Detail = fmt.Sprintf("%s, unsafe", count(a.Max))
 		case never != nil:
 			step.Detail = fmt.Sprintf("never: %s is not idempotent", never.Title())
-			step.Effects, step.State, call = pipe.CallsOnce, nil, r.once
+			step.Effects, step.State, serve = pipe.CallsOnce, nil, r.once
 		case !r.whatever:
 			step.Detail = fmt.Sprintf("%s of idempotent methods", count(a.Max))
 		default:
 			step.Detail = count(a.Max)
 		}
-		return pipe.Describe(call, step, next)
+		return pipe.Describe(serve, step, next)
 	}
 }
 
@@ -109,7 +110,7 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 		return r.next(ctx, req)
 	}
 	spare := spareOf(req) // next may change req
-	res, err := proxy.Checked(r.next(ctx, req))
+	res, err := call.Checked(r.next(ctx, req))
 	for tries := 1; ; tries++ {
 		retry, header := passing(res, err)
 		if !retry || tries == r.Max || ctx.Err() != nil {
@@ -197,7 +198,7 @@ var (
 func (r *retry) try(ctx context.Context, req *proxy.Request) (res *proxy.Response, err error) {
 	body := req.Body // next may give req another one
 	if body == nil {
-		return proxy.Checked(r.next(ctx, req))
+		return call.Checked(r.next(ctx, req))
 	}
 	defer func() {
 		if res == nil {
@@ -206,7 +207,7 @@ func (r *retry) try(ctx context.Context, req *proxy.Request) (res *proxy.Respons
 		}
 		res.OnClose(func() { _ = body.Close() }) // a stream may begin while the body is still being sent
 	}()
-	return proxy.Checked(r.next(ctx, req))
+	return call.Checked(r.next(ctx, req))
 }
 
 // pause waits, and returns why the context is done if that comes first.

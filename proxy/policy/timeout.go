@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -59,14 +60,14 @@ func (t *timeout) call(ctx context.Context, req *proxy.Request) (*proxy.Response
 	if deadline, ok := ctx.Deadline(); ok && !deadline.After(end) {
 		return t.next(ctx, req) // the caller's clock is first, a second one would change nothing
 	}
-	clock := proxy.ExpireAt(ctx, end)
+	clock := call.At(ctx, end)
 	released := false
 	defer func() {
 		if !released { // next failed or panicked, or there is no stream: nothing needs the context any more
 			clock.Cancel()
 		}
 	}()
-	res, err := proxy.Checked(t.next(clock, req))
+	res, err := call.Checked(t.next(clock, req))
 	if !clock.Stop() && clock.Err() == context.DeadlineExceeded { // by our clock, the caller's was not to be first
 		_ = res.Close()
 		return nil, t.late(err)
@@ -86,21 +87,16 @@ func held(next proxy.Proxy) proxy.Proxy {
 		if err == nil {
 			return res, nil
 		}
-		if ended := ctx.Err(); ended != nil && errors.Is(err, ended) && !panicked(err) {
+		if ended := ctx.Err(); ended != nil && errors.Is(err, ended) && !call.Panicked(err) {
 			return nil, ended // seen by the hold or by next, whoever was first
 		}
-		if e, ok := errors.AsType[*proxy.Error](err); ok && err == error(e) && e.Op == "hold" {
+		if e, ok := errors.AsType[*proxy.Error](err); ok && err == error(e) && e.Op == "" {
 			refused := *e
 			refused.Op = "timeout"
 			return nil, &refused
 		}
 		return nil, err
 	}
-}
-
-func panicked(err error) bool {
-	_, ok := errors.AsType[*pipe.PanicError](err)
-	return ok
 }
 
 // late is the error of a call whose time was over. err is what it came back with, nil for a response.

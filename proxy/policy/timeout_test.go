@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
@@ -48,7 +49,7 @@ func TestTimeoutHoldsAgainstACalleeThatIgnoresItsContext(t *testing.T) {
 			return &proxy.Response{Body: late}, nil
 		})
 		var reported []error
-		scope := proxy.Scope{Report: func(_ context.Context, err error) { reported = append(reported, err) }}
+		scope := call.Scope{Report: func(_ context.Context, err error) { reported = append(reported, err) }}
 		p := deaf.With(policy.Timeout(300 * time.Millisecond))
 		start := time.Now()
 		_, err := p(scope.Context(t.Context()), proxy.NewRequest("GET", "/"))
@@ -150,7 +151,7 @@ func TestTimeoutKeepsAPanicThatComesAtTheEnd(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
 			var reported []error
-			scope := proxy.Scope{Report: func(_ context.Context, err error) { reported = append(reported, err) }}
+			scope := call.Scope{Report: func(_ context.Context, err error) { reported = append(reported, err) }}
 			p := proxy.Proxy(func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
 				<-ctx.Done()
 				return nil, errors.Join(ctx.Err(), pipe.NewPanicError("bug")) // as a merge may

@@ -41,7 +41,7 @@ type Recorder struct {
 // Record is a decorator that keeps every request before next gets it. It reads a body that can be replayed through
 // GetBody, and of any other one nothing.
 func (r *Recorder) Record(next proxy.Proxy) proxy.Proxy {
-	call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+	serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 		c := callOf(req)
 		if req.GetBody != nil {
 			c.Body, c.BodyErr = readAgain(req.GetBody)
@@ -49,7 +49,7 @@ func (r *Recorder) Record(next proxy.Proxy) proxy.Proxy {
 		r.add(c)
 		return next(ctx, req)
 	}
-	return pipe.Describe(call, pipe.Step{Mark: mark.Ours(), Kind: "record", Acts: pipe.In, Effects: pipe.CallsOnce | pipe.Stateful, State: r}, next)
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "record", Acts: pipe.In, Effects: pipe.CallsOnce | pipe.Stateful, State: r}, next)
 }
 
 // Calls returns what was seen, in the order in which the calls began. Headers and queries are copies of what there was when

@@ -69,7 +69,7 @@ func Body(template string) proxy.Decorator {
 		step.Effects |= pipe.Buffers | pipe.NeedsReplay
 	}
 	return func(next proxy.Proxy) proxy.Proxy {
-		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			in := values{req: req}
 			if reads {
 				var err error
@@ -88,7 +88,7 @@ func Body(template string) proxy.Decorator {
 			}
 			return next(ctx, req)
 		}
-		return pipe.Describe(call, step, next)
+		return pipe.Describe(serve, step, next)
 	}
 }
 

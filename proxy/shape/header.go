@@ -72,11 +72,11 @@ func onRequest(kind, key string, err error, f func(*proxy.Request)) proxy.Decora
 		return broken(step, err)
 	}
 	return func(next proxy.Proxy) proxy.Proxy {
-		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			f(req)
 			return next(ctx, req)
 		}
-		return pipe.Describe(call, step, next)
+		return pipe.Describe(serve, step, next)
 	}
 }
 
@@ -87,14 +87,14 @@ func onResponse(kind, key string, err error, f func(*proxy.Response)) proxy.Deco
 		return broken(step, err)
 	}
 	return func(next proxy.Proxy) proxy.Proxy {
-		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			res, err := next(ctx, req)
 			if err == nil && res != nil {
 				f(res)
 			}
 			return res, err
 		}
-		return pipe.Describe(call, step, next)
+		return pipe.Describe(serve, step, next)
 	}
 }
 
@@ -102,8 +102,8 @@ func onResponse(kind, key string, err error, f func(*proxy.Response)) proxy.Deco
 func broken(step pipe.Step, errs ...error) proxy.Decorator {
 	step.Err = faultsOf(step.Kind, errs...)
 	return func(next proxy.Proxy) proxy.Proxy {
-		call := func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, step.Err }
-		return pipe.Describe(call, step, next)
+		serve := func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, step.Err }
+		return pipe.Describe(serve, step, next)
 	}
 }
 

@@ -26,12 +26,12 @@ const pureEffects = pipe.Terminal | pipe.HonoursContext | pipe.Idempotent
 
 // pure returns an op of this package. One with errors that are not nil, what is wrong with its arguments, only fails.
 func pure(kind, detail string, errs []error, f func(document.Document) (document.Document, error)) Op {
-	call := func(_ context.Context, d document.Document) (document.Document, error) { return f(d) }
+	serve := func(_ context.Context, d document.Document) (document.Document, error) { return f(d) }
 	err := faultsOf(kind, errs...)
 	if err != nil {
-		call = func(context.Context, document.Document) (document.Document, error) { return document.Document{}, err }
+		serve = func(context.Context, document.Document) (document.Document, error) { return document.Document{}, err }
 	}
-	return pipe.Describe(call, pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: detail, Source: pipe.Here(), Effects: pureEffects, Err: err})
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: detail, Source: pipe.Here(), Effects: pureEffects, Err: err})
 }
 
 // faultsOf joins wiring mistakes, but for those that are nil. A call that meets them nevertheless fails with status 500:

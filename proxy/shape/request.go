@@ -27,13 +27,13 @@ func Request(list ...Op) proxy.Decorator {
 		if len(o.list) == 0 {
 			return next
 		}
-		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			if err := o.reshape(ctx, req); err != nil {
 				return nil, err
 			}
 			return next(ctx, req)
 		}
-		return pipe.Describe(call, pipe.Step{Mark: mark.Ours(), Kind: "request", Source: source, Acts: pipe.In, Layout: pipe.Serial,
+		return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "request", Source: source, Acts: pipe.In, Layout: pipe.Serial,
 			Effects: pipe.CallsOnce | pipe.Buffers | pipe.NeedsReplay}, append(o.placed[:len(o.placed):len(o.placed)], next)...)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -26,7 +27,7 @@ func Response(list ...Op) proxy.Decorator {
 		if len(o.list) == 0 {
 			return next
 		}
-		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			if o.faults != nil {
 				return nil, o.faults
 			}
@@ -38,10 +39,10 @@ func Response(list ...Op) proxy.Decorator {
 		}
 		step := pipe.Step{Mark: mark.Ours(), Kind: "response", Source: source, Acts: pipe.Out, Layout: pipe.Serial,
 			Effects: pipe.CallsOnce | pipe.Buffers}
-		if proxy.Streams(next) {
+		if call.Streams(pipe.PlanOf(next)) {
 			step.Err = o.stream(http.StatusInternalServerError)
 		}
-		return pipe.Describe(call, step, append([]pipe.Any{next}, o.placed...)...)
+		return pipe.Describe(serve, step, append([]pipe.Any{next}, o.placed...)...)
 	}
 }
 

@@ -50,7 +50,7 @@ func MapStatus(pairs map[int]int) proxy.Decorator {
 		if len(pairs) == 0 {
 			return next
 		}
-		call := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			res, err := next(ctx, req)
 			to, mapped := pairs[proxy.Status(res, err)]
 			switch {
@@ -63,7 +63,7 @@ func MapStatus(pairs map[int]int) proxy.Decorator {
 			}
 			return res, err
 		}
-		return pipe.Describe(call, step, next)
+		return pipe.Describe(serve, step, next)
 	}
 }
 

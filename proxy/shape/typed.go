@@ -28,7 +28,7 @@ func Typed[T, U any](f func(ctx context.Context, v T) (U, error)) Op {
 		panic("shape: Typed: f is nil")
 	}
 	in, out := reflect.TypeFor[T]().String(), reflect.TypeFor[U]().String()
-	call := func(ctx context.Context, d document.Document) (document.Document, error) {
+	serve := func(ctx context.Context, d document.Document) (document.Document, error) {
 		var v T
 		if err := d.Decode(&v); err != nil {
 			return document.Document{}, fmt.Errorf("decode %s: %w", in, err)
@@ -49,7 +49,7 @@ func Typed[T, U any](f func(ctx context.Context, v T) (U, error)) Op {
 				made, err = document.Document{}, pipe.NewPanicError(v)
 			}
 		}()
-		return call(ctx, d)
+		return serve(ctx, d)
 	}
 	return pipe.Describe(Op(recovered), pipe.Step{Mark: mark.Ours(), Kind: "typed", Detail: in + " → " + out, Source: pipe.Here(),
 		Effects: pipe.Terminal | pipe.Opaque})

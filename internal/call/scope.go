@@ -1,4 +1,4 @@
-package proxy
+package call
 
 import (
 	"context"
@@ -20,13 +20,13 @@ type Scope struct {
 	abandoned atomic.Int64
 }
 
-// Serve tells the scope, at wiring, that p is what is called in it, and that the caller does what an endpoint does: in a
-// request's Header, names are canonical, values can be sent, and nothing is of one hop but TE; and it takes out of a
-// stream's answer what is of one hop. Where all of p is described by sluice itself, leaves and combinators then may take
-// over what they would otherwise copy, for nobody else sees it; they ask [Described].
-func (s *Scope) Serve(p Proxy) {
+// Serve tells the scope, at wiring, the plan of what is called in it, and that its caller does what an endpoint does: the
+// names in a request's Header are canonical, the values can be sent, and nothing in it is of one hop but TE; and it takes
+// out of a stream's answer what is of one hop. Where every step of the plan is sluice's own, leaves and combinators may then
+// take over what they would otherwise copy, for nobody else sees it. They ask [Described].
+func (s *Scope) Serve(plan *pipe.Step) {
 	s.described = true
-	for step := range pipe.PlanOf(p).All() {
+	for step := range plan.All() {
 		if step.Effects&(pipe.Opaque|pipe.Custom) != 0 {
 			s.described = false
 		}
@@ -43,11 +43,11 @@ func (s *Scope) Context(ctx context.Context) context.Context {
 	return context.WithValue(ctx, scopeKey{}, s)
 }
 
-// Expire makes of e, which is new, what [Expire] returns, for calls that belong to the scope. It saves whoever keeps an
-// Expiry in a larger struct its allocation.
-func (s *Scope) Expire(e *Expiry, ctx context.Context, d time.Duration) {
-	e.scope = s
-	e.begin(ctx, time.Now().Add(d))
+// Start starts c, a zero [Clock], for calls that belong to the scope, to expire after d. It saves whoever keeps a Clock in a
+// larger struct the allocation of a context.
+func (s *Scope) Start(c *Clock, ctx context.Context, d time.Duration) {
+	c.scope = s
+	c.Start(ctx, time.Now().Add(d))
 }
 
 // Described reports whether ctx belongs to a call in which no function of a user sees a request or response: then a leaf
@@ -57,7 +57,7 @@ func Described(ctx context.Context) bool {
 	return s != nil && s.described
 }
 
-// Abandoned returns how many calls run at the moment whose caller was answered without them; see [Hold].
+// Abandoned returns how many calls run at the moment whose caller was answered without them; see [Bound].
 func (s *Scope) Abandoned() int { return int(s.abandoned.Load()) }
 
 func scopeOf(ctx context.Context) *Scope {
@@ -74,4 +74,11 @@ func Report(ctx context.Context, err error) {
 	}
 	defer func() { _ = recover() }() // on a goroutine of ours it would end the process, and nobody is left to tell
 	s.Report(ctx, err)
+}
+
+// ReportPanic reports an error that nobody will get, if there is a panic in it.
+func ReportPanic(ctx context.Context, err error) {
+	if Panicked(err) {
+		Report(ctx, err)
+	}
 }

@@ -1,11 +1,11 @@
-package proxy_test
+package call_test
 
 import (
 	"context"
 	"errors"
 	"testing"
 
-	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/stretchr/testify/assert"
 )
 
@@ -15,10 +15,10 @@ func TestReportReachesTheHookOfTheScopeWithItsContext(t *testing.T) {
 	boom := errors.New("boom")
 	var got error
 	var value any
-	scope := proxy.Scope{Report: func(ctx context.Context, err error) { got, value = err, ctx.Value(key{}) }}
+	scope := call.Scope{Report: func(ctx context.Context, err error) { got, value = err, ctx.Value(key{}) }}
 	ctx, cancel := context.WithCancel(context.WithValue(scope.Context(t.Context()), key{}, "request 7"))
 	cancel()
-	proxy.Report(ctx, boom)
+	call.Report(ctx, boom)
 	assert.Same(t, boom, got)
 	assert.Equal(t, "request 7", value)
 }
@@ -26,25 +26,25 @@ func TestReportReachesTheHookOfTheScopeWithItsContext(t *testing.T) {
 func TestReportReachesTheInnermostScope(t *testing.T) {
 	t.Parallel()
 	var outer, inner int
-	one := proxy.Scope{Report: func(context.Context, error) { outer++ }}
-	two := proxy.Scope{Report: func(context.Context, error) { inner++ }}
-	proxy.Report(two.Context(one.Context(t.Context())), errors.New("boom"))
+	one := call.Scope{Report: func(context.Context, error) { outer++ }}
+	two := call.Scope{Report: func(context.Context, error) { inner++ }}
+	call.Report(two.Context(one.Context(t.Context())), errors.New("boom"))
 	assert.Equal(t, [2]int{0, 1}, [2]int{outer, inner})
 }
 
 func TestReportWithoutAHookDoesNothing(t *testing.T) {
 	t.Parallel()
-	var scope proxy.Scope
-	proxy.Report(t.Context(), errors.New("boom"))
-	proxy.Report(scope.Context(t.Context()), errors.New("boom"))
+	var scope call.Scope
+	call.Report(t.Context(), errors.New("boom"))
+	call.Report(scope.Context(t.Context()), errors.New("boom"))
 	assert.Zero(t, scope.Abandoned())
 	scope.Report = func(context.Context, error) { t.Error("there is no failure") }
-	proxy.Report(scope.Context(t.Context()), nil)
+	call.Report(scope.Context(t.Context()), nil)
 }
 
 // proves M21
 func TestReportBearsAHookThatPanics(t *testing.T) {
 	t.Parallel()
-	scope := proxy.Scope{Report: func(context.Context, error) { panic("hook") }}
-	assert.NotPanics(t, func() { proxy.Report(scope.Context(t.Context()), errors.New("boom")) })
+	scope := call.Scope{Report: func(context.Context, error) { panic("hook") }}
+	assert.NotPanics(t, func() { call.Report(scope.Context(t.Context()), errors.New("boom")) })
 }

@@ -1,4 +1,4 @@
-package proxy_test
+package call_test
 
 import (
 	"context"
@@ -9,17 +9,17 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 // proves C7
-func TestContract7AnExpiryExpires(t *testing.T) {
+func TestContract7AnClockExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		ctx := proxy.Expire(t.Context(), time.Second)
+		ctx := call.After(t.Context(), time.Second)
 		defer ctx.Cancel()
 		deadline, ok := ctx.Deadline()
 		assert.True(t, ok)
@@ -38,17 +38,17 @@ func TestContract7AnExpiryExpires(t *testing.T) {
 }
 
 // proves T3, C7
-func TestContract7ChildrenOfAnExpirySeeDeadlineExceeded(t *testing.T) {
+func TestContract7ChildrenOfAnClockSeeDeadlineExceeded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{}
-		ctx := proxy.Expire(context.WithValue(t.Context(), key{}, "v"), time.Second)
+		ctx := call.After(context.WithValue(t.Context(), key{}, "v"), time.Second)
 		defer ctx.Cancel()
 		cancelled, cancel := context.WithCancel(ctx)
 		defer cancel()
 		timed, cancelTimed := context.WithTimeout(context.WithValue(cancelled, key{}, "w"), time.Hour)
 		defer cancelTimed()
-		inner := proxy.Expire(timed, time.Hour)
+		inner := call.After(timed, time.Hour)
 		defer inner.Cancel()
 		for _, child := range []context.Context{cancelled, timed, inner} {
 			deadline, ok := child.Deadline()
@@ -65,10 +65,10 @@ func TestContract7ChildrenOfAnExpirySeeDeadlineExceeded(t *testing.T) {
 }
 
 // proves C7
-func TestContract7AStoppedExpiryGoesOnUntilCancelled(t *testing.T) {
+func TestContract7AStoppedClockGoesOnUntilCancelled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		ctx := proxy.Expire(t.Context(), time.Second)
+		ctx := call.After(t.Context(), time.Second)
 		child, cancel := context.WithCancel(ctx)
 		defer cancel()
 		<-time.After(999 * time.Millisecond)
@@ -86,12 +86,12 @@ func TestContract7AStoppedExpiryGoesOnUntilCancelled(t *testing.T) {
 	})
 }
 
-func TestAStoppedExpiryEndsWithItsParent(t *testing.T) {
+func TestAStoppedClockEndsWithItsParent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		parent, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		ctx := proxy.Expire(parent, time.Second)
+		ctx := call.After(parent, time.Second)
 		defer ctx.Cancel()
 		require.True(t, ctx.Stop())
 		deadline, _ := ctx.Deadline()
@@ -103,7 +103,7 @@ func TestAStoppedExpiryEndsWithItsParent(t *testing.T) {
 	})
 }
 
-func TestAnExpiryEndsWithItsParent(t *testing.T) {
+func TestAnClockEndsWithItsParent(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
 	tests := []struct {
@@ -127,7 +127,7 @@ func TestAnExpiryEndsWithItsParent(t *testing.T) {
 			return ctx, func() { cancel(nil) }
 		}, context.Canceled, boom},
 		{"which is another expiry", func(ctx context.Context) (context.Context, func()) {
-			e := proxy.Expire(ctx, time.Second)
+			e := call.After(ctx, time.Second)
 			return e, e.Cancel
 		}, context.DeadlineExceeded, context.DeadlineExceeded},
 	}
@@ -138,7 +138,7 @@ func TestAnExpiryEndsWithItsParent(t *testing.T) {
 				parent, cancel := tt.make(t.Context())
 				defer cancel()
 				start := time.Now()
-				ctx := proxy.Expire(parent, time.Minute)
+				ctx := call.After(parent, time.Minute)
 				defer ctx.Cancel()
 				<-ctx.Done()
 				assert.Equal(t, time.Second, time.Since(start))
@@ -149,17 +149,17 @@ func TestAnExpiryEndsWithItsParent(t *testing.T) {
 	}
 }
 
-func TestAnExpiryOfWhatIsOver(t *testing.T) {
+func TestAnClockOfWhatIsOver(t *testing.T) {
 	t.Parallel()
 	for _, d := range []time.Duration{0, -time.Second} {
-		ctx := proxy.Expire(t.Context(), d)
+		ctx := call.After(t.Context(), d)
 		assert.Equal(t, context.DeadlineExceeded, ctx.Err())
 		<-ctx.Done()
 		ctx.Cancel()
 	}
 	parent, cancel := context.WithCancel(t.Context())
 	cancel()
-	ctx := proxy.Expire(parent, time.Hour)
+	ctx := call.After(parent, time.Hour)
 	defer ctx.Cancel()
 	assert.Equal(t, context.Canceled, ctx.Err(), "at once")
 	<-ctx.Done()
@@ -170,7 +170,7 @@ func TestAnExpiryOfWhatIsOver(t *testing.T) {
 func TestStopAndTheClockAgree(t *testing.T) {
 	t.Parallel()
 	for i := range 3000 {
-		ctx := proxy.Expire(t.Context(), 20*time.Microsecond)
+		ctx := call.After(t.Context(), 20*time.Microsecond)
 		var wg sync.WaitGroup
 		for range 2 {
 			wg.Go(func() {
@@ -199,7 +199,7 @@ func TestAfterFunc(t *testing.T) {
 		note := func(name string) func() {
 			return func() { mu.Lock(); defer mu.Unlock(); ran = append(ran, name) }
 		}
-		ctx := proxy.Expire(t.Context(), time.Second)
+		ctx := call.After(t.Context(), time.Second)
 		ctx.AfterFunc(note("kept"))
 		stop := ctx.AfterFunc(note("stopped"))
 		stopLate := ctx.AfterFunc(note("too late"))
@@ -218,8 +218,8 @@ func TestAfterFunc(t *testing.T) {
 }
 
 // Package context starts a goroutine for each child of a context that it does not know, unless that has AfterFunc.
-func TestChildrenOfAnExpiryNeedNoGoroutine(t *testing.T) {
-	ctx := proxy.Expire(t.Context(), time.Hour)
+func TestChildrenOfAnClockNeedNoGoroutine(t *testing.T) {
+	ctx := call.After(t.Context(), time.Hour)
 	defer ctx.Cancel()
 	before := runtime.NumGoroutine()
 	for range 100 {
@@ -231,7 +231,7 @@ func TestChildrenOfAnExpiryNeedNoGoroutine(t *testing.T) {
 
 // What a long stream forks must not stay with its context.
 func TestWhatWasStoppedIsForgotten(t *testing.T) {
-	ctx := proxy.Expire(t.Context(), time.Hour)
+	ctx := call.After(t.Context(), time.Hour)
 	defer ctx.Cancel()
 	const n = 100
 	collected := make(chan struct{}, n)
@@ -252,16 +252,16 @@ func TestWhatWasStoppedIsForgotten(t *testing.T) {
 	}
 }
 
-func TestAnExpiryWithManyChildrenUnderRace(t *testing.T) {
+func TestAnClockWithManyChildrenUnderRace(t *testing.T) {
 	t.Parallel()
 	for i := range 20 {
-		ctx := proxy.Expire(t.Context(), time.Duration(i)*50*time.Microsecond)
+		ctx := call.After(t.Context(), time.Duration(i)*50*time.Microsecond)
 		var wg sync.WaitGroup
 		for range 8 {
 			wg.Go(func() {
 				for range 20 {
 					child, cancel := context.WithCancel(ctx)
-					grandchild := proxy.Expire(child, time.Hour)
+					grandchild := call.After(child, time.Hour)
 					stop := ctx.AfterFunc(func() {})
 					_, _ = ctx.Deadline()
 					stop()

@@ -1,4 +1,4 @@
-package proxy
+package call
 
 import (
 	"context"
@@ -14,7 +14,7 @@ const (
 // Earlier returns the context of what is optional in a call: it ends a tenth of the remaining time before the deadline of
 // ctx, at most 250 ms, so that an answer without it is in time. It is nil where ctx has no deadline, or a combinator further
 // out has taken that off already and the deadline is still its own. Whoever gets one cancels it in the end.
-func Earlier(ctx context.Context) *Expiry {
+func Earlier(ctx context.Context) *Clock {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return nil
@@ -23,7 +23,7 @@ func Earlier(ctx context.Context) *Expiry {
 		return nil
 	}
 	deadline = deadline.Add(-min(time.Until(deadline)/earlyShare, earlyMost))
-	return ExpireAt(&early{ctx, deadline}, deadline)
+	return At(&early{ctx, deadline}, deadline)
 }
 
 // earlyKey is for the deadline of what is optional, a time.Time.

@@ -1,0 +1,254 @@
+package call
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// A Clock is a context with a timeout whose clock can be stopped without cancelling it, for a call that must begin to
+// answer in time but whose stream may go on. It is done when its time is over (Err is context.DeadlineExceeded), its
+// parent is, or Cancel is called (Err is context.Canceled).
+//
+// It costs one allocation until somebody waits for its end: a timer, and the tie to its parent, are made by the first
+// call of Done or AfterFunc. Whoever makes one calls Cancel in the end, often only when a response is closed.
+//
+// The zero value is started by Start or Free. A Clock is safe for concurrent use after that.
+type Clock struct {
+	context.Context // the parent
+
+	deadline time.Time
+	scope    *Scope // that its calls belong to, if it is not the parent's
+
+	mu      sync.Mutex // guards what follows
+	err     error
+	stopped bool // the clock is
+	done    chan struct{}
+	timer   *time.Timer // of the clock; nil until somebody waits
+	detach  func() bool // from the parent; nil until somebody waits
+	waiting bool        // timer and detach were made
+	after   []*afterFunc
+}
+
+// An afterFunc is called when the context is done, unless it was stopped.
+type afterFunc struct{ f func() }
+
+// After returns a context that expires after d. A d that is not positive has expired already.
+func After(ctx context.Context, d time.Duration) *Clock { return At(ctx, time.Now().Add(d)) }
+
+// At returns a context that expires at a point of time.
+func At(ctx context.Context, deadline time.Time) *Clock {
+	c := new(Clock)
+	c.Start(ctx, deadline)
+	return c
+}
+
+// Cancellable returns a context that ends with ctx or by Cancel.
+func Cancellable(ctx context.Context) *Clock {
+	c := new(Clock)
+	c.Free(ctx)
+	return c
+}
+
+// Start makes of the zero Clock what [At] returns, for one that is part of a larger struct.
+func (c *Clock) Start(ctx context.Context, deadline time.Time) {
+	c.Context, c.deadline = ctx, deadline
+	if parent, ok := ctx.Deadline(); ok && !parent.After(deadline) {
+		c.stopped = true // the parent's clock is first
+	}
+}
+
+// Free makes of the zero Clock what [Cancellable] returns.
+func (c *Clock) Free(ctx context.Context) { c.Context, c.stopped = ctx, true }
+
+// Stop stops the clock: from now on only the parent and Cancel end the context, and its deadline is the parent's. It
+// reports whether the context was still going.
+func (c *Clock) Stop() bool {
+	return c.check(true) == nil
+}
+
+// Cancel ends the context and releases what it holds. Only the first call has an effect.
+func (c *Clock) Cancel() {
+	c.mu.Lock()
+	_ = c.end(context.Canceled)
+}
+
+// Deadline returns when the context expires, or the parent's deadline once the clock is stopped.
+func (c *Clock) Deadline() (time.Time, bool) {
+	c.mu.Lock()
+	stopped := c.stopped
+	c.mu.Unlock()
+	if stopped {
+		return c.Context.Deadline()
+	}
+	return c.deadline, true
+}
+
+// Err returns nil until the context is done, then why it is.
+func (c *Clock) Err() error { return c.check(false) }
+
+// check ends the context if its time is over or its parent has ended, and returns why it has ended. It may stop the
+// clock after that, in one step.
+func (c *Clock) check(stop bool) error {
+	parent := c.parentErr()
+	c.mu.Lock()
+	late := c.err == nil && !c.stopped && time.Until(c.deadline) <= 0 // cheaper than time.Now: one clock, not two
+	if stop {
+		c.stopped = true
+		if c.timer != nil {
+			c.timer.Stop()
+		}
+	}
+	switch {
+	case c.err == nil && parent != nil:
+		return c.end(parent)
+	case c.err == nil && late:
+		return c.end(context.DeadlineExceeded)
+	}
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// parentErr returns why the parent has ended. Of a parent whose clock is later than ours it does not ask the clock.
+func (c *Clock) parentErr() error {
+	p, ok := c.Context.(*Clock)
+	if !ok {
+		return c.Context.Err()
+	}
+	c.mu.Lock()
+	stopped := c.stopped
+	c.mu.Unlock()
+	if stopped {
+		return p.check(false)
+	}
+	p.mu.Lock()
+	err := p.err
+	p.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return p.parentErr()
+}
+
+// Value returns the parent's value.
+func (c *Clock) Value(key any) any {
+	if c.scope != nil && key == (scopeKey{}) {
+		return c.scope
+	}
+	return c.Context.Value(key)
+}
+
+// Done returns a channel that is closed when the context is done.
+func (c *Clock) Done() <-chan struct{} {
+	c.mu.Lock()
+	if c.done == nil {
+		c.done = make(chan struct{})
+		if c.err != nil {
+			close(c.done)
+		}
+	}
+	done := c.done
+	c.wait()
+	return done
+}
+
+// AfterFunc calls f when the context is done, on the goroutine that ends it or one of its own. It lets contexts derived
+// directly from e end with it without a goroutine for each; behind a context.WithValue, package context does not look
+// for it and starts one. Use context.AfterFunc to call a function of yours.
+func (c *Clock) AfterFunc(f func()) (stop func() bool) {
+	a := &afterFunc{f}
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		go f() // package context calls with a lock held that f takes
+		return func() bool { return false }
+	}
+	c.after = append(c.after, a)
+	c.wait()
+	return func() bool { return c.forget(a) }
+}
+
+// forget takes a from the functions to call, and reports whether it was there.
+func (c *Clock) forget(a *afterFunc) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.after {
+		if c.after[i] == a {
+			last := len(c.after) - 1
+			c.after[i], c.after[last] = c.after[last], nil
+			c.after = c.after[:last]
+			return true
+		}
+	}
+	return false
+}
+
+// wait sets the clock and ties the context to its parent, once. It is called with the lock held and gives it back.
+func (c *Clock) wait() {
+	if c.waiting || c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.waiting = true
+	if !c.stopped {
+		c.timer = time.AfterFunc(time.Until(c.deadline), c.expire)
+	}
+	c.mu.Unlock()
+	if c.Context.Done() == nil {
+		return
+	}
+	var detach func() bool
+	if parent, ok := c.Context.(*Clock); ok {
+		detach = parent.AfterFunc(c.parentDone) // without a goroutine
+	} else {
+		detach = context.AfterFunc(c.Context, c.parentDone)
+	}
+	c.mu.Lock()
+	c.detach = detach
+	ended := c.err != nil
+	c.mu.Unlock()
+	if ended {
+		detach()
+	}
+}
+
+func (c *Clock) expire() {
+	c.mu.Lock()
+	if c.stopped {
+		c.mu.Unlock()
+		return
+	}
+	_ = c.end(context.DeadlineExceeded)
+}
+
+func (c *Clock) parentDone() {
+	err := c.Context.Err()
+	c.mu.Lock()
+	_ = c.end(err)
+}
+
+// end ends the context with err, unless it has ended, and returns why it has. It is called with the lock held and gives
+// it back, to call what waits for the end without it.
+func (c *Clock) end(err error) error {
+	if c.err != nil {
+		defer c.mu.Unlock()
+		return c.err
+	}
+	c.err = err
+	after, detach := c.after, c.detach
+	c.after = nil
+	if c.done != nil {
+		close(c.done)
+	}
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.mu.Unlock()
+	if detach != nil {
+		detach()
+	}
+	for _, a := range after {
+		a.f()
+	}
+	return err
+}

@@ -1,0 +1,54 @@
+package call
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// Missing tells whoever collects in ctx that something is missing from the answer, and why, and reports whether somebody
+// does. A nil err only asks. It is safe for concurrent use.
+func Missing(ctx context.Context, err error) bool {
+	c, ok := ctx.Value(collectorKey{}).(*Collector)
+	return ok && c.add(err)
+}
+
+type collectorKey struct{}
+
+// A Collector is a context in which [Missing] collects, until End.
+type Collector struct {
+	context.Context // the parent
+
+	mu    sync.Mutex // guards what follows
+	errs  []error
+	ended bool
+}
+
+// Value returns the collector itself, and the parent's values.
+func (c *Collector) Value(key any) any {
+	if key == (collectorKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// AfterFunc lets package context tie contexts derived from c to its parent without a goroutine for each.
+func (c *Collector) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(c.Context, f) }
+
+func (c *Collector) add(err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil && !c.ended {
+		c.errs = append(c.errs, err)
+	}
+	return !c.ended
+}
+
+// End ends the collecting and returns what was told, joined in the order in which it was told; nil is nothing. Whoever
+// collects hands it on: to a response, or to Missing further out.
+func (c *Collector) End() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	return errors.Join(c.errs...)
+}

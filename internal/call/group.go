@@ -1,0 +1,93 @@
+package call
+
+import "context"
+
+// A Group waits for branches that run at the same time. It belongs to one goroutine, which starts them with Go or Run and
+// takes each with Next, until none is left to wait for.
+type Group[T any] struct {
+	ends     [2]context.Context // nil once seen
+	arrivals chan *Branch[T]
+	loose    []*Branch[T] // of those that are waited for, the ones that may ignore their context
+	waiting  int
+}
+
+// Begin begins a group of at most n branches. end is the context above all of theirs. early, if it is not nil, is one above
+// some of theirs that ends sooner.
+func (g *Group[T]) Begin(n int, end, early context.Context) {
+	g.ends = [2]context.Context{end, early}
+	g.arrivals = make(chan *Branch[T], n)
+}
+
+// Waiting returns how many branches have been started and not been taken with Next.
+func (g *Group[T]) Waiting() int { return g.waiting }
+
+// Go runs a branch on a goroutine of its own.
+func (g *Group[T]) Go(b *Branch[T]) {
+	g.waiting++
+	if !b.Sure {
+		g.loose = append(g.loose, b)
+	}
+	go b.run(g.arrivals)
+}
+
+// Run runs a branch, the last of several, on this goroutine if it is sure to come back in time.
+func (g *Group[T]) Run(b *Branch[T]) {
+	if !b.Sure {
+		g.Go(b)
+		return
+	}
+	g.waiting++
+	b.run(g.arrivals)
+}
+
+// Next waits for a branch and returns it: one that has arrived, or that was left since its context has ended and it may
+// ignore that. Waiting must not be 0.
+func (g *Group[T]) Next() *Branch[T] {
+	g.waiting--
+	select {
+	case b := <-g.arrivals:
+		return b
+	default:
+	}
+	if len(g.loose) == 0 {
+		return <-g.arrivals
+	}
+	for {
+		if b := g.overdue(); b != nil {
+			return b
+		}
+		select {
+		case b := <-g.arrivals:
+			return b
+		case <-done(g.ends[0]):
+			g.ends[0] = nil
+		case <-done(g.ends[1]):
+			g.ends[1] = nil
+		}
+	}
+}
+
+// overdue leaves a branch whose context has ended, and returns it. Those that have arrived it forgets.
+func (g *Group[T]) overdue() *Branch[T] {
+	rest := g.loose[:0]
+	var found *Branch[T]
+	for _, b := range g.loose {
+		switch {
+		case b.Here():
+		case found == nil && b.Ctx.Err() != nil && b.leave():
+			found = b
+		default:
+			rest = append(rest, b)
+		}
+	}
+	clear(g.loose[len(rest):])
+	g.loose = rest
+	return found
+}
+
+func done(ctx context.Context) <-chan struct{} {
+	if ctx == nil {
+		return nil
+	}
+	return ctx.Done()
+}
