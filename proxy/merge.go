@@ -185,7 +185,7 @@ func firstName(s *pipe.Step) string {
 // A mergeCall is one call of a merge.
 type mergeCall struct {
 	merge    *merge
-	ctx      *call.Clock // the caller's context, to cancel it
+	ctx      call.Clock  // the caller's context, to cancel it
 	early    *call.Clock // the context of optional parts, where it ends sooner
 	branches []mergeBranch
 	group    call.Group[*Response]
@@ -212,10 +212,10 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 	if err := req.fork(len(c.branches), headersFor(ctx), func(i int) *Request { return &c.branches[i].req }); err != nil {
 		return nil, fmt.Errorf("merge: %w", err)
 	}
-	c.ctx = call.Cancellable(ctx)
+	c.ctx.Free(ctx)
 	defer c.ctx.Cancel()
 	if m.optional > 0 {
-		if c.early = call.Earlier(c.ctx); c.early != nil {
+		if c.early = call.Earlier(&c.ctx); c.early != nil {
 			defer c.early.Cancel()
 		}
 	}
@@ -236,12 +236,12 @@ func (c *mergeCall) run() {
 	if c.early != nil {
 		early = c.early
 	}
-	c.group.Begin(len(c.branches), c.ctx, early)
+	c.group.Begin(len(c.branches), &c.ctx, early)
 	last := len(c.branches) - 1
 	for i := range c.branches {
 		b := &c.branches[i]
 		b.call, b.part = c, &c.merge.parts[i]
-		b.branch = branch{Ctx: c.ctx, Task: b, Bound: c.merge.bound, Close: closeResponse, Sure: b.part.sure}
+		b.branch = branch{Ctx: &c.ctx, Task: b, Bound: c.merge.bound, Close: closeResponse, Sure: b.part.sure}
 		if early != nil && b.part.Optional {
 			b.branch.Ctx = early
 		}
@@ -377,7 +377,7 @@ func (c *mergeCall) failure(parent context.Context) error {
 		return nil
 	}
 	for _, err := range others {
-		call.ReportPanic(c.ctx, err)
+		call.ReportPanic(&c.ctx, err)
 	}
 	if len(errs) == 1 {
 		return fmt.Errorf("merge: %w", errs[0])

@@ -152,7 +152,7 @@ func blame(err error, name func(int) string) error {
 // custom runs the function of the user, for as long as the context lasts.
 func (c *mergeCall) custom() (document.Document, error) {
 	t := &combineCall{combine: c.merge.combine, parts: c.results()}
-	t.branch = branch{Ctx: c.ctx, Task: t, Bound: c.merge.bound, Close: closeResponse}
+	t.branch = branch{Ctx: &c.ctx, Task: t, Bound: c.merge.bound, Close: closeResponse}
 	res, err := t.branch.Await()
 	if err != nil {
 		return document.Document{}, &Error{Op: "merge", Err: fmt.Errorf("combine: %w", err)}

@@ -14,7 +14,7 @@ type run struct {
 	*graph
 	req      *proxy.Request
 	collects bool // somebody wants to hear what is missing
-	ctx      *call.Clock
+	ctx      call.Clock
 	early    *call.Clock // the context of what is not required, where it ends sooner
 	tasks    []task
 	values   []any           // of the nodes that are there; a task that has begun may read those of its dependencies
@@ -60,16 +60,16 @@ func (g *graph) call(ctx context.Context, req *proxy.Request) (any, error) {
 	}
 	c := &run{graph: g, req: req, first: -1, collects: call.Missing(ctx, nil), tasks: make([]task, len(g.nodes)),
 		values: make([]any, len(g.nodes)), ready: make([]int, 0, len(g.nodes))}
-	c.ctx = call.Cancellable(ctx)
+	c.ctx.Free(ctx)
 	defer c.ctx.Cancel()
 	var early context.Context
 	if c.optional {
-		if c.early = call.Earlier(c.ctx); c.early != nil {
+		if c.early = call.Earlier(&c.ctx); c.early != nil {
 			defer c.early.Cancel()
 			early = c.early
 		}
 	}
-	c.group.Begin(len(g.nodes), c.ctx, early)
+	c.group.Begin(len(g.nodes), &c.ctx, early)
 	c.drive()
 	if c.first >= 0 {
 		return nil, c.failure(ctx)
@@ -138,7 +138,7 @@ func (c *run) wanted(i int) bool {
 // prepare makes the branch of a task, with a copy of the request where it calls.
 func (t *task) prepare() (err error) {
 	n := &t.run.nodes[t.i]
-	t.branch = call.Branch[any]{Ctx: t.run.ctx, Task: t, Bound: n.bound, Sure: n.sure}
+	t.branch = call.Branch[any]{Ctx: &t.run.ctx, Task: t, Bound: n.bound, Sure: n.sure}
 	if t.run.early != nil && !n.required {
 		t.branch.Ctx = t.run.early
 	}
