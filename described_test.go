@@ -16,6 +16,7 @@ import (
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/shape"
 	"github.com/sluice-go/sluice/router"
@@ -131,8 +132,8 @@ func TestAStreamWhereADocumentIsNeededIsRefusedAtWiring(t *testing.T) {
 	assert.True(t, call.Streams(pipe.PlanOf(stream)))
 	assert.False(t, call.Streams(pipe.PlanOf(stream.With(custom))), "who knows")
 	assert.False(t, call.Streams(pipe.PlanOf(upstream.proxy(t, backend.Spec{}))))
-	assert.PanicsWithValue(t, "proxy: Merge: part 1 answers with a stream, which cannot be merged: decode it",
-		func() { proxy.Merge(proxy.Part{Proxy: stream}) })
+	assert.Equal(t, "proxy: Merge: part 1 answers with a stream, which cannot be merged: decode it",
+		pipetest.Faults(pipe.PlanOf(proxy.Merge(proxy.Part{Proxy: stream}))))
 	assert.ErrorIs(t, pipe.PlanOf(stream.With(shape.Response(shape.Group("x")))).Faults(), proxy.ErrStream)
 	_, err := proxy.New(proxy.Spec{Parts: []proxy.Part{proxy.Grouped("files", stream)}})
 	assert.EqualError(t, err, "proxy: Merge: part 1 (files) answers with a stream, which cannot be merged: decode it")

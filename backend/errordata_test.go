@@ -89,7 +89,7 @@ func TestErrorAsDataFindsTheAnswerInWhatWrapsIt(t *testing.T) {
 func TestErrorAsDataIsAPartialPart(t *testing.T) {
 	t.Parallel()
 	failing := newBackend(t, &answers{status: 404, body: `{"code":7}`}, backend.Spec{}).With(backend.ErrorAsData("recs_error"))
-	page := proxy.Merge(proxy.Part{Proxy: newBackend(t, &answers{body: `{"a":1}`}, backend.Spec{})}, proxy.Part{Proxy: failing})
+	page := proxy.Merge(proxy.Part{Proxy: newBackend(t, &answers{body: `{"a":1}`}, backend.Spec{})}, proxy.Part{Name: "recs", Proxy: failing})
 	res, err := get(t, page)
 	require.NoError(t, err)
 	assert.Equal(t, `{"a":1,"recs_error":{"status":404,"body":{"code":7}}}`, res.Document.String())

@@ -62,11 +62,21 @@ func placed(err error, source string) []error {
 			return errs
 		}
 	}
-	if source != "" {
-		err = fmt.Errorf("%w (%s)", err, source)
+	if _, ok := err.(*placedError); !ok && source != "" {
+		err = &placedError{err, source}
 	}
 	return []error{err}
 }
+
+// A placedError is a fault with its place in the code.
+type placedError struct {
+	err    error
+	source string
+}
+
+func (e *placedError) Error() string { return e.err.Error() + " (" + e.source + ")" }
+
+func (e *placedError) Unwrap() error { return e.err }
 
 // String returns the plan as indented text, a line per step, in the order of execution. An arrow tells on which way a
 // step acts: → on the request, ← on the response, ↔ on both, · on neither.

@@ -23,22 +23,20 @@ func TestBoundOnlySaysWhatCodeSets(t *testing.T) {
 
 func TestEncodeOfAResponseIsAWiringMistake(t *testing.T) {
 	t.Parallel()
-	assert.PanicsWithValue(t, "proxy: Encode: the pipe answers with a *Response, which is no value: decode it first",
-		func() { proxy.Encode(answers(t, 0, `{}`)) })
+	assertFault(t, "proxy: Encode: the pipe answers with a *Response, which is no value: decode it first", proxy.Encode(answers(t, 0, `{}`)))
 }
 
 func TestBindTakesTheNamesThatPlaceholdersHave(t *testing.T) {
 	t.Parallel()
 	leaf := answers(t, 0, `{"a":1}`)
-	with := func(param string) func() {
-		return func() {
-			proxy.Sequence(proxy.Stage{Name: "one", Proxy: leaf}, proxy.Stage{Name: "two", Proxy: leaf, Bind: []proxy.Binding{proxy.Bind(param, "one", "a")}})
-		}
+	with := func(param string) *pipe.Step {
+		return pipe.PlanOf(proxy.Sequence(proxy.Stage{Name: "one", Proxy: leaf},
+			proxy.Stage{Name: "two", Proxy: leaf, Bind: []proxy.Binding{proxy.Bind(param, "one", "a")}}))
 	}
 	for _, param := range []string{"a", "account_id", "a-b.c", "A7"} {
-		assert.NotPanics(t, with(param), param)
+		assert.NoError(t, with(param).Faults(), param)
 	}
 	for _, param := range []string{"", "ho tel", "a/b", "ü", "{a}", "*"} {
-		assert.Panics(t, with(param), param)
+		assert.Error(t, with(param).Faults(), param)
 	}
 }

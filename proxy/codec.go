@@ -26,17 +26,19 @@ import (
 // What is missing in a partial answer goes to [Incomplete], in the end to Err of the response that the innermost [Encode]
 // makes. Where nobody collects it, it is the error.
 //
-// Decode panics if p is nil, or certain to answer with a stream (see [Streams]). A step is opaque in the plan where T has
-// an UnmarshalJSON or UnmarshalText of its own.
+// It is a fault in the plan if p is nil, or certain to answer with a stream. The step is opaque where T has an UnmarshalJSON
+// or UnmarshalText of its own.
 func Decode[T any](p Proxy) pipe.Pipe[*Request, T] {
+	faults := faultsOf("Decode", "")
+	plan := pipe.PlanOf(p)
 	if p == nil {
-		panic("proxy: Decode: the proxy is nil")
+		faults.add("the proxy is nil")
 	}
-	if call.Streams(pipe.PlanOf(p)) {
-		panic("proxy: Decode: the proxy answers with a stream, which cannot be decoded")
+	if call.Streams(plan) {
+		faults.add("the proxy answers with a stream, which cannot be decoded")
 	}
 	t := reflect.TypeFor[T]()
-	d := &decoder[T]{Decoder: document.DecoderOf[T](), name: upstreamIn(pipe.PlanOf(p)), nilable: nilable(t)}
+	d := &decoder[T]{Decoder: document.DecoderOf[T](), name: upstreamIn(plan), nilable: nilable(t)}
 	serve := func(ctx context.Context, req *Request) (T, error) {
 		var none T
 		res, err := call.Checked(p(ctx, req))
@@ -55,7 +57,7 @@ func Decode[T any](p Proxy) pipe.Pipe[*Request, T] {
 		return v, nil
 	}
 	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "decode", Detail: t.String(), Source: pipe.Here(), Acts: pipe.Out,
-		Effects: pipe.CallsOnce | pipe.Buffers | opaqueIf(d.RunsCode())}, p)
+		Effects: pipe.CallsOnce | pipe.Buffers | opaqueIf(d.RunsCode()), Err: faults.err()}, present(p)...)
 }
 
 // A decoder is what Decode knows of its proxy and type.
@@ -92,14 +94,16 @@ func (d *decoder[T]) failed(err error) error {
 // fails. A value that has no JSON is an [*Error] of status 500 and Op "encode", and so is nil where T is a pointer or an
 // interface: that wraps [ErrNoResponse].
 //
-// Encode panics if p is nil, or if T is *[Response]: then a Decode was forgotten. A step is opaque in the plan where encoding a T may run a method of the user.
+// It is a fault in the plan if p is nil, or if T is *[Response]: then a Decode was forgotten. The step is opaque where
+// encoding a T may run a method of the user.
 func Encode[T any](p pipe.Pipe[*Request, T]) Proxy {
+	faults := faultsOf("Encode", "")
 	if p == nil {
-		panic("proxy: Encode: the pipe is nil")
+		faults.add("the pipe is nil")
 	}
 	t := reflect.TypeFor[T]()
 	if t == reflect.TypeFor[*Response]() {
-		panic("proxy: Encode: the pipe answers with a *Response, which is no value: decode it first")
+		faults.add("the pipe answers with a *Response, which is no value: decode it first")
 	}
 	e, nilable := document.EncoderOf[T](), nilable(t)
 	serve := func(ctx context.Context, req *Request) (*Response, error) {
@@ -122,7 +126,15 @@ func Encode[T any](p pipe.Pipe[*Request, T]) Proxy {
 		return &Response{Status: http.StatusOK, Header: headerFor(call.Described(ctx)), Document: doc, Err: missing}, nil
 	}
 	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "encode", Detail: t.String(), Source: pipe.Here(), Acts: pipe.Out,
-		Effects: pipe.CallsOnce | pipe.Buffers | opaqueIf(e.RunsCode())}, p)
+		Effects: pipe.CallsOnce | pipe.Buffers | opaqueIf(e.RunsCode()), Err: faults.err()}, present(p)...)
+}
+
+// present returns p as what is inside a step, unless it is nil, which is a fault of the step.
+func present[Res any](p pipe.Pipe[*Request, Res]) []pipe.Any {
+	if p == nil {
+		return nil
+	}
+	return []pipe.Any{p}
 }
 
 func nilable(t reflect.Type) bool {

@@ -338,7 +338,7 @@ func TestCodecsRefuseWrongWiring(t *testing.T) {
 	t.Parallel()
 	stream, err := backend.HTTP{}.New(backend.Spec{Name: "files", URL: "http://files.test/", Decode: backend.Passthrough})
 	require.NoError(t, err)
-	assert.PanicsWithValue(t, "proxy: Decode: the proxy is nil", func() { proxy.Decode[account](nil) })
-	assert.PanicsWithValue(t, "proxy: Encode: the pipe is nil", func() { proxy.Encode[account](nil) })
-	assert.PanicsWithValue(t, "proxy: Decode: the proxy answers with a stream, which cannot be decoded", func() { proxy.Decode[account](stream) })
+	assertFault(t, "proxy: Decode: the proxy is nil", proxy.Decode[account](nil))
+	assertFault(t, "proxy: Encode: the pipe is nil", proxy.Encode[account](nil))
+	assertFault(t, "proxy: Decode: the proxy answers with a stream, which cannot be decoded", proxy.Decode[account](stream))
 }

@@ -45,13 +45,15 @@ import (
 // after, such as that of the last proxy, is handed on instead, for it is the upstream's own answer. A panic that is in no
 // error that is returned is reported, see [Report].
 //
-// Fallback panics if a proxy is nil.
+// A proxy that is nil is a fault in the plan.
 func Fallback(p Proxy, others ...Proxy) Proxy {
 	f := new(fallback)
+	faults := faultsOf("Fallback", "")
 	var inner []pipe.Any
 	for i, p := range append([]Proxy{p}, others...) {
 		if p == nil {
-			panic(fmt.Sprintf("proxy: Fallback: proxy %d is nil", i+1))
+			faults.add("proxy %d is nil", i+1)
+			continue
 		}
 		plan := pipe.PlanOf(p)
 		a := alternative{name: nameIn(plan, strconv.Itoa(i+1)), held: !plan.HonoursContext()}
@@ -63,8 +65,8 @@ func Fallback(p Proxy, others ...Proxy) Proxy {
 		f.alternatives = append(f.alternatives, a)
 		inner = append(inner, p)
 	}
-	return pipe.Describe(f.call, pipe.Step{Mark: mark.Ours(), Kind: "fallback", Detail: "on failure", Source: pipe.Here(), Layout: pipe.Serial,
-		Effects: pipe.CallsOnce | pipe.HonoursContext}, inner...)
+	return pipe.Describe(f.call, pipe.Step{Mark: mark.Ours(), Kind: "fallback", Detail: "on failure", Source: pipe.Here(),
+		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.HonoursContext, Err: faults.err()}, inner...)
 }
 
 type fallback struct{ alternatives []alternative }

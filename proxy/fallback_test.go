@@ -430,6 +430,6 @@ func TestFallbackShowsItsOrderInThePlan(t *testing.T) {
 
 func TestFallbackRefusesANilProxy(t *testing.T) {
 	t.Parallel()
-	assert.PanicsWithValue(t, "proxy: Fallback: proxy 1 is nil", func() { proxy.Fallback(nil) })
-	assert.PanicsWithValue(t, "proxy: Fallback: proxy 3 is nil", func() { proxy.Fallback(uncalled(t), uncalled(t), nil) })
+	assertFault(t, "proxy: Fallback: proxy 1 is nil", proxy.Fallback(nil))
+	assertFault(t, "proxy: Fallback: proxy 3 is nil", proxy.Fallback(uncalled(t), uncalled(t), nil))
 }

@@ -1,6 +1,11 @@
 package proxy
 
-import "github.com/sluice-go/sluice/pipe"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sluice-go/sluice/pipe"
+)
 
 // Fault returns what stands in the place of a decorator that cannot be made:
 //
@@ -11,3 +16,24 @@ import "github.com/sluice-go/sluice/pipe"
 // The proxy that it wraps is not called: every call fails with err. The plan carries err, so whoever serves the proxy
 // refuses it at startup, beside all else that is wrong. See [pipe.Fault].
 func Fault(err error) Decorator { return pipe.Fault[*Request, *Response](err) }
+
+// faults are what is wrong with the wiring of one combinator, for the Err of its step.
+type faults struct {
+	what string // as in "Merge (page)"
+	errs []error
+}
+
+func faultsOf(what, name string) *faults { return &faults{what: what + inBrackets(name)} }
+
+func (f *faults) add(format string, args ...any) {
+	f.errs = append(f.errs, fmt.Errorf("proxy: "+f.what+": "+format, args...))
+}
+
+func (f *faults) err() error { return errors.Join(f.errs...) }
+
+func inBrackets(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " (" + name + ")"
+}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
@@ -63,4 +65,17 @@ func assertClosedOnce(t testing.TB, bodies ...*countedBody) {
 	for i, b := range bodies {
 		assert.EqualValues(t, 1, b.closed.Load(), "closes of body %d", i)
 	}
+}
+
+// assertFault holds a pipe that was wired wrongly to what it has to do: its plan says what is wrong and where, and a call
+// fails with it.
+func assertFault[Res any](t testing.TB, want string, p pipe.Pipe[*proxy.Request, Res]) {
+	t.Helper()
+	assert.Equal(t, want, pipetest.Faults(pipe.PlanOf(p)))
+	faults := pipe.PlanOf(p).Faults()
+	if assert.Error(t, faults) {
+		assert.Regexp(t, `\(\w+_test\.go:\d+\)$`, faults.Error(), "the place in the code")
+	}
+	_, err := p(t.Context(), get())
+	assert.EqualError(t, err, want)
 }

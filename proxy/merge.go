@@ -19,13 +19,17 @@ import (
 
 // A Part is one proxy of a [Merge] or [MergeWith].
 type Part struct {
-	// Proxy answers with a Document whose root is an object, or with none (204); MergeWith may take another root. nil is
-	// a wiring mistake.
+	// Proxy answers with a Document whose root is an object, or with none (204). With Group, and in MergeWith, it may have
+	// another root. nil is a fault.
 	Proxy Proxy
 
 	// Name is the part's in the plan and in errors. "" takes that of the first named step in the plan of Proxy that is
 	// not a function, and where there is none the part's number, counted from 1.
 	Name string
+
+	// Group is the member that the part's document, an object or any other value, becomes in the answer. "" is none: the
+	// members of the document are those of the answer.
+	Group string
 
 	// Optional lets the answer go without the part when it fails: the failure is joined in Response.Err. An optional part
 	// has a little less time than the rest, so that the answer without it is in time; see Merge.
@@ -40,22 +44,27 @@ type Part struct {
 	Expose []string
 }
 
-// Grouped returns a required part whose answer, an object or any other value, becomes the member with the name.
+// Grouped returns a required part whose document, an object or any other value, becomes the member with the name. It is
+// short for a Part with this Name and Group.
 func Grouped(name string, p Proxy) Part {
-	if p == nil {
-		panic(fmt.Sprintf("proxy: Grouped: the proxy of %s is nil", name))
+	if name == "" && p != nil { // a member may have any name, this one too
+		p = grouped(p, name, pipe.Here())
 	}
-	source := pipe.Here()
+	return Part{Name: name, Group: name, Proxy: p}
+}
+
+// grouped returns p with its document as a member.
+func grouped(p Proxy, member, source string) Proxy {
 	serve := func(ctx context.Context, req *Request) (*Response, error) {
 		res, err := p(ctx, req)
 		if err != nil || res == nil {
 			return res, err
 		}
-		res.Document = res.Document.Wrap(name)
+		res.Document = res.Document.Wrap(member)
 		return res, nil
 	}
-	step := pipe.Step{Mark: mark.Ours(), Kind: "group", Detail: name, Source: source, Acts: pipe.Out, Effects: pipe.CallsOnce}
-	return Part{Name: name, Proxy: pipe.Describe(serve, step, p)}
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "group", Detail: member, Source: source, Acts: pipe.Out,
+		Effects: pipe.CallsOnce}, p)
 }
 
 // Optional returns the part as one without which the answer can go:
@@ -87,15 +96,9 @@ func Optional(part Part) Part {
 // parts that may ignore their context fail with [ErrAbandoned], without being called: a merge that requires one is
 // refused at once, and one that does not goes on without them.
 //
-// Merge panics if there are no parts, or one has no proxy or one that is certain to answer with a stream, or two have the
-// same name. [New] returns that as an error.
-func Merge(parts ...Part) Proxy {
-	s := Spec{Parts: parts}
-	if err := s.check(); err != nil {
-		panic(err.Error())
-	}
-	return newMerge(s)
-}
+// It is a fault in the plan if there are no parts, or one has no proxy or one that is certain to answer with a stream, or
+// two have the same name, given or derived.
+func Merge(parts ...Part) Proxy { return newMerge(Spec{Parts: parts}) }
 
 type merge struct {
 	parts      []mergePart
@@ -116,46 +119,76 @@ type mergePart struct {
 
 func newMerge(s Spec) Proxy {
 	m := &merge{method: methodOf(s.Combine), combine: s.Combine, maxMembers: s.MaxMembers, bound: call.NewBound(s.MaxAbandoned)}
-	source := pipe.Here()
+	step := pipe.Step{Mark: mark.Ours(), Kind: "merge", Name: s.Name, Detail: counted(len(s.Parts), "part"), Source: pipe.Here(),
+		Layout: pipe.Parallel, Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext}
+	faults := faultsOf("Merge", s.Name)
+	if len(s.Parts) == 0 {
+		faults.add("there are no parts")
+	}
 	var inner []pipe.Any
+	seen := map[string]bool{}
 	for i, part := range s.Parts {
+		given := part.Name
 		plan := pipe.PlanOf(part.Proxy)
 		if part.Name == "" {
 			part.Name = nameIn(plan, strconv.Itoa(i+1))
 		}
+		if seen[part.Name] {
+			faults.add("part %d (%s) has the name of another part", i+1, part.Name)
+		}
+		seen[part.Name] = true
+		if part.Proxy == nil {
+			faults.add("part %d%s has a nil Proxy", i+1, inBrackets(given))
+			continue
+		}
+		if call.Streams(plan) {
+			faults.add("part %d%s answers with a stream, which cannot be merged: decode it", i+1, inBrackets(given))
+		}
+		if part.Group != "" {
+			part.Proxy = grouped(part.Proxy, part.Group, step.Source)
+		}
 		part.Expose = slices.Clone(part.Expose)
-		var notes []string
-		var effects pipe.Effects
-		if part.Optional {
-			m.optional++
-			notes = append(notes, "optional")
-		}
-		if part.When != nil {
-			notes, effects = append(notes, "conditional"), pipe.Opaque
-		}
 		p := mergePart{Part: part, i: i, method: m.method, sure: part.When == nil && plan.HonoursContext()}
 		p.fitting = p.call
 		m.parts = append(m.parts, p)
-		inner = append(inner, pipe.Describe(part.Proxy,
-			pipe.Step{Mark: mark.Ours(), Kind: "part", Name: part.Name, Detail: strings.Join(notes, ", "), Source: source, Acts: pipe.None,
-				Effects: effects}, part.Proxy))
+		inner = append(inner, part.describe(step.Source))
+		if part.Optional {
+			m.optional++
+		}
 	}
-	effects := pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext
 	if len(s.Parts) > 1 {
-		effects |= pipe.NeedsReplay
-	}
-	detail := fmt.Sprintf("%d parts", len(s.Parts))
-	if len(s.Parts) == 1 {
-		detail = "1 part"
+		step.Effects |= pipe.NeedsReplay
 	}
 	if how := methodNames[m.method]; how != "" {
-		detail += ", " + how
+		step.Detail += ", " + how
 	}
 	if m.method == custom {
-		effects |= pipe.Opaque
+		step.Effects |= pipe.Opaque
 	}
-	return pipe.Describe(m.call, pipe.Step{Mark: mark.Ours(), Kind: "merge", Name: s.Name, Detail: detail,
-		Source: source, Layout: pipe.Parallel, Effects: effects}, inner...)
+	step.Err = faults.err()
+	return pipe.Describe(m.call, step, inner...)
+}
+
+// describe returns the proxy of the part as the plan shows it.
+func (p Part) describe(source string) pipe.Any {
+	step := pipe.Step{Mark: mark.Ours(), Kind: "part", Name: p.Name, Source: source, Acts: pipe.None}
+	var notes []string
+	if p.Optional {
+		notes = append(notes, "optional")
+	}
+	if p.When != nil {
+		notes, step.Effects = append(notes, "conditional"), pipe.Opaque
+	}
+	step.Detail = strings.Join(notes, ", ")
+	return pipe.Describe(p.Proxy, step, p.Proxy)
+}
+
+// counted says how many there are, as in "1 part" and "2 parts".
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
 }
 
 // nameIn returns the first name in a plan that is not that of a function and stands in no mirror, or another one where

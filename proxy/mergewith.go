@@ -26,11 +26,7 @@ type Combine func(ctx context.Context, parts Results) (document.Document, error)
 // a [*pipe.PanicError], and when it ignores its context it is abandoned at the deadline as a part would be. Its error is
 // the error of the merge, with the status that [StatusOf] finds in it.
 func MergeWith(combine Combine, parts ...Part) Proxy {
-	s := Spec{Parts: parts, Combine: combine}
-	if err := s.check(); err != nil {
-		panic(err.Error())
-	}
-	return newMerge(s)
+	return newMerge(Spec{Parts: parts, Combine: combine})
 }
 
 // Shallow makes one object with the members of all objects, as [Merge] does: of members with equal names the first gives

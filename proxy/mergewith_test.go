@@ -431,9 +431,9 @@ func TestMergeWithShowsHowItCombines(t *testing.T) {
 	}
 }
 
-func TestMergeWithPanicsAsMergeDoes(t *testing.T) {
+func TestMergeWithRefusesAsMergeDoes(t *testing.T) {
 	t.Parallel()
-	assert.PanicsWithValue(t, "proxy: Merge: there are no parts", func() { proxy.MergeWith(proxy.Deep) })
+	assertFault(t, "proxy: Merge: there are no parts", proxy.MergeWith(proxy.Deep))
 }
 
 // FuzzCombiners holds the ready combiners against ones that decode: their output is valid, and their sources stay as they

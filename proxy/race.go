@@ -54,62 +54,52 @@ type RaceSpec struct {
 // ignores its context is abandoned when its time is over or another one has won, see [Hold]. While [DefaultMaxAbandoned]
 // calls of the race are, the proxies that may ignore their context fail with [ErrAbandoned], without being called.
 //
-// Race panics if there are no proxies, or one is nil, or a leaf in the plan of one is not idempotent, so that nothing could
-// race. [NewRace] returns that as an error.
-func Race(ps ...Proxy) Proxy {
-	p, err := NewRace(RaceSpec{Proxies: ps})
-	if err != nil {
-		panic(err.Error())
-	}
-	return p
-}
+// It is a fault in the plan if there are no proxies, or one is nil, or a leaf in the plan of one is not idempotent, so that
+// nothing could race; that one wraps [ErrUnsafe].
+func Race(ps ...Proxy) Proxy { return RaceWith(RaceSpec{Proxies: ps}) }
 
-// NewRace returns the race that s describes; see [Race] for what it does. It joins everything that is wrong with s; the
-// error for what is not idempotent wraps [ErrUnsafe].
-func NewRace(s RaceSpec) (Proxy, error) {
+// RaceWith is [Race] with a name, or for requests that Race refuses.
+func RaceWith(s RaceSpec) Proxy {
+	r := &race{always: true, bound: call.NewBound(0)}
+	step := pipe.Step{Mark: mark.Ours(), Kind: "race", Name: s.Name, Detail: fmt.Sprintf("%d at once", len(s.Proxies)),
+		Source: pipe.Here(), Layout: pipe.Parallel, Effects: pipe.CallsOnce | pipe.HonoursContext}
+	faults := faultsOf("Race", s.Name)
 	if len(s.Proxies) == 0 {
-		return nil, fmt.Errorf("proxy: Race%s: there are no proxies", inBrackets(s.Name))
+		faults.add("there are no proxies")
 	}
-	r := &race{whatever: true, bound: call.NewBound(0)}
-	var errs []error
 	var inner []pipe.Any
 	for i, p := range s.Proxies {
 		if p == nil {
-			errs = append(errs, fmt.Errorf("proxy: Race%s: proxy %d is nil", inBrackets(s.Name), i+1))
+			faults.add("proxy %d is nil", i+1)
 			continue
 		}
 		plan := pipe.PlanOf(p)
 		r.racers = append(r.racers, racer{name: nameIn(plan, strconv.Itoa(i+1)), proxy: p, sure: plan.HonoursContext()})
 		inner = append(inner, p)
-		whatever, never := call.Repeatable(plan)
-		r.whatever = r.whatever && whatever
+		always, never := call.Repeatable(plan)
+		r.always = r.always && always
 		if never != nil && !s.Unsafe {
-			errs = append(errs, fmt.Errorf("proxy: Race%s: proxy %d: %s is not idempotent: %w",
-				inBrackets(s.Name), i+1, never.Title(), ErrUnsafe))
+			faults.add("proxy %d: %s is not idempotent: %w", i+1, never.Title(), ErrUnsafe)
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	step := pipe.Step{Mark: mark.Ours(), Kind: "race", Name: s.Name, Detail: fmt.Sprintf("%d at once", len(r.racers)), Source: pipe.Here(),
-		Layout: pipe.Parallel, Effects: pipe.CallsOnce | pipe.HonoursContext}
-	if len(r.racers) > 1 {
+	if len(s.Proxies) > 1 {
 		step.Effects |= pipe.NeedsReplay
 	}
 	switch {
 	case s.Unsafe:
 		step.Detail += ", unsafe"
-		r.whatever = true
-	case !r.whatever:
+		r.always = true
+	case !r.always:
 		step.Detail += ", idempotent methods"
 	}
-	return pipe.Describe(r.call, step, inner...), nil
+	step.Err = faults.err()
+	return pipe.Describe(r.call, step, inner...)
 }
 
 type race struct {
-	racers   []racer
-	whatever bool // the method is
-	bound    *call.Bound
+	racers []racer
+	always bool // every request may race, whatever its method
+	bound  *call.Bound
 }
 
 type racer struct {
@@ -159,7 +149,7 @@ func (r *race) may(req *Request) bool {
 	switch {
 	case req.Upgrade != "":
 		return false
-	case r.whatever:
+	case r.always:
 		return true
 	}
 	return req.Idempotent()

@@ -353,9 +353,7 @@ func TestRaceIsForCallsWithoutFurtherEffects(t *testing.T) {
 					}, pipe.Step{Kind: "count"}, next)
 				})
 			}
-			p, err := proxy.NewRace(tt.spec)
-			require.NoError(t, err)
-			_, err = p(t.Context(), tt.req)
+			_, err := proxy.RaceWith(tt.spec)(t.Context(), tt.req)
 			if tt.may {
 				assert.NoError(t, err)
 				return
@@ -430,8 +428,7 @@ func TestRaceProxiesThatWriteTheirRequestMeetNobody(t *testing.T) {
 			return &proxy.Response{}, nil
 		})
 	}
-	p, err := proxy.NewRace(proxy.RaceSpec{Proxies: ps, Unsafe: true})
-	require.NoError(t, err)
+	p := proxy.RaceWith(proxy.RaceSpec{Proxies: ps, Unsafe: true})
 	var clients sync.WaitGroup
 	for range 8 {
 		clients.Go(func() {
@@ -504,8 +501,7 @@ func TestRaceShowsItsProxiesInThePlan(t *testing.T) {
 			proxy.RaceSpec{Proxies: []proxy.Proxy{leaf("x", pipe.NotIdempotent)}, Unsafe: true}, pipe.CallsOnce | pipe.HonoursContext},
 	}
 	for _, tt := range tests {
-		p, err := proxy.NewRace(tt.spec)
-		require.NoError(t, err, tt.name)
+		p := proxy.RaceWith(tt.spec)
 		assert.Equal(t, tt.text, pipe.PlanOf(p).String(), tt.name)
 		assert.Equal(t, tt.effects, pipe.PlanOf(p).Effects, tt.name)
 	}
@@ -527,12 +523,13 @@ func TestRaceRefusesAtWiring(t *testing.T) {
 			"proxy: Race: proxy 1 is nil\nproxy: Race: proxy 2: orders is not idempotent: only a call without further effects can race"},
 	}
 	for _, tt := range tests {
-		_, err := proxy.NewRace(tt.spec)
-		assert.EqualError(t, err, tt.text, tt.name)
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			assertFault(t, tt.text, proxy.RaceWith(tt.spec))
+		})
 	}
-	_, err := proxy.NewRace(tests[2].spec)
-	assert.ErrorIs(t, err, proxy.ErrUnsafe)
-	assert.PanicsWithValue(t, "proxy: Race: there are no proxies", func() { proxy.Race() })
+	assert.ErrorIs(t, pipe.PlanOf(proxy.RaceWith(tests[2].spec)).Faults(), proxy.ErrUnsafe)
+	assertFault(t, "proxy: Race: there are no proxies", proxy.Race())
 }
 
 // Any of them in any other: an answer and a failure come through every pair.

@@ -74,39 +74,17 @@ type Stage struct {
 // [ErrAbandoned], and an optional one fails without being called. A panic in a stage or its functions fails that stage;
 // one with [http.ErrAbortHandler], where the stage's response would be the answer, is handed on for the endpoint.
 //
-// Sequence panics if there are no stages or only Internal ones, or one has no proxy, one that is certain to answer with a
-// stream that cannot be the answer, or a wrong binding, or two have the same name.
-func Sequence(stages ...Stage) Proxy {
-	s, err := newSequence(stages)
-	if err != nil {
-		panic(err.Error())
-	}
-	source := pipe.Here()
-	var inner []pipe.Any
-	for i := range s.stages {
-		inner = append(inner, s.stages[i].describe(source))
-	}
-	effects := pipe.CallsOnce | pipe.HonoursContext
-	if len(stages) > 1 {
-		effects |= pipe.NeedsReplay
-	}
-	if !s.stages[len(stages)-1].alone {
-		effects |= pipe.Buffers
-	}
-	detail := fmt.Sprintf("%d stages", len(stages))
-	if len(stages) == 1 {
-		detail = "1 stage"
-	}
-	return pipe.Describe(s.call, pipe.Step{Mark: mark.Ours(), Kind: "sequence", Detail: detail, Source: source, Layout: pipe.Serial,
-		Effects: effects}, inner...)
-}
+// It is a fault in the plan if there are no stages or only Internal ones, or one has no proxy, one that is certain to answer
+// with a stream that cannot be the answer, or a wrong binding, or two have the same name, given or derived.
+func Sequence(stages ...Stage) Proxy { return newSequence(Spec{Stages: stages}) }
 
 type sequence struct {
-	stages    []stage
-	answering int  // how many stages are not internal
-	optional  bool // one is
-	loose     bool // a required stage may ignore its context
-	bound     *call.Bound
+	stages     []stage
+	answering  int  // how many stages are not internal
+	optional   bool // one is
+	loose      bool // a required stage may ignore its context
+	bound      *call.Bound
+	maxMembers int // as document.Merge takes it
 }
 
 type stage struct {
@@ -117,47 +95,70 @@ type stage struct {
 	from  []int // the stages that it binds to
 }
 
-func newSequence(stages []Stage) (*sequence, error) {
-	if len(stages) == 0 {
-		return nil, errors.New("proxy: Sequence: there are no stages")
+func newSequence(spec Spec) Proxy {
+	s := &sequence{bound: call.NewBound(spec.MaxAbandoned), maxMembers: spec.MaxMembers}
+	step := pipe.Step{Mark: mark.Ours(), Kind: "sequence", Name: spec.Name, Detail: counted(len(spec.Stages), "stage"),
+		Source: pipe.Here(), Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.HonoursContext}
+	faults := faultsOf("Sequence", spec.Name)
+	for i := range spec.Stages {
+		s.add(spec.Stages[i], i)
 	}
-	s := &sequence{bound: call.NewBound(0)}
-	for i := range stages {
-		st := stage{Stage: stages[i], i: i}
-		if !st.Internal {
-			s.answering++
-		}
-		st.Bind, st.Expose = slices.Clone(st.Bind), slices.Clone(st.Expose)
-		if st.Proxy != nil {
-			plan := pipe.PlanOf(st.Proxy)
-			if st.Name == "" {
-				st.Name = nameIn(plan, strconv.Itoa(i+1))
-			}
-			st.sure = st.When == nil && st.Prepare == nil && plan.HonoursContext()
-		}
-		s.stages = append(s.stages, st)
+	switch {
+	case len(s.stages) == 0:
+		faults.add("there are no stages")
+	case s.answering == 0:
+		faults.add("all stages are internal, none of them answers")
 	}
-	if s.answering == 0 {
-		return nil, errors.New("proxy: Sequence: all stages are internal, none of them answers")
+	if len(spec.Parts) > 0 {
+		faults.add("there are Parts beside the Stages")
 	}
-	last := &s.stages[len(stages)-1]
-	last.alone = s.answering == 1 && !last.Internal && last.Group == ""
-	var errs []error
+	if spec.Combine != nil {
+		faults.add("there is a Combine, which is for Parts")
+	}
+	if n := len(s.stages); n > 1 {
+		step.Effects |= pipe.NeedsReplay
+	}
+	var inner []pipe.Any
 	for i := range s.stages {
 		st := &s.stages[i]
-		errs = append(errs, s.check(i)...)
+		last := i == len(s.stages)-1
+		st.alone = last && s.answering == 1 && !st.Internal && st.Group == ""
+		if last && !st.alone {
+			step.Effects |= pipe.Buffers
+		}
+		s.check(i, faults)
 		s.optional = s.optional || st.Optional && !st.alone
 		s.loose = s.loose || !st.Optional && !st.sure
+		if st.Proxy != nil {
+			inner = append(inner, st.describe(step.Source))
+		}
 	}
-	return s, errors.Join(errs...)
+	step.Err = faults.err()
+	return pipe.Describe(s.call, step, inner...)
 }
 
-// check returns what is wrong with stage i, and looks up the stages that it binds to.
-func (s *sequence) check(i int) (errs []error) {
+// add adds a stage.
+func (s *sequence) add(spec Stage, i int) {
+	st := stage{Stage: spec, i: i}
+	if !st.Internal {
+		s.answering++
+	}
+	st.Bind, st.Expose = slices.Clone(st.Bind), slices.Clone(st.Expose)
+	if st.Proxy != nil {
+		plan := pipe.PlanOf(st.Proxy)
+		if st.Name == "" {
+			st.Name = nameIn(plan, strconv.Itoa(i+1))
+		}
+		st.sure = st.When == nil && st.Prepare == nil && plan.HonoursContext()
+	}
+	s.stages = append(s.stages, st)
+}
+
+// check adds what is wrong with stage i, and looks up the stages that it binds to.
+func (s *sequence) check(i int, faults *faults) {
 	st := &s.stages[i]
 	fault := func(format string, args ...any) {
-		text := fmt.Sprintf(format, args...)
-		errs = append(errs, fmt.Errorf("proxy: Sequence: stage %d%s %s", i+1, inBrackets(st.Name), text))
+		faults.add("stage %d%s "+format, append([]any{i + 1, inBrackets(st.Name)}, args...)...)
 	}
 	named := func(name string) int {
 		return slices.IndexFunc(s.stages, func(st stage) bool { return name != "" && st.Name == name })
@@ -186,7 +187,6 @@ func (s *sequence) check(i int) (errs []error) {
 			fault("binds %q twice", b.param)
 		}
 	}
-	return errs
 }
 
 // describe returns the proxy of the stage as the plan shows it.
@@ -333,7 +333,7 @@ func (c *sequenceCall) answer() (*Response, error) {
 	}
 	c.expose(res, len(c.seq.stages))
 	var err error
-	if res.Document, err = document.Merge(0, docs...); err == nil {
+	if res.Document, err = document.Merge(c.seq.maxMembers, docs...); err == nil {
 		return res, nil
 	}
 	if e, ok := errors.AsType[*document.MergeError](err); ok {

@@ -293,7 +293,7 @@ func TestSequenceBoundsTheMembersOfItsAnswer(t *testing.T) {
 	assert.Equal(t, http.StatusBadGateway, proxy.StatusOf(err))
 }
 
-func TestSequencePanicsWithANamedMessage(t *testing.T) {
+func TestSequenceRefusesAtWiring(t *testing.T) {
 	t.Parallel()
 	user := proxy.Stage{Name: "user", Proxy: says(t, `{}`)}
 	with := func(bs ...proxy.Binding) proxy.Stage {
@@ -323,7 +323,7 @@ func TestSequencePanicsWithANamedMessage(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			assert.PanicsWithValue(t, tt.want, func() { proxy.Sequence(tt.stages...) })
+			assertFault(t, tt.want, proxy.Sequence(tt.stages...))
 		})
 	}
 }
@@ -345,9 +345,9 @@ func TestSequenceRefusesAStreamAtWiringWhereItCannotBeTheAnswer(t *testing.T) {
 	grouped := export
 	grouped.Group = "rows"
 	assert.NotPanics(t, func() { proxy.Sequence(internal, export) })
-	assert.PanicsWithValue(t, "proxy: Sequence: stage 2 (export) "+want, func() { proxy.Sequence(user, export) })
-	assert.PanicsWithValue(t, "proxy: Sequence: stage 1 (export) "+want, func() { proxy.Sequence(export, user) })
-	assert.PanicsWithValue(t, "proxy: Sequence: stage 2 (export) "+want, func() { proxy.Sequence(internal, grouped) })
+	assertFault(t, "proxy: Sequence: stage 2 (export) "+want, proxy.Sequence(user, export))
+	assertFault(t, "proxy: Sequence: stage 1 (export) "+want, proxy.Sequence(export, user))
+	assertFault(t, "proxy: Sequence: stage 2 (export) "+want, proxy.Sequence(internal, grouped))
 }
 
 func TestSequenceInThePlan(t *testing.T) {

@@ -2,26 +2,31 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
 
-	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// A Spec describes a merge, for gateways whose endpoints are made from a table. [Merge] and [MergeWith] are the same for
-// wiring in code.
+// A Spec describes what this package builds of a list, a merge of Parts or a sequence of Stages, for gateways whose
+// endpoints are made from a table. [Merge], [MergeWith] and [Sequence] are the same for wiring in code.
 type Spec struct {
-	Name  string // in the plan; "" shows the kind alone
-	Parts []Part // in the order in which their members are merged; at least one
+	Name string // in the plan; "" shows the kind alone
 
-	// Combine makes one document of the parts; see MergeWith. nil is Shallow.
+	// Parts are those of a merge, in the order in which their members are merged. See [Merge].
+	Parts []Part
+
+	// Stages are those of a sequence, in the order in which they are called. See [Sequence]. It is a fault to give Parts too.
+	Stages []Stage
+
+	// Combine makes one document of the Parts; see [MergeWith]. nil is [Shallow]. A sequence has none.
 	Combine Combine
 
 	// MaxMembers is how many members the merged root may have, unless Combine is a function of yours. 0 is
-	// DefaultMembers, negative is no limit.
+	// [document.DefaultMembers], negative is no limit.
 	MaxMembers int
 
-	MaxAbandoned int // calls that may be abandoned at a time; 0 is DefaultMaxAbandoned, negative is no limit
+	// MaxAbandoned is how many calls may be abandoned at a time; 0 is [DefaultMaxAbandoned], negative is no limit. See
+	// [Hold].
+	MaxAbandoned int
 }
 
 // A Factory makes a proxy of a Spec. [New] is the one of this package, as FactoryFunc(proxy.New); another one can add
@@ -36,43 +41,20 @@ type FactoryFunc func(Spec) (Proxy, error)
 // New calls f.
 func (f FactoryFunc) New(s Spec) (Proxy, error) { return f(s) }
 
-// New returns the merge that s describes; see [Merge] for what it does. It joins everything that is wrong with s: no
-// parts, a part without a proxy or with one that is certain to answer with a stream, two parts of one name.
+// New returns the merge or the sequence that s describes. The error joins everything that is wrong with s, and then with
+// what is inside it. Where only that is wrong there is no error, and the plan of the proxy has it.
 func New(s Spec) (Proxy, error) {
-	if err := s.check(); err != nil {
-		return nil, err
+	p := newMerge(s)
+	if len(s.Stages) > 0 {
+		p = newSequence(s)
 	}
-	return newMerge(s), nil
-}
-
-func (s Spec) check() error {
-	if len(s.Parts) == 0 {
-		return s.fault("there are no parts")
+	plan := pipe.PlanOf(p)
+	if plan.Err == nil {
+		return p, nil
 	}
-	var errs []error
-	seen := map[string]bool{}
-	for i, part := range s.Parts {
-		if part.Proxy == nil {
-			errs = append(errs, s.fault(fmt.Sprintf("part %d%s has a nil Proxy", i+1, inBrackets(part.Name))))
-		}
-		if part.Proxy != nil && call.Streams(pipe.PlanOf(part.Proxy)) {
-			errs = append(errs, s.fault(fmt.Sprintf("part %d%s answers with a stream, which cannot be merged: decode it", i+1, inBrackets(part.Name))))
-		}
-		if part.Name != "" && seen[part.Name] {
-			errs = append(errs, s.fault(fmt.Sprintf("part %d (%s) has the name of another part", i+1, part.Name)))
-		}
-		seen[part.Name] = true
+	errs := []error{plan.Err}
+	for _, inner := range plan.Steps {
+		errs = append(errs, inner.Faults())
 	}
-	return errors.Join(errs...)
-}
-
-func (s Spec) fault(text string) error {
-	return fmt.Errorf("proxy: Merge%s: %s", inBrackets(s.Name), text)
-}
-
-func inBrackets(name string) string {
-	if name == "" {
-		return ""
-	}
-	return " (" + name + ")"
+	return nil, errors.Join(errs...)
 }

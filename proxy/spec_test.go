@@ -36,12 +36,49 @@ func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
 	assert.Equal(t, pipetest.Faults(pipe.PlanOf(pipe.Check(proxy.New(proxy.Spec{})))), "proxy: Merge: there are no parts")
 }
 
-func TestMergePanicsWithANamedMessage(t *testing.T) {
+func TestMergeRefusesAtWiring(t *testing.T) {
 	t.Parallel()
 	good := proxy.Part{Name: "user", Proxy: answers(t, 0, `{}`)}
-	assert.PanicsWithValue(t, "proxy: Merge: there are no parts", func() { proxy.Merge() })
-	assert.PanicsWithValue(t, "proxy: Merge: part 2 (orders) has a nil Proxy", func() { proxy.Merge(good, proxy.Part{Name: "orders"}) })
-	assert.PanicsWithValue(t, "proxy: Merge: part 2 (user) has the name of another part", func() { proxy.Merge(good, good) })
+	assertFault(t, "proxy: Merge: there are no parts", proxy.Merge())
+	assertFault(t, "proxy: Merge: part 2 (orders) has a nil Proxy", proxy.Merge(good, proxy.Part{Name: "orders"}))
+	assertFault(t, "proxy: Merge: part 2 (user) has the name of another part", proxy.Merge(good, good))
+	derived := proxy.Part{Proxy: pipe.Describe(answers(t, 0, `{}`), pipe.Step{Kind: "backend", Name: "user"})}
+	assertFault(t, "proxy: Merge: part 2 (user) has the name of another part", proxy.Merge(good, derived))
+	assertFault(t, "proxy: Merge: part 1 (g) has a nil Proxy", proxy.Merge(proxy.Grouped("g", nil)))
+}
+
+// One endpoint of a table that is wrong hides none of the others' faults.
+func TestNewTellsWhatIsWrongInsideToo(t *testing.T) {
+	t.Parallel()
+	inner := pipe.Check[*proxy.Request, *proxy.Response](nil, errors.New("no URL"))
+	_, err := proxy.New(proxy.Spec{Name: "page", Parts: []proxy.Part{{Name: "a"}, {Name: "b", Proxy: inner}}})
+	require.Error(t, err)
+	assert.Regexp(t, `^proxy: Merge \(page\): part 1 \(a\) has a nil Proxy\nno URL \(spec_test\.go:\d+\)$`, err.Error())
+	assert.Regexp(t, `^proxy: Merge \(page\): part 1 \(a\) has a nil Proxy \(spec_test\.go:\d+\)\nno URL \(spec_test\.go:\d+\)$`,
+		pipe.PlanOf(pipe.Check[*proxy.Request, *proxy.Response](nil, err)).Faults().Error(), "each with one place, its own")
+	p, err := proxy.New(proxy.Spec{Parts: []proxy.Part{{Name: "b", Proxy: inner}}})
+	require.NoError(t, err)
+	assert.Equal(t, "no URL", pipetest.Faults(pipe.PlanOf(p)))
+}
+
+func TestASpecOfStagesIsASequence(t *testing.T) {
+	t.Parallel()
+	user, orders := answers(t, 0, `{"account":"7"}`), answers(t, 0, `{"n":1}`)
+	p, err := proxy.New(proxy.Spec{Name: "page", Stages: []proxy.Stage{{Name: "user", Proxy: user}, {Name: "orders", Proxy: orders}}})
+	require.NoError(t, err)
+	res, err := p(t.Context(), get())
+	require.NoError(t, err)
+	assert.Equal(t, `{"account":"7","n":1}`, res.Document.String())
+	assert.Contains(t, pipe.PlanOf(p).String(), "sequence page (2 stages)")
+
+	stages := []proxy.Stage{{Proxy: user}, {Name: "o", Proxy: orders}}
+	p, err = proxy.New(proxy.Spec{Stages: stages, MaxMembers: 1})
+	require.NoError(t, err)
+	_, err = p(t.Context(), get())
+	assert.ErrorIs(t, err, document.ErrMembers)
+
+	_, err = proxy.New(proxy.Spec{Name: "page", Stages: stages, Parts: []proxy.Part{{Proxy: user}}, Combine: proxy.Deep})
+	assert.EqualError(t, err, "proxy: Sequence (page): there are Parts beside the Stages\nproxy: Sequence (page): there is a Combine, which is for Parts")
 }
 
 func TestNewIsMerge(t *testing.T) {

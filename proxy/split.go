@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -70,80 +69,50 @@ type SplitSpec struct {
 // runtime.Goexit fails the call with a [*pipe.PanicError], and the deadline holds even against a Key that blocks, as
 // [Hold] describes, for [DefaultMaxAbandoned] calls at a time. One without runs on the goroutine of the caller.
 //
-// Split panics if there are no variants, or one has no proxy, or two have the same name, or the weights do not fit.
-// [NewSplit] returns that as an error.
+// It is a fault in the plan if there are no variants, or one has no proxy, or two have the same name, or the weights do not
+// fit.
 func Split(s SplitSpec) Proxy {
-	p, err := NewSplit(s)
-	if err != nil {
-		panic(err.Error())
-	}
-	return p
-}
-
-// NewSplit returns the split that s describes; see [Split] for what it does. It joins everything that is wrong with s.
-func NewSplit(s SplitSpec) (Proxy, error) {
 	s.Variants = slices.Clone(s.Variants)
+	faults := faultsOf("Split", s.Name)
+	if len(s.Variants) == 0 {
+		faults.add("there are no variants")
+	}
+	seen := map[string]bool{}
 	for i := range s.Variants {
-		if v := &s.Variants[i]; v.Name == "" {
+		v := &s.Variants[i]
+		if v.Name == "" {
 			v.Name = nameIn(pipe.PlanOf(v.Proxy), strconv.Itoa(i+1))
 		}
-	}
-	weights, err := s.weights()
-	if err = errors.Join(s.check(), err); err != nil {
-		return nil, err
-	}
-	return newSplit(s, weights), nil
-}
-
-func (s SplitSpec) check() error {
-	if len(s.Variants) == 0 {
-		return s.fault("there are no variants")
-	}
-	var errs []error
-	seen := map[string]bool{}
-	for i, v := range s.Variants {
-		which := fmt.Sprintf("variant %d (%s)", i+1, v.Name)
 		if v.Proxy == nil {
-			errs = append(errs, s.fault(which+" has a nil Proxy"))
+			faults.add("variant %d (%s) has a nil Proxy", i+1, v.Name)
 		}
 		if seen[v.Name] {
-			errs = append(errs, s.fault(which+" has the name of another variant"))
-		}
-		if s.Weights != nil && v.Weight != 0 {
-			errs = append(errs, s.fault(which+" has a Weight beside those of Weights"))
+			faults.add("variant %d (%s) has the name of another variant", i+1, v.Name)
 		}
 		seen[v.Name] = true
-	}
-	return errors.Join(errs...)
-}
-
-// weights returns the weights, which fit the variants.
-func (s SplitSpec) weights() (*Weights, error) {
-	n := len(s.Variants)
-	if n == 0 {
-		return nil, nil // a fault of its own
-	}
-	if s.Weights != nil {
-		if have := len(s.Weights.Get()); have != n {
-			return nil, s.fault(fmt.Sprintf("Weights has %d weights, want %d", have, n))
+		if s.Weights != nil && v.Weight != 0 {
+			faults.add("variant %d (%s) has a Weight beside those of Weights", i+1, v.Name)
 		}
-		return s.Weights, nil
 	}
-	weights := make([]int, n)
-	for i, v := range s.Variants {
-		weights[i] = v.Weight
-	}
-	now, err := weigh(weights)
-	if err != nil {
-		return nil, s.fault(err.Error())
-	}
-	w := new(Weights)
-	w.now.Store(now)
-	return w, nil
+	return newSplit(s, s.weights(faults), faults)
 }
 
-func (s SplitSpec) fault(text string) error {
-	return fmt.Errorf("proxy: Split%s: %s", inBrackets(s.Name), text)
+// weights returns the weights, which fit the variants unless that is a fault.
+func (s SplitSpec) weights(faults *faults) *Weights {
+	w := s.Weights
+	if w == nil {
+		weights := make([]int, len(s.Variants))
+		for i, v := range s.Variants {
+			weights[i] = v.Weight
+		}
+		w = NewWeights(weights...)
+	} else if have := len(w.Get()); w.Fault() == nil && have != len(s.Variants) {
+		faults.add("Weights has %d weights, want %d", have, len(s.Variants))
+	}
+	if err := w.Fault(); err != nil && len(s.Variants) > 0 { // none is a fault of its own
+		faults.add("%w", err)
+	}
+	return w
 }
 
 type split struct {
@@ -154,8 +123,8 @@ type split struct {
 	header  string
 }
 
-func newSplit(s SplitSpec, weights *Weights) Proxy {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "split", Name: s.Name, Source: pipe.Here()}
+func newSplit(s SplitSpec, weights *Weights, faults *faults) Proxy {
+	step := pipe.Step{Err: faults.err(), Mark: mark.Ours(), Kind: "split", Name: s.Name, Source: pipe.Here()}
 	p := &split{weights: weights, key: s.Key, header: http.CanonicalHeaderKey(s.Header)}
 	notes, when := []string{"by chance"}, ""
 	if s.Key != nil {
@@ -172,11 +141,15 @@ func newSplit(s SplitSpec, weights *Weights) Proxy {
 	}
 	step.Detail = strings.Join(notes, ", ")
 	c := &choice{op: "split", noun: "variant", pick: p.pick}
-	for i, weight := range weights.Get() {
-		v := s.Variants[i]
+	now := weights.Get()
+	for i, v := range s.Variants {
+		detail := ""
+		if len(now) == len(s.Variants) {
+			detail = fmt.Sprintf("weight %d%s", now[i], when)
+		}
 		p.names = append(p.names, v.Name)
 		p.salts = append(p.salts, saltOf(s.Name, v.Name))
-		c.options = append(c.options, option{name: v.Name, detail: fmt.Sprintf("weight %d%s", weight, when), proxy: v.Proxy})
+		c.options = append(c.options, option{name: v.Name, detail: detail, proxy: v.Proxy})
 	}
 	return c.described(step)
 }

@@ -231,7 +231,9 @@ func TestWeightsThatDoNotFitChangeNothing(t *testing.T) {
 	}
 	weights.Get()[0] = 7
 	assert.Equal(t, []int{90, 10}, weights.Get(), "a copy")
-	assert.PanicsWithValue(t, "proxy: NewWeights: weight 1 is -1, want 0 or more", func() { proxy.NewWeights(-1) })
+	assert.EqualError(t, proxy.NewWeights(-1).Fault(), "weight 1 is -1, want 0 or more")
+	assert.NoError(t, proxy.NewWeights(1).Fault())
+	assert.EqualError(t, proxy.NewWeights(-1).Set(1), "proxy: Weights: weight 1 is -1, want 0 or more", "what is wrong stays wrong")
 	var zero proxy.Weights
 	assert.Error(t, zero.Set(1))
 	assert.Empty(t, zero.Get())
@@ -340,6 +342,8 @@ func TestSplitRefusesWhatDoesNotFit(t *testing.T) {
 			"proxy: Split: Weights has 1 weights, want 2"},
 		{"weights without any", proxy.SplitSpec{Weights: new(proxy.Weights), Variants: []proxy.Variant{{Proxy: p}}},
 			"proxy: Split: Weights has 0 weights, want 1"},
+		{"weights with a fault", proxy.SplitSpec{Weights: proxy.NewWeights(2, -1), Variants: []proxy.Variant{{Proxy: p}, {Proxy: p}}},
+			"proxy: Split: weight 2 is -1, want 0 or more"},
 		{"weights twice", proxy.SplitSpec{Weights: proxy.NewWeights(1), Variants: []proxy.Variant{{Name: "a", Proxy: p, Weight: 1}}},
 			"proxy: Split: variant 1 (a) has a Weight beside those of Weights"},
 		{"all at once", proxy.SplitSpec{Variants: []proxy.Variant{{Name: "a"}, {Name: "a", Proxy: p}}},
@@ -348,9 +352,7 @@ func TestSplitRefusesWhatDoesNotFit(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := proxy.NewSplit(tt.spec)
-			assert.EqualError(t, err, tt.text)
-			assert.PanicsWithValue(t, tt.text, func() { proxy.Split(tt.spec) })
+			assertFault(t, tt.text, proxy.Split(tt.spec))
 		})
 	}
 }

@@ -66,14 +66,18 @@ func (m Moment) holds(failed, complete bool) bool {
 //
 // What hangs until the deadline leaves no time to answer without it: put a policy.Timeout inside.
 //
-// Static panics if d is no object, or there is no such moment. It keeps no state and changes no document.
+// It is a fault in the plan if d is no object, or there is no such moment. Static keeps no state and changes no document.
 func Static(when Moment, d document.Document) Decorator {
+	faults := faultsOf("Static", "")
 	if int(when) >= len(momentNames) {
-		panic(fmt.Sprintf("proxy: Static: there is no %s", when))
+		faults.add("there is no %s", when)
 	}
 	with, err := document.DefaultsOf(d)
 	if err != nil {
-		panic(fmt.Sprintf("proxy: Static: the document is %s, want an object", d.Kind()))
+		faults.add("the document is %s, want an object", d.Kind())
+	}
+	if err := faults.err(); err != nil {
+		return Fault(err)
 	}
 	f := newFilling(when, with)
 	step := pipe.Step{Mark: mark.Ours(), Kind: "static", Detail: f.detail(), Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}

@@ -270,13 +270,11 @@ func TestStaticSaysInThePlanWhatItAddsAndWhen(t *testing.T) {
 	}
 }
 
-func TestStaticPanicsAtWiring(t *testing.T) {
+func TestStaticRefusesAtWiring(t *testing.T) {
 	t.Parallel()
-	assert.PanicsWithValue(t, "proxy: Static: the document is absent, want an object",
-		func() { proxy.Static(proxy.Always, document.Document{}) })
-	assert.PanicsWithValue(t, "proxy: Static: the document is array, want an object",
-		func() { proxy.Static(proxy.Always, asDocument(t, `[]`)) })
-	assert.PanicsWithValue(t, "proxy: Static: there is no moment 5", func() { proxy.Static(5, asDocument(t, `{}`)) })
+	assertFault(t, "proxy: Static: the document is absent, want an object", uncalled(t).With(proxy.Static(proxy.Always, document.Document{})))
+	assertFault(t, "proxy: Static: the document is array, want an object", uncalled(t).With(proxy.Static(proxy.Always, asDocument(t, `[]`))))
+	assertFault(t, "proxy: Static: there is no moment 5", uncalled(t).With(proxy.Static(5, asDocument(t, `{}`))))
 }
 
 func TestStaticThatAddsNothingCostsNothing(t *testing.T) {

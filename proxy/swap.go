@@ -18,10 +18,10 @@ type Swap struct {
 	proxy Proxy
 }
 
-// NewSwap returns a swap that holds p first. It panics if p is nil.
+// NewSwap returns a swap that holds p first. A p that is nil is a fault in the plan of what is held.
 func NewSwap(p Proxy) *Swap {
 	if p == nil {
-		panic("proxy: NewSwap: the Proxy is nil")
+		p = pipe.Check[*Request, *Response](nil, errors.New("proxy: NewSwap: the Proxy is nil"))
 	}
 	s := new(Swap)
 	s.held.Store(newSwapped(p))

@@ -282,7 +282,7 @@ func TestStoreRefusesWhatIsBroken(t *testing.T) {
 	res, err := swap.Proxy()(t.Context(), get())
 	require.NoError(t, err)
 	assert.Equal(t, `"old"`, res.Document.String(), "the old one stays")
-	assert.PanicsWithValue(t, "proxy: NewSwap: the Proxy is nil", func() { proxy.NewSwap(nil) })
+	assertFault(t, "proxy: NewSwap: the Proxy is nil", proxy.NewSwap(nil).Proxy())
 
 	_, err = endpoint.New(endpoint.Spec{Proxy: proxy.NewSwap(broken).Proxy()})
 	assert.ErrorContains(t, err, "there are no parts", "the first is found where it is served")

@@ -44,61 +44,50 @@ type Case struct {
 // of their own, on a copy of the request's maps: a panic or runtime.Goexit fails the call with a [*pipe.PanicError], and
 // the deadline holds even against a condition that blocks, as [Hold] describes, for [DefaultMaxAbandoned] calls at a time.
 //
-// Switch panics if there are no cases, or one has no proxy, or one that is not the last has no condition, or two have the
-// same Name.
+// It is a fault in the plan if there are no cases, or one has no proxy, or one that is not the last has no condition, or two
+// have the same Name.
 func Switch(cases ...Case) Proxy {
-	if err := checkCases(cases); err != nil {
-		panic(err.Error())
-	}
-	return newSwitch("switch", cases)
-}
-
-// If returns a proxy that calls then where when holds, and otherwise where it does not. It is a [Switch] of two cases.
-//
-// If panics if any of the three is nil.
-func If(when func(ctx context.Context, req *Request) bool, then, otherwise Proxy) Proxy {
-	switch {
-	case when == nil:
-		panic("proxy: If: the condition is nil")
-	case then == nil:
-		panic("proxy: If: the proxy for then is nil")
-	case otherwise == nil:
-		panic("proxy: If: the proxy for otherwise is nil")
-	}
-	return newSwitch("if", []Case{{Name: "then", When: when, Proxy: then}, {Name: "otherwise", Proxy: otherwise}})
-}
-
-func checkCases(cases []Case) error {
+	faults := faultsOf("Switch", "")
 	if len(cases) == 0 {
-		return errors.New("proxy: Switch: there are no cases")
+		faults.add("there are no cases")
 	}
-	var errs []error
 	seen := map[string]bool{}
 	for i, c := range cases {
-		fault := func(text string) {
-			errs = append(errs, fmt.Errorf("proxy: Switch: case %d%s %s", i+1, inBrackets(c.Name), text))
-		}
+		which := fmt.Sprintf("case %d%s", i+1, inBrackets(c.Name))
 		if c.Proxy == nil {
-			fault("has a nil Proxy")
+			faults.add("%s has a nil Proxy", which)
 		}
 		if c.When == nil && i < len(cases)-1 {
-			fault("has a nil When, as only the last may have")
+			faults.add("%s has a nil When, as only the last may have", which)
 		}
 		if c.Name != "" && seen[c.Name] {
-			fault("has the name of another case")
+			faults.add("%s has the name of another case", which)
 		}
 		seen[c.Name] = true
 	}
-	return errors.Join(errs...)
+	return newSwitch("switch", cases, faults)
 }
 
-func newSwitch(kind string, cases []Case) Proxy {
-	source := pipe.Here()
-	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Source: source, Detail: fmt.Sprintf("%d cases", len(cases))}
-	if len(cases) == 1 {
-		step.Detail = "1 case"
+// If returns a proxy that calls then where when holds, and otherwise where it does not. It is a [Switch] of two cases. It is
+// a fault in the plan if any of the three is nil.
+func If(when func(ctx context.Context, req *Request) bool, then, otherwise Proxy) Proxy {
+	faults := faultsOf("If", "")
+	if when == nil {
+		faults.add("the condition is nil")
 	}
-	if cases[len(cases)-1].When != nil {
+	if then == nil {
+		faults.add("the proxy for then is nil")
+	}
+	if otherwise == nil {
+		faults.add("the proxy for otherwise is nil")
+	}
+	return newSwitch("if", []Case{{Name: "then", When: when, Proxy: then}, {Name: "otherwise", Proxy: otherwise}}, faults)
+}
+
+func newSwitch(kind string, cases []Case, faults *faults) Proxy {
+	source := pipe.Here()
+	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Source: source, Detail: counted(len(cases), "case"), Err: faults.err()}
+	if n := len(cases); n > 0 && cases[n-1].When != nil {
 		step.Detail += ", no default"
 	}
 	if kind == "if" {
@@ -181,10 +170,12 @@ func (c *choice) described(step pipe.Step) Proxy {
 		}
 		return res, nil
 	}
-	inner := make([]pipe.Any, len(c.options))
-	for i, o := range c.options {
-		inner[i] = pipe.Describe(o.proxy,
-			pipe.Step{Mark: mark.Ours(), Kind: c.noun, Name: o.name, Detail: o.detail, Source: step.Source, Acts: pipe.None}, o.proxy)
+	var inner []pipe.Any
+	for _, o := range c.options {
+		if o.proxy != nil { // else a fault
+			inner = append(inner, pipe.Describe(o.proxy, pipe.Step{Mark: mark.Ours(), Kind: c.noun, Name: o.name, Detail: o.detail,
+				Source: step.Source, Acts: pipe.None}, o.proxy))
+		}
 	}
 	return pipe.Describe(serve, step, inner...)
 }

@@ -413,22 +413,22 @@ func TestSwitchRefusesAtWiring(t *testing.T) {
 	p := answers(t, 0, `{}`)
 	tests := []struct {
 		name, text string
-		wire       func()
+		p          proxy.Proxy
 	}{
-		{"no cases", "proxy: Switch: there are no cases", func() { proxy.Switch() }},
-		{"a nil proxy", "proxy: Switch: case 2 (b) has a nil Proxy", func() { proxy.Switch(proxy.Case{When: always, Proxy: p}, proxy.Case{Name: "b"}) }},
+		{"no cases", "proxy: Switch: there are no cases", proxy.Switch()},
+		{"a nil proxy", "proxy: Switch: case 2 (b) has a nil Proxy", proxy.Switch(proxy.Case{When: always, Proxy: p}, proxy.Case{Name: "b"})},
 		{"a default that is not last", "proxy: Switch: case 1 has a nil When, as only the last may have",
-			func() { proxy.Switch(proxy.Case{Proxy: p}, proxy.Case{When: always, Proxy: p}) }},
+			proxy.Switch(proxy.Case{Proxy: p}, proxy.Case{When: always, Proxy: p})},
 		{"a name twice", "proxy: Switch: case 2 (a) has the name of another case",
-			func() { proxy.Switch(proxy.Case{Name: "a", When: always, Proxy: p}, proxy.Case{Name: "a", Proxy: p}) }},
-		{"no condition", "proxy: If: the condition is nil", func() { proxy.If(nil, p, p) }},
-		{"no proxy for then", "proxy: If: the proxy for then is nil", func() { proxy.If(always, nil, p) }},
-		{"no proxy for otherwise", "proxy: If: the proxy for otherwise is nil", func() { proxy.If(always, p, nil) }},
+			proxy.Switch(proxy.Case{Name: "a", When: always, Proxy: p}, proxy.Case{Name: "a", Proxy: p})},
+		{"no condition", "proxy: If: the condition is nil", proxy.If(nil, p, p)},
+		{"no proxy for then", "proxy: If: the proxy for then is nil", proxy.If(always, nil, p)},
+		{"no proxy for otherwise", "proxy: If: the proxy for otherwise is nil", proxy.If(always, p, nil)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			assert.PanicsWithValue(t, tt.text, tt.wire)
+			assertFault(t, tt.text, tt.p)
 		})
 	}
 }

@@ -12,7 +12,8 @@ import (
 // Weights are the weights of the variants of a [Split], which can be changed while it runs. They are made by [NewWeights]
 // and safe for concurrent use. Splits that are made with one value share it, and the plan says so.
 type Weights struct {
-	now atomic.Pointer[weighing]
+	now   atomic.Pointer[weighing] // nil is none
+	fault error
 }
 
 // A weighing is one state of weights; it is not changed.
@@ -24,23 +25,30 @@ type weighing struct {
 // NewWeights returns weights for as many variants, in their order: a variant of weight 10 of 100 in all gets a tenth of
 // the calls, and one of weight 0 gets none.
 //
-// NewWeights panics if one is negative, or all are 0, or there are none.
+// If one is negative, or all are 0, or there are none, that is the Fault of the value, and a fault in the plan of each Split
+// that it is given to.
 func NewWeights(weights ...int) *Weights {
-	now, err := weigh(weights)
-	if err != nil {
-		panic("proxy: NewWeights: " + err.Error())
-	}
 	w := new(Weights)
-	w.now.Store(now)
+	now, err := weigh(weights)
+	if w.fault = err; err == nil {
+		w.now.Store(now)
+	}
 	return w
 }
+
+// Fault returns what was wrong with the weights when they were made, nil for nothing.
+func (w *Weights) Fault() error { return w.fault }
 
 // Set changes all weights at once: a call is decided by the old ones or by the new ones. One that has been decided goes
 // on.
 //
-// It returns an error, and changes nothing, if a weight is negative, or all are 0, or there are not as many as before.
+// It returns an error, and changes nothing, if a weight is negative, or all are 0, or there are not as many as before. Weights
+// with a Fault cannot be changed.
 func (w *Weights) Set(weights ...int) error {
 	now, err := weigh(weights)
+	if err == nil {
+		err = w.fault
+	}
 	if n := len(w.Get()); err == nil && len(weights) != n {
 		err = fmt.Errorf("there are %d weights, want %d", len(weights), n)
 	}
