@@ -48,14 +48,14 @@ func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 	if h.Transport == nil {
 		l.transport = NewTransport()
 	}
-	prompt := honours(l.transport)
+	honoursContext := transportHonoursContext(l.transport)
 	if isTransport(l.transport) {
-		prompt, l.trace = true, settled
+		honoursContext, l.trace = true, settled
 	}
-	if prompt {
+	if honoursContext {
 		l.held = proxy.Hold(0)(l.call)
 	}
-	return pipe.Describe(l.serve, l.step(prompt)), nil
+	return pipe.Describe(l.serve, l.step(honoursContext)), nil
 }
 
 // A leaf calls one upstream. Everything in it was made at wiring and is only read.
@@ -63,7 +63,7 @@ type leaf struct {
 	spec      Spec
 	transport http.RoundTripper
 	trace     *httptrace.ClientTrace // nil unless the transport is ours
-	held      proxy.Proxy            // for request bodies that a prompt transport may wait for; else nil
+	held      proxy.Proxy            // for request bodies that a honoursContext transport may wait for; else nil
 
 	url     *template
 	query   queryRule
@@ -123,7 +123,7 @@ func newLeaf(s Spec) (*leaf, error) {
 }
 
 // step describes the leaf in a plan.
-func (l *leaf) step(prompt bool) pipe.Step {
+func (l *leaf) step(honoursContext bool) pipe.Step {
 	s := pipe.Step{Mark: mark.Ours(), Kind: "backend", Name: l.spec.Name, Source: pipe.Here(), Acts: pipe.Both, Effects: pipe.Terminal}
 	s.Detail = l.url.shown
 	switch l.spec.Method {
@@ -153,7 +153,7 @@ func (l *leaf) step(prompt bool) pipe.Step {
 	// A round tripper that says it honours its context is taken for one of ours. It stands behind the leaf, so all it
 	// sees of a call is the request that the leaf made of what may go out, and what it answers is filtered like the
 	// answer of any upstream: nothing that call.Scope.Serve promises is about it.
-	if prompt && isOurs(l.decode) {
+	if honoursContext && isOurs(l.decode) {
 		s.Effects |= pipe.HonoursContext
 	} else {
 		s.Effects |= pipe.Opaque

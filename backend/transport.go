@@ -166,7 +166,7 @@ func (c *conn) CloseWrite() error {
 }
 
 // honours reports whether rt says that a call of it returns when its context is done.
-func honours(rt http.RoundTripper) bool {
+func transportHonoursContext(rt http.RoundTripper) bool {
 	h, ok := rt.(interface{ HonoursContext() bool })
 	return ok && h.HonoursContext()
 }

@@ -5,12 +5,12 @@ import "strings"
 // negotiate returns the format that a client likes best (RFC 9110, section 12.5.1), of several the first, or nil if it
 // accepts none. Without a range that can be read anything is accepted.
 func negotiate(accept []string, formats []format) *format {
-	var room [8]liking // of the stack
-	likings := room[:0]
+	var room [8]preference // of the stack
+	preferences := room[:0]
 	if len(formats) > len(room) {
-		likings = make([]liking, 0, len(formats))
+		preferences = make([]preference, 0, len(formats))
 	}
-	likings = likings[:len(formats)]
+	preferences = preferences[:len(formats)]
 	any := true
 	for _, line := range accept {
 		for line != "" {
@@ -22,7 +22,7 @@ func negotiate(accept []string, formats []format) *format {
 			}
 			any = false
 			for i := range formats {
-				likings[i].hear(r, &formats[i])
+				preferences[i].consider(r, &formats[i])
 			}
 		}
 	}
@@ -31,18 +31,18 @@ func negotiate(accept []string, formats []format) *format {
 	}
 	var best *format
 	most := 0
-	for i := range likings {
-		if likings[i].quality > most {
-			best, most = &formats[i], likings[i].quality
+	for i := range preferences {
+		if preferences[i].quality > most {
+			best, most = &formats[i], preferences[i].quality
 		}
 	}
 	return best
 }
 
-// A liking is what a client thinks of a format: what the most specific of its ranges says.
-type liking struct{ precedence, quality int }
+// A preference is what a client thinks of a format: what the most specific of its ranges says.
+type preference struct{ precedence, quality int }
 
-func (l *liking) hear(r mediaRange, f *format) {
+func (p *preference) consider(r mediaRange, f *format) {
 	precedence := 0
 	switch {
 	case r.main == "*":
@@ -58,8 +58,8 @@ func (l *liking) hear(r mediaRange, f *format) {
 	default:
 		precedence = 4
 	}
-	if precedence > l.precedence || precedence == l.precedence && r.quality > l.quality {
-		*l = liking{precedence, r.quality}
+	if precedence > p.precedence || precedence == p.precedence && r.quality > p.quality {
+		*p = preference{precedence, r.quality}
 	}
 }
 

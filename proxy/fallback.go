@@ -77,20 +77,20 @@ type alternative struct {
 	held  bool  // works on a copy of the request
 }
 
-// A falling is one call of a fallback.
-type falling struct {
-	*fallback
-	ctx   context.Context
-	spare *Request // to make copies of; nil where none can be made
-	why   error    // there is no spare
-	errs  []error  // of those that failed
+// A fallbackCall is one call of a fallback.
+type fallbackCall struct {
+	fallback *fallback
+	ctx      context.Context
+	spare    *Request // to make copies of; nil where none can be made
+	why      error    // there is no spare
+	errs     []error  // of those that failed
 }
 
 func (f *fallback) call(ctx context.Context, req *Request) (*Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{Op: "fallback", Err: err}
 	}
-	c := falling{fallback: f, ctx: ctx}
+	c := fallbackCall{fallback: f, ctx: ctx}
 	c.keep(req)
 	i := 0
 	res, err := call.Checked(f.alternatives[i].proxy(ctx, req))
@@ -122,13 +122,13 @@ func gone(ctx context.Context, err error) bool {
 }
 
 // keep keeps what copies are made of, before the first proxy changes it.
-func (c *falling) keep(req *Request) {
+func (c *fallbackCall) keep(req *Request) {
 	switch {
-	case len(c.alternatives) == 1:
+	case len(c.fallback.alternatives) == 1:
 	case req.Upgrade != "": // belongs to the client's connection, and no copy has it
 	case !req.Replayable():
 		c.why = ErrBodyNotReplayable
-	case c.alternatives[0].held:
+	case c.fallback.alternatives[0].held:
 		c.spare = req // it has a copy
 	default:
 		c.spare = new(Request)
@@ -137,8 +137,8 @@ func (c *falling) keep(req *Request) {
 }
 
 // next returns the request for the next proxy, or nil and perhaps why there is none.
-func (c *falling) next(i int) (next *Request, why error) {
-	if i == len(c.alternatives) || c.ctx.Err() != nil {
+func (c *fallbackCall) next(i int) (next *Request, why error) {
+	if i == len(c.fallback.alternatives) || c.ctx.Err() != nil {
 		return nil, nil
 	}
 	if c.spare == nil {
@@ -157,15 +157,15 @@ func (c *falling) next(i int) (next *Request, why error) {
 }
 
 // failed notes a failure and closes what came with it.
-func (c *falling) failed(i int, res *Response, err error) {
+func (c *fallbackCall) failed(i int, res *Response, err error) {
 	if err == nil {
 		err = failureOf(res)
 	}
-	c.errs = append(c.errs, namedAs("proxy", c.alternatives[i].name, err))
+	c.errs = append(c.errs, namedAs("proxy", c.fallback.alternatives[i].name, err))
 }
 
 // end hands on what the last proxy that was called returned. why is not nil where there should have been another one.
-func (c *falling) end(i int, res *Response, err, why error) (*Response, error) {
+func (c *fallbackCall) end(i int, res *Response, err, why error) (*Response, error) {
 	if err == nil {
 		for _, err := range append(c.errs, why) {
 			call.ReportPanic(c.ctx, err)
@@ -191,7 +191,7 @@ func (c *falling) end(i int, res *Response, err, why error) (*Response, error) {
 }
 
 // aborted hands on the wish to abort alone.
-func (c *falling) aborted(err error) error {
+func (c *fallbackCall) aborted(err error) error {
 	for _, err := range c.errs {
 		call.ReportPanic(c.ctx, err)
 	}

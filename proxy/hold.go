@@ -30,7 +30,7 @@ func Hold(limit int) Decorator {
 		h := &hold{next: next, bound: call.NewBound(limit)}
 		serve := h.call
 		if pipe.PlanOf(next).HonoursContext() {
-			serve = h.callSure
+			serve = h.callDirectly
 		}
 		return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "hold", Source: source, Acts: pipe.Both,
 			Effects: pipe.CallsOnce | pipe.HonoursContext}, next)
@@ -42,8 +42,8 @@ type hold struct {
 	bound *call.Bound
 }
 
-// callSure is the call where next honours its context.
-func (h *hold) callSure(ctx context.Context, req *Request) (*Response, error) {
+// callDirectly is the call where next honours its context.
+func (h *hold) callDirectly(ctx context.Context, req *Request) (*Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{Err: err}
 	}

@@ -111,10 +111,10 @@ type merge struct {
 
 type mergePart struct {
 	Part
-	i       int    // which one it is
-	method  method // of the merge
-	sure    bool   // to honour its context: its end need not be enforced
-	fitting Proxy  // the part, held to what the merge can use
+	i              int    // which one it is
+	method         method // of the merge
+	honoursContext bool   // to honour its context: its end need not be enforced
+	fitting        Proxy  // the part, held to what the merge can use
 }
 
 func newMerge(s Spec) Proxy {
@@ -148,7 +148,7 @@ func newMerge(s Spec) Proxy {
 			part.Proxy = grouped(part.Proxy, part.Group, step.Source)
 		}
 		part.Expose = slices.Clone(part.Expose)
-		p := mergePart{Part: part, i: i, method: m.method, sure: part.When == nil && plan.HonoursContext()}
+		p := mergePart{Part: part, i: i, method: m.method, honoursContext: part.When == nil && plan.HonoursContext()}
 		p.fitting = p.call
 		m.parts = append(m.parts, p)
 		inner = append(inner, part.describe(step.Source))
@@ -260,7 +260,7 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 // more; see Do for optional parts.
 func (m *merge) full() bool {
 	return m.bound.Full() && (m.method == custom ||
-		slices.ContainsFunc(m.parts, func(p mergePart) bool { return !p.Optional && !p.sure }))
+		slices.ContainsFunc(m.parts, func(p mergePart) bool { return !p.Optional && !p.honoursContext }))
 }
 
 // run runs the branches and returns when each has arrived or was left.
@@ -274,7 +274,7 @@ func (c *mergeCall) run() {
 	for i := range c.branches {
 		b := &c.branches[i]
 		b.call, b.part = c, &c.merge.parts[i]
-		b.branch = branch{Ctx: &c.ctx, Task: b, Bound: c.merge.bound, Close: closeResponse, Sure: b.part.sure}
+		b.branch = branch{Ctx: &c.ctx, Task: b, Bound: c.merge.bound, Close: closeResponse, HonoursContext: b.part.honoursContext}
 		if early != nil && b.part.Optional {
 			b.branch.Ctx = early
 		}
@@ -295,7 +295,7 @@ func (b *mergeBranch) Do(ctx context.Context) (*Response, error) {
 	if body := b.req.Body; body != nil && len(b.call.branches) > 1 {
 		defer closeBody(body)
 	}
-	if !b.part.sure && b.call.merge.bound.Full() {
+	if !b.part.honoursContext && b.call.merge.bound.Full() {
 		return nil, errFull()
 	}
 	if b.part.When != nil && !b.part.When(ctx, &b.req) {

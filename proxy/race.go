@@ -74,7 +74,7 @@ func RaceWith(s RaceSpec) Proxy {
 			continue
 		}
 		plan := pipe.PlanOf(p)
-		r.racers = append(r.racers, racer{name: nameIn(plan, strconv.Itoa(i+1)), proxy: p, sure: plan.HonoursContext()})
+		r.racers = append(r.racers, racer{name: nameIn(plan, strconv.Itoa(i+1)), proxy: p, honoursContext: plan.HonoursContext()})
 		inner = append(inner, p)
 		always, never := call.Repeatable(plan)
 		r.always = r.always && always
@@ -103,9 +103,9 @@ type race struct {
 }
 
 type racer struct {
-	name  string
-	proxy Proxy
-	sure  bool // to honour its context: its end need not be enforced
+	name           string
+	proxy          Proxy
+	honoursContext bool // to honour its context: its end need not be enforced
 }
 
 // A raceCall is one call of a race.
@@ -162,7 +162,7 @@ func (c *raceCall) run() {
 		b := &c.branches[i]
 		b.call, b.racer, b.i = c, &c.race.racers[i], i
 		b.clock.Free(c.ctx)
-		b.branch = branch{Ctx: &b.clock, Task: b, Bound: c.race.bound, Close: closeResponse, Sure: b.racer.sure}
+		b.branch = branch{Ctx: &b.clock, Task: b, Bound: c.race.bound, Close: closeResponse, HonoursContext: b.racer.honoursContext}
 	}
 	last := len(c.branches) - 1
 	for i := range last {
@@ -180,7 +180,7 @@ func (b *raceBranch) Do(ctx context.Context) (*Response, error) {
 	p := b.racer.proxy
 	if err := ctx.Err(); err != nil {
 		p = refuse(err)
-	} else if !b.racer.sure && b.call.race.bound.Full() {
+	} else if !b.racer.honoursContext && b.call.race.bound.Full() {
 		p = refuse(errFull())
 	}
 	send := callCopy

@@ -89,10 +89,10 @@ type sequence struct {
 
 type stage struct {
 	Stage
-	i     int   // which one it is
-	sure  bool  // to honour its context: its end need not be enforced
-	alone bool  // its response is the answer
-	from  []int // the stages that it binds to
+	i              int   // which one it is
+	honoursContext bool  // to honour its context: its end need not be enforced
+	alone          bool  // its response is the answer
+	from           []int // the stages that it binds to
 }
 
 func newSequence(spec Spec) Proxy {
@@ -128,7 +128,7 @@ func newSequence(spec Spec) Proxy {
 		}
 		s.check(i, faults)
 		s.optional = s.optional || st.Optional && !st.alone
-		s.loose = s.loose || !st.Optional && !st.sure
+		s.loose = s.loose || !st.Optional && !st.honoursContext
 		if st.Proxy != nil {
 			inner = append(inner, st.describe(step.Source))
 		}
@@ -149,7 +149,7 @@ func (s *sequence) add(spec Stage, i int) {
 		if st.Name == "" {
 			st.Name = nameIn(plan, strconv.Itoa(i+1))
 		}
-		st.sure = st.When == nil && st.Prepare == nil && plan.HonoursContext()
+		st.honoursContext = st.When == nil && st.Prepare == nil && plan.HonoursContext()
 	}
 	s.stages = append(s.stages, st)
 }
@@ -368,17 +368,17 @@ func (c *sequenceCall) run(st *stage) (res *Response, skipped bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, false, err
 	}
-	if st.Optional && !st.sure && c.seq.bound.Full() {
+	if st.Optional && !st.honoursContext && c.seq.bound.Full() {
 		return nil, false, errFull()
 	}
 	b := &stageCall{stage: st, before: c.results}
-	b.branch = branch{Ctx: ctx, Task: b, Bound: c.seq.bound, Close: closeResponse, Sure: st.sure}
+	b.branch = branch{Ctx: ctx, Task: b, Bound: c.seq.bound, Close: closeResponse, HonoursContext: st.honoursContext}
 	if st.alone { // nobody comes after it: the connection and the body itself are its own
 		c.req.copyTo(&b.req, c.header)
 	} else if err := c.req.cloneTo(&b.req, c.header); err != nil {
 		return nil, false, err
 	}
-	if st.sure {
+	if st.honoursContext {
 		b.branch.Run()
 		res, err = b.branch.Result()
 	} else if res, err = b.branch.Await(); b.branch.Left() {

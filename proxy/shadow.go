@@ -56,11 +56,11 @@ const (
 // A Shadow works without Run: every mirrored call ends with Timeout. It is given to adapter.Run, where a stop drains it,
 // so that mirrored calls are not cut when the process ends.
 type Shadow struct {
-	spec    ShadowSpec // with the defaults filled in
-	sure    bool       // Mirror returns when its context is done
-	mirror  pipe.Any   // as it stands in plans
-	bound   *call.Bound
-	dropped atomic.Int64
+	spec           ShadowSpec // with the defaults filled in
+	honoursContext bool       // Mirror returns when its context is done
+	mirror         pipe.Any   // as it stands in plans
+	bound          *call.Bound
+	dropped        atomic.Int64
 
 	mu      sync.Mutex // guards what follows, and users of every mirrorCall
 	slots   int        // mirrored calls that run, abandoned ones too
@@ -92,7 +92,7 @@ func NewShadow(s ShadowSpec) (*Shadow, error) {
 	if s.Max == 0 {
 		s.Max = defaultShadowMax
 	}
-	sh := &Shadow{spec: s, sure: plan.HonoursContext(), bound: call.NewBound(-1), open: map[*mirrorCall]struct{}{},
+	sh := &Shadow{spec: s, honoursContext: plan.HonoursContext(), bound: call.NewBound(-1), open: map[*mirrorCall]struct{}{},
 		idle: make(chan struct{})}
 	sh.mirror = pipe.Describe(s.Mirror, sh.step(plan))
 	return sh, nil
@@ -346,9 +346,9 @@ func (m *mirrorCall) mirrored() {
 		return
 	}
 	m.clock.Start(&m.base, time.Now().Add(m.shadow.spec.Timeout))
-	m.branch = branch{Ctx: &m.clock, Task: m, Bound: m.shadow.bound, Close: closeResponse, Sure: m.shadow.sure}
+	m.branch = branch{Ctx: &m.clock, Task: m, Bound: m.shadow.bound, Close: closeResponse, HonoursContext: m.shadow.honoursContext}
 	defer m.conclude() // also where code in the mirror has ended the goroutine
-	if m.shadow.sure {
+	if m.shadow.honoursContext {
 		m.branch.Run()
 		return
 	}
@@ -358,7 +358,7 @@ func (m *mirrorCall) mirrored() {
 
 // Do calls the mirror and closes the body of the copy, which may be another's then.
 func (m *mirrorCall) Do(ctx context.Context) (*Response, error) {
-	if !m.shadow.sure {
+	if !m.shadow.honoursContext {
 		defer m.release()
 	}
 	defer closeBody(m.req.Body)

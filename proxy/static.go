@@ -79,7 +79,7 @@ func Static(when Moment, d document.Document) Decorator {
 	if err := faults.err(); err != nil {
 		return Fault(err)
 	}
-	f := newFilling(when, with)
+	f := newFiller(when, with)
 	step := pipe.Step{Mark: mark.Ours(), Kind: "static", Detail: f.detail(), Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
 	return func(next Proxy) Proxy {
 		serve := func(ctx context.Context, req *Request) (*Response, error) {
@@ -93,22 +93,22 @@ func Static(when Moment, d document.Document) Decorator {
 	}
 }
 
-// A filling adds static members.
-type filling struct {
+// A filler adds static members.
+type filler struct {
 	when  Moment
 	with  document.Defaults
 	names []string
 }
 
-func newFilling(when Moment, with document.Defaults) *filling {
-	f := &filling{when: when, with: with}
+func newFiller(when Moment, with document.Defaults) *filler {
+	f := &filler{when: when, with: with}
 	for name := range with.Document().Members() {
 		f.names = append(f.names, name)
 	}
 	return f
 }
 
-func (f *filling) detail() string {
+func (f *filler) detail() string {
 	const few = 5
 	switch n := len(f.names); {
 	case n == 0:
@@ -120,7 +120,7 @@ func (f *filling) detail() string {
 }
 
 // cover answers in place of an error.
-func (f *filling) cover(ctx context.Context, err error) (*Response, error) {
+func (f *filler) cover(ctx context.Context, err error) (*Response, error) {
 	if !f.when.holds(true, false) || errors.Is(err, http.ErrAbortHandler) ||
 		StatusOf(err) == StatusClientGone && gone(ctx, err) || errors.Is(ctx.Err(), context.Canceled) {
 		return nil, err
@@ -129,7 +129,7 @@ func (f *filling) cover(ctx context.Context, err error) (*Response, error) {
 }
 
 // complete fills the document of an answer.
-func (f *filling) complete(res *Response) (*Response, error) {
+func (f *filler) complete(res *Response) (*Response, error) {
 	if res.open() || !f.when.holds(false, res.Err == nil) {
 		return res, nil
 	}

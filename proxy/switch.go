@@ -93,7 +93,7 @@ func newSwitch(kind string, cases []Case, faults *faults) Proxy {
 	if kind == "if" {
 		step.Detail = "" // it is all in the name
 	}
-	s := &switching{names: make([]string, len(cases))}
+	s := &switchPick{names: make([]string, len(cases))}
 	c := &choice{op: kind, noun: "case", pick: s.pick}
 	for i, one := range cases {
 		o := option{name: one.Name, proxy: one.Proxy}
@@ -113,12 +113,12 @@ func newSwitch(kind string, cases []Case, faults *faults) Proxy {
 	return c.described(step)
 }
 
-type switching struct {
+type switchPick struct {
 	names []string
 	when  []func(context.Context, *Request) bool
 }
 
-func (s *switching) pick(ctx context.Context, req *Request) (int, error) {
+func (s *switchPick) pick(ctx context.Context, req *Request) (int, error) {
 	for i := range s.when {
 		holds, err := s.holds(i, ctx, req)
 		if holds || err != nil {
@@ -129,7 +129,7 @@ func (s *switching) pick(ctx context.Context, req *Request) (int, error) {
 }
 
 // holds recovers a condition, to say whose it is.
-func (s *switching) holds(i int, ctx context.Context, req *Request) (holds bool, err error) {
+func (s *switchPick) holds(i int, ctx context.Context, req *Request) (holds bool, err error) {
 	if s.when[i] == nil {
 		return true, nil
 	}

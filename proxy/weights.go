@@ -12,12 +12,12 @@ import (
 // Weights are the weights of the variants of a [Split], which can be changed while it runs. They are made by [NewWeights]
 // and safe for concurrent use. Splits that are made with one value share it, and the plan says so.
 type Weights struct {
-	now   atomic.Pointer[weighing] // nil is none
+	now   atomic.Pointer[weightSet] // nil is none
 	fault error
 }
 
-// A weighing is one state of weights; it is not changed.
-type weighing struct {
+// A weightSet is one state of weights; it is not changed.
+type weightSet struct {
 	weights []int
 	total   int
 }
@@ -67,8 +67,8 @@ func (w *Weights) Get() []int {
 	return nil
 }
 
-func weigh(weights []int) (*weighing, error) {
-	w := &weighing{weights: slices.Clone(weights)}
+func weigh(weights []int) (*weightSet, error) {
+	w := &weightSet{weights: slices.Clone(weights)}
 	for i, weight := range weights {
 		if weight < 0 {
 			return nil, fmt.Errorf("weight %d is %d, want 0 or more", i+1, weight)
@@ -85,7 +85,7 @@ func weigh(weights []int) (*weighing, error) {
 }
 
 // draw returns a random index, each as often as it weighs.
-func (w *weighing) draw() int {
+func (w *weightSet) draw() int {
 	i := 0
 	for at := rand.IntN(w.total); at >= w.weights[i]; i++ {
 		at -= w.weights[i]
@@ -98,7 +98,7 @@ func (w *weighing) draw() int {
 // index alone, so keys move to that index or away from it, and between no two others.
 //
 // See Schindelhauer and Schomaker, Weighted Distributed Hash Tables, 2005.
-func (w *weighing) sticky(salts []uint64, key string) int {
+func (w *weightSet) sticky(salts []uint64, key string) int {
 	h := fnv(fnvBasis, key)
 	best, least := 0, math.Inf(1)
 	for i, weight := range w.weights {

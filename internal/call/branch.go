@@ -21,8 +21,8 @@ type Branch[T any] struct {
 	Ctx  context.Context
 	Task Task[T]
 
-	// Sure says that the task honours its context. Such a branch is never left, and needs neither Bound nor Close.
-	Sure bool
+	// HonoursContext says that the task honours its context. Such a branch is never left, and needs neither Bound nor Close.
+	HonoursContext bool
 
 	// Bound counts the branch where it is left, and Close gets what it then returns late; nil closes nothing.
 	Bound *Bound

@@ -24,7 +24,7 @@ func (g *Group[T]) Waiting() int { return g.waiting }
 // Go runs a branch on a goroutine of its own.
 func (g *Group[T]) Go(b *Branch[T]) {
 	g.waiting++
-	if !b.Sure {
+	if !b.HonoursContext {
 		g.loose = append(g.loose, b)
 	}
 	go b.run(g.arrivals)
@@ -32,7 +32,7 @@ func (g *Group[T]) Go(b *Branch[T]) {
 
 // Run runs a branch, the last of several, on this goroutine if it is sure to come back in time.
 func (g *Group[T]) Run(b *Branch[T]) {
-	if !b.Sure {
+	if !b.HonoursContext {
 		g.Go(b)
 		return
 	}

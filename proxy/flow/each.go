@@ -45,11 +45,11 @@ func each[A any, K comparable, T any](
 	if limit < 1 {
 		panic(fmt.Sprintf("flow: %s (%s): n is %d, want 1 or more", what, name, limit))
 	}
-	sure := pipe.PlanOf(p).HonoursContext()
+	honoursContext := pipe.PlanOf(p).HonoursContext()
 	n.calls = many
 	n.step.Acts, n.step.Detail, n.step.Effects = pipe.In, fmt.Sprintf("%d at once", limit), pipe.CallsMany|pipe.Opaque
 	n.work = func(ctx context.Context, t *task) (any, error) {
-		e := &eachRun[K, T]{task: t, pipe: p, sure: sure, prepare: prepare, limit: limit, bound: t.run.nodes[t.i].bound,
+		e := &eachRun[K, T]{task: t, pipe: p, honoursContext: honoursContext, prepare: prepare, limit: limit, bound: t.run.nodes[t.i].bound,
 			keys: distinct(in[[]A](t, 0), key)}
 		return e.call(ctx)
 	}
@@ -98,15 +98,15 @@ func distinct[A any, K comparable](list []A, key func(A) K) []K {
 
 // An eachRun is the task of an Each.
 type eachRun[K comparable, T any] struct {
-	task    *task
-	pipe    pipe.Pipe[*proxy.Request, T]
-	sure    bool
-	prepare func(*proxy.Request, K) error
-	limit   int
-	keys    []K
-	calls   []eachCall[K, T]
-	group   call.Group[T]
-	bound   *call.Bound
+	task           *task
+	pipe           pipe.Pipe[*proxy.Request, T]
+	honoursContext bool
+	prepare        func(*proxy.Request, K) error
+	limit          int
+	keys           []K
+	calls          []eachCall[K, T]
+	group          call.Group[T]
+	bound          *call.Bound
 }
 
 // An eachCall is one call of it.
@@ -172,7 +172,7 @@ func (e *eachRun[K, T]) begin(ctx context.Context, i int) error {
 	}
 	c := &e.calls[i]
 	c.each, c.i, c.req = e, i, req
-	c.branch = call.Branch[T]{Ctx: ctx, Task: c, Bound: e.bound, Sure: e.sure}
+	c.branch = call.Branch[T]{Ctx: ctx, Task: c, Bound: e.bound, HonoursContext: e.honoursContext}
 	begun := false
 	defer func() {
 		if !begun { // prepare failed or panicked
@@ -193,7 +193,7 @@ func (c *eachCall[K, T]) Do(ctx context.Context) (v T, err error) {
 	if err := ctx.Err(); err != nil {
 		return v, err
 	}
-	if !c.each.sure && c.each.bound.Full() {
+	if !c.each.honoursContext && c.each.bound.Full() {
 		return v, errFull()
 	}
 	v, c.partial, err = collect(ctx, c.each.task.run.collects, c.req, c.each.pipe)

@@ -19,12 +19,12 @@ type Node[T any] struct {
 
 // A node is a Node without its type.
 type node struct {
-	step   pipe.Step // without what depends on the graph
-	inner  []pipe.Any
-	deps   []*node
-	calls  int                 // that it can make: none, one or, for any larger number, many
-	sure   bool                // it honours its context
-	absent func(err error) any // of an optional node: the value where its only dependency has failed; else nil
+	step           pipe.Step // without what depends on the graph
+	inner          []pipe.Any
+	deps           []*node
+	calls          int                 // that it can make: none, one or, for any larger number, many
+	honoursContext bool                // it honours its context
+	absent         func(err error) any // of an optional node: the value where its only dependency has failed; else nil
 
 	// work makes the value. It runs held; pure is the same for what is quick and all our own.
 	work func(ctx context.Context, t *task) (any, error)
@@ -39,7 +39,7 @@ const many = 2
 // nil, as all functions of this package do.
 func Call[T any](name string, p pipe.Pipe[*proxy.Request, T]) Node[T] {
 	n := calling("Call", "call", name, p, false)
-	n.sure = pipe.PlanOf(p).HonoursContext()
+	n.honoursContext = pipe.PlanOf(p).HonoursContext()
 	n.work = func(ctx context.Context, t *task) (any, error) { return ask(ctx, t, t.req, p) }
 	return Node[T]{n: n}
 }

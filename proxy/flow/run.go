@@ -138,7 +138,7 @@ func (c *run) wanted(i int) bool {
 // prepare makes the branch of a task, with a copy of the request where it calls.
 func (t *task) prepare() (err error) {
 	n := &t.run.nodes[t.i]
-	t.branch = call.Branch[any]{Ctx: &t.run.ctx, Task: t, Bound: n.bound, Sure: n.sure}
+	t.branch = call.Branch[any]{Ctx: &t.run.ctx, Task: t, Bound: n.bound, HonoursContext: n.honoursContext}
 	if t.run.early != nil && !n.required {
 		t.branch.Ctx = t.run.early
 	}
@@ -168,7 +168,7 @@ func (t *task) Do(ctx context.Context) (any, error) {
 		return nil, err
 	}
 	n := &t.run.nodes[t.i]
-	if !n.sure && n.bound.Full() {
+	if !n.honoursContext && n.bound.Full() {
 		return nil, errFull()
 	}
 	return n.work(ctx, t)
@@ -181,7 +181,7 @@ func (t *task) Arrived() {}
 // whoever saw it first.
 func resultOf[T any](b *call.Branch[T]) (T, error) {
 	v, err := b.Result()
-	if ended := b.Ctx.Err(); err != nil && !b.Sure && ended != nil && errors.Is(err, ended) && !call.Panicked(err) {
+	if ended := b.Ctx.Err(); err != nil && !b.HonoursContext && ended != nil && errors.Is(err, ended) && !call.Panicked(err) {
 		err = ended
 	}
 	return v, err
