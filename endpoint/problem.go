@@ -105,30 +105,28 @@ func headed(err error, status int) *proxy.Error {
 	return nil
 }
 
-// problem answers with err: as RenderError does, else as WriteProblem.
-func (x *exchange) problem(err error) {
-	x.begin()
-	r := x.in.WithContext(x)
-	if x.h.spec.RenderError != nil && x.render(r, err) {
+// writeProblem answers with err, as RenderError does, else as WriteProblem.
+func (h *handler) writeProblem(w http.ResponseWriter, r *http.Request, err error) {
+	if h.spec.RenderError != nil && h.render(w, r, err) {
 		return
 	}
-	WriteProblem(x.w, r, err)
+	WriteProblem(w, r, err)
 }
 
-// render calls RenderError and reports whether that was an answer.
-func (x *exchange) render(r *http.Request, err error) (answered bool) {
-	w := &witness{ResponseWriter: x.w}
+// render calls RenderError and reports whether it wrote an answer.
+func (h *handler) render(rw http.ResponseWriter, r *http.Request, err error) (answered bool) {
+	w := &witness{ResponseWriter: rw}
 	defer func() {
 		v := recover()
 		if v == nil {
 			return
 		}
-		x.h.report(x, &proxy.Error{Op: "render", Err: pipe.NewPanicError(v)})
+		h.report(r.Context(), &proxy.Error{Op: "render", Err: pipe.NewPanicError(v)})
 		if answered = w.wrote; answered {
 			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 		}
 	}()
-	x.h.spec.RenderError(w, r, err)
+	h.spec.RenderError(w, r, err)
 	return w.wrote
 }
 
