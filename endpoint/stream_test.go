@@ -387,6 +387,51 @@ func TestABufferWhoseWriteFailedIsNotUsedAgain(t *testing.T) {
 	}
 }
 
+// A refuser is a ResponseWriter that fails to write or to flush.
+type refuser struct {
+	*httptest.ResponseRecorder
+	write, flush func() error
+}
+
+func (r refuser) Write(p []byte) (int, error) { return len(p), r.write() }
+func (r refuser) FlushError() error           { return r.flush() }
+
+func TestAnAnswerThatTheClientDoesNotTakeIsReportedAsThat(t *testing.T) {
+	t.Parallel()
+	well := func() error { return nil }
+	tests := []struct {
+		name  string
+		res   func() *proxy.Response
+		flush bool // is what fails
+	}{
+		{"document", func() *proxy.Response { return &proxy.Response{Document: documentOf(`{}`)} }, false},
+		{"stream", func() *proxy.Response { return &proxy.Response{Body: newBody("rows")} }, false},
+		{"flush of a stream", func() *proxy.Response { return &proxy.Response{Body: newBody("rows")} }, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bothWays(t, func(t *testing.T, direct bool) {
+				var got reports
+				h := newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(direct, answers(tt.res))})
+				ctx, stop := context.WithCancelCause(t.Context())
+				fails := func() error {
+					stop(errors.New("the server stops")) // which would be the status, had the client not failed first
+					return io.ErrClosedPipe
+				}
+				w := refuser{httptest.NewRecorder(), fails, well}
+				if tt.flush {
+					w.write, w.flush = well, fails
+				}
+				r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+				assert.PanicsWithValue(t, http.ErrAbortHandler, func() { h.ServeHTTP(w, r) })
+				require.Len(t, got.all(), 1)
+				assert.EqualError(t, got.all()[0], "write: io: read/write on closed pipe")
+				assert.Equal(t, proxy.StatusClientGone, proxy.StatusOf(got.all()[0]))
+			})
+		})
+	}
+}
+
 type endlessReader struct{}
 
 func (endlessReader) Read(p []byte) (int, error) { return len(p), nil }
