@@ -31,11 +31,12 @@ func (x *exchange) receive() error {
 		return tooLarge()
 	}
 	if spec.Stream {
-		x.upload = &upload{request: r, control: http.NewResponseController(w), idle: spec.IdleTimeout, limit: spec.MaxBody}
+		x.upload = &upload{request: r, body: r.Body, control: http.NewResponseController(w),
+			idle: spec.IdleTimeout, limit: spec.MaxBody}
 		x.req.Body, x.req.Trailer = x.upload, x.upload.trailer
 		return x.upload.prepare(w)
 	}
-	x.req.Header.Del("Expect") // met here: the body is read before the pipe is called
+	x.req.Header.Del("Expect") // fulfilled here: the body is read before the pipe is called
 	body, err := readBody(w, r, spec.MaxBody, spec.ReadTimeout)
 	if err != nil {
 		hangUp(w, r)
@@ -70,7 +71,8 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, timeout time.
 	var until time.Time
 	if timeout > 0 {
 		until = time.Now().Add(timeout)
-		_ = http.NewResponseController(w).SetReadDeadline(until) // net/http ends it at the end of the body
+		// net/http takes the deadline away at the end of the body.
+		_ = http.NewResponseController(w).SetReadDeadline(until)
 	}
 	size := int64(firstRead)
 	if announced := r.ContentLength; announced >= 0 {
@@ -121,7 +123,7 @@ func (b heldBody) open() (io.ReadCloser, error) {
 	return r, nil
 }
 
-// A heldReader saves what io.NopCloser would add.
+// A heldReader saves the allocation of an io.NopCloser.
 type heldReader struct{ bytes.Reader }
 
 func (*heldReader) Close() error { return nil }

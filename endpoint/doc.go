@@ -17,8 +17,8 @@
 // what was parsed is what goes on. Params are decoded once; one that could change the path of an upstream ("..", a NUL, a
 // line break) is refused with 400.
 //
-// The context ends when the client goes away, when [Spec.Timeout] is over, and when the handler returns. It knows the
-// request it belongs to; see [HTTPRequest] and [RequestIDFrom].
+// The context ends when the client goes away, when [Spec.Timeout] is over, and when the handler
+// returns. [HTTPRequest] and [RequestIDFrom] return what it knows about its request.
 //
 // # What a client sees
 //
@@ -29,11 +29,12 @@
 //	a Body                  status, end-to-end headers and bytes as they come, with trailers
 //	an error                a problem of RFC 9457 with the status of the error, its text and the request id; no-store
 //
-// A problem never says more than that: no text of an error, address or stack. The errors go to [Spec.Report], each once.
+// A problem never says more than that: no text of an error, no address and no stack. The errors go to
+// [Spec.Report], each once.
 //
-// A stream that breaks after its first byte must not look complete, so the handler ends the connection by panicking with
-// [http.ErrAbortHandler], as net/http asks for. It panics for no other reason, and a panic in the pipe is a problem of
-// status 500 on a connection that lives on.
+// A stream that breaks after its first byte must not look complete, so the handler ends the
+// connection by panicking with [http.ErrAbortHandler], as net/http asks for. It panics for no other
+// reason. A panic in the pipe becomes a problem of status 500, and the connection lives on.
 //
 // # XML
 //
@@ -48,15 +49,16 @@
 //	    "#text": "hm"}             </user>
 //	}}
 //
-// A member "@name" with a scalar is an attribute, left out where it is null, and "#text" the text of its element. An array
-// is an element for each of its own, none where it is empty; an array in an array, or at the root, has elements "item".
-// Booleans and numbers are their text, and an empty object, like null, an empty element. What cannot stand in a name is
-// escaped, as in "first_x0020_name", and what cannot stand in XML at all, a control character, becomes U+FFFD. White space
-// is added nowhere.
+// A member "@name" with a scalar becomes an attribute, which is left out if the scalar is null, and
+// "#text" becomes the text of its element. An array becomes one element for each of its items, so an
+// empty one becomes nothing; the items of an array in an array, or at the root, are elements "item".
+// Booleans and numbers become their text. An empty object, like null, becomes an empty element. What
+// is not allowed in a name is escaped, as in "first_x0020_name", and a control character, which is
+// not allowed in XML at all, becomes U+FFFD. No white space is added.
 //
 // # Limits
 //
-// For every limit 0 is the default and less than 0 is none.
+// For every limit, 0 is the default and a negative value is no limit.
 //
 //	Timeout        10 s      of the pipe, from its start to its response; then 504
 //	ReadTimeout    10 s      of the request body, which is read first; then 504

@@ -150,7 +150,7 @@ func (x *exchange) classify(err error) error {
 	gone := ended && context.Cause(ctx) == context.Canceled // how net/http says that the client left
 	status := proxy.StatusOf(err)
 	switch {
-	case ended && !gone && status == proxy.StatusClientGone: // somebody else did, as a server that stops
+	case ended && !gone && status == proxy.StatusClientGone: // not the client, but a server that stops
 		return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "endpoint", Err: withCause(err, context.Cause(ctx))}
 	case gone && status == proxy.StatusClientGone:
 		return err

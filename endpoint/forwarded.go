@@ -210,7 +210,7 @@ func quotedLen(s string) int {
 // validHost reports whether a host can stand in a header and in a quoted string.
 func validHost(s string) bool { return s != "" && printable(s) && !strings.ContainsAny(s, `"\, ;`) }
 
-// printable reports whether s is visible ASCII and blanks.
+// printable reports whether s consists of visible ASCII and blanks.
 func printable(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] < ' ' || s[i] > '~' {

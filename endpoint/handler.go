@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A handler is what New makes.
+// A handler is the http.Handler that New makes.
 type handler struct {
 	spec  Spec // with the limits filled in: 0 is no limit
 	step  pipe.Step

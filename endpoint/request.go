@@ -28,7 +28,7 @@ func (h *handler) convert(req *proxy.Request, r *http.Request, id string, room [
 	if h.scope.Described() && len(r.Header) > 0 {
 		req.Header, all = cloned(r.Header, keepEndToEnd), make([]string, 0, 4)
 	} else {
-		size := len(r.Header) + 3 // what forward adds; a small map has room for eight
+		size := len(r.Header) + 3 // forward adds up to three; a small map has room for eight
 		if r.Header[xRequestID] == nil {
 			size++
 		}
@@ -36,12 +36,13 @@ func (h *handler) convert(req *proxy.Request, r *http.Request, id string, room [
 		all = filter(req.Header, r.Header, 4, false, keepEndToEnd)
 	}
 	all = forward(req, r, h.spec.TrustedProxies, all)
-	if ids := req.Header[xRequestID]; len(ids) != 1 || ids[0] != id { // to assign to a full small map is to grow it
+	// Not assigned anew where it is there already: that would make a small map grow that is full.
+	if ids := req.Header[xRequestID]; len(ids) != 1 || ids[0] != id {
 		set(req.Header, all, xRequestID, id)
 	}
 	if r.Method == http.MethodConnect {
-		return &proxy.Error{Status: http.StatusMethodNotAllowed, Op: "endpoint", Err: errConnect,
-			Header: http.Header{"Allow": {"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}}} // a 405 must say (RFC 9110, section 15.5.6)
+		allow := http.Header{"Allow": {"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}} // RFC 9110, section 15.5.6
+		return &proxy.Error{Status: http.StatusMethodNotAllowed, Op: "endpoint", Err: errConnect, Header: allow}
 	}
 	req.Path = r.URL.EscapedPath()
 	if req.Path == "" {
@@ -125,7 +126,7 @@ func validID(id string) bool {
 	return true
 }
 
-// newID returns 128 random bits. They tell requests apart and are no secret.
+// newID returns 128 random bits in hex. They tell requests apart and are no secret.
 func newID() string {
 	var bits [16]byte
 	binary.BigEndian.PutUint64(bits[:8], rand.Uint64())

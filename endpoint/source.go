@@ -30,7 +30,7 @@ type source struct {
 
 	asked     chan struct{} // asks the goroutine to read; nil without one
 	got       chan chunk    // what it has read
-	abandoned bool          // it is
+	abandoned bool          // the goroutine is
 }
 
 // A chunk is the result of a read.

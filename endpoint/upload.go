@@ -14,6 +14,7 @@ var errOver = errors.New("the request is over")
 // it once the handler has returned.
 type upload struct {
 	request *http.Request
+	body    io.ReadCloser // of request
 	control *http.ResponseController
 	idle    time.Duration // the longest silence; 0 is no limit
 	limit   int64         // of bytes; 0 is no limit
@@ -49,13 +50,13 @@ func (u *upload) Read(p []byte) (int, error) {
 	if u.idle > 0 {
 		_ = u.control.SetReadDeadline(time.Now().Add(u.idle))
 	}
-	n, err := u.request.Body.Read(p)
+	n, err := u.body.Read(p)
 	u.read += int64(n)
 	switch {
 	case u.limit > 0 && u.read > u.limit:
 		n, err = 0, tooLarge()
-	case err != nil && err != io.EOF && u.state() != nil: // the handler has returned, and broke the read
-		err = bodyError(err, "", 0)
+	case err != nil && err != io.EOF && u.state() != nil:
+		err = bodyError(err, "", 0) // end has broken the read: the client was not too slow
 	case err != nil && err != io.EOF:
 		err = bodyError(err, "was silent for IdleTimeout", u.idle)
 	}
@@ -123,5 +124,5 @@ func (u *upload) end() {
 		_ = u.control.SetReadDeadline(time.Time{}) // if the end came at the same moment
 		return
 	}
-	_ = u.control.SetReadDeadline(time.Now().Add(drainTime)) // of what net/http reads of the rest
+	_ = u.control.SetReadDeadline(time.Now().Add(drainTime)) // net/http reads the rest of the body
 }
