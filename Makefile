@@ -34,7 +34,7 @@ bench: ## the benchmarks of docs/performance.md, with their peers
 	$(GO) test -run '^$$' -bench . -benchmem ./bench
 
 soak: ## a million requests in bad weather, and ten thousand idle connections
-	SLUICE_SOAK=1000000 $(GO) test -count=1 -timeout 60m -run NothingGrows -v .
+	SLUICE_SOAK=1000000 $(GO) test -count=1 -timeout 60m -run NothingGrows -v ./test
 	SLUICE_SOAK=10000 $(GO) test -count=1 -timeout 60m -run Idle -v ./adapter
 
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
