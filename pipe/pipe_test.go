@@ -10,6 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 2: calls are concurrent, and a decorator runs once, at wiring.
+
 func TestWithPutsTheFirstDecoratorOutermost(t *testing.T) {
 	t.Parallel()
 	var seen []string

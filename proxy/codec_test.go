@@ -21,6 +21,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 1: a response or an error, never both and never neither.
+//   - 4: the caller closes the response, and what the call holds is given back then.
+
 type account struct {
 	ID    string    `json:"id"`
 	Tags  []string  `json:"tags"`

@@ -20,6 +20,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 6: a deadline holds even against a callee that ignores its context.
+
 // fallen is what the proxy answers that a call falls back on.
 const fallen = `"fallback"`
 

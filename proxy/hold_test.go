@@ -17,6 +17,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 1: a response or an error, never both and never neither.
+//   - 6: a deadline holds even against a callee that ignores its context.
+
 // sure returns a proxy whose plan says that it honours its context.
 func sure(call proxy.Proxy) proxy.Proxy {
 	return pipe.Describe(call, pipe.Step{Kind: "backend", Effects: pipe.Terminal | pipe.HonoursContext})

@@ -22,6 +22,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 4: the caller closes the response, and what the call holds is given back then.
+//   - 5: on error everything opened is closed, and constructors start no goroutine.
+//   - 6: a deadline holds even against a callee that ignores its context.
+
 // called returns a proxy that does what f does.
 func called(f func() (*proxy.Response, error)) proxy.Proxy {
 	return func(context.Context, *proxy.Request) (*proxy.Response, error) { return f() }

@@ -19,6 +19,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 6: a deadline holds even against a callee that ignores its context.
+
 // proves M19, M21, M35, M37, T3, T4, C1, C5, C6
 func TestRaceWithAFaultyProxy(t *testing.T) {
 	t.Parallel()

@@ -19,6 +19,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 3: who forks hands on a copy of the request.
+
 // fullRequest has a value in every field.
 func fullRequest() *proxy.Request {
 	req, _ := withBody("body")

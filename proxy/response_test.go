@@ -16,6 +16,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 4: the caller closes the response, and what the call holds is given back then.
+
 // proves C4
 func TestContract4CloseClosesTheBodyAndThenRunsTheLastCallbackFirst(t *testing.T) {
 	t.Parallel()

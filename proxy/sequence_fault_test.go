@@ -18,6 +18,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 6: a deadline holds even against a callee that ignores its context.
+
 // proves L1, L18, M1, M2, M3, M8, M15, M19, M21, M35, M37, T3, T4, C1, C5, C6
 func TestSequenceWithAFaultyStage(t *testing.T) {
 	t.Parallel()

@@ -18,6 +18,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 6: a deadline holds even against a callee that ignores its context.
+
 // whenPath returns a condition on the path, which notes that it was asked.
 func whenPath(path string, asked *[]string) func(context.Context, *proxy.Request) bool {
 	return func(_ context.Context, req *proxy.Request) bool {

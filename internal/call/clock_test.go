@@ -14,6 +14,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 7: a timeout that ends at the first byte stops its clock and cancels nothing.
+
 // proves C7
 func TestContract7AnClockExpires(t *testing.T) {
 	t.Parallel()

@@ -1,4 +1,4 @@
-package sluice_test
+package test_test
 
 import (
 	"context"
@@ -98,7 +98,7 @@ func (d *diary) gateway(t *testing.T) chi.Router {
 // The orders that the plan of the whole gateway tells, and that hold when it runs.
 //
 // proves O2, O3, O11
-func TestThePlanTellsTheOrderInWhichAGatewayRuns(t *testing.T) {
+func TestThePlanTellsTheOrder(t *testing.T) {
 	t.Parallel()
 	d := new(diary)
 	r := d.gateway(t)
@@ -136,7 +136,7 @@ func TestThePlanTellsTheOrderInWhichAGatewayRuns(t *testing.T) {
 }
 
 // proves O4
-func TestAPathIsRefusedBeforeAnythingOfItsRoute(t *testing.T) {
+func TestABadPathIsRefusedFirst(t *testing.T) {
 	t.Parallel()
 	d := new(diary)
 	r := d.gateway(t)
@@ -150,7 +150,7 @@ func TestAPathIsRefusedBeforeAnythingOfItsRoute(t *testing.T) {
 }
 
 // proves O20, T6
-func TestEveryFaultIsFoundWhenTheGatewayIsBuilt(t *testing.T) {
+func TestFaultsAreFoundAtWiring(t *testing.T) {
 	t.Parallel()
 	d := new(diary)
 	bad := func(name, url string) proxy.Proxy { return pipe.Check(backend.New(backend.Spec{Name: name, URL: url})) }

@@ -1,4 +1,4 @@
-package sluice_test
+package test_test
 
 import (
 	"fmt"
@@ -140,7 +140,7 @@ func (twin *pathTwin) serve(path string) {
 // chi has nothing under that spelling.
 //
 // proves U2, U3, U4
-func TestWhatTheRouterMatchedIsWhatTheUpstreamGets(t *testing.T) {
+func TestRouterAndUpstreamAgreeOnThePath(t *testing.T) {
 	t.Parallel()
 	rec, upstreams := serveLines(t)
 	r := chi.NewRouter()

@@ -1,4 +1,4 @@
-package sluice_test
+package test_test
 
 import (
 	"bufio"
@@ -32,7 +32,7 @@ import (
 // naughtyStrings are the strings of the Big List of Naughty Strings.
 func naughtyStrings(t testing.TB) (all []string) {
 	t.Helper()
-	b, err := os.ReadFile("proxy/document/testdata/blns/blns.json")
+	b, err := os.ReadFile("../proxy/document/testdata/blns/blns.json")
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(b, &all))
 	require.Len(t, all, 515)
@@ -156,7 +156,7 @@ func mayBeParam(s string) bool {
 // upstream is not called.
 //
 // proves U2, U3, L13
-func TestNaughtyParamsArriveAsTheyAre(t *testing.T) {
+func TestNaughtyParams(t *testing.T) {
 	t.Parallel()
 	rec, upstreams := serveLines(t)
 	gateway := serveRoutes(t, upstreams, map[string]backend.Spec{
@@ -215,7 +215,7 @@ func unescapePath(t *testing.T, s string) string {
 }
 
 // proves U1, U2, L13
-func TestNaughtyQueryValuesArriveAsTheyAre(t *testing.T) {
+func TestNaughtyQueryValues(t *testing.T) {
 	t.Parallel()
 	rec, upstreams := serveLines(t)
 	gateway := serveRoutes(t, upstreams, map[string]backend.Spec{
@@ -242,7 +242,7 @@ func TestNaughtyQueryValuesArriveAsTheyAre(t *testing.T) {
 }
 
 // proves H7
-func TestNaughtyHeaderValuesArriveAsTheyAreOrAreRefused(t *testing.T) {
+func TestNaughtyHeaderValues(t *testing.T) {
 	t.Parallel()
 	rec, upstreams := serveLines(t)
 	gateway := serveRoutes(t, upstreams, map[string]backend.Spec{
@@ -270,7 +270,7 @@ func TestNaughtyHeaderValuesArriveAsTheyAreOrAreRefused(t *testing.T) {
 // in a merge.
 //
 // proves F8, M18
-func TestNaughtyNamesAndValuesArriveAsTheyAre(t *testing.T) {
+func TestNaughtyNamesAndValues(t *testing.T) {
 	t.Parallel()
 	strs := naughtyStrings(t)
 	upstream := serveTwin(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

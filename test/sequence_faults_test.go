@@ -1,4 +1,4 @@
-package sluice_test
+package test_test
 
 import (
 	"strings"
@@ -16,7 +16,7 @@ import (
 // client sees of it what it sees in a merge, or of a passthrough.
 //
 // proves M1, M2, M3, M4, M5, M6, M7, M8, M9, M10, M11, M12, M13, M14, M15, M16, M18, M19, M21, M37
-func TestWhatAClientSeesOfAFaultInASequence(t *testing.T) {
+func TestWhatAClientSeesOfASequence(t *testing.T) {
 	t.Parallel()
 	between := func(optional bool) func(*world, proxy.Proxy) proxy.Proxy {
 		return func(w *world, p proxy.Proxy) proxy.Proxy {

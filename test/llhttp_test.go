@@ -1,4 +1,4 @@
-package sluice_test
+package test_test
 
 import (
 	"fmt"
@@ -86,7 +86,7 @@ const connectRefused = "an endpoint is no tunnel to anywhere: it refuses CONNECT
 // Whatever a parser of HTTP/1 is tested with: our server says of it what a plain net/http server says.
 //
 // proves F1, F7, H13
-func TestRequestsOfLLHTTPGetTheVerdictOfNetHTTP(t *testing.T) {
+func TestLLHTTPGetsTheVerdictOfNetHTTP(t *testing.T) {
 	t.Parallel()
 	requests := readLLHTTP(t, "testdata/llhttp/requests.md")
 	require.Len(t, requests, 166)

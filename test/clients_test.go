@@ -1,4 +1,4 @@
-package sluice_test
+package test_test
 
 import (
 	"bufio"
@@ -28,7 +28,7 @@ import (
 )
 
 // proves M22, T2
-func TestAClientThatLeavesEndsTheCallOfEveryShapeAtOnce(t *testing.T) {
+func TestALeavingClientEndsEveryCall(t *testing.T) {
 	t.Parallel()
 	for _, begun := range []string{"", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n{\"b\"\r\n"} {
 		for _, s := range shapes() {
@@ -63,7 +63,7 @@ func TestAClientThatLeavesEndsTheCallOfEveryShapeAtOnce(t *testing.T) {
 }
 
 // proves L28, T2, M22
-func TestTwoHundredClientsThatLeaveCancelAllTheirCalls(t *testing.T) {
+func TestTwoHundredLeavingClients(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := inMemory(t)
@@ -98,7 +98,7 @@ func TestTwoHundredClientsThatLeaveCancelAllTheirCalls(t *testing.T) {
 }
 
 // proves M23
-func TestNothingIsCalledForAClientThatIsGone(t *testing.T) {
+func TestAGoneClientCausesNoCall(t *testing.T) {
 	t.Parallel()
 	for _, s := range shapes() {
 		t.Run(s.name, func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestNothingIsCalledForAClientThatIsGone(t *testing.T) {
 // What a client does to its own body: the status, when it comes, and how many requests the upstream had.
 //
 // proves M24, F7, L9
-func TestWhatAClientSeesThatSpoilsItsBody(t *testing.T) {
+func TestSpoiltRequestBodies(t *testing.T) {
 	t.Parallel()
 	const head = "POST / HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
 	tests := []struct {
@@ -186,7 +186,7 @@ func TestWhatAClientSeesThatSpoilsItsBody(t *testing.T) {
 }
 
 // proves M25
-func TestABodyThatIsStreamedIsSentOnce(t *testing.T) {
+func TestAStreamedBodyIsSentOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := inMemory(t)
@@ -219,7 +219,7 @@ func TestABodyThatIsStreamedIsSentOnce(t *testing.T) {
 // the clock on the wall.
 //
 // proves M26
-func TestDeadlinesCountByTheMonotonicClock(t *testing.T) {
+func TestDeadlinesAreMonotonic(t *testing.T) {
 	t.Parallel()
 	for _, s := range shapes() {
 		t.Run(s.name, func(t *testing.T) {
@@ -243,8 +243,8 @@ func TestDeadlinesCountByTheMonotonicClock(t *testing.T) {
 		})
 	}
 	wall := regexp.MustCompile(`\.(Unix|UnixMilli|UnixMicro|UnixNano|UTC|Local)\(\)|\.Round\(0\)|time\.Date\(`)
-	require.NoError(t, filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
-		if _, nested := os.Stat(filepath.Join(path, "go.mod")); path != "." && nested == nil {
+	require.NoError(t, filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if _, nested := os.Stat(filepath.Join(path, "go.mod")); path != ".." && nested == nil {
 			return filepath.SkipDir // a module of its own, which holds no deadlines
 		}
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
@@ -257,7 +257,7 @@ func TestDeadlinesCountByTheMonotonicClock(t *testing.T) {
 }
 
 // proves M29, T1
-func TestAClientThatDoesNotReadIsLeftAfterThirtySeconds(t *testing.T) {
+func TestAClientThatDoesNotReadIsLeft(t *testing.T) {
 	t.Parallel()
 	long := `{"b":"` + strings.Repeat("x", 1<<20) + `"}`
 	for _, s := range shapes() {
@@ -318,7 +318,7 @@ func TestAHundredFailuresUseOneConnection(t *testing.T) {
 }
 
 // proves M2, M16, M21
-func TestAMergeOfWhichNothingIsLeftFails(t *testing.T) {
+func TestAMergeWithNothingLeftFails(t *testing.T) {
 	t.Parallel()
 	missing := answer("404 Not Found", "", `"boom"`)
 	tests := []struct {
@@ -353,7 +353,7 @@ func TestAMergeOfWhichNothingIsLeftFails(t *testing.T) {
 // This test is not parallel: it looks at all goroutines.
 //
 // proves L26, L27, M32
-func TestAStopLeavesNoGoroutineOfTheGateway(t *testing.T) {
+func TestAStopLeavesNoGoroutine(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	for _, s := range shapes() {
 		w := onLoopback(t)

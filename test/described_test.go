@@ -1,4 +1,4 @@
-package sluice_test
+package test_test
 
 import (
 	"context"
@@ -54,7 +54,7 @@ func exchange(t *testing.T, p proxy.Proxy, r *http.Request) *httptest.ResponseRe
 // in the header is filtered, and what comes back was filtered before it sees it.
 //
 // proves H1, H2
-func TestADescribedDecoratorOfAUserIsNotTrusted(t *testing.T) {
+func TestADescribedDecoratorIsNotTrusted(t *testing.T) {
 	t.Parallel()
 	var upstream recorder
 	var seen http.Header
@@ -122,7 +122,7 @@ func TestCodeCanSetAHeaderOnEveryAnswer(t *testing.T) {
 	}
 }
 
-func TestAStreamWhereADocumentIsNeededIsRefusedAtWiring(t *testing.T) {
+func TestAStreamIsNoDocument(t *testing.T) {
 	t.Parallel()
 	var upstream recorder
 	stream := upstream.proxy(t, backend.Spec{Decode: backend.Passthrough})
@@ -140,7 +140,7 @@ func TestAStreamWhereADocumentIsNeededIsRefusedAtWiring(t *testing.T) {
 }
 
 // A round tripper of a user may do what it likes, but a passthrough is one over it too.
-func TestAPassthroughOverATransportOfAUserIsAStream(t *testing.T) {
+func TestAPassthroughOverAnyTransportStreams(t *testing.T) {
 	t.Parallel()
 	p, err := backend.HTTP{Transport: roundTripper(http.DefaultTransport.RoundTrip)}.New(
 		backend.Spec{Name: "files", URL: "http://upstream.test/", Decode: backend.Passthrough})
@@ -152,7 +152,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func TestWhatCodeSetsForABodyIsNamedInBound(t *testing.T) {
+func TestBoundNamesTheParamsOfABody(t *testing.T) {
 	t.Parallel()
 	var upstream recorder
 	quotes := upstream.proxy(t, backend.Spec{Method: "POST"}).With(shape.Body(`{"of":"{param.account}"}`))

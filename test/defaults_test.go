@@ -1,4 +1,4 @@
-package sluice_test
+package test_test
 
 import (
 	"bufio"
@@ -306,7 +306,7 @@ func TestWhatGoesOnOfARequestByDefault(t *testing.T) {
 }
 
 // proves D4, D16, T6, U2
-func TestAPlaceholderThatNobodyFillsIsAStartupError(t *testing.T) {
+func TestAnUnfilledPlaceholderIsRefused(t *testing.T) {
 	t.Parallel()
 	w := inMemory(t)
 	mount := func(s backend.Spec) error {
@@ -322,7 +322,7 @@ func TestAPlaceholderThatNobodyFillsIsAStartupError(t *testing.T) {
 }
 
 // proves D5, D16, U2, U4, O4
-func TestPathsAreMatchedInTheirNormalFormOrRefused(t *testing.T) {
+func TestPathsAreNormalOrRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := inMemory(t)
@@ -401,7 +401,7 @@ func TestAGETRouteAnswersHEADByDefault(t *testing.T) {
 }
 
 // proves D6, U8, L20
-func TestTheTargetOfARedirectIsNotAsked(t *testing.T) {
+func TestRedirectsAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	for _, s := range shapes() {
 		inBubble(t, s.name, func(t *testing.T, w *world) {

@@ -1,4 +1,4 @@
-package sluice_test
+package test_test
 
 import (
 	"bufio"
@@ -21,10 +21,6 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/router"
 )
-
-// The tests of this package look at a whole gateway from outside: a client of net/http, the server of package adapter, a
-// router, endpoints, proxies, backends over a transport of net/http, and upstreams that write what a script says. All
-// connections are pipes in memory, so that a test can run in a bubble where time is exact, or sockets on loopback.
 
 // A script answers one request of an upstream and reports whether the connection is kept.
 type script func(c *wire, r *http.Request) (keep bool)
