@@ -224,8 +224,8 @@ func (r *renamer) object(i int, t *trie) {
 	}
 }
 
-// remove cuts the member of the cursor out, with the comma before it or, if none before it stays, the one behind it.
-func (r *renamer) remove(c *cursor, kept bool, behind int) {
+// remove cuts the member of the walker out, with the comma before it or, if none before it stays, the one behind it.
+func (r *renamer) remove(c *walker, kept bool, behind int) {
 	e := edit{from: c.name, to: c.end}
 	if kept {
 		e.from = behind

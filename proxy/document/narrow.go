@@ -157,7 +157,7 @@ func (n *narrowing) elements(dst, b []byte, i int) ([]byte, int) {
 }
 
 // uses reports whether the member at which c stands may be decoded, and what is used of its value.
-func (n *narrowing) uses(c *cursor) (of *narrowing, used bool) {
+func (n *narrowing) uses(c *walker) (of *narrowing, used bool) {
 	if n.each != nil {
 		return n.each, true
 	}
