@@ -37,3 +37,8 @@ func (d Document) Depth() int {
 		i++
 	}
 }
+
+// tooDeep reports whether v would be nested too deep inside so many arrays and objects.
+func tooDeep(v Document, levels int) bool {
+	return v.Size()/2+levels > DefaultDepth && v.Depth()+levels > DefaultDepth // each level takes two bytes
+}

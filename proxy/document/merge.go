@@ -2,27 +2,10 @@ package document
 
 import (
 	"bytes"
-	"fmt"
 	"hash/maphash"
 	"math"
 	"math/bits"
-	"strconv"
 )
-
-// A MergeError says which document [Merge], or a merge or sequence, could not take.
-type MergeError struct {
-	// Index is that of the document among the arguments, or of its part or stage.
-	Index int
-	// Err is ErrNotObject, or ErrMembers if this is the document with which the members were too many. Of a merge it wraps
-	// what its Combine refuses.
-	Err error
-}
-
-// Error returns the index and the reason in one line.
-func (e *MergeError) Error() string { return fmt.Sprintf("merge: document %d: %v", e.Index, e.Err) }
-
-// Unwrap returns Err.
-func (e *MergeError) Unwrap() error { return e.Err }
 
 // MergeObjects returns one object with the members of all objects ds, in the order given. The merge is shallow: of members
 // with equal names, also within one document, the first gives the place and the last the value. Absent documents add
@@ -90,31 +73,6 @@ func mergeObjects(max int, disjoint bool, ds []Document) (Document, error) {
 	}
 	return roped(rope(ds, m.places, m.distinct)), nil
 }
-
-// A ConflictError says which member [MergeDisjoint] has found in two documents. It wraps [ErrConflict].
-type ConflictError struct {
-	// Index is that of the earlier document among the arguments.
-	Index int
-	// Name is that of the member.
-	Name string
-}
-
-// Error returns the name, at most 100 bytes of it, and the index in one line.
-func (e *ConflictError) Error() string {
-	return fmt.Sprintf("%v: %s is in document %d too", ErrConflict, e.Quoted(), e.Index)
-}
-
-// Quoted returns the name in quotes for a message, at most 100 bytes of it.
-func (e *ConflictError) Quoted() string {
-	const most = 100
-	if len(e.Name) > most {
-		return strconv.Quote(e.Name[:most]) + "…"
-	}
-	return strconv.Quote(e.Name)
-}
-
-// Unwrap returns ErrConflict.
-func (e *ConflictError) Unwrap() error { return ErrConflict }
 
 // A ref is a member: of which document, and which one there.
 type ref struct{ doc, member int32 }
@@ -216,9 +174,3 @@ func rope(ds []Document, places []ref, distinct int) [][]byte {
 	}
 	return append(rope, braces[1:])
 }
-
-// Pieces of ropes that are never written to.
-var (
-	braces = []byte("{}")
-	comma  = []byte(",")
-)

@@ -2,6 +2,7 @@ package document
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -156,4 +157,8 @@ func newStep(text, name string) (step, error) {
 		return step{any: true}, nil
 	}
 	return step{name: name}, nil
+}
+
+func wild(steps []step) bool {
+	return slices.ContainsFunc(steps, func(s step) bool { return s.any })
 }
