@@ -101,7 +101,7 @@ type merge struct {
 	held       bool // some may ignore their context
 	method     method
 	combine    Combine // of a custom method
-	maxMembers int     // as MergeObjects takes it
+	maxMembers int     // as document.Merge takes it
 	abandoned  abandoned
 }
 

@@ -6,19 +6,21 @@ import (
 	"math/bits"
 )
 
-// A Cursor stands at one value in a [Document]. It is for code that reads all of one, such as a writer of another format;
-// the example is such a writer.
+// A Cursor stands at one value in a [Document]. It is for code that reads all of one, such as a
+// writer of another format; the example is such a writer.
 //
-// A Document answers the same questions and is cheaper for a few of them, but it finds the end of a value by reading it, at
-// each level again. [Document.Cursor] reads the text once and notes where every array and object ends. From then on a step
-// over an array or object takes constant time, so reading all of a document takes time in proportion to its size, however
-// deep it is nested, and a step allocates only where a name or string has an escape.
+// A Document answers the same questions and is cheaper for a few of them, but it finds the end of a
+// value by reading it, at each level again. [Document.Cursor] reads the text once and notes where
+// every array and object ends. From then on a step over an array or object takes constant time, so
+// reading all of a document takes time in proportion to its size, however deep it is nested, and a
+// step allocates only where a name or string has an escape.
 //
-// A Cursor is a small value that never changes: to save a place is to keep the Cursor. What it stands at can be read again,
-// and by any number of goroutines at once. The zero Cursor stands at nothing; its kind is [Absent].
+// A Cursor is a small value that never changes: to save a place is to keep the Cursor. What it
+// stands at can be read again, and by any number of goroutines at once. The zero Cursor stands at
+// nothing; its kind is [Absent].
 //
-// Names and texts are parts of the copy that Document.Cursor makes. To keep a few of them without the whole copy, use
-// [strings.Clone].
+// Names and texts are parts of the copy that Document.Cursor makes. To keep a few of them without
+// the whole copy, use [strings.Clone].
 type Cursor struct {
 	in  *indexed
 	pos int // of the value
@@ -32,11 +34,12 @@ type indexed struct {
 	ends []end  // of arrays and objects, in the order in which they begin
 }
 
-// An end is the offset behind an array or object, and how many arrays and objects begin before that.
+// An end is the offset behind an array or object, and how many arrays and objects begin before
+// that.
 type end struct{ pos, n int }
 
-// Cursor returns a cursor at the root of d. It copies the text, reads it once, and needs 16 bytes more for each array and
-// object in it.
+// Cursor returns a cursor at the root of d. It copies the text, reads it once, and needs 16 bytes
+// more for each array and object in it.
 func (d Document) Cursor() Cursor {
 	if d.n == nil {
 		return Cursor{}
@@ -45,7 +48,8 @@ func (d Document) Cursor() Cursor {
 	return Cursor{in: &indexed{b: b, s: string(b), ends: endsIn(b)}}
 }
 
-// endsIn returns where the arrays and objects of a text end. Of one that is open, n is the one around it.
+// endsIn returns where the arrays and objects of a text end. Of one that is open, n is the one
+// around it.
 func endsIn(b []byte) []end {
 	if b[0] != '{' && b[0] != '[' {
 		return nil
@@ -88,8 +92,9 @@ func (c Cursor) Kind() Kind {
 	return kindOf(c.in.b[c.pos])
 }
 
-// IsEmpty reports whether there is no other value in the one that c stands at. It is false for an array with elements and an
-// object with members, and true for everything else, scalars and the zero Cursor too.
+// IsEmpty reports whether there is no other value in the one that c stands at. It is false for an
+// array with elements and an object with members, and true for everything else, scalars and the
+// zero Cursor too.
 func (c Cursor) IsEmpty() bool {
 	if k := c.Kind(); k != Array && k != Object {
 		return true
@@ -98,8 +103,8 @@ func (c Cursor) IsEmpty() bool {
 	return next == ']' || next == '}'
 }
 
-// Members returns the members of an object in their order, with equal names each, as [Document.Members] does. It yields
-// nothing for anything else.
+// Members returns the members of an object in their order, with equal names each, as
+// [Document.Members] does. It yields nothing for anything else.
 func (c Cursor) Members() iter.Seq2[string, Cursor] {
 	return func(yield func(string, Cursor) bool) {
 		if c.Kind() != Object {
@@ -121,8 +126,8 @@ func (c Cursor) Members() iter.Seq2[string, Cursor] {
 	}
 }
 
-// Elements returns the elements of an array with their index, as [Document.Elements] does. It yields nothing for anything
-// else.
+// Elements returns the elements of an array with their index, as [Document.Elements] does. It
+// yields nothing for anything else.
 func (c Cursor) Elements() iter.Seq2[int, Cursor] {
 	return func(yield func(int, Cursor) bool) {
 		if c.Kind() != Array {
@@ -161,8 +166,9 @@ func (in *indexed) text(from, to int, escaped bool) string {
 	return in.s[from+1 : to-1]
 }
 
-// Text returns a scalar without quotes, as [Document.Text] does: the content of a string, or the literal of a number or bool
-// as it came. It returns false for null, arrays, objects and the zero Cursor.
+// Text returns a scalar without quotes, as [Document.Text] does: the content of a string, or the
+// literal of a number or bool as it came. It returns false for null, arrays, objects and the zero
+// Cursor.
 func (c Cursor) Text() (string, bool) {
 	switch c.Kind() {
 	case String:
@@ -174,8 +180,8 @@ func (c Cursor) Text() (string, bool) {
 	return "", false
 }
 
-// Document returns the value that c stands at. It shares memory with the document that the cursor was made of. That of the
-// zero Cursor is absent.
+// Document returns the value that c stands at. It shares memory with the document that the cursor
+// was made of. That of the zero Cursor is absent.
 func (c Cursor) Document() Document {
 	if c.in == nil {
 		return Document{}
@@ -184,7 +190,8 @@ func (c Cursor) Document() Document {
 	return slice(c.in.b, c.pos, end)
 }
 
-// AppendJSON appends the JSON text of the value to dst and returns the extended buffer; the zero Cursor appends nothing.
+// AppendJSON appends the JSON text of the value to dst and returns the extended buffer; the zero
+// Cursor appends nothing.
 func (c Cursor) AppendJSON(dst []byte) []byte {
 	if c.in == nil {
 		return dst

@@ -29,7 +29,8 @@ func TestZeroCursorStandsAtNothing(t *testing.T) {
 	}
 }
 
-// assertReadsAlike checks that a cursor finds what a Document does, and returns how many values there are.
+// assertReadsAlike checks that a cursor finds what a Document does, and returns how many values
+// there are.
 func assertReadsAlike(t *testing.T, d document.Document, c document.Cursor) int {
 	t.Helper()
 	n := 1

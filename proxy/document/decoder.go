@@ -8,9 +8,12 @@ import (
 	"sync/atomic"
 )
 
-// A Decoder decodes documents into values of one type, for code that does so again and again. It gives encoding/json only
-// the members that the type can use, which is several times faster where a document holds more than that. It is made by
-// [DecoderOf] and safe for concurrent use.
+// A Decoder decodes documents into values of one type, for code that does so again and again. It
+// gives encoding/json only the members that the type can use, which is several times faster where a
+// document holds more than that.
+//
+// It is made by [DecoderOf], once for a type, and safe for concurrent use. It keeps buffers of up
+// to 1 MiB for its next calls, and must not be copied.
 type Decoder[T any] struct {
 	code   bool // decoding runs code of the user
 	narrow *narrowing
@@ -19,20 +22,23 @@ type Decoder[T any] struct {
 	buffers sync.Pool    // of *[]byte
 }
 
-// DecoderOf returns the decoder for T.
+// DecoderOf returns a decoder for T. It looks into the type, so it is for wiring.
 func DecoderOf[T any]() *Decoder[T] {
 	t := reflect.TypeFor[T]()
 	m := unmarshalling(t)
 	return &Decoder[T]{code: m.code, narrow: narrowTo(t, m, map[reflect.Type]*narrowing{})}
 }
 
-// RunsCode reports whether decoding may run code of a user: an UnmarshalJSON or UnmarshalText of T, or of a type in it.
+// RunsCode reports whether decoding may run code of neither this package nor the standard library:
+// an UnmarshalJSON or UnmarshalText of T, or of a type in it. Such code may take its time, or
+// panic.
 func (d *Decoder[T]) RunsCode() bool { return d.code }
 
-// Decode stores the document in what v points to, by the rules of [json.Unmarshal], as [Document.Decode] does; the error
-// is the same too.
+// Decode stores the document in what v points to, by the rules of [json.Unmarshal]. It does what
+// [Document.Decode] does, with the same errors, except that a T that is [Document] takes any
+// document, the absent one too.
 func (d *Decoder[T]) Decode(doc Document, v *T) error {
-	if to, ok := any(v).(*Document); ok {
+	if to, ok := any(v).(*Document); ok && to != nil {
 		*to = doc
 		return nil
 	}
@@ -45,8 +51,8 @@ func (d *Decoder[T]) Decode(doc Document, v *T) error {
 	return nil
 }
 
-// unmarshal decodes the text of a document. encoding/json copies what it keeps, but a method of the user may keep or write
-// to its input.
+// unmarshal decodes the text of a document. encoding/json copies what it keeps, but a method of the
+// user may keep or write to its input.
 func (d *Decoder[T]) unmarshal(text []byte, v *T) error {
 	if d.narrow == nil || d.wide.Load() > 0 && d.wide.Add(-1) >= 0 {
 		if d.code {

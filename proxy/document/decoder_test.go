@@ -97,3 +97,11 @@ func TestDecoderKnowsWhetherCodeRuns(t *testing.T) {
 	assert.True(t, document.DecoderOf[[]struct{ A *keeper }]().RunsCode())
 	assert.True(t, document.DecoderOf[map[textual]int]().RunsCode())
 }
+
+func TestDecoderNeedsAPointer(t *testing.T) {
+	t.Parallel()
+	one := document.MustParse(`1`)
+	assert.ErrorAs(t, document.DecoderOf[int]().Decode(one, nil), new(*json.InvalidUnmarshalError))
+	assert.ErrorAs(t, document.DecoderOf[document.Document]().Decode(one, nil), new(*json.InvalidUnmarshalError))
+	assert.ErrorIs(t, document.DecoderOf[document.Document]().Decode(document.Document{}, nil), document.ErrAbsent)
+}

@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// Depth returns how deep arrays and objects are nested in d: 1 for [] and {}, and 0 for a scalar and where d is absent.
-// It goes over the whole text.
+// Depth returns how deep arrays and objects are nested in d: 1 for [] and {}, and 0 for a scalar
+// and where d is absent. It goes over the whole text.
 func (d Document) Depth() int {
 	if d.Kind() != Array && d.Kind() != Object {
 		return 0

@@ -6,12 +6,14 @@ import (
 	"strconv"
 )
 
-// Why a document is refused or an operation on one fails. They travel in a [*Error] or a [*MergeError].
+// Why a document is refused or an operation on one fails. They travel in a [*Error] or a
+// [*MergeError].
 var (
-	// ErrSyntax says that the bytes are not one JSON text of RFC 8259: empty input, a byte order mark and anything
-	// but white space after the value are among it.
+	// ErrSyntax says that the bytes are not one JSON text of RFC 8259: empty input, a byte order
+	// mark and anything but white space after the value are among it.
 	ErrSyntax = errors.New("invalid JSON")
-	// ErrEncoding says that a string is not Unicode: invalid UTF-8, or an escaped surrogate without its pair.
+	// ErrEncoding says that a string is not Unicode: invalid UTF-8, or an escaped surrogate without
+	// its pair.
 	ErrEncoding = errors.New("invalid UTF-8 or lone surrogate")
 	// ErrDepth says that arrays and objects are nested deeper than [Limits] allow.
 	ErrDepth = errors.New("nested too deep")
@@ -29,15 +31,15 @@ var (
 	ErrPath = errors.New("invalid path")
 )
 
-// A DocumentError says where a document, or a path, is at fault. It holds no byte of the payload, except what an error of
-// encoding/json in it quotes.
+// An Error says where a document, or a path, is at fault. It holds no byte of the document, except
+// what an error of encoding/json in it quotes.
 type Error struct {
 	// Offset is the byte at which parsing stopped; it is zero where nothing was parsed.
 	Offset int
 	// Path is the path up to the value in the way; it is empty where no path is involved.
 	Path string
-	// Err is the reason: it is or wraps one of ErrSyntax, ErrEncoding, ErrDepth, ErrMembers, ErrNotObject, ErrAbsent
-	// and ErrPath, or is an error of encoding/json.
+	// Err is the reason: it is or wraps one of ErrSyntax, ErrEncoding, ErrDepth, ErrMembers,
+	// ErrNotObject, ErrNotArray, ErrAbsent and ErrPath, or is an error of encoding/json.
 	Err error
 }
 
@@ -56,12 +58,13 @@ func (e *Error) Error() string {
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// A MergeError says which document [Merge], or a merge or sequence, could not take.
+// A MergeError says which document a merge could not take: [Merge], [MergeDeep], [MergeDisjoint] or
+// [Concat].
 type MergeError struct {
-	// Index is that of the document among the arguments, or of its part or stage.
+	// Index is that of the document among the arguments.
 	Index int
-	// Err is ErrNotObject, or ErrMembers if this is the document with which the members were too many. Of a merge it wraps
-	// what its Combine refuses.
+	// Err is the reason: it is or wraps ErrNotObject, ErrNotArray, ErrDepth, ErrConflict, or
+	// ErrMembers if this is the document with which the members were too many.
 	Err error
 }
 
@@ -71,11 +74,12 @@ func (e *MergeError) Error() string { return fmt.Sprintf("merge: document %d: %v
 // Unwrap returns Err.
 func (e *MergeError) Unwrap() error { return e.Err }
 
-// A ConflictError says which member [MergeDisjoint] has found in two documents. It wraps [ErrConflict].
+// A ConflictError says which member [MergeDisjoint] has found in two documents. It stands in a
+// [*MergeError], which has the index of the later one, and wraps [ErrConflict].
 type ConflictError struct {
 	// Index is that of the earlier document among the arguments.
 	Index int
-	// Name is that of the member.
+	// Name is that of the member, of any length.
 	Name string
 }
 

@@ -7,6 +7,24 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
+func Example() {
+	secrets := document.MustPaths("password", "*.token") // once
+
+	user, err := document.Parse([]byte(`{"id": 7, "password": "x", "card": {"token": "y", "limit": 10.50}}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	orders := document.MustParse(`[{"id":1}]`)
+	page, err := document.Merge(0, user.Drop(secrets), orders.Wrap("orders"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%s\n", page.AppendJSON(nil))
+	// Output: {"id": 7,"card": {"limit": 10.50},"orders":[{"id":1}]}
+}
+
 func ExampleDocument() {
 	user, err := document.Parse([]byte(`{"id": 7, "name": "Ann", "balance": 10.50}`))
 	if err != nil {

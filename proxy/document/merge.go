@@ -7,22 +7,24 @@ import (
 	"math/bits"
 )
 
-// MergeObjects returns one object with the members of all objects ds, in the order given. The merge is shallow: of members
-// with equal names, also within one document, the first gives the place and the last the value. Absent documents add
-// nothing; without any members the result is {}.
+// Merge returns one object with the members of all objects ds, in the order given. The merge is
+// shallow: of members with equal names, also within one document, the first gives the place and the
+// last the value. Absent documents add nothing; without any members the result is {}.
 //
-// max is how many members the result may have: 0 means 100,000 ([DefaultMembers]), less than 0 no limit. The error is a
-// [*MergeError] with the index of the document at fault that wraps [ErrNotObject] or [ErrMembers].
+// max is how many members the result may have: 0 means 100,000 ([DefaultMembers]), less than 0 no
+// limit. The error is a [*MergeError] with the index of the document at fault that wraps
+// [ErrNotObject] or [ErrMembers].
 //
-// It takes time in proportion to the number of members, whatever their names, and copies none of them.
+// It takes time in proportion to the number of members, whatever their names.
 func Merge(max int, ds ...Document) (Document, error) { return mergeObjects(max, false, ds) }
 
-// MergeDisjoint is [Merge] for documents that must not have a member of the same name: two that have are a
-// [*MergeError] with the index of the later one that wraps a [*ConflictError] and [ErrConflict]. Equal names within one
-// document are merged.
+// MergeDisjoint is [Merge] for documents that must not have a member of the same name: two that
+// have are a [*MergeError] with the index of the later one that wraps a [*ConflictError] and
+// [ErrConflict]. Equal names within one document are merged.
 func MergeDisjoint(max int, ds ...Document) (Document, error) { return mergeObjects(max, true, ds) }
 
-// mergeObjects is MergeObjects. Where the documents are to be disjoint, a name that is in two is an error too.
+// mergeObjects is Merge. Where the documents are to be disjoint, a name that is in two is an error
+// too.
 func mergeObjects(max int, disjoint bool, ds []Document) (Document, error) {
 	if max == 0 {
 		max = DefaultMembers
@@ -131,8 +133,8 @@ func nameOf(ds []Document, r ref) []byte {
 	return appendUnescaped(nil, name)
 }
 
-// rope returns the text of the result. Members that follow each other in their document stay together. It is no method of
-// the merger, whose arrays can stay on the stack so.
+// rope returns the text of the result. Members that follow each other in their document stay
+// together. It is no method of the merger, whose arrays can stay on the stack so.
 func rope(ds []Document, places []ref, distinct int) [][]byte {
 	replaced := len(places) - distinct
 	rope := append(make([][]byte, 0, 6*len(ds)+4*replaced+2), braces[:1])

@@ -104,8 +104,8 @@ func TestMergeBoundsTheMembers(t *testing.T) {
 	assert.ErrorIs(t, err, document.ErrMembers)
 }
 
-// FuzzMergeObjects holds a merge against one written with maps.
-func FuzzMergeObjects(f *testing.F) {
+// FuzzMerge holds a merge against one written with maps.
+func FuzzMerge(f *testing.F) {
 	f.Add([]byte(`{"a":1,"b":2}`), []byte(`{"b":3}`), []byte(`{"\u0061":[4],"a":5}`))
 	f.Add([]byte(` { } `), []byte(`{"x" : {} , "y":1}`), []byte(`null`))
 	var many bytes.Buffer

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// A methods is what a type is searched for: how encoding/json may run code of the user for a value of it.
+// A methods is what a type is searched for: how encoding/json may run code of the user for a value
+// of it.
 type methods struct {
 	by   []reflect.Type // interfaces
 	any  bool           // in an interface there may be a value of any type
@@ -34,7 +35,8 @@ func marshalling(t reflect.Type) *methods {
 	return m
 }
 
-// known are types whose methods return, keep nothing of what they read, and write what ParseDocument accepts.
+// known are types whose methods return, keep nothing of what they read, and write what Parse
+// accepts.
 var known = []reflect.Type{reflect.TypeFor[Document](), reflect.TypeFor[time.Time](), reflect.TypeFor[big.Int](),
 	reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[netip.Prefix]()}
 

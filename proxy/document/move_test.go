@@ -193,7 +193,8 @@ func TestNothingIsNestedDeeperThanAllowed(t *testing.T) {
 	assert.NoError(t, err, "what is deep already may stay so")
 }
 
-// FuzzTransfer holds Copy, Move, Append, Map and Unwrap against the same on what encoding/json reads.
+// FuzzTransfer holds Copy, Move, Append, Map and Unwrap against the same on what encoding/json
+// reads.
 func FuzzTransfer(f *testing.F) {
 	f.Add([]byte(`{"i":[{"a":1,"b":{"c":2}},{},{"\u0061":[3]}],"x":[]}`), "i.*.a", "i.*.d", "i")
 	f.Add([]byte(`{"i":[{"a":1},{"a":2.50}],"x":{"y":0}}`), "i.*.a", "x.y", "x")

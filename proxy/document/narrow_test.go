@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The types below have what makes names of JSON objects hard: cases, tags, embedding, methods, recursion.
+// The types below have what makes names of JSON objects hard: cases, tags, embedding, methods,
+// recursion.
 type (
 	narrowBase  struct{ Base, Shared string }
 	narrowOther struct{ Shared string }

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// A node is one value: either its text in one slice, or a rope, the slices that make its text one after another.
-// Everything but lazy is set once, before the node is shared.
+// A node is one value: either its text in one slice, or a rope, the slices that make its text one
+// after another. Everything but lazy is set once, before the node is shared.
 type node struct {
 	kind  Kind
 	size  int
@@ -22,7 +22,8 @@ type lazy struct {
 	spans []span
 }
 
-// A span is where a member of an object stands: name is at its opening quote, nameEnd behind the closing one.
+// A span is where a member of an object stands: name is at its opening quote, nameEnd behind the
+// closing one.
 type span struct{ name, nameEnd, value, end int }
 
 // raw returns the Document whose text is b: valid, without white space around.

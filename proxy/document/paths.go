@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// Paths is a set of paths, compiled for [Document.Keep] and [Document.Drop]. It is made once, at wiring, and is safe
-// for concurrent use. The zero Paths is the empty set.
+// Paths is a set of paths, compiled for [Document.Keep] and [Document.Drop]. It is made once, at
+// wiring, and is safe for concurrent use. The zero Paths is the empty set.
 type Paths struct {
 	list []Path
 	root *trie
 }
 
-// ParsePaths returns the set of the paths that the texts spell, see [ParsePath]. The error is that of the first text
-// that is none.
+// ParsePaths returns the set of the paths that the texts spell, see [ParsePath]. The error is that
+// of the first text that is none.
 func ParsePaths(texts ...string) (Paths, error) {
 	list := make([]Path, len(texts))
 	for i, text := range texts {

@@ -6,31 +6,34 @@ import (
 	"strings"
 )
 
-// Rename returns d with another name for the member at a path; the member keeps its place and value. A path that leads
-// nowhere, or to an element of an array, changes nothing. Members with equal names, and all those that a wildcard
-// stands for, get the name.
+// Rename returns d with another name for the member at a path; the member keeps its place and
+// value. A path that leads nowhere, or to an element of an array, changes nothing. Members with
+// equal names, and all those that a wildcard stands for, get the name.
 //
-// Where the object has members of that name already, they go: the renamed one takes over. Bytes of the name that are
-// not UTF-8 become U+FFFD.
+// Where the object has members of that name already, they go: the renamed one takes over. Bytes of
+// the name that are not UTF-8 become U+FFFD.
 func (d Document) Rename(from Path, to string) Document {
 	return d.rename(compile([]route{{steps: from.steps, to: validName(to)}}))
 }
 
-// RenameAll is [Document.Rename] with several pairs at once: every path is looked up in d as it is, so the pairs a to b
-// and b to a swap two members. To rename what an earlier pair has renamed, call it again.
+// RenameAll is [Document.Rename] with several pairs at once: every path is looked up in d as it is,
+// so the pairs a to b and b to a swap two members. To rename what an earlier pair has renamed, call
+// it again.
 //
-// Members that are renamed never make room for one another: two that get the same name are both there.
+// Members that are renamed never make room for one another: two that get the same name are both
+// there.
 func (d Document) RenameAll(r Renames) Document { return d.rename(r.root) }
 
-// Renames is a set of new names, compiled for [Document.RenameAll]. It is made once, at wiring, and is safe for
-// concurrent use. The zero Renames changes nothing.
+// Renames is a set of new names, compiled for [Document.RenameAll]. It is made once, at wiring, and
+// is safe for concurrent use. The zero Renames changes nothing.
 type Renames struct {
 	list []string
 	root *trie
 }
 
-// ParseRenames returns the renaming that the pairs spell: a path (see [ParsePath]), then the new name of the member that
-// stands there, which is one plain name and no path. Of two pairs with the same path the later one counts.
+// ParseRenames returns the renaming that the pairs spell: a path (see [ParsePath]), then the new
+// name of the member that stands there, which is one plain name and no path. Of two pairs with the
+// same path the later one counts.
 //
 // An odd number of texts and a text that is no path are a [*Error] that wraps [ErrPath].
 func ParseRenames(pairs ...string) (Renames, error) {
@@ -48,7 +51,8 @@ func ParseRenames(pairs ...string) (Renames, error) {
 	return Renames{slices.Clone(pairs), compile(routes)}, nil
 }
 
-// String returns the pairs in the order they were given, as "from → to" joined by a comma and a space.
+// String returns the pairs in the order they were given, as "from → to" joined by a comma and a
+// space.
 func (r Renames) String() string {
 	var b strings.Builder
 	for i := 0; i+1 < len(r.list); i += 2 {
@@ -123,7 +127,8 @@ func (r *renamer) object(i int, t *trie) {
 	}
 }
 
-// remove cuts the member of the walker out, with the comma before it or, if none before it stays, the one behind it.
+// remove cuts the member of the walker out, with the comma before it or, if none before it stays,
+// the one behind it.
 func (r *renamer) remove(c *walker, kept bool, behind int) {
 	e := edit{from: c.name, to: c.end}
 	if kept {

@@ -2,14 +2,15 @@ package document
 
 import "strings"
 
-// Set returns d with v at a path. A member that is there keeps its place, a missing one is added at the end, and missing
-// objects on the way are made, also where d itself is absent. Members with equal names are all set. A wildcard stands
-// for every member and element there is; below a wildcard without any nothing is made. The path of the whole document
-// answers v.
+// Set returns d with v at a path. A member that is there keeps its place, a missing one is added at
+// the end, and missing objects on the way are made, also where d itself is absent. Members with
+// equal names are all set. A wildcard stands for every member and element there is; below a
+// wildcard without any nothing is made. The path of the whole document answers v.
 //
-// The error is a [*Error]: with the path up to the obstacle it wraps [ErrNotObject] where a scalar (null is
-// one), or an array without that index, is in the way; with the path it wraps [ErrAbsent] if v is absent and [ErrDepth] if
-// v would be nested deeper than [DefaultDepth] there. To remove a value use [Document.Drop].
+// The error is a [*Error]: with the path up to the obstacle it wraps [ErrNotObject] where a scalar
+// (null is one), or an array without that index, is in the way; with the path it wraps [ErrAbsent]
+// if v is absent and [ErrDepth] if v would be nested deeper than [DefaultDepth] there. To remove a
+// value use [Document.Drop].
 func (d Document) Set(p Path, v Document) (Document, error) {
 	if v.n == nil {
 		return Document{}, &Error{Path: p.String(), Err: ErrAbsent}
@@ -51,7 +52,8 @@ type setter struct {
 	}
 }
 
-// value sets what the path leads to from step n on in the value at i, and returns the offset behind the value.
+// value sets what the path leads to from step n on in the value at i, and returns the offset behind
+// the value.
 func (s *setter) value(i, n int) (int, error) {
 	if n == len(s.path.steps) {
 		return s.put(i, n)
@@ -131,7 +133,8 @@ func (s *setter) array(i, n int) (int, error) {
 	return c.i, nil
 }
 
-// member makes the member that step n names, and the objects in it, at an offset behind a member or an opening brace.
+// member makes the member that step n names, and the objects in it, at an offset behind a member or
+// an opening brace.
 func (s *setter) member(at, n int, behind bool) {
 	made := &s.heads[0]
 	var head []byte
@@ -151,7 +154,8 @@ func (s *setter) member(at, n int, behind bool) {
 	s.edits = append(s.edits, e)
 }
 
-// nest appends the names of nested objects up to where the value goes, and returns what closes them too.
+// nest appends the names of nested objects up to where the value goes, and returns what closes them
+// too.
 func nest(dst []byte, steps []step) (head, tail []byte) {
 	for _, s := range steps {
 		dst = append(AppendString(append(dst, '{'), s.name), ':')

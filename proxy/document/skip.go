@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// The functions below read text that scan has accepted, or that we wrote: they check nothing, so they are fast, and they
-// must not be given anything else.
+// The functions below read text that scan has accepted, or that we wrote: they check nothing, so
+// they are fast, and they must not be given anything else.
 
 // A walker goes over the members of an object or the elements of an array:
 //
@@ -76,7 +76,8 @@ func (c *walker) says() []byte {
 // is reports whether the name of the member says name.
 func (c *walker) is(name string) bool { return string(c.says()) == name }
 
-// skipString returns the offset behind the string that begins at i, and whether there is an escape in it.
+// skipString returns the offset behind the string that begins at i, and whether there is an escape
+// in it.
 func skipString(b []byte, i int) (end int, escaped bool) {
 	end, done := skipPlain(b, i+1)
 	if done {
@@ -100,12 +101,14 @@ func skipPlain(b []byte, i int) (next int, done bool) {
 	return i, false
 }
 
-// quotes marks, by the high bit of the first such byte, a quote or a backslash among the eight bytes of w.
+// quotes marks, by the high bit of the first such byte, a quote or a backslash among the eight
+// bytes of w.
 func quotes(w uint64) uint64 {
 	return (((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones)) &^ w & highs
 }
 
-// skipRest returns the offset behind the string that i is inside of, and whether there is an escape in the rest of it.
+// skipRest returns the offset behind the string that i is inside of, and whether there is an escape
+// in the rest of it.
 func skipRest(b []byte, i int) (end int, escaped bool) {
 	for len(b)-i >= 8 {
 		m := quotes(binary.LittleEndian.Uint64(b[i:]))
@@ -153,8 +156,8 @@ func skipContainer(b []byte, i int) int {
 	depth := 0
 	for {
 		for len(b)-i >= 8 {
-			// Brackets of both kinds become 0x7F; what else does (Y, y, _ and DEL) stands in strings only, as do
-			// bytes that are not ASCII, so that the first mark is right.
+			// Brackets of both kinds become 0x7F; what else does (Y, y, _ and DEL) stands in
+			// strings only, as do bytes that are not ASCII, so that the first mark is right.
 			w := binary.LittleEndian.Uint64(b[i:])
 			m := (((w ^ ones*'"') - ones) | (((w | ones*0x26) ^ ones*0x7F) - ones)) & highs
 			if m != 0 {

@@ -11,7 +11,8 @@ type edit struct {
 	tail     []byte
 }
 
-// splice returns b with the edits made, which are in order: a rope, or one text if that would have too many pieces.
+// splice returns b with the edits made, which are in order: a rope, or one text if that would have
+// too many pieces.
 func splice(b []byte, edits []edit) Document {
 	rope := make([][]byte, 0, 3*len(edits)+2)
 	piece := func(p []byte) {

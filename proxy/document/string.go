@@ -7,17 +7,20 @@ import (
 	"unicode/utf8"
 )
 
-// AppendString appends s as a JSON string, quotes included, and returns the extended buffer. It is for code that writes JSON
-// by hand and then has [Parse] check it; [Of] makes a Document of a string, or of anything else, in one go.
+// AppendString appends s as a JSON string, quotes included, and returns the extended buffer. It is
+// for code that writes JSON by hand and then has [Parse] check it; [Of] makes a Document of a
+// string, or of anything else, in one go.
 //
-// Only what must be is escaped: quotes, backslashes and control characters; HTML is left as it is. Each byte that is not part
-// of valid UTF-8 becomes U+FFFD. A string and the bytes of it give the same text, and s is not kept.
+// Only what must be is escaped: quotes, backslashes and control characters; HTML is left as it is.
+// Each byte that is not part of valid UTF-8 becomes U+FFFD. A string and the bytes of it give the
+// same text, and s is not kept.
 func AppendString[S ~string | ~[]byte](dst []byte, s S) []byte {
 	const short = 64
 	dst = append(slices.Grow(dst, len(s)+2), '"')
 	for most := short; len(s) > 0; {
-		// Most text needs no escape, so it is copied first and then looked at, where that goes by words. What is copied in
-		// vain before an escape is bounded by what was copied well, or by short.
+		// Most text needs no escape, so it is copied first and then looked at, where that goes by
+		// words. What is copied in vain before an escape is bounded by what was copied well, or by
+		// short.
 		n, from := min(len(s), most), len(dst)
 		dst = append(dst, s[:n]...)
 		fine := plainEnd(dst, from) - from
@@ -34,7 +37,8 @@ func AppendString[S ~string | ~[]byte](dst []byte, s S) []byte {
 	return append(dst, '"')
 }
 
-// plainEnd returns the offset, from i on, of the first byte that cannot stand in a string as it is, or of the end.
+// plainEnd returns the offset, from i on, of the first byte that cannot stand in a string as it is,
+// or of the end.
 func plainEnd(b []byte, i int) int {
 	for {
 		for ; len(b)-i >= 8; i += 8 {

@@ -9,8 +9,9 @@ type route struct {
 	id    int    // of the path, set by compile
 }
 
-// A trie says for a place in a document which paths go on below it. Wildcards are merged into the names beside them, so
-// that a place has at most one trie. Places below which the same is left of the same paths share theirs.
+// A trie says for a place in a document which paths go on below it. Wildcards are merged into the
+// names beside them, so that a place has at most one trie. Places below which the same is left of
+// the same paths share theirs.
 type trie struct {
 	leaf   bool   // a path ends here
 	to     string // the new name of the member here, for Renames
@@ -34,8 +35,8 @@ func compile(routes []route) *trie {
 	return compiler{}.compile(routes, 0)
 }
 
-// A compiler knows the tries it has made, by depth and paths: without that, a wildcard beside a name would double the
-// work at every level.
+// A compiler knows the tries it has made, by depth and paths: without that, a wildcard beside a
+// name would double the work at every level.
 type compiler map[string]*trie
 
 func (c compiler) compile(routes []route, depth int) *trie {

@@ -1,7 +1,7 @@
 package document
 
-// Wrap returns the object whose only member has that name and d as its value. An absent Document stays absent. Bytes of
-// the name that are not UTF-8 become U+FFFD.
+// Wrap returns the object whose only member has that name and d as its value. An absent Document
+// stays absent. Bytes of the name that are not UTF-8 become U+FFFD.
 func (d Document) Wrap(name string) Document {
 	if d.n == nil {
 		return d
@@ -15,12 +15,12 @@ func (d Document) Wrap(name string) Document {
 	return w
 }
 
-// Unwrap undoes [Document.Wrap]. The value of an only member of that name, whatever it is, is the result. Among other
-// members, a member of that name gives its place to the members of its value; of members with equal names then the first
-// gives the place and the last the value, as in [Merge].
+// Unwrap undoes [Document.Wrap]. The value of an only member of that name, whatever it is, is the
+// result. Among other members, a member of that name gives its place to the members of its value;
+// of members with equal names then the first gives the place and the last the value, as in [Merge].
 //
-// A d without such a member stays as it is. The error is a [*Error] that wraps [ErrNotObject] where the value is
-// no object and the member has others beside it.
+// A d without such a member stays as it is. The error is a [*Error] that wraps [ErrNotObject] where
+// the value is no object and the member has others beside it.
 func (d Document) Unwrap(name string) (Document, error) {
 	if d.Kind() != Object {
 		return d, nil
@@ -55,5 +55,6 @@ func (d Document) Unwrap(name string) (Document, error) {
 	return Merge(-1, roped(append(rope, braces[1:])))
 }
 
-// inside returns what stands between the brackets of a container, which is nothing if it has no members or elements.
+// inside returns what stands between the brackets of a container, which is nothing if it has no
+// members or elements.
 func inside(b []byte) []byte { return b[skipSpace(b, 1) : len(b)-1] }
