@@ -29,9 +29,9 @@ func DecoderOf[T any]() *Decoder[T] {
 	return &Decoder[T]{code: m.code, narrow: narrowTo(t, m, map[reflect.Type]*narrowing{})}
 }
 
-// RunsCode reports whether decoding may run code of neither this package nor the standard library:
-// an UnmarshalJSON or UnmarshalText of T, or of a type in it. Such code may take its time, or
-// panic.
+// RunsCode reports whether decoding may run code of a user, which may take its time or panic: an
+// UnmarshalJSON or UnmarshalText of T, or of a type in it. Those of Document, [time.Time], [big.Int]
+// and the types of [net/netip] do not count.
 func (d *Decoder[T]) RunsCode() bool { return d.code }
 
 // Decode stores the document in what v points to, by the rules of [json.Unmarshal]. It does what

@@ -18,9 +18,9 @@ func EncoderOf[T any]() *Encoder[T] {
 	return &Encoder[T]{code: m.code, strict: m.code || m.loop}
 }
 
-// RunsCode reports whether encoding may run code of neither this package nor the standard library:
-// a MarshalJSON, MarshalText or IsZero of T, or of a type in it. An interface in T may hold any
-// type, so there it is true.
+// RunsCode reports whether encoding may run code of a user, which may take its time or panic: a
+// MarshalJSON, MarshalText or IsZero of T, or of a type in it, with the exceptions of
+// [Decoder.RunsCode]. An interface in T may hold any type, so there it is true.
 func (e *Encoder[T]) RunsCode() bool { return e.code }
 
 // Encode returns what [Of] does, with the same errors. Where encoding/json alone has written the

@@ -15,7 +15,8 @@ var (
 	// ErrEncoding says that a string is not Unicode: invalid UTF-8, or an escaped surrogate without
 	// its pair.
 	ErrEncoding = errors.New("invalid UTF-8 or lone surrogate")
-	// ErrDepth says that arrays and objects are nested deeper than [Limits] allow.
+	// ErrDepth says that arrays and objects are nested deeper than [Limits] allow, or would be in the
+	// result of an operation.
 	ErrDepth = errors.New("nested too deep")
 	// ErrMembers says that the root object has more members than [Limits] or [Merge] allow.
 	ErrMembers = errors.New("too many members")
