@@ -64,7 +64,7 @@
 //
 //	decoded body, after decompression   8 MiB, Spec.MaxBytes
 //	body kept of a failure              4 KiB, Spec.MaxErrorBytes
-//	JSON                                depth 512, see JSONLimits
+//	JSON                                depth 512, see JSONWith
 //	XML                                 depth 512, see XMLWith
 //	body read to reuse a connection     64 KiB that come within 50 ms, else the connection is closed
 //	wait for the body of a failure      50 ms in all; the status is known

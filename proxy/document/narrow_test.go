@@ -1,20 +1,20 @@
-package proxy_test
+package document_test
 
 import (
-	"context"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"reflect"
 	"testing"
 	"time"
 
-	"github.com/sluice-go/sluice/pipe"
-	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
-// The types below have what makes names of JSON objects hard: cases, tags, embedding, methods, recursion.
+// The types below have what makes names of JSON objects hard: cases, tags, embedding, methods,
+// recursion.
 type (
 	narrowBase  struct{ Base, Shared string }
 	narrowOther struct{ Shared string }
@@ -58,25 +58,23 @@ func (n *narrowOwn) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-func decodesAlike[T any](t *testing.T, decode pipe.Pipe[*proxy.Request, T], doc []byte) {
+func decodesAlike[T any](t *testing.T, text []byte) {
 	t.Helper()
-	got, err := decode(t.Context(), &proxy.Request{Path: string(doc)})
-	var want T
-	wantErr := json.Unmarshal(doc, &want)
-	if wantErr != nil {
-		var none T
-		want = none
-	}
-	assert.True(t, reflect.DeepEqual(want, got), "%s into %T:\n%+v, want\n%+v", doc, want, got, want)
+	d, err := document.Parse(bytes.Clone(text))
+	require.NoError(t, err)
+	var got, want T
+	err = document.DecoderOf[T]().Decode(d, &got) // a new one each time: one that met a document of which all is used rests
+	wantErr := json.Unmarshal(text, &want)
+	assert.True(t, reflect.DeepEqual(want, got), "%s into %T:\n%+v, want\n%+v", text, want, got, want)
 	if err == nil || wantErr == nil {
-		assert.Equal(t, wantErr, err, "%s into %T", doc, want)
+		assert.Equal(t, wantErr, err, "%s into %T", text, want)
 		return
 	}
-	assert.Equal(t, "decode: document: "+wantErr.Error(), err.Error(), "%s into %T", doc, want)
+	assert.Equal(t, "document: "+wantErr.Error(), err.Error(), "%s into %T", text, want)
 }
 
-// Decode hands encoding/json only what the type can use, and nobody must notice.
-func FuzzDecodeAgreesWithEncodingJSON(f *testing.F) {
+// A Decoder hands encoding/json only what the type can use, and nobody must notice.
+func FuzzDecoder(f *testing.F) {
 	for _, doc := range []string{
 		`{"base":"1","SHARED":"2","Shared":"3","a":1,"A":"2","KELVIN":"k","\u004belvin":"K","longS":"s","LONGſ":"t","x":"x","Tagged":"no"}`,
 		`{"a":"wrong","A":1}`, `{"Aa":1,"aA":"x"}`, `{"y z":{"Q":1,"R":2},"Strange":{"q":3,"r":4},"-":5,"Hidden":"no","inner":"no"}`,
@@ -88,20 +86,15 @@ func FuzzDecodeAgreesWithEncodingJSON(f *testing.F) {
 	} {
 		f.Add([]byte(doc))
 	}
-	says := func(_ context.Context, r *proxy.Request) (*proxy.Response, error) {
-		doc, err := document.Parse([]byte(r.Path))
-		return &proxy.Response{Document: doc}, err
-	}
-	f.Fuzz(func(t *testing.T, doc []byte) {
-		if _, err := document.Parse(doc); err != nil {
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if _, err := document.Parse(bytes.Clone(text)); err != nil {
 			return
 		}
-		// A new pipe each time: one that met a document of which all is used rests.
-		decodesAlike(t, proxy.Decode[narrowAll](says), doc)
-		decodesAlike(t, proxy.Decode[narrowDeep](says), doc)
-		decodesAlike(t, proxy.Decode[[]narrowDeep](says), doc)
-		decodesAlike(t, proxy.Decode[map[string]narrowDeep](says), doc)
-		decodesAlike(t, proxy.Decode[map[string][]struct{ V int }](says), doc)
-		decodesAlike(t, proxy.Decode[struct{}](says), doc)
+		decodesAlike[narrowAll](t, text)
+		decodesAlike[narrowDeep](t, text)
+		decodesAlike[[]narrowDeep](t, text)
+		decodesAlike[map[string]narrowDeep](t, text)
+		decodesAlike[map[string][]struct{ V int }](t, text)
+		decodesAlike[struct{}](t, text)
 	})
 }

@@ -7,14 +7,17 @@ import (
 	"slices"
 )
 
-// deepest is how deep objects may be nested that MergeDeep merges: as deep as a goroutine can go without harm.
+// deepest is how deep objects may be nested that MergeDeep merges: as deep as a goroutine can go
+// without harm.
 const deepest = 10_000
 
-// MergeDeep is [Merge], but members of equal names that are all objects are merged in turn, at any depth. Anything
-// else is replaced by what comes later, arrays too, and an object that follows it begins anew.
+// MergeDeep is [Merge], but members of equal names that are all objects are merged in turn, at any
+// depth. Anything else is replaced by what comes later, arrays too, and an object that follows it
+// begins anew. Of equal names within one document the last value counts.
 //
-// The error is a [*MergeError] that wraps [ErrNotObject], [ErrMembers], or [ErrDepth] where objects are nested deeper than
-// 10,000. Every document is read once, however deep they overlap.
+// max bounds the members of the root, as in Merge. The error is a [*MergeError] that wraps
+// [ErrNotObject], [ErrMembers], or [ErrDepth] where objects are nested deeper than 10,000. Every
+// document is read once, however deep they overlap.
 func MergeDeep(max int, ds ...Document) (Document, error) {
 	if max == 0 {
 		max = DefaultMembers
@@ -57,7 +60,8 @@ func MergeDeep(max int, ds ...Document) (Document, error) {
 	return raw(m.out), nil
 }
 
-// An outline tells where the members of an object stand, and behind each of them those of the object that is its value.
+// An outline tells where the members of an object stand, and behind each of them those of the
+// object that is its value.
 type outline struct {
 	b       []byte
 	members []outlined
@@ -93,8 +97,8 @@ func (o *outline) add(i, depth int) (int, error) {
 // An object is a part of an outline: its members and all below them.
 type object struct{ doc, from, to int }
 
-// A deepMerger writes objects merged into one. Its slices, but for out, are stacks: each level uses what is above the
-// level that it is in.
+// A deepMerger writes objects merged into one. Its slices, but for out, are stacks: each level uses
+// what is above the level that it is in.
 type deepMerger struct {
 	outlines []outline
 	max      int // of members at the root; negative is no limit
@@ -117,7 +121,8 @@ type deepPlace struct {
 // A deepMember is a member, with the one before it that has the same name, or -1.
 type deepMember struct{ doc, at, before int }
 
-// merge writes the objects merged into one. It returns -1, or the document with which the root has too many members.
+// merge writes the objects merged into one. It returns -1, or the document with which the root has
+// too many members.
 func (m *deepMerger) merge(objects []object) int {
 	first, lowest := len(m.places), len(m.members)
 	if over := m.sort(objects, first); over >= 0 {
@@ -200,8 +205,8 @@ func (m *deepMerger) add(doc, at, first int) {
 	}
 }
 
-// collect pushes the objects that are to be merged for a name, the last one first: the last value of each document, up
-// to one that is no object.
+// collect pushes the objects that are to be merged for a name, the last one first: the last value
+// of each document, up to one that is no object.
 func (m *deepMerger) collect(i int) {
 	doc := -1
 	for i >= 0 {
