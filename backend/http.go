@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -65,7 +66,7 @@ type leaf struct {
 
 	url     *template
 	query   queryRule
-	headers headerRule
+	headers HeaderRule
 	expose  []string
 	auth    string // the Authorization of URL's user
 	decode  Decoder
@@ -304,7 +305,7 @@ func (c *call) attach(out *http.Request, req *proxy.Request) {
 // need not be copied.
 func (c *call) header(out *http.Request, req *proxy.Request, ours bool) error {
 	var b headerBuilder
-	trailers := c.stream && hasTrailers(req.Header)
+	trailers := c.stream && field.HasToken(req.Header["Te"], "trailers")
 	var ofBody [2][]string
 	if out.Body != nil {
 		ofBody = [...][]string{req.Header["Content-Type"], req.Header["Content-Encoding"]}
@@ -312,11 +313,7 @@ func (c *call) header(out *http.Request, req *proxy.Request, ours bool) error {
 	if ours && c.headers.all && c.auth == "" { // a password stays here
 		b.h = c.headers.strip(req.Header)
 	} else {
-		n := len(c.headers.names) + len(req.Upstream)
-		if c.headers.all {
-			n = len(req.Header) + len(req.Upstream)
-		}
-		b = headerBuilder{h: make(http.Header, max(n, 8)), values: c.values} // a small map has room for eight
+		b = headerBuilder{h: make(http.Header, max(c.headers.most(req), 8)), values: c.values} // a small map has room for eight
 		c.headers.client(&b, req.Header)
 	}
 	if out.Body != nil {
@@ -341,7 +338,7 @@ func (c *call) header(out *http.Request, req *proxy.Request, ours bool) error {
 		if trailers {
 			b.set("Te", "trailers")
 		}
-		if isProtocol(req.Upgrade) && !strings.EqualFold(req.Upgrade, "h2c") { // h2c would tunnel requests past us
+		if isProtocol(req.Upgrade) && !field.EqualToken(req.Upgrade, "h2c") { // h2c would tunnel requests past us
 			c.asked = req.Upgrade
 			b.set("Connection", "Upgrade")
 			b.set("Upgrade", req.Upgrade)
@@ -484,7 +481,7 @@ func (c *call) keep(ctx context.Context, resp *http.Response) (kept []byte) {
 func (c *call) clientCredentials(req *proxy.Request) bool {
 	for _, name := range [...]string{"Authorization", "Cookie"} {
 		replaced := hasName(req.Upstream, name) || name == "Authorization" && c.auth != ""
-		if !replaced && len(req.Header[name]) > 0 && c.headers.lets(name) {
+		if !replaced && len(req.Header[name]) > 0 && c.headers.lets(name, name) {
 			return true
 		}
 	}

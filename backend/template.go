@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -304,7 +305,7 @@ func checkValue(s string) error {
 	switch {
 	case s == "":
 		return errEmpty
-	case proxy.ValidSegment(s):
+	case field.ValidSegment(s):
 		return nil
 	case s == "." || s == "..":
 		return errDots
