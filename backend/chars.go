@@ -112,6 +112,18 @@ func appendValue(b []byte, s string) []byte {
 	return b
 }
 
+// appendPlain appends s with everything escaped but letters, digits, hyphens and underscores.
+func appendPlain(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; isUnreserved(c) && c != '.' && c != '~' {
+			b = append(b, c)
+		} else {
+			b = appendHex(b, c)
+		}
+	}
+	return b
+}
+
 func appendHex(b []byte, c byte) []byte {
 	const digits = "0123456789ABCDEF"
 	return append(b, '%', digits[c>>4], digits[c&15])

@@ -22,7 +22,7 @@
 //	twins           never of what never goes or is taken back, nor of what code sends, as X_User is one of X-User
 //	User-Agent      the client's if named; none is made up
 //
-// A leaf of another protocol has the same rule for headers with [HeaderRule].
+// A leaf of another protocol has the same rules with [HeaderRule] and [Template].
 //
 // # What comes back
 //

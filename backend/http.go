@@ -64,7 +64,7 @@ type leaf struct {
 	trace     *httptrace.ClientTrace // nil unless the transport is ours
 	held      proxy.Proxy            // for request bodies that a prompt transport may wait for; else nil
 
-	url     *template
+	url     *Template
 	query   queryRule
 	headers HeaderRule
 	expose  []string
@@ -94,10 +94,10 @@ func newLeaf(s Spec) (*leaf, error) {
 	l := &leaf{spec: s, decode: s.Decode, stream: s.streams()}
 	l.maxBytes = limit(s.MaxBytes, DefaultMaxBytes)
 	l.maxErrorBytes = min(limit(s.MaxErrorBytes, DefaultMaxErrorBytes), l.maxBytes)
-	url, err := parseTemplate(s.URL)
+	url, err := parseURL(s.URL, "http", "https")
 	note("url", err)
 	if url == nil {
-		url = &template{}
+		url = &Template{}
 	}
 	l.url = url
 	for _, name := range s.Bound {
