@@ -293,7 +293,7 @@ func TestAgentCleansTheHeadersOfAMessage(t *testing.T) {
 // proves H1, H2, H4, H5
 func TestATwinOfAManagedHeaderNeverReachesThePipe(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"X-Secret-Key", "Keep-Alive", "Proxy-Authorization", "Transfer-Encoding", "Alt-Svc", "Content-Length",
+	for _, name := range []string{"X-Secret-Key", "Keep-Alive", "Proxy-Authorization", "Transfer-Encoding", "Alt-Svc", "Content-Length", "Content-Type",
 		"X-Real-Ip", "X-Forwarded-For", "X-Forwarded-Anything"} {
 		for _, c := range []string{"_", ".", "~"} {
 			spelling := strings.ReplaceAll(name, "-", c)

@@ -56,6 +56,29 @@ func TestATwinOfAManagedHeaderNeverReachesTheUpstream(t *testing.T) {
 	}
 }
 
+// proves H1
+func TestWhatConnectionNamesDoesNotGoWhereTheSpecNamesIt(t *testing.T) {
+	t.Parallel()
+	up := &answers{body: "{}"}
+	req := proxy.NewRequest("GET", "/")
+	req.Header = http.Header{"Connection": {"x_secret"}, "X-Secret": {"1"}, "X-Kept": {"1"}}
+	_, err := newBackend(t, up, backend.Spec{Headers: []string{"X-Secret", "X-Kept"}})(t.Context(), req)
+	require.NoError(t, err)
+	assert.NotContains(t, up.last.Header, "X-Secret")
+	assert.Contains(t, up.last.Header, "X-Kept")
+}
+
+// proves H2, H5
+func TestCodeSendsNoTwinOfWhatABackendMakes(t *testing.T) {
+	t.Parallel()
+	up := &answers{body: "{}"}
+	req := proxy.NewRequest("GET", "/")
+	req.Upstream = http.Header{"Content_Length": {"7"}, "Transfer.Encoding": {"chunked"}, "X_Tenant": {"acme"}}
+	_, err := newBackend(t, up, backend.Spec{})(t.Context(), req)
+	require.NoError(t, err)
+	assert.Equal(t, http.Header{"X_tenant": {"acme"}, "Accept-Encoding": {"gzip"}, "User-Agent": nil}, up.last.Header)
+}
+
 // What an endpoint hands over has no hop-by-hop header left in any spelling, and nothing that
 // describes the body. The rest is for the backend.
 //

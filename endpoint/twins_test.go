@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -127,4 +129,52 @@ func TestManyConnectionTokensAreAllHeeded(t *testing.T) {
 	}
 	assert.Contains(t, s.last.Header, "X-Kept")
 	assert.NotContains(t, s.last.Header, "X-Late-Token")
+}
+
+// A prompt is a round tripper that honours its context, so that the endpoint and the backend trust each other with headers.
+type prompt func(*http.Request) (*http.Response, error)
+
+func (p prompt) RoundTrip(r *http.Request) (*http.Response, error) { return p(r) }
+func (p prompt) HonoursContext() bool                              { return true }
+
+// proves H1, H2, H5, H7
+func TestNothingForgedPassesWhereHeadersAreNotCopied(t *testing.T) {
+	t.Parallel()
+	names := append([]string{"X-Secret-Key", "X-Request-Id", "Content-Length", "Content-Type", "Content-Encoding"}, hopByHop...)
+	header := func() http.Header {
+		h := http.Header{"Connection": {"x-secret-key"}, "X-Kept": {"1"}, "X-Bad": {"a\ab", "good"}, "X-Worse": {"\x7f"}}
+		for _, name := range names {
+			for _, spelling := range twinsOf(name) {
+				h[http.CanonicalHeaderKey(spelling)] = []string{"forged"}
+			}
+		}
+		return h
+	}
+	var sent http.Header
+	upstreams := backend.HTTP{Transport: prompt(func(r *http.Request) (*http.Response, error) {
+		sent = r.Header
+		return &http.Response{StatusCode: 200, Header: header(), Body: http.NoBody, ContentLength: 0}, nil
+	})}
+	p, err := upstreams.New(backend.Spec{URL: "http://h/", Headers: []string{"*"}, Decode: backend.Passthrough})
+	require.NoError(t, err)
+	for _, clean := range []bool{false, true} { // one bad value, and all is copied
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header = header()
+		want := http.Header{"X-Kept": {"1"}, "X-Bad": {"good"}}
+		if clean {
+			delete(r.Header, "X-Bad")
+			delete(r.Header, "X-Worse")
+			delete(want, "X-Bad")
+		}
+		got := record(newHandler(t, endpoint.Spec{Proxy: p}), r).Result().Header
+		for _, h := range []http.Header{sent, got} {
+			for _, name := range []string{"X-Request-Id", "User-Agent", "Content-Type",
+				"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} { // ours
+				assert.NotContains(t, h[name], "forged")
+				delete(h, name)
+			}
+		}
+		assert.Equal(t, want, sent)
+		assert.Equal(t, http.Header{"X-Kept": {"1"}, "X-Bad": {"good"}}, got)
+	}
 }
