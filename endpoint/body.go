@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -142,7 +143,7 @@ const drainTime = 500 * time.Millisecond
 // openUp offers the pipe what only a Stream endpoint has.
 func (x *exchange) openUp() {
 	r, h := x.in, x.req.Header
-	if wantsTrailers(r.Header["Te"]) {
+	if field.HasToken(r.Header["Te"], "trailers") {
 		h["Te"] = []string{"trailers"}
 	}
 	x.req.Upgrade = protocolOf(r)

@@ -3,6 +3,8 @@ package endpoint
 import (
 	"net/netip"
 	"strings"
+
+	"github.com/sluice-go/sluice/internal/field"
 )
 
 const (
@@ -183,7 +185,7 @@ func validForwarded(s string) bool {
 
 func tokenLen(s string) int {
 	n := 0
-	for n < len(s) && isToken(s[n]) {
+	for n < len(s) && field.IsTokenByte(s[n]) {
 		n++
 	}
 	return n

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -23,8 +24,8 @@ type Binding struct {
 //	proxy.Stage{Proxy: orders, Bind: []proxy.Binding{proxy.Bind("account", "user", "account.id")}}
 //
 // The param is what [document.Document.Text] says of a string, number or bool, as it came. A stage whose value is missing, of
-// another kind, empty, or such that no upstream may get it (see [ValidSegment]) fails with a [*BindError] in an [*Error]
-// of status 502, for it is an upstream that is at fault. The plan shows the binding as a step that gives the param.
+// another kind, empty, or such that no URL may have it (a dot or two, or with NUL, CR or LF) fails with a [*BindError] in an
+// [*Error] of status 502, for it is an upstream that is at fault. The plan shows the binding as a step that gives the param.
 //
 // What is wrong with its arguments Sequence says: a name that no placeholder can have, a path that is none (see
 // [document.ParsePath]) or has a wildcard, a stage that is none or is not called before.
@@ -92,7 +93,7 @@ func (b *Binding) value(r *Result) (string, error) {
 		err = document.ErrAbsent
 	case !ok:
 		err = fmt.Errorf("the value is of kind %s, not a scalar", d.Kind())
-	case text == "" || !ValidSegment(text):
+	case text == "" || !field.ValidSegment(text):
 		err = errUnsafe
 	default:
 		return text, nil

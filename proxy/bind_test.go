@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
@@ -161,7 +162,7 @@ func FuzzBind(f *testing.F) {
 		require.NoError(t, err)
 		page, got := bound(t, string(text), "id", false)
 		_, err = page(t.Context(), get())
-		if s != "" && proxy.ValidSegment(s) {
+		if s != "" && field.ValidSegment(s) {
 			require.NoError(t, err)
 			assert.Equal(t, []string{s}, *got)
 			return

@@ -1,9 +1,6 @@
 package proxy
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
 // Params are the values of a route's placeholders, each decoded exactly once. The zero value is empty and ready to
 // use. A copy is independent of what it was copied from; one value is not safe for concurrent use.
@@ -62,9 +59,3 @@ func (p *Params) Rest() []string { return p.rest }
 
 // SetRest sets the segments that a wildcard stands for, not escaped. It keeps them.
 func (p *Params) SetRest(segments ...string) { p.rest = segments }
-
-// ValidSegment reports whether a decoded value can become one segment of a path, or one value of a query, without a
-// meaning of its own: it is not a dot or two, and has no NUL, CR or LF. The empty value is for the caller to judge.
-func ValidSegment(s string) bool {
-	return s != "." && s != ".." && !strings.ContainsAny(s, "\x00\r\n")
-}

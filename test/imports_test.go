@@ -19,19 +19,20 @@ const module = "github.com/sluice-go/sluice"
 var mayImport = map[string][]string{
 	"":                {},
 	"internal/call":   {"pipe"},
+	"internal/field":  {},
 	"internal/mark":   {},
 	"pipe":            {"internal/mark"},
 	"pipe/pipetest":   {"internal/mark", "pipe"},
 	"proxy/document":  {},
-	"proxy":           {"internal/call", "internal/mark", "pipe", "proxy/document"},
+	"proxy":           {"internal/field", "internal/call", "internal/mark", "pipe", "proxy/document"},
 	"proxy/flow":      {"internal/call", "internal/mark", "pipe", "proxy"},
 	"proxy/policy":    {"internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"proxy/proxytest": {"internal/mark", "pipe", "pipe/pipetest", "proxy", "proxy/document"},
-	"proxy/shape":     {"internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
-	"backend":         {"internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
-	"endpoint":        {"internal/call", "pipe", "proxy", "proxy/document"},
-	"async":           {"internal/call", "internal/mark", "pipe", "proxy"},
-	"router":          {"pipe", "proxy", "endpoint"},
+	"proxy/shape":     {"internal/field", "internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
+	"backend":         {"internal/field", "internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
+	"endpoint":        {"internal/field", "internal/call", "pipe", "proxy", "proxy/document"},
+	"async":           {"internal/field", "internal/call", "internal/mark", "pipe", "proxy"},
+	"router":          {"internal/field", "pipe", "proxy", "endpoint"},
 	"adapter":         {},
 }
 
@@ -40,7 +41,7 @@ var looksFromOutside = map[string]bool{"bench": true, "test": true}
 
 // mayDepend lists the modules that a package may bring into a user's build.
 var mayDepend = map[string][]string{
-	"router":       {"github.com/go-chi/chi/v5"},
+	"router":       {"internal/field", "github.com/go-chi/chi/v5"},
 	"proxy/policy": {"internal/call", "internal/mark", "golang.org/x/time/rate"}, // a leaf, for what a limiter can tell
 }
 
