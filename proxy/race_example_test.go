@@ -40,7 +40,7 @@ func ExampleRace() {
 	// Output:
 	// far: context canceled
 	// 200 from near by
-	// 500 race: only a call without further effects can race: "POST"
+	// 500 race: only an idempotent call can race: "POST"
 	// ↔ race (3 at once, idempotent methods), in parallel
 	//   ↔ broken
 	//   ↔ far

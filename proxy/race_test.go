@@ -520,7 +520,7 @@ func TestRaceRefusesAtWiring(t *testing.T) {
 		{"no proxies", proxy.RaceSpec{Name: "r"}, "proxy: Race (r): there are no proxies"},
 		{"a nil proxy", proxy.RaceSpec{Proxies: []proxy.Proxy{uncalled(t), nil}}, "proxy: Race: proxy 2 is nil"},
 		{"what is not idempotent", proxy.RaceSpec{Proxies: []proxy.Proxy{nil, post.With(pipe.Recover)}},
-			"proxy: Race: proxy 1 is nil\nproxy: Race: proxy 2: orders is not idempotent: only a call without further effects can race"},
+			"proxy: Race: proxy 1 is nil\nproxy: Race: proxy 2: orders is not idempotent: only an idempotent call can race"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -78,7 +78,7 @@ func TestASpecOfStagesIsASequence(t *testing.T) {
 	assert.ErrorIs(t, err, document.ErrMembers)
 
 	_, err = proxy.New(proxy.Spec{Name: "page", Stages: stages, Parts: []proxy.Part{{Proxy: user}}, Combine: proxy.Deep})
-	assert.EqualError(t, err, "proxy: Sequence (page): there are Parts beside the Stages\nproxy: Sequence (page): there is a Combine, which is for Parts")
+	assert.EqualError(t, err, "proxy: Sequence (page): there are both Parts and Stages\nproxy: Sequence (page): there is a Combine, which works only with Parts")
 }
 
 func TestNewIsMerge(t *testing.T) {

@@ -219,8 +219,8 @@ func TestWeightsThatDoNotFitChangeNothing(t *testing.T) {
 		text    string
 	}{
 		{"negative", []int{100, -1}, "proxy: Weights: weight 2 is -1, want 0 or more"},
-		{"all zero", []int{0, 0}, "proxy: Weights: no weight is more than 0"},
-		{"none", nil, "proxy: Weights: no weight is more than 0"},
+		{"all zero", []int{0, 0}, "proxy: Weights: no weight is above 0"},
+		{"none", nil, "proxy: Weights: no weight is above 0"},
 		{"too few", []int{1}, "proxy: Weights: there are 1 weights, want 2"},
 		{"too many", []int{1, 2, 3}, "proxy: Weights: there are 3 weights, want 2"},
 		{"too large", []int{math.MaxInt, 1}, "proxy: Weights: the sum of the weights is too large"},
@@ -335,7 +335,7 @@ func TestSplitRefusesWhatDoesNotFit(t *testing.T) {
 		{"a nil proxy", proxy.SplitSpec{Variants: []proxy.Variant{{Name: "a", Weight: 1}}}, "proxy: Split: variant 1 (a) has a nil Proxy"},
 		{"a name twice", proxy.SplitSpec{Variants: []proxy.Variant{{Proxy: pipe.NamedPipe("a", p).With(pipe.Recover), Weight: 1}, {Name: "2", Proxy: p}, {Proxy: p}, {Proxy: p, Name: "2"}}},
 			"proxy: Split: variant 4 (2) has the name of another variant"},
-		{"no weight", proxy.SplitSpec{Variants: []proxy.Variant{{Proxy: p}}}, "proxy: Split: no weight is more than 0"},
+		{"no weight", proxy.SplitSpec{Variants: []proxy.Variant{{Proxy: p}}}, "proxy: Split: no weight is above 0"},
 		{"a negative weight", proxy.SplitSpec{Variants: []proxy.Variant{{Proxy: p, Weight: 2}, {Proxy: p, Weight: -1}}},
 			"proxy: Split: weight 2 is -1, want 0 or more"},
 		{"weights for others", proxy.SplitSpec{Weights: proxy.NewWeights(1), Variants: []proxy.Variant{{Proxy: p}, {Proxy: p}}},
@@ -345,9 +345,9 @@ func TestSplitRefusesWhatDoesNotFit(t *testing.T) {
 		{"weights with a fault", proxy.SplitSpec{Weights: proxy.NewWeights(2, -1), Variants: []proxy.Variant{{Proxy: p}, {Proxy: p}}},
 			"proxy: Split: weight 2 is -1, want 0 or more"},
 		{"weights twice", proxy.SplitSpec{Weights: proxy.NewWeights(1), Variants: []proxy.Variant{{Name: "a", Proxy: p, Weight: 1}}},
-			"proxy: Split: variant 1 (a) has a Weight beside those of Weights"},
+			"proxy: Split: variant 1 (a) has a Weight although there are Weights"},
 		{"all at once", proxy.SplitSpec{Variants: []proxy.Variant{{Name: "a"}, {Name: "a", Proxy: p}}},
-			"proxy: Split: variant 1 (a) has a nil Proxy\nproxy: Split: variant 2 (a) has the name of another variant\nproxy: Split: no weight is more than 0"},
+			"proxy: Split: variant 1 (a) has a nil Proxy\nproxy: Split: variant 2 (a) has the name of another variant\nproxy: Split: no weight is above 0"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -62,7 +62,7 @@ func TestASwapDoesNotHoldItself(t *testing.T) {
 	t.Parallel()
 	swap := proxy.NewSwap(answers(t, 0, `"old"`))
 	drained, err := swap.Store(proxy.Fallback(swap.Proxy(), answers(t, 0, `"new"`)))
-	assert.EqualError(t, err, "proxy: Swap: the Proxy has the swap itself inside")
+	assert.EqualError(t, err, "proxy: Swap: the Proxy contains the swap itself")
 	assert.Nil(t, drained)
 	res, err := swap.Proxy()(t.Context(), get())
 	require.NoError(t, err)
