@@ -47,10 +47,10 @@ import (
 // # What is returned
 //
 // The answer of the first proxy that does not fail is returned untouched. If all fail, the error
-// joins theirs in the order given. For its status, a 5xx counts before a 4xx that came after it,
-// and the end of the context counts before both. A failed stream that no further call follows, such
-// as that of the last proxy, is returned as it is, because it is the upstream's own answer. A panic
-// that is not part of the returned error is reported; see [Report].
+// joins theirs in the order given. For its status, a 5xx counts before a 4xx that came after it. If
+// the context ended the call, that counts before both. A failed stream that no further call
+// follows, such as that of the last proxy, is returned as it is, because it is the upstream's own
+// answer. A panic that is not part of the returned error is reported; see [Report].
 //
 // It is a fault in the plan if a proxy is nil.
 func Fallback(p Proxy, others ...Proxy) Proxy {

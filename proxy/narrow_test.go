@@ -14,7 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// The types below have what makes names of JSON objects hard: cases, tags, embedding, methods, recursion.
+// The types below have everything that makes the names of JSON objects difficult: letter case,
+// tags, embedding, methods, recursion.
 type (
 	narrowBase  struct{ Base, Shared string }
 	narrowOther struct{ Shared string }
@@ -75,7 +76,8 @@ func decodesAlike[T any](t *testing.T, decode pipe.Pipe[*proxy.Request, T], doc 
 	assert.Equal(t, "decode: document: "+wantErr.Error(), err.Error(), "%s into %T", doc, want)
 }
 
-// Decode hands encoding/json only what the type can use, and nobody must notice.
+// Decode passes to encoding/json only the members that the type can use. The result must be the
+// same.
 func FuzzDecodeAgreesWithEncodingJSON(f *testing.F) {
 	for _, doc := range []string{
 		`{"base":"1","SHARED":"2","Shared":"3","a":1,"A":"2","KELVIN":"k","\u004belvin":"K","longS":"s","LONGſ":"t","x":"x","Tagged":"no"}`,
@@ -96,7 +98,8 @@ func FuzzDecodeAgreesWithEncodingJSON(f *testing.F) {
 		if _, err := document.Parse(doc); err != nil {
 			return
 		}
-		// A new pipe each time: one that met a document of which all is used rests.
+		// A new pipe each time: after a document that is mostly used, a pipe does not narrow the
+		// next ones.
 		decodesAlike(t, proxy.Decode[narrowAll](says), doc)
 		decodesAlike(t, proxy.Decode[narrowDeep](says), doc)
 		decodesAlike(t, proxy.Decode[[]narrowDeep](says), doc)

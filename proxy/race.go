@@ -63,8 +63,8 @@ type RaceSpec struct {
 // with [ErrAbandoned] without being called.
 //
 // It is a fault in the plan if there are no proxies or one is nil. It is also a fault if a leaf in
-// the plan of a proxy is not idempotent, because then nothing could race; that fault wraps
-// [ErrUnsafe].
+// the plan of a proxy is declared not idempotent, because then nothing could race; that fault wraps
+// [ErrUnsafe], and RaceSpec.Unsafe overrides it.
 func Race(ps ...Proxy) Proxy { return RaceWith(RaceSpec{Proxies: ps}) }
 
 // RaceWith is [Race] with a name, or for requests that Race refuses.

@@ -48,7 +48,7 @@ type Request struct {
 	// takes precedence over Header, and it is never filled from the client.
 	Upstream http.Header
 
-	// Params are the params of the route, each decoded exactly once.
+	// Params are the values of the route's placeholders, each decoded exactly once.
 	Params Params
 
 	// Body is nil or empty for a request without one. It can be read once; code that needs it again

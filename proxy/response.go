@@ -35,7 +35,7 @@ type Response struct {
 	// Err joins the failures that make the answer partial. If it is nil, the answer is complete.
 	Err error
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	closed  bool
 	onClose []func()
 }

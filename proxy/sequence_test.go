@@ -155,7 +155,7 @@ func TestTheLastStageAloneIsTheAnswerAsItIs(t *testing.T) {
 	})
 }
 
-// The connection of the client is the last stage's, where that is the answer.
+// If the last stage is the answer, it gets the client's connection.
 //
 // proves H12, H13
 func TestTheStageThatIsTheAnswerCanInformAndUpgrade(t *testing.T) {
@@ -226,7 +226,7 @@ func TestEachStageHasItsOwnCopyOfTheRequest(t *testing.T) {
 }
 
 // proves M25, C3
-func TestSequenceRefusesABodyThatCannotBeReplayedBeforeAnyStageIsCalled(t *testing.T) {
+func TestSequenceRefusesABodyThatCannotBeReplayed(t *testing.T) {
 	t.Parallel()
 	req := proxy.NewRequest("POST", "/")
 	req.Body = io.NopCloser(strings.NewReader("once"))
@@ -335,7 +335,7 @@ func streaming(t testing.TB) proxy.Proxy {
 	return p
 }
 
-func TestSequenceRefusesAStreamAtWiringWhereItCannotBeTheAnswer(t *testing.T) {
+func TestSequenceRefusesAStreamThatCannotBeTheAnswer(t *testing.T) {
 	t.Parallel()
 	const want = "answers with a stream, which only a last stage that is the whole answer may do: decode it"
 	user := proxy.Stage{Name: "user", Proxy: says(t, `{}`)}
@@ -396,7 +396,8 @@ func TestASequenceWhoseAnswerIsTheLastStagesDoesNotBuffer(t *testing.T) {
 	assert.Equal(t, "↔ sequence (1 stage)", strings.SplitN(plan.String(), "\n", 2)[0])
 }
 
-// What a stage binds needs no Bound at the backend; what nobody gives is a startup error as ever.
+// A param that a stage binds needs no Bound at the backend. A param that nothing gives is still a
+// startup error.
 //
 // proves U3, D4
 func TestMountKnowsTheParamsThatAStageBinds(t *testing.T) {

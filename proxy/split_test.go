@@ -50,7 +50,7 @@ func byKey(t testing.TB, p proxy.Proxy, n int) []string {
 	return got
 }
 
-// counts counts how often each name is there.
+// counts counts how often each name occurs.
 func counts(names []string) map[string]int {
 	n := map[string]int{}
 	for _, name := range names {
@@ -59,7 +59,7 @@ func counts(names []string) map[string]int {
 	return n
 }
 
-// about asserts a count of n calls that come by chance, within six standard deviations.
+// about asserts that a random count of n calls is within six standard deviations.
 func about(t testing.TB, share float64, n, got int) {
 	t.Helper()
 	assert.InDelta(t, share*float64(n), got, 6*math.Sqrt(float64(n)*share*(1-share))+1e-9)
@@ -89,7 +89,8 @@ func TestSplitDividesByWeight(t *testing.T) {
 	}
 }
 
-// Every process decides alike, today's and the next one: what these keys get is part of the contract.
+// Every process decides alike, now and after a restart: the variants of these keys are part of the
+// contract.
 func TestSplitDecidesByKeyAlikeInEveryProcess(t *testing.T) {
 	t.Parallel()
 	p := proxy.Split(proxy.SplitSpec{Name: "orders", Variants: variants(t, map[string]int{"a": 1, "b": 1, "c": 1}), Key: keyed})
@@ -132,7 +133,7 @@ func TestSplitMovesNoMoreKeysThanAWeightAsksFor(t *testing.T) {
 	assert.Equal(t, before, byKey(t, p, n), "back again")
 }
 
-func TestSplitDecidesByTheNamesOfVariantsAndNotByTheirOrder(t *testing.T) {
+func TestSplitDecidesByVariantNamesNotByOrder(t *testing.T) {
 	t.Parallel()
 	vs := variants(t, map[string]int{"a": 3, "b": 2, "c": 1})
 	spec := proxy.SplitSpec{Name: "orders", Variants: vs, Key: keyed}
@@ -141,7 +142,8 @@ func TestSplitDecidesByTheNamesOfVariantsAndNotByTheirOrder(t *testing.T) {
 	assert.Equal(t, before, byKey(t, proxy.Split(spec), 100))
 }
 
-// Two experiments of the same keys: who is in one must say nothing about who is in the other.
+// In two experiments with the same keys, the variant in one must say nothing about the variant in
+// the other.
 func TestSplitsOfOtherNamesDecideIndependently(t *testing.T) {
 	t.Parallel()
 	const n = 1000

@@ -53,7 +53,8 @@ func (m Moment) holds(failed, complete bool) bool {
 // Static returns a decorator that adds the members of the object d to the answer of next. Use it
 // for defaults, or for what to show while an upstream is down.
 //
-//	page := proxy.Merge(parts...).With(shape.Response(ops...), proxy.Static(proxy.OnIncomplete, notice))
+//	page := proxy.Merge(parts...).
+//		With(shape.Response(ops...), proxy.Static(proxy.OnIncomplete, notice))
 //
 // Static appends to an answer those members of d that the answer does not have. It never
 // overwrites: an existing member stays, even if it is null. Static does not look into existing

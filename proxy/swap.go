@@ -95,7 +95,7 @@ func (s *Swap) begin() *swapped {
 type swapped struct {
 	proxy   Proxy
 	n       atomic.Int64
-	drained chan struct{} // closed when n gets to 0, where it stays
+	drained chan struct{} // closed when n reaches 0, where it stays
 	end     func()        // ends a call; made once, so that no call allocates it
 }
 
