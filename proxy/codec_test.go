@@ -49,7 +49,7 @@ func TestDecodeFillsAType(t *testing.T) {
 	assert.Equal(t, account{"7", []string{"a"}, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}, v)
 }
 
-// What is decoded shares no memory with the document, which others may have too.
+// The decoded value shares no memory with the document, which others may use too.
 //
 // proves L6
 func TestDecodeIntoATypeSharesNothingWithTheDocument(t *testing.T) {
@@ -70,7 +70,7 @@ func TestDecodeIntoATypeSharesNothingWithTheDocument(t *testing.T) {
 	assert.Equal(t, `{"outer":{"raw":{"a":1},"bytes":"AAAA","text":"x"}}`, doc.String())
 }
 
-// A scribbler writes to what it is given to unmarshal.
+// A scribbler overwrites the bytes that it is given to unmarshal.
 type scribbler struct{ text string }
 
 func (s *scribbler) UnmarshalJSON(b []byte) error {
@@ -300,7 +300,7 @@ func TestEncodeHandsOnWhatIsMissing(t *testing.T) {
 	assert.False(t, proxy.Missing(t.Context(), boom))
 }
 
-// A context derived from that of a collector must not cost a goroutine.
+// A context derived from a collector's context must not cost a goroutine.
 func TestCollectStartsNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		expiry := call.After(t.Context(), time.Hour)

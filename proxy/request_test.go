@@ -117,7 +117,7 @@ func TestContract3ClonesShareNoMemoryThatEitherMayWrite(t *testing.T) {
 
 	var wg sync.WaitGroup
 	for _, c := range clones {
-		wg.Go(func() { write(c, "changed") }) // under -race, shared memory is a failure by itself
+		wg.Go(func() { write(c, "changed") }) // with -race, shared memory fails the test
 	}
 	wg.Go(func() { write(req, "original") })
 	wg.Wait()
@@ -325,7 +325,7 @@ func TestDocumentOfABodyThatBreaks(t *testing.T) {
 }
 
 // proves M21
-func TestADocumentWhoseReadingPanickedIsAnErrorForEveryBranch(t *testing.T) {
+func TestAPanicWhileReadingTheBodyIsAnErrorForEveryBranch(t *testing.T) {
 	t.Parallel()
 	req, _ := withBody("x")
 	req.GetBody = func() (io.ReadCloser, error) { panic("bug") }
