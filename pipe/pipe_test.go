@@ -80,7 +80,7 @@ func TestNamedDoesWhatItsDecoratorDoes(t *testing.T) {
 	assert.Equal(t, "audit\nrecover\nrecover\ndouble\n", titles(pipe.PlanOf(p)))
 }
 
-func TestNamedPipeKeepsWhatIsInside(t *testing.T) {
+func TestNamedPipeKeepsTheInnerSteps(t *testing.T) {
 	t.Parallel()
 	p := pipe.NamedPipe("page", leaf("backend").With(in("limit")))
 	assert.Equal(t, "↔ page\n  → limit\n    ↔ backend\n", pipe.PlanOf(p).String())
