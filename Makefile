@@ -1,11 +1,11 @@
 # `make` is what a change must pass before it is sent. `make help` lists the rest.
 
 GO          ?= go
-STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+include .ci/tools
 MODULES     := $(patsubst %/,%,$(dir $(shell git ls-files '*go.mod')))
 FUZZTIME    ?= 20s
 
-.PHONY: all help test race lint fmt modules bench soak fuzz quickstart ci
+.PHONY: all help test race lint fmt modules bench soak fuzz api vuln newest quickstart ci
 
 all: test lint ## test and lint
 
@@ -34,12 +34,21 @@ bench: ## the benchmarks of docs/performance.md, with their peers
 	$(GO) test -run '^$$' -bench . -benchmem ./bench
 
 soak: ## a million requests in bad weather, and ten thousand idle connections
-	SLUICE_SOAK=1000000 $(GO) test -count=1 -timeout 60m -run NothingGrows -v .
+	SLUICE_SOAK=1000000 $(GO) test -count=1 -timeout 60m -run NothingGrows -v ./test
 	SLUICE_SOAK=10000 $(GO) test -count=1 -timeout 60m -run Idle -v ./adapter
 
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
-	@for p in $$($(GO) list work); do for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
-		echo "$$p $$f" && $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; done; done
+	.ci/fuzz $(FUZZTIME)
+
+api: ## what changed in the API since the last tag, or since the branch left main
+	.ci/api
+
+vuln: ## known vulnerabilities, and the version floors of SECURITY.md
+	.ci/vuln
+
+newest: ## every test on the newest Go, which the go command downloads
+	v=$$(GOWORK=off $(GO) list -m -f '{{.Version}}' go@latest) && \
+		GOTOOLCHAIN=go$$v $(GO) version && GOTOOLCHAIN=go$$v $(GO) vet work && GOTOOLCHAIN=go$$v $(GO) test work
 
 quickstart: ## the first program
 	$(GO) run ./examples/quickstart

@@ -8,15 +8,16 @@ import (
 	"time"
 )
 
-// conns follows the connections of a server by their states. It counts the open ones, so that the end of the last one
-// can be awaited; it knows those without a request, which need not be waited for in a stop; and it gives a new HTTP/2
-// connection the time of a request header until its first request is there: net/http has such a limit for HTTP/1 only,
-// and half a HEADERS frame would otherwise stay for the idle timeout.
+// conns follows the connections of a server by their states, for three reasons. It counts the open
+// ones, so that a stop can await the end of the last one. It knows those without a request, which a
+// stop need not wait for. And it limits how long a new HTTP/2 connection may take to send its first
+// request to the time of a request header: net/http has such a limit for HTTP/1 only, and half a
+// HEADERS frame would otherwise stay for the idle timeout.
 type conns struct {
 	open    gauge
-	states  sync.Map      // of net.Conn: to connState, until the first request
-	timeout time.Duration // for the first request of HTTP/2; 0 for none
-	clear   bool          // the timeout has to be removed here
+	states  sync.Map      // from net.Conn to connState, until the first request
+	timeout time.Duration // for the first request of HTTP/2; 0 means no limit
+	clear   bool          // the read deadline must be removed here
 }
 
 type connState int
@@ -27,7 +28,7 @@ const (
 	connArmed                  // idle for the first time, the read deadline is set
 )
 
-// track puts itself before the ConnState hook of srv.
+// track puts the tracking before the ConnState hook of srv.
 func (c *conns) track(srv *http.Server) {
 	if srv.TLSConfig != nil || srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2() {
 		c.timeout = max(srv.ReadHeaderTimeout, 0)
@@ -35,7 +36,7 @@ func (c *conns) track(srv *http.Server) {
 	c.clear = srv.ReadTimeout <= 0 // else net/http sets its own
 	next := srv.ConnState
 	srv.ConnState = func(conn net.Conn, state http.ConnState) {
-		if reflect.ValueOf(conn).Comparable() { // an injected listener may have any type
+		if reflect.ValueOf(conn).Comparable() { // an injected listener may return any type
 			c.follow(conn, state)
 		}
 		switch state {
@@ -50,9 +51,10 @@ func (c *conns) track(srv *http.Server) {
 	}
 }
 
-// follow sets the read deadline of an HTTP/2 connection at its first idle moment, after the preface, and removes it at
-// the first request. On HTTP/1 both do nothing: the first idle moment comes after a request and net/http sets its idle
-// deadline right afterwards, and when the second request is there the deadline has been removed already.
+// follow sets the read deadline of an HTTP/2 connection at its first idle moment, after the
+// preface, and removes it at the first request. On HTTP/1 neither has an effect. There the first
+// idle moment comes after a request, and net/http sets its idle deadline right afterwards. When the
+// second request arrives, net/http has already removed that deadline.
 func (c *conns) follow(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
@@ -67,15 +69,15 @@ func (c *conns) follow(conn net.Conn, state http.ConnState) {
 		}
 	case http.StateIdle:
 		if c.states.CompareAndSwap(conn, connBegun, connArmed) {
-			_ = conn.SetReadDeadline(time.Now().Add(c.timeout)) // it fails on a closed connection only
+			_ = conn.SetReadDeadline(time.Now().Add(c.timeout)) // fails only on a closed connection
 		}
 	default:
 		c.states.Delete(conn)
 	}
 }
 
-// closeNew closes the connections on which nothing has come. In a shutdown net/http waits 5 s for them, though it would
-// not answer their request.
+// closeNew closes the connections on which nothing has arrived. In a shutdown, net/http waits 5 s
+// for them, although it would not answer their requests.
 func (c *conns) closeNew() {
 	c.states.Range(func(conn, state any) bool {
 		if state == connNew {

@@ -72,7 +72,7 @@ func TestAnIdleConnectionIsClosedAfterAMinute(t *testing.T) {
 		l := newMemory("public")
 		start(t, adapter.Server{Listener: l, Handler: ok})
 		conn := l.dial(t)
-		for range 2 { // also when it has been idle before
+		for range 2 { // even when it has been idle before
 			_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 			require.NoError(t, err)
 			assert.Equal(t, http.StatusOK, answer(t, conn).StatusCode)
@@ -82,7 +82,8 @@ func TestAnIdleConnectionIsClosedAfterAMinute(t *testing.T) {
 	})
 }
 
-// A server that also speaks HTTP/2 sets and removes read deadlines of its own: they leave the one of net/http alone.
+// A server that also speaks HTTP/2 sets and removes read deadlines of its own: they leave the one
+// of net/http alone.
 func TestAReadTimeoutOfTheUserHoldsForALaterRequest(t *testing.T) {
 	t.Parallel()
 	cert := certificate(t, 1)
@@ -133,7 +134,7 @@ func TestAReadTimeoutOfTheUserHoldsForALaterRequest(t *testing.T) {
 	}
 }
 
-func TestANegativeTimeoutIsNone(t *testing.T) {
+func TestANegativeTimeoutIsNoLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newMemory("public")
@@ -283,7 +284,8 @@ func TestHalfALaterHeaderOfHTTP2EndsWithThePing(t *testing.T) {
 		conn := l.dial(t)
 		closed := make(chan time.Duration)
 		go func() { closed <- untilClosed(conn) }()
-		// GET / of authority a is in flight, so the connection is not idle; then half a header and silence.
+		// GET / of authority a is in flight, so the connection is not idle; then half a header and
+		// silence.
 		whole := "\x00\x00\x06\x01\x05\x00\x00\x00\x01" + request
 		later := strings.Replace(halfHead, "\x00\x00\x00\x01", "\x00\x00\x00\x03", 1)
 		_, err := io.WriteString(conn, preface+settings+whole+later)
@@ -333,7 +335,8 @@ func TestHTTP2LimitsAreAnnounced(t *testing.T) {
 	}
 }
 
-// announced reads the SETTINGS of a server and the window of the connection, from its WINDOW_UPDATE.
+// announced reads the SETTINGS of a server and the window of the connection, from its
+// WINDOW_UPDATE.
 func announced(t *testing.T, conn net.Conn) (settings map[uint16]uint32, window uint32) {
 	r := bufio.NewReader(conn)
 	settings = map[uint16]uint32{}
@@ -369,8 +372,9 @@ func TestTheHeaderLimitHoldsOnHTTP2(t *testing.T) {
 			{68, http.StatusRequestHeaderFieldsTooLarge},
 		} {
 			conn := l.dial(t)
-			// A field of 1 KiB as HTTP/2 counts it (name, value and 32 bytes), put into the table of HPACK, from where
-			// the others are taken with a byte each: small on the wire, large when decoded.
+			// A field of 1 KiB as HTTP/2 counts it (name, value and 32 bytes), put into the table
+			// of HPACK, from where the others are taken with a byte each: small on the wire, large
+			// when decoded.
 			block := request + "\x40\x01x" + hpackLength(991) + strings.Repeat("x", 991) + strings.Repeat("\xbe", tt.fields-1)
 			go func() { _, _ = io.WriteString(conn, preface+settings+frames(block)) }()
 			assert.Equal(t, tt.status, statusOfHTTP2(t, conn), "%d KiB", tt.fields)
@@ -387,7 +391,8 @@ func hpackLength(n int) string {
 	return string(append(b, byte(n)))
 }
 
-// frames cuts a header block into a HEADERS frame and CONTINUATION frames of at most 16 KiB, on stream 1.
+// frames cuts a header block into a HEADERS frame and CONTINUATION frames of at most 16 KiB, on
+// stream 1.
 func frames(block string) string {
 	var b strings.Builder
 	kind, flags := byte(1), byte(1) // END_STREAM

@@ -19,7 +19,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// memory is a listener whose connections are pipes in memory, so that it can be used in a synctest bubble.
+// memory is a listener whose connections are pipes in memory, so that it can be used in a synctest
+// bubble.
 type memory struct {
 	name   string
 	conns  chan net.Conn
@@ -150,7 +151,7 @@ func (e *events) list() []string {
 	return append([]string(nil), e.all...)
 }
 
-// agent is a Runner and a Drainer made of two functions.
+// An agent is a Runner and a Drainer made of two functions.
 type agent struct {
 	run, drain func(context.Context) error
 }
@@ -163,5 +164,5 @@ func untilDone(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// pass lets time pass: that of the bubble, which costs none.
+// pass lets the fake time of the bubble pass.
 func pass(d time.Duration) { <-time.After(d) }

@@ -8,44 +8,50 @@ import (
 	"sync/atomic"
 )
 
-// A Runner is something that lives as long as the process and works beside the servers: an agent, a pool that probes its
-// hosts, a background refresh.
+// A Runner lives as long as the process and works beside the servers: an agent, a pool that probes
+// its hosts, a background refresh.
 //
-// Run works until ctx ends and then returns nil or the error of ctx. Any other error stops the whole group; a nil
-// returned early does not. The context carries the values of the one given to [Run], but outlives it: it is cancelled
-// once the servers have drained, for their last requests may still need the runner.
+// Run works until ctx ends and then returns nil or the error of ctx. Any other error stops the
+// whole group. A nil that is returned early does not. The context carries the values of the one
+// given to [Run], but outlives it: it is cancelled once the servers have drained, because their
+// last requests may still need the runner.
 type Runner interface {
 	Run(ctx context.Context) error
 }
 
-// RunnerFunc makes a [Runner] of a function.
+// RunnerFunc makes a function a [Runner].
 type RunnerFunc func(ctx context.Context) error
 
 // Run calls f(ctx).
 func (f RunnerFunc) Run(ctx context.Context) error { return f(ctx) }
 
-// A Drainer is a [Runner] that has work of its own in flight, such as an agent with messages. When the group stops, Drain
-// is called once, while Run is still running and before the context of Run is cancelled: it takes no new work, finishes
-// what it has, and returns. The context ends with the budget. An error that only says so is no failure: it is told in
-// [Stop.Undrained].
+// A Drainer is a [Runner] that has work of its own in flight, such as an agent with messages. When
+// the group stops, Drain is called once, while Run is still running and before the context of Run
+// is cancelled. Drain takes no new work, finishes the work it has, and returns. Its context ends
+// with the budget. An error that only reports that end is not a failure: [Stop.Undrained] names the
+// Drainer.
 type Drainer interface {
 	Drain(ctx context.Context) error
 }
 
-// Run serves s, and whatever runs beside it, until ctx ends or something fails; then it stops everything in the order
-// that the package documentation tells, and returns when all of it has ended. A [Server] among the runners is one more
-// server of the same group, for example with Admin set. A nil runner is skipped.
+// Run serves s, and runs the runners beside it, until ctx ends or something fails. Then it stops
+// everything in the order that the package documentation describes, and returns when all of it has
+// ended. A [Server] among the runners is one more server of the same group, for example with Admin
+// set. A nil runner is skipped.
 //
-// All servers listen before the first runner starts; one that cannot listen is an error and nothing is started. Run takes
-// over the listeners it is given and closes them on every path. The end of ctx is the ordinary way to stop and no error,
-// and neither is work that was cut when the budget was over and then ended as it was told: [Server.OnStop] tells how much
-// that was. So Run returns nil after a clean stop, otherwise the first error: of a server, of a runner, or a
-// [*PanicError] of any function it was given. To it an error that wraps [ErrAbandoned] is joined when something could
-// not be ended.
+// All servers listen before the first runner starts. If one cannot listen, Run returns an error and
+// starts nothing. Run takes over the listeners it is given and closes them on every path.
 //
-// Run returns at most DrainDelay + DrainTimeout + [Grace] after the stop began, as long as Transports, Abandoned and
-// OnStop do not block. A second [Grace] is all that they get together: a quarter of it is for Transports and one for
-// Abandoned, of all servers, and OnStop has the rest. An OnDrain that blocks uses up the budget.
+// Run returns nil after a clean stop. The end of ctx is the ordinary way to stop and not an error.
+// Nor is it an error if work was cut when the budget was over and then ended as it was told;
+// [Server.OnStop] reports how much that was. Otherwise Run returns the first error: of a server, of
+// a runner, or a [*PanicError] of any function it was given. If something could not be ended, Run
+// joins an error that wraps [ErrAbandoned] to it.
+//
+// Run returns at most DrainDelay + DrainTimeout + [Grace] after the stop began, as long as
+// Transports, Abandoned and OnStop do not block. Together these get a second [Grace] at most: a
+// quarter for the Transports of all servers, a quarter for the Abandoned of all servers, and the
+// rest for OnStop. An OnDrain that blocks uses up the budget.
 func Run(ctx context.Context, s Server, runners ...Runner) error {
 	g := &group{outer: ctx, values: context.WithoutCancel(ctx), failed: make(chan struct{})}
 	g.serving, g.release = context.WithCancel(g.values)
@@ -65,16 +71,17 @@ func Run(ctx context.Context, s Server, runners ...Runner) error {
 	return g.stop()
 }
 
-// group is everything that one Run runs. Its methods are called on the goroutine of Run, except fail.
+// group is everything that one Run runs. Its methods are called on the goroutine of Run, except
+// fail.
 type group struct {
 	outer   context.Context // the caller's
-	values  context.Context // the same, never ends
+	values  context.Context // outer's values; never ends
 	serving context.Context // ends when every connection is closed
 	release context.CancelFunc
 	first   *server   // whose DrainDelay, DrainTimeout and OnStop count
 	servers []*server // first and those among the runners, in the order given
 	runners []*member
-	tasks   []*task // calls into user code, to know which came back
+	tasks   []*task // calls into user code, to know which have returned
 
 	mu     sync.Mutex // guards err
 	err    error
@@ -110,7 +117,8 @@ func (g *group) add(i int, r Runner) {
 	}
 }
 
-// listen prepares every server and makes it listen. On an error, which joins those of all servers, no listener is left.
+// listen prepares every server and makes it listen. If any of them fails, it joins the errors of
+// all servers and leaves no listener open.
 func (g *group) listen() error {
 	var errs []error
 	for _, s := range g.servers {
@@ -129,7 +137,7 @@ func (g *group) listen() error {
 	}
 	for _, s := range g.servers {
 		if s.listener != nil {
-			_ = s.listener.Close() // nothing was served: the error to tell is the one above
+			_ = s.listener.Close() // nothing was served; the errors above are those to report
 		}
 	}
 	return errors.Join(errs...)
@@ -144,7 +152,7 @@ func (g *group) start() {
 		m.cancel = cancel
 		m.task = g.begin(m.name, func() error {
 			err := m.runner.Run(ctx)
-			if isEnd(ctx, err) || isEnd(g.outer, err) { // a runner may as well watch the caller's context
+			if isEnd(ctx, err) || isEnd(g.outer, err) { // it may watch the caller's context
 				return nil
 			}
 			return err
@@ -152,7 +160,7 @@ func (g *group) start() {
 	}
 }
 
-// isEnd tells whether err only says that ctx has ended.
+// isEnd reports whether err only says that ctx has ended.
 func isEnd(ctx context.Context, err error) bool { return ctx.Err() != nil && errors.Is(err, ctx.Err()) }
 
 // fail keeps the first error and stops the group. It may be called from any goroutine.
@@ -165,7 +173,8 @@ func (g *group) fail(err error) {
 	}
 }
 
-// begin starts f, which is or calls code of the user, and remembers it. Its error stops the group.
+// begin starts f, which is user code or calls it, and remembers the task. An error of f stops the
+// group.
 func (g *group) begin(name string, f func() error) *task {
 	t := begin(name, f, g.fail)
 	g.tasks = append(g.tasks, t)

@@ -13,7 +13,7 @@ import (
 )
 
 func ExampleRun() {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // or Addr in place of it
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // or set Addr instead
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func ExampleServer() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	ready := make(chan struct{}) // closed when it is no longer
+	ready := make(chan struct{}) // closed when it no longer is
 	readyz := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		select {
 		case <-ready:

@@ -74,7 +74,7 @@ func TestAFailingRunnerLetsRequestsFinish(t *testing.T) {
 	})
 }
 
-func TestTheEndOfTheContextIsNoError(t *testing.T) {
+func TestTheEndOfTheContextIsNotAnError(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "value"), time.Second)
@@ -146,7 +146,7 @@ func TestAServerThatFailsStopsTheGroup(t *testing.T) {
 }
 
 // proves F1
-func TestFramingIsJudgedByNetHTTP(t *testing.T) {
+func TestNetHTTPDecidesAboutFraming(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
 		"length and chunked":  "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",

@@ -28,100 +28,110 @@ const (
 	defaultHTTP2Silence      = 15 * time.Second
 )
 
-// A Server says what one listener serves and how. Only Handler is needed: in every limit 0 means the default and a
-// negative value none. It is given to [Run], as the first server or among the runners, and not kept by it; neither the
-// Server nor anything it points to is changed.
+// A Server says what one listener serves and how. Only Handler is required. In every limit 0 means
+// the default, and a negative value means no limit. A Server is given to [Run], as the first server
+// or among the runners. Run does not keep it, and changes neither the Server nor anything it points
+// to.
 //
-// DrainDelay, DrainTimeout and OnStop are of the whole group: they count on the Server that [Run] is called with and are
-// not looked at on those among the runners. Everything else is each server's own.
+// DrainDelay, DrainTimeout and OnStop belong to the whole group: Run takes them from the Server it
+// is called with, and ignores those of the servers among the runners. All other fields are each
+// server's own.
 type Server struct {
-	// Addr is where to listen: "host:port" as for [net.Listen] with "tcp", or "unix:" and the path of a socket. Empty
-	// means ":http", with TLS ":https". A socket file that a dead process left behind is replaced; the file is removed
-	// at the end.
+	// Addr is where to listen: "host:port" as for [net.Listen] with "tcp", or "unix:" and the path
+	// of a socket. Empty means ":http" or, with TLS, ":https". A socket file that a dead process
+	// left behind is replaced. The file is removed at the end.
 	Addr string
 
-	// Listener, unless nil, is served instead of Addr. Run closes it. It must not do TLS on its own if HTTP/2 is wanted:
-	// that is what the field TLS is for.
+	// Listener, unless nil, is served instead of Addr. Run closes it. If HTTP/2 is wanted, it must
+	// not do TLS on its own: use the field TLS for that.
 	Listener net.Listener
 
 	// Handler serves the requests. It must not be nil: there is no default mux.
 	Handler http.Handler
 
-	// TLS makes this a TLS server for HTTP/1.1 and HTTP/2. It is used as it is, on a clone: client certificates (mTLS),
-	// session tickets, curves and so on are its own business. Only where MinVersion is 0 it is TLS 1.2. A certificate is
-	// replaced without a restart by its GetCertificate, which crypto/tls asks for each handshake. nil means no TLS.
+	// TLS makes this a TLS server for HTTP/1.1 and HTTP/2. The server uses a clone of it, with
+	// client certificates (mTLS), session tickets, curves and so on as they are. Only a MinVersion
+	// of 0 becomes TLS 1.2. To replace a certificate without a restart, set GetCertificate, which
+	// crypto/tls asks for each handshake. nil means no TLS.
 	TLS *tls.Config
 
-	// H2C accepts HTTP/2 without TLS beside HTTP/1.1, from clients that know of it beforehand (RFC 9113, section 3.3).
-	// The upgrade from HTTP/1.1 is not offered. It means nothing with TLS.
+	// H2C accepts HTTP/2 without TLS beside HTTP/1.1, from clients with prior knowledge of it (RFC
+	// 9113, section 3.3). The upgrade from HTTP/1.1 is not offered. With TLS, H2C has no effect.
 	H2C bool
 
-	// ReadHeaderTimeout is how long a client may take to send the header of a request, the TLS handshake to finish, and
-	// a new HTTP/2 connection to send its first request. The connection is then closed. 0 means 5 s.
+	// ReadHeaderTimeout is how long a client may take to send the header of a request, to finish
+	// the TLS handshake, and, on a new HTTP/2 connection, to send its first request. The connection
+	// is then closed. 0 means 5 s.
 	//
-	// net/http does not limit the header of a later request on an HTTP/2 connection: IdleTimeout and the ping timeouts
-	// of HTTP2 do.
+	// net/http does not limit the header of a later request on an HTTP/2 connection. IdleTimeout
+	// and the ping timeouts of HTTP2 do.
 	ReadHeaderTimeout time.Duration
 
 	// IdleTimeout is how long a connection may stay open between two requests. 0 means 60 s.
 	IdleTimeout time.Duration
 
-	// MaxHeaderBytes limits the header of a request, its request line included; one above it is answered with 431, with
-	// net/http's grace of 4 KiB. On HTTP/2 it is the SETTINGS_MAX_HEADER_LIST_SIZE, with a grace of 320 bytes. 0 means
-	// 64 KiB.
+	// MaxHeaderBytes limits the header of a request, including its request line. A larger one is
+	// answered with 431, after net/http's grace of 4 KiB. On HTTP/2 it is the
+	// SETTINGS_MAX_HEADER_LIST_SIZE, with a grace of 320 bytes. 0 means 64 KiB.
 	MaxHeaderBytes int
 
-	// HTTP2 limits HTTP/2 connections, h2c included. For these fields of it 0 means: MaxConcurrentStreams 100,
-	// MaxReceiveBufferPerStream 64 KiB, MaxReceiveBufferPerConnection 1 MiB, SendPingTimeout, PingTimeout and
-	// WriteByteTimeout 15 s. The two windows are always finite: net/http takes 1 MiB for a negative one.
+	// HTTP2 limits HTTP/2 connections, including h2c. In these fields of it 0 means:
+	// MaxConcurrentStreams 100, MaxReceiveBufferPerStream 64 KiB, MaxReceiveBufferPerConnection 1
+	// MiB, SendPingTimeout, PingTimeout and WriteByteTimeout 15 s. The two windows are always
+	// finite: net/http takes 1 MiB for a negative one.
 	HTTP2 http.HTTP2Config
 
-	// ErrorLog gets what net/http has to say: failed accepts and handshakes, panics of handlers. nil means that it is
-	// dropped, for sluice does not log on its own. For slog there is [log/slog.NewLogLogger].
+	// ErrorLog gets the messages of net/http: failed accepts and handshakes, panics of handlers.
+	// nil drops them, because sluice does not log on its own. For slog, use
+	// [log/slog.NewLogLogger].
 	ErrorLog *log.Logger
 
-	// HTTP, unless nil, is called once with the [http.Server] about to serve, filled in with everything above, before it
-	// listens. So every field of it can be reached, and what HTTP sets wins, with net/http's meaning of zero. A
-	// TLSConfig set here gets the same TLS 1.2; Handler, BaseContext and ConnState are wrapped afterwards and still
-	// called. Addr is not looked at.
+	// HTTP, unless nil, is called once, before the server listens, with the [http.Server] that is
+	// about to serve, filled in with everything above. It can change every field, and what it sets
+	// wins, with net/http's meaning of zero. A TLSConfig set here gets the same minimum of TLS 1.2.
+	// Handler, BaseContext and ConnState are wrapped afterwards and still called. Addr is ignored.
 	HTTP func(*http.Server)
 
-	// Admin marks a server for operators (health, plans, pprof): it keeps accepting while everything else drains, so
-	// that its readiness check answers 503 meanwhile, and stops last, in the same budget.
+	// Admin marks a server for operators (health, plans, pprof). It keeps accepting while
+	// everything else drains, so that its readiness check answers 503 meanwhile. It stops last,
+	// within the same budget.
 	Admin bool
 
-	// OnDrain is called when the stop begins, in order, before anything stops accepting: here readiness turns false.
-	// A function that does not return uses up the budget. nil ones are skipped.
+	// OnDrain are functions that are called in order when the stop begins, before anything stops
+	// accepting: here readiness turns false. A function that does not return uses up the budget. A
+	// nil function is skipped.
 	OnDrain []func()
 
-	// DrainDelay is how long the group goes on as before, after OnDrain, so that load balancers notice and send no
-	// more. 0 means no delay.
+	// DrainDelay is how long the group keeps serving after OnDrain, so that load balancers notice
+	// and send no more requests. 0 means no delay.
 	DrainDelay time.Duration
 
-	// DrainTimeout is the budget, after DrainDelay, in which everything in flight has to end: requests of all servers,
-	// Drainers, runners. Then it is cancelled. 0 means 15 s; with a negative one Run waits for as long as it takes.
+	// DrainTimeout is the budget, after DrainDelay, in which everything in flight has to end:
+	// requests of all servers, Drainers, runners. After it, whatever is left is cancelled. 0 means
+	// 15 s. With a negative value Run waits for as long as it takes.
 	DrainTimeout time.Duration
 
-	// Transports are asked to close their idle connections when everything else has ended. Who hands a transport over
-	// need not close it.
+	// Transports are asked to close their idle connections when everything else has ended. The
+	// caller need not close them itself.
 	Transports []IdleCloser
 
-	// Abandoned, unless nil, is asked at the very end of a stop how many calls still run in code that ignores its
-	// context, as counted by those who started them. More than 0 make Run fail with [ErrAbandoned].
+	// Abandoned, unless nil, is asked at the very end of a stop how many calls still run in code
+	// that ignores its context, as counted by the code that started them. If there are any, Run
+	// fails with [ErrAbandoned].
 	Abandoned func() int
 
-	// OnStop, unless nil, is called once with what the stop did, before Run returns. It is not called when nothing was
-	// started.
+	// OnStop, unless nil, is called once with what the stop did, before Run returns. It is not
+	// called if nothing was started.
 	OnStop func(Stop)
 }
 
-// An IdleCloser is a transport to be closed: an [http.Transport] or an [http.Client].
+// An IdleCloser has idle connections to close, as an [http.Transport] or an [http.Client] does.
 type IdleCloser interface {
 	CloseIdleConnections()
 }
 
-// Run serves s alone: it is Run(ctx, s). So a Server is a [Runner], and one among the runners of another is part of that
-// group instead.
+// Run serves s alone: it is Run(ctx, s). It makes a Server a [Runner], but a Server among the
+// runners of another one is served as part of that group instead.
 func (s Server) Run(ctx context.Context) error { return Run(ctx, s) }
 
 // server is a Server in a group.
@@ -129,17 +139,17 @@ type server struct {
 	Server
 	name     string
 	http     *http.Server
-	listener net.Listener    // from the beginning if it was given, otherwise once it listens
+	listener net.Listener    // set from the beginning if it was given, otherwise once it listens
 	base     context.Context // the requests' contexts end with it
 	cancel   context.CancelCauseFunc
 	serving  *task
-	stopping *task // nil until the server shall stop accepting
+	stopping *task // nil until the server is told to stop accepting
 	requests gauge
 	conns    conns
 }
 
 func newServer(ctx context.Context, s Server) *server {
-	srv := &server{Server: s, name: "server " + s.address(), listener: s.Listener} // ours to close from here on
+	srv := &server{Server: s, name: "server " + s.address(), listener: s.Listener} // ours to close from now on
 	if s.Listener != nil {
 		srv.name = "server " + s.Listener.Addr().String()
 	}
@@ -209,7 +219,7 @@ func (s *server) protocols() (p http.Protocols) {
 	return p
 }
 
-// limit is how every limit of sluice reads its zero.
+// limit returns otherwise if v is 0, as every limit of sluice does.
 func limit[T int | time.Duration](v, otherwise T) T {
 	if v == 0 {
 		return otherwise
@@ -217,7 +227,8 @@ func limit[T int | time.Duration](v, otherwise T) T {
 	return v
 }
 
-// secured clones c. NextProtos too, which a clone shares and net/http appends to.
+// secured returns a clone of c that has a minimum version. It also clones NextProtos, which a clone
+// shares and net/http appends to.
 func secured(c *tls.Config) *tls.Config {
 	if c == nil {
 		return nil
@@ -230,11 +241,12 @@ func secured(c *tls.Config) *tls.Config {
 	return c
 }
 
-// track wraps what net/http calls, to count requests and connections, and to end the contexts of requests.
+// track wraps the hooks that net/http calls, to count requests and connections, and to end the
+// contexts of requests.
 func (s *server) track() {
 	handler, base := s.http.Handler, s.http.BaseContext
 	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.requests.add() // Shutdown knows nothing of hijacked connections
+		s.requests.add() // Shutdown does not wait for hijacked connections
 		defer s.requests.done()
 		handler.ServeHTTP(w, r)
 	})
@@ -263,7 +275,7 @@ func (s *server) listen(ctx context.Context) error {
 	return err
 }
 
-// listenUnix listens at a socket file, in place of one that nobody listens at any more.
+// listenUnix listens on a socket file. It replaces a file on which no process listens any more.
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "unix", path)
@@ -279,7 +291,7 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 func isStale(ctx context.Context, path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode().Type() != os.ModeSocket {
-		return false // dialling a plain file is refused too
+		return false // a plain file refuses a dial too
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err == nil {
@@ -292,7 +304,7 @@ func isStale(ctx context.Context, path string) bool {
 func (s *server) serve() error {
 	err := s.accept()
 	if errors.Is(err, http.ErrServerClosed) {
-		s.conns.closeNew() // none can come any more
+		s.conns.closeNew() // no new ones can come
 		return nil
 	}
 	_ = s.listener.Close() // an error before the first accept leaves it open

@@ -10,7 +10,8 @@ import (
 	"github.com/sluice-go/sluice/adapter"
 )
 
-// What counting requests and connections costs, beside the server of net/http with the same timeouts.
+// The cost of counting requests and connections, compared with a server of net/http with the same
+// timeouts.
 func BenchmarkServer(b *testing.B) {
 	servers := map[string]func(ctx context.Context, l *memory) error{
 		"net/http": func(ctx context.Context, l *memory) error {

@@ -13,8 +13,8 @@ import (
 	"github.com/sluice-go/sluice/adapter"
 )
 
-// A certificate that is replaced while the server runs: crypto/tls asks GetCertificate at each handshake, and a runner
-// reads the files again once an hour.
+// A certificate that is replaced while the server runs: crypto/tls asks GetCertificate at each
+// handshake, and a runner reads the files again once an hour.
 func ExampleServer_certificateReload() {
 	var current atomic.Pointer[tls.Certificate]
 	load := func() error {

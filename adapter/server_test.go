@@ -134,7 +134,7 @@ func getSoon(t *testing.T, c *http.Client, url string) (status int, body string)
 	return status, body
 }
 
-func TestServesAtAUnixSocket(t *testing.T) {
+func TestRunServesOnAUnixSocket(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "s")
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
@@ -152,7 +152,7 @@ func TestServesAtAUnixSocket(t *testing.T) {
 	assert.NoFileExists(t, path)
 }
 
-func TestAFileThatIsNoSocketIsNotReplaced(t *testing.T) {
+func TestAFileThatIsNotASocketIsNotReplaced(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "precious")
 	require.NoError(t, os.WriteFile(path, []byte("data"), 0o600))

@@ -28,8 +28,8 @@ const (
 	serveEnv = "SLUICE_SOAK_SERVE" // in the child: which server it is
 )
 
-// Each server is a process of its own, so that the clients' half of a connection and what another server has left in the
-// heap are not counted.
+// Each server is a process of its own, so that the clients' half of a connection and what another
+// server has left in the heap are not counted.
 //
 // proves M31
 func TestSoakIdleConnections(t *testing.T) {
@@ -79,7 +79,7 @@ func soak(t *testing.T, kind string, n int) float64 {
 		conns = append(conns, conn)
 		soakGet(t, conn, "/")
 	}
-	for range 16 { // what the first ones cost, they cost once
+	for range 16 { // the first connections have costs that come only once
 		dial()
 	}
 	soakGet(t, conns[0], "/gc")
@@ -99,9 +99,10 @@ func soak(t *testing.T, kind string, n int) float64 {
 	return float64(grown) / float64(n-16) / 1024
 }
 
-// dialFrom dials from an address of its own, for one alone may have too few ports. Its port is free again at once.
+// dialFrom dials from an address of its own, because one alone may have too few ports. Its port is
+// free again at once.
 func dialFrom(ip net.IP, addr string) (net.Conn, error) {
-	const bindAddressNoPort = 24 // IP_BIND_ADDRESS_NO_PORT: or looking for a port takes long
+	const bindAddressNoPort = 24 // IP_BIND_ADDRESS_NO_PORT: otherwise finding a port is slow
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: ip}, Control: func(_, _ string, raw syscall.RawConn) error {
 		var failed error
 		err := raw.Control(func(fd uintptr) {

@@ -8,40 +8,43 @@ import (
 	"time"
 )
 
-// Grace is how long [Run] waits, after the budget of a stop was over and everything left was cancelled, for that to come
-// back: for handlers to write their last bytes, for runners to return.
+// Grace is how long [Run] waits for whatever it cancelled when the budget of a stop was over: for
+// handlers to write their last bytes, for runners to return.
 const Grace = time.Second
 
-// ErrDrain is the cause, as of [context.Cause], with which the context of a request ends that was still in flight when
-// the budget of the stop was over. A handler can tell by it that not the client has gone: the answer is 503.
-var ErrDrain = errors.New("the server stops and its drain budget is over")
+// ErrDrain is the cause, as returned by [context.Cause], with which the context of a request ends
+// if the request was still in flight when the budget of the stop was over. It tells a handler that
+// the server stops, and not that the client has gone: the answer is 503.
+var ErrDrain = errors.New("the server is stopping and its drain budget is over")
 
-// ErrAbandoned is why [Run] fails when something still runs as it returns, in code that ignores its context: handlers,
-// runners, hooks, and the calls counted by [Server.Abandoned]. The error says how many of each.
+// ErrAbandoned is why [Run] fails if code that ignores its context still runs when Run returns:
+// handlers, runners, hooks, and the calls counted by [Server.Abandoned]. The error says how many of
+// each.
 var ErrAbandoned = errors.New("still running after the stop")
 
-// Stop tells what the stop of a group did. See [Server.OnStop].
+// Stop says what the stop of a group did. See [Server.OnStop].
 type Stop struct {
-	// Err is why the group stopped: the first error, or nil when it was asked to by its context. Unlike the error of
-	// [Run] it does not tell of what was abandoned.
+	// Err is why the group stopped: the first error, or nil if it stopped because its context
+	// ended. Unlike the error of [Run], it does not report what was abandoned.
 	Err error
 
-	// Took is how long the stop took, DrainDelay included.
+	// Took is how long the stop took, including DrainDelay.
 	Took time.Duration
 
-	// Cut is the number of requests, streams and tunnels included, that were still in flight when the budget was over
-	// and were cancelled.
+	// Cut is the number of requests, including streams and tunnels, that were still in flight when
+	// the budget was over and were cancelled.
 	Cut int
 
-	// Undrained names every Drainer that had not drained when the budget was over, or could not, as
-	// "runner 2 (*async.Agent)" by its place among the runners of Run, the first being runner 1.
+	// Undrained names every Drainer that failed to drain, or had not drained when the budget was
+	// over. The name, as in "runner 2 (*async.Agent)", tells its place among the runners of Run,
+	// the first being runner 1.
 	Undrained []string
 
 	// Abandoned is the number of calls that still run: see [ErrAbandoned].
 	Abandoned int
 }
 
-// stop ends the group in the order that the package documentation tells.
+// stop ends the group in the order that the package documentation describes.
 func (g *group) stop() error {
 	begun := time.Now()
 	budget, cancel := g.budget()
@@ -53,7 +56,7 @@ func (g *group) stop() error {
 	g.endRunners(budget)
 	g.shutdown(budget, func(s *server) bool { return s.Admin })
 
-	end, cancel := context.WithTimeout(g.values, 2*Grace) // for all that is left, whatever of it blocks
+	end, cancel := context.WithTimeout(g.values, 2*Grace) // even if something below blocks
 	defer cancel()
 	cut := g.cut(end)
 	g.closeIdle(end)
@@ -68,10 +71,11 @@ func (g *group) stop() error {
 	return g.firstErr()
 }
 
-// share is what each step of a stop after the first Grace may take of the second, but for OnStop, which has the rest.
+// share is how much of the second Grace each step of a stop may take after the first Grace is over,
+// except OnStop, which has the rest.
 const share = Grace / 4
 
-// budget is the one context of the whole stop.
+// budget returns the one context of the whole stop.
 func (g *group) budget() (context.Context, context.CancelFunc) {
 	drain := limit(g.first.DrainTimeout, defaultDrainTimeout)
 	if drain < 0 {
@@ -102,7 +106,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// drain lets the public servers and the Drainers finish, side by side, and names the Drainers that did not.
+// drain lets the public servers and the Drainers finish, all at the same time. It returns the names
+// of the Drainers that did not.
 func (g *group) drain(ctx context.Context) (undrained []string) {
 	var drainers []*member
 	var tasks []*task
@@ -140,7 +145,8 @@ func (g *group) endRunners(ctx context.Context) {
 	}
 }
 
-// shutdown makes the servers that are meant stop accepting, all at once, and waits until no request is in flight.
+// shutdown makes the servers for which meant is true stop accepting, all at once, and waits until
+// none of their requests is in flight.
 func (g *group) shutdown(ctx context.Context, meant func(*server) bool) {
 	for _, s := range g.servers {
 		if meant(s) && s.stopping == nil {
@@ -150,13 +156,13 @@ func (g *group) shutdown(ctx context.Context, meant func(*server) bool) {
 	for _, s := range g.servers {
 		if meant(s) {
 			await(ctx, s.stopping)
-			s.requests.wait(ctx) // of hijacked connections Shutdown knows nothing
+			s.requests.wait(ctx) // Shutdown does not wait for hijacked connections
 		}
 	}
 }
 
-// shutdown is called once, for so often net/http calls what was registered with RegisterOnShutdown. It ends with the
-// last request or with ctx.
+// shutdown must be called only once, because each call makes net/http call the functions registered
+// with RegisterOnShutdown. It ends with the last request or with ctx.
 func (s *server) shutdown(ctx context.Context) error {
 	if err := s.http.Shutdown(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("close the listener: %w", err)
@@ -164,7 +170,8 @@ func (s *server) shutdown(ctx context.Context) error {
 	return nil
 }
 
-// cut cancels what is left, gives it the time of Grace, and closes every connection. It returns how many requests it cut.
+// cut cancels whatever is left, gives it the time of Grace, and closes every connection. It returns
+// how many requests it cut.
 func (g *group) cut(end context.Context) (requests int) {
 	ctx, cancel := context.WithTimeout(end, Grace)
 	defer cancel()
@@ -172,7 +179,7 @@ func (g *group) cut(end context.Context) (requests int) {
 		requests += s.requests.count()
 		s.cancel(ErrDrain)
 	}
-	g.shutdown(ctx, func(*server) bool { return true }) // the answers to the cancelled requests get out
+	g.shutdown(ctx, func(*server) bool { return true }) // lets their answers out
 	await(ctx, g.tasksOfRunners()...)
 	g.closeAll(end)
 	for _, s := range g.servers {
@@ -182,12 +189,13 @@ func (g *group) cut(end context.Context) (requests int) {
 	return requests
 }
 
-// closeAll closes what is still open of the servers. It has a time of its own: nothing of that waits for user code.
+// closeAll closes whatever the servers still have open. It has a time of its own, because none of
+// that waits for user code.
 func (g *group) closeAll(end context.Context) {
 	ctx, cancel := context.WithTimeout(end, share)
 	defer cancel()
 	for _, s := range g.servers {
-		await(ctx, begin(s.name, s.http.Close, nil)) // of a listener that fails to close, shutdown has told
+		await(ctx, begin(s.name, s.http.Close, nil)) // shutdown reported a failed listener
 	}
 	g.release()
 	for _, s := range g.servers {
@@ -215,7 +223,7 @@ func (g *group) closeIdle(end context.Context) {
 	}
 }
 
-// abandoned counts what still runs, and says what it is.
+// abandoned counts what still runs, and describes it.
 func (g *group) abandoned(end context.Context) (n int, what []string) {
 	ctx, cancel := context.WithTimeout(end, share)
 	defer cancel()
@@ -227,7 +235,7 @@ func (g *group) abandoned(end context.Context) (n int, what []string) {
 	}
 	for _, s := range g.servers {
 		count(s.requests.count(), "in flight at "+s.name)
-		count(g.ask(ctx, s), "abandoned calls told by "+s.name)
+		count(g.ask(ctx, s), "abandoned calls counted by "+s.name)
 	}
 	for _, t := range g.tasks {
 		if !t.isDone() {
@@ -245,12 +253,12 @@ func (g *group) ask(ctx context.Context, s *server) int {
 	n := 0
 	t := g.begin(s.name+": Abandoned", func() error { n = s.Abandoned(); return nil })
 	if await(ctx, t); !t.isDone() {
-		return 0 // and the call itself is one that did not come back
+		return 0 // and the call of Abandoned itself counts as one that did not return
 	}
 	return n
 }
 
-// tell calls OnStop and reports whether it came back.
+// tell calls OnStop and reports whether it returned.
 func (g *group) tell(end context.Context, st Stop) bool {
 	if g.first.OnStop == nil {
 		return true

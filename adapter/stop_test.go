@@ -282,7 +282,7 @@ func TestAStreamIsCancelledAtTheEndOfTheBudget(t *testing.T) {
 	})
 }
 
-func TestWhatIgnoresItsContextIsAbandonedAndCounted(t *testing.T) {
+func TestCodeThatIgnoresItsContextIsAbandonedAndCounted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := newMemory("public")
@@ -302,7 +302,7 @@ func TestWhatIgnoresItsContextIsAbandonedAndCounted(t *testing.T) {
 		err := r.wait()
 		require.ErrorIs(t, err, adapter.ErrAbandoned)
 		assert.EqualError(t, err, "adapter: still running after the stop: 1 in flight at server public, "+
-			"3 abandoned calls told by server public, 1 of runner 1 (adapter.RunnerFunc), 1 of runner 2 (adapter_test.agent): Drain")
+			"3 abandoned calls counted by server public, 1 of runner 1 (adapter.RunnerFunc), 1 of runner 2 (adapter_test.agent): Drain")
 		assert.Equal(t, 15*time.Second+adapter.Grace, time.Since(begun))
 		assert.Equal(t, 6, stop.Abandoned)
 		assert.NoError(t, stop.Err)
@@ -319,7 +319,7 @@ func TestAbandonedCallsMakeACleanStopFail(t *testing.T) {
 		want string
 	}{
 		{"none", 0, ""},
-		{"two", 2, "adapter: still running after the stop: 2 abandoned calls told by server public"},
+		{"two", 2, "adapter: still running after the stop: 2 abandoned calls counted by server public"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

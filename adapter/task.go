@@ -8,14 +8,15 @@ import (
 	"sync"
 )
 
-// A PanicError is a panic of a runner, a hook or any other function given to [Run], recovered so that the rest of the
-// process can stop in order. Panics of HTTP handlers are not among them: net/http recovers those.
+// A PanicError is a panic of a runner, a hook or any other function given to [Run], recovered so
+// that the rest of the process can stop in order. Panics of HTTP handlers are not among them:
+// net/http recovers those.
 type PanicError struct {
-	Value any    // what was given to panic
-	Stack []byte // of the goroutine that panicked, as from debug.Stack
+	Value any    // the argument of panic
+	Stack []byte // of the goroutine that panicked, as debug.Stack formats it
 }
 
-// Error tells the value, not the stack.
+// Error returns "panic: " and the value of the panic, without the stack.
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
 // Unwrap returns the value if it is an error, otherwise nil.
@@ -26,15 +27,16 @@ func (e *PanicError) Unwrap() error {
 
 var errGoexit = errors.New("ended by runtime.Goexit")
 
-// task is a call that runs on a goroutine of its own.
+// A task is a call that runs on a goroutine of its own.
 type task struct {
 	name string
 	done chan struct{}
 	err  error // to be read after done
 }
 
-// begin starts f on a goroutine of its own. An error of f, a panic and a Goexit are the error of the task, under its
-// name; end, unless nil, gets it before the task is done. Every goroutine of this package is started here.
+// begin starts f on a goroutine of its own. If f returns an error, panics or calls runtime.Goexit,
+// that is the error of the task, under its name. Unless end is nil, it gets that error before the
+// task is done. Every goroutine of this package is started here.
 func begin(name string, f func() error, end func(error)) *task {
 	t := &task{name: name, done: make(chan struct{})}
 	go func() {
@@ -76,11 +78,11 @@ func await(ctx context.Context, tasks ...*task) {
 	}
 }
 
-// gauge counts what is under way. Its zero value is ready.
+// A gauge counts what is under way. Its zero value is ready to use.
 type gauge struct {
 	mu   sync.Mutex
 	n    int
-	zero chan struct{} // made by who waits, closed when n gets to 0
+	zero chan struct{} // made by a waiter, closed when n gets to 0
 }
 
 func (g *gauge) add() {

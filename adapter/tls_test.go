@@ -73,7 +73,7 @@ func TestTLSServesBothHTTPVersions(t *testing.T) {
 	assert.Equal(t, "HTTP/1.1", proto)
 }
 
-func TestTLSIsAtLeast12UnlessTold(t *testing.T) {
+func TestTLSIsAtLeast12ByDefault(t *testing.T) {
 	t.Parallel()
 	cert := certificate(t, 1)
 	tests := []struct {

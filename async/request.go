@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -98,11 +99,11 @@ func (a *Agent) checkParams(params *proxy.Params) error {
 		}
 	}
 	for _, name := range params.Names() {
-		if value := params.Get(name); value == "" || !proxy.ValidSegment(value) {
+		if value := params.Get(name); value == "" || !field.ValidSegment(value) {
 			return fmt.Errorf("the param %q of the message: %w", name, errParam)
 		}
 	}
-	if !slices.ContainsFunc(params.Rest(), func(s string) bool { return !proxy.ValidSegment(s) }) {
+	if !slices.ContainsFunc(params.Rest(), func(s string) bool { return !field.ValidSegment(s) }) {
 		return nil
 	}
 	return fmt.Errorf("the param %q of the message: %w", rest, errParam)

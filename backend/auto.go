@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
@@ -53,10 +54,10 @@ func Auto(more map[string]Decoder) Decoder {
 
 func isTypeOrSuffix(s string) bool {
 	if suffix, found := strings.CutPrefix(s, "+"); found {
-		return isToken(suffix)
+		return field.IsToken(suffix)
 	}
 	main, sub, _ := strings.Cut(s, "/")
-	return s == "" || isToken(main) && isToken(sub)
+	return s == "" || field.IsToken(main) && field.IsToken(sub)
 }
 
 type auto struct {

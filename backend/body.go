@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -203,15 +204,15 @@ func (b *uploadBody) Close() error {
 
 // announce has the client's trailers sent after the body, where the rule lets them go and code sends no header of the
 // name. Those whose names are not known yet go too, but for HTTP/2, where the transport leaves them out.
-func (b *uploadBody) announce(out *http.Request, req *proxy.Request, rule *headerRule) {
+func (b *uploadBody) announce(out *http.Request, req *proxy.Request, rule *HeaderRule) {
 	out.Trailer = http.Header{}
 	sent, trailer := out.Trailer, req.Trailer
 	code := maps.Clone(req.Upstream) // the body may be read after the call
 	fill := func() {
 		for name, values := range trailer() {
-			name = http.CanonicalHeaderKey(name)
-			if rule.lets(name) && isTrailer(name) && !hasName(code, name) {
-				sent[name] = validValues(values)
+			name, twin, _ := field.Parse(name)
+			if rule.lets(name, twin) && isTrailer(name) && !hasName(code, name) {
+				sent[name] = field.Values(values)
 			}
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/sluice-go/sluice/internal/field"
 )
 
 // A set of ASCII characters: a bit for each.
@@ -57,85 +59,10 @@ func isName(s string) bool {
 	return s != "" && chars{plainLow, letters | 1<<('_'-64)}.hasAll(s)
 }
 
-// isToken reports whether s is a token (RFC 9110, section 5.6.2).
-func isToken(s string) bool {
-	const low = digits | 1<<'!' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'*' | 1<<'+' | 1<<'-' | 1<<'.'
-	const high = letters | 1<<('^'-64) | 1<<('_'-64) | 1<<('`'-64) | 1<<('|'-64) | 1<<('~'-64)
-	return s != "" && chars{low, high}.hasAll(s)
-}
-
 // isProtocol reports whether s names one protocol, with or without a version (RFC 9110, section 7.8).
 func isProtocol(s string) bool {
 	name, version, found := strings.Cut(s, "/")
-	return isToken(name) && (!found || isToken(version))
-}
-
-// isCanonical reports whether s is a token as net/http spells it in a header, as most are.
-func isCanonical(s string) bool {
-	upper := true
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case c == '-':
-			upper = true
-			continue
-		case 'a' <= c && c <= 'z':
-			if upper {
-				return false
-			}
-		case 'A' <= c && c <= 'Z':
-			if !upper {
-				return false
-			}
-		case c < '0' || c > '9':
-			return false // perhaps canonical: ask net/http
-		}
-		upper = false
-	}
-	return s != ""
-}
-
-// sameName reports whether two names of headers are one where case is nothing and "_" is "-".
-func sameName(a, b string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if a[i] != b[i] && foldName(a[i]) != foldName(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func foldName(c byte) byte {
-	switch {
-	case c == '_':
-		return '-'
-	case 'A' <= c && c <= 'Z':
-		return c + 'a' - 'A'
-	}
-	return c
-}
-
-// isValue reports whether s may be the value of a header (RFC 9110, section 5.5): no control byte but tab.
-func isValue(s string) bool {
-	const ones = 0x0101010101010101
-	rest := s
-	for ; len(rest) >= 8; rest = rest[8:] { // eight bytes at a time; what may be a control byte is looked at below
-		x := uint64(rest[0]) | uint64(rest[1])<<8 | uint64(rest[2])<<16 | uint64(rest[3])<<24 |
-			uint64(rest[4])<<32 | uint64(rest[5])<<40 | uint64(rest[6])<<48 | uint64(rest[7])<<56
-		del := x ^ ones*0x7f
-		if (x-ones*0x20)&^x&(ones*0x80) != 0 || (del-ones)&^del&(ones*0x80) != 0 {
-			break
-		}
-	}
-	for i := range len(rest) {
-		if c := rest[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
+	return field.IsToken(name) && (!found || field.IsToken(version))
 }
 
 // isQuery reports whether a query may stand on the wire as it is.
@@ -179,6 +106,18 @@ func appendValue(b []byte, s string) []byte {
 		case c == ' ':
 			b = append(b, '+')
 		default:
+			b = appendHex(b, c)
+		}
+	}
+	return b
+}
+
+// appendPlain appends s with everything escaped but letters, digits, hyphens and underscores.
+func appendPlain(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; isUnreserved(c) && c != '.' && c != '~' {
+			b = append(b, c)
+		} else {
 			b = appendHex(b, c)
 		}
 	}

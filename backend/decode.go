@@ -24,7 +24,8 @@ type Format uint8
 
 // The formats.
 const (
-	// JSON is one JSON text, strictly by RFC 8259; see [document.Parse]. It does not ask for a content type.
+	// JSON is one JSON text, strictly by RFC 8259; see [document.Parse]. It does not ask for a content type. [JSONWith]
+	// has other limits.
 	JSON Format = iota
 	// Text is a JSON string that holds the body, which must be UTF-8.
 	Text
@@ -74,8 +75,8 @@ func (f Format) String() string {
 	return fmt.Sprintf("format %d", uint8(f))
 }
 
-// JSONLimits returns a decoder that is [JSON] with these limits of depth and members.
-func JSONLimits(l document.Limits) Decoder { return jsonLimits(l) }
+// JSONWith returns a decoder that is [JSON] with these limits of depth and members, as [XMLWith] is for XML.
+func JSONWith(l document.Limits) Decoder { return jsonLimits(l) }
 
 type jsonLimits document.Limits
 

@@ -19,7 +19,10 @@
 //	If-*, Range     named, and only by Passthrough
 //	hop-by-hop      never (RFC 9110, section 7.6.1), named or not; in a stream "TE: trailers" and an asked-for Upgrade
 //	body            with a method that has one; Content-Type, Content-Encoding and Content-Length go with it
+//	twins           never of what never goes or is taken back, nor of what code sends, as X_User is one of X-User
 //	User-Agent      the client's if named; none is made up
+//
+// A leaf of another protocol has the same rules with [HeaderRule] and [Template].
 //
 // # What comes back
 //
@@ -64,7 +67,7 @@
 //
 //	decoded body, after decompression   8 MiB, Spec.MaxBytes
 //	body kept of a failure              4 KiB, Spec.MaxErrorBytes
-//	JSON                                depth 512, see JSONLimits
+//	JSON                                depth 512, see JSONWith
 //	XML                                 depth 512, see XMLWith
 //	body read to reuse a connection     64 KiB that come within 50 ms, else the connection is closed
 //	wait for the body of a failure      50 ms in all; the status is known

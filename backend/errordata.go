@@ -83,7 +83,7 @@ func failureData(answer *proxy.UpstreamAnswer) document.Document {
 		if body, err := (document.Limits{Depth: document.DefaultDepth - 2}).Parse(answer.Body); err == nil {
 			b = body.AppendJSON(b)
 		} else {
-			b = append(appendJSON(append(b, '"'), []byte(strings.ToValidUTF8(string(answer.Body), "\ufffd"))), '"')
+			b = document.AppendString(b, strings.ToValidUTF8(string(answer.Body), "\ufffd"))
 		}
 	}
 	d, _ := document.Parse(append(b, '}')) // it is valid

@@ -15,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -65,9 +66,9 @@ type leaf struct {
 	trace     *httptrace.ClientTrace // nil unless the transport is ours
 	held      proxy.Proxy            // for request bodies that a honoursContext transport may wait for; else nil
 
-	url     *template
+	url     *Template
 	query   queryRule
-	headers headerRule
+	headers HeaderRule
 	expose  []string
 	auth    string // the Authorization of URL's user
 	decode  Decoder
@@ -95,10 +96,10 @@ func newLeaf(s Spec) (*leaf, error) {
 	l := &leaf{spec: s, decode: s.Decode, stream: s.streams()}
 	l.maxBytes = limit(s.MaxBytes, DefaultMaxBytes)
 	l.maxErrorBytes = min(limit(s.MaxErrorBytes, DefaultMaxErrorBytes), l.maxBytes)
-	url, err := parseTemplate(s.URL)
+	url, err := parseURL(s.URL, "http", "https")
 	note("url", err)
 	if url == nil {
-		url = &template{}
+		url = &Template{}
 	}
 	l.url = url
 	for _, name := range s.Bound {
@@ -306,7 +307,7 @@ func (c *exchange) attach(out *http.Request, req *proxy.Request) {
 // need not be copied.
 func (c *exchange) header(out *http.Request, req *proxy.Request, ours bool) error {
 	var b headerBuilder
-	trailers := c.stream && hasTrailers(req.Header)
+	trailers := c.stream && field.HasToken(req.Header["Te"], "trailers")
 	var ofBody [2][]string
 	if out.Body != nil {
 		ofBody = [...][]string{req.Header["Content-Type"], req.Header["Content-Encoding"]}
@@ -314,11 +315,7 @@ func (c *exchange) header(out *http.Request, req *proxy.Request, ours bool) erro
 	if ours && c.headers.all && c.auth == "" { // a password stays here
 		b.h = c.headers.strip(req.Header)
 	} else {
-		n := len(c.headers.names) + len(req.Upstream)
-		if c.headers.all {
-			n = len(req.Header) + len(req.Upstream)
-		}
-		b = headerBuilder{h: make(http.Header, max(n, 8)), values: c.values} // a small map has room for eight
+		b = headerBuilder{h: make(http.Header, max(c.headers.most(req), 8)), values: c.values} // a small map has room for eight
 		c.headers.client(&b, req.Header)
 	}
 	if out.Body != nil {
@@ -343,7 +340,7 @@ func (c *exchange) header(out *http.Request, req *proxy.Request, ours bool) erro
 		if trailers {
 			b.set("Te", "trailers")
 		}
-		if isProtocol(req.Upgrade) && !strings.EqualFold(req.Upgrade, "h2c") { // h2c would tunnel requests past us
+		if isProtocol(req.Upgrade) && !field.EqualToken(req.Upgrade, "h2c") { // h2c would tunnel requests past us
 			c.asked = req.Upgrade
 			b.set("Connection", "Upgrade")
 			b.set("Upgrade", req.Upgrade)
@@ -486,7 +483,7 @@ func (c *exchange) keep(ctx context.Context, resp *http.Response) (kept []byte) 
 func (c *exchange) clientCredentials(req *proxy.Request) bool {
 	for _, name := range [...]string{"Authorization", "Cookie"} {
 		replaced := hasName(req.Upstream, name) || name == "Authorization" && c.auth != ""
-		if !replaced && len(req.Header[name]) > 0 && c.headers.lets(name) {
+		if !replaced && len(req.Header[name]) > 0 && c.headers.lets(name, name) {
 			return true
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/sluice-go/sluice/internal/field"
 )
 
 // A Spec describes one upstream: what is called, what of the client's request goes there, and how the answer is read.
@@ -43,6 +45,9 @@ type Spec struct {
 	// Headers names the client's headers that go to the upstream, none by default. "*" is all, and "-Cookie" beside it
 	// takes one back. Hop-by-hop headers, Host and the framing of a body never go, named or not, and If-* and Range only
 	// by Passthrough. What code puts in Request.Upstream needs no name here.
+	//
+	// What never goes and what is taken back does not go under the name of a twin either: one that is equal, without regard
+	// to case, once every byte but letters and digits is "-", as X_User and X.User are twins of X-User.
 	Headers []string
 
 	// Query names the client's query parameters that go to the upstream, none by default, with all their values. "*" is
@@ -105,7 +110,7 @@ func (s *Spec) check() []error {
 	switch {
 	case s.Method == http.MethodConnect:
 		errs = append(errs, s.fault("method: CONNECT makes a tunnel, which is not served"))
-	case s.Method != "" && (!isToken(s.Method) || s.Method != strings.ToUpper(s.Method)):
+	case s.Method != "" && (!field.IsToken(s.Method) || s.Method != strings.ToUpper(s.Method)):
 		errs = append(errs, s.fault("method: %q is not a method in upper case", s.Method))
 	}
 	if s.Host != "" && !isHost(s.Host) {

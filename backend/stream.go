@@ -8,12 +8,12 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -68,7 +68,7 @@ func isEmpty(status int) bool {
 func (c *exchange) upgraded(ctx context.Context, resp *http.Response) (*proxy.Response, error) {
 	conn, ok := resp.Body.(io.ReadWriteCloser)
 	got := resp.Header["Upgrade"]
-	if !ok || c.asked == "" || len(got) != 1 || !isProtocol(got[0]) || !strings.EqualFold(got[0], c.asked) {
+	if !ok || c.asked == "" || len(got) != 1 || !isProtocol(got[0]) || !field.EqualToken(got[0], c.asked) {
 		_ = resp.Body.Close()
 		c.end()
 		return nil, c.failed(ctx, "status", errSwitch)
@@ -125,7 +125,7 @@ func (b *streamBody) trailers() http.Header {
 	h := make(http.Header, len(b.resp.Trailer))
 	for name, values := range b.resp.Trailer {
 		if isTrailer(name) {
-			h[name] = validValues(values)
+			h[name] = field.Values(values)
 		}
 	}
 	return h
@@ -134,20 +134,13 @@ func (b *streamBody) trailers() http.Header {
 // isTrailer reports whether a field may be a trailer: nothing that frames, routes, authenticates or says how to read
 // the payload (RFC 9110, section 6.5.1).
 func isTrailer(name string) bool {
-	name, ok := canonical(name)
-	switch name {
+	_, twin, ok := field.Parse(name)
+	switch twin {
 	case "Authorization", "Cache-Control", "Content-Encoding", "Content-Range", "Content-Type", "Cookie", "Expect",
 		"Location", "Max-Forwards", "Range", "Set-Cookie", "Www-Authenticate":
 		return false
 	}
-	return ok && !isManaged(name) && !strings.HasPrefix(name, "If-")
-}
-
-func validValues(values []string) []string {
-	if values == nil {
-		return nil
-	}
-	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !isValue(v) })
+	return ok && !isManaged(twin) && !strings.HasPrefix(twin, "If-")
 }
 
 // maxInformational bounds the informational answers of one call: the transport no longer counts them where they are

@@ -177,7 +177,7 @@ func TestAStreamArrivesAsItComes(t *testing.T) {
 func TestTrailersOfAStream(t *testing.T) {
 	t.Parallel()
 	up := newText(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n5\r\nhello\r\n0\r\n"+
-		"X-Sum: 1\r\nX-More: 2\r\nConnection: x\r\nSet-Cookie: a=1\r\n\r\n")
+		"X-Sum: 1\r\nX-More: 2\r\nConnection: x\r\nSet-Cookie: a=1\r\nSet_Cookie: a=2\r\nContent.Length: 5\r\n\r\n")
 	res, err := get(t, newStream(t, up.URL))
 	require.NoError(t, err)
 	defer res.Close()
@@ -221,7 +221,8 @@ func TestTheClientsTrailersGoWithAStream(t *testing.T) {
 		if !read {
 			return nil
 		}
-		return http.Header{"X-Sum": {"1", "a\x00"}, "X-Tenant": {"evil"}, "X_tenant": {"evil"}, "Content-Length": {"5"}, "Transfer-Encoding": {"x"}, "Authorization": {"x"}}
+		return http.Header{"X-Sum": {"1", "a\x00"}, "X-Tenant": {"evil"}, "X_tenant": {"evil"}, "Content-Length": {"5"}, "Transfer-Encoding": {"x"}, "Authorization": {"x"},
+			"X.Tenant": {"evil"}, "Content_length": {"5"}, "Www_authenticate": {"x"}}
 	}
 	res, err := p(t.Context(), req)
 	require.NoError(t, err)

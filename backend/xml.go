@@ -335,8 +335,7 @@ func (r *xmlReader) write() []byte {
 			}
 			f.more = true
 			if r.names[r.nodes[n].name].attr {
-				b = appendJSON(append(b, '"'), r.text[r.nodes[n].from:r.nodes[n].to])
-				b = append(b, '"')
+				b = document.AppendString(b, r.text[r.nodes[n].from:r.nodes[n].to])
 			} else if r.nodes[n].child == 0 {
 				b = r.writeText(b, n)
 			} else {
@@ -371,41 +370,21 @@ func (f *xmlFrame) writeName(b []byte, name string) []byte {
 		b = append(b, ',')
 	}
 	f.empty = false
-	b = append(appendJSON(append(b, '"'), []byte(name)), '"')
-	return append(b, ':')
+	return append(document.AppendString(b, name), ':')
 }
 
 // writeText writes the text of an element as one string.
 func (r *xmlReader) writeText(b []byte, element int32) []byte {
-	b = append(b, '"')
-	for i := r.nodes[element].from; i != 0; i = r.nodes[i].same {
-		b = appendJSON(b, r.text[r.nodes[i].from:r.nodes[i].to])
+	i := r.nodes[element].from
+	if i == 0 {
+		return append(b, '"', '"')
 	}
-	return append(b, '"')
-}
-
-// appendJSON appends UTF-8 as it stands in a string of JSON.
-func appendJSON(b, text []byte) []byte {
-	const hex = "0123456789abcdef"
-	from := 0
-	for i, c := range text {
-		if c >= ' ' && c != '"' && c != '\\' {
-			continue
-		}
-		b = append(b, text[from:i]...)
-		from = i + 1
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		case '\r':
-			b = append(b, '\\', 'r')
-		case '\t':
-			b = append(b, '\\', 't')
-		default:
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		}
+	text := r.text[r.nodes[i].from:r.nodes[i].to]
+	if i = r.nodes[i].same; i != 0 { // with elements between
+		text = slices.Clone(text)
 	}
-	return append(b, text[from:]...)
+	for ; i != 0; i = r.nodes[i].same {
+		text = append(text, r.text[r.nodes[i].from:r.nodes[i].to]...)
+	}
+	return document.AppendString(b, text)
 }

@@ -1,6 +1,10 @@
 package endpoint
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/sluice-go/sluice/internal/field"
+)
 
 // negotiate returns the format that a client prefers (RFC 9110, section 12.5.1), the first of those
 // it likes equally, or nil if it accepts none. A client that sends no range that can be read accepts
@@ -100,12 +104,7 @@ func parseRange(s string) (r mediaRange, ok bool) {
 
 // isRange reports whether s is a token, alone or as the wildcard.
 func isRange(s string) bool {
-	for i := range len(s) {
-		if !isToken(s[i]) {
-			return false
-		}
-	}
-	return s != "" && (s == "*" || strings.IndexByte(s, '*') < 0)
+	return field.IsToken(s) && (s == "*" || strings.IndexByte(s, '*') < 0)
 }
 
 // parseQuality reads a weight in thousandths (RFC 9110, section 12.4.2).

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -144,7 +145,7 @@ const drainTime = 500 * time.Millisecond
 // and informational answers.
 func (x *exchange) offerStreaming() {
 	r, h := x.in, x.req.Header
-	if wantsTrailers(r.Header["Te"]) {
+	if field.HasToken(r.Header["Te"], "trailers") {
 		h["Te"] = []string{"trailers"}
 	}
 	x.req.Upgrade = protocolOf(r)

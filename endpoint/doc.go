@@ -11,9 +11,10 @@
 // # What a pipe sees
 //
 // The request is the pipe's own: headers, query and params can be changed without anybody else noticing. Hop-by-hop
-// headers (RFC 9110, section 7.6.1) are gone, and so are X-Forwarded-*, Forwarded, X-Real-Ip and everything that is one
-// of these names but for underscores. X-Forwarded-For, -Host and -Proto are made anew from the connection; see
-// [Spec.TrustedProxies] for what stands behind a proxy of yours. A pair of the query that does not parse is dropped, and
+// headers (RFC 9110, section 7.6.1) and what Connection names are gone, and so are X-Forwarded-*, Forwarded and X-Real-Ip,
+// and the twins of all of them, of X-Request-Id and of Content-Length, -Type and -Encoding: names that are equal, without regard to case, once every
+// byte but letters and digits is "-", as X_Real.Ip. So are values with a control byte but tab. X-Forwarded-For, -Host and
+// -Proto are made anew from the connection; see [Spec.TrustedProxies] for what stands behind a proxy of yours. A pair of the query that does not parse is dropped, and
 // what was parsed is what goes on. Params are decoded once; one that could change the path of an upstream ("..", a NUL, a
 // line break) is refused with 400.
 //

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -175,7 +176,7 @@ func formatsOf(encoders []Encoder) (formats []format, faults []error) {
 		for _, contentType := range types {
 			media, _, err := mime.ParseMediaType(contentType)
 			main, sub, ok := strings.Cut(media, "/")
-			if err != nil || !ok || strings.Contains(media, "*") || !validValue(contentType) {
+			if err != nil || !ok || strings.Contains(media, "*") || !field.IsValue(contentType) {
 				faults = append(faults, fmt.Errorf("Encode %d (%s): %q is not a media type", i+1, e, contentType))
 				continue
 			}

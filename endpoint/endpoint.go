@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -197,8 +198,8 @@ func (s Spec) check() error {
 	if len(s.Encode) > 0 && s.Proxy != nil && call.Streams(pipe.PlanOf(s.Proxy)) {
 		fault("Encode over a pipe that streams: there is no document")
 	}
-	if !validValue(s.CacheControl) {
-		fault("CacheControl has a line break or NUL")
+	if !field.IsValue(s.CacheControl) {
+		fault("CacheControl has a control character")
 	}
 	return errors.Join(errs...)
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -188,7 +189,7 @@ func validForwarded(s string) bool {
 
 func tokenLen(s string) int {
 	n := 0
-	for n < len(s) && isToken(s[n]) {
+	for n < len(s) && field.IsTokenByte(s[n]) {
 		n++
 	}
 	return n

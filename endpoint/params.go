@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -43,12 +44,12 @@ func paramsOf(r *http.Request, path string, room []string) (proxy.Params, error)
 
 func checkParams(p *proxy.Params) error {
 	for _, name := range p.Names() {
-		if value := p.Get(name); value == "" || !proxy.ValidSegment(value) {
+		if value := p.Get(name); value == "" || !field.ValidSegment(value) {
 			return fmt.Errorf("%w: %s", errParam, name)
 		}
 	}
 	for _, segment := range p.Rest() {
-		if !proxy.ValidSegment(segment) {
+		if !field.ValidSegment(segment) {
 			return fmt.Errorf("%w: *", errParam)
 		}
 	}

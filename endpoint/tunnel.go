@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -201,49 +202,22 @@ func (t *tunnel) moved() {
 	}
 }
 
-// wantsTrailers reports whether TE says that trailers are accepted.
-func wantsTrailers(lines []string) bool {
-	for _, line := range lines {
-		for coding := range strings.SplitSeq(line, ",") {
-			if sameToken(strings.Trim(coding, " \t"), "trailers") {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // protocolOf returns the one protocol that the client asks to change to, or "". h2c is refused: what follows would be
 // requests that nobody has looked at.
 func protocolOf(r *http.Request) string {
 	lines := r.Header["Upgrade"]
-	if len(lines) != 1 || r.ProtoMajor != 1 || r.ProtoMinor < 1 || r.ContentLength != 0 || !asksUpgrade(r.Header["Connection"]) {
+	if len(lines) != 1 || r.ProtoMajor != 1 || r.ProtoMinor < 1 || r.ContentLength != 0 || !field.HasToken(r.Header["Connection"], "upgrade") {
 		return ""
 	}
 	name, version, ok := strings.Cut(lines[0], "/")
-	if name == "" || tokenLen(name) != len(name) || ok && (version == "" || tokenLen(version) != len(version)) ||
-		sameToken(name, "h2c") {
+	if !field.IsToken(name) || ok && !field.IsToken(version) || field.EqualToken(name, "h2c") {
 		return ""
 	}
 	return lines[0]
 }
 
-func asksUpgrade(lines []string) bool {
-	for _, line := range lines {
-		for option := range strings.SplitSeq(line, ",") {
-			if sameToken(strings.Trim(option, " \t"), "upgrade") {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // sameProtocol reports whether an answer names the protocol that was asked for, or, where its hop-by-hop headers are gone
 // already, none.
 func sameProtocol(lines []string, asked string) bool {
-	return len(lines) == 0 || len(lines) == 1 && sameToken(lines[0], asked)
+	return len(lines) == 0 || len(lines) == 1 && field.EqualToken(lines[0], asked)
 }
-
-// sameToken compares without regard to the case of ASCII letters; Unicode would fold others onto them.
-func sameToken(a, b string) bool { return printable(a) && printable(b) && strings.EqualFold(a, b) }

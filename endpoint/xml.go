@@ -1,7 +1,6 @@
 package endpoint
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,146 +23,47 @@ const xmlDeclaration = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
 
 // appendXML appends a document as XML in a root element, named by the document itself where root is "".
 func appendXML(dst []byte, d document.Document, root string) ([]byte, error) {
-	w := &xmlWriter{b: d.AppendJSON(make([]byte, 0, d.Size())), most: len(dst) + max(maxXML, 4*d.Size())}
-	w.index()
-	w.dst = append(dst, xmlDeclaration...)
+	w := &xmlWriter{dst: append(dst, xmlDeclaration...), most: len(dst) + max(maxXML, 4*d.Size())}
+	value := d.Cursor()
 	if root == "" {
-		if root = w.only(); root == "" {
-			root = "document"
-		}
+		root, value = rootOf(value)
 	}
-	w.element(root, 0)
+	w.element(root, value, 0)
 	if w.err == nil && len(w.dst) > w.most {
 		w.err = errXMLSize
 	}
 	return w.dst, w.err
 }
 
-// An xmlWriter reads valid JSON and writes XML. An object is read twice, for its attributes and for what is in it, so the
-// reader knows where every array and object ends: else it would have to read what is nested deep for each level.
-type xmlWriter struct {
-	b    []byte
-	ends []xmlEnd // of arrays and objects, in the order in which they begin
-	pos  int
-	next int // the first of ends that begins at pos or behind
-
-	dst  []byte
-	most int
-	err  error
-}
-
-type xmlEnd struct{ pos, next int }
-
-func (w *xmlWriter) index() {
-	var open []int
-	for i := 0; i < len(w.b); i++ {
-		switch w.b[i] {
-		case '"':
-			i = stringEnd(w.b, i) - 1
-		case '{', '[':
-			open = append(open, len(w.ends))
-			w.ends = append(w.ends, xmlEnd{})
-		case '}', ']':
-			last := len(open) - 1
-			w.ends[open[last]] = xmlEnd{i + 1, len(w.ends)}
-			open = open[:last]
+// rootOf returns the name and the value of the root element: those of the one member that there is, if it can be one.
+func rootOf(c document.Cursor) (string, document.Cursor) {
+	n, root, value := 0, "", c
+	for name, v := range c.Members() {
+		if n++; n > 1 {
+			break
 		}
+		root, value = name, v
 	}
-}
-
-// stringEnd returns where the string ends that begins at i.
-func stringEnd(b []byte, i int) int {
-	for i++; b[i] != '"'; i++ {
-		if b[i] == '\\' {
-			i++
-		}
+	if n != 1 || value.Kind() == document.Array || root == "" || isAttribute(root) || root == xmlText {
+		return "document", c
 	}
-	return i + 1
-}
-
-// space skips white space, and the separators of JSON, which is valid.
-func (w *xmlWriter) space() byte {
-	for strings.IndexByte(" \t\r\n,:", w.b[w.pos]) >= 0 {
-		w.pos++
-	}
-	return w.b[w.pos]
-}
-
-// skip returns the value at pos and goes on behind it.
-func (w *xmlWriter) skip() []byte {
-	from := w.pos
-	switch w.space(); w.b[w.pos] {
-	case '{', '[':
-		w.pos, w.next = w.ends[w.next].pos, w.ends[w.next].next
-	case '"':
-		w.pos = stringEnd(w.b, w.pos)
-	default:
-		for w.pos < len(w.b) && strings.IndexByte(" \t\r\n,]}", w.b[w.pos]) < 0 {
-			w.pos++
-		}
-	}
-	return w.b[from:w.pos]
-}
-
-// enter goes to the first value in the array or object at pos, leave behind its end.
-func (w *xmlWriter) enter() { w.pos, w.next = w.pos+1, w.next+1 }
-func (w *xmlWriter) leave() { w.pos++ }
-
-// name reads the name of a member.
-func (w *xmlWriter) name() string {
-	s := textOf(w.skip())
-	w.space()
-	return s
-}
-
-// textOf returns the content of a string, the text of a number or bool, and nothing for null.
-func textOf(value []byte) string {
-	switch {
-	case value[0] == 'n':
-		return ""
-	case value[0] != '"':
-		return string(value)
-	}
-	for _, c := range value {
-		if c == '\\' {
-			var s string
-			_ = json.Unmarshal(value, &s) // it is valid
-			return s
-		}
-	}
-	return string(value[1 : len(value)-1])
-}
-
-// only returns the name of the one member that the root has, if that can be the root element.
-func (w *xmlWriter) only() string {
-	if w.space() != '{' {
-		return ""
-	}
-	w.enter()
-	if w.space() == '}' {
-		w.pos, w.next = 0, 0
-		return ""
-	}
-	name := w.name()
-	value, next := w.pos, w.next
-	kind := w.b[value]
-	w.skip()
-	if w.space() == '}' && kind != '[' && name != "" && !isAttribute(name) && name != xmlText {
-		w.pos, w.next = value, next
-		return name
-	}
-	w.pos, w.next = 0, 0
-	return ""
+	return root, value
 }
 
 const xmlText = "#text"
 
 func isAttribute(name string) bool { return len(name) > 1 && name[0] == '@' }
 
-func isScalar(c byte) bool { return c != '{' && c != '[' }
+func isScalar(k document.Kind) bool { return k != document.Object && k != document.Array }
 
-// element writes the value at pos as an element; an array in an array, and at the root, as one with elements "item".
-func (w *xmlWriter) element(name string, depth int) {
+type xmlWriter struct {
+	dst  []byte
+	most int // that dst may become
+	err  error
+}
+
+// element writes a value as an element; an array in an array, and at the root, as one with elements "item".
+func (w *xmlWriter) element(name string, c document.Cursor, depth int) {
 	if depth > maxDepth {
 		w.err = errXMLDepth
 	}
@@ -174,19 +74,16 @@ func (w *xmlWriter) element(name string, depth int) {
 		return
 	}
 	w.dst = appendName(append(w.dst, '<'), name, false)
-	kind := w.space()
-	if kind == '{' {
-		w.attributes()
-	}
+	w.attributes(c)
 	w.dst = append(w.dst, '>')
 	empty := len(w.dst)
-	switch kind {
-	case '{':
-		w.members(depth)
-	case '[':
-		w.items("item", depth)
+	switch c.Kind() {
+	case document.Object:
+		w.members(c, depth)
+	case document.Array:
+		w.items("item", c, depth)
 	default:
-		w.dst = appendText(w.dst, textOf(w.skip()), false)
+		w.text(c, false)
 	}
 	if len(w.dst) == empty {
 		w.dst = append(w.dst[:empty-1], '/', '>')
@@ -195,61 +92,63 @@ func (w *xmlWriter) element(name string, depth int) {
 	w.dst = append(appendName(append(w.dst, '<', '/'), name, false), '>')
 }
 
-// items writes the elements of the array at pos.
-func (w *xmlWriter) items(name string, depth int) {
-	w.enter()
-	for w.err == nil && w.space() != ']' {
-		w.element(name, depth+1)
-	}
-	w.leave()
+// text writes a scalar; null is nothing.
+func (w *xmlWriter) text(c document.Cursor, attr bool) {
+	text, _ := c.Text()
+	w.dst = appendText(w.dst, text, attr)
 }
 
-// attributes writes those of the object at pos, and stays there. Of equal names the last counts, as ever.
-func (w *xmlWriter) attributes() {
-	pos, next := w.pos, w.next
-	var values map[string][]byte
+// items writes the elements of an array.
+func (w *xmlWriter) items(name string, c document.Cursor, depth int) {
+	for _, element := range c.Elements() {
+		if w.element(name, element, depth+1); w.err != nil {
+			return
+		}
+	}
+}
+
+// attributes writes those of an object. Of equal names the last counts, as ever.
+func (w *xmlWriter) attributes(c document.Cursor) {
+	var values map[string]document.Cursor
 	var names []string
-	w.enter()
-	for w.space() != '}' {
-		name := w.name()
-		if !isAttribute(name) || !isScalar(w.b[w.pos]) {
-			w.skip()
+	for name, value := range c.Members() {
+		if !isAttribute(name) || !isScalar(value.Kind()) {
 			continue
 		}
 		if values == nil {
-			values = map[string][]byte{}
+			values = map[string]document.Cursor{}
 		}
 		if _, there := values[name]; !there {
 			names = append(names, name)
 		}
-		values[name] = w.skip()
+		values[name] = value
 	}
 	for _, name := range names {
-		if value := values[name]; value[0] != 'n' {
+		if value := values[name]; value.Kind() != document.Null {
 			w.dst = appendName(append(w.dst, ' '), name[1:], true)
-			w.dst = append(appendText(append(w.dst, '=', '"'), textOf(value), true), '"')
+			w.dst = append(w.dst, '=', '"')
+			w.text(value, true)
+			w.dst = append(w.dst, '"')
 		}
 	}
-	w.pos, w.next = pos, next
 }
 
-// members writes what the object at pos has beside attributes.
-func (w *xmlWriter) members(depth int) {
-	w.enter()
-	for w.err == nil && w.space() != '}' {
-		name := w.name()
-		switch kind := w.b[w.pos]; {
+// members writes what an object has beside attributes.
+func (w *xmlWriter) members(c document.Cursor, depth int) {
+	for name, value := range c.Members() {
+		switch kind := value.Kind(); {
 		case isScalar(kind) && isAttribute(name):
-			w.skip()
 		case isScalar(kind) && name == xmlText:
-			w.dst = appendText(w.dst, textOf(w.skip()), false)
-		case kind == '[':
-			w.items(name, depth+1)
+			w.text(value, false)
+		case kind == document.Array:
+			w.items(name, value, depth+1)
 		default:
-			w.element(name, depth+1)
+			w.element(name, value, depth+1)
+		}
+		if w.err != nil {
+			return
 		}
 	}
-	w.leave()
 }
 
 // appendName appends a name with what cannot stand in one as _xHHHH_, the code point in hex, and likewise an underscore

@@ -21,22 +21,24 @@ type Any interface {
 	isNil() bool
 }
 
-// Describe returns a pipe that does what call does and shows in a plan as step, with the plans of the inner pipes
-// below it in the order given. It is what every combinator of sluice returns, and what a combinator of yours returns
-// to be seen like one of them:
+// Describe returns a pipe that does what call does and appears in a plan as step, with the plans of
+// the inner pipes below it in the order given. Every combinator of sluice returns such a pipe, and
+// so should a combinator of yours, to be seen like one of them:
 //
-//	return pipe.Describe(call, pipe.Step{Kind: "audit", Acts: pipe.In, Effects: pipe.CallsOnce}, next)
+//	step := pipe.Step{Kind: "audit", Acts: pipe.In, Effects: pipe.CallsOnce}
+//	return pipe.Describe(call, step, next)
 //
-// Name every pipe that call may run, and every effect it has: the plan believes what it is told. Above all, a call that
-// may ignore its context, as one that runs a hook may, is [Opaque]. Otherwise the step is taken to honour its context where
-// everything inside does, and then it runs on the goroutine of its caller.
+// Name every pipe that call may run and every effect that it has: the plan believes what it is
+// told. Above all, declare a call [Opaque] if it may ignore its context, for example because it
+// runs a hook. Otherwise the step is taken to honour its context if every inner step does, and a
+// call of it may then stay on the goroutine of its caller.
 //
-// A step without a Source gets the place of the nearest caller outside sluice, and one without a Kind is a "func". A step
-// that is not sluice's own is [Custom]. Where no step of a plan is custom or opaque, no function of a user sees a request,
-// and sluice saves copies of it.
+// A step without a Source gets the place of the nearest caller outside sluice. A step without a
+// Kind is a "func". A step that is not sluice's own is [Custom]. If no step of a plan is custom or
+// opaque, no user's function sees a request, and sluice saves copies of it.
 //
-// A step with an Err is a fault: the pipe answers every call with the error, and call is not run. A nil call, a nil inner
-// pipe and a State that cannot be compared are such faults too.
+// A step with an Err is a fault: the pipe answers every call with that error and never runs call. A
+// nil call, a nil inner pipe and a State that cannot be compared are faults too.
 func Describe[Req, Res any](call Pipe[Req, Res], step Step, inner ...Any) Pipe[Req, Res] {
 	if step.Kind == "" {
 		step.Kind = kindFunc
@@ -78,7 +80,7 @@ func Describe[Req, Res any](call Pipe[Req, Res], step Step, inner ...Any) Pipe[R
 	return describing(call, &step)
 }
 
-// refuse returns the call of a pipe that was wired wrongly.
+// refuse returns a call that always fails with err, for a pipe that was wired wrongly.
 func refuse[Req, Res any](err error) Pipe[Req, Res] {
 	return func(context.Context, Req) (Res, error) {
 		var none Res
@@ -86,13 +88,14 @@ func refuse[Req, Res any](err error) Pipe[Req, Res] {
 	}
 }
 
-// Check turns the result of a constructor into a pipe, so that what configuration can get wrong needs no error
-// handling at the call site:
+// Check turns the results of a constructor into a pipe, so that the call site needs no error
+// handling for a wrong configuration:
 //
 //	user := pipe.Check(upstreams.New(backend.Spec{Name: "user", URL: url}))
 //
-// Without an error it returns p. With one it returns a leaf that carries the error in its step, and whose call returns
-// it. Whoever serves the pipe asks [Step.Faults] and refuses.
+// Without an error it returns p. With an error it returns a leaf that carries the error in its step
+// and fails every call with it. A nil p without an error is a fault too. The code that serves the
+// pipe asks [Step.Faults] and refuses to serve it.
 func Check[Req, Res any](p Pipe[Req, Res], err error) Pipe[Req, Res] {
 	if err == nil && p == nil {
 		err = errors.New("pipe: Check: the constructor returned a nil pipe")
@@ -103,9 +106,10 @@ func Check[Req, Res any](p Pipe[Req, Res], err error) Pipe[Req, Res] {
 	return Describe[Req, Res](nil, Step{Kind: "fault", Effects: Terminal | HonoursContext, Err: err, Mark: mark.Ours()})
 }
 
-// Fault returns what stands in the place of a decorator that cannot be made. The pipe that it wraps answers every call with
-// err and is not called. In a plan the decorator carries the error, so that whoever serves the pipe finds it with
-// [Step.Faults], beside all that is wrong inside. A nil err is a fault too.
+// Fault returns a decorator that takes the place of one that cannot be made. The pipe that it
+// returns fails every call with err, and the pipe that it wraps is never called. In a plan the
+// decorator carries the error, so that the code that serves the pipe finds it with [Step.Faults],
+// beside every fault of the wrapped pipe. A nil err is a fault too.
 func Fault[Req, Res any](err error) Decorator[Req, Res] {
 	if err == nil {
 		err = errors.New("pipe: Fault: the error is nil")
@@ -114,14 +118,16 @@ func Fault[Req, Res any](err error) Decorator[Req, Res] {
 	return func(next Pipe[Req, Res]) Pipe[Req, Res] { return Describe[Req, Res](nil, step, next) }
 }
 
-// probe is the context that asks a describing closure for its step. It never reaches anything else.
+// A probe is the context that asks a describing closure for its step. No other function ever gets
+// it.
 type probe struct {
 	context.Context
 	step *Step
 }
 
-// describing makes every describing closure of one instantiation, so that all share one code pointer: comparing it
-// tells which functions may be asked for their step. Inlined, there would be several.
+// describing makes all describing closures of one instantiation, so that they share one code
+// pointer. Comparing that pointer tells which functions may be asked for their step. If describing
+// were inlined, there would be several.
 //
 //go:noinline
 func describing[Req, Res any](call Pipe[Req, Res], step *Step) Pipe[Req, Res] {
@@ -143,8 +149,8 @@ func (p Pipe[Req, Res]) describe() *Step { return stepOf(p) }
 
 func (p Pipe[Req, Res]) isNil() bool { return p == nil }
 
-// stepOf returns the step of a describing closure, the same one each time, and a new opaque step for anything else,
-// which is never called.
+// stepOf returns the step of a describing closure, the same one each time. For any other function
+// it returns a new opaque step and never calls the function.
 func stepOf[Req, Res any](p Pipe[Req, Res]) *Step {
 	switch {
 	case p == nil:
@@ -158,7 +164,7 @@ func stepOf[Req, Res any](p Pipe[Req, Res]) *Step {
 	return ask.step
 }
 
-// identified returns p with a step of its own that is the same each time it is asked.
+// identified returns p as a pipe whose step is the same one each time it is asked for.
 func identified[Req, Res any](p Pipe[Req, Res]) Pipe[Req, Res] {
 	if isDescribing(p) {
 		return p
@@ -166,8 +172,8 @@ func identified[Req, Res any](p Pipe[Req, Res]) Pipe[Req, Res] {
 	return describing(p, stepOf(p))
 }
 
-// FuncName returns what a plan calls a function that nobody named, as in "func at audit.go:12": where it is written, for its
-// symbol would change with inlining.
+// FuncName returns the name that a plan gives to an unnamed function, as in "func at audit.go:12".
+// The name says where the function is written, because its symbol would change with inlining.
 func FuncName(f any) string {
 	pc := reflect.ValueOf(f).Pointer()
 	if fn := runtime.FuncForPC(pc); fn != nil {
@@ -178,8 +184,9 @@ func FuncName(f any) string {
 	return "func"
 }
 
-// Here returns the base file name and line of the nearest caller outside sluice, as in "gateway.go:31". A combinator
-// calls it where it is made to tell the plan where the user wrote it; [Step.Source] takes it. Nothing is decided by it.
+// Here returns the base file name and line of the nearest caller outside sluice, as in
+// "gateway.go:31". A combinator calls it when it is made and sets [Step.Source] to the result, so
+// that the plan shows where the user wrote it. No decision depends on it.
 func Here() string {
 	var pcs [32]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
@@ -194,8 +201,8 @@ func Here() string {
 	}
 }
 
-// inModule reports whether a function is part of sluice, its tests and examples apart. A closure of ours that was inlined
-// has the name of a user's function; then its file tells.
+// inModule reports whether a function is part of sluice, not counting its tests and examples. A
+// closure of sluice that was inlined has the name of a user's function. Its file then tells.
 func inModule(f runtime.Frame) bool {
 	name, named := strings.CutPrefix(f.Function, module)
 	file, here := strings.CutPrefix(f.File, folder)
@@ -205,7 +212,8 @@ func inModule(f runtime.Frame) bool {
 	return (named || here) && !strings.HasPrefix(file, "examples/") && !strings.HasSuffix(f.File, "_test.go")
 }
 
-// module is the import path of this module and folder is where its files were compiled from, each with a slash at the end.
+// module is the import path of this module, and folder is the directory that its files were
+// compiled from. Both end with a slash.
 var module, folder = func() (string, string) {
 	_, file, _, _ := runtime.Caller(0)
 	return path.Dir(reflect.TypeFor[Step]().PkgPath()) + "/", path.Dir(path.Dir(file)) + "/"

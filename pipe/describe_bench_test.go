@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// BenchmarkDescribe is the price of being in a plan: ten decorators that only call next, as bare closures and described.
-// Their difference is what describing costs a request.
+// BenchmarkDescribe is the price of being in a plan: ten decorators that only call next, as bare
+// closures and described. Their difference is what describing costs a request.
 func BenchmarkDescribe(b *testing.B) {
 	bare := func(next ints) ints {
 		return func(ctx context.Context, n int) (int, error) { return next(ctx, n) }

@@ -9,9 +9,9 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// A combinator of your own is a function that composes pipes and says so.
+// A combinator of your own is a function that composes pipes and describes the result.
 func ExampleDescribe() {
-	// first answers with the first of some pipes that does not fail.
+	// first returns a pipe that answers with the first of some pipes that does not fail.
 	first := func(ps ...pipe.Pipe[string, string]) pipe.Pipe[string, string] {
 		call := func(ctx context.Context, s string) (string, error) {
 			var errs []error
@@ -45,7 +45,8 @@ func ExampleDescribe() {
 	//     ↔ store
 }
 
-// Check lets construction errors wait for whoever serves the pipe, who then gets all of them.
+// Check keeps construction errors in the plan, so that the code that serves the pipe gets all of
+// them.
 func ExampleCheck() {
 	connect := func(addr string) (pipe.Pipe[string, string], error) {
 		if addr == "" {

@@ -14,7 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What follows holds whatever the compiler does with functions: run it with -gcflags=all='-N -l', -race and -cover too.
+// What follows holds whatever the compiler does with functions: run it with -gcflags=all='-N -l',
+// -race and -cover too.
 
 // trap is a user's decorator whose function must not be called by planning.
 func trap(ints) ints {
@@ -29,7 +30,7 @@ func (s *service) Call(context.Context, int) (int, error) {
 
 func (s service) Wrap(next ints) ints { return trap(next) }
 
-// generic is a user's generic decorator.
+// generic is a generic decorator of a user.
 func generic[Req, Res any](next pipe.Pipe[Req, Res]) pipe.Pipe[Req, Res] {
 	return func(context.Context, Req) (Res, error) { panic("planning runs nothing") }
 }
@@ -104,8 +105,8 @@ func TestPlanningRunsNoFunctionOfTheUser(t *testing.T) {
 	}
 }
 
-// plansOf composes a pipe of some types and plans it: each instantiation must know its own describing closures, and no
-// function beside them.
+// plansOf composes a pipe of some types and plans it: each instantiation must know its own
+// describing closures, and no other function.
 func plansOf[Req, Res any](t *testing.T, name string) {
 	t.Run(name, func(t *testing.T) {
 		t.Parallel()
@@ -134,7 +135,8 @@ func TestPlanningTellsInstantiationsApart(t *testing.T) {
 	plansOf[struct{}, struct{}](t, "nothing")
 }
 
-// All describing closures of one shape share a code pointer. If they did not, plans would be opaque.
+// All describing closures of one shape share a code pointer. If they did not, plans would be
+// opaque.
 func TestDescribedPipesOfOneShapeShareTheirCode(t *testing.T) {
 	t.Parallel()
 	code := func(p any) uintptr { return reflect.ValueOf(p).Pointer() }
@@ -154,7 +156,7 @@ func TestADescribedPipeRunsItsCallWithAnyContext(t *testing.T) {
 	}
 }
 
-func TestDescribeKeepsWhatItWasToldAndPutsTheInnerPipesBelow(t *testing.T) {
+func TestDescribeKeepsTheStepAndAddsTheInnerPipes(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
 	state := new(int)
@@ -169,7 +171,7 @@ func TestDescribeKeepsWhatItWasToldAndPutsTheInnerPipesBelow(t *testing.T) {
 	require.Len(t, plan.Steps, 3)
 	assert.Equal(t, []string{"first", "second", "func"}, []string{plan.Steps[0].Kind, plan.Steps[1].Kind, plan.Steps[2].Kind})
 	given.Needs, given.Steps, plan.Steps = []string{"id"}, nil, nil
-	given.Effects |= pipe.Custom // for it was described here
+	given.Effects |= pipe.Custom // because it was described here
 	assert.Equal(t, &given, plan)
 }
 

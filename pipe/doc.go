@@ -1,5 +1,5 @@
-// Package pipe is the shape of sluice: a function that takes a request and returns a response or an error, decorators
-// that wrap it, and the plan of what was composed.
+// Package pipe is the shape of sluice: a function that takes a request and returns a response or an
+// error, decorators that wrap it, and the plan of what was composed.
 //
 //	double := pipe.Pipe[int, int](func(_ context.Context, n int) (int, error) { return 2 * n, nil })
 //	logged := func(next pipe.Pipe[int, int]) pipe.Pipe[int, int] {
@@ -16,19 +16,22 @@
 //
 // # Order
 //
-// The nesting in the code is the order of execution, and nothing else is. [Pipe.With] and [Chain] take decorators with
-// the outermost first: it sees the request first and the response last.
+// The nesting in the code is the order of execution, and nothing else is. [Pipe.With] and [Chain]
+// take decorators with the outermost first: it sees the request first and the response last.
 //
 // # Plan
 //
-// [PlanOf] tells what a pipe is made of without running it, and the plan answers "is X executed before Y?":
+// [PlanOf] tells what a pipe is made of without running it, and the plan answers "is X executed
+// before Y?":
 //
 //	ok, err := pipe.PlanOf(p).Before("log", "recover")
 //
-// What [Pipe.With] composed is in the plan, also plain functions, also decorators that are themselves built from
-// others. Nesting without With, as in outer(inner(p)), is opaque from the first function on that does not describe
-// itself with [Describe], as the decorators of sluice do: what such a function calls cannot be known.
+// Everything that [Pipe.With] composes is in the plan, including plain functions and decorators
+// that are themselves built from others. The decorators of sluice describe themselves with
+// [Describe]. Nesting without With, as in outer(inner(p)), is opaque from the first function on
+// that does not: there is no way to know what such a function calls.
 //
-// Planning never runs a user's function. The combinators of sluice return closures that answer a private context with
-// their step; they are told apart from all other functions by their code pointer, and no other function is called.
+// Planning never runs a user's function. The combinators of sluice return closures that answer a
+// private context with their step. Their code pointer tells them apart from all other functions,
+// and no other function is called.
 package pipe

@@ -39,7 +39,7 @@ func double(_ context.Context, n int) (int, error) { return 2 * n, nil }
 // never is a leaf that no plan may run.
 func never(context.Context, int) (int, error) { panic("planning runs nothing") }
 
-// plain returns a user's decorator, which describes nothing, that notes its way.
+// plain returns a user's decorator, which describes nothing and notes when it is entered and left.
 func plain(name string, seen *[]string) deco {
 	return func(next ints) ints {
 		return func(ctx context.Context, n int) (int, error) {
@@ -51,7 +51,7 @@ func plain(name string, seen *[]string) deco {
 	}
 }
 
-// pass returns a described decorator that adds nothing but its step.
+// pass returns a described decorator that adds only its step.
 func pass(step pipe.Step) deco {
 	return func(next ints) ints {
 		return pipe.Describe(func(ctx context.Context, n int) (int, error) { return next(ctx, n) }, step, next)
@@ -64,7 +64,7 @@ func out(kind string) deco  { return pass(pipe.Step{Kind: kind, Acts: pipe.Out})
 func both(kind string) deco { return pass(pipe.Step{Kind: kind}) }
 func none(kind string) deco { return pass(pipe.Step{Kind: kind, Acts: pipe.None}) }
 
-// leaf returns a described pipe with nothing inside.
+// leaf returns a described pipe without inner pipes.
 func leaf(kind string) ints {
 	return pipe.Describe(never, pipe.Step{Kind: kind, Effects: pipe.Terminal})
 }

@@ -8,19 +8,20 @@ import (
 	"github.com/sluice-go/sluice/internal/mark"
 )
 
-// An Observation is one call of a pipe that [Observe] watched. Request and Response are those of the call: look, and
-// neither keep nor change them.
+// An Observation is one call of a pipe that [Observe] watched. Request and Response belong to the
+// call: do not keep or change them.
 type Observation[Req, Res any] struct {
 	Name     string // of the pipe in the plan, or its kind
 	Request  Req
 	Response Res // the zero value if Err is not nil
 	Err      error
-	Duration time.Duration // until the pipe returned; the body of a stream is still to come
+	Duration time.Duration // until the pipe returned, without the body of a stream
 }
 
-// Observe returns a decorator that reports every call of next to f, after next has returned and on its goroutine. A
-// panic of next is reported as a [*PanicError] and goes on. f is called concurrently; if it panics, so does the call,
-// and a response that is an io.Closer is closed. Observe of nil is nil, so a hook that is not set costs nothing.
+// Observe returns a decorator that reports every call of next to f. It calls f after next has
+// returned, on the same goroutine. It reports a panic of next as a [*PanicError], and the panic
+// continues. Calls of f may be concurrent. If f panics, so does the call, and a response that is an
+// io.Closer is closed. Observe returns nil for a nil f, so a hook that is not set costs nothing.
 func Observe[Req, Res any](f func(context.Context, Observation[Req, Res])) Decorator[Req, Res] {
 	if f == nil {
 		return nil

@@ -78,7 +78,7 @@ type closer struct{ closed int }
 func (c *closer) Close() error { c.closed++; return nil }
 
 // proves F10, M21
-func TestAHookOfObserveThatFailsClosesTheResponseAndIsNotCalledAgain(t *testing.T) {
+func TestAFailingObserveHookClosesTheResponseAndRunsOnce(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string

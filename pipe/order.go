@@ -7,15 +7,16 @@ import (
 	"strings"
 )
 
-// ErrNoStep is why a query fails whose name no step has: a misspelt test fails.
+// ErrNoStep is why a query fails for a name that no step has. It makes a test with a misspelt name
+// fail.
 var ErrNoStep = errors.New("no such step in the plan")
 
-// ErrUnordered is why [Step.Before] has no answer: both steps are there, but wherever they are they part at a parallel
-// or alternative place, so neither is first.
+// ErrUnordered is why [Step.Before] has no answer. The plan has both steps, but wherever they occur
+// they are in different branches of a parallel or alternative step, so neither is first.
 var ErrUnordered = errors.New("the steps have no order")
 
-// Find returns the steps with the name, or where they have no name, of the kind, in the order of the plan. It is empty
-// where there are none.
+// Find returns the steps with that name, in the order of the plan. A step without a name is found
+// by its kind. The result is empty if there are none.
 func (s *Step) Find(name string) []*Step {
 	var found []*Step
 	for step := range s.All() {
@@ -26,12 +27,13 @@ func (s *Step) Find(name string) []*Step {
 	return found
 }
 
-// Before reports whether a acts before b in every request that meets both. A step that acts on the way in, or on both
-// ways, first acts on its entry; one that acts on the way out, on its exit, so of two such steps the inner one is
-// first. Two places are related unless they part at a parallel or alternative place, as parts of a merge do; Before
-// asks all related pairs.
+// Before reports whether a acts before b in every request that meets both. A step that acts on the
+// way in, or on both ways, first acts when the request enters it. A step that acts on the way out
+// acts when the response leaves it, so of two such steps the inner one is first. Two places in the
+// plan are related unless they are in different branches of a parallel or alternative step, as the
+// parts of a merge are. Before compares all related pairs.
 //
-// The error wraps [ErrNoStep] where a name is missing and [ErrUnordered] where no pair is related.
+// The error wraps [ErrNoStep] if a name is missing and [ErrUnordered] if no pair is related.
 func (s *Step) Before(a, b string) (bool, error) {
 	as, bs, err := s.pair(a, b)
 	if err != nil {
@@ -52,7 +54,8 @@ func (s *Step) Before(a, b string) (bool, error) {
 	return before, nil
 }
 
-// Inside reports whether every step a stands inside a step b. The error wraps [ErrNoStep] where a name is missing.
+// Inside reports whether every step a is inside a step b. The error wraps [ErrNoStep] if a name is
+// missing.
 func (s *Step) Inside(a, b string) (bool, error) {
 	as, bs, err := s.pair(a, b)
 	if err != nil {
@@ -70,7 +73,7 @@ func (s *Step) Inside(a, b string) (bool, error) {
 	return true, nil
 }
 
-// pair finds the places of two names.
+// pair finds the places of the steps with two names.
 func (s *Step) pair(a, b string) (as, bs []*place, err error) {
 	var l lister
 	l.list(s, nil, nothing)
@@ -86,7 +89,8 @@ func (s *Step) pair(a, b string) (as, bs []*place, err error) {
 
 func missing(name string) error { return fmt.Errorf("pipe: %q: %w", name, ErrNoStep) }
 
-// A place is one occurrence of a step, with its moments on a clock that ticks at every entry and exit.
+// A place is one occurrence of a step. Its moments are those of a clock that ticks at every entry
+// and exit.
 type place struct {
 	step                 *Step
 	enter, leave, moment int
@@ -114,10 +118,10 @@ func (p *place) related(q *place) bool {
 	return true
 }
 
-// branch returns the forks around what stands in a branch of p.
+// branch returns the forks around the steps in one branch of p.
 func (p *place) branch(i int) []fork { return append(slices.Clip(p.forks), fork{p.enter, i}) }
 
-// A lister lists the places of a plan against one clock.
+// A lister lists the places of a plan by one clock.
 type lister struct {
 	clock int
 	all   []*place
@@ -125,12 +129,12 @@ type lister struct {
 
 func (l *lister) tick() int { l.clock++; return l.clock }
 
-// A listing lists what stands somewhere inside a step, in the branches it is given.
+// A listing lists steps that are somewhere inside another one, within the forks it is given.
 type listing func(forks []fork)
 
 func nothing([]fork) {}
 
-// list lists s and all inside it, and then, still inside its innermost step, what rest lists.
+// list lists s and all steps inside it. Then, still inside the innermost of them, it calls rest.
 func (l *lister) list(s *Step, forks []fork, rest listing) {
 	p := &place{step: s, forks: forks, enter: l.tick()}
 	l.all = append(l.all, p)
@@ -146,7 +150,7 @@ func (l *lister) list(s *Step, forks []fork, rest listing) {
 	}
 }
 
-// around lists steps that stand each around the next one.
+// around lists steps of which each stands around the next one.
 func (l *lister) around(steps []*Step, forks []fork, rest listing) {
 	if len(steps) == 0 {
 		rest(forks)
@@ -155,8 +159,9 @@ func (l *lister) around(steps []*Step, forks []fork, rest listing) {
 	l.list(steps[0], forks, func(forks []fork) { l.around(steps[1:], forks, rest) })
 }
 
-// beside lists the inner steps of p, which stand beside each other. What rest lists is in any of them, nobody knows
-// which, so it has no order with any: it gets a branch of its own.
+// beside lists the inner steps of p, which stand beside each other. The steps that rest lists are
+// inside any one of them, and the plan does not say which. They have no order with the inner steps,
+// so they get a branch of their own.
 func (l *lister) beside(p *place, rest listing) {
 	for i, inner := range p.step.Steps {
 		if p.step.Layout == Serial {
@@ -167,7 +172,7 @@ func (l *lister) beside(p *place, rest listing) {
 	rest(p.branch(len(p.step.Steps)))
 }
 
-// named returns the places with a name that act, or if none of them does, all.
+// named returns the places with a name that act or, if none of them acts, all of them.
 func (l *lister) named(name string) []*place {
 	var acting, found []*place
 	for _, p := range l.all {
@@ -184,8 +189,8 @@ func (l *lister) named(name string) []*place {
 	return found
 }
 
-// Diff compares the texts of two plans and returns the lines that differ, those only in s after "- ", those only in
-// other after "+ ". It is empty where the plans read the same.
+// Diff compares the texts of two plans and returns the lines that differ: those only in s after "-
+// ", those only in other after "+ ". The result is empty if the plans read the same.
 func (s *Step) Diff(other *Step) string {
 	old, new := strings.SplitAfter(s.String(), "\n"), strings.SplitAfter(other.String(), "\n")
 	common := make([][]int, len(old)+1) // common[i][j]: lines that old[i:] and new[j:] share, in order

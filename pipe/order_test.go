@@ -138,7 +138,7 @@ func TestFindReturnsEveryOccurrenceInOrder(t *testing.T) {
 	assert.Same(t, plan.Steps[0].Steps[0], found[0])
 }
 
-// A part of a merge groups what is inside under the same name, and acts on neither way.
+// A part of a merge groups its inner steps under the same name, and acts on neither way.
 func TestAStepThatOnlyGroupsDoesNotCountBesideOneThatActs(t *testing.T) {
 	t.Parallel()
 	part := func(p ints) ints {

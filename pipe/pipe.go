@@ -12,37 +12,45 @@ import (
 //
 //	func(ctx context.Context, req Req) (Res, error)
 //
-// The contract, for those who write one and those who call one:
+// The contract, for those who write a pipe and those who call one:
 //
-//  1. The response is non-nil if and only if the error is nil. A partial result is a response that says so itself.
-//     A nil response without an error, met from user code, is reported as an error by whoever receives it.
-//  2. A pipe is safe for concurrent calls. A decorator runs once, at wiring; the pipe it returns runs once per
-//     request. A decorator value that keeps state shares it between all pipes it wraps, and says so.
-//  3. A pipe may change its request until it returns and does not keep it; what an inner pipe changes is not to be
-//     relied on outside. Whoever forks, or may return before the inner call has, hands on a copy.
-//  4. The caller closes the response. Whoever derives a context or takes a slot releases it when the response is
-//     closed, not at return, so that a streamed body outlives the call that opened it.
-//  5. On error a pipe has closed whatever it opened. Every goroutine it starts recovers, is bounded by a context, and
-//     is awaited or owned by a Run(ctx) error. Constructors start none.
-//  6. A deadline holds even when a callee ignores its context: the answer does not wait for a call that will not
-//     come. Such a call is abandoned: recovered, its late response closed, counted and bounded.
-//  7. A timeout that ends at the first byte of a stream stops its clock without cancelling what goes on.
+//  1. The response is non-nil if and only if the error is nil. A partial result is a response that
+//     says so itself. If user code returns a nil response without an error, its caller reports that
+//     as an error.
+//  2. A pipe is safe for concurrent calls. A decorator runs once, at wiring; the pipe it returns
+//     runs once per request. A decorator value that keeps state shares it between all pipes it
+//     wraps, and says so.
+//  3. A pipe may change its request until it returns, and must not keep it. Its caller must not
+//     rely on what an inner pipe changed. A pipe that forks, or that may return before its inner
+//     call does, hands on a copy.
+//  4. The caller closes the response. A pipe that derives a context or takes a slot releases it
+//     when the response is closed, not when the call returns, so that a streamed body outlives the
+//     call that opened it.
+//  5. A pipe that returns an error has closed whatever it opened. Every goroutine it starts
+//     recovers, is bounded by a context, and is awaited or owned by a Run(ctx) error. Constructors
+//     start none.
+//  6. A deadline holds even when a callee ignores its context: the answer does not wait for a call
+//     that does not return. Such a call is abandoned: its panic is recovered, its late response is
+//     closed, and it is counted and bounded.
+//  7. A timeout that ends at the first byte of a stream stops its clock without cancelling the rest
+//     of the stream.
 type Pipe[Req, Res any] func(ctx context.Context, req Req) (Res, error)
 
-// A Decorator wraps a pipe in another one of the same type. It sees the request on the way in and the response on the
-// way out, and it decides whether, when and how often next is called.
+// A Decorator wraps a pipe in another one of the same type. It sees the request on the way in and
+// the response on the way out, and it decides whether, when and how often next is called.
 //
 //	func(next Pipe[Req, Res]) Pipe[Req, Res]
 //
-// It runs once, at wiring. A decorator that is not for all requests leaves the decision to the pipe it returns.
+// It runs once, at wiring. A decorator that does not apply to all requests leaves that decision to
+// the pipe it returns.
 type Decorator[Req, Res any] func(next Pipe[Req, Res]) Pipe[Req, Res]
 
-// With returns p wrapped in ds. The first decorator is the outermost: it sees the request first and the response
-// last. A nil decorator is skipped.
+// With returns p wrapped in ds. The first decorator is the outermost: it sees the request first and
+// the response last. A nil decorator is skipped.
 //
-// With adds a step to the plan for every decorator that does not describe itself, so a plain function needs nothing to
-// be seen; see [Named] to give it a name. A decorator that returns nil is a fault in the plan, see [Step.Faults]. With panics
-// if p is nil.
+// With adds a step to the plan for every decorator that does not describe itself, so that even a
+// plain function is seen. Use [Named] to give it a name. A decorator that returns nil is a fault in
+// the plan; see [Step.Faults]. With panics if p is nil.
 func (p Pipe[Req, Res]) With(ds ...Decorator[Req, Res]) Pipe[Req, Res] {
 	if p == nil {
 		panic("pipe: With: the pipe is nil")
@@ -55,15 +63,15 @@ func (p Pipe[Req, Res]) With(ds ...Decorator[Req, Res]) Pipe[Req, Res] {
 	return p
 }
 
-// Chain returns one decorator that wraps a pipe in ds, the first outermost. A nil decorator is skipped, and Chain of
-// nothing returns the pipe as it is.
+// Chain returns one decorator that wraps a pipe in ds, the first outermost. A nil decorator is
+// skipped. A Chain of nothing returns the pipe as it is.
 func Chain[Req, Res any](ds ...Decorator[Req, Res]) Decorator[Req, Res] {
-	ds = slices.Clone(ds) // they are asked for later
+	ds = slices.Clone(ds) // the caller may change its slice before the decorator runs
 	return func(next Pipe[Req, Res]) Pipe[Req, Res] { return next.With(ds...) }
 }
 
-// Named gives the decorator d a name in the plan, where it would stand as "func at file.go:12" otherwise. Named of nil
-// is nil.
+// Named gives the decorator d a name in the plan, which otherwise shows it as "func at file.go:12".
+// Named of a nil decorator is nil.
 func Named[Req, Res any](name string, d Decorator[Req, Res]) Decorator[Req, Res] {
 	if d == nil {
 		return nil
@@ -77,8 +85,8 @@ func Named[Req, Res any](name string, d Decorator[Req, Res]) Decorator[Req, Res]
 	}
 }
 
-// NamedPipe gives the pipe p a name in the plan, where it would stand as "func at file.go:12" otherwise. A nil p is a fault
-// in the plan.
+// NamedPipe gives the pipe p a name in the plan, which otherwise shows it as "func at file.go:12".
+// A nil p is a fault in the plan.
 func NamedPipe[Req, Res any](name string, p Pipe[Req, Res]) Pipe[Req, Res] {
 	step := Step{Kind: kindFunc, Name: name, Source: Here(), Mark: mark.Ours()}
 	switch {
@@ -91,7 +99,7 @@ func NamedPipe[Req, Res any](name string, p Pipe[Req, Res]) Pipe[Req, Res] {
 	return Describe(p, step)
 }
 
-// wrap applies d to next and makes sure that both are in the plan of the result.
+// wrap applies d to next and makes sure that the plan of the result shows both.
 func wrap[Req, Res any](d Decorator[Req, Res], next Pipe[Req, Res], name string) Pipe[Req, Res] {
 	next = identified(next)
 	step := Step{Kind: kindFunc, Name: name, Mark: mark.Ours()}
@@ -102,8 +110,8 @@ func wrap[Req, Res any](d Decorator[Req, Res], next Pipe[Req, Res], name string)
 	return Describe(p, step, around(p, next, &step)...)
 }
 
-// around lists what stands inside a user's decorator that made p of next, outermost first, and marks step as opaque
-// where a function that nobody described runs.
+// around returns the pipes inside a user's decorator that made p of next, outermost first. It marks
+// step as opaque if the decorator runs a function that nobody described.
 func around[Req, Res any](p, next Pipe[Req, Res], step *Step) []Any {
 	switch {
 	case !isDescribing(p):
@@ -115,7 +123,8 @@ func around[Req, Res any](p, next Pipe[Req, Res], step *Step) []Any {
 	return []Any{p, next} // p is described, but a function inside it hides next
 }
 
-// decorate applies d to next. A d that returns nil is a fault of the step, and next stands in its place.
+// decorate applies d to next. If d returns nil, decorate returns next instead and gives step a
+// fault.
 func decorate[Req, Res any](d Decorator[Req, Res], next Pipe[Req, Res], step *Step) Pipe[Req, Res] {
 	p := d(next)
 	if p == nil {

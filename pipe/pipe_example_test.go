@@ -36,7 +36,7 @@ func ExamplePipe_With() {
 	// 42
 }
 
-// A chain is what a house puts around every pipe.
+// A chain holds the decorators that a company puts around every pipe.
 func ExampleChain() {
 	type request struct{ user string }
 	known := func(next pipe.Pipe[request, string]) pipe.Pipe[request, string] {
@@ -65,7 +65,7 @@ func ExampleChain() {
 	//     ↔ greet
 }
 
-// Names are for the plan, and for the queries that a test asks it.
+// Names are for the plan, and for the queries of tests.
 func ExampleNamed() {
 	double := func(_ context.Context, n int) (int, error) { return 2 * n, nil }
 	positive := func(next pipe.Pipe[int, int]) pipe.Pipe[int, int] {

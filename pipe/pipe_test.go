@@ -10,6 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 2: calls are concurrent, and a decorator runs once, at wiring.
+
 func TestWithPutsTheFirstDecoratorOutermost(t *testing.T) {
 	t.Parallel()
 	var seen []string
@@ -76,7 +80,7 @@ func TestNamedDoesWhatItsDecoratorDoes(t *testing.T) {
 	assert.Equal(t, "audit\nrecover\nrecover\ndouble\n", titles(pipe.PlanOf(p)))
 }
 
-func TestNamedPipeKeepsWhatIsInside(t *testing.T) {
+func TestNamedPipeKeepsTheInnerSteps(t *testing.T) {
 	t.Parallel()
 	p := pipe.NamedPipe("page", leaf("backend").With(in("limit")))
 	assert.Equal(t, "↔ page\n  → limit\n    ↔ backend\n", pipe.PlanOf(p).String())

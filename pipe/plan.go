@@ -10,20 +10,20 @@ import (
 	"github.com/sluice-go/sluice/internal/mark"
 )
 
-// PlanOf returns the plan of p: what it is made of, in the order of execution, without running any of it. Functions
-// that nobody described are never called; they show as an opaque step.
+// PlanOf returns the plan of p: what it is made of, in the order of execution. PlanOf runs none of
+// it. A function that nobody described shows as an opaque step.
 func PlanOf[Req, Res any](p Pipe[Req, Res]) *Step {
 	return stepOf(p).copy(map[*Step]*Step{})
 }
 
-// copy copies the tree, and a step that is used twice once.
+// copy copies the tree. It copies a step that is used twice only once.
 func (s *Step) copy(done map[*Step]*Step) *Step {
 	if c, ok := done[s]; ok {
 		return c
 	}
 	c := new(Step)
 	*c = *s
-	c.Mark = mark.Mark{} // or it could be copied
+	c.Mark = mark.Mark{} // or a user could copy it
 	c.Needs, c.Gives = slices.Clone(s.Needs), slices.Clone(s.Gives)
 	done[s] = c
 	c.Steps = make([]*Step, len(s.Steps))
@@ -33,12 +33,12 @@ func (s *Step) copy(done map[*Step]*Step) *Step {
 	return c
 }
 
-// Faults joins what is wrong with the wiring of all steps, in their order and each once, with the place in the code behind
-// it:
+// Faults joins the faults of all steps, in their order and each once. Every fault ends with its
+// place in the code:
 //
 //	proxy: Merge: part 2 (orders) has a nil Proxy (gateway.go:31)
 //
-// It is nil where nothing is wrong.
+// Faults returns nil if nothing is wrong.
 func (s *Step) Faults() error {
 	var errs []error
 	seen := map[*Step]bool{}
@@ -51,7 +51,7 @@ func (s *Step) Faults() error {
 	return errors.Join(errs...)
 }
 
-// placed returns err, or each of the errors that errors.Join has joined in it, with a place.
+// placed adds a place to err or, if errors.Join made err, to each of the joined errors.
 func placed(err error, source string) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		if all := joined.Unwrap(); errors.Join(all...).Error() == err.Error() { // fmt.Errorf can wrap several too
@@ -78,17 +78,19 @@ func (e *placedError) Error() string { return e.err.Error() + " (" + e.source + 
 
 func (e *placedError) Unwrap() error { return e.err }
 
-// String returns the plan as indented text, a line per step, in the order of execution. An arrow tells on which way a
-// step acts: → on the request, ← on the response, ↔ on both, · on neither.
+// String returns the plan as indented text, a line per step, in the order of execution. An arrow
+// shows on which way a step acts: → on the request, ← on the response, ↔ on both, · on neither.
 //
-// The text is for people and golden files of one version; it may change. The JSON form is a contract.
+// The text is for people and for golden files of one version; it may change. The JSON form is a
+// contract.
 func (s *Step) String() string {
 	var b strings.Builder
 	s.text(&b, 0, s.shared(), false)
 	return b.String()
 }
 
-// Verbose is String with what a golden text leaves out: where each step was written, and its effects.
+// Verbose returns the text of String plus what a golden text leaves out: where each step was
+// written, and its effects.
 func (s *Step) Verbose() string {
 	var b strings.Builder
 	s.text(&b, 0, s.shared(), true)
@@ -97,7 +99,8 @@ func (s *Step) Verbose() string {
 
 var arrows = [...]string{"↔", "→", "←", "·"}
 
-// text writes the step at a depth and returns the depth of the deepest step inside that the next one would stand in.
+// text writes the step at a depth. It returns the depth of a step inside all of it, where the next
+// step of an Around layout stands.
 func (s *Step) text(b *strings.Builder, depth int, shared map[any]bool, verbose bool) int {
 	fmt.Fprintf(b, "%s%s %s", strings.Repeat("  ", depth), nameOf(arrows[:], int(s.Acts)), s.label())
 	for _, note := range s.notes(shared) {
@@ -119,7 +122,7 @@ func (s *Step) text(b *strings.Builder, depth int, shared map[any]bool, verbose 
 	return next
 }
 
-// notes are the remarks that follow a label.
+// notes returns the remarks that follow a label.
 func (s *Step) notes(shared map[any]bool) []string {
 	var notes []string
 	if len(s.Steps) > 1 && s.Layout != Around {
@@ -134,7 +137,7 @@ func (s *Step) notes(shared map[any]bool) []string {
 	return notes
 }
 
-// shared tells which states are kept by more than one step.
+// shared returns the states that more than one step keeps.
 func (s *Step) shared() map[any]bool {
 	owner := map[any]*Step{}
 	shared := map[any]bool{}
@@ -150,9 +153,10 @@ func (s *Step) shared() map[any]bool {
 	return shared
 }
 
-// Mermaid returns the plan as a Mermaid flowchart. A solid arrow leads to what is inside a step, or in a graph to what is
-// next; the arrows of a Serial step are numbered, those of a Choice are dotted. A step that stands in several places is
-// drawn once, and one that only groups others, without a name, is not drawn: so a graph of steps looks like one.
+// Mermaid returns the plan as a Mermaid flowchart. A solid arrow leads to an inner step or, in a
+// graph, to the next step. The arrows of a Serial step are numbered, those of a Choice are dotted.
+// A step that stands in several places is drawn once. A step without a name that only groups others
+// is not drawn, so that a graph of steps looks like one.
 func (s *Step) Mermaid() string {
 	c := chart{shared: s.shared(), drawn: map[*Step]drawn{}, arrows: map[string]bool{}}
 	c.b.WriteString("flowchart TD\n")
@@ -162,7 +166,7 @@ func (s *Step) Mermaid() string {
 
 var mermaidEscapes = strings.NewReplacer(`"`, "#quot;", "<", "#lt;", ">", "#gt;", "&", "#amp;", "#", "#35;", "`", "#96;")
 
-// A chart is a flowchart while it is drawn.
+// A chart is a flowchart while it is being drawn.
 type chart struct {
 	b      strings.Builder
 	n      int // boxes so far
@@ -171,13 +175,14 @@ type chart struct {
 	arrows map[string]bool
 }
 
-// A drawn step: the boxes that arrows to it and from it belong to, and the innermost box of its nest.
+// A drawn describes a step after it was drawn: the boxes where arrows to it and from it attach, and
+// the innermost box of its nest.
 type drawn struct {
 	first, last []int
 	nest        int
 }
 
-// draw draws a step and all inside it.
+// draw draws a step and all steps inside it.
 func (c *chart) draw(s *Step) drawn {
 	if d, ok := c.drawn[s]; ok {
 		return d
@@ -192,12 +197,12 @@ func (c *chart) draw(s *Step) drawn {
 	return d
 }
 
-// groups reports whether the step only says how others stand to each other.
+// groups reports whether the step only says how its inner steps relate to each other.
 func (s *Step) groups() bool {
 	return s.Acts == None && s.Name == "" && s.Detail == "" && (s.Layout == Serial || s.Layout == Parallel) && len(s.Steps) > 1
 }
 
-// group draws what a step without a box groups.
+// group draws the inner steps of a step that has no box.
 func (c *chart) group(s *Step) (d drawn) {
 	for i, inner := range s.Steps {
 		in := c.draw(inner)
@@ -245,7 +250,7 @@ func (c *chart) box(s *Step) drawn {
 	return d
 }
 
-// connect draws an arrow from each box to each other one, once.
+// connect draws an arrow from each box in from to each box in to, once.
 func (c *chart) connect(from []int, arrow string, to []int) {
 	for _, a := range from {
 		for _, b := range to {
@@ -258,7 +263,7 @@ func (c *chart) connect(from []int, arrow string, to []int) {
 	}
 }
 
-// stepJSON is the JSON form of a step; it is a contract.
+// stepJSON is the JSON form of a step. It is a contract.
 type stepJSON struct {
 	Kind    string     `json:"kind"`
 	Name    string     `json:"name,omitempty"`
@@ -274,9 +279,10 @@ type stepJSON struct {
 	Steps   []stepJSON `json:"steps,omitempty"`
 }
 
-// MarshalJSON returns the plan as an object with the members kind, name, detail, source, acts ("in", "out", "both" or
-// "none"), layout ("around", "serial", "parallel" or "choice"; only where there are inner steps), effects, needs,
-// gives, shared, error and steps. Members without a value are left out.
+// MarshalJSON returns the plan as an object with the members kind, name, detail, source, acts
+// ("in", "out", "both" or "none"), layout ("around", "serial", "parallel" or "choice"; only if
+// there are inner steps), effects, needs, gives, shared, error and steps. Members without a value
+// are left out.
 func (s *Step) MarshalJSON() ([]byte, error) { return json.Marshal(s.json(s.shared())) }
 
 func (s *Step) json(shared map[any]bool) stepJSON {

@@ -32,7 +32,7 @@ func ExamplePlanOf() {
 	//   n0 --> n1
 }
 
-// A test that asks the plan keeps an order that matters.
+// A test that queries the plan protects an order that matters.
 func ExampleStep_Before() {
 	step := func(kind string, acts pipe.Way) pipe.Decorator[int, int] {
 		return func(next pipe.Pipe[int, int]) pipe.Pipe[int, int] {

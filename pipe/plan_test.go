@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sample is a pipe with every layout, way and note. Sources are fixed, so that the golden JSON survives edits.
+// sample is a pipe with every layout, way and note. Sources are fixed, so that the golden JSON
+// survives edits.
 func sample() ints {
 	state := new(int)
 	step := func(s pipe.Step) pipe.Step { s.Source = "gateway.go:7"; return s }
@@ -41,7 +42,7 @@ func TestPlanMermaid(t *testing.T) {
 	golden(t, "plan.mermaid.golden", pipe.PlanOf(sample()).Mermaid())
 }
 
-// The JSON form is a contract: a member that goes or changes its meaning breaks its readers.
+// The JSON form is a contract: removing a member or changing its meaning breaks its readers.
 func TestPlanJSON(t *testing.T) {
 	t.Parallel()
 	b, err := json.MarshalIndent(pipe.PlanOf(sample()), "", "  ")
@@ -49,7 +50,7 @@ func TestPlanJSON(t *testing.T) {
 	golden(t, "plan.json.golden", string(b)+"\n")
 }
 
-func TestPlanJSONNamesEveryMemberAndLeavesOutWhatHasNoValue(t *testing.T) {
+func TestPlanJSONNamesAllMembersAndOmitsEmptyOnes(t *testing.T) {
 	t.Parallel()
 	state := new(int)
 	all := pipe.Effects(1<<13 - 1)
@@ -160,7 +161,7 @@ func TestTheVerbosePlanSaysWhereAndWithWhatEffects(t *testing.T) {
 	assert.Regexp(t, `^  ↔ func at .*\.go:\d+ \[opaque\]$`, lines[1])
 }
 
-// A graph that no tree can say has a step in several places; Mermaid draws it once.
+// In a graph that is not a tree, a step stands in several places. Mermaid draws it once.
 func TestMermaidDrawsAGraphAsOne(t *testing.T) {
 	t.Parallel()
 	group := func(layout pipe.Layout, inner ...pipe.Any) ints {

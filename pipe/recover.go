@@ -8,19 +8,20 @@ import (
 	"github.com/sluice-go/sluice/internal/mark"
 )
 
-// A PanicError is a panic that was recovered, by [Recover] or by a combinator on a goroutine of its own.
+// A PanicError is a panic that was recovered by [Recover], or by a combinator on a goroutine that
+// it started.
 type PanicError struct {
-	Value any    // what panic was called with
+	Value any    // the argument of panic
 	Stack []byte // of the goroutine that panicked, as debug.Stack formats it
 }
 
-// NewPanicError returns a [PanicError] with the value that recover returned and the stack of the calling goroutine. It
-// is to be called in the deferred function that recovered.
+// NewPanicError returns a [PanicError] with the value that recover returned and the stack of the
+// calling goroutine. Call it in the deferred function that recovered.
 func NewPanicError(value any) *PanicError {
 	return &PanicError{Value: value, Stack: debug.Stack()}
 }
 
-// Error returns the value of the panic without the stack.
+// Error returns "panic: " and the value of the panic, without the stack.
 func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 
 // Unwrap returns the value if it is an error, so that errors.Is finds it.
@@ -29,9 +30,10 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// Recover is a decorator that turns a panic of next into a [*PanicError]. Only a panic on the goroutine of the call
-// can be recovered; the combinators of sluice recover on each goroutine they start. http.ErrAbortHandler is recovered
-// like any other value, and errors.Is finds it in the error.
+// Recover is a decorator that turns a panic of next into a [*PanicError]. It recovers only panics
+// on the goroutine of the call; the combinators of sluice recover on each goroutine that they
+// start. It recovers http.ErrAbortHandler like any other value, and errors.Is finds it in the
+// error.
 func Recover[Req, Res any](next Pipe[Req, Res]) Pipe[Req, Res] {
 	call := func(ctx context.Context, req Req) (res Res, err error) {
 		defer func() {

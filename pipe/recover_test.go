@@ -68,7 +68,7 @@ func TestRecoverDoesNotHideGoexit(t *testing.T) {
 	assert.False(t, returned)
 }
 
-func TestRecoverProtectsOnlyWhatIsInside(t *testing.T) {
+func TestRecoverProtectsOnlyTheInnerPipe(t *testing.T) {
 	t.Parallel()
 	outer := pipe.Named("outer", func(next ints) ints { return panics("outside") })
 	assert.PanicsWithValue(t, "outside", func() { _, _ = ints(double).With(outer, pipe.Recover)(t.Context(), 1) })

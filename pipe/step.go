@@ -9,46 +9,51 @@ import (
 	"github.com/sluice-go/sluice/internal/mark"
 )
 
-// A Step is one place in a plan: a pipe with what stands inside it. [Describe] takes one, [PlanOf] returns the root of
-// a tree of them, and the queries and renderings are its methods.
+// A Step is one place in a plan: a pipe and the steps inside it. [Describe] takes one, and [PlanOf]
+// returns the root of a tree of them. The queries and renderings of a plan are methods of its root.
 //
 // A *Step that [PlanOf] returned is a copy that belongs to the caller.
 type Step struct {
-	// Kind is fixed per combinator: "timeout", "merge", "backend". It is "func" for a user's function.
+	// Kind is fixed per combinator: "timeout", "merge", "backend". It is "func" for a user's
+	// function.
 	Kind string
-	// Name tells steps of a kind apart: from Named, a Spec, or a Part. Queries match the name, else the kind.
+	// Name tells steps of a kind apart. It comes from Named, a Spec, or a Part. Queries match the
+	// name or, without one, the kind.
 	Name string
 	// Detail is the setting worth reading in a plan, as in "300ms".
 	Detail string
-	// Source is the base file name and line where the step was written. It is in the JSON and the verbose form only, so that
-	// a golden text survives edits; name the functions that it shows, or they stand under their own line.
+	// Source is the base file name and line where the step was written. Only the JSON and the
+	// verbose form show it, so that a golden text survives edits. Name the functions in such a
+	// text: an unnamed one shows as its file and line.
 	Source string
-	// Acts is the way on which the step acts. The zero value is Both.
+	// Acts says whether the step acts on the way in, out, or both. The zero value is Both.
 	Acts Way
-	// Layout is how the inner steps stand to each other. The zero value is Around.
+	// Layout says how the inner steps relate to each other. The zero value is Around.
 	Layout Layout
-	// Effects is what the step does beside calling what is inside.
+	// Effects is what the step does besides calling its inner steps.
 	Effects Effects
-	// Needs names the params that the step reads and that somebody before it must have set.
+	// Needs names the params that the step reads and that must have been set before it.
 	Needs []string
-	// Gives names the params that the step sets for what is inside.
+	// Gives names the params that the step sets for its inner steps.
 	Gives []string
-	// Err is what is wrong with the wiring, nil for nothing: the pipe is a fault and answers every call with it. See Check.
+	// Err is what is wrong with the wiring, or nil. A pipe whose step has an Err is a fault and
+	// answers every call with it. See [Check].
 	Err error
-	// State identifies the state of a Stateful step. Steps with the same State share it, and the plan says so. It is
-	// only compared, so a pointer will do. nil is no shared state.
+	// State identifies the state of a Stateful step. Steps with the same State share it, and the
+	// plan says so. It is only compared, so a pointer will do. nil means that no state is shared.
 	State any
-	// Mark says that the step is sluice's own: nobody else can make one. In a plan no step carries it.
+	// Mark says that the step is sluice's own. Code outside sluice cannot make one. The steps of a
+	// plan carry none.
 	Mark mark.Mark
-	// Steps are the inner steps. With Layout Around the first stands around the second, and so on; with Serial they
-	// run in this order.
+	// Steps are the inner steps. With Layout Around the first stands around the second, and so on.
+	// With Serial they run in this order.
 	Steps []*Step
 }
 
-// Way is the way on which a step acts.
+// Way says whether a step acts on the way in, on the way out, on both ways or on neither.
 type Way uint8
 
-// The ways. A step that acts on the way out does so after what is inside it.
+// The ways. A step that acts on the way out does so after its inner steps.
 const (
 	Both Way = iota // on the request and on the response
 	In              // on the request
@@ -59,7 +64,7 @@ const (
 // String returns "both", "in", "out" or "none".
 func (w Way) String() string { return nameOf(wayNames[:], int(w)) }
 
-// Layout is how the inner steps of a step stand to each other.
+// Layout says how the inner steps of a step relate to each other.
 type Layout uint8
 
 // The layouts.
@@ -73,27 +78,27 @@ const (
 // String returns "around", "serial", "parallel" or "choice".
 func (l Layout) String() string { return nameOf(layoutNames[:], int(l)) }
 
-// Effects is a set of what a step does. They are declared by who wrote the step, and truthful: decorators decide by
-// them, as Retry does by NotIdempotent.
+// Effects is a set of what a step does. The author of the step declares them, and must be truthful:
+// decorators decide by them, as Retry does by NotIdempotent.
 type Effects uint32
 
 // The effects.
 const (
-	CallsOnce      Effects = 1 << iota // calls what is inside at most once
-	CallsMany                          // may call what is inside more than once
-	Buffers                            // reads a whole body before it goes on
-	Streams                            // hands on a body as it comes
+	CallsOnce      Effects = 1 << iota // calls each inner pipe at most once
+	CallsMany                          // may call an inner pipe more than once
+	Buffers                            // reads a whole body before it continues
+	Streams                            // hands on a body as it arrives
 	Caches                             // may answer from an earlier call
-	Authenticates                      // establishes who calls
+	Authenticates                      // establishes who the caller is
 	NeedsReplay                        // needs a request body that can be read again
-	Terminal                           // answers itself: nothing is inside
-	HonoursContext                     // returns when its context is done, whatever is inside
+	Terminal                           // answers the call itself: there is no inner pipe
+	HonoursContext                     // returns when its context is done, whatever its inner pipes do
 	Idempotent                         // a repeated call has no further effect
 	NotIdempotent                      // a repeated call may have a further effect
 	Stateful                           // keeps state between calls
-	Opaque                             // runs a user's function that no plan sees into
-	Custom                             // was described outside sluice; Describe declares it
-	Detached                           // what is inside runs beside the call and gives no answer
+	Opaque                             // runs a user's function that no plan can look into
+	Custom                             // was described outside sluice; set by Describe
+	Detached                           // its inner pipe runs beside the call and does not answer it
 )
 
 var (
@@ -113,7 +118,7 @@ func nameOf(names []string, i int) string {
 // Has reports whether all effects of f are in e.
 func (e Effects) Has(f Effects) bool { return e&f == f }
 
-// Names lists the effects as the JSON form of a plan does, as in "calls-once".
+// Names returns the names of the effects in the JSON form of a plan, as in "calls-once".
 func (e Effects) Names() []string {
 	var names []string
 	for i, name := range effectNames {
@@ -127,8 +132,8 @@ func (e Effects) Names() []string {
 // String returns the names joined by commas.
 func (e Effects) String() string { return strings.Join(e.Names(), ",") }
 
-// All ranges over the step and everything inside it, outermost first, inner steps in their order. A step that is used
-// in several places comes once for each.
+// All ranges over the step and all steps inside it, outermost first and inner steps in their order.
+// A step that is used in several places comes once for each.
 func (s *Step) All() iter.Seq[*Step] {
 	return func(yield func(*Step) bool) { s.walk(yield) }
 }
@@ -145,8 +150,9 @@ func (s *Step) walk(yield func(*Step) bool) bool {
 	return true
 }
 
-// HonoursContext reports whether a call of the step returns when its context is done, for certain. A step that declares
-// it holds for all that is inside; otherwise every inner step must, and no function that nobody described may run.
+// HonoursContext reports whether a call of the step is certain to return when its context is done.
+// A step that declares [HonoursContext] answers for all steps inside it. Any other step must not be
+// [Opaque], and must have inner steps that all honour their context.
 func (s *Step) HonoursContext() bool {
 	switch {
 	case s.Effects.Has(HonoursContext):
@@ -163,7 +169,7 @@ func (s *Step) HonoursContext() bool {
 }
 
 func (s *Step) contains(other *Step) bool {
-	seen := map[*Step]bool{} // a pipe used twice on every level would be visited exponentially often
+	seen := map[*Step]bool{} // else a pipe used twice on every level costs exponential time
 	var in func(step *Step) bool
 	in = func(step *Step) bool {
 		if step == other || seen[step] {
@@ -175,7 +181,8 @@ func (s *Step) contains(other *Step) bool {
 	return in(s)
 }
 
-// Title is what queries match and messages say: the name, else the kind.
+// Title returns the name of the step or, without one, its kind. Queries match it, and messages show
+// it.
 func (s *Step) Title() string {
 	if s.Name != "" {
 		return s.Name
@@ -183,7 +190,7 @@ func (s *Step) Title() string {
 	return s.Kind
 }
 
-// label is the step as a plan shows it.
+// label returns the step as a plan shows it.
 func (s *Step) label() string {
 	var b strings.Builder
 	b.WriteString(s.Kind)
@@ -199,7 +206,8 @@ func (s *Step) label() string {
 	return oneLine(b.String())
 }
 
-// oneLine keeps a label on its line and in its direction, whatever a name holds.
+// oneLine replaces unprintable characters, so that no name can break the line of a label or turn
+// its direction.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// A Binding gives a stage of a [Sequence] a param from the document of an earlier one. [Bind] makes it.
+// A Binding sets a param of a [Sequence] stage from the document of an earlier stage. Create one
+// with [Bind].
 type Binding struct {
 	param, stage, text string
 	path               document.Path
@@ -17,17 +19,20 @@ type Binding struct {
 	source             string
 }
 
-// Bind returns the binding of a param of a stage's request to the scalar at a path of the document of an earlier stage,
-// which its name tells. It replaces a param of the route of the same name:
+// Bind returns a binding that sets a param of a stage's request to a scalar from the document of an
+// earlier stage. The earlier stage is given by its name, the scalar by its path in the document.
+// The param replaces a param of the route with the same name:
 //
 //	proxy.Stage{Proxy: orders, Bind: []proxy.Binding{proxy.Bind("account", "user", "account.id")}}
 //
-// The param is what [document.Document.Text] says of a string, number or bool, as it came. A stage whose value is missing, of
-// another kind, empty, or such that no upstream may get it (see [ValidSegment]) fails with a [*BindError] in an [*Error]
-// of status 502, for it is an upstream that is at fault. The plan shows the binding as a step that gives the param.
+// The param is the text that [document.Document.Text] returns for a string, number or bool,
+// unchanged. The stage fails if the value is missing, is of another kind, is empty, or must not
+// be in a URL: a dot, two dots, or text with NUL, CR or LF. The error is a [*BindError] in an [*Error] of status 502,
+// because the fault is an upstream's. The plan shows the binding as a step that gives the param.
 //
-// What is wrong with its arguments Sequence says: a name that no placeholder can have, a path that is none (see
-// [document.ParsePath]) or has a wildcard, a stage that is none or is not called before.
+// Sequence reports wrong arguments: a name that is not a valid placeholder name, a path that is not
+// valid (see [document.ParsePath]) or has a wildcard, and a stage that does not exist or is not
+// called earlier.
 func Bind(param, stage, path string) Binding {
 	p, err := document.ParsePath(path)
 	return Binding{param: param, stage: stage, text: path, path: p, err: err, source: pipe.Here()}
@@ -36,12 +41,13 @@ func Bind(param, stage, path string) Binding {
 // A BindError says why a param could not be bound.
 type BindError struct {
 	Param string
-	Stage string // that the value was to come from
-	Path  string // of the value in the document of Stage
-	Err   error  // the failure of Stage, ErrAbsent where there is no value, or what is wrong with it
+	Stage string // where the value was to come from
+	Path  string // of the value, in the document of Stage
+	Err   error  // the failure of Stage, document.ErrAbsent if there is no value, or what is wrong with it
 }
 
-// Error returns the param, the place and the reason in one line. It holds no byte of the document.
+// Error returns the param, the path, the stage and the reason in one line. It contains no byte of
+// the document.
 func (e *BindError) Error() string {
 	return fmt.Sprintf("bind %s: %s of stage %s: %v", e.Param, e.Path, e.Stage, e.Err)
 }
@@ -50,24 +56,24 @@ func (e *BindError) Error() string {
 func (e *BindError) Unwrap() error { return e.Err }
 
 var (
-	errUnsafe  = errors.New("the value cannot stand in a URL: it is empty, a dot or two, or has NUL, CR or LF")
+	errUnsafe  = errors.New("the value is not safe in a URL: it is empty, a dot or two dots, or contains NUL, CR or LF")
 	errSkipped = fmt.Errorf("the stage was skipped: %w", document.ErrAbsent)
 )
 
-// fault says what is wrong with the binding by itself.
+// fault returns what is wrong with the binding, apart from its stage.
 func (b *Binding) fault() error {
 	switch {
 	case !isPlaceholder(b.param):
-		return errors.New("the name is none of a placeholder")
+		return errors.New("the name is not a valid placeholder name")
 	case b.err != nil:
 		return b.err
 	case b.path.HasWildcard():
-		return fmt.Errorf("the path %q has a wildcard, which leads to no scalar", b.text)
+		return fmt.Errorf("the path %q has a wildcard, so it leads to no single value", b.text)
 	}
 	return nil
 }
 
-// isPlaceholder reports whether a placeholder can have the name, as package backend has it.
+// isPlaceholder reports whether the name is a valid placeholder name in package backend.
 func isPlaceholder(name string) bool {
 	for i := range len(name) {
 		c := name[i]
@@ -78,7 +84,7 @@ func isPlaceholder(name string) bool {
 	return name != ""
 }
 
-// value returns the value from what came of the stage.
+// value returns the value of the param from the result of the stage.
 func (b *Binding) value(r *Result) (string, error) {
 	d := r.Document.Get(b.path)
 	text, ok := d.Text()
@@ -92,7 +98,7 @@ func (b *Binding) value(r *Result) (string, error) {
 		err = document.ErrAbsent
 	case !ok:
 		err = fmt.Errorf("the value is of kind %s, not a scalar", d.Kind())
-	case text == "" || !ValidSegment(text):
+	case text == "" || !field.ValidSegment(text):
 		err = errUnsafe
 	default:
 		return text, nil

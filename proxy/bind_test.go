@@ -7,14 +7,15 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// bound answers with a sequence of a stage "user" that answers with the document and a stage "orders" that binds the
-// param to its path, and notes the params that orders was called with.
+// bound returns a sequence of two stages, and the params that the second one was called with. The
+// stage "user" answers with the document; the stage "orders" binds a param to the path in it.
 func bound(t testing.TB, doc, path string, optional bool) (page proxy.Proxy, got *[]string) {
 	got = new([]string)
 	return proxy.Sequence(
@@ -33,7 +34,7 @@ func TestBindTakesAScalarAsItIsAndNothingElse(t *testing.T) {
 	tests := []struct {
 		name, doc, path string
 		want            string
-		fault           string // beginning with what comes behind the path
+		fault           string // the beginning of the error after the path
 		is              error
 	}{
 		{name: "a string", doc: `{"account":{"id":"a-1"}}`, path: "account.id", want: "a-1"},
@@ -50,12 +51,12 @@ func TestBindTakesAScalarAsItIsAndNothingElse(t *testing.T) {
 		{name: "null", doc: `{"id":null}`, path: "id", fault: "the value is of kind null, not a scalar"},
 		{name: "an object", doc: `{"id":{"x":"secret"}}`, path: "id", fault: "the value is of kind object, not a scalar"},
 		{name: "an array", doc: `{"id":[1]}`, path: "id", fault: "the value is of kind array, not a scalar"},
-		{name: "empty", doc: `{"id":""}`, path: "id", fault: "the value cannot stand in a URL"},
-		{name: "a dot", doc: `{"id":"."}`, path: "id", fault: "the value cannot stand in a URL"},
-		{name: "two dots", doc: `{"id":".."}`, path: "id", fault: "the value cannot stand in a URL"},
-		{name: "NUL", doc: `{"id":"a\u0000"}`, path: "id", fault: "the value cannot stand in a URL"},
-		{name: "CR", doc: `{"id":"a\rb"}`, path: "id", fault: "the value cannot stand in a URL"},
-		{name: "LF", doc: `{"id":"a\nb"}`, path: "id", fault: "the value cannot stand in a URL"},
+		{name: "empty", doc: `{"id":""}`, path: "id", fault: "the value is not safe in a URL"},
+		{name: "a dot", doc: `{"id":"."}`, path: "id", fault: "the value is not safe in a URL"},
+		{name: "two dots", doc: `{"id":".."}`, path: "id", fault: "the value is not safe in a URL"},
+		{name: "NUL", doc: `{"id":"a\u0000"}`, path: "id", fault: "the value is not safe in a URL"},
+		{name: "CR", doc: `{"id":"a\rb"}`, path: "id", fault: "the value is not safe in a URL"},
+		{name: "LF", doc: `{"id":"a\nb"}`, path: "id", fault: "the value is not safe in a URL"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -99,8 +100,8 @@ func TestAStageThatBindsToOneThatGaveNothing(t *testing.T) {
 	tests := []struct {
 		name    string
 		user    proxy.Stage
-		fault   string // of a required stage that binds to it
-		missing string // from the answer, where the stage that binds is optional
+		fault   string // the error of a required stage that binds to it
+		missing string // from the answer, if the stage that binds is optional
 	}{
 		{"failed", proxy.Stage{Optional: true, Proxy: fails(boom)}, "the stage failed: boom", "stage user: boom"},
 		{"skipped", proxy.Stage{When: no, Proxy: notCalled(t)}, "the stage was skipped: no document", ""},
@@ -146,7 +147,8 @@ func TestAPanicThatIsInTheErrorOfABindingIsNotReportedTwice(t *testing.T) {
 	assert.Empty(t, reported)
 }
 
-// FuzzBind binds any string: it arrives byte for byte, or the stage fails with the status of an upstream.
+// FuzzBind binds any string. Either the string arrives byte for byte, or the stage fails with the
+// status of a faulty upstream.
 //
 // proves U3, U7
 func FuzzBind(f *testing.F) {
@@ -161,7 +163,7 @@ func FuzzBind(f *testing.F) {
 		require.NoError(t, err)
 		page, got := bound(t, string(text), "id", false)
 		_, err = page(t.Context(), get())
-		if s != "" && proxy.ValidSegment(s) {
+		if s != "" && field.ValidSegment(s) {
 			require.NoError(t, err)
 			assert.Equal(t, []string{s}, *got)
 			return

@@ -23,7 +23,7 @@ func TestBoundOnlySaysWhatCodeSets(t *testing.T) {
 
 func TestEncodeOfAResponseIsAWiringMistake(t *testing.T) {
 	t.Parallel()
-	assertFault(t, "proxy: Encode: the pipe answers with a *Response, which is no value: decode it first", proxy.Encode(answers(t, 0, `{}`)))
+	assertFault(t, "proxy: Encode: the pipe answers with a *Response, which is not a value to encode: decode it first", proxy.Encode(answers(t, 0, `{}`)))
 }
 
 func TestBindTakesTheNamesThatPlaceholdersHave(t *testing.T) {

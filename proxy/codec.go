@@ -12,22 +12,25 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// Decode returns a pipe that calls p and decodes the document of its answer into a T, by the rules of [json.Unmarshal].
-// Status and headers of the answer end here; the response is closed.
+// Decode returns a pipe that calls p and decodes the document of its answer into a T, by the rules
+// of [encoding/json.Unmarshal]. The pipe drops the status and headers of the answer and closes the
+// response.
 //
 //	user := proxy.Decode[User](users) // pipe.Pipe[*proxy.Request, User]
 //
-// A document that does not fit T is an [*Error] of status 502 and Op "decode" that wraps the [*document.Error], with the
-// name of p in the plan as its Backend. So is an answer without a document (204), which wraps [document.ErrAbsent], and null where
-// T is a pointer or an interface: nothing is not the same as an empty T, and a pipe without an error has a response. Of a
-// T that is [document.Document] any document will do, the absent one too. A response that is a stream is closed, and the error, of
-// status 502 too, wraps [ErrStream].
+// A document that does not fit T is an [*Error] of status 502 and Op "decode". It wraps the
+// [*document.Error], and its Backend is the name of p in the plan. An answer without a document
+// (204) is the same error, but wraps [document.ErrAbsent]. So is null if T is a pointer or an
+// interface, because a nil T is not a value, and a pipe without an error returns one. If T is
+// [document.Document], every document fits, the absent one too. A stream is closed unread, and the
+// error, also of status 502, wraps [ErrStream].
 //
-// What is missing in a partial answer goes to [Incomplete], in the end to Err of the response that the innermost [Encode]
-// makes. Where nobody collects it, it is the error.
+// The pipe reports what is missing in a partial answer to [Missing], so that it appears in Err of
+// the response that the innermost [Encode] makes. If nobody collects it, the pipe returns it as its
+// error.
 //
-// It is a fault in the plan if p is nil, or certain to answer with a stream. The step is opaque where T has an UnmarshalJSON
-// or UnmarshalText of its own.
+// It is a fault in the plan if p is nil or is certain to answer with a stream. The step is opaque
+// if decoding a T may run an UnmarshalJSON or UnmarshalText of the user.
 func Decode[T any](p Proxy) pipe.Pipe[*Request, T] {
 	faults := faultsOf("Decode", "")
 	plan := pipe.PlanOf(p)
@@ -60,14 +63,14 @@ func Decode[T any](p Proxy) pipe.Pipe[*Request, T] {
 		Effects: pipe.CallsOnce | pipe.Buffers | opaqueIf(d.RunsCode()), Err: faults.err()}, present(p)...)
 }
 
-// A decoder is what Decode knows of its proxy and type.
+// A decoder is what Decode knows about its proxy and its type.
 type decoder[T any] struct {
 	*document.Decoder[T]
 	name    string // of the proxy
-	nilable bool   // null leaves nothing
+	nilable bool   // null decodes to nil
 }
 
-// decode stores the document of an answer in what v points to.
+// decode stores the document of an answer in the value that v points to.
 func (d *decoder[T]) decode(res *Response, v *T) error {
 	if res.open() {
 		return d.failed(ErrStream)
@@ -85,17 +88,19 @@ func (d *decoder[T]) failed(err error) error {
 	return &Error{Status: http.StatusBadGateway, Backend: d.name, Op: "decode", Err: err}
 }
 
-// Encode returns a proxy that calls p and answers with the JSON that [json.Marshal] makes of its value; a [document.Document] is
-// answered as it is. The status is 200 and there are no headers.
+// Encode returns a proxy that calls p and answers with the JSON that [encoding/json.Marshal] makes
+// of its value. A [document.Document] is the answer as it is. The status is 200 and there are no
+// headers.
 //
 //	page := proxy.Encode(flow.Join2(user, orders, render))
 //
-// What [Incomplete] was told below it is joined in Err of the response, in the order in which it was told, unless p
-// fails. A value that has no JSON is an [*Error] of status 500 and Op "encode", and so is nil where T is a pointer or an
-// interface: that wraps [ErrNoResponse].
+// Err of the response joins what the calls below reported to [Missing], in the order in which they
+// reported it. If p fails, its error is the only result. A value that has no JSON is an [*Error] of
+// status 500 and Op "encode". So is nil if T is a pointer or an interface; that error wraps
+// [ErrNoResponse].
 //
-// It is a fault in the plan if p is nil, or if T is *[Response]: then a Decode was forgotten. The step is opaque where
-// encoding a T may run a method of the user.
+// It is a fault in the plan if p is nil, or if T is *[Response], which means that a Decode is
+// missing. The step is opaque if encoding a T may run a method of the user.
 func Encode[T any](p pipe.Pipe[*Request, T]) Proxy {
 	faults := faultsOf("Encode", "")
 	if p == nil {
@@ -103,7 +108,7 @@ func Encode[T any](p pipe.Pipe[*Request, T]) Proxy {
 	}
 	t := reflect.TypeFor[T]()
 	if t == reflect.TypeFor[*Response]() {
-		faults.add("the pipe answers with a *Response, which is no value: decode it first")
+		faults.add("the pipe answers with a *Response, which is not a value to encode: decode it first")
 	}
 	e, nilable := document.EncoderOf[T](), nilable(t)
 	serve := func(ctx context.Context, req *Request) (*Response, error) {
@@ -129,7 +134,7 @@ func Encode[T any](p pipe.Pipe[*Request, T]) Proxy {
 		Effects: pipe.CallsOnce | pipe.Buffers | opaqueIf(e.RunsCode()), Err: faults.err()}, present(p)...)
 }
 
-// present returns p as what is inside a step, unless it is nil, which is a fault of the step.
+// present returns p as the inner pipe of a step. A nil p is left out; it is a fault of the step.
 func present[Res any](p pipe.Pipe[*Request, Res]) []pipe.Any {
 	if p == nil {
 		return nil
@@ -153,11 +158,11 @@ func opaqueIf(code bool) pipe.Effects {
 	return 0
 }
 
-// upstreamIn returns the first name in a plan that is not that of a decorator, or "" where there is none before the plan
-// forks.
+// upstreamIn returns the first name in a plan that is not the name of a decorator function, or ""
+// if there is none before the plan forks.
 func upstreamIn(plan *pipe.Step) string {
 	for step := range plan.All() {
-		leaf := len(step.Steps) == 0 && step.Source != "" // else the name of a function is the place where it is written
+		leaf := len(step.Steps) == 0 && step.Source != "" // otherwise the name of a function is where it was written
 		if step.Name != "" && (step.Kind != "func" || leaf) {
 			return step.Name
 		}

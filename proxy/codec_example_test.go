@@ -10,7 +10,8 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// A typed pipe between two proxies: decoded on the way out, then changed by a function, then encoded.
+// A typed pipe stands between two proxies: the answer is decoded, changed by a function, and
+// encoded again.
 func ExampleDecode() {
 	type Price struct {
 		Amount float64 `json:"amount"`
@@ -35,7 +36,8 @@ func ExampleDecode() {
 	//   ↔ prices
 }
 
-// What a typed pipe goes without is told to the Encode around it, and is in Err of the response.
+// A typed pipe reports what is missing to the Encode around it, which puts it in Err of the
+// response.
 func ExampleMissing() {
 	type Page struct {
 		Name string   `json:"name"`
@@ -47,7 +49,7 @@ func ExampleMissing() {
 		p := Page{Name: "Ada"}
 		var err error
 		if p.Recs, err = recs(ctx); err != nil && !proxy.Missing(ctx, err) {
-			return p, err // nobody would hear of it
+			return p, err // otherwise the error would be lost
 		}
 		return p, nil
 	})

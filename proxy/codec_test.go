@@ -21,6 +21,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 1: a response or an error, never both and never neither.
+//   - 4: the caller closes the response, and what the call holds is given back then.
+
 type account struct {
 	ID    string    `json:"id"`
 	Tags  []string  `json:"tags"`
@@ -44,7 +49,7 @@ func TestDecodeFillsAType(t *testing.T) {
 	assert.Equal(t, account{"7", []string{"a"}, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}, v)
 }
 
-// What is decoded shares no memory with the document, which others may have too.
+// The decoded value shares no memory with the document, which others may use too.
 //
 // proves L6
 func TestDecodeIntoATypeSharesNothingWithTheDocument(t *testing.T) {
@@ -65,7 +70,7 @@ func TestDecodeIntoATypeSharesNothingWithTheDocument(t *testing.T) {
 	assert.Equal(t, `{"outer":{"raw":{"a":1},"bytes":"AAAA","text":"x"}}`, doc.String())
 }
 
-// A scribbler writes to what it is given to unmarshal.
+// A scribbler overwrites the bytes that it is given to unmarshal.
 type scribbler struct{ text string }
 
 func (s *scribbler) UnmarshalJSON(b []byte) error {
@@ -295,7 +300,7 @@ func TestEncodeHandsOnWhatIsMissing(t *testing.T) {
 	assert.False(t, proxy.Missing(t.Context(), boom))
 }
 
-// A context derived from that of a collector must not cost a goroutine.
+// A context derived from a collector's context must not cost a goroutine.
 func TestCollectStartsNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		expiry := call.After(t.Context(), time.Hour)

@@ -19,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What one proxy of a combinator does: it fails, takes 500 ms, ignores its context for ever, panics, streams, or waits for
-// an end that comes when the client leaves after 100 ms.
+// The faults of one proxy of a combinator: it fails, takes 500 ms, ignores its context forever,
+// panics, streams, or waits until the client leaves after 100 ms.
 const (
 	isFailing = iota
 	isSlow
@@ -30,9 +30,9 @@ const (
 	isLeaving
 )
 
-// Every combinator of two proxies, with a second of time. The faulty one is beside one that answers after 200 ms.
-//
-// A row tells for each fault the status of what comes of it, with what the caller gets of the answer, after how long.
+// Every combinator gets two proxies and a second of time. One proxy is faulty, the other answers
+// after 200 ms. A row gives for each fault the status, what the caller gets of the answer, and how
+// long that takes.
 //
 // proves M1, M2, M3, M8, M15, M19, M21, T3, T4, C1, C5, C6
 func TestEveryCombinatorWithEveryFault(t *testing.T) {
@@ -53,7 +53,7 @@ func TestEveryCombinatorWithEveryFault(t *testing.T) {
 	require.NoError(t, err)
 
 	through := [...]string{"502 after 0s", `200 {"f":1} after 500ms`, "504 after 1s", "500 after 0s", "200 stream after 0s",
-		"499 after 100ms"} // what comes of the faulty one alone
+		"499 after 100ms"} // the outcome of the faulty one alone
 	tests := []struct {
 		name string
 		make func(t *testing.T, p proxies) proxy.Proxy
@@ -133,7 +133,7 @@ func TestEveryCombinatorWithEveryFault(t *testing.T) {
 						isPanicking: proxytest.Panic("bug"),
 						isStreaming: proxytest.Answer(200, "rows").Stream(),
 						isLeaving:   proxytest.Hang(),
-					}[fault], proxytest.Answer(500, "")) // or it were certain to stream, which is a wiring mistake
+					}[fault], proxytest.Answer(500, "")) // otherwise it would be certain to stream, which is a fault
 					other := proxytest.NewUpstream(proxytest.Answer(200, `{"o":1}`).After(200 * time.Millisecond))
 					p := tt.make(t, proxies{faulty.Proxy(), other.Proxy()})
 					assert.Equal(t, tt.want[fault], outcome(t, p, fault == isLeaving, end))
@@ -144,7 +144,8 @@ func TestEveryCombinatorWithEveryFault(t *testing.T) {
 	}
 }
 
-// outcome calls p as an endpoint does, and tells what came of it when all that it started has ended.
+// outcome calls p as an endpoint does, and describes the outcome once everything it started has
+// ended.
 func outcome(t *testing.T, p proxy.Proxy, leaves bool, end chan struct{}) string {
 	ctx, scope, reported := reports(t.Context())
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
@@ -153,7 +154,7 @@ func outcome(t *testing.T, p proxy.Proxy, leaves bool, end chan struct{}) string
 		time.AfterFunc(100*time.Millisecond, cancel)
 	}
 	start := time.Now()
-	res, err := proxy.Hold(0)(p)(ctx, get()) // which holds nothing that the plan says is held
+	res, err := proxy.Hold(0)(p)(ctx, get()) // Hold does nothing if p honours its context
 	took := time.Since(start)
 	text := fmt.Sprint(proxy.Status(res, err))
 	if err == nil {
@@ -169,7 +170,7 @@ func outcome(t *testing.T, p proxy.Proxy, leaves bool, end chan struct{}) string
 	}
 	text += fmt.Sprintf(" after %v", took)
 	assert.NoError(t, res.Close())
-	<-time.After(time.Minute) // for what a shadow does beside
+	<-time.After(time.Minute) // a shadow may still be running
 	close(end)
 	synctest.Wait()
 	assert.Zero(t, scope.Abandoned(), "all came back")
@@ -179,8 +180,8 @@ func outcome(t *testing.T, p proxy.Proxy, leaves bool, end chan struct{}) string
 	return text
 }
 
-// Where no function of a user sees it, a leaf takes over the request it gets and its maps. Whoever calls a second leaf has
-// kept a copy.
+// If no function of a user sees a request, a leaf takes over the request and its maps. A combinator
+// that calls a second leaf must have kept a copy.
 //
 // proves M33, C3
 func TestACombinatorUsesNoRequestThatALeafHasTakenOver(t *testing.T) {
@@ -231,7 +232,7 @@ func TestACombinatorUsesNoRequestThatALeafHasTakenOver(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			seen = nil
 			var scope call.Scope
-			scope.Serve(new(pipe.Step)) // stands for what only sluice has described
+			scope.Serve(new(pipe.Step)) // stands for a plan that only sluice has described
 			req := get()
 			req.Header["A"], req.Query["q"], req.Upstream["U"] = []string{"1", "2"}, []string{"x"}, []string{"u"}
 			req.Params.Set("id", "7")

@@ -1,4 +1,5 @@
-// Package proxy is the message and the combinators that make one proxy of many.
+// Package proxy provides the messages of a gateway and the combinators that build one proxy from
+// several.
 //
 //	page := proxy.Merge(
 //		proxy.Part{Proxy: user},
@@ -8,29 +9,33 @@
 //	res, err := page(ctx, proxy.NewRequest("GET", "/"))
 //	defer res.Close()
 //
-// A [Proxy] is a [pipe.Pipe] from [*Request] to [*Response]. One that talks to an upstream is made by package backend,
-// and a composed one can stand wherever such a backend stands.
+// A [Proxy] is a [pipe.Pipe] from [*Request] to [*Response]. Package backend makes proxies that
+// talk to an upstream. A composed proxy can be used wherever such a backend can.
 //
 // # Combinators
 //
-// Any of them can stand in any other, with policies and shapes around each.
+// Each combinator can be used inside any other, with policies and shapes around each.
 //
-//   - [Merge] and [MergeWith] call all parts at once and make one document of theirs; [Race] answers with the first that
-//     succeeds.
-//   - [Sequence] calls one stage after another, each with what came of those before.
-//   - [Switch] and [If] call the case that holds, [Split] a variant by weight or key, [Fallback] the next one on failure.
-//   - [Shadow] and [Static] are decorators: a copy for a mirror, and what fills in. [Swap] holds a proxy that can be replaced.
-//   - [Decode] and [Encode] lead to typed pipes and back; package flow aggregates those.
+//   - [Merge] and [MergeWith] call all parts at once and make one document of their answers. [Race]
+//     answers with the first success.
+//   - [Sequence] calls one stage after another; a stage can use the results of earlier ones.
+//   - [Switch] and [If] call the case whose condition holds, [Split] calls a variant chosen by
+//     weight or key, and [Fallback] calls the next proxy when one fails.
+//   - [Static] and [Shadow.Decorate] are decorators: Static fills in members, and a [Shadow] sends
+//     copies of requests to a mirror. [Swap] holds a proxy that can be replaced.
+//   - [Decode] and [Encode] lead to typed pipes and back. Package flow aggregates typed pipes.
 //
 // # Messages
 //
-// A [Request] has two header maps because safety depends on where a value came from: Header is what the client sent,
-// and an upstream gets of it only what its backend.Spec names; Upstream is what code sends, and is always sent.
+// A [Request] has two header maps because safety depends on where a value came from. Header is what
+// the client sent; an upstream receives only the fields that its backend.Spec names. Upstream is
+// what code sends; it is always sent.
 //
-// A [Response] carries either a decoded [document.Document] or an open Body. A partial answer is a Response whose Err joins what
-// is missing.
+// A [Response] carries either a decoded [document.Document] or an open Body. A partial answer is a
+// Response whose Err joins the failures of what is missing.
 //
 // # Errors
 //
-// Failures are a [*Error] with the status that a client should see; [StatusOf] tells the status of any error.
+// A failure is an [*Error] with the status that a client should see. [StatusOf] returns the status
+// of any error.
 package proxy

@@ -13,45 +13,48 @@ import (
 )
 
 var (
-	// ErrBodyNotReplayable is why a request with a body that can be read only once cannot be copied.
+	// ErrBodyNotReplayable is why a request cannot be copied: its body can be read only once.
 	ErrBodyNotReplayable = errors.New("the request body cannot be replayed")
 
-	// ErrNoResponse is the error of a proxy that returned neither a response nor an error. It has status 500.
+	// ErrNoResponse is the error of a proxy that returned neither a response nor an error. It has
+	// status 500.
 	ErrNoResponse = call.ErrNoResponse
 
-	// ErrAbandoned is why a call is refused while too many earlier calls are still running in code that ignores its
-	// context; see [Hold]. It has status 503.
+	// ErrAbandoned is why a call is refused: too many earlier calls are still running in code that
+	// ignores its context; see [Hold]. It comes in an [*Error] of status 503.
 	ErrAbandoned = call.ErrAbandoned
 
-	// ErrStream is why a combinator refuses a response that carries a Body where it needs a Document.
+	// ErrStream is why a combinator refuses a response: it has a Body where a Document is needed.
 	ErrStream = errors.New("the response is a stream, not a document")
 )
 
-// An Error is a failure with the status that a client should see. It wraps what happened, for errors.Is.
+// An Error is a failure with the status that a client should see. It wraps its cause, for
+// errors.Is.
 type Error struct {
-	Status  int    // of HTTP, 400 to 599; 0 leaves it to Err, see StatusOf
-	Backend string // the name of the upstream, where one is involved
-	Op      string // the phase: resolve, dial, send, status, read, decode, merge, or the policy that refused
-	Err     error  // what happened; never shown to a client
+	Status  int    // HTTP status, 400 to 599; 0 means the status of Err, see StatusOf
+	Backend string // the name of the upstream, if one is involved
+	Op      string // the phase (resolve, dial, send, status, read, decode, merge) or the policy that refused
+	Err     error  // the cause; never shown to a client
 
-	// Header goes to the client with the problem: Retry-After, WWW-Authenticate, Allow.
+	// Header goes to the client with the problem details: Retry-After, WWW-Authenticate, Allow.
 	Header http.Header
 
-	// Upstream is the answer that was refused, for decorators that want it; nil without one.
+	// Upstream is the upstream's answer that was refused, for decorators that want it. It is nil if
+	// there was none.
 	Upstream *UpstreamAnswer
 }
 
-// An UpstreamAnswer is what an upstream said when it failed.
+// An UpstreamAnswer is what an upstream answered when it failed.
 type UpstreamAnswer struct {
 	Status int
 	Header http.Header
 
-	// Body is the beginning of the body, as far as it came in a short time. Where it came as gzip it is decompressed, and
-	// Header has neither Content-Encoding nor Content-Length.
+	// Body is the beginning of the body, as much of it as came within a short time. A gzip body is
+	// decompressed, and Header then has neither Content-Encoding nor Content-Length.
 	Body []byte
 }
 
-// Error returns the message from outside to inside, as in "backend orders: decode: unexpected EOF".
+// Error returns the message from the outside in, as in "backend orders: decode: unexpected EOF".
 func (e *Error) Error() string {
 	var parts []string
 	if e.Backend != "" {
@@ -84,11 +87,12 @@ func wrapError(op string, status int, err error) error {
 	return &Error{Status: status, Op: op, Err: err}
 }
 
-// StatusOf returns the status that a client should see for err: 200 for nil, else that of the outermost [*Error] that
-// has one. Without one, an expired deadline or a network timeout is 504, a client that is gone 499, a panic 500, and
-// anything else 502. Of joined errors a 5xx counts before a 4xx, and then the first.
+// StatusOf returns the status that a client should see for err. For nil it is 200. Otherwise it is
+// the status of the outermost [*Error] that has one; a status outside 400 to 599 does not count. If
+// there is no such Error, an expired deadline or a network timeout is 504, a client that has gone
+// away is 499, a panic is 500, and anything else is 502.
 //
-// A status outside 400 to 599 does not count.
+// For joined errors, StatusOf returns the first status of 500 or more, or else the first status.
 func StatusOf(err error) int {
 	if err == nil {
 		return http.StatusOK
@@ -99,8 +103,8 @@ func StatusOf(err error) int {
 	return http.StatusBadGateway
 }
 
-// Status returns the status that a client should see for what a proxy returned: [StatusOf] err, or without one that of the
-// response. It is what a log or a metric wants.
+// Status returns the status that a client should see for the result of a proxy: that of the
+// response if err is nil, and otherwise [StatusOf] of err. It is meant for logs and metrics.
 func Status(res *Response, err error) int {
 	if err == nil && res != nil {
 		return res.StatusCode()
@@ -111,13 +115,13 @@ func Status(res *Response, err error) int {
 	return StatusOf(err)
 }
 
-// StatusClientGone is the status of a request whose client went away before it was answered. Nobody receives it; it is
-// for logs. It is not registered; nginx made it known.
+// StatusClientGone is the status of a request whose client went away before it was answered. No
+// client receives it; it is for logs. It is not a registered status; nginx made it known.
 const StatusClientGone = 499
 
-// statusOf returns 0 for an error that says nothing about its status.
+// statusOf returns the status of err, or 0 if err does not determine one.
 func statusOf(err error) int {
-	switch e := err.(type) { // one level at a time: errors.AsType would skip what stands between
+	switch e := err.(type) { // one level at a time: errors.AsType would skip the levels between
 	case *Error:
 		if e.Status >= 400 && e.Status <= 599 {
 			return e.Status
@@ -136,7 +140,7 @@ func statusOf(err error) int {
 		return http.StatusInternalServerError
 	}
 	if e, ok := err.(interface{ Is(error) bool }); ok && e.Is(context.Canceled) {
-		return StatusClientGone // package net has an error of its own for a dial that was cancelled
+		return StatusClientGone // package net has its own error for a cancelled dial
 	}
 	switch e := err.(type) {
 	case interface{ Unwrap() error }:

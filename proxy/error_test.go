@@ -46,7 +46,8 @@ func TestErrorWrapsItsCause(t *testing.T) {
 	assert.Equal(t, "decode", e.Op)
 }
 
-// cancelledDial is the error of package net for a dial whose context was cancelled. No packet is sent.
+// cancelledDial returns the error of package net for a dial whose context was cancelled. It sends
+// no packet.
 func cancelledDial(t *testing.T) error {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -54,7 +55,7 @@ func cancelledDial(t *testing.T) error {
 	return err
 }
 
-// Each row is a sentence, or a part of one, of how a failure becomes a status.
+// Each row is one rule of how a failure becomes a status.
 func TestStatusOf(t *testing.T) {
 	t.Parallel()
 	status := func(status int, err error) error { return &proxy.Error{Status: status, Err: err} }

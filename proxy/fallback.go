@@ -12,40 +12,47 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// Fallback returns a proxy that calls p, and where that fails the others, one after another in the order written, until
-// one answers:
+// Fallback returns a proxy that calls p. If p fails, it calls the others, one after another in the
+// order given, until one answers:
 //
 //	proxy.Fallback(prices.With(policy.Timeout(300*time.Millisecond)), replica, empty)
 //
 // # What is a failure
 //
-// An error of status 500 or more ([StatusOf]): no connection, a timeout of its own, an open breaker, a payload that is no
-// document, a panic. So is [context.Canceled] while the context goes on, for it was not the client who ended that call, and
-// a stream whose Status is 500 or more; it is closed before the next call. Any other error ends the call, for another
-// proxy would be asked the same: 400, 401, 403, 404, 429 and all that is the client's, also that it is gone (499), and a
-// panic with [http.ErrAbortHandler].
+// An error of status 500 or more ([StatusOf]) is a failure: no connection, a timeout of the proxy
+// itself, an open breaker, a payload that is not a document, a panic. So is [context.Canceled]
+// while the context of the call has not ended, because then it was not the client that cancelled. A
+// stream whose Status is 500 or more is a failure too; it is closed before the next call.
 //
-// What a failed call has done is not undone, and the next one may do it again elsewhere. Where that matters, put an [If]
-// that asks for the method in front.
+// Any other error ends the call, because another proxy would be asked the same question: 400, 401,
+// 403, 404, 429, every other fault of the client, and a client that is gone (499). So does a panic
+// with [http.ErrAbortHandler].
+//
+// Fallback does not undo what a failed call has done, and the next call may do it again elsewhere.
+// Where that matters, put an [If] on the method in front.
 //
 // # When
 //
-// At once, within the time that is left: once the context is over nothing more is called. A proxy that is slow leaves the
-// others nothing, unless it has a limit of its own, as above; what ignores its context is held, as [Hold] describes, for
-// [DefaultMaxAbandoned] calls of each proxy at a time.
+// The next proxy is called at once, within the time that is left. After the context has ended, no
+// proxy is called. A slow proxy leaves no time for the others unless it has a time limit of its
+// own, as above. A proxy that ignores its context is held as [Hold] describes, with up to
+// [DefaultMaxAbandoned] abandoned calls for each proxy.
 //
-// Each call gets a request of its own, with what p was given and not what p made of it, and the body read again. As in
-// every [Request.Clone], informational answers and trailers are for p alone. If the body cannot be replayed only p is
-// called, and its error wraps [ErrBodyNotReplayable]; so it is, without that, with a request to change protocols.
+// Each call gets a request of its own: the one that the fallback was given, without the changes
+// that p made, and with the body read again. As with every [Request.Clone], only p gets
+// informational answers and trailers. If the body cannot be replayed, only p is called, and its
+// error wraps [ErrBodyNotReplayable]. A request to change protocols also goes to p alone, without
+// that error.
 //
-// # What is handed on
+// # What is returned
 //
-// The answer of the one that did not fail, untouched. If all failed the errors are joined in the order written; a 5xx
-// counts before a 4xx that came after it, and the end of the context before both. A failed stream that nothing comes
-// after, such as that of the last proxy, is handed on instead, for it is the upstream's own answer. A panic that is in no
-// error that is returned is reported, see [Report].
+// The answer of the first proxy that does not fail is returned untouched. If all fail, the error
+// joins theirs in the order given. For its status, a 5xx counts before a 4xx that came after it. If
+// the context ended the call, that counts before both. A failed stream that no further call
+// follows, such as that of the last proxy, is returned as it is, because it is the upstream's own
+// answer. A panic that is not part of the returned error is reported; see [Report].
 //
-// A proxy that is nil is a fault in the plan.
+// It is a fault in the plan if a proxy is nil.
 func Fallback(p Proxy, others ...Proxy) Proxy {
 	f := new(fallback)
 	faults := faultsOf("Fallback", "")
@@ -73,17 +80,17 @@ type fallback struct{ alternatives []alternative }
 
 type alternative struct {
 	name  string
-	proxy Proxy // recovered, and held where it may ignore its context
-	held  bool  // works on a copy of the request
+	proxy Proxy // recovers panics, and is held if it may ignore its context
+	held  bool  // proxy works on a copy of the request
 }
 
 // A fallbackCall is one call of a fallback.
 type fallbackCall struct {
 	fallback *fallback
 	ctx      context.Context
-	spare    *Request // to make copies of; nil where none can be made
-	why      error    // there is no spare
-	errs     []error  // of those that failed
+	spare    *Request // the request to copy; nil if it cannot be copied
+	why      error    // why there is no spare
+	errs     []error  // of the proxies that failed
 }
 
 func (f *fallback) call(ctx context.Context, req *Request) (*Response, error) {
@@ -115,28 +122,29 @@ func failing(ctx context.Context, res *Response, err error) bool {
 	return (status >= http.StatusInternalServerError || status == StatusClientGone && !gone(ctx, err)) && !aborts(err)
 }
 
-// gone reports whether an error of status 499 means what it says: a call that was cancelled while its context goes on was
-// ended by somebody else.
+// gone reports whether an error of status 499 means that the client is gone. If the context has not
+// ended, other code cancelled the call.
 func gone(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || !errors.Is(err, context.Canceled)
 }
 
-// keep keeps what copies are made of, before the first proxy changes it.
+// keep keeps the request that copies are made of, before the first proxy changes it.
 func (c *fallbackCall) keep(req *Request) {
 	switch {
 	case len(c.fallback.alternatives) == 1:
-	case req.Upgrade != "": // belongs to the client's connection, and no copy has it
+	case req.Upgrade != "": // it belongs to the client's connection, and a clone drops it
 	case !req.Replayable():
 		c.why = ErrBodyNotReplayable
 	case c.fallback.alternatives[0].held:
-		c.spare = req // it has a copy
+		c.spare = req // the first proxy gets a copy
 	default:
 		c.spare = new(Request)
-		req.copyTo(c.spare, headersFor(c.ctx)) // the body is not to be read: that is the first proxy's
+		req.copyTo(c.spare, headersFor(c.ctx)) // the first proxy owns the body; it is not read here
 	}
 }
 
-// next returns the request for the next proxy, or nil and perhaps why there is none.
+// next returns the request for proxy i. It returns nil if no further proxy is called, with why if
+// copying the request was the problem.
 func (c *fallbackCall) next(i int) (next *Request, why error) {
 	if i == len(c.fallback.alternatives) || c.ctx.Err() != nil {
 		return nil, nil
@@ -145,7 +153,7 @@ func (c *fallbackCall) next(i int) (next *Request, why error) {
 		return nil, c.why
 	}
 	defer func() {
-		if v := recover(); v != nil { // GetBody is anybody's code
+		if v := recover(); v != nil { // GetBody is code of the user
 			next, why = nil, pipe.NewPanicError(v)
 		}
 	}()
@@ -156,7 +164,7 @@ func (c *fallbackCall) next(i int) (next *Request, why error) {
 	return next, nil
 }
 
-// failed notes a failure and closes what came with it.
+// failed records a failure and closes the response that failed.
 func (c *fallbackCall) failed(i int, res *Response, err error) {
 	if err == nil {
 		err = failureOf(res)
@@ -164,7 +172,8 @@ func (c *fallbackCall) failed(i int, res *Response, err error) {
 	c.errs = append(c.errs, namedAs("proxy", c.fallback.alternatives[i].name, err))
 }
 
-// end hands on what the last proxy that was called returned. why is not nil where there should have been another one.
+// end returns what the last proxy called returned. If why is not nil, another call should have
+// followed.
 func (c *fallbackCall) end(i int, res *Response, err, why error) (*Response, error) {
 	if err == nil {
 		for _, err := range append(c.errs, why) {
@@ -190,7 +199,7 @@ func (c *fallbackCall) end(i int, res *Response, err, why error) (*Response, err
 	return nil, fmt.Errorf("fallback: %w", err)
 }
 
-// aborted hands on the wish to abort alone.
+// aborted returns err alone: it asks to abort the connection.
 func (c *fallbackCall) aborted(err error) error {
 	for _, err := range c.errs {
 		call.ReportPanic(c.ctx, err)
@@ -198,7 +207,7 @@ func (c *fallbackCall) aborted(err error) error {
 	return err
 }
 
-// failureOf closes a stream that tells of a failure, and returns the error that it stands for.
+// failureOf closes a stream that reports a failure, and returns the error that it stands for.
 func failureOf(res *Response) error {
 	_ = res.Close()
 	status := res.StatusCode()
@@ -212,9 +221,10 @@ func failureOf(res *Response) error {
 	return e
 }
 
-// callCopy calls p with a copy of a request, and closes the copy's body when it is no longer needed.
+// callCopy calls p with a copy of a request, and closes the copy's body when it is no longer
+// needed.
 func callCopy(ctx context.Context, p Proxy, req *Request) (res *Response, err error) {
-	body := req.Body // p may give req another one
+	body := req.Body // p may replace it
 	if body == nil {
 		return call.Checked(p(ctx, req))
 	}

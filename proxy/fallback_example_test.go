@@ -9,7 +9,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// Each proxy is called once, and only where all before it failed.
+// Each proxy is called once, and only if all before it failed.
 func ExampleFallback() {
 	says := func(name string, err error) proxy.Proxy { // a backend in a real gateway
 		return pipe.NamedPipe(name, func(context.Context, *proxy.Request) (*proxy.Response, error) {

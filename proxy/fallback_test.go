@@ -20,16 +20,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// fallen is what the proxy answers that a call falls back on.
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 6: a deadline holds even against a callee that ignores its context.
+
+// fallen is the answer of the proxy that a call falls back to.
 const fallen = `"fallback"`
 
-// ways are the two ways in which Fallback and Race run a proxy: on a goroutine that it may abandon, and not.
+// ways are the two ways in which Fallback and Race run a proxy: on a goroutine that they may
+// abandon, or not.
 var ways = map[string]func(proxy.Proxy) proxy.Proxy{
 	"a function": func(p proxy.Proxy) proxy.Proxy { return p },
 	"sure":       sure,
 }
 
-// limited gives p a limit of its own, as policy.Timeout does.
+// limited gives p a time limit of its own, as policy.Timeout does.
 func limited(d time.Duration, p proxy.Proxy) proxy.Proxy {
 	return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 		ctx, cancel := context.WithTimeout(ctx, d)
@@ -53,10 +58,10 @@ func TestFallbackWithAFaultyProxy(t *testing.T) {
 		name   string
 		proxy  func(t *testing.T, body io.ReadCloser) proxy.Proxy
 		falls  bool          // the other one answers
-		status int           // of what comes back, where it does not fall
+		status int           // of the result, if it does not fall back
 		is     error         // what a failure wraps
 		takes  time.Duration // until the answer
-		body   bool          // it opens the body
+		body   bool          // the proxy opens the body
 	}{
 		{name: "answers", status: 200, proxy: func(t *testing.T, _ io.ReadCloser) proxy.Proxy { return answers(t, 0, `{}`) }},
 		{name: "is slow", status: 200, takes: 900 * time.Millisecond, proxy: func(t *testing.T, _ io.ReadCloser) proxy.Proxy {
@@ -202,7 +207,7 @@ func TestFallbackCallsNothingOnceTheContextIsOver(t *testing.T) {
 	assert.Empty(t, *opened)
 }
 
-func TestFallbackUnderAnExpiryIsAGatewayTimeout(t *testing.T) {
+func TestFallbackAtOurDeadlineIsAGatewayTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx := call.After(t.Context(), time.Second)
@@ -238,7 +243,7 @@ func TestFallbackJoinsTheFailuresOfAll(t *testing.T) {
 	assertClosedOnce(t, body)
 }
 
-// A caller that is told when to come back must hear of it.
+// A Retry-After must reach the caller.
 func TestFallbackKeepsWhatAFailedStreamSaid(t *testing.T) {
 	t.Parallel()
 	busy := called(func() (*proxy.Response, error) {
@@ -252,7 +257,7 @@ func TestFallbackKeepsWhatAFailedStreamSaid(t *testing.T) {
 	assert.Equal(t, "1", e.Upstream.Header.Get("X"))
 }
 
-func TestFallbackHandsOnAFailedStreamThatNothingComesAfter(t *testing.T) {
+func TestFallbackReturnsAFailedStreamThatNoCallFollows(t *testing.T) {
 	t.Parallel()
 	first, last := newBody("first"), newBody("last")
 	ctx, _, reported := reports(t.Context())
@@ -334,7 +339,7 @@ func TestFallbackLeavesTheBodyOfACopyOpenWithItsStream(t *testing.T) {
 }
 
 // proves M25, C3
-func TestFallbackCallsOneAloneWithWhatCannotBeReplayed(t *testing.T) {
+func TestFallbackCallsOneProxyIfTheBodyCannotBeReplayed(t *testing.T) {
 	t.Parallel()
 	body := func() *proxy.Request {
 		req, _ := withBody("x")
@@ -397,7 +402,7 @@ func TestFallbackGoesOnWhereTooManyAreAbandoned(t *testing.T) {
 }
 
 // proves C6
-func TestContract6FallbackNeedsAGoroutineOnlyForWhatMayIgnoreItsContext(t *testing.T) {
+func TestContract6FallbackStartsNoGoroutineForASureProxy(t *testing.T) {
 	t.Parallel()
 	for way, as := range ways {
 		var ran []string

@@ -7,17 +7,18 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// Fault returns what stands in the place of a decorator that cannot be made:
+// Fault returns a decorator to use in place of one that cannot be made:
 //
 //	if n < 1 {
 //		return proxy.Fault(fmt.Errorf("house: Slots: n is %d, want 1 or more", n))
 //	}
 //
-// The proxy that it wraps is not called: every call fails with err. The plan carries err, so whoever serves the proxy
-// refuses it at startup, beside all else that is wrong. See [pipe.Fault].
+// The proxy that it wraps is not called: every call fails with err. The plan carries err, so the
+// endpoint, router or agent that serves the proxy refuses it at startup, and reports err together
+// with all other faults. See [pipe.Fault].
 func Fault(err error) Decorator { return pipe.Fault[*Request, *Response](err) }
 
-// faults are what is wrong with the wiring of one combinator, for the Err of its step.
+// faults collects what is wrong with the wiring of one combinator, for the Err of its step.
 type faults struct {
 	what string // as in "Merge (page)"
 	errs []error

@@ -37,7 +37,7 @@ func asDocument(t testing.TB, text string) document.Document {
 	return d
 }
 
-// withBody returns a request whose body can be replayed, and the bodies it was replayed to.
+// withBody returns a request whose body can be replayed, and the replayed bodies.
 func withBody(text string) (*proxy.Request, *[]*countedBody) {
 	var opened []*countedBody
 	req := proxy.NewRequest("POST", "/")
@@ -53,7 +53,7 @@ func withBody(text string) (*proxy.Request, *[]*countedBody) {
 
 func get() *proxy.Request { return proxy.NewRequest("GET", "/") }
 
-// reports returns a context whose scope collects what is reported to it.
+// reports returns a context whose scope collects the reported errors.
 func reports(ctx context.Context) (context.Context, *call.Scope, chan error) {
 	reported := make(chan error, 100)
 	scope := &call.Scope{Report: func(_ context.Context, err error) { reported <- err }}
@@ -67,8 +67,8 @@ func assertClosedOnce(t testing.TB, bodies ...*countedBody) {
 	}
 }
 
-// assertFault holds a pipe that was wired wrongly to what it has to do: its plan says what is wrong and where, and a call
-// fails with it.
+// assertFault asserts that the plan of a wrongly wired pipe says what is wrong and where, and that
+// a call fails with the same error.
 func assertFault[Res any](t testing.TB, want string, p pipe.Pipe[*proxy.Request, Res]) {
 	t.Helper()
 	assert.Equal(t, want, pipetest.Faults(pipe.PlanOf(p)))

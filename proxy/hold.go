@@ -9,21 +9,25 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// DefaultMaxAbandoned is how many abandoned calls a combinator allows unless told otherwise. Each keeps a goroutine and
-// what the call holds.
+// DefaultMaxAbandoned is how many abandoned calls a combinator allows by default. Each one keeps a
+// goroutine and everything that the call holds.
 const DefaultMaxAbandoned = call.DefaultMaxAbandoned
 
-// Hold returns a decorator that holds the deadline of a call even when next ignores its context: the answer does not
-// wait for a call that will not come. Such a call is abandoned. It runs on, on a goroutine of its own and a copy of the
-// request. Its panic is recovered, its late response is closed, and endpoints and agents count it until it ends.
+// Hold returns a decorator that enforces the deadline of a call even if next ignores its context.
+// The call then returns when its context ends, without waiting for next, and is abandoned: next
+// keeps running, with its own copy of the request. If it panics, the panic is recovered; if it
+// still responds, the response is closed. An endpoint or agent counts an abandoned call until it
+// ends.
 //
-// While limit calls or more are abandoned, a call is refused with an [*Error] of status 503 that wraps [ErrAbandoned].
-// Calls that have begun before may still become abandoned. 0 is [DefaultMaxAbandoned], negative is no limit. The count
-// belongs to the proxy that the decorator returns.
+// While limit or more calls are abandoned, a new call is refused with an [*Error] of status 503
+// that wraps [ErrAbandoned]. Calls that are already running can still become abandoned. A limit of
+// 0 is [DefaultMaxAbandoned], and a negative one is no limit. The count belongs to the proxy that
+// the decorator returns.
 //
-// A next that is known to honour its context, see [pipe.Step.HonoursContext], runs on the goroutine of the caller, and
-// Hold costs nothing. On a goroutine of its own a panic or runtime.Goexit of next is an error that wraps a
-// [*pipe.PanicError]. Merge, policy.Timeout, endpoints and agents hold their deadlines this way.
+// If next is known to honour its context (see [pipe.Step.HonoursContext]), it runs on the caller's
+// goroutine and Hold costs nothing. Otherwise it runs on a goroutine of its own, where a panic or
+// runtime.Goexit becomes an error that wraps a [*pipe.PanicError]. Merge, policy.Timeout, endpoints
+// and agents enforce their deadlines in the same way.
 func Hold(limit int) Decorator {
 	source := pipe.Here()
 	return func(next Proxy) Proxy {
@@ -42,7 +46,7 @@ type hold struct {
 	bound *call.Bound
 }
 
-// callDirectly is the call where next honours its context.
+// callDirectly calls a next that honours its context.
 func (h *hold) callDirectly(ctx context.Context, req *Request) (*Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{Err: err}
@@ -70,19 +74,19 @@ type holdCall struct {
 	req    Request
 }
 
-// Do calls what is held.
+// Do calls next.
 func (c *holdCall) Do(ctx context.Context) (*Response, error) {
 	return call.Checked(c.next(ctx, &c.req))
 }
 
-// Arrived does nothing: the caller waits.
+// Arrived does nothing, because the caller waits.
 func (c *holdCall) Arrived() {}
 
-// A branch is one call of a proxy, on a goroutine that may outlive its caller's interest in it.
+// A branch is one call of a proxy, on a goroutine that may outlive the caller's interest in it.
 type branch = call.Branch[*Response]
 
-// closeResponse closes what an abandoned call returns late.
+// closeResponse closes the late response of an abandoned call.
 func closeResponse(res *Response) { _ = res.Close() }
 
-// errFull is why a call is refused that could become one more abandoned call.
+// errFull is the refusal of a call that could become one more abandoned call.
 func errFull() error { return &Error{Status: http.StatusServiceUnavailable, Err: ErrAbandoned} }

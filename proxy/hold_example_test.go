@@ -13,7 +13,7 @@ import (
 func ExampleHold() {
 	release := make(chan struct{})
 	stuck := func(context.Context, *proxy.Request) (*proxy.Response, error) {
-		<-release // whatever the context says
+		<-release // ignores its context
 		return &proxy.Response{}, nil
 	}
 	p := pipe.NamedPipe("stuck", stuck).With(proxy.Hold(1))

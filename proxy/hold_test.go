@@ -17,19 +17,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 1: a response or an error, never both and never neither.
+//   - 6: a deadline holds even against a callee that ignores its context.
+
 // sure returns a proxy whose plan says that it honours its context.
 func sure(call proxy.Proxy) proxy.Proxy {
 	return pipe.Describe(call, pipe.Step{Kind: "backend", Effects: pipe.Terminal | pipe.HonoursContext})
 }
 
-// goroutine returns the id of the calling goroutine, as its stack begins with it.
+// goroutine returns the id of the calling goroutine, which its stack trace begins with.
 func goroutine() string {
 	b := make([]byte, 64)
 	return string(b[:runtime.Stack(b, false)])[:20]
 }
 
 // proves C6
-func TestContract6HoldNeedsAGoroutineOnlyForWhatMayIgnoreItsContext(t *testing.T) {
+func TestContract6HoldStartsNoGoroutineForASureProxy(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
@@ -127,7 +132,7 @@ func TestContract6AbandonedCallsAreBounded(t *testing.T) {
 	tests := []struct {
 		name    string
 		limit   int
-		refused int // of 5 calls one after another
+		refused int // of 5 successive calls
 	}{
 		{"at the limit", 2, 3},
 		{"never if negative", -1, 0},
@@ -232,7 +237,7 @@ func TestALateErrorIsNotReported(t *testing.T) {
 }
 
 // proves T4, M19, M21, C1
-func TestContract1HoldTurnsWhatIsNoAnswerIntoAnError(t *testing.T) {
+func TestContract1HoldTurnsAMissingAnswerIntoAnError(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
 	body := newBody("x")
@@ -295,14 +300,14 @@ func TestAnAbandonedCallWritesIntoItsOwnRequest(t *testing.T) {
 		_, err := p(ctx, req)
 		require.Error(t, err)
 		close(release)
-		write(req, "outside") // under -race, shared memory is a failure by itself
+		write(req, "outside") // with -race, shared memory fails the test
 		synctest.Wait()
 		assert.Equal(t, []string{"outside", "outside", "outside"}, req.Header["A"])
 		assert.NotContains(t, req.Header, "New-late")
 	})
 }
 
-// The stream belongs to the caller, with the context it was called with.
+// The stream belongs to the caller, and so does the context of the call.
 func TestHoldHandsOnAStream(t *testing.T) {
 	t.Parallel()
 	body := newBody("rows")
@@ -319,7 +324,7 @@ func TestHoldHandsOnAStream(t *testing.T) {
 	assertClosedOnce(t, body)
 }
 
-// An answer in the very moment of the deadline is either handed on or closed.
+// An answer at the exact moment of the deadline is either returned or closed.
 func TestAnAnswerAtTheDeadlineIsNeverLost(t *testing.T) {
 	t.Parallel()
 	for range 300 {

@@ -19,41 +19,44 @@ import (
 
 // A Part is one proxy of a [Merge] or [MergeWith].
 type Part struct {
-	// Proxy answers with a Document whose root is an object, or with none (204). With Group, and in MergeWith, it may have
-	// another root. nil is a fault.
+	// Proxy answers with a Document whose root is an object, or with no Document (204). With Group,
+	// and in MergeWith, the root may be another value. A nil Proxy is a fault in the plan.
 	Proxy Proxy
 
-	// Name is the part's in the plan and in errors. "" takes that of the first named step in the plan of Proxy that is
-	// not a function, and where there is none the part's number, counted from 1.
+	// Name is the name of the part in the plan and in errors. If it is "", the part takes the name
+	// of the first named step in the plan of Proxy that is not a function. If there is none, it
+	// takes its number, counted from 1.
 	Name string
 
-	// Group is the member that the part's document, an object or any other value, becomes in the answer. "" is none: the
-	// members of the document are those of the answer.
+	// Group is the name of the member that the part's document, an object or any other value,
+	// becomes in the answer. If it is "", the members of the document become members of the answer.
 	Group string
 
-	// Optional lets the answer go without the part when it fails: the failure is joined in Response.Err. An optional part
-	// has a little less time than the rest, so that the answer without it is in time; see Merge.
+	// Optional allows an answer without the part if it fails. The failure is then joined in
+	// Response.Err. An optional part has a little less time than the others, so that the answer
+	// without it is in time; see Merge.
 	Optional bool
 
-	// When decides whether the part is called. A part that is skipped is not missing. nil is always. It runs on the
-	// goroutine of the part, on the part's copy of the request; a panic fails the part.
+	// When decides whether the part is called; nil means always. A skipped part does not count as
+	// missing. When runs on the goroutine of the part, with the part's copy of the request. If it
+	// panics, the part fails.
 	When func(ctx context.Context, req *Request) bool
 
-	// Expose names the headers of the part's response that the answer carries, none by default. Those of several parts
-	// come in declared order.
+	// Expose names the headers of the part's response that the answer carries; by default there are
+	// none. Values from several parts appear in declared order.
 	Expose []string
 }
 
-// Grouped returns a required part whose document, an object or any other value, becomes the member with the name. It is
-// short for a Part with this Name and Group.
+// Grouped returns a required part whose document, an object or any other value, becomes the member
+// of that name. It is short for a Part with this Name and Group.
 func Grouped(name string, p Proxy) Part {
-	if name == "" && p != nil { // a member may have any name, this one too
+	if name == "" && p != nil { // "" is a member name like any other
 		p = grouped(p, name, pipe.Here())
 	}
 	return Part{Name: name, Group: name, Proxy: p}
 }
 
-// grouped returns p with its document as a member.
+// grouped returns p with its document wrapped in a member.
 func grouped(p Proxy, member, source string) Proxy {
 	serve := func(ctx context.Context, req *Request) (*Response, error) {
 		res, err := p(ctx, req)
@@ -67,7 +70,7 @@ func grouped(p Proxy, member, source string) Proxy {
 		Effects: pipe.CallsOnce}, p)
 }
 
-// Optional returns the part as one without which the answer can go:
+// Optional returns a copy of the part that is optional, so that the merge can answer without it:
 //
 //	proxy.Optional(proxy.Grouped("recs", recs))
 func Optional(part Part) Part {
@@ -75,46 +78,52 @@ func Optional(part Part) Part {
 	return part
 }
 
-// Merge returns a proxy that calls all parts at once and answers with one object that has the members of all of them. For
-// parts that need an earlier answer see [Sequence], for other ways to make one document of the parts [MergeWith].
+// Merge returns a proxy that calls all parts at once and answers with one object that has the
+// members of all of them. For parts that need an earlier answer, see [Sequence]. For other ways to
+// combine the documents of the parts, see [MergeWith].
 //
-// Each part gets its own copy of the request, on a goroutine of its own; a body is replayed for each of several, and one
-// that cannot be is refused with [ErrBodyNotReplayable] before any part is called. A panic of a part fails that part.
+// The parts run concurrently, each with its own copy of the request. If there are several, the body
+// is replayed for each of them; a body that cannot be replayed is refused with
+// [ErrBodyNotReplayable] before any part is called. A part that panics fails.
 //
-// The members stand in the declared order of the parts, whatever arrives first; a name that occurs again keeps its
-// first place and takes its last value. Values are copied as they are, digit for digit. The status is 200, and the
-// headers are those that parts expose. A part without a document adds nothing; if all are skipped or empty the answer
-// is {}.
+// The members appear in the declared order of the parts, whichever part answers first. A name that
+// occurs again keeps its first place and takes its last value. Values are copied unchanged, digit
+// for digit. The status is 200, and the headers are those that the parts expose. A part without a
+// document adds nothing; if all parts are skipped or empty, the answer is {}.
 //
-// A required part that fails cancels the others and is the error; a part that answers with a stream, or with a root
-// that is no object, has failed. An optional part that fails is joined in Err of the response, in declared order, unless
-// all parts are optional and all have failed: then that is the error. If the context has a deadline, optional parts end
-// a tenth of the remaining time before it, at most 250 ms, so that the partial answer is in time; a merge inside an
-// optional part does not take off again, unless it has an earlier deadline of its own.
+// If a required part fails, the merge cancels the other parts and returns that error. A part also
+// fails if it answers with a stream, or with a root that is not an object. If an optional part
+// fails, its error is joined in Err of the response, in declared order. If all parts are optional
+// and all of them fail, the joined error is the error of the merge.
 //
-// A part that ignores its context is abandoned when its time is over; see [Hold], and Spec for the limit. Above it the
-// parts that may ignore their context fail with [ErrAbandoned], without being called: a merge that requires one is
-// refused at once, and one that does not goes on without them.
+// If the context has a deadline, optional parts end before it, by a tenth of the remaining time but
+// at most 250 ms, so that the partial answer is in time. A merge inside an optional part does not
+// shorten the time again, unless it has an earlier deadline of its own.
 //
-// It is a fault in the plan if there are no parts, or one has no proxy or one that is certain to answer with a stream, or
-// two have the same name, given or derived.
+// A part that ignores its context is abandoned when its time is over; see [Hold] for what that
+// means and [Spec] for the limit. At the limit, parts that may ignore their context fail with
+// [ErrAbandoned] without being called. A merge that requires such a part is refused at once; any
+// other merge goes on without them.
+//
+// It is a fault in the plan if there are no parts, if a part has no proxy or one that is certain to
+// answer with a stream, or if two parts have the same name, given or derived.
 func Merge(parts ...Part) Proxy { return newMerge(Spec{Parts: parts}) }
 
 type merge struct {
 	parts      []mergePart
-	optional   int // how many are
+	optional   int // how many parts are optional
 	method     method
-	combine    Combine // of a custom method
+	combine    Combine // of the custom method
 	maxMembers int     // as document.Merge takes it
 	bound      *call.Bound
 }
 
 type mergePart struct {
 	Part
-	i              int    // which one it is
+	i              int    // the index of the part
 	method         method // of the merge
-	honoursContext bool   // to honour its context: its end need not be enforced
-	fitting        Proxy  // the part, held to what the merge can use
+	honoursContext bool   // it ends with its context, without being abandoned
+	fitting        Proxy  // the part; fails if the merge cannot use its answer
 }
 
 func newMerge(s Spec) Proxy {
@@ -183,7 +192,7 @@ func (p Part) describe(source string) pipe.Any {
 	return pipe.Describe(p.Proxy, step, p.Proxy)
 }
 
-// counted says how many there are, as in "1 part" and "2 parts".
+// counted returns a number and its noun, as in "1 part" and "2 parts".
 func counted(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -191,8 +200,8 @@ func counted(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun + "s"
 }
 
-// nameIn returns the first name in a plan that is not that of a function and stands in no mirror, or another one where
-// there is none.
+// nameIn returns the first name in a plan that is neither a function's nor inside a mirror. If
+// there is none, it returns other.
 func nameIn(plan *pipe.Step, other string) string {
 	if name := firstName(plan); name != "" {
 		return name
@@ -202,7 +211,7 @@ func nameIn(plan *pipe.Step, other string) string {
 
 func firstName(s *pipe.Step) string {
 	switch {
-	case s.Effects.Has(pipe.Detached): // what is inside gives no answer
+	case s.Effects.Has(pipe.Detached): // the answer does not come from a mirror
 		return ""
 	case s.Name != "" && s.Kind != "func":
 		return s.Name
@@ -218,11 +227,11 @@ func firstName(s *pipe.Step) string {
 // A mergeCall is one call of a merge.
 type mergeCall struct {
 	merge    *merge
-	ctx      call.Clock  // the caller's context, to cancel it
-	early    *call.Clock // the context of optional parts, where it ends sooner
+	ctx      call.Clock  // the caller's context, made cancellable
+	early    *call.Clock // the context of optional parts, if it ends sooner
 	branches []mergeBranch
 	group    call.Group[*Response]
-	failed   atomic.Int32 // index + 1 of the required part that failed first
+	failed   atomic.Int32 // index + 1 of the first required part that failed
 }
 
 // A mergeBranch is the call of one part.
@@ -231,7 +240,7 @@ type mergeBranch struct {
 	call    *mergeCall
 	part    *mergePart
 	req     Request
-	skipped bool // by its condition
+	skipped bool // by When
 }
 
 func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
@@ -256,8 +265,8 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 	return c.answer(ctx)
 }
 
-// full reports whether too many calls are abandoned and a required part, or the function that combines, could become one
-// more; see Do for optional parts.
+// full reports whether too many calls are abandoned and the merge needs one that could become one
+// more: a required part, or the user's Combine. Do refuses optional parts.
 func (m *merge) full() bool {
 	return m.bound.Full() && (m.method == custom ||
 		slices.ContainsFunc(m.parts, func(p mergePart) bool { return !p.Optional && !p.honoursContext }))
@@ -289,8 +298,8 @@ func (c *mergeCall) run() {
 	}
 }
 
-// Do calls the part, and closes the body of a copy. It refuses while too many calls are abandoned and this could become one
-// more.
+// Do calls the part, and closes the body of its copy of the request. It refuses if too many calls
+// are abandoned and this one could become one more.
 func (b *mergeBranch) Do(ctx context.Context) (*Response, error) {
 	if body := b.req.Body; body != nil && len(b.call.branches) > 1 {
 		defer closeBody(body)
@@ -305,7 +314,7 @@ func (b *mergeBranch) Do(ctx context.Context) (*Response, error) {
 	return call.Checked(b.part.fitting(ctx, &b.req))
 }
 
-// Arrived cancels the others where a required part has failed.
+// Arrived cancels the other parts if a required part has failed.
 func (b *mergeBranch) Arrived() {
 	if _, err := b.branch.Result(); err != nil && !b.part.Optional && b.call.failed.CompareAndSwap(0, int32(b.part.i)+1) {
 		b.call.ctx.Cancel()
@@ -318,7 +327,7 @@ func closeBody(body io.ReadCloser) {
 	}
 }
 
-// call calls the part and holds it to what the merge can use.
+// call calls the part, and fails if the merge cannot use the answer.
 func (p mergePart) call(ctx context.Context, req *Request) (*Response, error) {
 	res, err := p.Proxy(ctx, req)
 	if err != nil || res == nil {
@@ -331,7 +340,7 @@ func (p mergePart) call(ctx context.Context, req *Request) (*Response, error) {
 	return res, nil
 }
 
-// unfit says why a merge cannot use the response; named says whose it is.
+// unfit returns why a merge cannot use the response; named adds whose response it is.
 func (p mergePart) unfit(res *Response) error {
 	if res.open() {
 		return &Error{Status: http.StatusBadGateway, Err: ErrStream}
@@ -339,14 +348,14 @@ func (p mergePart) unfit(res *Response) error {
 	return wrapError("", http.StatusBadGateway, p.method.unfit(p.i, res.Document))
 }
 
-// answer makes the response of what arrived.
+// answer makes the response from what arrived.
 func (c *mergeCall) answer(parent context.Context) (*Response, error) {
 	defer c.closeAll()
 	if err := c.failure(parent); err != nil {
 		return nil, err
 	}
 	res := &Response{Status: http.StatusOK, Header: headerFor(call.Described(parent))}
-	var room [8]document.Document // of the stack
+	var room [8]document.Document // on the stack
 	docs := room[:0]
 	var missing []error
 	failures := 0
@@ -383,8 +392,9 @@ func (c *mergeCall) answer(parent context.Context) (*Response, error) {
 	return res, nil
 }
 
-// failure is the error of the required part that failed first; where that is the end of the context, of all that failed
-// by it. The parts that were cancelled by the first are no news, but a panic among them is.
+// failure returns the error of the first required part that failed. If that part failed because the
+// context ended, it returns the errors of all required parts that failed. Errors of parts that were
+// cancelled because of the first failure are dropped, but panics among them are reported.
 func (c *mergeCall) failure(parent context.Context) error {
 	first := int(c.failed.Load()) - 1
 	ended := parent.Err() != nil
@@ -418,7 +428,7 @@ func (c *mergeCall) failure(parent context.Context) error {
 	return fmt.Errorf("merge: %w", errors.Join(errs...))
 }
 
-// named says which part failed.
+// named adds to err which part failed.
 func (p Part) named(err error) error { return named("part", p.Name, err) }
 
 // expose adds the named headers of h to those of res.
@@ -434,7 +444,7 @@ func expose(res *Response, names []string, h http.Header) {
 	}
 }
 
-// closeAll closes the responses that arrived. Their documents live on.
+// closeAll closes the responses that arrived. Their documents stay valid.
 func (c *mergeCall) closeAll() {
 	for i := range c.branches {
 		if b := &c.branches[i].branch; b.Here() {

@@ -11,7 +11,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// orders returns an object of about 20 KB whose member has the name.
+// orders returns an object of about 20 KB with one member of that name.
 func orders(name string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `{%q:[`, name)
@@ -25,8 +25,9 @@ func orders(name string) []byte {
 	return b.Bytes()
 }
 
-// BenchmarkMerge is a merge alone: three parts of 20 KB that are in memory. "parsed" parses them anew for each request,
-// as a backend does; "shared" has them as documents already, so that what is left is Merge itself.
+// BenchmarkMerge measures a merge alone, of three parts of 20 KB that are in memory. "parsed"
+// parses them again for each request, as a backend does. "shared" uses ready documents, so that
+// only Merge itself is measured.
 func BenchmarkMerge(b *testing.B) {
 	texts := [][]byte{orders("a"), orders("b"), orders("c")}
 	parsed := func(text []byte) (document.Document, error) { return document.Parse(text) }

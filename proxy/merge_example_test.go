@@ -11,7 +11,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// The parts are called at once; their members stand in the order in which the parts are written.
+// The parts are called at once. Their members appear in the order of the parts.
 func ExampleMerge() {
 	says := func(name, doc string) proxy.Proxy { // a backend in a real gateway
 		d, _ := document.Parse([]byte(doc))
@@ -69,7 +69,7 @@ func ExampleGrouped() {
 	// true <nil>
 }
 
-// A gateway made from a table: what is wrong with a row is found when it is wired, all of it.
+// A gateway can be made from a table. Wiring it finds every fault of every row.
 func ExampleNew() {
 	upstreams := map[string]proxy.Proxy{ // made by package backend in a real gateway
 		"user":   pipe.NamedPipe("user", func(context.Context, *proxy.Request) (*proxy.Response, error) { return &proxy.Response{}, nil }),

@@ -22,23 +22,29 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 4: the caller closes the response, and what the call holds is given back then.
+//   - 5: on error everything opened is closed, and constructors start no goroutine.
+//   - 6: a deadline holds even against a callee that ignores its context.
+
 // called returns a proxy that does what f does.
 func called(f func() (*proxy.Response, error)) proxy.Proxy {
 	return func(context.Context, *proxy.Request) (*proxy.Response, error) { return f() }
 }
 
-// A fault is what a part does in a merge of three with a second of time, in which the first part takes 200 ms and the
-// third one 100 ms.
+// A fault is what the second of three parts does in a merge that has a second of time. The first
+// part takes 200 ms, the third one 100 ms.
 type fault struct {
 	name   string
 	part   func(t *testing.T, end <-chan struct{}, body io.ReadCloser) proxy.Part
-	status int    // of the failure; 0 if it is none
+	status int    // of the failure; 0 if there is none
 	is     error  // what the failure wraps; nil is not checked
 	text   string // of the failure
 	doc    string // the members that the part adds if it does not fail, with a comma
 	body   bool   // the part opens the body
 
-	required, optional time.Duration // when the answer is there
+	required, optional time.Duration // how long the answer takes
 }
 
 const full, early, others = time.Second, 900 * time.Millisecond, 200 * time.Millisecond
@@ -102,7 +108,7 @@ func TestMergeWithAFaultyPart(t *testing.T) {
 		for name, combine := range combines {
 			for _, optional := range []bool{false, true} {
 				if name == "a function" && errors.Is(f.is, document.ErrNotObject) {
-					continue // it would take an array
+					continue // it accepts only arrays
 				}
 				t.Run(fmt.Sprintf("%s, optional %t, %s", f.name, optional, name), func(t *testing.T) {
 					t.Parallel()
@@ -195,8 +201,8 @@ func TestMergeCancelsEveryPartWhenTheClientIsGone(t *testing.T) {
 	})
 }
 
-// A context that ended by our own expiry is 504, whoever notices it.
-func TestMergeUnderAnExpiryIsAlwaysAGatewayTimeout(t *testing.T) {
+// A context that ended at our own deadline is 504, no matter which code notices it.
+func TestMergeAtOurDeadlineIsAlwaysAGatewayTimeout(t *testing.T) {
 	t.Parallel()
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
@@ -317,9 +323,9 @@ func TestMergeReportsAPanicWhenThereAreTooManyMembers(t *testing.T) {
 	assert.ErrorIs(t, <-reported, bug)
 }
 
-// A context that ends in the moment in which a required part fails must not make the cancelled ones look like failures
-// of their own, and our own expiry not like a client that left.
-func TestMergeReportsNoCancelledPartWhereTheContextEndsJustThen(t *testing.T) {
+// If the context ends at the moment when a required part fails, the cancelled parts must not look
+// like failures of their own. Our own deadline must not look like a client that left.
+func TestMergeReportsNoCancelledPartWhenTheContextEnds(t *testing.T) {
 	t.Parallel()
 	boom := &proxy.Error{Status: 404, Err: errors.New("boom")}
 	for range 300 {
@@ -345,7 +351,7 @@ func TestMergeReportsNoCancelledPartWhereTheContextEndsJustThen(t *testing.T) {
 	}
 }
 
-func TestMergeReportsTheFailureAndNotTheCancelledWhereTheContextGoesOn(t *testing.T) {
+func TestMergeReportsTheFailureNotTheCancelledParts(t *testing.T) {
 	t.Parallel()
 	hangs := proxy.Proxy(func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
 		<-ctx.Done()
@@ -361,7 +367,7 @@ func TestMergeReportsTheFailureAndNotTheCancelledWhereTheContextGoesOn(t *testin
 }
 
 // proves C6
-func TestContract6OnlyTheLastPartThatIsSureRunsOnTheGoroutineOfTheCaller(t *testing.T) {
+func TestContract6OnlyTheLastSurePartStartsNoGoroutine(t *testing.T) {
 	t.Parallel()
 	yes := func(context.Context, *proxy.Request) bool { return true }
 	tests := []struct {
@@ -415,7 +421,7 @@ func TestContract4MergeClosesTheResponsesThatItMerged(t *testing.T) {
 		res := &proxy.Response{Body: body}
 		res.OnClose(func() { released++ })
 		_ = body.Close()
-		res.Body, res.Document = nil, asDocument(t, `{}`) // decoded by a decorator, the slot is still taken
+		res.Body, res.Document = nil, asDocument(t, `{}`) // a decorator decoded the body, but the slot is still taken
 		return res, nil
 	})})
 	_, err := page(t.Context(), get())
@@ -470,7 +476,7 @@ func TestContract6MergeBoundsWhatItAbandons(t *testing.T) {
 }
 
 // proves L4, L5, M33, H10, C3
-func TestMergePartsThatWriteTheirRequestMeetNobody(t *testing.T) {
+func TestMergePartsMayWriteToTheirRequests(t *testing.T) {
 	t.Parallel()
 	var parts []proxy.Part
 	for _, name := range []string{"a", "b", "c"} {
@@ -481,7 +487,7 @@ func TestMergePartsThatWriteTheirRequestMeetNobody(t *testing.T) {
 			if b, err := io.ReadAll(r.Body); err != nil || string(b) != "body" {
 				return nil, fmt.Errorf("the body is %q, %v", b, err)
 			}
-			write(r, name) // under -race, shared memory is a failure by itself
+			write(r, name) // with -race, shared memory fails the test
 			doc, err := document.Of(map[string]string{name: r.Query.Get("New-" + name)})
 			return &proxy.Response{Document: doc}, err
 		}})
@@ -529,8 +535,9 @@ func TestMergeLeavesSharedDocumentsAsTheyWere(t *testing.T) {
 	assert.Equal(t, `{"public":{"n":1.50}}`, res.Document.String())
 }
 
-// A panic or Goexit of user code on a goroutine of the library must not end the process. That it does not is seen from
-// outside: this test runs the scenarios in a process of their own and asserts its exit status.
+// A panic or Goexit of user code on a goroutine of the library must not end the process. This can
+// be seen only from outside, so the test runs the scenarios in a child process and asserts its exit
+// status.
 //
 // proves L1, T4, M21
 func TestTheProcessSurvivesUserCodeThatPanics(t *testing.T) {
@@ -575,7 +582,7 @@ func TestTheProcessSurvivesUserCodeThatPanics(t *testing.T) {
 	assert.NotContains(t, string(out), "panic: bug")
 }
 
-// pipeName is a name of a subtest as the testing package prints it.
+// pipeName returns the name of a subtest as the testing package prints it.
 func pipeName(name string) string {
 	b := []byte(name)
 	for i := range b {
@@ -586,7 +593,7 @@ func pipeName(name string) string {
 	return string(b)
 }
 
-// A part may be described wrongly; the plan says then what it was told.
+// The plan names each part: by its given name, by a name from its own plan, or by its number.
 func TestMergeShowsItsPartsInThePlan(t *testing.T) {
 	t.Parallel()
 	leaf := func(name string) proxy.Proxy {

@@ -36,7 +36,7 @@ func fails(err error) proxy.Proxy {
 	return func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, err }
 }
 
-// deaf answers when release is closed, whatever its context says.
+// deaf answers when release is closed, and ignores its context.
 func deaf(release <-chan struct{}, res func() *proxy.Response) proxy.Proxy {
 	return func(context.Context, *proxy.Request) (*proxy.Response, error) {
 		<-release
@@ -138,7 +138,7 @@ func TestMergeJoinsWhatTheDeadlineEndedInDeclaredOrder(t *testing.T) {
 }
 
 // proves M36
-func TestMergeJoinsWhatIsMissingInDeclaredOrderWhateverFailsFirst(t *testing.T) {
+func TestMergeJoinsWhatIsMissingInDeclaredOrder(t *testing.T) {
 	t.Parallel()
 	for _, delays := range [][3]time.Duration{{1, 2, 3}, {2, 1, 3}, {3, 1, 2}, {3, 2, 1}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -369,7 +369,7 @@ func TestMergeReplaysTheBodyForEveryPart(t *testing.T) {
 }
 
 // proves M25, C3
-func TestMergeRefusesABodyThatCannotBeReplayedBeforeAnyPartIsCalled(t *testing.T) {
+func TestMergeRefusesABodyThatCannotBeReplayed(t *testing.T) {
 	t.Parallel()
 	called := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
 		t.Error("called")

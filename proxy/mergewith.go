@@ -11,49 +11,58 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// A Combine makes the document of a merge from the results of its parts, which come in declared order, skipped and failed
-// ones among them. The document may have any root, also none. Shallow, Deep, Concat and Disjoint are ready ones; one of
-// your own may call them with some of the results.
+// A Combine makes the document of a merge from the results of its parts. The results come in
+// declared order and include skipped and failed parts. The document may have any root, or be
+// absent. Shallow, Deep, Concat and Disjoint are ready-made; a function of your own may call them
+// with some of the results.
 //
-// It is called once per request, after all parts, and only if no required part has failed. It should be quick and look at
-// nothing but its arguments. Results is its own; the documents cannot be changed and the headers must not be.
+// A Combine is called once per request, after all parts, and only if no required part has failed.
+// It should be quick and depend only on its arguments. It owns the slice of results, but must not
+// change the headers in it. Documents cannot be changed.
 type Combine func(ctx context.Context, parts Results) (document.Document, error)
 
-// MergeWith is [Merge] with another way to make one document of the parts. A nil combine is [Shallow].
+// MergeWith is [Merge] with another way to combine the documents of the parts. A nil combine is
+// [Shallow].
 //
-// A combine of this package asks the parts for the root it can use, and a part with another one has failed. A function of
-// yours takes any root. It runs on a goroutine of its own: when it panics or calls runtime.Goexit, the merge fails with
-// a [*pipe.PanicError], and when it ignores its context it is abandoned at the deadline as a part would be. Its error is
-// the error of the merge, with the status that [StatusOf] finds in it.
+// The Combine functions of this package require a certain root, and a part with another root fails.
+// A function of your own gets any root. It runs on a goroutine of its own. If it panics or calls
+// runtime.Goexit, the merge fails with a [*pipe.PanicError]. If it ignores its context, it is
+// abandoned at the deadline, like a part. Its error is the error of the merge, with the status that
+// [StatusOf] finds in it.
 func MergeWith(combine Combine, parts ...Part) Proxy {
 	return newMerge(Spec{Parts: parts, Combine: combine})
 }
 
-// Shallow makes one object with the members of all objects, as [Merge] does: of members with equal names the first gives
-// the place and the last the value. See [document.Merge] for the limit of members that it has when code calls it; in a
-// merge it is that of the [Spec].
+// Shallow makes one object with the members of all objects, as [Merge] does. Of members with the
+// same name, the first determines the place and the last the value. In a merge, the limit of
+// members is that of the [Spec]; when your code calls Shallow, it is the default of
+// [document.Merge].
 //
-// A root that is no object is an [*Error] of status 502 that names the part and wraps [document.ErrNotObject].
+// A root that is not an object is an [*Error] of status 502 that names the part and wraps
+// [document.ErrNotObject].
 func Shallow(_ context.Context, parts Results) (document.Document, error) { return shallow.of(parts) }
 
-// Deep is [Shallow], but where members of equal names are all objects they are merged in turn, at any depth. Anything else
-// is replaced by what comes later, arrays too, and an object that follows it begins anew. Of equal names within one
-// object the last counts.
+// Deep is like [Shallow], but if all members with the same name are objects, it merges them in
+// turn, at any depth. Any other value, an array too, is replaced by a later one; an object that
+// follows such a value starts anew. Of equal names within one object, the last counts.
 //
-// Objects nested deeper than 10,000, which no parser with a limit lets in, are refused with [document.ErrDepth].
+// Objects nested deeper than 10,000 levels are refused with [document.ErrDepth]. Parsers accept far
+// fewer levels by default; see [document.DefaultDepth].
 func Deep(_ context.Context, parts Results) (document.Document, error) { return deep.of(parts) }
 
-// Concat makes one array with the elements of all arrays in declared order; a part without a document adds nothing, and
-// without any the array is empty.
+// Concat makes one array with the elements of all arrays in declared order. A part without a
+// document adds nothing; if no part has a document, the array is empty.
 //
-// A root that is no array is an [*Error] of status 502 that names the part and wraps [document.ErrNotArray].
+// A root that is not an array is an [*Error] of status 502 that names the part and wraps
+// [document.ErrNotArray].
 func Concat(_ context.Context, parts Results) (document.Document, error) { return concat.of(parts) }
 
-// Disjoint is [Shallow] for parts that must not have a member of the same name: two that have are an [*Error] of status
-// 502 that names both and the member, and wraps [document.ErrConflict]. Equal names within one part are none of its business.
+// Disjoint is [Shallow] for parts that must not have members of the same name. If two parts do, the
+// error is an [*Error] of status 502 that names both parts and the member, and wraps
+// [document.ErrConflict]. Equal names within one part are allowed.
 func Disjoint(_ context.Context, parts Results) (document.Document, error) { return disjoint.of(parts) }
 
-// A method is how the documents of the parts become one.
+// A method is a way to make one document of those of the parts.
 type method uint8
 
 const (
@@ -66,7 +75,7 @@ const (
 
 var methodNames = [...]string{"combined by a function", "", "deep", "concat", "disjoint"}
 
-// methodOf knows our own functions by their code.
+// methodOf recognizes the Combine functions of this package by their code.
 func methodOf(combine Combine) method {
 	if combine == nil {
 		return shallow
@@ -81,7 +90,7 @@ func methodOf(combine Combine) method {
 	return custom
 }
 
-// unfit says why the method cannot use document i.
+// unfit returns why the method cannot use document i.
 func (m method) unfit(i int, d document.Document) error {
 	kind := d.Kind()
 	switch {
@@ -95,15 +104,15 @@ func (m method) unfit(i int, d document.Document) error {
 	return nil
 }
 
-// A misfit is a MergeError where the document has a name, which is said around it. What tries again looks for a MergeError:
-// the same documents would fit no better.
+// A misfit is a MergeError for an error text that already names the part. A policy that retries
+// looks for a MergeError, because the same documents would fit no better.
 type misfit struct{ err *document.MergeError }
 
 func (e misfit) Error() string { return e.err.Err.Error() }
 
 func (e misfit) Unwrap() error { return e.err }
 
-// of is the method as a Combine.
+// of combines the documents of parts, as a Combine does.
 func (m method) of(parts Results) (document.Document, error) {
 	docs := make([]document.Document, len(parts))
 	for i := range parts {
@@ -133,7 +142,7 @@ func (m method) merge(max int, ds ...document.Document) (document.Document, erro
 	return document.Merge(max, ds...)
 }
 
-// blame names the parts where a *MergeError has indices.
+// blame replaces the indices in a *MergeError with the names of the parts.
 func blame(err error, name func(int) string) error {
 	e, ok := errors.AsType[*document.MergeError](err)
 	if !ok {
@@ -145,7 +154,7 @@ func blame(err error, name func(int) string) error {
 	return fmt.Errorf("part %s: %w", name(e.Index), misfit{e})
 }
 
-// custom runs the function of the user, for as long as the context lasts.
+// custom runs the user's Combine until the context ends.
 func (c *mergeCall) custom() (document.Document, error) {
 	t := &combineCall{combine: c.merge.combine, parts: c.results()}
 	t.branch = branch{Ctx: &c.ctx, Task: t, Bound: c.merge.bound, Close: closeResponse}
@@ -156,23 +165,23 @@ func (c *mergeCall) custom() (document.Document, error) {
 	return res.Document, nil
 }
 
-// A combineCall is one call of a function that combines.
+// A combineCall is one call of a user's Combine.
 type combineCall struct {
 	branch  branch
 	combine Combine
 	parts   Results
 }
 
-// Do combines.
+// Do calls the user's Combine.
 func (t *combineCall) Do(ctx context.Context) (*Response, error) {
 	d, err := t.combine(ctx, t.parts)
 	return &Response{Document: d}, err
 }
 
-// Arrived does nothing: the caller waits.
+// Arrived does nothing, because the caller waits.
 func (t *combineCall) Arrived() {}
 
-// results returns what came of each part.
+// results returns the result of each part.
 func (c *mergeCall) results() Results {
 	rs := slices.Grow(Results(nil), len(c.branches))
 	for i := range c.branches {

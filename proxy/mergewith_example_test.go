@@ -9,7 +9,8 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// Two services know something of the same customer. Deep keeps both; Shallow would keep the later answer alone.
+// Two services know something about the same customer. Deep keeps both answers; Shallow would keep
+// only the later one.
 func ExampleMergeWith() {
 	says := func(name, doc string) proxy.Proxy { // a backend in a real gateway
 		d, _ := document.Parse([]byte(doc))
@@ -36,7 +37,7 @@ func ExampleMergeWith() {
 	// 502 merge: part shop: a member is in two parts: "customer" is in part crm too
 }
 
-// A combine of your own gets the results in declared order, whatever arrived first.
+// A Combine of your own gets the results in declared order, whichever arrived first.
 func ExampleCombine() {
 	count := func(name, doc string) proxy.Part {
 		d, _ := document.Parse([]byte(doc))

@@ -21,7 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// partsOf returns a part for each text, named a, b, c and so on; an empty text is an answer without a document.
+// partsOf returns a part for each text, named a, b, c and so on. An empty text stands for an answer
+// without a document.
 func partsOf(t testing.TB, texts ...string) []proxy.Part {
 	var parts []proxy.Part
 	for i, text := range texts {
@@ -164,7 +165,7 @@ func TestMergeWithRefusesWhatACombinerCannotUse(t *testing.T) {
 	}
 }
 
-// The same documents would fit no better.
+// A retry would not help, because the same documents would fit no better.
 func TestWhatDoesNotFitIsNotTriedAgain(t *testing.T) {
 	t.Parallel()
 	calls := 0
@@ -180,7 +181,7 @@ func TestWhatDoesNotFitIsNotTriedAgain(t *testing.T) {
 	}
 }
 
-// An optional part with the wrong root is missing, as one that fails is.
+// An optional part with the wrong root is missing, like one that fails.
 func TestMergeWithGoesOnWithoutAnOptionalPartOfTheWrongKind(t *testing.T) {
 	t.Parallel()
 	parts := partsOf(t, `[1]`, `{"x":2}`, `[3]`)
@@ -191,7 +192,7 @@ func TestMergeWithGoesOnWithoutAnOptionalPartOfTheWrongKind(t *testing.T) {
 	assert.EqualError(t, res.Err, "part b: not an array: the root is object")
 }
 
-func TestAConflictTellsNoMoreOfANameThanIsOfUse(t *testing.T) {
+func TestAConflictShortensALongName(t *testing.T) {
 	t.Parallel()
 	part := `{"` + strings.Repeat("n", 100_000) + `":1}`
 	_, err := proxy.MergeWith(proxy.Disjoint, partsOf(t, part, part)...)(t.Context(), get())
@@ -234,7 +235,7 @@ func TestDeepGoesAsDeepAsDocumentsDoAndNoDeeperThanItCan(t *testing.T) {
 	assert.ErrorIs(t, err, document.ErrDepth)
 }
 
-// The time Deep takes must not grow with the depth times the size, which upstreams choose.
+// The time that Deep takes must not grow with depth times size, because upstreams choose both.
 func TestDeepReadsADocumentOnceHoweverDeepItOverlaps(t *testing.T) {
 	t.Parallel()
 	tail := `"` + strings.Repeat("x", 4<<20) + `"`
@@ -254,7 +255,7 @@ func TestDeepReadsADocumentOnceHoweverDeepItOverlaps(t *testing.T) {
 	assert.Less(t, spent(deep), 50*spent(flat)+100*time.Millisecond)
 }
 
-func TestMergeWithTellsTheCombineWhatCameOfEachPart(t *testing.T) {
+func TestMergeWithPassesEveryResultToTheCombine(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
 	var got proxy.Results
@@ -313,7 +314,7 @@ func TestMergeWithACombineThatMisbehaves(t *testing.T) {
 		status  int
 		text    string
 		took    time.Duration
-		late    int // panics that nobody waits for
+		late    int // panics after the call has returned
 	}{
 		{"fails", func(context.Context, end) (document.Document, error) { return document.Document{}, bug }, 502, "merge: combine: bug", 0, 0},
 		{"fails with a status", func(context.Context, end) (document.Document, error) {
@@ -436,8 +437,8 @@ func TestMergeWithRefusesAsMergeDoes(t *testing.T) {
 	assertFault(t, "proxy: Merge: there are no parts", proxy.MergeWith(proxy.Deep))
 }
 
-// FuzzCombiners holds the ready combiners against ones that decode: their output is valid, and their sources stay as they
-// are.
+// FuzzCombiners compares the ready-made combiners with ones that decode. Their output must be
+// valid, and their sources must not change.
 func FuzzCombiners(f *testing.F) {
 	f.Add([]byte(`{"a":{"x":1},"b":2}`), []byte(`{"a":{"y":{}},"b":{"z":1}}`), []byte(`{"\u0061":{"x":[4]},"b":{}}`))
 	f.Add([]byte(` { } `), []byte(`{"x" : {} , "y":1}`), []byte(`null`))

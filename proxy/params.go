@@ -1,12 +1,10 @@
 package proxy
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
-// Params are the values of a route's placeholders, each decoded exactly once. The zero value is empty and ready to
-// use. A copy is independent of what it was copied from; one value is not safe for concurrent use.
+// Params holds the values of a route's placeholders, each decoded exactly once. The zero value is
+// empty and ready to use. A copy is independent of the original. A Params value is not safe for
+// concurrent use.
 type Params struct {
 	pairs []param
 	rest  []string
@@ -14,7 +12,7 @@ type Params struct {
 
 type param struct{ name, value string }
 
-// Get returns the value of the named param, or "" where there is none.
+// Get returns the value of the named param, or "" if it is not set.
 func (p *Params) Get(name string) string {
 	value, _ := p.Lookup(name)
 	return value
@@ -30,19 +28,20 @@ func (p *Params) Lookup(name string) (string, bool) {
 	return "", false
 }
 
-// Set sets the named param to a value that is not escaped: "a/b" is one segment with a slash in it.
+// Set sets the named param to a value that is not escaped: "a/b" is one segment that contains a
+// slash.
 func (p *Params) Set(name, value string) {
 	for i := range p.pairs {
 		if p.pairs[i].name == name {
-			p.pairs = slices.Clone(p.pairs) // a copy may have them
+			p.pairs = slices.Clone(p.pairs) // a copy may share them
 			p.pairs[i].value = value
 			return
 		}
 	}
-	p.pairs = append(slices.Clip(p.pairs), param{name, value}) // beyond them a copy may have others
+	p.pairs = append(slices.Clip(p.pairs), param{name, value}) // a copy may have appended others after them
 }
 
-// Delete removes the named param. Without one it does nothing.
+// Delete removes the named param. If it is not set, Delete does nothing.
 func (p *Params) Delete(name string) {
 	p.pairs = slices.DeleteFunc(slices.Clone(p.pairs), func(q param) bool { return q.name == name })
 }
@@ -56,15 +55,10 @@ func (p *Params) Names() []string {
 	return names
 }
 
-// Rest returns the segments that the route's last * matched, decoded: "a//b%2Fc/" gives "a", "", "b/c" and "". It is
-// nil for a route without one. The slice is shared with copies and is only to be read; see [Params.SetRest].
+// Rest returns the segments that the trailing * of the route matched, decoded: "a//b%2Fc/" gives
+// "a", "", "b/c" and "". It is nil for a route without a trailing *. The slice is shared with
+// copies and must not be changed; see [Params.SetRest].
 func (p *Params) Rest() []string { return p.rest }
 
-// SetRest sets the segments that a wildcard stands for, not escaped. It keeps them.
+// SetRest sets the segments that a wildcard stands for; they are not escaped. It keeps the slice.
 func (p *Params) SetRest(segments ...string) { p.rest = segments }
-
-// ValidSegment reports whether a decoded value can become one segment of a path, or one value of a query, without a
-// meaning of its own: it is not a dot or two, and has no NUL, CR or LF. The empty value is for the caller to judge.
-func ValidSegment(s string) bool {
-	return s != "." && s != ".." && !strings.ContainsAny(s, "\x00\r\n")
-}

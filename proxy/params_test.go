@@ -42,13 +42,3 @@ func TestParams(t *testing.T) {
 	p.SetRest("a", "", "b/c", "")
 	assert.Equal(t, []string{"a", "", "b/c", ""}, p.Rest())
 }
-
-func TestValidSegment(t *testing.T) {
-	t.Parallel()
-	for _, s := range []string{"", "a", "...", "a/b", "%2e", "\t", "é", "\xff"} {
-		assert.True(t, proxy.ValidSegment(s), "%q", s)
-	}
-	for _, s := range []string{".", "..", "\x00", "a\rb", "a\n"} {
-		assert.False(t, proxy.ValidSegment(s), "%q", s)
-	}
-}

@@ -13,49 +13,58 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// ErrUnsafe is why a [Race] refuses a request that may have a further effect each time it is sent, and one to change
-// protocols. It has status 500: such a request should not get there.
-var ErrUnsafe = errors.New("only a call without further effects can race")
+// ErrUnsafe is why a [Race] refuses a request: it may have a further effect each time it is sent,
+// or it asks to change protocols. The error comes in an [*Error] of status 500, because such a
+// request should not reach a race.
+var ErrUnsafe = errors.New("only an idempotent call can race")
 
 // A RaceSpec describes a race.
 type RaceSpec struct {
-	Name    string  // in the plan; "" shows the kind alone
+	Name    string  // in the plan; "" shows only the kind
 	Proxies []Proxy // at least one
 
-	// Unsafe lets requests race that may have a further effect each time they are sent.
+	// Unsafe also allows requests that may have a further effect each time they are sent.
 	Unsafe bool
 }
 
-// Race returns a proxy that calls all proxies at once and answers with the first success, for the answer of the quickest
-// of several that would give the same one:
+// Race returns a proxy that calls all proxies at once and answers with the first success. Use it to
+// get the quickest answer from several proxies that would give the same one:
 //
 //	proxy.Race(near, far)
 //
 // # Who wins
 //
-// An answer is a success, but for a stream whose Status is 500 or more; that, and every error, is a failure. The winner's
-// answer is handed on untouched. A stream stays readable: its context lives until it is closed. The others are cancelled
-// at once, and what they still answer is closed. If all fail, the errors are joined in the order written; a 5xx counts
-// before a 4xx, and the end of the context before both. A panic that is in no error that is returned is reported, see
-// [Report].
+// Every answer is a success, except a stream whose Status is 500 or more. Such a stream is a
+// failure, and so is every error. The answer of the winner is returned untouched. If it is a
+// stream, it stays readable: its context lives until it is closed. The other calls are cancelled at
+// once, and any answer that they still give is closed.
+//
+// If all fail, the error joins theirs in the order given. For its status, a 5xx counts before a
+// 4xx, and the end of the context before both. A panic that is not part of the returned error is
+// reported; see [Report].
 //
 // # What may race
 //
-// Only a call that has no further effect when it is repeated (RFC 9110, section 9.2.2). It is decided as policy.Retry does:
-// if the leaves of all plans are idempotent, every request may; where leaves say nothing, one with a method that is (GET,
-// HEAD, OPTIONS, TRACE, PUT, DELETE) or to which code gave an Idempotency-Key in Upstream. Any other is refused with an
-// [*Error] of status 500 that wraps [ErrUnsafe], before anything is called. RaceSpec.Unsafe overrides that. A request to
-// change protocols is refused even so, for it belongs to one connection.
+// Only a call that has no further effect when it is repeated may race (RFC 9110, section 9.2.2).
+// Race decides this as policy.Retry does. If the leaves of all plans are idempotent, every request
+// may race. If some leaves do not say, a request may race if its method is idempotent (GET, HEAD,
+// OPTIONS, TRACE, PUT, DELETE), or if code gave it an Idempotency-Key in Upstream. Any other
+// request is refused with an [*Error] of status 500 that wraps [ErrUnsafe], before any proxy is
+// called. RaceSpec.Unsafe overrides this. A request to change protocols is always refused, because
+// it belongs to one connection.
 //
 // # How
 //
-// Each proxy gets a copy of the request, on a goroutine of its own; a body is replayed for each of several, and one that
-// cannot be is refused with [ErrBodyNotReplayable] before any is called. A panic of a proxy fails that proxy. One that
-// ignores its context is abandoned when its time is over or another one has won, see [Hold]. While [DefaultMaxAbandoned]
-// calls of the race are, the proxies that may ignore their context fail with [ErrAbandoned], without being called.
+// The proxies run concurrently, each with its own copy of the request. If there are several, the
+// body is replayed for each of them; a body that cannot be replayed is refused with
+// [ErrBodyNotReplayable] before any proxy is called. A proxy that panics fails. A proxy that
+// ignores its context is abandoned when its time is over or another one has won; see [Hold]. While
+// [DefaultMaxAbandoned] calls of the race are abandoned, proxies that may ignore their context fail
+// with [ErrAbandoned] without being called.
 //
-// It is a fault in the plan if there are no proxies, or one is nil, or a leaf in the plan of one is not idempotent, so that
-// nothing could race; that one wraps [ErrUnsafe].
+// It is a fault in the plan if there are no proxies or one is nil. It is also a fault if a leaf in
+// the plan of a proxy is declared not idempotent, because then nothing could race; that fault wraps
+// [ErrUnsafe], and RaceSpec.Unsafe overrides it.
 func Race(ps ...Proxy) Proxy { return RaceWith(RaceSpec{Proxies: ps}) }
 
 // RaceWith is [Race] with a name, or for requests that Race refuses.
@@ -105,7 +114,7 @@ type race struct {
 type racer struct {
 	name           string
 	proxy          Proxy
-	honoursContext bool // to honour its context: its end need not be enforced
+	honoursContext bool // it ends with its context, without being abandoned
 }
 
 // A raceCall is one call of a race.
@@ -114,8 +123,8 @@ type raceCall struct {
 	ctx      context.Context
 	branches []raceBranch
 	group    call.Group[*Response]
-	won      atomic.Int32 // index + 1 of the branch that succeeded first
-	handed   *raceBranch  // whose response the caller gets
+	won      atomic.Int32 // index + 1 of the first branch that succeeded
+	handed   *raceBranch  // the one whose response the caller gets
 }
 
 // A raceBranch is the call of one proxy.
@@ -124,7 +133,7 @@ type raceBranch struct {
 	call   *raceCall
 	racer  *racer
 	i      int
-	clock  call.Clock // its context, which a winner's stream keeps
+	clock  call.Clock // its context, which the winner's stream keeps
 	req    Request
 }
 
@@ -158,7 +167,7 @@ func (r *race) may(req *Request) bool {
 // run runs the branches and returns when each has arrived or was left.
 func (c *raceCall) run() {
 	c.group.Begin(len(c.branches), c.ctx, nil)
-	for i := range c.branches { // all, before the first one can win
+	for i := range c.branches { // set up all before the first one can win
 		b := &c.branches[i]
 		b.call, b.racer, b.i = c, &c.race.racers[i], i
 		b.clock.Free(c.ctx)
@@ -174,8 +183,9 @@ func (c *raceCall) run() {
 	}
 }
 
-// Do calls the proxy, and makes an error of a stream that tells of a failure. It refuses where another one has won already,
-// or too many calls are abandoned and this could become one more.
+// Do calls the proxy, and turns a stream that reports a failure into an error. It refuses if
+// another proxy has already won, or if too many calls are abandoned and this one could become one
+// more.
 func (b *raceBranch) Do(ctx context.Context) (*Response, error) {
 	p := b.racer.proxy
 	if err := ctx.Err(); err != nil {
@@ -198,12 +208,12 @@ func refuse(err error) Proxy {
 	return func(context.Context, *Request) (*Response, error) { return nil, err }
 }
 
-// callOwn calls p with a request whose body is not ours to close.
+// callOwn calls p with a request whose body the caller of the race closes.
 func callOwn(ctx context.Context, p Proxy, req *Request) (*Response, error) {
 	return call.Checked(p(ctx, req))
 }
 
-// Arrived cancels the others if this one is the first success.
+// Arrived cancels the other calls if this one is the first success.
 func (b *raceBranch) Arrived() {
 	if _, err := b.branch.Result(); err != nil || !b.call.won.CompareAndSwap(0, int32(b.i)+1) {
 		return
@@ -215,7 +225,7 @@ func (b *raceBranch) Arrived() {
 	}
 }
 
-// answer hands on the winner's response, or what all failed of.
+// answer returns the winner's response, or the failures of all.
 func (c *raceCall) answer() (*Response, error) {
 	won := int(c.won.Load())
 	if won == 0 {
@@ -249,7 +259,7 @@ func (c *raceCall) failure() error {
 	return within("race", err)
 }
 
-// leave cancels all but the winner, and closes what they answered.
+// leave cancels all calls but the winner's, and closes their answers.
 func (c *raceCall) leave() {
 	for i := range c.branches {
 		b := &c.branches[i]

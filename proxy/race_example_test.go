@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// The first success wins: a failure that is quicker does not, and the others are cancelled.
+// The first success wins, even if a failure is quicker. The other calls are cancelled.
 func ExampleRace() {
 	started, cancelled := make(chan bool), make(chan string, 1)
 	broken := pipe.NamedPipe("broken", func(context.Context, *proxy.Request) (*proxy.Response, error) {
@@ -30,7 +30,7 @@ func ExampleRace() {
 	image := proxy.Race(broken, far, near)
 	res, _ := image(context.Background(), proxy.NewRequest("GET", "/logo.png"))
 	fmt.Println(<-cancelled)
-	b, _ := io.ReadAll(res.Body) // the winner's stream is open until it is closed
+	b, _ := io.ReadAll(res.Body) // the winner's stream stays open until it is closed
 	fmt.Println(res.Status, string(b))
 	_ = res.Close()
 
@@ -40,7 +40,7 @@ func ExampleRace() {
 	// Output:
 	// far: context canceled
 	// 200 from near by
-	// 500 race: only a call without further effects can race: "POST"
+	// 500 race: only an idempotent call can race: "POST"
 	// ↔ race (3 at once, idempotent methods), in parallel
 	//   ↔ broken
 	//   ↔ far

@@ -19,6 +19,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 6: a deadline holds even against a callee that ignores its context.
+
 // proves M19, M21, M35, M37, T3, T4, C1, C5, C6
 func TestRaceWithAFaultyProxy(t *testing.T) {
 	t.Parallel()
@@ -36,12 +40,12 @@ func TestRaceWithAFaultyProxy(t *testing.T) {
 		name     string
 		proxy    func(t *testing.T, end end, body io.ReadCloser) proxy.Proxy
 		wins     bool // against one that answers after 200 ms
-		status   int  // of what comes back where it is alone
+		status   int  // of the result if it is alone
 		is       error
-		takes    time.Duration // where it is alone, of a second
-		body     bool          // it opens the body
-		deaf     bool          // it cannot be described as sure
-		reported bool          // where another one won
+		takes    time.Duration // if it is alone and has a second of time
+		body     bool          // the proxy opens the body
+		deaf     bool          // it does not honour its context
+		reported bool          // if another one won
 	}{
 		{name: "is quicker", proxy: takes(199 * time.Millisecond), wins: true, status: 200, takes: 199 * time.Millisecond},
 		{name: "is slower", proxy: takes(201 * time.Millisecond), status: 200, takes: 201 * time.Millisecond},
@@ -95,7 +99,7 @@ func TestRaceWithAFaultyProxy(t *testing.T) {
 						assert.Equal(t, err != nil, res == nil, "a response or an error")
 						switch {
 						case alone:
-							if tt.name != "answers late" { // it is as quick as the clock
+							if tt.name != "answers late" { // it answers exactly at the deadline
 								assert.Equal(t, tt.status, proxy.Status(res, err), "%v", err)
 								assertIs(t, err, tt.is)
 							}
@@ -173,7 +177,7 @@ func TestRaceCancelsLosersAndClosesWhatTheyAnswer(t *testing.T) {
 	}
 }
 
-func TestRaceAllThatSucceedAtOnceButOneAreClosed(t *testing.T) {
+func TestRaceClosesAllButOneSimultaneousSuccess(t *testing.T) {
 	t.Parallel()
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
@@ -272,7 +276,7 @@ func TestRaceCallsNothingOnceTheContextIsOver(t *testing.T) {
 	ctx, cancel = context.WithCancel(t.Context())
 	req.Method = "PUT"
 	open := req.GetBody
-	req.GetBody = func() (io.ReadCloser, error) { cancel(); return open() } // the client leaves meanwhile
+	req.GetBody = func() (io.ReadCloser, error) { cancel(); return open() } // the client leaves in the meantime
 	_, err = p(ctx, req)
 	assert.Equal(t, proxy.StatusClientGone, proxy.StatusOf(err))
 	assert.Len(t, *opened, 2)
@@ -416,7 +420,7 @@ func TestRaceClosesTheBodiesOfItsCopies(t *testing.T) {
 }
 
 // proves M33, H10, C3, C2
-func TestRaceProxiesThatWriteTheirRequestMeetNobody(t *testing.T) {
+func TestRaceProxiesMayWriteToTheirRequests(t *testing.T) {
 	t.Parallel()
 	var ps []proxy.Proxy
 	for _, name := range []string{"a", "b", "c"} {
@@ -424,7 +428,7 @@ func TestRaceProxiesThatWriteTheirRequestMeetNobody(t *testing.T) {
 			if len(r.Header["A"]) != 2 || r.Header["A"][0] != "1" || len(r.Query["q"]) != 2 || r.Params.Get("x") != "a/b" || len(r.Upstream) != 1 {
 				return nil, fmt.Errorf("another branch wrote into mine: %v", r)
 			}
-			write(r, name) // under -race, shared memory is a failure by itself
+			write(r, name) // with -race, shared memory fails the test
 			return &proxy.Response{}, nil
 		})
 	}
@@ -468,7 +472,7 @@ func TestRaceBoundsWhatItAbandons(t *testing.T) {
 }
 
 // proves C6
-func TestContract6OnlyTheLastRacerThatIsSureRunsOnTheGoroutineOfTheCaller(t *testing.T) {
+func TestContract6OnlyTheLastSureRacerStartsNoGoroutine(t *testing.T) {
 	t.Parallel()
 	for way, as := range ways {
 		var ran [2]string
@@ -520,7 +524,7 @@ func TestRaceRefusesAtWiring(t *testing.T) {
 		{"no proxies", proxy.RaceSpec{Name: "r"}, "proxy: Race (r): there are no proxies"},
 		{"a nil proxy", proxy.RaceSpec{Proxies: []proxy.Proxy{uncalled(t), nil}}, "proxy: Race: proxy 2 is nil"},
 		{"what is not idempotent", proxy.RaceSpec{Proxies: []proxy.Proxy{nil, post.With(pipe.Recover)}},
-			"proxy: Race: proxy 1 is nil\nproxy: Race: proxy 2: orders is not idempotent: only a call without further effects can race"},
+			"proxy: Race: proxy 1 is nil\nproxy: Race: proxy 2: orders is not idempotent: only an idempotent call can race"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -532,7 +536,7 @@ func TestRaceRefusesAtWiring(t *testing.T) {
 	assertFault(t, "proxy: Race: there are no proxies", proxy.Race())
 }
 
-// Any of them in any other: an answer and a failure come through every pair.
+// Every combinator works inside every other: an answer and a failure pass through each pair.
 func TestChoicesNest(t *testing.T) {
 	t.Parallel()
 	wrap := choosers()

@@ -6,18 +6,20 @@ import (
 	"github.com/sluice-go/sluice/internal/call"
 )
 
-// Report hands a failure that is part of no returned error to the Report hook of the endpoint or agent that ctx belongs to.
-// Without a hook it does nothing. It is safe for concurrent use, and may be called after the request was answered.
+// Report passes a failure that is part of no returned error to the Report hook of the endpoint or
+// agent that ctx belongs to. Without a hook it does nothing. It is safe for concurrent use, and may
+// be called after the request was answered.
 func Report(ctx context.Context, err error) { call.Report(ctx, err) }
 
-// Missing says that something is missing from the answer, and why, to the innermost [Encode] around the call. A typed
-// value has no place for that, where a [Response] has Err:
+// Missing reports to the innermost [Encode] around the call that something is missing from the
+// answer, and why. A [Response] has Err for that, but a typed value has no place for it:
 //
 //	rate, err := rates(ctx, req)
 //	if err != nil && !proxy.Missing(ctx, err) {
 //		return Page{}, err
 //	}
 //
-// It reports whether somebody collects. If nobody does, also because the answer is made already, err is the caller's to
-// deal with. A nil err only asks. It is safe for concurrent use.
+// Missing returns true if err was collected. It returns false if nobody collects, or if the answer
+// has already been made; then the caller must deal with err. A nil err only asks whether errors are
+// collected. Missing is safe for concurrent use.
 func Missing(ctx context.Context, err error) bool { return call.Missing(ctx, err) }

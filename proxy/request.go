@@ -17,58 +17,61 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// A Request is what a client, a broker or code asks of a proxy. It is made by [NewRequest], an endpoint or an agent,
-// which guarantee that Query, Header and Upstream are not nil.
+// A Request is what a client, a broker or code asks of a proxy. [NewRequest], endpoints and agents
+// create requests, and guarantee that Query, Header and Upstream are not nil.
 //
-// A proxy may change its request until it returns and does not keep it. Who hands it to several proxies, or may return
-// before one has, hands on a [Request.Clone]. A Request is not safe for concurrent use.
+// A proxy may change its request until it returns, and does not keep it. Code that passes a request
+// to several proxies, or that may return before the proxy does, must pass a [Request.Clone]. A
+// Request is not safe for concurrent use.
 type Request struct {
-	Method  string // of HTTP, in upper case
-	Path    string // escaped, as routed; it begins with a slash
-	Pattern string // the route's pattern that matched, or ""
+	Method  string // HTTP method, in upper case
+	Path    string // escaped, as routed; begins with a slash
+	Pattern string // pattern of the route that matched, or ""
 	Host    string // as the client named it, with the port if it gave one
 	Scheme  string // "http" or "https", as the client used it
 
-	Remote netip.AddrPort       // of the client, behind trusted proxies; the zero value if unknown
-	TLS    *tls.ConnectionState // of the client's connection to us; nil without TLS; never changed
+	Remote netip.AddrPort       // address of the client, behind trusted proxies; the zero value if unknown
+	TLS    *tls.ConnectionState // state of the client's connection to us; nil without TLS; never changed
 
-	Query url.Values // as the client sent it; an upstream gets of it only what its Spec names
+	Query url.Values // as the client sent it; an upstream receives only what its Spec names
 
-	// RawQuery is the text that Query was parsed from. It goes on in Query's place only where all of the query goes on
-	// and it still parses to exactly Query, so that order and spelling are kept.
+	// RawQuery is the text that Query was parsed from. It is sent in place of Query, to keep order
+	// and spelling, but only if all of the query is sent and RawQuery still parses to exactly
+	// Query.
 	RawQuery string
 
-	// Header is what the client or the message sent, end to end: hop-by-hop headers are gone and forwarded headers are
-	// rebuilt. An upstream gets of it only what its Spec names.
+	// Header is what the client or the message sent, end to end: hop-by-hop headers are removed and
+	// forwarded headers are rebuilt. An upstream receives only the fields that its Spec names.
 	Header http.Header
 
-	// Upstream is what code sends: decorators, credentials, verified claims. It is always sent, it wins over Header, and
-	// it is never filled from the client.
+	// Upstream is what code sends: decorators, credentials, verified claims. It is always sent, it
+	// takes precedence over Header, and it is never filled from the client.
 	Upstream http.Header
 
-	// Params are the route's, each decoded exactly once.
+	// Params are the values of the route's placeholders, each decoded exactly once.
 	Params Params
 
-	// Body is nil or empty for a request without one. It can be read once; who needs it again calls GetBody. The one who
-	// made the request closes it.
+	// Body is nil or empty for a request without one. It can be read once; code that needs it again
+	// calls GetBody. The code that made the request closes Body.
 	Body io.ReadCloser
 
-	// GetBody returns the body from its beginning. A request is replayable if it has no Body or has GetBody; no pipe
-	// reads a body into memory to make it so.
+	// GetBody returns the body from its beginning. A request can be replayed if it has no Body or
+	// has GetBody. No pipe reads a body into memory to make that possible.
 	GetBody func() (io.ReadCloser, error)
 
-	ContentLength int64 // of Body in bytes; -1 if unknown
+	ContentLength int64 // length of Body in bytes; -1 if unknown
 
 	Trailer func() http.Header // the client's trailers, once Body is at EOF; nil if there are none
 
-	// Upgrade is the protocol that the client asked to change to, or "". Only a streamed passthrough honours it.
+	// Upgrade is the protocol that the client asked to change to, or "". Only a streamed
+	// passthrough honours it.
 	Upgrade string
 
-	// Inform sends an informational answer (1xx) to the client. It is nil where nobody listens, is dropped by Clone, and
-	// has no effect once the handler has returned.
+	// Inform sends an informational answer (1xx) to the client. It is nil if no client listens, and
+	// Clone drops it. It has no effect after the handler has returned.
 	Inform func(status int, h http.Header)
 
-	parsed *parsedBody // shared with clones, so that the body is parsed once for all
+	parsed *parsedBody // shared with clones, so that all of them parse the body only once
 }
 
 // NewRequest returns a request without a body. Its maps are empty, not nil.
@@ -76,11 +79,11 @@ func NewRequest(method, path string) *Request {
 	return &Request{Method: method, Path: path, Query: url.Values{}, Header: http.Header{}, Upstream: http.Header{}}
 }
 
-// Clone returns a copy that shares no memory with r that either may write: headers, query and params are copied, and
-// the body is opened again with GetBody, for the caller to close. Trailer, Upgrade and Inform belong to the original's
-// connection and are dropped.
+// Clone returns a copy of r. The two share no memory that either may write to: headers, query and
+// params are copied. The body is opened again with GetBody, and the caller must close it. Clone
+// drops Trailer, Upgrade and Inform, which belong to the original's connection.
 //
-// A body that cannot be replayed is refused with [ErrBodyNotReplayable]; r is as before then.
+// If the body cannot be replayed, Clone fails with [ErrBodyNotReplayable] and leaves r unchanged.
 func (r *Request) Clone() (*Request, error) {
 	c := new(Request)
 	if err := r.cloneTo(c, cloneValues); err != nil {
@@ -112,21 +115,21 @@ func (r *Request) cloneTo(c *Request, header func(http.Header) http.Header) erro
 	return nil
 }
 
-// Replayable reports whether Clone can copy the request: it has no body, or GetBody.
+// Replayable reports whether Clone can copy the request: it has no body, or it has GetBody.
 func (r *Request) Replayable() bool { return !r.hasBody() || r.GetBody != nil }
 
 func (r *Request) hasBody() bool { return r.Body != nil && r.Body != http.NoBody }
 
-// copyTo makes c a copy with maps of its own that takes the body over.
+// copyTo makes c a copy of r with its own maps. The copy takes over the body.
 func (r *Request) copyTo(c *Request, header func(http.Header) http.Header) {
 	*c = *r
 	c.Header, c.Upstream = header(r.Header), cloneValues(r.Upstream)
 	c.Query = cloneValues(r.Query)
-	c.Params.rest = slices.Clone(r.Params.rest) // it is handed out
+	c.Params.rest = slices.Clone(r.Params.rest) // Params.Rest returns it
 }
 
-// fork makes the n requests that to returns clones of r, all or none. A single one takes the body over: it is a copy only
-// because its call may be abandoned.
+// fork makes the n requests that to returns clones of r: all of them, or none. A single one takes
+// over the body; it is a copy only because its call may be abandoned.
 func (r *Request) fork(n int, header func(http.Header) http.Header, to func(i int) *Request) error {
 	if n == 1 {
 		r.copyTo(to(0), header)
@@ -134,7 +137,7 @@ func (r *Request) fork(n int, header func(http.Header) http.Header, to func(i in
 	}
 	made := 0
 	defer func() {
-		for i := range made { // GetBody failed, or as anybody's code panicked
+		for i := range made { // GetBody, which is code of the user, failed or panicked
 			closeBody(to(i).Body)
 		}
 	}()
@@ -148,8 +151,8 @@ func (r *Request) fork(n int, header func(http.Header) http.Header, to func(i in
 	return nil
 }
 
-// headersFor returns how the headers of a request are to be copied: whole, or without their values where no code is there
-// that could write to them.
+// headersFor returns how to copy the headers of a request: with their values, or without them if no
+// code of the user could write to the values.
 func headersFor(ctx context.Context) func(http.Header) http.Header {
 	if call.Described(ctx) {
 		return maps.Clone
@@ -157,8 +160,8 @@ func headersFor(ctx context.Context) func(http.Header) http.Header {
 	return cloneValues
 }
 
-// cloneValues copies a header or query map and its values, in two allocations for the values of all keys. The copy is
-// never nil.
+// cloneValues copies a header or query map and its values. The values of all keys share one
+// allocation. The copy is never nil.
 func cloneValues[M ~map[string][]string](m M) M {
 	c := make(M, len(m))
 	n := 0
@@ -168,7 +171,7 @@ func cloneValues[M ~map[string][]string](m M) M {
 	all := make([]string, 0, n)
 	for k, vs := range m {
 		if vs == nil {
-			c[k] = nil // a nil value has a meaning to net/http: "leave it out"
+			c[k] = nil // to net/http a nil value means "leave it out"
 			continue
 		}
 		from := len(all)
@@ -178,10 +181,12 @@ func cloneValues[M ~map[string][]string](m M) M {
 	return c
 }
 
-// SetBody gives the request a body in memory, which can be replayed, and the content type it has. It keeps b: the
-// caller must not change it afterwards. An empty contentType leaves the request without one.
+// SetBody gives the request a body in memory, which can be replayed, and sets its content type. An
+// empty contentType leaves the request without one. SetBody keeps b: the caller must not change it
+// afterwards.
 //
-// What the client said about its own body (Content-Type, Content-Encoding and the like) is gone.
+// SetBody removes what described the old body: Content-Type, Content-Encoding and similar headers,
+// and the trailers.
 func (r *Request) SetBody(contentType string, b []byte) {
 	for _, name := range []string{"Content-Type", "Content-Encoding", "Content-Language", "Content-Location", "Content-Md5",
 		"Content-Digest", "Content-Range", "Content-Length", "Digest", "Repr-Digest"} {
@@ -201,7 +206,8 @@ func (r *Request) SetBody(contentType string, b []byte) {
 	r.parsed = new(parsedBody)
 }
 
-// bodyOf returns http.NoBody for no bytes: of another empty body net/http would have to find out that it is empty.
+// bodyOf returns http.NoBody for no bytes, because net/http would have to read any other body to
+// find out that it is empty.
 func bodyOf(b []byte) io.ReadCloser {
 	if len(b) == 0 {
 		return http.NoBody
@@ -209,11 +215,12 @@ func bodyOf(b []byte) io.ReadCloser {
 	return io.NopCloser(bytes.NewReader(b))
 }
 
-// Document returns the body as a JSON document. It is parsed once, for the request and its clones, until SetBody gives
-// it another one. A request without a body, or with an empty one, has the absent document.
+// Document returns the body as a JSON document. The body is parsed once for the request and all its
+// clones, until SetBody replaces it. If there is no body, or an empty one, the document is absent.
 //
-// The body is read through GetBody, so Body can still be read afterwards; a body that cannot be replayed is refused
-// with [ErrBodyNotReplayable]. A body that is not JSON is an [*Error] of status 400.
+// Document reads the body through GetBody, so Body can still be read afterwards. A body that cannot
+// be replayed is refused with [ErrBodyNotReplayable]. A body that is not JSON is an [*Error] of
+// status 400.
 func (r *Request) Document() (document.Document, error) {
 	if !r.hasBody() && r.GetBody == nil {
 		return document.Document{}, nil
@@ -227,7 +234,7 @@ func (r *Request) Document() (document.Document, error) {
 	return r.parsed.document(r.GetBody)
 }
 
-// A parsedBody is parsed by whoever asks first.
+// A parsedBody is parsed by the first caller that asks for it.
 type parsedBody struct {
 	once sync.Once
 	doc  document.Document
@@ -236,7 +243,7 @@ type parsedBody struct {
 
 func (p *parsedBody) document(getBody func() (io.ReadCloser, error)) (document.Document, error) {
 	p.once.Do(func() {
-		p.err = &Error{Op: "document", Err: errors.New("reading the body ended in a panic")} // if it does
+		p.err = &Error{Op: "document", Err: errors.New("reading the body ended in a panic")} // stays if parseBody panics
 		p.doc, p.err = parseBody(getBody)
 	})
 	return p.doc, p.err

@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// Who hands a request to several proxies gives each its own copy.
+// Code that calls several proxies with one request passes each of them its own copy.
 func ExampleRequest_Clone() {
 	req := proxy.NewRequest("POST", "/orders")
 	req.Header.Set("Accept-Language", "de")

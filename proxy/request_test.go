@@ -19,6 +19,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 3: who forks hands on a copy of the request.
+
 // fullRequest has a value in every field.
 func fullRequest() *proxy.Request {
 	req, _ := withBody("body")
@@ -113,7 +117,7 @@ func TestContract3ClonesShareNoMemoryThatEitherMayWrite(t *testing.T) {
 
 	var wg sync.WaitGroup
 	for _, c := range clones {
-		wg.Go(func() { write(c, "changed") }) // under -race, shared memory is a failure by itself
+		wg.Go(func() { write(c, "changed") }) // with -race, shared memory fails the test
 	}
 	wg.Go(func() { write(req, "original") })
 	wg.Wait()
@@ -321,7 +325,7 @@ func TestDocumentOfABodyThatBreaks(t *testing.T) {
 }
 
 // proves M21
-func TestADocumentWhoseReadingPanickedIsAnErrorForEveryBranch(t *testing.T) {
+func TestAPanicWhileReadingTheBodyIsAnErrorForEveryBranch(t *testing.T) {
 	t.Parallel()
 	req, _ := withBody("x")
 	req.GetBody = func() (io.ReadCloser, error) { panic("bug") }

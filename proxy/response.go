@@ -10,33 +10,38 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// A Response is the answer of a proxy: a decoded Document, or a Body to be read as it comes, and never both.
+// A Response is the answer of a proxy. It has a decoded Document, or a Body to be read as it
+// arrives, but never both.
 //
-// Who gets a response closes it, once it has no more use for the body; Close may be called several times and on nil. A
-// Response is passed by pointer and never copied. Close and OnClose are safe for concurrent use, the fields are not.
+// The caller that receives a response must close it when it no longer needs the body. Close may be
+// called several times, and on nil. A Response is passed by pointer and never copied. Close and
+// OnClose are safe for concurrent use; the fields are not.
 type Response struct {
-	Status   int               // of HTTP; 0 is 200
-	Header   http.Header       // end to end; never nil in an answer of sluice's own backends and combinators
-	Document document.Document // the decoded payload; the zero value where there is none or Body carries it
+	Status   int               // HTTP status; 0 is 200
+	Header   http.Header       // end to end; never nil if the answer is from a backend or combinator of sluice
+	Document document.Document // the decoded payload; the zero value if there is none or Body carries it
 
-	// Body is the undecoded payload, nil where Document carries it. It is closed by Close.
+	// Body is the payload that is not decoded; it is nil if Document carries the payload. Close
+	// closes it.
 	Body io.ReadCloser
 
-	// Trailer returns the trailers once Body is at EOF, announced or not. nil means there are none.
+	// Trailer returns the trailers, announced or not, once Body is at EOF. It is nil if there are
+	// none.
 	Trailer func() http.Header
 
-	// Upgrade is the connection after a protocol switch, with status 101 only. It is closed by Close.
+	// Upgrade is the connection after a protocol switch, with status 101 only. Close closes it.
 	Upgrade io.ReadWriteCloser
 
-	// Err joins the failures of what was optional. nil means that the answer is complete.
+	// Err joins the failures that make the answer partial. If it is nil, the answer is complete.
 	Err error
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	closed  bool
 	onClose []func()
 }
 
-// StatusCode returns Status, and 200 where it is 0. Of a nil response it is 0: there is no answer.
+// StatusCode returns Status, or 200 if Status is 0. For a nil response, which is no answer, it
+// returns 0.
 func (r *Response) StatusCode() int {
 	switch {
 	case r == nil:
@@ -47,11 +52,12 @@ func (r *Response) StatusCode() int {
 	return r.Status
 }
 
-// open reports whether there is something left to read.
+// open reports whether the response has a body or connection to read from.
 func (r *Response) open() bool { return r.Body != nil || r.Upgrade != nil }
 
-// OnClose calls f once when the response is closed, after the body. Callbacks run in the reverse order of their
-// registration. Without an open body, or after Close, f runs at once: there is nothing left to wait for.
+// OnClose registers f to be called once, when the response is closed, after its body. Callbacks run
+// in the reverse order of their registration. If there is no open body, or the response is already
+// closed, f runs at once, because there is nothing left to wait for.
 func (r *Response) OnClose(f func()) {
 	r.mu.Lock()
 	later := !r.closed && r.open()
@@ -64,8 +70,8 @@ func (r *Response) OnClose(f func()) {
 	}
 }
 
-// Close closes the body and runs what OnClose registered. It returns what closing the body returned. Only the first
-// call has an effect, and on nil it has none.
+// Close closes the body or the connection, and then runs the callbacks that OnClose registered. It
+// returns the error of closing them. Only the first call has an effect. On nil, Close does nothing.
 func (r *Response) Close() error {
 	if r == nil {
 		return nil
@@ -88,7 +94,7 @@ func (r *Response) Close() error {
 	return errors.Join(errs[:]...)
 }
 
-// runLast runs the callbacks, the last one first, and all of them even if one panics.
+// runLast runs the callbacks, last one first. It runs all of them even if one panics.
 func runLast(callbacks []func()) {
 	if len(callbacks) == 0 {
 		return
@@ -98,9 +104,10 @@ func runLast(callbacks []func()) {
 	callbacks[last]()
 }
 
-// Replace hands on the ownership of r to by and returns by, for a decorator that answers with another response: closing
-// by closes r after by's own body. If by is nil or has no body, r is closed at once. by's body may read from r's, and
-// need not close it; it may also be r's own body, which then is by's alone.
+// Replace transfers ownership of r to by, and returns by. It is meant for a decorator that answers
+// with another response. Closing by then closes r too, after by's own body. If by is nil or has no
+// body, r is closed at once. The body of by may read from the body of r and need not close it. It
+// may also be the body of r itself, which then belongs to by alone.
 func (r *Response) Replace(by *Response) *Response {
 	if r == nil || r == by {
 		return by
@@ -119,5 +126,6 @@ func (r *Response) Replace(by *Response) *Response {
 	return by
 }
 
-// same reports whether a and b are one value. Comparing values of a struct type with a slice in it would panic.
+// same reports whether a and b are the same value. Comparing two structs that contain a slice would
+// panic.
 func same(a, b any) bool { return a != nil && reflect.ValueOf(a).Comparable() && a == b }

@@ -8,7 +8,8 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// What is released on Close outlives the call that took it, as the body of a stream does. The last is released first.
+// Resources that are released on Close outlive the call that took them, like the body of a stream.
+// The last one taken is released first.
 func ExampleResponse_OnClose() {
 	res := &proxy.Response{Body: io.NopCloser(strings.NewReader("rows"))}
 	res.OnClose(func() { fmt.Println("give the slot back") })

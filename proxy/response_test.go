@@ -16,8 +16,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 4: the caller closes the response, and what the call holds is given back then.
+
 // proves C4
-func TestContract4CloseClosesTheBodyAndThenRunsTheLastCallbackFirst(t *testing.T) {
+func TestContract4CloseClosesTheBodyThenRunsCallbacksInReverse(t *testing.T) {
 	t.Parallel()
 	var seen []string
 	res := &proxy.Response{Body: closeFunc(func() error { seen = append(seen, "body"); return nil })}
@@ -109,7 +113,7 @@ func TestContract4ConcurrentCloseAndOnCloseRunEverythingOnce(t *testing.T) {
 	}
 }
 
-// A callback gives a slot or a context back: one that panics must not keep the others from it.
+// Callbacks give back slots and contexts, so a callback that panics must not prevent the others.
 func TestEveryCallbackRunsWhenSomePanic(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -223,13 +227,13 @@ func TestReplaceOfAndByNil(t *testing.T) {
 	assertClosedOnce(t, same)
 }
 
-// A body may be of any type, also of one that panics when it is compared.
+// A body may be of any type, even of one that panics when compared.
 type sliceBody struct {
 	io.ReadCloser
 	parts []string
 }
 
-func TestReplaceBearsBodiesThatCannotBeCompared(t *testing.T) {
+func TestReplaceAcceptsBodiesThatCannotBeCompared(t *testing.T) {
 	t.Parallel()
 	old, by := newBody("x"), newBody("y")
 	res := (&proxy.Response{Body: sliceBody{ReadCloser: old, parts: []string{"a"}}}).
@@ -238,7 +242,8 @@ func TestReplaceBearsBodiesThatCannotBeCompared(t *testing.T) {
 	assertClosedOnce(t, old, by)
 }
 
-// A response is never copied: go vet (copylocks) refuses copies of a struct that holds a lock by value.
+// A response is never copied: go vet (copylocks) refuses copies of a struct that holds a lock by
+// value.
 func TestAResponseHoldsALockSoThatGoVetFindsCopies(t *testing.T) {
 	t.Parallel()
 	held := slices.ContainsFunc(reflect.VisibleFields(reflect.TypeFor[proxy.Response]()), func(f reflect.StructField) bool {

@@ -17,71 +17,82 @@ import (
 
 // A Stage is one proxy of a [Sequence].
 type Stage struct {
-	// Proxy answers with a Document, or with none (204). nil is a wiring mistake.
+	// Proxy answers with a Document, or with no Document (204). A nil Proxy is a fault in the plan.
 	Proxy Proxy
 
-	// Name is the stage's in the plan, in errors and for bindings. "" takes that of the first named step in the plan of
-	// Proxy that is not a function, and where there is none the stage's number, counted from 1.
+	// Name is the name of the stage in the plan, in errors and for bindings. If it is "", the stage
+	// takes the name of the first named step in the plan of Proxy that is not a function. If there
+	// is none, it takes its number, counted from 1.
 	Name string
 
-	// Optional lets the sequence go on when the stage fails: the failure is joined in Response.Err. It has a little less
-	// time than the rest; see Sequence.
+	// Optional lets the sequence go on if the stage fails. The failure is then joined in
+	// Response.Err. An optional stage has a little less time than the others; see Sequence.
 	Optional bool
 
-	// Internal keeps the stage's document out of the answer: it is for later stages.
+	// Internal keeps the document of the stage out of the answer, so that only later stages use it.
 	Internal bool
 
-	// Group is the member that the stage's document, an object or any other value, becomes in the answer. Later stages
-	// see the document without it. "" is none: the members of the document are those of the answer.
+	// Group is the name of the member that the stage's document, an object or any other value,
+	// becomes in the answer. Later stages see the document without the group. If Group is "", the
+	// members of the document become members of the answer.
 	Group string
 
-	// When decides whether the stage is called, from its request and what came of the stages before. A stage that is
-	// skipped is not missing. nil is always.
+	// When decides whether the stage is called, from its request and the results of the earlier
+	// stages; nil means always. A skipped stage does not count as missing.
 	When func(ctx context.Context, req *Request, before Results) bool
 
 	// Bind sets params of the request from the documents of earlier stages.
 	Bind []Binding
 
-	// Prepare changes the request in any other way: method, params, query, headers, and the body by Request.SetBody. It
-	// runs after Bind; its error fails the stage, with the status that StatusOf finds in it. nil leaves the request as
-	// it is.
+	// Prepare changes the request in any other way: method, params, query, headers, or the body by
+	// Request.SetBody. It runs after Bind. If it returns an error, the stage fails, with the status
+	// that StatusOf finds in the error. A nil Prepare leaves the request as it is.
 	Prepare func(ctx context.Context, req *Request, before Results) error
 
-	// Expose names the headers of the stage's response that the answer carries, none by default. Those of several stages
-	// come in declared order.
+	// Expose names the headers of the stage's response that the answer carries; by default there
+	// are none. Values from several stages appear in declared order.
 	Expose []string
 }
 
-// Sequence returns a proxy that calls the stages one after another and answers with one object that has the members of
-// all their documents, Internal ones apart, merged as in [Merge]. The status is 200, and the headers are those that
-// stages expose. If the last stage is the only one that is not Internal, and has no Group, its response is the answer as
-// it is: status, headers and a stream too.
+// Sequence returns a proxy that calls the stages one after another. It answers with one object that
+// has the members of all their documents, except those of Internal stages, merged as in [Merge].
+// The status is 200, and the headers are those that the stages expose. If only the last stage is
+// not Internal, and it has no Group, its response is the answer as it is: status, headers, and a
+// stream too.
 //
-// Each stage gets a copy of the request as the sequence got it; what an earlier stage changed in its own is gone. A body
-// is replayed for each of several, and one that cannot be is refused with [ErrBodyNotReplayable] before any stage is
-// called. When, Bind and Prepare see the copy and, in declared order, what came of the stages before, which is theirs
-// but for the headers.
+// Each stage gets a copy of the request that the sequence was called with, without the changes that
+// earlier stages made to their copies. If there are several stages, the body is replayed for each
+// of them; a body that cannot be replayed is refused with [ErrBodyNotReplayable] before any stage
+// is called. When, Bind and Prepare see the copy, and the results of the earlier stages in declared
+// order. The functions own the slice of results, but must not change the headers in it.
 //
-// A required stage that fails ends the sequence and is its error; no later stage is called. A stage has failed, too, if it
-// answers with a stream, or with a document whose root is neither an object nor grouped. An optional stage that fails is
-// joined in Err of the response, unless no stage is left to answer. A required stage that binds to a stage that failed or
-// was skipped fails; an optional one is skipped.
+// If a required stage fails, the sequence ends with its error, and no later stage is called. A
+// stage whose response is not the answer also fails if it answers with a stream, or if it is not
+// Internal and answers with an ungrouped document whose root is not an object. If an optional stage
+// fails, its error is joined in Err of the response; if no stage is left to answer, the joined
+// error is the error of the sequence. A stage that binds to a stage that failed or was skipped
+// fails if it is required, and is skipped if it is optional.
 //
-// All stages share one deadline. If there is one, optional stages have ended a tenth of the remaining time before it, at
-// most 250 ms, counted from the start of the sequence; see [Merge]. No stage is called once the context is done. A stage
-// that ignores its context, or whose When or Prepare does, is abandoned when its time is over; see [Hold]. While
-// [DefaultMaxAbandoned] calls are, a sequence that requires a stage that could become one more is refused with
-// [ErrAbandoned], and an optional one fails without being called. A panic in a stage or its functions fails that stage;
-// one with [http.ErrAbortHandler], where the stage's response would be the answer, is handed on for the endpoint.
+// All stages share one deadline. If there is one, optional stages end before it, by a tenth of the
+// time that remained at the start of the sequence but at most 250 ms; see [Merge]. After the
+// context has ended, no stage is called. A stage that ignores its context is abandoned when its
+// time is over, and so is a stage whose When or Prepare ignores it; see [Hold] for what that means
+// and [Spec] for the limit. At the limit, a sequence that requires a stage that may ignore its
+// context is refused with [ErrAbandoned]; an optional stage of that kind fails without being
+// called.
 //
-// It is a fault in the plan if there are no stages or only Internal ones, or one has no proxy, one that is certain to answer
-// with a stream that cannot be the answer, or a wrong binding, or two have the same name, given or derived.
+// A panic in a stage or in one of its functions fails that stage. If the stage's response would be
+// the answer, a panic with [http.ErrAbortHandler] is passed on to the endpoint.
+//
+// It is a fault in the plan if there are no stages or only Internal ones, or if two stages have the
+// same name, given or derived. It is also a fault if a stage has no proxy, a wrong binding, or a
+// proxy that is certain to answer with a stream that cannot be the answer.
 func Sequence(stages ...Stage) Proxy { return newSequence(Spec{Stages: stages}) }
 
 type sequence struct {
 	stages     []stage
 	answering  int  // how many stages are not internal
-	optional   bool // one is
+	optional   bool // a stage is optional
 	loose      bool // a required stage may ignore its context
 	bound      *call.Bound
 	maxMembers int // as document.Merge takes it
@@ -89,8 +100,8 @@ type sequence struct {
 
 type stage struct {
 	Stage
-	i              int   // which one it is
-	honoursContext bool  // to honour its context: its end need not be enforced
+	i              int   // the index of the stage
+	honoursContext bool  // it ends with its context, without being abandoned
 	alone          bool  // its response is the answer
 	from           []int // the stages that it binds to
 }
@@ -107,13 +118,13 @@ func newSequence(spec Spec) Proxy {
 	case len(s.stages) == 0:
 		faults.add("there are no stages")
 	case s.answering == 0:
-		faults.add("all stages are internal, none of them answers")
+		faults.add("all stages are internal, so none of them answers")
 	}
 	if len(spec.Parts) > 0 {
-		faults.add("there are Parts beside the Stages")
+		faults.add("there are both Parts and Stages")
 	}
 	if spec.Combine != nil {
-		faults.add("there is a Combine, which is for Parts")
+		faults.add("there is a Combine, which works only with Parts")
 	}
 	if n := len(s.stages); n > 1 {
 		step.Effects |= pipe.NeedsReplay
@@ -154,7 +165,7 @@ func (s *sequence) add(spec Stage, i int) {
 	s.stages = append(s.stages, st)
 }
 
-// check adds what is wrong with stage i, and looks up the stages that it binds to.
+// check adds the faults of stage i, and looks up the stages that it binds to.
 func (s *sequence) check(i int, faults *faults) {
 	st := &s.stages[i]
 	fault := func(format string, args ...any) {
@@ -166,7 +177,7 @@ func (s *sequence) check(i int, faults *faults) {
 	if st.Proxy == nil {
 		fault("has a nil Proxy")
 	} else if !st.alone && call.Streams(pipe.PlanOf(st.Proxy)) {
-		fault("answers with a stream, which only a last stage that is the whole answer may: decode it")
+		fault("answers with a stream, which only a last stage that is the whole answer may do: decode it")
 	}
 	if first := named(st.Name); first >= 0 && first < i {
 		fault("has the name of another stage")
@@ -180,9 +191,9 @@ func (s *sequence) check(i int, faults *faults) {
 		case err != nil:
 			fault("binds %q: %v", b.param, err)
 		case from < 0:
-			fault("binds %q to stage %q, which is none", b.param, b.stage)
+			fault("binds %q to stage %q, which does not exist", b.param, b.stage)
 		case from >= i:
-			fault("binds %q to stage %q, which is not called before", b.param, b.stage)
+			fault("binds %q to stage %q, which is not called earlier", b.param, b.stage)
 		case slices.ContainsFunc(st.Bind[:k], func(other Binding) bool { return other.param == b.param }):
 			fault("binds %q twice", b.param)
 		}
@@ -221,12 +232,12 @@ func (st *stage) describe(source string) pipe.Any {
 type sequenceCall struct {
 	seq     *sequence
 	ctx     context.Context
-	early   *call.Clock // the context of optional stages, where it ends sooner
+	early   *call.Clock // the context of optional stages, if it ends sooner
 	req     *Request
-	header  func(http.Header) http.Header // copies one
+	header  func(http.Header) http.Header // copies a header
 	results Results                       // of the stages so far
 	missing []error
-	lost    int // how many of the stages that are not internal have failed
+	lost    int // how many stages that are not internal have failed
 }
 
 func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
@@ -266,9 +277,10 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 	return c.answer()
 }
 
-// without decides whether the sequence can go on without a stage that failed, and returns its error if it cannot.
+// without decides whether the sequence can go on without a stage that failed. If it cannot, without
+// returns the error of the sequence.
 func (c *sequenceCall) without(st *stage, err error) error {
-	abort := st.alone && aborts(err) // it stands where the answer does: the wish is for the endpoint
+	abort := st.alone && aborts(err) // its response would be the answer, so the endpoint aborts
 	if !abort {
 		err = st.named(err)
 	}
@@ -287,7 +299,8 @@ func (c *sequenceCall) without(st *stage, err error) error {
 	return nil
 }
 
-// reportBeside reports a panic that the error of the sequence does not hold.
+// reportBeside reports other if it holds a panic that err, the error of the sequence, does not
+// hold.
 func (c *sequenceCall) reportBeside(err, other error) {
 	told, _ := errors.AsType[*pipe.PanicError](err)
 	if p, ok := errors.AsType[*pipe.PanicError](other); ok && p != told {
@@ -295,7 +308,7 @@ func (c *sequenceCall) reportBeside(err, other error) {
 	}
 }
 
-// named says which stage failed.
+// named adds to err which stage failed.
 func (st *stage) named(err error) error { return named("stage", st.Name, err) }
 
 // handOn makes the response of the last stage the answer.
@@ -316,10 +329,10 @@ func (c *sequenceCall) handOn(res *Response) *Response {
 	return res
 }
 
-// answer makes the response of the documents.
+// answer makes the response from the documents.
 func (c *sequenceCall) answer() (*Response, error) {
 	res := &Response{Status: http.StatusOK, Header: headerFor(call.Described(c.ctx)), Err: errors.Join(c.missing...)}
-	var room [8]document.Document // of the stack
+	var room [8]document.Document // on the stack
 	docs := room[:0]
 	for i := range c.seq.stages {
 		var d document.Document
@@ -359,7 +372,7 @@ type stageCall struct {
 	skipped bool
 }
 
-// run calls a stage, on the goroutine of the caller if it is sure to come back in time.
+// run calls a stage. The stage runs on the caller's goroutine if it is certain to return in time.
 func (c *sequenceCall) run(st *stage) (res *Response, skipped bool, err error) {
 	ctx := c.ctx
 	if st.Optional && !st.alone && c.early != nil {
@@ -373,7 +386,7 @@ func (c *sequenceCall) run(st *stage) (res *Response, skipped bool, err error) {
 	}
 	b := &stageCall{stage: st, before: c.results}
 	b.branch = branch{Ctx: ctx, Task: b, Bound: c.seq.bound, Close: closeResponse, HonoursContext: st.honoursContext}
-	if st.alone { // nobody comes after it: the connection and the body itself are its own
+	if st.alone { // it is the last stage, so it gets the connection and the body themselves
 		c.req.copyTo(&b.req, c.header)
 	} else if err := c.req.cloneTo(&b.req, c.header); err != nil {
 		return nil, false, err
@@ -387,14 +400,14 @@ func (c *sequenceCall) run(st *stage) (res *Response, skipped bool, err error) {
 	return res, b.skipped, err
 }
 
-// Arrived does nothing: the caller waits.
+// Arrived does nothing, because the caller waits.
 func (b *stageCall) Arrived() {}
 
-// Do calls the stage with its functions, held to what a sequence can use.
+// Do calls the stage and its functions, and fails if the sequence cannot use the answer.
 func (b *stageCall) Do(ctx context.Context) (*Response, error) {
 	st, req := b.stage, &b.req
 	if !st.alone {
-		defer closeBody(req.Body) // the copy's, whatever Prepare puts in its place
+		defer closeBody(req.Body) // the body of the copy, even if Prepare replaces it
 	}
 	if st.When != nil && !st.When(ctx, req, slices.Clone(b.before)) || st.Optional && b.unbound() {
 		b.skipped = true
@@ -414,7 +427,7 @@ func (b *stageCall) Do(ctx context.Context) (*Response, error) {
 	}
 	if st.When != nil || st.Prepare != nil {
 		if err := ctx.Err(); err != nil {
-			return nil, err // they took the time of the stage
+			return nil, err // When and Prepare used up the time of the stage
 		}
 	}
 	res, err := call.Checked(st.Proxy(ctx, req))
@@ -428,12 +441,12 @@ func (b *stageCall) Do(ctx context.Context) (*Response, error) {
 	return res, nil
 }
 
-// unbound reports whether a stage that it binds to failed or was skipped.
+// unbound reports whether a stage that this stage binds to failed or was skipped.
 func (b *stageCall) unbound() bool {
 	return slices.ContainsFunc(b.stage.from, func(i int) bool { return b.before[i].Err != nil || b.before[i].Skipped })
 }
 
-// unfit says why a sequence cannot use the response; named says whose it is.
+// unfit returns why a sequence cannot use the response; named adds whose response it is.
 func (st *stage) unfit(res *Response) error {
 	if res.open() {
 		return &Error{Status: http.StatusBadGateway, Err: ErrStream}

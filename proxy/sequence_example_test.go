@@ -11,7 +11,8 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// The account of a user is known only once the user is. Each stage is called when the one before has answered.
+// The user's account is known only after the user has been fetched. Each stage is called after the
+// one before has answered.
 func ExampleSequence() {
 	says := func(name, doc string) proxy.Proxy { // a backend in a real gateway
 		d, _ := document.Parse([]byte(doc))
@@ -54,7 +55,8 @@ func ExampleSequence() {
 	//     ↔ ads
 }
 
-// Where the last stage alone is the answer, it goes out as it is: here an order is placed with what the cart says.
+// If only the last stage answers, its response is the answer as it is. Here, an order is placed
+// with the contents of the cart.
 func ExampleStage() {
 	cart := func(context.Context, *proxy.Request) (*proxy.Response, error) {
 		doc, err := document.Of(map[string]any{"items": []int{4, 2}, "voucher": "SPRING"})
@@ -90,7 +92,8 @@ func ExampleStage() {
 	// 201 /orders/9
 }
 
-// A value that is not there is the fault of who should have sent it, and no stage is called with a placeholder.
+// A missing value is the fault of the upstream that should have sent it. No stage is called with an
+// unfilled placeholder.
 func ExampleBind() {
 	user := func(context.Context, *proxy.Request) (*proxy.Response, error) {
 		doc, err := document.Of(map[string]any{"account": nil})

@@ -18,12 +18,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 6: a deadline holds even against a callee that ignores its context.
+
 // proves L1, L18, M1, M2, M3, M8, M15, M19, M21, M35, M37, T3, T4, C1, C5, C6
 func TestSequenceWithAFaultyStage(t *testing.T) {
 	t.Parallel()
 	for _, f := range faults() {
 		if f.optional == early-1 {
-			continue // it has less time behind another stage than beside it
+			continue // after another stage it has less time than beside it
 		}
 		for _, optional := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, optional %t", f.name, optional), func(t *testing.T) {
@@ -34,7 +38,8 @@ func TestSequenceWithAFaultyStage(t *testing.T) {
 	}
 }
 
-// sequenceWithFault puts a fault between a stage that takes 200 ms and one that takes 50 ms, with a second of time.
+// sequenceWithFault puts a fault between a stage that takes 200 ms and one that takes 50 ms. The
+// sequence has a second of time.
 func sequenceWithFault(t *testing.T, f fault, optional bool) {
 	body, end, went := newBody("rows"), make(chan struct{}), false
 	part := f.part(t, end, body)
@@ -59,7 +64,7 @@ func sequenceWithFault(t *testing.T, f fault, optional bool) {
 	took := time.Since(start)
 	defer res.Close()
 
-	failure, want := err, others // where it fails at once
+	failure, want := err, others // if it fails at once
 	if f.status == 0 && f.required > others {
 		want += f.required // it is slow
 	} else if f.required == full {
@@ -99,7 +104,7 @@ func sequenceWithFault(t *testing.T, f fault, optional bool) {
 	}
 }
 
-// The functions of a stage are held as the stage is.
+// The functions of a stage are held like the stage itself.
 //
 // proves M3, M21, T3, T4, C6
 func TestSequenceWithAFunctionThatMisbehaves(t *testing.T) {
@@ -110,7 +115,7 @@ func TestSequenceWithAFunctionThatMisbehaves(t *testing.T) {
 		name   string
 		f      func(ctx context.Context, end end) error
 		status int
-		text   string // behind the name of the stage
+		text   string // after the name of the stage
 		slow   bool
 	}{
 		{"fails", func(context.Context, end) error { return bug }, 502, "prepare: bug", false},
@@ -123,7 +128,7 @@ func TestSequenceWithAFunctionThatMisbehaves(t *testing.T) {
 		for _, optional := range []bool{false, true} {
 			for _, asCondition := range []bool{false, true} {
 				if asCondition && strings.HasPrefix(tt.name, "fails") {
-					continue // a condition cannot
+					continue // a condition cannot fail like this
 				}
 				t.Run(fmt.Sprintf("%s, optional %t, as a condition %t", tt.name, optional, asCondition), func(t *testing.T) {
 					t.Parallel()
@@ -224,8 +229,8 @@ func TestSequenceCallsNothingOnceTheContextIsOver(t *testing.T) {
 	assert.Empty(t, *opened, "nor is the body opened")
 }
 
-// A context that ended by our own expiry is 504, whoever notices it.
-func TestSequenceUnderAnExpiryIsAlwaysAGatewayTimeout(t *testing.T) {
+// A context that ended at our own deadline is 504, no matter which code notices it.
+func TestSequenceAtOurDeadlineIsAlwaysAGatewayTimeout(t *testing.T) {
 	t.Parallel()
 	for _, how := range []func(proxy.Proxy) proxy.Proxy{sure, func(p proxy.Proxy) proxy.Proxy { return p }} {
 		for range 20 {
@@ -387,7 +392,7 @@ func TestSequenceIsRefusedWhileTooManyOfItsCallsAreAbandoned(t *testing.T) {
 }
 
 // proves C6
-func TestContract6AStageThatIsSureRunsOnTheGoroutineOfTheCaller(t *testing.T) {
+func TestContract6ASureStageStartsNoGoroutine(t *testing.T) {
 	t.Parallel()
 	var ran [3]string
 	note := func(i int) proxy.Proxy {

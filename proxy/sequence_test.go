@@ -155,7 +155,7 @@ func TestTheLastStageAloneIsTheAnswerAsItIs(t *testing.T) {
 	})
 }
 
-// The connection of the client is the last stage's, where that is the answer.
+// If the last stage is the answer, it gets the client's connection.
 //
 // proves H12, H13
 func TestTheStageThatIsTheAnswerCanInformAndUpgrade(t *testing.T) {
@@ -226,7 +226,7 @@ func TestEachStageHasItsOwnCopyOfTheRequest(t *testing.T) {
 }
 
 // proves M25, C3
-func TestSequenceRefusesABodyThatCannotBeReplayedBeforeAnyStageIsCalled(t *testing.T) {
+func TestSequenceRefusesABodyThatCannotBeReplayed(t *testing.T) {
 	t.Parallel()
 	req := proxy.NewRequest("POST", "/")
 	req.Body = io.NopCloser(strings.NewReader("once"))
@@ -305,18 +305,18 @@ func TestSequenceRefusesAtWiring(t *testing.T) {
 		want   string
 	}{
 		{"no stages", nil, "proxy: Sequence: there are no stages"},
-		{"nothing answers", []proxy.Stage{{Proxy: says(t, `{}`), Internal: true}}, "proxy: Sequence: all stages are internal, none of them answers"},
+		{"nothing answers", []proxy.Stage{{Proxy: says(t, `{}`), Internal: true}}, "proxy: Sequence: all stages are internal, so none of them answers"},
 		{"a nil proxy", []proxy.Stage{user, {Name: "orders"}}, "proxy: Sequence: stage 2 (orders) has a nil Proxy"},
 		{"a nil proxy without a name", []proxy.Stage{user, {}}, "proxy: Sequence: stage 2 has a nil Proxy"},
 		{"a name twice", []proxy.Stage{user, user}, "proxy: Sequence: stage 2 (user) has the name of another stage"},
 		{"a derived name twice", []proxy.Stage{user, {Proxy: pipe.Describe(says(t, `{}`), pipe.Step{Kind: "backend", Name: "user"})}}, "proxy: Sequence: stage 2 (user) has the name of another stage"},
-		{"a later stage", []proxy.Stage{with(proxy.Bind("a", "user", "id")), user}, `proxy: Sequence: stage 1 (orders) binds "a" to stage "user", which is not called before`},
-		{"itself", []proxy.Stage{user, with(proxy.Bind("a", "orders", "id"))}, `proxy: Sequence: stage 2 (orders) binds "a" to stage "orders", which is not called before`},
-		{"no stage", []proxy.Stage{user, with(proxy.Bind("a", "usr", "id"))}, `proxy: Sequence: stage 2 (orders) binds "a" to stage "usr", which is none`},
+		{"a later stage", []proxy.Stage{with(proxy.Bind("a", "user", "id")), user}, `proxy: Sequence: stage 1 (orders) binds "a" to stage "user", which is not called earlier`},
+		{"itself", []proxy.Stage{user, with(proxy.Bind("a", "orders", "id"))}, `proxy: Sequence: stage 2 (orders) binds "a" to stage "orders", which is not called earlier`},
+		{"no stage", []proxy.Stage{user, with(proxy.Bind("a", "usr", "id"))}, `proxy: Sequence: stage 2 (orders) binds "a" to stage "usr", which does not exist`},
 		{"no path", []proxy.Stage{user, with(proxy.Bind("a", "user", "x..y"))}, `proxy: Sequence: stage 2 (orders) binds "a": document: path "x..y": invalid path: empty name`},
-		{"a wildcard", []proxy.Stage{user, with(proxy.Bind("a", "user", "items.*.id"))}, `proxy: Sequence: stage 2 (orders) binds "a": the path "items.*.id" has a wildcard, which leads to no scalar`},
-		{"no param", []proxy.Stage{user, with(proxy.Bind("*", "user", "id"))}, `proxy: Sequence: stage 2 (orders) binds "*": the name is none of a placeholder`},
-		{"the zero Binding", []proxy.Stage{user, with(proxy.Binding{})}, `proxy: Sequence: stage 2 (orders) binds "": the name is none of a placeholder`},
+		{"a wildcard", []proxy.Stage{user, with(proxy.Bind("a", "user", "items.*.id"))}, `proxy: Sequence: stage 2 (orders) binds "a": the path "items.*.id" has a wildcard, so it leads to no single value`},
+		{"no param", []proxy.Stage{user, with(proxy.Bind("*", "user", "id"))}, `proxy: Sequence: stage 2 (orders) binds "*": the name is not a valid placeholder name`},
+		{"the zero Binding", []proxy.Stage{user, with(proxy.Binding{})}, `proxy: Sequence: stage 2 (orders) binds "": the name is not a valid placeholder name`},
 		{"a param twice", []proxy.Stage{user, with(proxy.Bind("a", "user", "id"), proxy.Bind("a", "user", "no"))}, `proxy: Sequence: stage 2 (orders) binds "a" twice`},
 		{"all that is wrong", []proxy.Stage{{Name: "x"}, {Name: "y"}}, "proxy: Sequence: stage 1 (x) has a nil Proxy\nproxy: Sequence: stage 2 (y) has a nil Proxy"},
 	}
@@ -335,9 +335,9 @@ func streaming(t testing.TB) proxy.Proxy {
 	return p
 }
 
-func TestSequenceRefusesAStreamAtWiringWhereItCannotBeTheAnswer(t *testing.T) {
+func TestSequenceRefusesAStreamThatCannotBeTheAnswer(t *testing.T) {
 	t.Parallel()
-	const want = "answers with a stream, which only a last stage that is the whole answer may: decode it"
+	const want = "answers with a stream, which only a last stage that is the whole answer may do: decode it"
 	user := proxy.Stage{Name: "user", Proxy: says(t, `{}`)}
 	export := proxy.Stage{Proxy: streaming(t)}
 	internal := user
@@ -396,7 +396,8 @@ func TestASequenceWhoseAnswerIsTheLastStagesDoesNotBuffer(t *testing.T) {
 	assert.Equal(t, "↔ sequence (1 stage)", strings.SplitN(plan.String(), "\n", 2)[0])
 }
 
-// What a stage binds needs no Bound at the backend; what nobody gives is a startup error as ever.
+// A param that a stage binds needs no Bound at the backend. A param that nothing gives is still a
+// startup error.
 //
 // proves U3, D4
 func TestMountKnowsTheParamsThatAStageBinds(t *testing.T) {

@@ -19,29 +19,34 @@ import (
 
 // A ShadowSpec describes a [Shadow]. Only Mirror is required.
 type ShadowSpec struct {
-	// Mirror gets copies of the requests; what it answers goes to Compare and nowhere else. nil is an error of NewShadow.
+	// Mirror gets copies of the requests. Its answers go to Compare and nowhere else. A nil Mirror
+	// is an error of NewShadow.
 	Mirror Proxy
 
-	// Name is the mirror's in the plan and in errors. "" takes that of the first named step in the plan of Mirror that is
-	// not a function, and where there is none "mirror".
+	// Name is the name of the mirror in the plan and in errors. If it is "", the mirror takes the
+	// name of the first named step in the plan of Mirror that is not a function. If there is none,
+	// it is "mirror".
 	Name string
 
-	// Timeout is how long a mirrored call may take, counted from its start: 0 is 10 s. Waiting for the answer and Compare
-	// together have as long again. A negative one is an error of NewShadow, for nobody else ends a mirrored call.
+	// Timeout is how long a mirrored call may take, counted from its start; 0 is 10 s. Waiting for
+	// the answer and Compare together may take as long again. A negative Timeout is an error of
+	// NewShadow, because nothing else ends a mirrored call.
 	Timeout time.Duration
 
-	// Max is how many mirrored calls may run at a time, whichever of the proxies decorated they come from. A call beyond
-	// it is dropped, not queued. 0 is 100, negative is no limit.
+	// Max is how many mirrored calls may run at a time, for all decorated proxies together. A call
+	// above the limit is dropped, not queued. 0 is 100, negative is no limit.
 	Max int
 
-	// Compare gets what the answer and the mirrored call came to, once both have ended. It sees the answer as it passed
-	// the shadow, so nothing that stands outside has changed it. A stream has a status and headers but no Document, and Err
-	// of a partial answer says what is missing in its Document. The mirror's Name is that above, the answer's is that of the
-	// first named step it came from, or "answer".
+	// Compare gets the outcome of the answer and of the mirrored call, once both have ended. It
+	// sees the answer as it passed the shadow, without the changes of outer decorators. A stream
+	// has a status and headers but no Document. In a partial answer, Err says what is missing in
+	// Document. The Name of the mirrored result is the Name above. The Name of the answer is that
+	// of the first named step that it came from, or "answer".
 	//
-	// It runs on the goroutine of the mirrored call, which keeps its place among Max meanwhile; it is called concurrently,
-	// and most often after the client was answered. Its ctx has the values of the call. A panic is reported, see [Report].
-	// It is not called where the answer takes longer than the mirrored call and Timeout, or where Run was ended.
+	// Compare runs on the goroutine of the mirrored call, which counts towards Max until Compare
+	// returns. It is called concurrently, and usually after the client was answered. Its ctx has
+	// the values of the call. A panic in Compare is reported; see [Report]. Compare is not called
+	// if the answer takes longer than the mirrored call and Timeout together, or if Run was ended.
 	Compare func(ctx context.Context, answer, mirrored Result)
 }
 
@@ -50,26 +55,29 @@ const (
 	defaultShadowMax     = 100
 )
 
-// A Shadow calls a mirror beside other proxies with copies of their requests, to try out an upstream with real traffic.
-// It is made by [NewShadow], wraps proxies with [Shadow.Decorate], and is safe for concurrent use.
+// A Shadow calls a mirror with copies of the requests that other proxies get, to try out an
+// upstream with real traffic. Create it with [NewShadow], and decorate proxies with
+// [Shadow.Decorate]. A Shadow is safe for concurrent use.
 //
-// A Shadow works without Run: every mirrored call ends with Timeout. It is given to adapter.Run, where a stop drains it,
-// so that mirrored calls are not cut when the process ends.
+// A Shadow works without Run, because every mirrored call ends at its Timeout. Pass it to
+// adapter.Run to drain it at a stop, so that the end of the process does not cut mirrored calls
+// off.
 type Shadow struct {
 	spec           ShadowSpec // with the defaults filled in
-	honoursContext bool       // Mirror returns when its context is done
-	mirror         pipe.Any   // as it stands in plans
+	honoursContext bool       // Mirror returns when its context ends
+	mirror         pipe.Any   // the mirror as plans show it
 	bound          *call.Bound
 	dropped        atomic.Int64
 
-	mu      sync.Mutex // guards what follows, and users of every mirrorCall
-	slots   int        // mirrored calls that run, abandoned ones too
+	mu      sync.Mutex // guards the fields below, and users of every mirrorCall
+	slots   int        // mirrored calls that run, including abandoned ones
 	open    map[*mirrorCall]struct{}
 	stopped bool
-	idle    chan struct{} // closed when it is stopped and nothing is open
+	idle    chan struct{} // closed when the shadow is stopped and no call is open
 }
 
-// NewShadow returns the shadow that s describes. The error joins what is wrong with s: a nil Mirror, a negative Timeout.
+// NewShadow returns the shadow that s describes. The error joins everything that is wrong with s: a
+// nil Mirror, a negative Timeout.
 func NewShadow(s ShadowSpec) (*Shadow, error) {
 	var errs []error
 	fault := func(text string) { errs = append(errs, fmt.Errorf("proxy: Shadow%s: %s", inBrackets(s.Name), text)) }
@@ -98,9 +106,9 @@ func NewShadow(s ShadowSpec) (*Shadow, error) {
 	return sh, nil
 }
 
-// step describes the mirror. Nobody waits for it, so it honours the context of the call whatever is inside; and that it
-// buffers, or would have to read a body again, is no matter of the answer: a call that has no such body is mirrored, and
-// another one is not.
+// step describes the mirror. The answer does not wait for the mirror, so the step honours the
+// context of the call whatever the mirror does. Whether the mirror buffers or needs to replay a
+// body does not concern the answer either: a request whose body cannot be replayed is not mirrored.
 func (s *Shadow) step(plan *pipe.Step) pipe.Step {
 	for step := range plan.All() {
 		step.Effects &^= pipe.Buffers | pipe.NeedsReplay
@@ -117,29 +125,33 @@ func (s *Shadow) step(plan *pipe.Step) pipe.Step {
 		Acts: pipe.None, Effects: effects, Steps: []*pipe.Step{plan}}
 }
 
-// Decorate is a [Decorator]. The proxy it returns answers as next does, and calls the mirror at the same time:
+// Decorate is a [Decorator]. The proxy that it returns answers as next does, and calls the mirror
+// at the same time:
 //
 //	p.With(validate, shadow.Decorate)
 //
-// The answer is that of next alone: the mirror changes neither its status, headers and body, nor what is missing in it,
-// nor when it comes. What stands outside, such as validation, is passed before anything is mirrored; what stands inside is
-// not mirrored.
+// The answer is that of next alone. The mirror affects neither its status, headers and body, nor
+// what is missing in it, nor when it comes. A decorator outside of the shadow, such as validation,
+// runs before anything is mirrored. What a decorator inside does is not mirrored.
 //
-// The mirror gets a [Request.Clone], made before next is called: a request body is read again with GetBody, and
-// informational answers, trailers and a change of protocols stay with the original. The Clone has what code has set in
-// Upstream outside of the shadow, credentials among it; what is for one upstream alone stands inside. Of the client's
-// headers the mirror sends on those that its own Spec names.
+// The mirror gets a [Request.Clone], made before next is called. The request body is read again
+// with GetBody. Informational answers, trailers and a change of protocols stay with the original.
+// The clone has the Upstream headers that code set outside of the shadow, including credentials;
+// set headers that are meant for one upstream alone inside of it. Of the client's headers, the
+// mirror sends those that its own Spec names.
 //
-// The context of the mirrored call has the values of the caller's, so that failures reach the same [Report], but does not
-// end with it: a client that leaves, or an answer that is complete, ends no mirrored call. One that does not end with its
-// Timeout is given up: it is counted by [Scope.Abandoned], keeps its place among Max until it returns, and its late
-// response is closed. A stream is closed unread.
+// The context of the mirrored call has the values of the caller's context, so that failures reach
+// the same [Report], but it does not end with it. A client that leaves, or an answer that is
+// complete, ends no mirrored call. A mirrored call that does not end at its Timeout is abandoned:
+// an endpoint or agent counts it, it counts towards Max until it returns, and its late response is
+// closed. A stream is closed unread.
 //
-// A call is not mirrored, and counted by [Shadow.Dropped], where Max run already, the request body cannot be read again,
-// or the shadow was stopped. That costs no goroutine. What a mirrored call fails with, also in part, goes to Report; so
-// does a panic or runtime.Goexit in it.
+// A call is not mirrored, and is counted by [Shadow.Dropped], if Max mirrored calls are already
+// running, if the request body cannot be read again, or if the shadow was stopped. Such a call
+// starts no goroutine. The errors of mirrored calls, partial ones too, are reported to Report. So
+// is a panic or runtime.Goexit in a mirrored call.
 //
-// The proxies that one Shadow decorates share Max and the counts.
+// All proxies that one Shadow decorates share Max and the counts.
 func (s *Shadow) Decorate(next Proxy) Proxy {
 	sh := &shadowed{shadow: s, next: next}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "shadow", Source: pipe.Here(), Acts: pipe.In, Layout: pipe.Parallel,
@@ -149,18 +161,20 @@ func (s *Shadow) Decorate(next Proxy) Proxy {
 	return p
 }
 
-// Dropped returns how many calls were not mirrored, or were cut off when Run was ended.
+// Dropped returns how many calls were not mirrored, or were cut off because Run was ended.
 func (s *Shadow) Dropped() int64 { return s.dropped.Load() }
 
-// Running returns how many mirrored calls run, those that were given up and have not returned among them.
+// Running returns how many mirrored calls are running, including abandoned ones that have not
+// returned.
 func (s *Shadow) Running() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.slots
 }
 
-// Run works until ctx ends, or the shadow is drained, and then returns nil. Nothing is mirrored after that. The calls that
-// still run when ctx ends are cancelled and have half a second to return; to let them finish call Drain first.
+// Run blocks until ctx ends or the shadow is drained, and then returns nil. After that, nothing is
+// mirrored. When ctx ends, Run cancels the calls that are still running and gives them half a
+// second to return. To let them finish, call Drain first.
 func (s *Shadow) Run(ctx context.Context) error {
 	select {
 	case <-s.idle:
@@ -178,9 +192,9 @@ func (s *Shadow) Run(ctx context.Context) error {
 	return nil
 }
 
-// Drain mirrors no further calls, waits until those that run have ended, Compare included, and lets Run return. If ctx ends
-// first it returns its error, wrapped. It does not wait for a call that was given up. Drain is final, and to call it again
-// is to wait again.
+// Drain stops mirroring, waits until the running calls have ended, including Compare, and lets Run
+// return. If ctx ends first, Drain returns the error of ctx, wrapped. It does not wait for
+// abandoned calls. A drained shadow cannot be started again. Calling Drain again waits again.
 func (s *Shadow) Drain(ctx context.Context) error {
 	s.stop()
 	select {
@@ -205,7 +219,7 @@ func (s *Shadow) stop() {
 	s.stopped = true
 }
 
-// cut cancels what is open.
+// cut cancels the open calls.
 func (s *Shadow) cut() {
 	s.mu.Lock()
 	open := slices.Collect(maps.Keys(s.open))
@@ -228,17 +242,17 @@ func (s *shadowed) call(ctx context.Context, req *Request) (*Response, error) {
 		return s.next(ctx, req)
 	}
 	defer close(m.answered)
-	m.answer = Result{Name: s.name, Err: errNotReturned} // if it does not
+	m.answer = Result{Name: s.name, Err: errNotReturned} // stays if next panics
 	res, err := s.next(ctx, req)
 	if m.answer = seenOf(s.name, res, err); res != nil {
-		m.answer.Header = res.Header.Clone() // the response is the caller's to change
+		m.answer.Header = res.Header.Clone() // the caller may change the response
 	}
 	return res, err
 }
 
 var errNotReturned = &Error{Status: http.StatusInternalServerError, Err: errors.New("the call ended in a panic")}
 
-// seenOf returns what a call came to, as Compare sees it.
+// seenOf returns the outcome of a call as Compare sees it.
 func seenOf(name string, res *Response, err error) Result {
 	switch {
 	case err != nil:
@@ -253,16 +267,17 @@ func seenOf(name string, res *Response, err error) Result {
 type mirrorCall struct {
 	branch branch
 	shadow *Shadow
-	base   call.Clock // has the values of the caller's context, and is cancelled by the end of Run
+	base   call.Clock // has the values of the caller's context; the end of Run cancels it
 	clock  call.Clock // the context of the call
 	req    Request
-	users  int // goroutines that keep the slot
+	users  int // how many goroutines keep the slot
 
 	answered chan struct{} // closed when answer is known; nil without Compare
 	answer   Result
 }
 
-// start starts a call of the mirror with a copy of the request, or drops it and returns nil.
+// start starts a call of the mirror with a copy of the request. If it drops the call, it returns
+// nil.
 func (s *Shadow) start(ctx context.Context, req *Request) *mirrorCall {
 	if !req.Replayable() {
 		s.dropped.Add(1)
@@ -297,7 +312,7 @@ func (s *Shadow) take() *mirrorCall {
 	return m
 }
 
-// leave ends the mirroring, but for a call that was given up.
+// leave ends the mirroring. An abandoned call keeps its slot.
 func (m *mirrorCall) leave() {
 	m.base.Cancel()
 	m.release()
@@ -310,7 +325,7 @@ func (m *mirrorCall) leave() {
 	}
 }
 
-// release gives the slot back if nobody else keeps it.
+// release gives the slot back unless another goroutine keeps it.
 func (m *mirrorCall) release() {
 	m.shadow.mu.Lock()
 	defer m.shadow.mu.Unlock()
@@ -319,7 +334,8 @@ func (m *mirrorCall) release() {
 	}
 }
 
-// copyOf makes the request. GetBody is anybody's code, and its failure is not one of the answer.
+// copyOf copies the request, and reports whether that succeeded. GetBody is code of the user, and
+// its failure must not become one of the answer.
 func (m *mirrorCall) copyOf(req *Request, header func(http.Header) http.Header) (made bool) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -337,17 +353,17 @@ func (m *mirrorCall) copyOf(req *Request, header func(http.Header) http.Header) 
 	return true
 }
 
-// mirrored is the goroutine of the call.
+// mirrored runs the call on its own goroutine.
 func (m *mirrorCall) mirrored() {
 	defer m.leave()
-	if m.base.Err() != nil { // Run was ended meanwhile
+	if m.base.Err() != nil { // Run has ended in the meantime
 		closeBody(m.req.Body)
 		m.shadow.dropped.Add(1)
 		return
 	}
 	m.clock.Start(&m.base, time.Now().Add(m.shadow.spec.Timeout))
 	m.branch = branch{Ctx: &m.clock, Task: m, Bound: m.shadow.bound, Close: closeResponse, HonoursContext: m.shadow.honoursContext}
-	defer m.conclude() // also where code in the mirror has ended the goroutine
+	defer m.conclude() // even if code in the mirror ends the goroutine
 	if m.shadow.honoursContext {
 		m.branch.Run()
 		return
@@ -356,7 +372,8 @@ func (m *mirrorCall) mirrored() {
 	_, _ = m.branch.Await()
 }
 
-// Do calls the mirror and closes the body of the copy, which may be another's then.
+// Do calls the mirror and closes the body that the request was copied with, even if the mirror
+// replaces it.
 func (m *mirrorCall) Do(ctx context.Context) (*Response, error) {
 	if !m.shadow.honoursContext {
 		defer m.release()
@@ -365,17 +382,17 @@ func (m *mirrorCall) Do(ctx context.Context) (*Response, error) {
 	return call.Checked(m.shadow.spec.Mirror(ctx, &m.req))
 }
 
-// Arrived does nothing: the goroutine of the call waits.
+// Arrived does nothing, because the goroutine of the call waits.
 func (m *mirrorCall) Arrived() {}
 
-// conclude reports and compares what the call came to.
+// conclude reports and compares the outcome of the call.
 func (m *mirrorCall) conclude() {
 	if result, whole := m.result(); whole && m.answered != nil {
 		m.compare(result)
 	}
 }
 
-// result returns what the call came to, ends it, and reports whether it was not cut off.
+// result ends the call, and returns its outcome and whether it was not cut off.
 func (m *mirrorCall) result() (result Result, whole bool) {
 	defer m.clock.Cancel()
 	res, err := m.branch.Result()
@@ -400,25 +417,25 @@ func (m *mirrorCall) close(res *Response) {
 	m.guarded("close", func() { _ = res.Close() })
 }
 
-// compare waits for the answer and hands both to the hook.
+// compare waits for the answer and passes both results to Compare.
 func (m *mirrorCall) compare(result Result) {
 	ctx := call.After(&m.base, m.shadow.spec.Timeout)
 	select {
 	case <-m.answered:
-	default: // to ask for Done is to set the clock
+	default: // calling Done sets a timer, so it is not called above
 		select {
 		case <-m.answered:
 		case <-ctx.Done():
 			return
 		}
 	}
-	if ctx.Err() != nil { // Run was ended
+	if ctx.Err() != nil { // Run has ended
 		return
 	}
 	m.guarded("compare", func() { m.shadow.spec.Compare(ctx, m.answer, result) })
 }
 
-// guarded calls f, which is anybody's code, and reports a panic or runtime.Goexit.
+// guarded calls f, which is code of the user, and reports a panic or runtime.Goexit.
 func (m *mirrorCall) guarded(op string, f func()) {
 	returned := false
 	defer func() {

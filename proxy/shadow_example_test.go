@@ -9,8 +9,8 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// A new version is tried with real requests, beside the one that answers. In a program the shadow is given to adapter.Run,
-// so that a stop waits for what is mirrored; here Drain does.
+// A new version is tried with real requests, beside the one that answers. A program passes the
+// shadow to adapter.Run, so that a stop waits for mirrored calls; here, Drain waits.
 func ExampleShadow() {
 	says := func(name, doc string) proxy.Proxy { // a backend in a real gateway
 		d, _ := document.Parse([]byte(doc))

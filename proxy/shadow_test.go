@@ -38,16 +38,16 @@ func newShadow(t testing.TB, s proxy.ShadowSpec) *proxy.Shadow {
 	return shadow
 }
 
-// A comparison is what Compare gets.
+// A comparison is the arguments of Compare.
 type comparison struct{ answer, mirrored proxy.Result }
 
-// compared returns a hook and what it was called with.
+// compared returns a Compare hook and the arguments it was called with.
 func compared() (func(context.Context, proxy.Result, proxy.Result), chan comparison) {
 	pairs := make(chan comparison, 100)
 	return func(_ context.Context, answer, mirrored proxy.Result) { pairs <- comparison{answer, mirrored} }, pairs
 }
 
-// received returns what is in the channel, or the zero value.
+// received returns a value from the channel, or the zero value if there is none.
 func received[T any](c <-chan T) (v T) {
 	select {
 	case v = <-c:
@@ -56,16 +56,17 @@ func received[T any](c <-chan T) (v T) {
 	return v
 }
 
-// A mirrorFault is what a mirror with a second of time does beside an answer that takes 100 ms.
+// A mirrorFault is what a mirror does that has a second of time, beside an answer that takes 100
+// ms.
 type mirrorFault struct {
 	name     string
 	mirror   func(t *testing.T, end <-chan struct{}, body io.ReadCloser) proxy.Proxy
 	status   int    // of the mirrored response; 0 without one
 	doc      string // of the mirrored response
 	failure  int    // status of the failure; 0 without one
-	reported string // what the hook hears
+	reported string // what reaches the Report hook
 	body     bool   // the mirror opens the body
-	gives    bool   // the call is given up
+	gives    bool   // the call is abandoned
 }
 
 func mirrorFaults() []mirrorFault {
@@ -115,7 +116,7 @@ func mirrorFaults() []mirrorFault {
 	}
 }
 
-// An original is what is decorated. It takes 100 ms.
+// An original is the decorated proxy. It takes 100 ms.
 type original struct {
 	name string
 	res  func(body io.ReadCloser) *proxy.Response
@@ -141,13 +142,13 @@ func originals(t testing.TB) []original {
 }
 
 // proves O10, L2, M21, T4, T5
-func TestAShadowChangesNothingOfTheAnswerWhateverTheMirrorDoes(t *testing.T) {
+func TestAMirrorNeverChangesTheAnswer(t *testing.T) {
 	t.Parallel()
 	for _, f := range mirrorFaults() {
 		for _, o := range originals(t) {
 			for _, honours := range []bool{false, true} {
 				if honours && f.gives {
-					continue // it would not be true
+					continue // such a mirror does not honour its context
 				}
 				t.Run(fmt.Sprintf("%s beside %s, honours %t", f.name, o.name, honours), func(t *testing.T) {
 					t.Parallel()
@@ -220,7 +221,7 @@ func shadowWithFault(t *testing.T, f mirrorFault, o original, honours bool) {
 	assert.NoError(t, shadow.Drain(t.Context()))
 }
 
-// timePasses lets the time of a bubble pass.
+// timePasses lets time pass in a synctest bubble.
 func timePasses(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
@@ -233,7 +234,7 @@ func statusOfFailure(err error) int {
 	return proxy.StatusOf(err)
 }
 
-// reportTexts returns what was reported, a line each.
+// reportTexts returns the reported errors, one per line.
 func reportTexts(reported chan error) string {
 	var lines []string
 	for err := received(reported); err != nil; err = received(reported) {
@@ -263,7 +264,7 @@ func TestAMirroredCallGoesOnWhenTheClientLeaves(t *testing.T) {
 type shadowValueKey struct{}
 
 // proves T5
-func TestAMirroredCallHasTheValuesOfItsCallerAndATimeoutOfItsOwn(t *testing.T) {
+func TestAMirroredCallHasItsCallersValuesAndItsOwnTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var value any
@@ -285,7 +286,8 @@ func TestAMirroredCallHasTheValuesOfItsCallerAndATimeoutOfItsOwn(t *testing.T) {
 	})
 }
 
-// A merge in a mirror has nobody outside that takes off for it.
+// A merge in a mirror must end its optional parts early, since the caller's merge does not do it
+// for the mirror.
 func TestAMergeInAMirrorAnswersInPartBeforeItsTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -498,7 +500,7 @@ func TestAnAnswerThatPanicsIsComparedAsAFailureAndPanicsOn(t *testing.T) {
 	})
 }
 
-// Run with -race: what stands outside may write to the response while it is compared.
+// Run with -race: an outer decorator may write to the response while it is compared.
 func TestCompareSeesTheAnswerAsItPassedTheShadow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -606,7 +608,7 @@ func TestAMirroredCallThatRunEndsBeforeItBeginsKeepsNoPlace(t *testing.T) {
 		go func() { assert.NoError(t, shadow.Run(ctx)) }()
 		req, opened := withBody("x")
 		open := req.GetBody
-		req.GetBody = func() (io.ReadCloser, error) { // the place is taken, and the call has not begun
+		req.GetBody = func() (io.ReadCloser, error) { // the slot is taken, but the call has not begun
 			cancel()
 			synctest.Wait()
 			return open()
@@ -661,7 +663,7 @@ func leafNamed(name string, effects pipe.Effects) proxy.Proxy {
 	return pipe.Describe(fails(errors.New("down")), pipe.Step{Kind: "backend", Name: name, Effects: pipe.Terminal | effects})
 }
 
-func TestThePlanShowsTheMirrorBesideWhatIsAnswered(t *testing.T) {
+func TestThePlanShowsTheMirrorBesideTheAnswer(t *testing.T) {
 	t.Parallel()
 	mirror := pipe.NamedPipe("code", fails(errors.New("down"))).With(pipe.Recover)
 	shadow := newShadow(t, proxy.ShadowSpec{Name: "new", Mirror: mirror, Timeout: time.Second, Max: 3,
@@ -693,11 +695,11 @@ func TestThePlanShowsTheMirrorBesideWhatIsAnswered(t *testing.T) {
 	assert.Contains(t, pipe.PlanOf(both).String(), "part old\n", "a part is not named for its shadow")
 }
 
-func TestAPartHasNotTheNameOfWhatItsMirrorCalls(t *testing.T) {
+func TestAPartIsNotNamedForItsMirror(t *testing.T) {
 	t.Parallel()
 	shadow := newShadow(t, proxy.ShadowSpec{Mirror: leafNamed("orders", pipe.HonoursContext)})
 	page := proxy.Merge(proxy.Part{Proxy: fails(errors.New("down")).With(shadow.Decorate)},
-		proxy.Part{Proxy: leafNamed("orders", pipe.HonoursContext)}) // nor is it taken
+		proxy.Part{Proxy: leafNamed("orders", pipe.HonoursContext)}) // the name inside a mirror is not used either
 	assert.Contains(t, pipe.PlanOf(page).String(), "part 1\n")
 }
 
@@ -743,7 +745,7 @@ type shadowTransport func(*http.Request) *http.Response
 func (f shadowTransport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
 
 // proves H8, F9
-func TestAMirrorHasTheClientsBodyAndOfItsCredentialsWhatItsSpecNames(t *testing.T) {
+func TestAMirrorSendsOnlyTheCredentialsItsSpecNames(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -805,7 +807,7 @@ func TestTheProcessSurvivesAShadowThatPanics(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, shadow.Drain(t.Context()))
 			if i == len(mirrors)-1 {
-				close(release) // it was given up
+				close(release) // it was abandoned
 			}
 			for shadow.Running() > 0 {
 				runtime.Gosched()
@@ -822,7 +824,7 @@ func TestTheProcessSurvivesAShadowThatPanics(t *testing.T) {
 	assert.NotContains(t, string(out), "panic: bug")
 }
 
-// Many calls at once, some dropped, some given up, beside a stop. Run with -race.
+// Many concurrent calls, some dropped and some abandoned, during a stop. Run with -race.
 func TestAShadowUnderLoadEndsWithNothingLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -834,7 +836,7 @@ func TestAShadowUnderLoadEndsWithNothingLeft(t *testing.T) {
 			case <-ctx.Done():
 			}
 			if n%5 == 0 {
-				<-time.After(2 * time.Second) // whatever its context says
+				<-time.After(2 * time.Second) // ignores its context
 			}
 			return &proxy.Response{}, nil
 		}

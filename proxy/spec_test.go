@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// faultySpec has everything wrong that can be wrong beside having no parts.
+// faultySpec has every fault that a merge can have, except having no parts.
 func faultySpec(t testing.TB) proxy.Spec {
 	good := answers(t, 0, `{}`)
 	return proxy.Spec{Name: "page", Parts: []proxy.Part{
@@ -47,7 +47,7 @@ func TestMergeRefusesAtWiring(t *testing.T) {
 	assertFault(t, "proxy: Merge: part 1 (g) has a nil Proxy", proxy.Merge(proxy.Grouped("g", nil)))
 }
 
-// One endpoint of a table that is wrong hides none of the others' faults.
+// A faulty endpoint in a table does not hide the faults of the others.
 func TestNewTellsWhatIsWrongInsideToo(t *testing.T) {
 	t.Parallel()
 	inner := pipe.Check[*proxy.Request, *proxy.Response](nil, errors.New("no URL"))
@@ -78,7 +78,7 @@ func TestASpecOfStagesIsASequence(t *testing.T) {
 	assert.ErrorIs(t, err, document.ErrMembers)
 
 	_, err = proxy.New(proxy.Spec{Name: "page", Stages: stages, Parts: []proxy.Part{{Proxy: user}}, Combine: proxy.Deep})
-	assert.EqualError(t, err, "proxy: Sequence (page): there are Parts beside the Stages\nproxy: Sequence (page): there is a Combine, which is for Parts")
+	assert.EqualError(t, err, "proxy: Sequence (page): there are both Parts and Stages\nproxy: Sequence (page): there is a Combine, which works only with Parts")
 }
 
 func TestNewIsMerge(t *testing.T) {
@@ -111,7 +111,7 @@ func TestTheNameOfASpecIsInThePlan(t *testing.T) {
 	assert.Len(t, pipe.PlanOf(page).Find("page"), 1)
 }
 
-// The limit is for the merged root, and names the part that went over it.
+// The limit applies to the merged root. The error names the part that exceeded it.
 //
 // proves D8
 func TestMembersOfAMergedRootAreLimited(t *testing.T) {

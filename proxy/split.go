@@ -12,65 +12,72 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// A Variant is one of the proxies among which a [Split] divides the calls.
+// A Variant is one of the proxies that a [Split] divides the calls among.
 type Variant struct {
-	// Name is the variant's in the plan, in errors, in the header of SplitSpec.Header, and for which keys it gets. ""
-	// takes that of the first named step in the plan of Proxy that is not a function, and where there is none the
-	// variant's number, counted from 1.
+	// Name is the name of the variant in the plan, in errors, and in the header of
+	// SplitSpec.Header. It also affects which keys the variant gets. If it is "", the variant takes
+	// the name of the first named step in the plan of Proxy that is not a function. If there is
+	// none, it takes its number, counted from 1.
 	Name string
 
-	// Weight is the share of the calls, of the sum of all weights. 0 gets none but those that the header names.
+	// Weight is the variant's share of the calls, as a part of the sum of all weights. A variant of
+	// weight 0 gets only the calls whose header names it.
 	Weight int
 
-	// Proxy answers. nil is a wiring mistake.
+	// Proxy answers the calls. A nil Proxy is a fault in the plan.
 	Proxy Proxy
 }
 
 // A SplitSpec describes a split.
 type SplitSpec struct {
-	Name     string    // in the plan, and of the experiment: see Key
+	Name     string    // in the plan; also the name of the experiment, see Key
 	Variants []Variant // at least one, no two with the same name
 
-	// Weights are the weights in place of those of the variants, which are 0 then, to change them while the split runs.
-	// nil is those of the variants, fixed.
+	// Weights replace the weights of the variants, which must then be 0, and can be changed while
+	// the split runs. If Weights is nil, the weights are those of the variants and stay fixed.
 	Weights *Weights
 
-	// Key returns what decides for a request, such as an account: the same key gets the same variant. It looks at the
-	// request and leaves it as it is. A key of "" is none: such a request gets a variant by chance, as all do where Key is
-	// nil.
+	// Key returns the key that decides which variant a request gets, such as an account. The same
+	// key always gets the same variant. Key must not change the request. A request with the key ""
+	// gets a variant by chance; if Key is nil, all requests do.
 	//
-	// The key, with the names of the split and its variants, is hashed without a secret: every process decides alike,
-	// before and after a restart. Splits of one name with variants of the same names decide alike too, and those of
-	// different names decide independently. A client that chooses its key can choose its variant.
+	// The key is hashed with the names of the split and its variants, without a secret. So every
+	// process decides alike, before and after a restart. Splits of the same name whose variants
+	// have the same names also decide alike; splits of different names decide independently. A
+	// client that chooses its key can choose its variant.
 	Key func(req *Request) string
 
-	// Header is a header of the request in which the client can name a variant, whatever its weight and the key; "" is
-	// none. It is read from Request.Header, so it is under the control of the client: a variant that is not for everybody
-	// needs a guard of its own. A value that is no name of a variant has no effect.
+	// Header is the name of a request header in which the client can name a variant, regardless of
+	// its weight and of the key. If it is "", there is no such header. It is read from
+	// Request.Header, so the client controls it: a variant that is not for everybody needs its own
+	// guard. A value that is not the name of a variant has no effect.
 	Header string
 }
 
-// Split returns a proxy that divides the calls among variants by weight, as for a canary, and calls one of them:
+// Split returns a proxy that divides the calls among variants by weight, as for a canary. Each call
+// goes to one variant:
 //
 //	proxy.Split(proxy.SplitSpec{Name: "orders", Key: account, Variants: []proxy.Variant{
 //		{Name: "stable", Weight: 95, Proxy: orders},
 //		{Name: "canary", Weight: 5, Proxy: ordersV2},
 //	}})
 //
-// The variant is that of SplitSpec.Header where the request names one, else that of its key, else one by chance. A weight
-// that is changed moves keys to its variant or away from it, as few as the new shares ask for, and between no two others.
-// The names of the variants count for that and their order does not, so one can be added or removed like a change of its
-// weight.
+// The variant is the one that the request names in SplitSpec.Header, or else the one that its key
+// selects, or else one by chance. When a weight changes, keys move to its variant or away from it,
+// only as many as the new shares require, and no key moves between two other variants. The names of
+// the variants determine this, not their order. So adding or removing a variant acts like a change
+// of its weight.
 //
-// The variant gets the request whole, with its body and a wish to change protocols; its answer is handed on untouched, a
-// stream too, and its error with the name of the variant.
+// The variant gets the whole request, with its body and any request to change protocols. Its answer
+// is returned untouched, a stream too. Its error is returned with the name of the variant.
 //
-// A split with a Key runs it and the variant on a goroutine of their own, on a copy of the request's maps: a panic or
-// runtime.Goexit fails the call with a [*pipe.PanicError], and the deadline holds even against a Key that blocks, as
-// [Hold] describes, for [DefaultMaxAbandoned] calls at a time. One without runs on the goroutine of the caller.
+// With a Key, the Key and the variant run on a goroutine of their own, on a copy of the request's
+// maps. A panic or runtime.Goexit fails the call with a [*pipe.PanicError]. The deadline is
+// enforced even if the Key blocks, as [Hold] describes, for up to [DefaultMaxAbandoned] calls at a
+// time. Without a Key, the variant runs on the caller's goroutine.
 //
-// It is a fault in the plan if there are no variants, or one has no proxy, or two have the same name, or the weights do not
-// fit.
+// It is a fault in the plan if there are no variants, if one has no proxy, if two have the same
+// name, or if the weights do not fit.
 func Split(s SplitSpec) Proxy {
 	s.Variants = slices.Clone(s.Variants)
 	faults := faultsOf("Split", s.Name)
@@ -91,13 +98,13 @@ func Split(s SplitSpec) Proxy {
 		}
 		seen[v.Name] = true
 		if s.Weights != nil && v.Weight != 0 {
-			faults.add("variant %d (%s) has a Weight beside those of Weights", i+1, v.Name)
+			faults.add("variant %d (%s) has a Weight although there are Weights", i+1, v.Name)
 		}
 	}
 	return newSplit(s, s.weights(faults), faults)
 }
 
-// weights returns the weights, which fit the variants unless that is a fault.
+// weights returns the weights. If they do not fit the variants, it adds a fault.
 func (s SplitSpec) weights(faults *faults) *Weights {
 	w := s.Weights
 	if w == nil {
@@ -109,7 +116,7 @@ func (s SplitSpec) weights(faults *faults) *Weights {
 	} else if have := len(w.Get()); w.Fault() == nil && have != len(s.Variants) {
 		faults.add("Weights has %d weights, want %d", have, len(s.Variants))
 	}
-	if err := w.Fault(); err != nil && len(s.Variants) > 0 { // none is a fault of its own
+	if err := w.Fault(); err != nil && len(s.Variants) > 0 { // no variants is a fault of its own
 		faults.add("%w", err)
 	}
 	return w
@@ -164,14 +171,14 @@ func (s *split) pick(_ context.Context, req *Request) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	now := s.weights.now.Load() // one state for all that follows
+	now := s.weights.now.Load() // one state for the whole decision
 	if key == "" {
 		return now.draw(), nil
 	}
 	return now.sticky(s.salts, key), nil
 }
 
-// keyOf recovers the key function, to say whose panic it was.
+// keyOf calls the key function, and recovers its panic to say where it came from.
 func (s *split) keyOf(req *Request) (key string, err error) {
 	if s.key == nil {
 		return "", nil

@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A canary: an account stays with its variant, and a tester can name one.
+// In a canary release, an account stays with its variant, and a tester can name one.
 func ExampleSplit() {
 	says := func(name string) proxy.Proxy { // a backend in a real gateway
 		return pipe.NamedPipe(name, func(context.Context, *proxy.Request) (*proxy.Response, error) {
@@ -37,7 +37,7 @@ func ExampleSplit() {
 	req.Header.Del("X-Variant")
 	fmt.Println(weights.Set(0, -1))
 	call()
-	_ = weights.Set(0, 100) // the canary lives
+	_ = weights.Set(0, 100) // the canary passed
 	call()
 	fmt.Print(pipe.PlanOf(orders))
 	// Output:

@@ -50,7 +50,7 @@ func byKey(t testing.TB, p proxy.Proxy, n int) []string {
 	return got
 }
 
-// counts counts how often each name is there.
+// counts counts how often each name occurs.
 func counts(names []string) map[string]int {
 	n := map[string]int{}
 	for _, name := range names {
@@ -59,7 +59,7 @@ func counts(names []string) map[string]int {
 	return n
 }
 
-// about asserts a count of n calls that come by chance, within six standard deviations.
+// about asserts that a random count of n calls is within six standard deviations.
 func about(t testing.TB, share float64, n, got int) {
 	t.Helper()
 	assert.InDelta(t, share*float64(n), got, 6*math.Sqrt(float64(n)*share*(1-share))+1e-9)
@@ -89,7 +89,8 @@ func TestSplitDividesByWeight(t *testing.T) {
 	}
 }
 
-// Every process decides alike, today's and the next one: what these keys get is part of the contract.
+// Every process decides alike, now and after a restart: the variants of these keys are part of the
+// contract.
 func TestSplitDecidesByKeyAlikeInEveryProcess(t *testing.T) {
 	t.Parallel()
 	p := proxy.Split(proxy.SplitSpec{Name: "orders", Variants: variants(t, map[string]int{"a": 1, "b": 1, "c": 1}), Key: keyed})
@@ -132,7 +133,7 @@ func TestSplitMovesNoMoreKeysThanAWeightAsksFor(t *testing.T) {
 	assert.Equal(t, before, byKey(t, p, n), "back again")
 }
 
-func TestSplitDecidesByTheNamesOfVariantsAndNotByTheirOrder(t *testing.T) {
+func TestSplitDecidesByVariantNamesNotByOrder(t *testing.T) {
 	t.Parallel()
 	vs := variants(t, map[string]int{"a": 3, "b": 2, "c": 1})
 	spec := proxy.SplitSpec{Name: "orders", Variants: vs, Key: keyed}
@@ -141,7 +142,8 @@ func TestSplitDecidesByTheNamesOfVariantsAndNotByTheirOrder(t *testing.T) {
 	assert.Equal(t, before, byKey(t, proxy.Split(spec), 100))
 }
 
-// Two experiments of the same keys: who is in one must say nothing about who is in the other.
+// In two experiments with the same keys, the variant in one must say nothing about the variant in
+// the other.
 func TestSplitsOfOtherNamesDecideIndependently(t *testing.T) {
 	t.Parallel()
 	const n = 1000
@@ -219,8 +221,8 @@ func TestWeightsThatDoNotFitChangeNothing(t *testing.T) {
 		text    string
 	}{
 		{"negative", []int{100, -1}, "proxy: Weights: weight 2 is -1, want 0 or more"},
-		{"all zero", []int{0, 0}, "proxy: Weights: no weight is more than 0"},
-		{"none", nil, "proxy: Weights: no weight is more than 0"},
+		{"all zero", []int{0, 0}, "proxy: Weights: no weight is above 0"},
+		{"none", nil, "proxy: Weights: no weight is above 0"},
 		{"too few", []int{1}, "proxy: Weights: there are 1 weights, want 2"},
 		{"too many", []int{1, 2, 3}, "proxy: Weights: there are 3 weights, want 2"},
 		{"too large", []int{math.MaxInt, 1}, "proxy: Weights: the sum of the weights is too large"},
@@ -335,7 +337,7 @@ func TestSplitRefusesWhatDoesNotFit(t *testing.T) {
 		{"a nil proxy", proxy.SplitSpec{Variants: []proxy.Variant{{Name: "a", Weight: 1}}}, "proxy: Split: variant 1 (a) has a nil Proxy"},
 		{"a name twice", proxy.SplitSpec{Variants: []proxy.Variant{{Proxy: pipe.NamedPipe("a", p).With(pipe.Recover), Weight: 1}, {Name: "2", Proxy: p}, {Proxy: p}, {Proxy: p, Name: "2"}}},
 			"proxy: Split: variant 4 (2) has the name of another variant"},
-		{"no weight", proxy.SplitSpec{Variants: []proxy.Variant{{Proxy: p}}}, "proxy: Split: no weight is more than 0"},
+		{"no weight", proxy.SplitSpec{Variants: []proxy.Variant{{Proxy: p}}}, "proxy: Split: no weight is above 0"},
 		{"a negative weight", proxy.SplitSpec{Variants: []proxy.Variant{{Proxy: p, Weight: 2}, {Proxy: p, Weight: -1}}},
 			"proxy: Split: weight 2 is -1, want 0 or more"},
 		{"weights for others", proxy.SplitSpec{Weights: proxy.NewWeights(1), Variants: []proxy.Variant{{Proxy: p}, {Proxy: p}}},
@@ -345,9 +347,9 @@ func TestSplitRefusesWhatDoesNotFit(t *testing.T) {
 		{"weights with a fault", proxy.SplitSpec{Weights: proxy.NewWeights(2, -1), Variants: []proxy.Variant{{Proxy: p}, {Proxy: p}}},
 			"proxy: Split: weight 2 is -1, want 0 or more"},
 		{"weights twice", proxy.SplitSpec{Weights: proxy.NewWeights(1), Variants: []proxy.Variant{{Name: "a", Proxy: p, Weight: 1}}},
-			"proxy: Split: variant 1 (a) has a Weight beside those of Weights"},
+			"proxy: Split: variant 1 (a) has a Weight although there are Weights"},
 		{"all at once", proxy.SplitSpec{Variants: []proxy.Variant{{Name: "a"}, {Name: "a", Proxy: p}}},
-			"proxy: Split: variant 1 (a) has a nil Proxy\nproxy: Split: variant 2 (a) has the name of another variant\nproxy: Split: no weight is more than 0"},
+			"proxy: Split: variant 1 (a) has a nil Proxy\nproxy: Split: variant 2 (a) has the name of another variant\nproxy: Split: no weight is above 0"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 // A Moment says when [Static] adds its data.
 type Moment uint8
 
-// The moments. A partial answer, one whose Err is not nil, is a success that is incomplete.
+// The moments. An answer whose Err is not nil is partial: it is a success, but not complete.
 const (
 	Always       Moment = iota
 	OnSuccess           // next answered, completely or in part
@@ -35,7 +35,7 @@ func (m Moment) String() string {
 	return momentNames[m]
 }
 
-// holds reports whether the data is due for what next came to.
+// holds reports whether the data is due for the outcome of next.
 func (m Moment) holds(failed, complete bool) bool {
 	switch m {
 	case OnSuccess:
@@ -50,23 +50,30 @@ func (m Moment) holds(failed, complete bool) bool {
 	return true
 }
 
-// Static returns a decorator that adds the members of the object d to the answer of next: defaults, or what to show while
-// an upstream is down.
+// Static returns a decorator that adds the members of the object d to the answer of next. Use it
+// for defaults, or for what to show while an upstream is down.
 //
-//	page := proxy.Merge(parts...).With(shape.Response(ops...), proxy.Static(proxy.OnIncomplete, notice))
+//	page := proxy.Merge(parts...).
+//		With(shape.Response(ops...), proxy.Static(proxy.OnIncomplete, notice))
 //
-// On an answer it fills in, at the end, the members of d that are not there. It never overwrites: a member that is there
-// stays, null too, and is not looked into, so an object in it is not filled. An answer without a document gets d, and
-// status 200 in place of 204 or 205; nothing else of the response changes. A stream passes as it is. A document that is no
-// object cannot be filled: that is an [*Error] of status 502 that wraps [document.ErrNotObject].
+// Static appends to an answer those members of d that the answer does not have. It never
+// overwrites: an existing member stays, even if it is null. Static does not look into existing
+// members, so an object in one is not filled. An answer without a document gets d, and status 200
+// in place of 204 or 205. Nothing else in the response changes. A stream passes unchanged. A
+// document that is not an object cannot be filled; that is an [*Error] of status 502 that wraps
+// [document.ErrNotObject].
 //
-// Where next failed, and when holds, the answer is d with status 200, and Err of the response is the error: it is partial.
-// That covers up any failure, a refusal with 401 or 404 too; what refuses requests stands outside of Static. Not covered up
-// is the error of a call whose client is gone, nor http.ErrAbortHandler. A call that somebody else has cancelled is.
+// If next failed, and when includes failures, the answer is d with status 200. Err of the response
+// is the error, so the answer is partial. This covers up any failure, even a refusal with 401 or
+// 404, so a decorator that refuses requests belongs outside of Static. Two errors are never covered
+// up: that of a call whose client is gone, and [http.ErrAbortHandler]. If other code cancelled the
+// call, that error is covered up.
 //
-// What hangs until the deadline leaves no time to answer without it: put a policy.Timeout inside.
+// A next that hangs until the deadline leaves no time to answer without it; put a policy.Timeout
+// inside.
 //
-// It is a fault in the plan if d is no object, or there is no such moment. Static keeps no state and changes no document.
+// It is a fault in the plan if d is not an object, or when is not one of the moments. Static keeps
+// no state and changes no document.
 func Static(when Moment, d document.Document) Decorator {
 	faults := faultsOf("Static", "")
 	if int(when) >= len(momentNames) {

@@ -11,7 +11,8 @@ import (
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
-// What is static fills in after the merge and before the shaping outside, which does not tell the two apart.
+// Static fills in after the merge and before the outer shaping, which cannot tell static members
+// from others.
 func ExampleStatic() {
 	document := func(text string) document.Document {
 		d, _ := document.Parse([]byte(text))

@@ -92,7 +92,7 @@ func TestStaticFillsInWhatIsNotThere(t *testing.T) {
 			before := answer.String()
 			p := called(func() (*proxy.Response, error) { return &proxy.Response{Document: answer}, nil }).
 				With(proxy.Static(proxy.Always, static))
-			for range 2 { // nothing that is shared changes
+			for range 2 { // shared data does not change
 				res, err := p(t.Context(), get())
 				require.NoError(t, err)
 				assert.Equal(t, tt.want, res.Document.String())

@@ -10,15 +10,16 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// A Swap holds a proxy that can be replaced while calls run, as when a configuration is read again. It is made by
-// [NewSwap]; its methods are safe for concurrent use. What is to survive a change, such as limits and breakers, stands
-// outside, around [Swap.Proxy].
+// A Swap holds a proxy that can be replaced while calls run, for example when a configuration is
+// read again. Create it with [NewSwap]; its methods are safe for concurrent use. What must survive
+// a replacement, such as limits and breakers, belongs outside, around [Swap.Proxy].
 type Swap struct {
 	held  atomic.Pointer[swapped]
 	proxy Proxy
 }
 
-// NewSwap returns a swap that holds p first. A p that is nil is a fault in the plan of what is held.
+// NewSwap returns a swap that holds p first. If p is nil, that is a fault in the plan of the swap's
+// proxy.
 func NewSwap(p Proxy) *Swap {
 	if p == nil {
 		p = pipe.Check[*Request, *Response](nil, errors.New("proxy: NewSwap: the Proxy is nil"))
@@ -30,21 +31,23 @@ func NewSwap(p Proxy) *Swap {
 	return s
 }
 
-// Proxy returns the proxy that calls what is held. It is the same each time.
+// Proxy returns the proxy that calls the proxy currently held. It returns the same one each time.
 //
-// A plan is made once, at wiring. It shows the proxy that was held first, and says that another one may take its place:
-// the step is opaque, so a deadline is held even against one that ignores its context (see [Hold]), and not idempotent, so
-// nothing outside repeats a call: a policy.Retry stands inside, in what is stored. Params that a route gives are checked
-// for the first one; a later one that needs another param fails its calls with 502.
+// A plan is made once, at wiring. It shows the proxy that was held first, and says that another one
+// may replace it. The step is opaque, so a deadline is enforced even if a later proxy ignores its
+// context (see [Hold]). It is not idempotent, so nothing outside repeats a call; put a policy.Retry
+// inside, in the proxy that is stored. The params that a route gives are checked for the first
+// proxy only. A later proxy that needs another param fails its calls with 502.
 func (s *Swap) Proxy() Proxy { return s.proxy }
 
-// Store holds p from now on: a call that begins after Store has returned gets p. Calls in flight finish on the old proxy,
-// and the channel is closed when the last of them has ended; then what belongs to it can be closed. A call is in flight
-// until its response is closed, so a stream counts for as long as it is read. A call that was abandoned inside of the old
-// proxy is not waited for.
+// Store replaces the proxy held by p: a call that begins after Store has returned gets p. Calls in
+// flight finish on the old proxy. The channel is closed when the last of them has ended; then the
+// resources of the old proxy can be closed. A call is in flight until its response is closed, so a
+// stream counts for as long as it is read. A call that was abandoned inside the old proxy is not
+// waited for.
 //
-// If p is nil, or its plan has construction errors (see [pipe.Check]) or the swap itself in it, the error tells so, the
-// channel is nil and the old proxy stays.
+// Store returns an error if p is nil, if its plan has faults (see [pipe.Check]), or if its plan
+// contains the swap itself. Then the channel is nil and the old proxy stays.
 func (s *Swap) Store(p Proxy) (drained <-chan struct{}, err error) {
 	if p == nil {
 		return nil, errors.New("proxy: Swap: the Proxy is nil")
@@ -54,8 +57,8 @@ func (s *Swap) Store(p Proxy) (drained <-chan struct{}, err error) {
 		return nil, fmt.Errorf("proxy: Swap: %w", err)
 	}
 	for step := range plan.All() {
-		if step.State == s { // a call would not come to an end, and no stack is deep enough to recover from that
-			return nil, errors.New("proxy: Swap: the Proxy has the swap itself inside")
+		if step.State == s { // a call would recurse without end, and a stack overflow cannot be recovered
+			return nil, errors.New("proxy: Swap: the Proxy contains the swap itself")
 		}
 	}
 	old := s.held.Swap(newSwapped(p))
@@ -67,7 +70,7 @@ func (s *Swap) call(ctx context.Context, req *Request) (*Response, error) {
 	h := s.begin()
 	here := true
 	defer func() {
-		if here { // next failed, panicked or has no stream: no Close need come
+		if here { // it failed, panicked or has no stream, so Close may never be called
 			h.end()
 		}
 	}()
@@ -79,7 +82,7 @@ func (s *Swap) call(ctx context.Context, req *Request) (*Response, error) {
 	return res, err
 }
 
-// begin counts a call of what is held.
+// begin counts a call of the proxy held, and returns that proxy.
 func (s *Swap) begin() *swapped {
 	for {
 		if h := s.held.Load(); h.begin() {
@@ -88,12 +91,12 @@ func (s *Swap) begin() *swapped {
 	}
 }
 
-// A swapped is a proxy that was stored, and the count of its calls. Being held counts as one.
+// A swapped is a proxy that was stored, and the number of its calls. Being held counts as a call.
 type swapped struct {
 	proxy   Proxy
 	n       atomic.Int64
-	drained chan struct{} // closed when n gets to 0, where it stays
-	end     func()        // ends a call; it is made once, so that no call makes it
+	drained chan struct{} // closed when n reaches 0, where it stays
+	end     func()        // ends a call; made once, so that no call allocates it
 }
 
 func newSwapped(p Proxy) *swapped {

@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A proxy is replaced while a stream of the old one is still read.
+// A proxy is replaced while a stream of the old one is still being read.
 func ExampleSwap() {
 	version := func(name string) proxy.Proxy {
 		return pipe.NamedPipe(name, func(context.Context, *proxy.Request) (*proxy.Response, error) {

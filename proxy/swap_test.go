@@ -57,12 +57,12 @@ func TestSwapFinishesCallsInFlightOnTheOldProxy(t *testing.T) {
 	})
 }
 
-// A call that comes back to the swap would call itself until the stack ends, which ends the process.
+// A swap inside itself would recurse until the stack overflows, which ends the process.
 func TestASwapDoesNotHoldItself(t *testing.T) {
 	t.Parallel()
 	swap := proxy.NewSwap(answers(t, 0, `"old"`))
 	drained, err := swap.Store(proxy.Fallback(swap.Proxy(), answers(t, 0, `"new"`)))
-	assert.EqualError(t, err, "proxy: Swap: the Proxy has the swap itself inside")
+	assert.EqualError(t, err, "proxy: Swap: the Proxy contains the swap itself")
 	assert.Nil(t, drained)
 	res, err := swap.Proxy()(t.Context(), get())
 	require.NoError(t, err)
@@ -129,7 +129,7 @@ func TestAStreamOfASwapIsInFlightUntilItIsClosed(t *testing.T) {
 }
 
 // proves C5
-func TestACallOfASwapThatIgnoresItsContextIsInFlightUntilItReturns(t *testing.T) {
+func TestACallThatIgnoresItsContextStaysInFlightInASwap(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		end := make(chan struct{})
@@ -149,7 +149,7 @@ func TestACallOfASwapThatIgnoresItsContextIsInFlightUntilItReturns(t *testing.T)
 	})
 }
 
-func TestWhatASwapHeldIsDrainedThoughItIsStoredAgain(t *testing.T) {
+func TestAnOldProxyIsDrainedEvenIfItIsStoredAgain(t *testing.T) {
 	t.Parallel()
 	body := newBody("")
 	one := called(func() (*proxy.Response, error) { return &proxy.Response{Body: body}, nil })
@@ -201,7 +201,7 @@ func TestSwapMayBeStoredWhileItIsCalled(t *testing.T) {
 			}
 		})
 	}
-	var mu sync.Mutex // guards held, so that it is known whose channel it is
+	var mu sync.Mutex // guards held, which tells whose channel it is
 	held := first
 	for range 2 {
 		storers.Go(func() {
@@ -224,7 +224,7 @@ func TestSwapMayBeStoredWhileItIsCalled(t *testing.T) {
 	assert.Zero(t, late.Load(), "calls of a proxy that was said to be drained")
 }
 
-// A call may find the proxy drained that it was about to begin on: it takes the next one.
+// A call that finds its proxy already drained takes the next one.
 func TestACallBegunWhileItsProxyIsDrainedTakesTheNextOne(t *testing.T) {
 	t.Parallel()
 	swap := proxy.NewSwap(answers(t, 0, `{}`))
@@ -288,7 +288,7 @@ func TestStoreRefusesWhatIsBroken(t *testing.T) {
 	assert.ErrorContains(t, err, "there are no parts", "the first is found where it is served")
 }
 
-func TestThePlanOfASwapPromisesNothingOfWhatComesLater(t *testing.T) {
+func TestThePlanOfASwapPromisesNothingForLaterProxies(t *testing.T) {
 	t.Parallel()
 	leaf := pipe.Describe(answers(t, 0, `{}`), pipe.Step{Kind: "backend", Name: "v1", Needs: []string{"id"},
 		Effects: pipe.Terminal | pipe.HonoursContext | pipe.Idempotent | pipe.Streams})

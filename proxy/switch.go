@@ -12,40 +12,44 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// ErrNoCase is why a [Switch] without a default refuses a request. It has status 404.
+// ErrNoCase is why a [Switch] without a default refuses a request. It comes in an [*Error] of
+// status 404.
 var ErrNoCase = errors.New("no case holds for the request")
 
 // A Case is one of the proxies that a [Switch] chooses from.
 type Case struct {
-	// Name is the case's in the plan and in errors. "" takes that of the first named step in the plan of Proxy that is
-	// not a function, and where there is none the case's number, counted from 1.
+	// Name is the name of the case in the plan and in errors. If it is "", the case takes the name
+	// of the first named step in the plan of Proxy that is not a function. If there is none, it
+	// takes its number, counted from 1.
 	Name string
 
-	// When decides whether the case holds. It looks at the request and leaves it as it is: the body through
-	// [Request.Document] or GetBody. nil holds always; it is the default, and only the last case may have it.
+	// When decides whether the case holds. It must not change the request, and reads the body only
+	// through [Request.Document] or GetBody. A nil When always holds: it makes the case the
+	// default, and only the last case may have it.
 	When func(ctx context.Context, req *Request) bool
 
-	// Proxy answers where the case holds. nil is a wiring mistake.
+	// Proxy answers if the case holds. A nil Proxy is a fault in the plan.
 	Proxy Proxy
 }
 
-// Switch returns a proxy that calls the first case that holds, and no other. Where none does it fails with an [*Error] of
-// status 404 that wraps [ErrNoCase].
+// Switch returns a proxy that calls the first case that holds, and no other. If none holds, it
+// fails with an [*Error] of status 404 that wraps [ErrNoCase].
 //
 //	proxy.Switch(
 //		proxy.Case{Name: "beta", When: isBeta, Proxy: beta},
 //		proxy.Case{Name: "stable", Proxy: stable},
 //	)
 //
-// The case gets the request whole, with its body and a wish to change protocols; its answer is handed on untouched, a
-// stream too, and its error with the name of the case.
+// The case gets the whole request, with its body and any request to change protocols. Its answer is
+// returned untouched, a stream too. Its error is returned with the name of the case.
 //
-// The conditions are asked one after another, in the order written, until one holds. They and the case run on a goroutine
-// of their own, on a copy of the request's maps: a panic or runtime.Goexit fails the call with a [*pipe.PanicError], and
-// the deadline holds even against a condition that blocks, as [Hold] describes, for [DefaultMaxAbandoned] calls at a time.
+// The conditions are checked one after another, in the order given, until one holds. The conditions
+// and the case run on a goroutine of their own, on a copy of the request's maps. A panic or
+// runtime.Goexit fails the call with a [*pipe.PanicError]. The deadline is enforced even if a
+// condition blocks, as [Hold] describes, for up to [DefaultMaxAbandoned] calls at a time.
 //
-// It is a fault in the plan if there are no cases, or one has no proxy, or one that is not the last has no condition, or two
-// have the same Name.
+// It is a fault in the plan if there are no cases, if one has no proxy, if one other than the last
+// has no condition, or if two have the same Name.
 func Switch(cases ...Case) Proxy {
 	faults := faultsOf("Switch", "")
 	if len(cases) == 0 {
@@ -58,7 +62,7 @@ func Switch(cases ...Case) Proxy {
 			faults.add("%s has a nil Proxy", which)
 		}
 		if c.When == nil && i < len(cases)-1 {
-			faults.add("%s has a nil When, as only the last may have", which)
+			faults.add("%s has a nil When, which only the last case may have", which)
 		}
 		if c.Name != "" && seen[c.Name] {
 			faults.add("%s has the name of another case", which)
@@ -68,8 +72,8 @@ func Switch(cases ...Case) Proxy {
 	return newSwitch("switch", cases, faults)
 }
 
-// If returns a proxy that calls then where when holds, and otherwise where it does not. It is a [Switch] of two cases. It is
-// a fault in the plan if any of the three is nil.
+// If returns a proxy that calls then if when holds, and otherwise if it does not. It is a [Switch]
+// of two cases. It is a fault in the plan if any of the three arguments is nil.
 func If(when func(ctx context.Context, req *Request) bool, then, otherwise Proxy) Proxy {
 	faults := faultsOf("If", "")
 	if when == nil {
@@ -91,7 +95,7 @@ func newSwitch(kind string, cases []Case, faults *faults) Proxy {
 		step.Detail += ", no default"
 	}
 	if kind == "if" {
-		step.Detail = "" // it is all in the name
+		step.Detail = "" // an if always has two cases and a default
 	}
 	s := &switchPick{names: make([]string, len(cases))}
 	c := &choice{op: kind, noun: "case", pick: s.pick}
@@ -128,7 +132,7 @@ func (s *switchPick) pick(ctx context.Context, req *Request) (int, error) {
 	return 0, &Error{Status: http.StatusNotFound, Err: ErrNoCase}
 }
 
-// holds recovers a condition, to say whose it is.
+// holds calls a condition, and recovers its panic to say which case it came from.
 func (s *switchPick) holds(i int, ctx context.Context, req *Request) (holds bool, err error) {
 	if s.when[i] == nil {
 		return true, nil
@@ -144,7 +148,7 @@ func (s *switchPick) holds(i int, ctx context.Context, req *Request) (holds bool
 // A choice calls one of several proxies.
 type choice struct {
 	op      string // in errors, as in "switch"
-	noun    string // of what it chooses from, as in "case"
+	noun    string // what one option is called, as in "case"
 	options []option
 	pick    func(ctx context.Context, req *Request) (int, error)
 }
@@ -154,7 +158,8 @@ type option struct {
 	proxy        Proxy
 }
 
-// described returns the choice as a proxy. One whose step is opaque runs a user's function to choose, and is held.
+// described returns the choice as a proxy. An opaque step means that a function of the user
+// chooses; such a choice is held.
 func (c *choice) described(step pipe.Step) Proxy {
 	chosen := Proxy(c.call)
 	step.Acts, step.Layout = pipe.In, pipe.Choice
@@ -172,7 +177,7 @@ func (c *choice) described(step pipe.Step) Proxy {
 	}
 	var inner []pipe.Any
 	for _, o := range c.options {
-		if o.proxy != nil { // else a fault
+		if o.proxy != nil { // nil is a fault
 			inner = append(inner, pipe.Describe(o.proxy, pipe.Step{Mark: mark.Ours(), Kind: c.noun, Name: o.name, Detail: o.detail,
 				Source: step.Source, Acts: pipe.None}, o.proxy))
 		}
@@ -185,7 +190,7 @@ func (c *choice) call(ctx context.Context, req *Request) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil { // to choose may have taken its time
+	if err := ctx.Err(); err != nil { // choosing may have used up the time
 		return nil, err
 	}
 	res, err := call.Checked(c.options[i].proxy(ctx, req))
@@ -195,7 +200,7 @@ func (c *choice) call(ctx context.Context, req *Request) (*Response, error) {
 	return res, nil
 }
 
-// named says which of several proxies failed, where the error does not say so.
+// named adds to err which of several proxies failed, unless err says so already.
 func named(noun, name string, err error) error {
 	if e, ok := errors.AsType[*Error](err); ok && e.Backend == name {
 		return err
@@ -203,7 +208,8 @@ func named(noun, name string, err error) error {
 	return fmt.Errorf("%s %s: %w", noun, name, err)
 }
 
-// namedAs is named where the proxy stands for the answer, so that it may ask to abort; see within.
+// namedAs is named for a proxy whose answer is returned as it is, so that the proxy may ask to
+// abort; see within.
 func namedAs(noun, name string, err error) error {
 	if aborts(err) {
 		return err
@@ -211,7 +217,8 @@ func namedAs(noun, name string, err error) error {
 	return named(noun, name, err)
 }
 
-// within says where an error comes from. A panic with http.ErrAbortHandler stays as it is: the endpoint looks for it.
+// within adds to err where it comes from. A panic with http.ErrAbortHandler stays as it is, because
+// the endpoint looks for it.
 func within(where string, err error) error {
 	if aborts(err) {
 		return err
@@ -219,7 +226,7 @@ func within(where string, err error) error {
 	return fmt.Errorf("%s: %w", where, err)
 }
 
-// aborts reports whether code asked for the connection to be aborted, as a handler of net/http does.
+// aborts reports whether code asked for the connection to be aborted, as a handler of net/http can.
 func aborts(err error) bool {
 	p, ok := errors.AsType[*pipe.PanicError](err)
 	return ok && err == error(p) && p.Value == http.ErrAbortHandler

@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// The conditions are asked in the order written, until one holds.
+// The conditions are checked in the order given, until one holds.
 func ExampleSwitch() {
 	says := func(name string) proxy.Proxy { // a backend in a real gateway
 		return pipe.NamedPipe(name, func(context.Context, *proxy.Request) (*proxy.Response, error) {

@@ -18,7 +18,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// whenPath returns a condition on the path, which notes that it was asked.
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 6: a deadline holds even against a callee that ignores its context.
+
+// whenPath returns a condition on the path that records its calls.
 func whenPath(path string, asked *[]string) func(context.Context, *proxy.Request) bool {
 	return func(_ context.Context, req *proxy.Request) bool {
 		if asked != nil {
@@ -83,7 +87,7 @@ func TestIfCallsOneOfTwo(t *testing.T) {
 	}
 }
 
-// choosers are what calls one proxy for each request.
+// choosers are the combinators that call one proxy per request.
 func choosers() map[string]func(proxy.Proxy) proxy.Proxy {
 	other := fails(errors.New("the other one was called"))
 	key := func(*proxy.Request) string { return "key" }
@@ -100,7 +104,7 @@ func choosers() map[string]func(proxy.Proxy) proxy.Proxy {
 			return proxy.Split(proxy.SplitSpec{Key: key, Variants: []proxy.Variant{
 				{Name: "faulty", Weight: 1, Proxy: p}, {Name: "other", Proxy: other}}})
 		},
-		"split by chance": func(p proxy.Proxy) proxy.Proxy { // runs where its caller runs, which holds it
+		"split by chance": func(p proxy.Proxy) proxy.Proxy { // runs on its caller's goroutine, so Hold is around it
 			return proxy.Split(proxy.SplitSpec{Variants: []proxy.Variant{
 				{Name: "other", Proxy: other}, {Name: "faulty", Weight: 7, Proxy: p}}}).With(proxy.Hold(0))
 		},
@@ -115,11 +119,11 @@ func TestAChosenProxyThatIsFaulty(t *testing.T) {
 	tests := []struct {
 		name   string
 		proxy  func(t *testing.T, end <-chan struct{}, body io.ReadCloser) proxy.Proxy
-		status int   // of what comes back
+		status int   // of the result
 		is     error // what the failure wraps; nil is no failure
 		takes  time.Duration
-		body   bool // it opens the body
-		stream bool // and hands it on
+		body   bool // the proxy opens the body
+		stream bool // and returns it
 	}{
 		{name: "fails", status: 404, is: boom, proxy: func(*testing.T, <-chan struct{}, io.ReadCloser) proxy.Proxy {
 			return fails(&proxy.Error{Status: 404, Err: boom})
@@ -291,13 +295,13 @@ func TestSwitchHoldsTheDeadlineAgainstAConditionThatBlocks(t *testing.T) {
 		assert.Equal(t, time.Second, time.Since(start))
 		assert.Equal(t, http.StatusGatewayTimeout, proxy.StatusOf(err))
 		assert.Equal(t, 1, scope.Abandoned())
-		close(end) // the case is not called any more
+		close(end) // the case is not called after that
 		synctest.Wait()
 		assert.Zero(t, scope.Abandoned())
 	})
 }
 
-// An endpoint looks for this panic to abort the connection; a name around it would hide the wish.
+// An endpoint looks for this panic to abort the connection, so it must not be wrapped in a name.
 func TestAChosenProxyCanAskToAbort(t *testing.T) {
 	t.Parallel()
 	others := choosers()
@@ -333,7 +337,7 @@ func TestAChosenProxyGetsTheRequestWhole(t *testing.T) {
 	}
 }
 
-// What is abandoned goes on with a request that is its own.
+// An abandoned call continues with a request of its own.
 //
 // proves H10
 func TestSwitchThatMayBeAbandonedWritesIntoItsOwnCopy(t *testing.T) {
@@ -355,7 +359,7 @@ func TestSwitchThatMayBeAbandonedWritesIntoItsOwnCopy(t *testing.T) {
 }
 
 // proves C6
-func TestContract6AChoiceWithoutUserFunctionsRunsOnTheGoroutineOfItsCaller(t *testing.T) {
+func TestContract6AChoiceWithoutUserCodeStartsNoGoroutine(t *testing.T) {
 	t.Parallel()
 	var ran string
 	note := sure(called(func() (*proxy.Response, error) { ran = goroutine(); return &proxy.Response{}, nil }))
@@ -417,7 +421,7 @@ func TestSwitchRefusesAtWiring(t *testing.T) {
 	}{
 		{"no cases", "proxy: Switch: there are no cases", proxy.Switch()},
 		{"a nil proxy", "proxy: Switch: case 2 (b) has a nil Proxy", proxy.Switch(proxy.Case{When: always, Proxy: p}, proxy.Case{Name: "b"})},
-		{"a default that is not last", "proxy: Switch: case 1 has a nil When, as only the last may have",
+		{"a default that is not last", "proxy: Switch: case 1 has a nil When, which only the last case may have",
 			proxy.Switch(proxy.Case{Proxy: p}, proxy.Case{When: always, Proxy: p})},
 		{"a name twice", "proxy: Switch: case 2 (a) has the name of another case",
 			proxy.Switch(proxy.Case{Name: "a", When: always, Proxy: p}, proxy.Case{Name: "a", Proxy: p})},

@@ -9,24 +9,25 @@ import (
 	"sync/atomic"
 )
 
-// Weights are the weights of the variants of a [Split], which can be changed while it runs. They are made by [NewWeights]
-// and safe for concurrent use. Splits that are made with one value share it, and the plan says so.
+// Weights are the weights of the variants of a [Split], and can be changed while it runs. Create
+// them with [NewWeights]. They are safe for concurrent use. Splits made with the same Weights share
+// them, and the plan shows that.
 type Weights struct {
-	now   atomic.Pointer[weightSet] // nil is none
+	now   atomic.Pointer[weightSet] // nil if there are none
 	fault error
 }
 
-// A weightSet is one state of weights; it is not changed.
+// A weightSet is one state of weights; it is never changed.
 type weightSet struct {
 	weights []int
 	total   int
 }
 
-// NewWeights returns weights for as many variants, in their order: a variant of weight 10 of 100 in all gets a tenth of
-// the calls, and one of weight 0 gets none.
+// NewWeights returns weights for as many variants, in the order of the variants. Of a total of 100,
+// a variant of weight 10 gets a tenth of the calls, and one of weight 0 gets none.
 //
-// If one is negative, or all are 0, or there are none, that is the Fault of the value, and a fault in the plan of each Split
-// that it is given to.
+// If a weight is negative, if all are 0, or if there are none, the value has a Fault. It is a fault
+// in the plan of each Split that uses the value.
 func NewWeights(weights ...int) *Weights {
 	w := new(Weights)
 	now, err := weigh(weights)
@@ -36,14 +37,14 @@ func NewWeights(weights ...int) *Weights {
 	return w
 }
 
-// Fault returns what was wrong with the weights when they were made, nil for nothing.
+// Fault returns what was wrong with the weights when they were made, or nil if nothing was.
 func (w *Weights) Fault() error { return w.fault }
 
-// Set changes all weights at once: a call is decided by the old ones or by the new ones. One that has been decided goes
-// on.
+// Set changes all weights at once: every call is decided by either the old or the new ones. A call
+// that has already been decided is not affected.
 //
-// It returns an error, and changes nothing, if a weight is negative, or all are 0, or there are not as many as before. Weights
-// with a Fault cannot be changed.
+// Set returns an error, and changes nothing, if a weight is negative, if all are 0, or if the
+// number of weights differs from before. Weights with a Fault cannot be changed.
 func (w *Weights) Set(weights ...int) error {
 	now, err := weigh(weights)
 	if err == nil {
@@ -79,12 +80,12 @@ func weigh(weights []int) (*weightSet, error) {
 		w.total += weight
 	}
 	if w.total == 0 {
-		return nil, errors.New("no weight is more than 0")
+		return nil, errors.New("no weight is above 0")
 	}
 	return w, nil
 }
 
-// draw returns a random index, each as often as it weighs.
+// draw returns a random index. The probability of each is its share of the total weight.
 func (w *weightSet) draw() int {
 	i := 0
 	for at := rand.IntN(w.total); at >= w.weights[i]; i++ {
@@ -93,9 +94,10 @@ func (w *weightSet) draw() int {
 	return i
 }
 
-// sticky returns the index that a key always gets. Each index has a salt, which gives it a number of its own for the key;
-// the number divided by the weight is a score, and the best score wins. A weight that changes moves the scores of its own
-// index alone, so keys move to that index or away from it, and between no two others.
+// sticky returns the index that a key always gets. Each index has a salt that, with the key, gives
+// a number. That number divided by the weight is a score, and the best score wins. A weight that
+// changes moves only the scores of its own index. So keys move to that index or away from it, and
+// never between two others.
 //
 // See Schindelhauer and Schomaker, Weighted Distributed Hash Tables, 2005.
 func (w *weightSet) sticky(salts []uint64, key string) int {
@@ -113,7 +115,8 @@ func (w *weightSet) sticky(salts []uint64, key string) int {
 	return best
 }
 
-// saltOf returns the salt of a variant. The parts have their lengths in front, so that two splits do not meet by chance.
+// saltOf returns the salt of a variant. Each part is preceded by its length, so that no two pairs
+// of names run together into the same text.
 func saltOf(split, variant string) uint64 {
 	h := fnvBasis
 	for _, part := range []string{split, variant} {
@@ -127,7 +130,7 @@ const (
 	fnvPrime uint64 = 1099511628211
 )
 
-// fnv is FNV-1a of 64 bits: the same in every process, which hash/maphash is not.
+// fnv is 64-bit FNV-1a. Unlike hash/maphash, it gives the same result in every process.
 func fnv(h uint64, s string) uint64 {
 	for i := range len(s) {
 		h = (h ^ uint64(s[i])) * fnvPrime
@@ -135,7 +138,8 @@ func fnv(h uint64, s string) uint64 {
 	return h
 }
 
-// mix makes every bit depend on all others, as FNV does not for short keys. It is the last step of SplitMix64.
+// mix makes every bit depend on all others; for short keys, FNV does not. It is the last step of
+// SplitMix64.
 func mix(h uint64) uint64 {
 	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
 	h = (h ^ h>>27) * 0x94d049bb133111eb

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -114,12 +115,12 @@ func (m *match) value(s string) (string, error) {
 		s = decoded
 	}
 	switch {
+	case field.ValidSegment(s):
+		return s, nil
 	case s == ".", s == "..":
 		return "", errDotValue
-	case strings.ContainsAny(s, "\x00\r\n"):
-		return "", errControl
 	}
-	return s, nil
+	return "", errControl
 }
 
 // check refuses a path that others may read differently than the router has, and finds out whether values are escaped.

@@ -475,7 +475,7 @@ func (e *entry) appendItem(b []byte) []byte {
 			id = other
 		}
 	}
-	b = appendString(append(b, `{"id":`...), id)
+	b = document.AppendString(append(b, `{"id":`...), id)
 	b = appendMember(b, "url", url)
 	b = appendMember(b, "title", e.title)
 	b = appendMember(b, "content_html", html)
@@ -486,13 +486,13 @@ func (e *entry) appendItem(b []byte) []byte {
 	b = appendAuthors(b, e.authors)
 	for i, tag := range e.tags {
 		b = append(b, separator(i, `,"tags":[`)...)
-		b = appendString(b, tag)
+		b = document.AppendString(b, tag)
 	}
 	b = closed(b, len(e.tags))
 	b = appendMember(b, "language", e.language)
 	for i, a := range e.attachments {
 		b = append(b, separator(i, `,"attachments":[`)...)
-		b = appendString(append(b, `{"url":`...), a.url)
+		b = document.AppendString(append(b, `{"url":`...), a.url)
 		b = appendMember(b, "mime_type", a.mimeType)
 		if a.size != "" {
 			b = append(append(b, `,"size_in_bytes":`...), a.size...)
@@ -522,10 +522,10 @@ func appendAuthors(b []byte, authors []author) []byte {
 		b = append(b, separator(i, `,"authors":[`)...)
 		b = append(b, '{')
 		if a.name != "" {
-			b = appendString(append(b, `"name":`...), a.name)
+			b = document.AppendString(append(b, `"name":`...), a.name)
 			b = appendMember(b, "url", a.url)
 		} else {
-			b = appendString(append(b, `"url":`...), a.url)
+			b = document.AppendString(append(b, `"url":`...), a.url)
 		}
 		b = append(b, '}')
 	}
@@ -537,31 +537,7 @@ func appendMember(b []byte, name, value string) []byte {
 		return b
 	}
 	b = append(append(append(b, `,"`...), name...), `":`...)
-	return appendString(b, value)
-}
-
-// appendString appends UTF-8 as a string of JSON.
-func appendString(b []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	b = append(b, '"')
-	from := 0
-	for i := range len(s) {
-		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' {
-			continue
-		}
-		b = append(b, s[from:i]...)
-		from = i + 1
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\n':
-			b = append(b, '\\', 'n')
-		default:
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		}
-	}
-	return append(append(b, s[from:]...), '"')
+	return document.AppendString(b, value)
 }
 
 // timeOf returns a time of RSS (RFC 822, with the many ways there are to get it wrong), of Dublin Core or of Atom as one of

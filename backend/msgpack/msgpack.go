@@ -168,7 +168,7 @@ func (r *reader) text() error {
 		return errUTF8
 	}
 	r.in = rest
-	r.out = appendString(r.out, s)
+	r.out = document.AppendString(r.out, s)
 	return nil
 }
 
@@ -258,24 +258,4 @@ func (r *reader) timestamp() error {
 	r.in = rest
 	r.out = append(t.AppendFormat(append(r.out, '"'), time.RFC3339Nano), '"')
 	return nil
-}
-
-// appendString appends UTF-8 as a string of JSON.
-func appendString(b, text []byte) []byte {
-	const hex = "0123456789abcdef"
-	b = append(b, '"')
-	from := 0
-	for i, c := range text {
-		if c >= ' ' && c != '"' && c != '\\' {
-			continue
-		}
-		b = append(b, text[from:i]...)
-		from = i + 1
-		if c == '"' || c == '\\' {
-			b = append(b, '\\', c)
-		} else {
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		}
-	}
-	return append(append(b, text[from:]...), '"')
 }

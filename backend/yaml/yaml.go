@@ -318,25 +318,6 @@ func (w *writer) text(s string) error {
 	if !utf8.ValidString(s) {
 		return errEncoding
 	}
-	const hex = "0123456789abcdef"
-	w.out = append(w.out, '"')
-	from := 0
-	for i := range len(s) {
-		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' {
-			continue
-		}
-		w.out = append(w.out, s[from:i]...)
-		from = i + 1
-		switch c {
-		case '"', '\\':
-			w.out = append(w.out, '\\', c)
-		case '\n':
-			w.out = append(w.out, '\\', 'n')
-		default:
-			w.out = append(w.out, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		}
-	}
-	w.out = append(append(w.out, s[from:]...), '"')
+	w.out = document.AppendString(w.out, s)
 	return nil
 }

@@ -41,7 +41,7 @@ func TestValuesAreMappedAsDocumented(t *testing.T) {
 		{"keys", "1: a\ntrue: b\n~: c\n1.50: d\n2026-11-30: e\n", `{"1":"a","true":"b","~":"c","1.50":"d","2026-11-30":"e"}`},
 		{"aliases", "a: &x {b: 1}\nc: *x\nd: &k e\n*k : 2\n", `{"a":{"b":1},"c":{"b":1},"d":"e","e":2}`},
 		{"no merge key", "a: <<\n", `{"a":"<<"}`},
-		{"JSON", `{"a": [1, "b\t"], "c": null}`, `{"a":[1,"b\u0009"],"c":null}`},
+		{"JSON", `{"a": [1, "b\t"], "c": null}`, `{"a":[1,"b\t"],"c":null}`},
 		{"a scalar", "--- a\n...\n", `"a"`},
 		{"comments", "# a\nb: 1 # c\n", `{"b":1}`},
 		{"nothing but comments", "# a\n", ``},

@@ -23,7 +23,6 @@
 package yaml
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -59,162 +58,83 @@ func (Encoder) String() string { return "yaml" }
 
 // Encode appends the document.
 func (Encoder) Encode(dst []byte, d document.Document) ([]byte, error) {
-	w := &writer{b: d.AppendJSON(make([]byte, 0, d.Size())), dst: dst, most: len(dst) + max(maxSize, 4*d.Size())}
-	w.index()
-	w.root()
+	w := &writer{dst: dst, most: len(dst) + max(maxSize, 4*d.Size())}
+	if root := d.Cursor(); root.IsEmpty() {
+		w.flow(root, 0)
+		w.dst = append(w.dst, '\n')
+	} else {
+		w.block(root, 0)
+	}
 	if w.err == nil && len(w.dst) > w.most {
 		w.err = errSize
 	}
 	return w.dst, w.err
 }
 
-// A writer reads valid JSON and writes YAML. To tell a name that comes again an object is read twice, so the ends of arrays
-// and objects are known: else what is nested deep would be read for each level.
 type writer struct {
-	b    []byte
-	ends []end // of arrays and objects, in the order in which they begin
-	pos  int
-	next int // the first of ends that begins at pos or behind
-
 	dst  []byte
-	most int
+	most int // that dst may become
 	err  error
 }
 
-type end struct{ pos, next int }
-
-func (w *writer) index() {
-	var open []int
-	for i := 0; i < len(w.b); i++ {
-		switch w.b[i] {
-		case '"':
-			i = stringEnd(w.b, i) - 1
-		case '{', '[':
-			open = append(open, len(w.ends))
-			w.ends = append(w.ends, end{})
-		case '}', ']':
-			last := len(open) - 1
-			w.ends[open[last]] = end{i + 1, len(w.ends)}
-			open = open[:last]
-		}
-	}
-}
-
-// stringEnd returns where the string ends that begins at i.
-func stringEnd(b []byte, i int) int {
-	for i++; b[i] != '"'; i++ {
-		if b[i] == '\\' {
-			i++
-		}
-	}
-	return i + 1
-}
-
-// space skips white space and separators.
-func (w *writer) space() byte {
-	for strings.IndexByte(" \t\r\n,:", w.b[w.pos]) >= 0 {
-		w.pos++
-	}
-	return w.b[w.pos]
-}
-
-// skip returns the value at pos and goes on behind it.
-func (w *writer) skip() []byte {
-	kind, from := w.space(), w.pos
-	switch kind {
-	case '{', '[':
-		w.pos, w.next = w.ends[w.next].pos, w.ends[w.next].next
-	case '"':
-		w.pos = stringEnd(w.b, w.pos)
-	default:
-		for w.pos < len(w.b) && strings.IndexByte(" \t\r\n,]}", w.b[w.pos]) < 0 {
-			w.pos++
-		}
-	}
-	return w.b[from:w.pos]
-}
-
-// enter goes into the array or object at pos, leave behind its end.
-func (w *writer) enter() { w.pos, w.next = w.pos+1, w.next+1 }
-func (w *writer) leave() { w.pos++ }
-
-// isBlock reports whether the value at pos is an array or object with something in it.
-func (w *writer) isBlock() bool {
-	kind := w.space()
-	if kind != '{' && kind != '[' {
-		return false
-	}
-	i := w.pos + 1
-	for strings.IndexByte(" \t\r\n", w.b[i]) >= 0 {
-		i++
-	}
-	return w.b[i] != '}' && w.b[i] != ']'
-}
-
-func (w *writer) root() {
-	if w.isBlock() {
-		w.block(0)
-	} else {
-		w.flow(0)
-		w.dst = append(w.dst, '\n')
-	}
-}
-
-// block writes the array or object at pos, of which the first line is indented already.
-func (w *writer) block(level int) {
-	var again map[string]int
-	array := w.b[w.pos] == '['
-	if !array {
-		again = w.repeated()
-	}
-	w.enter()
-	for first := true; w.err == nil; {
-		if c := w.space(); c == ']' || c == '}' {
-			break
-		}
-		if !array {
-			if name := textOf(w.peek()); again[name] > 1 {
-				again[name]--
-				w.skip()
-				w.skip()
-				continue
-			}
-		}
-		if len(w.dst) > w.most {
-			w.err = errSize
-		}
-		if !first {
-			w.indent(level)
+// block writes an array or object that is not empty, of which the first line is indented already.
+func (w *writer) block(c document.Cursor, level int) {
+	first := true
+	for _, element := range c.Elements() {
+		if !w.line(first, level) {
+			return
 		}
 		first = false
-		explicit := false
-		if array {
-			w.dst = append(w.dst, '-')
-		} else {
-			explicit = w.key(level)
-		}
-		switch {
-		case !w.isBlock() || level+1 >= maxBlock:
-			w.dst = append(w.dst, ' ')
-			w.flow(level + 1)
-			w.dst = append(w.dst, '\n')
-		case array || explicit: // "- - a" and "- b: c"
-			w.dst = append(w.dst, ' ')
-			w.block(level + 1)
-		default:
-			w.dst = append(w.dst, '\n')
-			w.indent(level + 1)
-			w.block(level + 1)
-		}
+		w.dst = append(w.dst, '-')
+		w.value(element, level, true)
 	}
-	w.leave()
+	again := repeated(c)
+	for name, value := range c.Members() {
+		if again[name] > 1 {
+			again[name]--
+			continue
+		}
+		if !w.line(first, level) {
+			return
+		}
+		first = false
+		w.value(value, level, w.key(name, level))
+	}
 }
 
-// key writes the name at pos with what follows it, and reports whether it is too long for the plain form.
-func (w *writer) key(level int) (explicit bool) {
+// line begins the line of a member or element, and reports whether to go on.
+func (w *writer) line(first bool, level int) bool {
+	if len(w.dst) > w.most {
+		w.err = errSize
+	}
+	if !first {
+		w.indent(level)
+	}
+	return w.err == nil
+}
+
+// value writes what follows the dash or the key of a line. What is in block style begins on the line if that is of an
+// element or has an explicit key: "- - a" and "- b: c".
+func (w *writer) value(c document.Cursor, level int, here bool) {
+	switch {
+	case c.IsEmpty() || level+1 >= maxBlock:
+		w.dst = append(w.dst, ' ')
+		w.flow(c, level+1)
+		w.dst = append(w.dst, '\n')
+	case here:
+		w.dst = append(w.dst, ' ')
+		w.block(c, level+1)
+	default:
+		w.dst = append(w.dst, '\n')
+		w.indent(level + 1)
+		w.block(c, level+1)
+	}
+}
+
+// key writes a name with what follows it, and reports whether it is too long for the plain form.
+func (w *writer) key(name string, level int) (explicit bool) {
 	from := len(w.dst)
-	w.dst = appendText(w.dst, textOf(w.skip()))
-	w.space()
+	w.dst = appendText(w.dst, name)
 	if len(w.dst)-from <= maxSimple {
 		w.dst = append(w.dst, ':')
 		return false
@@ -228,26 +148,13 @@ func (w *writer) key(level int) (explicit bool) {
 	return true
 }
 
-// peek returns the value at pos and stays there.
-func (w *writer) peek() []byte {
-	pos, next := w.pos, w.next
-	value := w.skip()
-	w.pos, w.next = pos, next
-	return value
-}
-
-// repeated counts how often each name is in the object at pos, and returns nil if none is there twice. It stays at pos.
-func (w *writer) repeated() map[string]int {
-	pos, next := w.pos, w.next
-	defer func() { w.pos, w.next = pos, next }()
+// repeated counts how often each name is in an object, and returns nil if none is there twice.
+func repeated(c document.Cursor) map[string]int {
 	var room [8]string
 	names := room[:0] // of a small object
 	var counts map[string]int
 	twice := false
-	w.enter()
-	for w.space() != '}' {
-		name := textOf(w.skip())
-		w.skip()
+	for name := range c.Members() {
 		if counts == nil && len(names) == cap(names) {
 			counts = make(map[string]int, 4*len(names))
 			for _, n := range names {
@@ -282,8 +189,8 @@ func (w *writer) indent(level int) {
 	}
 }
 
-// flow writes the value at pos in one line.
-func (w *writer) flow(level int) {
+// flow writes a value in one line.
+func (w *writer) flow(c document.Cursor, level int) {
 	switch {
 	case level > maxDepth:
 		w.err = errDepth
@@ -293,60 +200,45 @@ func (w *writer) flow(level int) {
 	if w.err != nil {
 		return
 	}
-	kind := w.space()
-	switch kind {
-	case '"':
-		w.dst = appendText(w.dst, textOf(w.skip()))
-		return
-	case '[', '{':
-	default:
-		w.dst = append(w.dst, w.skip()...)
-		return
-	}
-	var again map[string]int
-	if kind == '{' {
-		again = w.repeated()
-	}
-	w.dst = append(w.dst, kind)
-	w.enter()
-	for first := true; w.err == nil; {
-		if c := w.space(); c == ']' || c == '}' {
-			break
-		}
-		var name string
-		if kind == '{' {
-			if name = textOf(w.skip()); again[name] > 1 {
-				again[name]--
-				w.skip()
-				continue
+	switch c.Kind() {
+	case document.String:
+		text, _ := c.Text()
+		w.dst = appendText(w.dst, text)
+	case document.Array:
+		w.dst = append(w.dst, '[')
+		for i, element := range c.Elements() {
+			if i > 0 {
+				w.dst = append(w.dst, ", "...)
+			}
+			if w.flow(element, level+1); w.err != nil {
+				return
 			}
 		}
-		if !first {
-			w.dst = append(w.dst, ", "...)
-		}
-		first = false
-		if kind == '{' {
+		w.dst = append(w.dst, ']')
+	case document.Object:
+		w.dst = append(w.dst, '{')
+		again, first := repeated(c), true
+		for name, value := range c.Members() {
+			if again[name] > 1 {
+				again[name]--
+				continue
+			}
+			if !first {
+				w.dst = append(w.dst, ", "...)
+			}
+			first = false
 			if len(name) > maxSimple/6 { // in quotes it may be six times as long
 				w.dst = append(w.dst, "? "...)
 			}
 			w.dst = append(appendText(w.dst, name), ": "...)
+			if w.flow(value, level+1); w.err != nil {
+				return
+			}
 		}
-		w.flow(level + 1)
+		w.dst = append(w.dst, '}')
+	default:
+		w.dst = c.AppendJSON(w.dst)
 	}
-	w.dst = append(w.dst, kind+2) // ] and } in ASCII
-	w.leave()
-}
-
-// textOf returns the content of a string of JSON.
-func textOf(quoted []byte) string {
-	for _, c := range quoted {
-		if c == '\\' {
-			var s string
-			_ = json.Unmarshal(quoted, &s) // it is valid
-			return s
-		}
-	}
-	return string(quoted[1 : len(quoted)-1])
 }
 
 // appendText appends a string, in double quotes where it needs them.

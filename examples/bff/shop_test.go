@@ -13,9 +13,12 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-var update = flag.Bool("update", false, "write the graph into the README")
+var update = flag.Bool("update", false, "write the graph into its page")
 
-const readme = "../../README.md"
+const (
+	readme    = "../../README.md"
+	graphPage = "../../docs/graph.md"
+)
 
 // newTestShop returns a shop whose upstreams nobody runs: a plan calls nothing.
 func newTestShop(t *testing.T) *shop {
@@ -29,15 +32,15 @@ func newTestShop(t *testing.T) *shop {
 	return s
 }
 
-func TestTheReadmeShowsTheGraphOfTheHomePage(t *testing.T) {
+func TestThePageShowsTheGraphOfTheHomePage(t *testing.T) {
 	t.Parallel()
 	graph := pipe.PlanOf(newTestShop(t).home).Find("flow")[0].Mermaid()
-	text, err := os.ReadFile(readme)
+	text, err := os.ReadFile(graphPage)
 	require.NoError(t, err)
 	block := regexp.MustCompile("(?s)(<!-- graph -->\n```mermaid\n)(.*?)(```)")
 	if *update {
 		text = block.ReplaceAll(text, []byte("${1}"+graph+"${3}"))
-		require.NoError(t, os.WriteFile(readme, text, 0o644))
+		require.NoError(t, os.WriteFile(graphPage, text, 0o644))
 	}
 	found := block.FindSubmatch(text)
 	require.NotNil(t, found)

@@ -6,21 +6,22 @@ import (
 	"sync/atomic"
 )
 
-// DefaultMaxAbandoned is how many abandoned calls a [Bound] allows unless told otherwise. Each keeps a goroutine and what
-// the call holds.
+// DefaultMaxAbandoned is how many abandoned calls a [Bound] allows by default. Each abandoned call
+// keeps a goroutine and whatever the call holds.
 const DefaultMaxAbandoned = 1000
 
-// ErrAbandoned is why a call is refused while too many earlier ones are abandoned.
+// ErrAbandoned is why a call is refused while too many earlier calls are abandoned.
 var ErrAbandoned = errors.New("too many abandoned calls")
 
-// A Bound counts the abandoned calls of one combinator and says how many there may be. The zero value has no room for any;
-// it is made by [NewBound] and safe for concurrent use.
+// A Bound counts the abandoned calls of one combinator and limits how many there may be. The zero
+// value allows none; use [NewBound]. A Bound is safe for concurrent use.
 type Bound struct {
-	limit int64 // negative is no limit
+	limit int64 // negative means no limit
 	n     atomic.Int64
 }
 
-// NewBound returns the bound for limit abandoned calls: 0 is [DefaultMaxAbandoned], negative is no limit.
+// NewBound returns a bound of limit abandoned calls. 0 means [DefaultMaxAbandoned], and a negative
+// limit means no limit.
 func NewBound(limit int) *Bound {
 	if limit == 0 {
 		limit = DefaultMaxAbandoned
@@ -28,8 +29,9 @@ func NewBound(limit int) *Bound {
 	return &Bound{limit: int64(limit)}
 }
 
-// Full reports whether so many calls are abandoned that no further one may begin. It is asked before a call begins: calls
-// that hang at the same moment can exceed the bound by as many as were begun together.
+// Full reports whether so many calls are abandoned that no further call may begin. It is asked
+// before a call begins, so calls that hang at the same moment can exceed the bound by as many as
+// began together.
 func (b *Bound) Full() bool { return b.limit >= 0 && b.n.Load() >= b.limit }
 
 func (b *Bound) count(ctx context.Context, n int64) {

@@ -6,25 +6,30 @@ import (
 	"sync/atomic"
 )
 
-// A Task is what a [Branch] runs. A branch is most often part of the struct that is its task.
+// A Task is the work of a [Branch]. Most often the branch is a field of the struct that is its
+// task.
 type Task[T any] interface {
 	// Do does the work. A panic or runtime.Goexit in it is an error of the branch.
 	Do(ctx context.Context) (T, error)
 
-	// Arrived is told, on the goroutine of the branch, that its result is there. It is not called for one that was left.
+	// Arrived is called on the goroutine of the branch when its result is ready. It is not called
+	// for a branch that was left.
 	Arrived()
 }
 
-// A Branch is one call and its result, on a goroutine that may outlive its caller's interest in it. Who sets its state owns
-// the result: the branch hands it over, or its caller leaves the branch and looks at it no more.
+// A Branch is one call and its result, on a goroutine that may outlive its caller's interest in it.
+// The side that sets its state first decides who owns the result: the branch hands it over, or the
+// caller leaves the branch and must not look at it again.
 type Branch[T any] struct {
 	Ctx  context.Context
 	Task Task[T]
 
-	// HonoursContext says that the task honours its context. Such a branch is never left, and needs neither Bound nor Close.
+	// HonoursContext says that the task honours its context. A [Group] never leaves such a branch,
+	// so in a group it needs neither Bound nor Close.
 	HonoursContext bool
 
-	// Bound counts the branch where it is left, and Close gets what it then returns late; nil closes nothing.
+	// Bound counts the branch from when it is left until its task returns. Close gets the value
+	// that the task returns late; nil closes nothing.
 	Bound *Bound
 	Close func(T)
 
@@ -40,7 +45,8 @@ const (
 	left
 )
 
-// Result returns what came of the branch. It is the end of its context for one that was left.
+// Result returns the result of the branch. The error of a branch that was left is that of its
+// context.
 func (b *Branch[T]) Result() (T, error) {
 	if b.Left() {
 		var none T
@@ -52,14 +58,14 @@ func (b *Branch[T]) Result() (T, error) {
 // Left reports whether the branch was left.
 func (b *Branch[T]) Left() bool { return b.state.Load() == left }
 
-// Here reports whether the branch has arrived, so that its result is its caller's.
+// Here reports whether the branch has arrived, so that its result belongs to its caller.
 func (b *Branch[T]) Here() bool { return b.state.Load() == arrived }
 
-// Run runs the task on this goroutine, and reports it to nobody but the task. Result has what came of it when Run returns,
-// or its goroutine has ended.
+// Run runs the task on the calling goroutine, and tells only the task when it is done. Result has
+// the result once Run returns or its goroutine has ended.
 func (b *Branch[T]) Run() { b.run(nil) }
 
-// run runs the task and sends the branch to where it is waited for, also after a panic or runtime.Goexit.
+// run runs the task and then sends the branch to its waiter, even after a panic or runtime.Goexit.
 func (b *Branch[T]) run(to chan<- *Branch[T]) {
 	returned := false
 	defer func() {
@@ -90,7 +96,8 @@ func (b *Branch[T]) leave() bool {
 	return false
 }
 
-// late takes what the branch came back with after it was left. Nobody else will: a panic is reported, a value closed.
+// late disposes of the result of a branch that was left, because nobody else will: it reports a
+// panic and closes a value.
 func (b *Branch[T]) late() {
 	defer b.Bound.count(b.Ctx, -1)
 	returned := false
@@ -108,7 +115,8 @@ func (b *Branch[T]) late() {
 	returned = true
 }
 
-// Await runs the branch on a goroutine of its own and waits for it as long as its context lasts. Then it leaves the branch.
+// Await runs the branch on a goroutine of its own and waits for it. If the context of the branch
+// ends first, Await leaves the branch.
 func (b *Branch[T]) Await() (T, error) {
 	to := make(chan *Branch[T], 1)
 	go b.run(to)
@@ -116,7 +124,7 @@ func (b *Branch[T]) Await() (T, error) {
 	case <-to:
 	case <-b.Ctx.Done():
 		if !b.leave() {
-			<-to // at the same moment
+			<-to // it arrived at the same moment
 		}
 	}
 	return b.Result()

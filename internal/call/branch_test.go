@@ -16,7 +16,7 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// A task is a branch that does what it is told.
+// A task is a branch that runs do and counts the calls of Arrived.
 type task struct {
 	branch  call.Branch[int]
 	do      func(ctx context.Context) (int, error)
@@ -27,7 +27,7 @@ func (t *task) Do(ctx context.Context) (int, error) { return t.do(ctx) }
 
 func (t *task) Arrived() { t.arrived.Add(1) }
 
-// newTask returns a task that may ignore its context, and what it returned late.
+// newTask returns a task that may ignore its context, and a channel for its late result.
 func newTask(ctx context.Context, bound *call.Bound, do func(ctx context.Context) (int, error)) (*task, chan int) {
 	late := make(chan int, 1)
 	t := &task{do: do}

@@ -6,23 +6,25 @@ import (
 	"time"
 )
 
-// A Clock is a context with a timeout whose clock can be stopped without cancelling it, for a call that must begin to
-// answer in time but whose stream may go on. It is done when its time is over (Err is context.DeadlineExceeded), its
-// parent is, or Cancel is called (Err is context.Canceled).
+// A Clock is a context with a timeout whose clock can be stopped without cancelling the context. It
+// is for a call that must begin to answer in time but whose stream may go on. The context is done
+// when its time is over (Err is context.DeadlineExceeded), when its parent is done, or when Cancel
+// is called (Err is context.Canceled).
 //
-// It costs one allocation until somebody waits for its end: a timer, and the tie to its parent, are made by the first
-// call of Done or AfterFunc. Whoever makes one calls Cancel in the end, often only when a response is closed.
+// A Clock costs one allocation until somebody waits for its end: the first call of Done or
+// AfterFunc makes a timer and the tie to the parent. The maker of a Clock must eventually call
+// Cancel, often only when a response is closed.
 //
-// The zero value is started by Start or Free. A Clock is safe for concurrent use after that.
+// Start or Free starts the zero value. After that, a Clock is safe for concurrent use.
 type Clock struct {
 	context.Context // the parent
 
 	deadline time.Time
-	scope    *Scope // that its calls belong to, if it is not the parent's
+	scope    *Scope // of its calls, if it is not the parent's
 
 	mu      sync.Mutex // guards what follows
 	err     error
-	stopped bool // the clock is
+	stopped bool // the clock no longer runs
 	done    chan struct{}
 	timer   *time.Timer // of the clock; nil until somebody waits
 	detach  func() bool // from the parent; nil until somebody waits
@@ -33,24 +35,25 @@ type Clock struct {
 // An afterFunc is called when the context is done, unless it was stopped.
 type afterFunc struct{ f func() }
 
-// After returns a context that expires after d. A d that is not positive has expired already.
+// After returns a context that expires after d. With a d of 0 or less it has expired already.
 func After(ctx context.Context, d time.Duration) *Clock { return At(ctx, time.Now().Add(d)) }
 
-// At returns a context that expires at a point of time.
+// At returns a context that expires at deadline.
 func At(ctx context.Context, deadline time.Time) *Clock {
 	c := new(Clock)
 	c.Start(ctx, deadline)
 	return c
 }
 
-// Cancellable returns a context that ends with ctx or by Cancel.
+// Cancellable returns a context that ends with ctx or when Cancel is called.
 func Cancellable(ctx context.Context) *Clock {
 	c := new(Clock)
 	c.Free(ctx)
 	return c
 }
 
-// Start makes of the zero Clock what [At] returns, for one that is part of a larger struct.
+// Start makes the zero Clock into what [At] returns. It is for a Clock that is part of a larger
+// struct.
 func (c *Clock) Start(ctx context.Context, deadline time.Time) {
 	c.Context, c.deadline = ctx, deadline
 	if parent, ok := ctx.Deadline(); ok && !parent.After(deadline) {
@@ -58,11 +61,11 @@ func (c *Clock) Start(ctx context.Context, deadline time.Time) {
 	}
 }
 
-// Free makes of the zero Clock what [Cancellable] returns.
+// Free makes the zero Clock into what [Cancellable] returns.
 func (c *Clock) Free(ctx context.Context) { c.Context, c.stopped = ctx, true }
 
-// Stop stops the clock: from now on only the parent and Cancel end the context, and its deadline is the parent's. It
-// reports whether the context was still going.
+// Stop stops the clock: from now on only the parent and Cancel end the context, and its deadline is
+// the parent's. It reports whether the context had not ended yet.
 func (c *Clock) Stop() bool {
 	return c.check(true) == nil
 }
@@ -87,12 +90,12 @@ func (c *Clock) Deadline() (time.Time, bool) {
 // Err returns nil until the context is done, then why it is.
 func (c *Clock) Err() error { return c.check(false) }
 
-// check ends the context if its time is over or its parent has ended, and returns why it has ended. It may stop the
-// clock after that, in one step.
+// check ends the context if its time is over or its parent has ended, and returns why it has ended.
+// If stop is set, it also stops the clock, in one step with the check.
 func (c *Clock) check(stop bool) error {
 	parent := c.parentErr()
 	c.mu.Lock()
-	late := c.err == nil && !c.stopped && time.Until(c.deadline) <= 0 // cheaper than time.Now: one clock, not two
+	late := c.err == nil && !c.stopped && time.Until(c.deadline) <= 0 // reads one clock; time.Now reads two
 	if stop {
 		c.stopped = true
 		if c.timer != nil {
@@ -109,7 +112,8 @@ func (c *Clock) check(stop bool) error {
 	return c.err
 }
 
-// parentErr returns why the parent has ended. Of a parent whose clock is later than ours it does not ask the clock.
+// parentErr returns why the parent has ended. It does not ask the clock of a parent that expires
+// later than c.
 func (c *Clock) parentErr() error {
 	p, ok := c.Context.(*Clock)
 	if !ok {
@@ -130,7 +134,7 @@ func (c *Clock) parentErr() error {
 	return p.parentErr()
 }
 
-// Value returns the parent's value.
+// Value returns the scope of the clock, if it has one, and the parent's values.
 func (c *Clock) Value(key any) any {
 	if c.scope != nil && key == (scopeKey{}) {
 		return c.scope
@@ -152,15 +156,16 @@ func (c *Clock) Done() <-chan struct{} {
 	return done
 }
 
-// AfterFunc calls f when the context is done, on the goroutine that ends it or one of its own. It lets contexts derived
-// directly from e end with it without a goroutine for each; behind a context.WithValue, package context does not look
-// for it and starts one. Use context.AfterFunc to call a function of yours.
+// AfterFunc calls f when the context is done, on the goroutine that ends it or on a new one. With
+// it, contexts derived directly from c end without a goroutine for each. Behind a
+// context.WithValue, package context does not look for this method and starts a goroutine. To call
+// a function of your own, use context.AfterFunc.
 func (c *Clock) AfterFunc(f func()) (stop func() bool) {
 	a := &afterFunc{f}
 	c.mu.Lock()
 	if c.err != nil {
 		c.mu.Unlock()
-		go f() // package context calls with a lock held that f takes
+		go f() // package context calls AfterFunc with a lock held that f takes too
 		return func() bool { return false }
 	}
 	c.after = append(c.after, a)
@@ -168,7 +173,7 @@ func (c *Clock) AfterFunc(f func()) (stop func() bool) {
 	return func() bool { return c.forget(a) }
 }
 
-// forget takes a from the functions to call, and reports whether it was there.
+// forget removes a from the functions to call, and reports whether it was there.
 func (c *Clock) forget(a *afterFunc) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -183,7 +188,8 @@ func (c *Clock) forget(a *afterFunc) bool {
 	return false
 }
 
-// wait sets the clock and ties the context to its parent, once. It is called with the lock held and gives it back.
+// wait starts the timer and ties the context to its parent, once. It is called with the lock held
+// and releases it.
 func (c *Clock) wait() {
 	if c.waiting || c.err != nil {
 		c.mu.Unlock()
@@ -227,8 +233,8 @@ func (c *Clock) parentDone() {
 	_ = c.end(err)
 }
 
-// end ends the context with err, unless it has ended, and returns why it has. It is called with the lock held and gives
-// it back, to call what waits for the end without it.
+// end ends the context with err, unless it has ended already, and returns why it has ended. It is
+// called with the lock held and releases it, so as to call the waiting functions without it.
 func (c *Clock) end(err error) error {
 	if c.err != nil {
 		defer c.mu.Unlock()

@@ -14,8 +14,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 7: a timeout that ends at the first byte stops its clock and cancels nothing.
+
 // proves C7
-func TestContract7AnClockExpires(t *testing.T) {
+func TestContract7AClockExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -38,7 +42,7 @@ func TestContract7AnClockExpires(t *testing.T) {
 }
 
 // proves T3, C7
-func TestContract7ChildrenOfAnClockSeeDeadlineExceeded(t *testing.T) {
+func TestContract7ChildrenOfAClockSeeDeadlineExceeded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{}
@@ -103,7 +107,7 @@ func TestAStoppedClockEndsWithItsParent(t *testing.T) {
 	})
 }
 
-func TestAnClockEndsWithItsParent(t *testing.T) {
+func TestAClockEndsWithItsParent(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
 	tests := []struct {
@@ -149,7 +153,7 @@ func TestAnClockEndsWithItsParent(t *testing.T) {
 	}
 }
 
-func TestAnClockOfWhatIsOver(t *testing.T) {
+func TestAClockOfAnEndedContext(t *testing.T) {
 	t.Parallel()
 	for _, d := range []time.Duration{0, -time.Second} {
 		ctx := call.After(t.Context(), d)
@@ -165,8 +169,8 @@ func TestAnClockOfWhatIsOver(t *testing.T) {
 	<-ctx.Done()
 }
 
-// A clock that fires just as it is stopped has either expired, or never will. The moment in between is short: others
-// that want the lock make it longer.
+// A clock that fires just as it is stopped has either expired, or never will. The moment in between
+// is short: others that want the lock make it longer.
 func TestStopAndTheClockAgree(t *testing.T) {
 	t.Parallel()
 	for i := range 3000 {
@@ -217,8 +221,9 @@ func TestAfterFunc(t *testing.T) {
 	})
 }
 
-// Package context starts a goroutine for each child of a context that it does not know, unless that has AfterFunc.
-func TestChildrenOfAnClockNeedNoGoroutine(t *testing.T) {
+// Package context starts a goroutine for each child of a context that it does not know, unless that
+// has AfterFunc.
+func TestChildrenOfAClockNeedNoGoroutine(t *testing.T) {
 	ctx := call.After(t.Context(), time.Hour)
 	defer ctx.Cancel()
 	before := runtime.NumGoroutine()
@@ -229,8 +234,8 @@ func TestChildrenOfAnClockNeedNoGoroutine(t *testing.T) {
 	assert.LessOrEqual(t, runtime.NumGoroutine(), before+10)
 }
 
-// What a long stream forks must not stay with its context.
-func TestWhatWasStoppedIsForgotten(t *testing.T) {
+// Contexts that a long stream forks must not stay registered with its own.
+func TestAStoppedAfterFuncIsForgotten(t *testing.T) {
 	ctx := call.After(t.Context(), time.Hour)
 	defer ctx.Cancel()
 	const n = 100
@@ -252,7 +257,7 @@ func TestWhatWasStoppedIsForgotten(t *testing.T) {
 	}
 }
 
-func TestAnClockWithManyChildrenUnderRace(t *testing.T) {
+func TestAClockWithManyChildrenUnderRace(t *testing.T) {
 	t.Parallel()
 	for i := range 20 {
 		ctx := call.After(t.Context(), time.Duration(i)*50*time.Microsecond)

@@ -6,8 +6,9 @@ import (
 	"sync"
 )
 
-// Missing tells whoever collects in ctx that something is missing from the answer, and why, and reports whether somebody
-// does. A nil err only asks. It is safe for concurrent use.
+// Missing tells the collector of ctx that something is missing from the answer, and why. It reports
+// whether there is a collector that still collects. A nil err only asks. It is safe for concurrent
+// use.
 func Missing(ctx context.Context, err error) bool {
 	c, ok := ctx.Value(collectorKey{}).(*Collector)
 	return ok && c.add(err)
@@ -15,7 +16,8 @@ func Missing(ctx context.Context, err error) bool {
 
 type collectorKey struct{}
 
-// A Collector is a context in which [Missing] collects, until End.
+// A Collector is a context in which [Missing] collects errors until End is called. Only the parent
+// context must be set.
 type Collector struct {
 	context.Context // the parent
 
@@ -24,7 +26,7 @@ type Collector struct {
 	ended bool
 }
 
-// Value returns the collector itself, and the parent's values.
+// Value returns the collector itself for its own key, and otherwise the parent's value.
 func (c *Collector) Value(key any) any {
 	if key == (collectorKey{}) {
 		return c
@@ -32,7 +34,8 @@ func (c *Collector) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// AfterFunc lets package context tie contexts derived from c to its parent without a goroutine for each.
+// AfterFunc lets package context tie contexts derived from c to its parent without a goroutine for
+// each.
 func (c *Collector) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(c.Context, f) }
 
 func (c *Collector) add(err error) bool {
@@ -44,8 +47,8 @@ func (c *Collector) add(err error) bool {
 	return !c.ended
 }
 
-// End ends the collecting and returns what was told, joined in the order in which it was told; nil is nothing. Whoever
-// collects hands it on: to a response, or to Missing further out.
+// End ends the collecting and returns the collected errors, joined in the order in which they came,
+// or nil. The caller hands the result on, to a response or to Missing further out.
 func (c *Collector) End() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -2,14 +2,17 @@ package call
 
 import "context"
 
-// Detached returns a context that has the values of ctx and does not end, without what belongs to the way of the answer.
+// Detached returns a context that has the values of ctx and does not end. It leaves out the values
+// that concern the answer to the call.
 func Detached(ctx context.Context) context.Context {
 	free := context.WithoutCancel(ctx)
 	if ctx.Value(earlyKey{}) != nil {
-		free = context.WithValue(free, earlyKey{}, nil) // or a merge in the mirror would not end its optional parts early
+		// Else a merge in a mirrored call would not end its optional parts early.
+		free = context.WithValue(free, earlyKey{}, nil)
 	}
 	if ctx.Value(collectorKey{}) != nil {
-		free = context.WithValue(free, collectorKey{}, nil) // or what the mirror misses would be missing from the answer
+		// Else the failures of a mirrored call would count as missing from the answer.
+		free = context.WithValue(free, collectorKey{}, nil)
 	}
 	return free
 }

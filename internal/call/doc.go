@@ -1,8 +1,10 @@
-// Package call is what a call needs, whatever it calls: a context whose clock can be stopped, the scope that it belongs to,
-// branches that run beside it and can be abandoned, and the recovery of code that panics or ends its goroutine.
+// Package call has what every call needs, whatever it calls: a context whose clock can be stopped,
+// the scope that the call belongs to, branches that run beside it and can be abandoned, and the
+// recovery of code that panics or ends its goroutine.
 //
-// A Go function cannot be stopped from outside. Where a callee may ignore its context, its caller therefore runs it as a
-// [Branch], on a goroutine of its own, and leaves it when the time is over. Such a call is abandoned: its panic is
-// recovered, what it returns late is closed, it is counted by its [Bound] and its [Scope], and above the bound no further
-// ones begin. [Await] runs one branch, a [Group] several.
+// A Go function cannot be stopped from outside. If a callee may ignore its context, its caller
+// therefore runs it as a [Branch], on a goroutine of its own, and leaves the branch when the time
+// is over. Such a call is abandoned: its panic is recovered, its late result is closed, and its
+// [Bound] and its [Scope] count it. When the bound is reached, no further calls begin.
+// [Branch.Await] runs one branch, a [Group] several.
 package call

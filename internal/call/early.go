@@ -5,15 +5,17 @@ import (
 	"time"
 )
 
-// How much sooner than the deadline what is optional ends.
+// How much sooner than the deadline the optional part of a call ends.
 const (
 	earlyShare = 10 // one tenth of the time that is left
 	earlyMost  = 250 * time.Millisecond
 )
 
-// Earlier returns the context of what is optional in a call: it ends a tenth of the remaining time before the deadline of
-// ctx, at most 250 ms, so that an answer without it is in time. It is nil where ctx has no deadline, or a combinator further
-// out has taken that off already and the deadline is still its own. Whoever gets one cancels it in the end.
+// Earlier returns the context for the optional part of a call. It ends before the deadline of ctx
+// by a tenth of the remaining time, at most 250 ms, so that an answer without the optional part is
+// in time. Earlier returns nil if ctx has no deadline. It also returns nil if a combinator further
+// out has already taken that time off and ctx has no sooner deadline since. The caller must
+// eventually cancel the context.
 func Earlier(ctx context.Context) *Clock {
 	deadline, ok := ctx.Deadline()
 	if !ok {
@@ -26,16 +28,16 @@ func Earlier(ctx context.Context) *Clock {
 	return At(&early{ctx, deadline}, deadline)
 }
 
-// earlyKey is for the deadline of what is optional, a time.Time.
+// earlyKey is the key of the deadline of the optional part, a time.Time.
 type earlyKey struct{}
 
-// An early is a context that knows the deadline of what is optional.
+// An early is a context that knows the deadline of the optional part.
 type early struct {
 	context.Context
 	deadline time.Time
 }
 
-// Value returns the deadline of what is optional, and the parent's values.
+// Value returns the deadline of the optional part for its key, and otherwise the parent's value.
 func (e *early) Value(key any) any {
 	if key == (earlyKey{}) {
 		return e.deadline
@@ -43,5 +45,6 @@ func (e *early) Value(key any) any {
 	return e.Context.Value(key)
 }
 
-// AfterFunc lets package context tie contexts derived from e to its parent without a goroutine for each.
+// AfterFunc lets package context tie contexts derived from e to its parent without a goroutine for
+// each.
 func (e *early) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(e.Context, f) }

@@ -2,23 +2,23 @@ package call
 
 import "context"
 
-// A Group waits for branches that run at the same time. It belongs to one goroutine, which starts them with Go or Run and
-// takes each with Next, until none is left to wait for.
+// A Group waits for branches that run at the same time. It belongs to one goroutine, which starts
+// the branches with Go or Run and takes each of them with Next, until Waiting is 0.
 type Group[T any] struct {
 	ends     [2]context.Context // nil once seen
 	arrivals chan *Branch[T]
-	loose    []*Branch[T] // of those that are waited for, the ones that may ignore their context
+	loose    []*Branch[T] // those still awaited that may ignore their context
 	waiting  int
 }
 
-// Begin begins a group of at most n branches. end is the context above all of theirs. early, if it is not nil, is one above
-// some of theirs that ends sooner.
+// Begin begins a group of at most n branches. The contexts of all branches derive from end. Some
+// may derive from early, which ends sooner; early may be nil.
 func (g *Group[T]) Begin(n int, end, early context.Context) {
 	g.ends = [2]context.Context{end, early}
 	g.arrivals = make(chan *Branch[T], n)
 }
 
-// Waiting returns how many branches have been started and not been taken with Next.
+// Waiting returns how many branches were started and not yet taken with Next.
 func (g *Group[T]) Waiting() int { return g.waiting }
 
 // Go runs a branch on a goroutine of its own.
@@ -30,7 +30,8 @@ func (g *Group[T]) Go(b *Branch[T]) {
 	go b.run(g.arrivals)
 }
 
-// Run runs a branch, the last of several, on this goroutine if it is sure to come back in time.
+// Run runs the last of several branches on the calling goroutine if it is sure to return in time.
+// Otherwise it does what Go does.
 func (g *Group[T]) Run(b *Branch[T]) {
 	if !b.HonoursContext {
 		g.Go(b)
@@ -40,8 +41,8 @@ func (g *Group[T]) Run(b *Branch[T]) {
 	b.run(g.arrivals)
 }
 
-// Next waits for a branch and returns it: one that has arrived, or that was left since its context has ended and it may
-// ignore that. Waiting must not be 0.
+// Next waits for a branch and returns it. The branch has arrived, or Next has left it because its
+// context has ended and it may ignore that. Waiting must not be 0.
 func (g *Group[T]) Next() *Branch[T] {
 	g.waiting--
 	select {
@@ -67,7 +68,8 @@ func (g *Group[T]) Next() *Branch[T] {
 	}
 }
 
-// overdue leaves a branch whose context has ended, and returns it. Those that have arrived it forgets.
+// overdue leaves one branch whose context has ended, and returns it, or nil if there is none. It
+// forgets the branches that have arrived.
 func (g *Group[T]) overdue() *Branch[T] {
 	rest := g.loose[:0]
 	var found *Branch[T]

@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-go/sluice/internal/call"
 )
 
-// A sleeper takes its time, and heeds its context if it is told to.
+// A sleeper sleeps, and honours its context if it is told to.
 func sleeper(d time.Duration, heeds bool) func(context.Context) (int, error) {
 	return func(ctx context.Context) (int, error) {
 		if !heeds {
@@ -48,7 +48,7 @@ func TestNextReturnsBranchesAsTheyArrive(t *testing.T) {
 }
 
 // proves T3
-func TestNextLeavesOnlyWhatMayIgnoreItsContext(t *testing.T) {
+func TestNextLeavesOnlyBranchesThatMayIgnoreTheirContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		end := call.After(t.Context(), 4*time.Second)
@@ -85,8 +85,9 @@ func TestNextLeavesOnlyWhatMayIgnoreItsContext(t *testing.T) {
 	})
 }
 
-// A branch with a context of its own, which another one cancels, is left as soon as that one is taken.
-func TestNextLeavesWhatAnotherBranchHasCancelled(t *testing.T) {
+// A branch with a context of its own, which another one cancels, is left as soon as that one is
+// taken.
+func TestNextLeavesABranchThatAnotherCancelled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		own := call.Cancellable(t.Context())
@@ -116,8 +117,9 @@ func (w *winner) Do(ctx context.Context) (int, error) { return sleeper(time.Seco
 
 func (w *winner) Arrived() { w.loser.Cancel() }
 
-// A branch that honours its context runs where it is told to; one that may not gets a goroutine, and is left in time.
-func TestRunKeepsOnTheGoroutineWhatHonoursItsContext(t *testing.T) {
+// A branch that honours its context runs where it is told to; one that may not gets a goroutine,
+// and is left in time.
+func TestRunKeepsAnHonouringBranchOnItsGoroutine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for _, heeds := range []bool{true, false} {
@@ -141,7 +143,8 @@ func TestRunKeepsOnTheGoroutineWhatHonoursItsContext(t *testing.T) {
 	})
 }
 
-// Branches arrive and end at the same moment again and again: none is lost and none is taken twice. Run with -race.
+// Branches arrive and end at the same moment again and again: none is lost and none is taken twice.
+// Run with -race.
 func TestEveryBranchIsTakenOnce(t *testing.T) {
 	t.Parallel()
 	for range 200 {

@@ -7,7 +7,7 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// Ended returns the error of code that did not return, to be made where that is recovered:
+// Ended returns the error of code that did not return. Call it where that is recovered:
 //
 //	returned := false
 //	defer func() {
@@ -18,8 +18,8 @@ import (
 //	f()
 //	returned = true
 //
-// A nil v, where nothing was to be recovered, says that the code has ended its goroutine with runtime.Goexit. What follows
-// on that goroutine is in deferred functions too.
+// A nil v means that there was nothing to recover: the code has ended its goroutine with
+// runtime.Goexit. Whatever still runs on that goroutine then runs in deferred functions too.
 func Ended(v any) error {
 	if v == nil {
 		v = "runtime.Goexit was called"
@@ -27,7 +27,7 @@ func Ended(v any) error {
 	return pipe.NewPanicError(v)
 }
 
-// Panicked reports whether there is a panic in err.
+// Panicked reports whether err wraps a [*pipe.PanicError].
 func Panicked(err error) bool {
 	_, ok := errors.AsType[*pipe.PanicError](err)
 	return ok
@@ -36,8 +36,8 @@ func Panicked(err error) bool {
 // ErrNoResponse is the error of a pipe that returned neither a response nor an error.
 var ErrNoResponse = errors.New("the proxy returned neither a response nor an error")
 
-// Checked returns what a pipe returned, held to its contract: a response that comes with an error is closed, and neither is
-// [ErrNoResponse]. Closing the zero Res does nothing.
+// Checked holds what a pipe returned to its contract. It closes a response that comes with an
+// error, and returns [ErrNoResponse] if there is neither. Closing the zero Res must do nothing.
 func Checked[Res interface {
 	comparable
 	io.Closer

@@ -6,9 +6,10 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// Repeatable tells by a plan whether calling the pipe again has no further effect: always, or never, because of the step
-// that forbids it. Where it is neither, the request decides. A step that declares [pipe.Idempotent] or [pipe.NotIdempotent]
-// speaks for what is inside it.
+// Repeatable tells from a plan whether calling the pipe again has no further effect. If always is
+// true, it has none. If never is not nil, it has one, because of that step. Otherwise it depends on
+// the request. A step that declares [pipe.Idempotent] or [pipe.NotIdempotent] speaks for all steps
+// inside it.
 func Repeatable(plan *pipe.Step) (always bool, never *pipe.Step) {
 	switch {
 	case plan.Effects.Has(pipe.NotIdempotent):
@@ -27,19 +28,20 @@ func Repeatable(plan *pipe.Step) (always bool, never *pipe.Step) {
 	return always, nil
 }
 
-// Streams reports whether a pipe is certain to answer with a stream: its plan leads to leaves that do, and no step between
-// could make another answer of it.
+// Streams reports whether a pipe is certain to answer with a stream: the leaves of its plan do, and
+// no step around them could turn the stream into another answer.
 func Streams(plan *pipe.Step) bool {
 	streams := false
 	return leadsToStreams(plan, &streams) && streams
 }
 
-// leadsToStreams reports whether nothing in a plan makes another answer than a stream, and notes whether a leaf is one.
+// leadsToStreams reports whether no step of a plan gives another answer than a stream. It sets
+// streams if a leaf gives a stream.
 func leadsToStreams(s *pipe.Step, streams *bool) bool {
 	switch {
-	case s.Effects.Has(pipe.Detached): // what is inside gives no answer
+	case s.Effects.Has(pipe.Detached): // its inner pipe does not answer the call
 		return true
-	case s.Effects.Has(pipe.Terminal | pipe.Streams): // also where its transport is a user's
+	case s.Effects.Has(pipe.Terminal | pipe.Streams): // even if its transport is a user's
 		*streams = true
 	case s.Effects&(pipe.Terminal|pipe.Opaque|pipe.Custom|pipe.Buffers|pipe.Caches) != 0:
 		return false

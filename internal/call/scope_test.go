@@ -43,7 +43,7 @@ func TestReportWithoutAHookDoesNothing(t *testing.T) {
 }
 
 // proves M21
-func TestReportBearsAHookThatPanics(t *testing.T) {
+func TestReportSurvivesAHookThatPanics(t *testing.T) {
 	t.Parallel()
 	scope := call.Scope{Report: func(context.Context, error) { panic("hook") }}
 	assert.NotPanics(t, func() { call.Report(scope.Context(t.Context()), errors.New("boom")) })

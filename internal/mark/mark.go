@@ -1,13 +1,14 @@
-// Package mark says what is sluice's own: steps of plans, decoders and encoders. Whether the maps of a request may be
-// shared, and whether a call may stay on the goroutine of its caller, is decided by it, so nobody outside sluice can make a
-// mark or copy one.
+// Package mark marks what is sluice's own: steps of plans, decoders and encoders. The mark decides
+// whether the maps of a request may be shared, and whether a call may stay on the goroutine of its
+// caller, so no code outside sluice can make or copy one.
 //
-// It is the one internal package that nested modules import.
+// It is the only internal package that nested modules import.
 package mark
 
 import "reflect"
 
-// A Mark on a step says that sluice has described it and that its functions are sluice's. The zero value says nothing.
+// A Mark on a step says that sluice has described it and that its functions are sluice's. The zero
+// value says nothing.
 type Mark struct{ ours bool }
 
 // Ours returns the mark of sluice.
@@ -16,7 +17,7 @@ func Ours() Mark { return Mark{ours: true} }
 // Ours reports whether the mark is that of sluice.
 func (m Mark) Ours() bool { return m.ours }
 
-// A Type is what a type of sluice answers with a method Mark, so that [On] knows its values:
+// A Type is what the method Mark of a sluice type returns, so that [On] recognizes its values:
 //
 //	func (Decoder) Mark() mark.Type { return mark.TypeOf[Decoder]() }
 type Type struct{ of reflect.Type }
@@ -24,7 +25,8 @@ type Type struct{ of reflect.Type }
 // TypeOf returns the mark of the type T.
 func TypeOf[T any]() Type { return Type{of: reflect.TypeFor[T]()} }
 
-// On reports whether v is a value of a type of sluice. A user's type that embeds one has its method, but not its mark.
+// On reports whether v is a value of a sluice type. A user's type that embeds a sluice type has its
+// method, but not its mark.
 func On(v any) bool {
 	m, ok := v.(interface{ Mark() Type })
 	return ok && m.Mark().of == reflect.TypeOf(v)

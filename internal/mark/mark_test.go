@@ -18,7 +18,7 @@ type pointer struct{}
 
 func (*pointer) Mark() mark.Type { return mark.TypeOf[*pointer]() }
 
-func TestOnKnowsTypesOfOurs(t *testing.T) {
+func TestOnRecognizesSluiceTypes(t *testing.T) {
 	t.Parallel()
 	assert.True(t, mark.On(decoder{}))
 	assert.True(t, mark.On(&pointer{}))

@@ -15,15 +15,16 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// Patience is how long a call is waited for, in fake time, before it counts as one that never returns.
+// Patience is how long the laws wait for a call, in fake time, before the call counts as one that
+// never returns.
 const Patience = time.Hour
 
 // An Outcome is how a call ended.
 type Outcome[Res any] struct {
 	Res    Res
 	Err    error
-	Panic  any           // what the call panicked with on the goroutine of its caller; nil if it did not
-	Exited bool          // runtime.Goexit was called there
+	Panic  any           // the argument of panic on the goroutine of the caller, or nil
+	Exited bool          // runtime.Goexit was called on that goroutine
 	Hung   bool          // the call did not end within Patience
 	Took   time.Duration // fake time until it ended
 }
@@ -31,7 +32,8 @@ type Outcome[Res any] struct {
 // Returned reports whether the call returned, with a response or an error.
 func (o Outcome[Res]) Returned() bool { return o.Panic == nil && !o.Exited && !o.Hung }
 
-// Try calls p on a goroutine of its own and tells how the call ended. It is for a [Law], in a bubble.
+// Try calls p on a goroutine of its own and returns how the call ended. It is for the Check of a
+// [Law], inside a bubble.
 func Try[Req, Res any](ctx context.Context, p pipe.Pipe[Req, Res], req Req) Outcome[Res] {
 	start, ended := time.Now(), make(chan Outcome[Res], 1)
 	go func() {
@@ -56,12 +58,13 @@ func Try[Req, Res any](ctx context.Context, p pipe.Pipe[Req, Res], req Req) Outc
 	}
 }
 
-// inBubble runs check in a bubble and returns what it was failed with.
+// inBubble runs check in a bubble and returns the faults that check reported.
 func inBubble(t *testing.T, check func(t testing.TB)) (faults []string) {
 	r := new(record)
 	var bubble string
 	defer func() {
-		// Goroutines that are left make a bubble panic on the goroutine that made it. Why they are may have been said by then.
+		// A bubble that has goroutines left at its end panics on the goroutine that made it. A
+		// fault that is already recorded may say why they are left.
 		if v := recover(); v != nil && !r.Failed() {
 			r.Errorf("%v\n%s", v, left(bubble))
 		}
@@ -86,15 +89,16 @@ func inBubble(t *testing.T, check func(t testing.TB)) (faults []string) {
 		}()
 		select {
 		case <-done:
-			<-time.After(Patience) // for what ends with its time; from here on there is none
+			<-time.After(Patience) // lets timers end goroutines; after it, fake time stands still
 		case <-time.After(100 * Patience):
-			r.Errorf("the law came to no end")
+			r.Errorf("the law never ended")
 		}
 	})
 	return nil
 }
 
-// bubbleName returns how the bubble of this goroutine is called in stacks, as in "synctest bubble 7".
+// bubbleName returns the name of this goroutine's bubble in stack traces, as in "synctest bubble
+// 7".
 func bubbleName() string {
 	buf := make([]byte, 256)
 	line, _, _ := strings.Cut(string(buf[:runtime.Stack(buf, false)]), "]:\n")
@@ -104,7 +108,8 @@ func bubbleName() string {
 	return ""
 }
 
-// left tells of the goroutines that are left in a bubble: how many, and the stack of one.
+// left describes the goroutines that are left in a bubble: how many there are, and the stack of
+// one.
 func left(bubble string) string {
 	buf := make([]byte, 1<<20)
 	first, n := "", 0
@@ -116,10 +121,10 @@ func left(bubble string) string {
 			first = g
 		}
 	}
-	return fmt.Sprintf("goroutines that are left: %d, as this one:\n%s", n, first)
+	return fmt.Sprintf("goroutines left: %d, such as this one:\n%s", n, first)
 }
 
-// A record is a test that keeps what it is failed with.
+// A record is a test that collects its faults instead of failing.
 type record struct {
 	testing.TB
 	ctx context.Context
@@ -170,7 +175,7 @@ func (r *record) clean() {
 	}
 }
 
-// add keeps a fault, each once: a law may meet it in several ways.
+// add keeps each fault once: a law may find the same fault in several ways.
 func (r *record) add(fault string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -6,8 +6,9 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// Faults returns what [pipe.Step.Faults] says, a line for each fault, without the places in the code, so that a test can
-// compare it with a text that survives edits. It is "" where nothing is wrong.
+// Faults returns the faults that [pipe.Step.Faults] reports, a line for each, without the places in
+// the code, so that a test can compare them with a text that survives edits. It returns "" if
+// nothing is wrong.
 func Faults(plan *pipe.Step) string {
 	var lines []string
 	seen := map[*pipe.Step]bool{}

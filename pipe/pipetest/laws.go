@@ -13,7 +13,8 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// soon is when a context ends in the middle of a call: before any timeout that a decorator has.
+// soon is when the laws end a context in the middle of a call. It comes before any timeout of a
+// decorator.
 const soon = time.Microsecond
 
 func success[Req, Res any](t testing.TB, s Subject[Req, Res]) {
@@ -43,10 +44,10 @@ func (o tried[Req, Res]) answered(t testing.TB, s Subject[Req, Res]) {
 	switch {
 	case s.Answers:
 	case len(calls) == 0:
-		t.Errorf("next was not called (err: %v); if the decorator may answer or refuse itself, set Answers", o.Err)
+		t.Errorf("next was not called (err: %v); if the decorator may answer or refuse calls itself, set Answers", o.Err)
 	case o.Err != nil:
 		t.Errorf("next answered and the call failed: %v (%s)", o.Err, o.form.name)
-	case !s.Same(o.Res, s.Response()): // another one: the decorator may have changed the one that it got
+	case !s.Same(o.Res, s.Response()): // a new one: the decorator may have changed its own
 		t.Errorf("the caller got %s where next answered %s (%s)", s.Show(o.Res), s.Show(s.Response()), o.form.name)
 	}
 }
@@ -69,14 +70,14 @@ func cancellation[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 		ctx, cancel := contextOf(nil)
 		cancel()
 		o := s.try(ctx, t, f, s.hang(end))
-		if o.returned(t, "with a context that has ended before") && o.Took > 0 {
-			t.Errorf("with a context that has ended before, the call took %v (%s)", o.Took, f.name)
+		if o.returned(t, "with a context that has already ended") && o.Took > 0 {
+			t.Errorf("with a context that has already ended, the call took %v (%s)", o.Took, f.name)
 		}
 	}
 	s.holds(t, end)
 }
 
-// ends tries a call whose next waits for a context that ends soon.
+// ends tests a call whose next waits for a context that ends soon.
 func (s Subject[Req, Res]) ends(
 	t testing.TB, f form, when string, begin func() (context.Context, context.CancelFunc), want error, end <-chan struct{},
 ) {
@@ -88,7 +89,7 @@ func (s Subject[Req, Res]) ends(
 	}
 	for _, call := range o.next.calls() {
 		if call.ctx.Err() == nil {
-			t.Errorf("%s, the context of next goes on (%s)", when, f.name)
+			t.Errorf("%s, the context of next is still alive (%s)", when, f.name)
 		}
 	}
 	switch {
@@ -98,11 +99,12 @@ func (s Subject[Req, Res]) ends(
 	case o.Err == nil:
 		t.Errorf("%s, the call answered %s (%s)", when, s.Show(o.Res), f.name)
 	case o.Took == soon && !errors.Is(o.Err, want):
-		t.Errorf("%s, the error is no %v: %v (%s)", when, want, o.Err, f.name)
+		t.Errorf("%s, the error is not %v: %v (%s)", when, want, o.Err, f.name)
 	}
 }
 
-// holds tries whether a decorator that declares so returns at the end of its context even if next ignores it.
+// holds tests that a decorator that declares [pipe.HonoursContext] returns at the end of its
+// context even if next ignores it.
 func (s Subject[Req, Res]) holds(t testing.TB, end <-chan struct{}) {
 	deaf := func(context.Context, Req, int) (none Res, _ error) {
 		<-end
@@ -116,7 +118,7 @@ func (s Subject[Req, Res]) holds(t testing.TB, end <-chan struct{}) {
 	ctx, cancel := context.WithTimeout(context.Background(), soon)
 	defer cancel()
 	if o := Try(ctx, p, s.Request()); o.Hung || o.Took > soon {
-		t.Errorf("the plan declares %v, and the call did not return at the end of its context where next ignores it",
+		t.Errorf("the plan declares %v, and the call did not return at the end of its context when next ignores it",
 			pipe.HonoursContext)
 	}
 }
@@ -170,7 +172,7 @@ func request[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 			{"after a failure", s.fail(s.Failure())},
 		} {
 			ctx, cancel := contextOf(nil)
-			if o := s.try(ctx, t, f, script.do); o.Hung { // the request is still its own
+			if o := s.try(ctx, t, f, script.do); o.Hung { // the call still owns the request
 				t.Errorf("%s, the call never returned (%s)", script.when, f.name)
 			} else {
 				o.untouched(t, s, script.when)
@@ -184,7 +186,7 @@ func request[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 // untouched fails t if something is done to the request of a call that has returned.
 func (o tried[Req, Res]) untouched(t testing.TB, s Subject[Req, Res], when string) {
 	if s.Scribble != nil {
-		s.Scribble(o.req) // it is the caller's again: who still reads it races
+		s.Scribble(o.req) // the caller owns it again: with -race, a late read is detected
 	}
 	before, n := s.snapshot(o.req), len(o.next.calls())
 	<-time.After(Patience / 2)
@@ -207,7 +209,8 @@ func (s Subject[Req, Res]) snapshot(req Req) any {
 	return s.Snapshot(req)
 }
 
-// abandons tries a call that may return while next still runs: then next must have a copy.
+// abandons tests a call that may return while next still runs: next must then have a copy of the
+// request.
 func (s Subject[Req, Res]) abandons(t testing.TB, f form) {
 	const when = "when the call returned before next had"
 	release := make(chan struct{})
@@ -217,7 +220,7 @@ func (s Subject[Req, Res]) abandons(t testing.TB, f form) {
 	x := &next[Req, Res]{do: func(context.Context, Req, int) (none Res, _ error) {
 		select {
 		case <-release:
-		case <-time.After(Patience / 2): // so that a decorator that waits for next returns
+		case <-time.After(Patience / 2): // so that a decorator that waits for next still returns
 		}
 		return none, errNext
 	}}
@@ -237,7 +240,7 @@ func (s Subject[Req, Res]) abandons(t testing.TB, f form) {
 		before := s.Snapshot(req)
 		s.Scribble(call.req)
 		if !reflect.DeepEqual(before, s.Snapshot(req)) {
-			t.Errorf("%s, what next had shared memory with the caller's request", when)
+			t.Errorf("%s, the request of next shared memory with the caller's", when)
 			return
 		}
 	}
@@ -252,7 +255,7 @@ func failures[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 			switch {
 			case !o.returned(t, "when next fails"), s.Answers:
 			case o.Err == nil:
-				t.Errorf("next failed and the call answered %s; if the decorator may answer itself, set Answers (%s)",
+				t.Errorf("next failed and the call answered %s; if the decorator may answer calls itself, set Answers (%s)",
 					s.Show(o.Res), f.name)
 			case !errors.Is(o.Err, failure):
 				t.Errorf("errors.Is does not find the failure of next in the error %q: wrap it (%s)", o.Err, f.name)
@@ -293,7 +296,7 @@ func panics[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 			case o.Err == nil && len(x.calls()) == 1:
 				t.Errorf("%s, the call answered %s (%s)", script.when, s.Show(o.Res), f.name)
 			case o.Err != nil && !errors.As(o.Err, &panicked):
-				t.Errorf("%s, the error wraps no *pipe.PanicError: %v (%s)", script.when, o.Err, f.name)
+				t.Errorf("%s, the error does not wrap a *pipe.PanicError: %v (%s)", script.when, o.Err, f.name)
 			}
 			if Try(ctx, p, s.Request()).Hung {
 				t.Errorf("%s, the next call never returned (%s)", script.when, f.name)
@@ -330,7 +333,7 @@ func calls[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 	}
 }
 
-// effects are those of the steps that stand around next.
+// effects returns the effects of all steps around next.
 func (s Subject[Req, Res]) effects(f form) (effects pipe.Effects) {
 	for step := range pipe.PlanOf(s.decorated(new(next[Req, Res]), f)).All() {
 		if step.Name != nextName && shows(step, nextName) {
@@ -428,7 +431,8 @@ func plan[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 	}
 }
 
-// declares fails t unless a step around next declares how often it calls. One that only names or groups need not.
+// declares fails t unless a step around next declares how often it calls its inner pipe. A step
+// that only names or groups others need not.
 func declares(t testing.TB, step *pipe.Step) {
 	e := step.Effects
 	switch {
@@ -437,7 +441,7 @@ func declares(t testing.TB, step *pipe.Step) {
 	case e.Has(pipe.CallsOnce | pipe.CallsMany):
 		t.Errorf("the step %q declares both %v and %v", step.Title(), pipe.CallsOnce, pipe.CallsMany)
 	case step.Kind != "func" && step.Acts != pipe.None && e&(pipe.CallsOnce|pipe.CallsMany|pipe.Opaque) == 0:
-		t.Errorf("the step %q does not declare how often it calls what is inside: %v or %v",
+		t.Errorf("the step %q does not declare how often it calls its inner pipe: %v or %v",
 			step.Title(), pipe.CallsOnce, pipe.CallsMany)
 	}
 }

@@ -10,15 +10,15 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// nextName is the name in the plan of what the subject decorates.
+// nextName is the name that the subject's inner pipe has in the plan.
 const nextName = "next of pipetest"
 
-// A next is what the subject decorates: a script that counts.
+// A next is the inner pipe of the subject: it follows a script and counts its calls.
 type next[Req, Res any] struct {
 	do func(ctx context.Context, req Req, n int) (Res, error) // n is counted from 1
 
 	mu    sync.Mutex // guards what follows
-	wired bool       // before, it fails: nobody is to call it
+	wired bool       // until then every call fails: wiring must not call next
 	seen  []seen[Req]
 	given []Res
 }
@@ -52,7 +52,7 @@ func (x *next[Req, Res]) calls() []seen[Req] {
 	return x.seen[:len(x.seen):len(x.seen)]
 }
 
-// last returns what was given last.
+// last returns the response that next gave last.
 func (x *next[Req, Res]) last() (res Res) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -62,13 +62,14 @@ func (x *next[Req, Res]) last() (res Res) {
 	return res
 }
 
-// A form is how next stands in the plan: decorators may act by it.
+// A form is how next appears in the plan. Decorators may act by it.
 type form struct {
 	name    string
 	effects pipe.Effects
 }
 
-// forms are a function of a user that may ignore its context, and one that is known to honour it.
+// forms are a user's function that may ignore its context, and a function that is known to honour
+// it.
 var forms = []form{
 	{"where next may ignore its context", pipe.Terminal | pipe.Opaque},
 	{"where next honours its context", pipe.Terminal | pipe.HonoursContext},
@@ -79,7 +80,7 @@ func (x *next[Req, Res]) pipe(f form) pipe.Pipe[Req, Res] {
 	return pipe.Describe(x.call, pipe.Step{Mark: mark.Ours(), Kind: "next", Name: nextName, Effects: f.effects})
 }
 
-// decorated returns what the subject makes of next.
+// decorated returns next wrapped in the subject's decorator.
 func (s Subject[Req, Res]) decorated(x *next[Req, Res], f form) pipe.Pipe[Req, Res] {
 	p := x.pipe(f).With(s.Decorator)
 	x.mu.Lock()
@@ -88,7 +89,7 @@ func (s Subject[Req, Res]) decorated(x *next[Req, Res], f form) pipe.Pipe[Req, R
 	return p
 }
 
-// tried is a call of the subject around a next, and what a test can say about how it ended.
+// A tried is a call of the subject around a next, and how the call ended.
 type tried[Req, Res any] struct {
 	Outcome[Res]
 	next *next[Req, Res]
@@ -96,7 +97,7 @@ type tried[Req, Res any] struct {
 	form form
 }
 
-// try calls the subject around a next with a new request, and fails t where the call hangs.
+// try calls the subject around a next that does what do says, with a new request.
 func (s Subject[Req, Res]) try(
 	ctx context.Context, t testing.TB, f form, do func(context.Context, Req, int) (Res, error),
 ) tried[Req, Res] {
@@ -106,7 +107,7 @@ func (s Subject[Req, Res]) try(
 	return o
 }
 
-// returned fails t unless the call returned. when is said in the message.
+// returned fails t unless the call returned. The message begins with when.
 func (o tried[Req, Res]) returned(t testing.TB, when string) bool {
 	switch {
 	case o.Hung:
@@ -127,7 +128,7 @@ func (s Subject[Req, Res]) fail(err error) func(context.Context, Req, int) (Res,
 	return func(context.Context, Req, int) (none Res, _ error) { return none, err }
 }
 
-// hang waits for the end of the context, and of the law at the latest.
+// hang waits for the end of the context or, at the latest, the end of the law.
 func (s Subject[Req, Res]) hang(end <-chan struct{}) func(context.Context, Req, int) (Res, error) {
 	return func(ctx context.Context, _ Req, _ int) (none Res, _ error) {
 		select {

@@ -10,65 +10,71 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// A Subject is a decorator and what has to be known to try it. The zero value of every field but the first two is the
-// strict law.
+// A Subject is a decorator and what the laws need to know to test it. Apart from Decorator and New,
+// the zero value of every field means the strict law.
 type Subject[Req, Res any] struct {
-	// Decorator is what is tried.
+	// Decorator is the decorator under test.
 	Decorator pipe.Decorator[Req, Res]
 
-	// New makes the decorator anew for each law, in its bubble, and is used in place of Decorator. It is for decorators with
-	// state, such as a limit that one law would use up for the next, or channels and timers. nil uses Decorator.
+	// New makes a new decorator for each law, in the bubble of the law, and is used instead of
+	// Decorator. Set it for a decorator with state, such as a limit that one law would use up for
+	// the next, or with channels or timers. If New is nil, all laws use Decorator.
 	New func() pipe.Decorator[Req, Res]
 
-	// Request returns a new request. nil is the zero value, and of a pointer a new value that it points to.
+	// Request returns a new request. nil means the zero value of Req or, if Req is a pointer, a
+	// pointer to a new zero value.
 	Request func() Req
 
-	// Response returns what next answers: for each call a new one that is equal to the others. nil is the zero value, and of
-	// a pointer a new value that it points to.
+	// Response returns the answer of next: a new one for each call, equal to the others. nil means
+	// the zero value of Res or, if Res is a pointer, a pointer to a new zero value.
 	Response func() Res
 
-	// Failure returns what next fails with. nil is an error that nobody knows. Where the decorator acts on certain failures
-	// only, as one that tries again, it is one of these.
+	// Failure returns the error that next fails with. nil means an error that no decorator knows.
+	// If the decorator acts only on certain failures, as one that retries does, Failure must return
+	// one of these.
 	Failure func() error
 
-	// Same reports whether got is what a caller should get where next answered so. nil compares with reflect.DeepEqual. A
-	// decorator that changes responses has another one.
+	// Same reports whether got is what the caller should get when next answered with answered. nil
+	// compares them with reflect.DeepEqual. A decorator that changes responses needs its own Same.
 	Same func(got, answered Res) bool
 
-	// Show returns a response as a message shows it. nil is the format %+v.
+	// Show formats a response for messages. nil means the format %+v.
 	Show func(Res) string
 
-	// Snapshot returns the present content of a request as a value to be compared with reflect.DeepEqual, sharing nothing
-	// with it. nil sees changes of no request.
+	// Snapshot returns the current content of a request as a value for reflect.DeepEqual that
+	// shares no memory with the request. If Snapshot is nil, changes of requests are not detected.
 	Snapshot func(Req) any
 
-	// Scribble changes whatever a pipe may change in a request. With Snapshot it tells whether two requests share memory.
-	// nil does not try.
+	// Scribble changes everything that a pipe may change in a request. Together with Snapshot it
+	// shows whether two requests share memory. If Scribble is nil, the laws do not test that.
 	Scribble func(Req)
 
-	// Answers says that the decorator may answer or refuse in place of next: a limit, a cache, a fallback.
+	// Answers says that the decorator may answer or refuse a call itself, without next, as a limit,
+	// a cache or a fallback does.
 	Answers bool
 
-	// Recovers says that the decorator promises to make an error of a panic of next, so that it must not go on.
+	// Recovers says that the decorator promises to turn a panic of next into an error. The panic
+	// must then not continue.
 	Recovers bool
 
-	// Laws are tried beside those of this package.
+	// Laws are tested in addition to the laws of this package.
 	Laws []Law[Req, Res]
 }
 
-// A Law is something that a decorator must keep.
+// A Law is a rule that a decorator must keep.
 type Law[Req, Res any] struct {
 	Name string // of the subtest
 
-	// Check fails t where s breaks the law. It runs in a bubble, and s has no nil functions but Snapshot and Scribble, and
-	// a Decorator of its own. What t is failed with, Fatal included, is reported under the name of the law.
+	// Check fails t if s breaks the law. It runs in a bubble. s has a Decorator of its own, and its
+	// functions are not nil, except New, Snapshot and Scribble. The failures of t, including those
+	// of Fatal, are reported under the name of the law.
 	Check func(t testing.TB, s Subject[Req, Res])
 }
 
-// Laws runs the laws against a subject, each as a subtest. It is not to be called in a bubble.
+// Laws runs the laws against a subject, each as a subtest. Do not call Laws in a bubble.
 //
-// A decorator that calls next on another goroutine must recover there: a panic on one that does not ends the process, and
-// no test can prevent that.
+// A decorator that calls next on another goroutine must recover there: an unrecovered panic on such
+// a goroutine ends the process, and no test can prevent that.
 func Laws[Req, Res any](t *testing.T, s Subject[Req, Res]) {
 	t.Helper()
 	if s.Decorator == nil && s.New == nil {
@@ -83,8 +89,8 @@ func Laws[Req, Res any](t *testing.T, s Subject[Req, Res]) {
 	}
 }
 
-// Check is Laws for those who write laws and must see them broken: it returns what is broken, nil for nothing, and does
-// not fail t. Each line of the error begins with the name of the law.
+// Check is Laws for authors of laws, who must see them broken. It does not fail t. It returns the
+// faults that the laws found, or nil. The text of each fault begins with the name of its law.
 func Check[Req, Res any](t *testing.T, s Subject[Req, Res]) error {
 	var errs []error
 	for _, law := range all(s) {
@@ -113,7 +119,7 @@ func (l Law[Req, Res]) faults(t *testing.T, s Subject[Req, Res]) []string {
 	return inBubble(t, func(t testing.TB) { l.Check(t, s.complete()) })
 }
 
-// complete returns the subject with what its zero values stand for.
+// complete returns the subject with defaults for its nil functions.
 func (s Subject[Req, Res]) complete() Subject[Req, Res] {
 	if s.New != nil {
 		s.Decorator = s.New()
@@ -145,7 +151,7 @@ func newOf[T any]() (v T) {
 	return v
 }
 
-// isNil reports whether v is the nil of a type that has one.
+// isNil reports whether v is nil. It is false for a type without nil.
 func isNil[T any](v T) bool {
 	switch r := reflect.ValueOf(&v).Elem(); r.Kind() {
 	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan, reflect.Interface:
@@ -164,7 +170,7 @@ func identical[T any](a, b T) bool {
 	return reflect.TypeFor[T]().Kind() == reflect.Pointer && any(a) == any(b)
 }
 
-// A valueKey is of what the caller's context carries.
+// A valueKey is the key of the value that the caller's context carries.
 type valueKey struct{}
 
 func contextOf(value any) (context.Context, context.CancelFunc) {

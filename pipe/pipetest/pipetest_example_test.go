@@ -9,7 +9,7 @@ import (
 	"github.com/sluice-go/sluice/pipe/pipetest"
 )
 
-// A decorator of yours, and the test that it keeps the laws.
+// A decorator of yours, and the test that it keeps the laws
 func ExampleLaws() {
 	logged := func(next pipe.Pipe[string, int]) pipe.Pipe[string, int] {
 		return func(ctx context.Context, req string) (int, error) {

@@ -39,7 +39,7 @@ func of(s subject) subject {
 	return s
 }
 
-// described returns the decorator that does what call does and declares effects.
+// described returns a decorator that does what call does and declares effects.
 func described(effects pipe.Effects, call func(ctx context.Context, q *question, next asking) (*answer, error)) decorator {
 	return func(next asking) asking {
 		return pipe.Describe(func(ctx context.Context, q *question) (*answer, error) { return call(ctx, q, next) },
@@ -140,7 +140,7 @@ var impatient = once(func(ctx context.Context, q *question, next asking) (*answe
 	return next(ctx, q)
 })
 
-// holds returns at the end of its context whatever next does.
+// holds returns at the end of its context, whatever next does.
 var holds = described(pipe.CallsOnce|pipe.HonoursContext, func(ctx context.Context, q *question, next asking) (*answer, error) {
 	type ended struct {
 		a   *answer
@@ -166,7 +166,7 @@ var holds = described(pipe.CallsOnce|pipe.HonoursContext, func(ctx context.Conte
 	}
 })
 
-// For each law there are decorators that break it, and the message that says so.
+// Every law has decorators that break it, each with the message that says so.
 func TestDecoratorsThatBreakALaw(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -177,7 +177,7 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 	}{
 		{"does not call next", once(func(context.Context, *question, asking) (*answer, error) {
 			return nil, errors.New("refused")
-		}), "success: next was not called (err: refused); if the decorator may answer or refuse itself, set Answers", nil},
+		}), "success: next was not called (err: refused); if the decorator may answer or refuse calls itself, set Answers", nil},
 		{"fails where next answers", once(func(ctx context.Context, q *question, next asking) (*answer, error) {
 			_, _ = next(ctx, q)
 			return nil, errors.New("always")
@@ -214,13 +214,13 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 				return nil, errors.New("too late")
 			}
 			return a, err
-		}), "cancellation: when its context is cancelled, the error is no context canceled: too late", nil},
+		}), "cancellation: when its context is cancelled, the error is not context canceled: too late", nil},
 		{"takes its time with nobody there", once(func(ctx context.Context, q *question, next asking) (*answer, error) {
 			if ctx.Err() != nil {
 				<-time.After(time.Second)
 			}
 			return next(ctx, q)
-		}), "cancellation: with a context that has ended before, the call took 1s", nil},
+		}), "cancellation: with a context that has already ended, the call took 1s", nil},
 		{"leaves next running", described(pipe.CallsOnce, func(ctx context.Context, q *question, next asking) (*answer, error) {
 			own, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Hour)
 			done := make(chan *answer, 1)
@@ -236,10 +236,10 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
-		}), "cancellation: when its context is cancelled, the context of next goes on", nil},
+		}), "cancellation: when its context is cancelled, the context of next is still alive", nil},
 		{"declares a deadline that it does not hold", described(pipe.CallsOnce|pipe.HonoursContext,
 			func(ctx context.Context, q *question, next asking) (*answer, error) { return next(ctx, q) },
-		), "cancellation: the plan declares honours-context, and the call did not return at the end of its context where next ignores it", nil},
+		), "cancellation: the plan declares honours-context, and the call did not return at the end of its context when next ignores it", nil},
 
 		{"returns nothing", once(func(ctx context.Context, q *question, next asking) (*answer, error) {
 			a, err := next(ctx, q)
@@ -303,7 +303,7 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 			return a, err
 		}), "request: after a failure, the call never returned", nil},
 		{"makes a flat copy", abandoning(func(q *question) *question { return &question{words: q.words} }),
-			"request: when the call returned before next had, what next had shared memory with the caller's request", nil},
+			"request: when the call returned before next had, the request of next shared memory with the caller's", nil},
 
 		{"hides the failure", once(func(ctx context.Context, q *question, next asking) (*answer, error) {
 			a, err := next(ctx, q)
@@ -312,7 +312,7 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 			}
 			return a, nil
 		}), `errors: errors.Is does not find the failure of next in the error "wrong: the failure of next": wrap it`, nil},
-		{"answers a failure", fallback, "errors: next failed and the call answered &{text:sorry}; if the decorator may answer itself, set Answers", nil},
+		{"answers a failure", fallback, "errors: next failed and the call answered &{text:sorry}; if the decorator may answer calls itself, set Answers", nil},
 
 		{"keeps a turn after a panic", nil, "panics: when next panics, the next call never returned", func(s *subject) {
 			s.New = func() decorator {
@@ -350,7 +350,7 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 				}
 			}()
 			return next(ctx, q)
-		}), "panics: when next panics, the error wraps no *pipe.PanicError: failed: a panic of next", nil},
+		}), "panics: when next panics, the error does not wrap a *pipe.PanicError: failed: a panic of next", nil},
 		{"promises to recover", passOn, "panics: when next panics, the panic went on although the decorator promises an error",
 			func(s *subject) { s.Recovers = true }},
 
@@ -384,7 +384,7 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 				pipe.Step{Kind: "hiding", Effects: pipe.CallsOnce})
 		}, `plan: the step "hiding" does not have next inside: name it in pipe.Describe`, nil},
 		{"declares nothing", described(0, func(ctx context.Context, q *question, next asking) (*answer, error) { return next(ctx, q) }),
-			`plan: the step "wrong" does not declare how often it calls what is inside: calls-once or calls-many`, nil},
+			`plan: the step "wrong" does not declare how often it calls its inner pipe: calls-once or calls-many`, nil},
 		{"declares two things", described(pipe.CallsOnce|pipe.CallsMany, func(ctx context.Context, q *question, next asking) (*answer, error) {
 			return next(ctx, q)
 		}), `plan: the step "wrong" declares both calls-once and calls-many`, nil},
@@ -406,7 +406,7 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 		{"leaves a goroutine for a day", once(func(ctx context.Context, q *question, next asking) (*answer, error) {
 			go sleepForADay()
 			return next(ctx, q)
-		}), "success: deadlock: main bubble goroutine has exited but blocked goroutines remain\ngoroutines that are left: 4, as this one:\ngoroutine", nil},
+		}), "success: deadlock: main bubble goroutine has exited but blocked goroutines remain\ngoroutines left: 4, such as this one:\ngoroutine", nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -427,7 +427,7 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 
 func sleepForADay() { <-time.After(24 * time.Hour) }
 
-// Functions that block for good here, which goleak leaves out.
+// Functions that block forever here, which goleak ignores.
 
 func await(done chan struct{}) { <-done }
 func take(turn chan struct{})  { turn <- struct{}{} }
@@ -447,7 +447,8 @@ func remembering() decorator {
 	}
 }
 
-// abandoning returns at the end of its context and leaves next running with what hand returns.
+// abandoning returns at the end of its context, while next still runs with the request that hand
+// returns.
 func abandoning(hand func(*question) *question) decorator {
 	return once(func(ctx context.Context, q *question, next asking) (*answer, error) {
 		done := make(chan error, 1)
@@ -470,7 +471,7 @@ func abandoning(hand func(*question) *question) decorator {
 	})
 }
 
-func TestALawOfOnesOwn(t *testing.T) {
+func TestALawOfYourOwn(t *testing.T) {
 	t.Parallel()
 	polite := pipetest.Law[*question, *answer]{Name: "polite", Check: func(t testing.TB, s subject) {
 		thanks := asking(func(context.Context, *question) (*answer, error) { return &answer{text: "thanks"}, nil })
@@ -485,7 +486,7 @@ func TestALawOfOnesOwn(t *testing.T) {
 	assert.ErrorContains(t, err, `actual  : "THANKS"`)
 }
 
-func TestALawThatComesToNoEnd(t *testing.T) {
+func TestALawThatNeverEnds(t *testing.T) {
 	t.Parallel()
 	s := of(subject{Decorator: passOn})
 	s.Laws = []pipetest.Law[*question, *answer]{
@@ -497,7 +498,7 @@ func TestALawThatComesToNoEnd(t *testing.T) {
 		}},
 	}
 	err := pipetest.Check(t, s)
-	assert.ErrorContains(t, err, "waits: the law came to no end")
+	assert.ErrorContains(t, err, "waits: the law never ended")
 	assert.ErrorContains(t, err, "panics: panicked: boom")
 	assert.ErrorContains(t, err, "fails: failed\nfails: and last")
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// payload returns an object of about 20 KB; members of payloads with another prefix have other names.
+// payload returns an object of about 20 KB; members of payloads with another prefix have other
+// names.
 func payload(shape, prefix string) []byte {
 	var v any
 	switch shape {
@@ -70,7 +71,7 @@ func pretty(b []byte) []byte {
 	return out.Bytes()
 }
 
-func BenchmarkParseDocument(b *testing.B) {
+func BenchmarkParse(b *testing.B) {
 	inputs := []struct {
 		name string
 		in   []byte
@@ -114,8 +115,9 @@ func BenchmarkParseDocument(b *testing.B) {
 	}
 }
 
-// BenchmarkMergeObjects is the work of an aggregate of three answers, from their bytes to the bytes of the answer.
-func BenchmarkMergeObjects(b *testing.B) {
+// BenchmarkMerge is the work of an aggregate of three answers, from their bytes to the bytes of the
+// answer.
+func BenchmarkMerge(b *testing.B) {
 	for _, shape := range []string{"records", "flat"} {
 		parts := [][]byte{payload(shape, "user"), payload(shape, "orders"), payload(shape, "recs")}
 		names := []string{"user", "orders", "recs"}

@@ -1,7 +1,8 @@
 package document
 
-// ConcatArrays returns one array with the elements of all arrays ds, in the order given, copying none of them. Absent
-// documents add nothing; without any elements the result is []. The error is a [*MergeError] that wraps [ErrNotArray].
+// Concat returns one array with the elements of all arrays ds, in the order given. Absent documents
+// add nothing; without any elements the result is []. The error is a [*MergeError] with the index
+// of the first document that is no array, and wraps [ErrNotArray].
 func Concat(ds ...Document) (Document, error) {
 	rope := append(make([][]byte, 0, 2*len(ds)+1), brackets[:1])
 	for i, d := range ds {

@@ -2,8 +2,9 @@ package document
 
 import "bytes"
 
-// Defaults are the members that [Document.Fill] adds where they are missing. They are made by [DefaultsOf] and never
-// change, so any number of goroutines may use one value. The zero value adds nothing.
+// Defaults are the members that [Document.Fill] adds where they are missing. They are made by
+// [DefaultsOf], at wiring, and never change, so any number of goroutines may use them at once. The
+// zero value adds nothing.
 type Defaults struct{ f *filler }
 
 // A filler holds defaults ready to be appended.
@@ -15,8 +16,8 @@ type filler struct {
 	size  int            // of all texts
 }
 
-// DefaultsOf returns the members of an object as defaults. Of equal names the last one counts. The error is a
-// [*Error] that wraps [ErrNotObject] where d is anything else.
+// DefaultsOf returns the members of an object as defaults. Of equal names the last one counts.
+// Where d is anything else, also absent, the error is a [*Error] that wraps [ErrNotObject].
 func DefaultsOf(d Document) (Defaults, error) {
 	if d.Kind() != Object {
 		return Defaults{}, &Error{Err: ErrNotObject}
@@ -32,7 +33,7 @@ func DefaultsOf(d Document) (Defaults, error) {
 	return Defaults{f}, nil
 }
 
-// Document returns the defaults as an object.
+// Document returns the defaults as an object, {} for the zero value.
 func (d Defaults) Document() Document {
 	if d.f == nil {
 		return raw([]byte("{}"))
@@ -40,8 +41,9 @@ func (d Defaults) Document() Document {
 	return d.f.doc
 }
 
-// Fill returns the object with the defaults that it lacks, added at its end in their order. A member that is there stays,
-// even null, and nothing is added inside it. It costs time in proportion to the members of both.
+// Fill returns the object with the defaults that it lacks, added at its end in their order. A
+// member that is there stays, even null, and nothing is added inside it. It takes time in
+// proportion to the members of both.
 //
 // The absent Document becomes the object of all defaults. Any other kind is a [*Error] that wraps
 // [ErrNotObject].

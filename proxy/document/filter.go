@@ -2,13 +2,15 @@ package document
 
 // Keep returns d with nothing but what the paths lead to, in the order of the source.
 //
-// Objects and arrays on the way stay, if only as {} and []; the elements of an array that stay close up. A path into a
-// scalar selects nothing, so a scalar on the way goes. The empty set selects nothing: it leaves {} of an object, [] of
-// an array, and makes a scalar absent. An absent Document stays absent.
+// Objects and arrays on the way stay, if only as {} and []; the elements of an array that stay
+// close up. A path into a scalar selects nothing, so a scalar on the way goes. The empty set
+// selects nothing: it leaves {} of an object, [] of an array, and makes a scalar absent. An absent
+// Document stays absent.
 func (d Document) Keep(p Paths) Document { return d.filter(p.root, true) }
 
-// Drop returns d without what the paths lead to, in the order of the source. Elements of an array that stay close up. A
-// path that leads nowhere drops nothing, and the path of the whole document leaves an absent one.
+// Drop returns d without what the paths lead to, in the order of the source. Elements of an array
+// that stay close up. A path that leads nowhere drops nothing, and the path of the whole document
+// leaves an absent one.
 func (d Document) Drop(p Paths) Document { return d.filter(p.root, false) }
 
 func (d Document) filter(t *trie, keep bool) Document {
@@ -106,8 +108,9 @@ func (f *filter) array(i int, t *trie) int {
 	return i + 1
 }
 
-// part copies what stays of a member or element and returns the offset behind it. It begins at from, its value at value;
-// t is what goes on there, and first is where the first part of its container went.
+// part copies what stays of a member or element and returns the offset behind it. It begins at
+// from, its value at value; t is what goes on there, and first is where the first part of its
+// container went.
 func (f *filter) part(from, value int, t *trie, first int) int {
 	stays := !f.keep // where no path leads, or one into a scalar
 	switch {

@@ -1,11 +1,11 @@
 package document
 
-// Get returns the value at a path, or the absent Document if there is none: a name is missing, or a scalar or an array
-// is in the way. Of members with equal names it answers the last.
+// Get returns the value at a path, or the absent Document if there is none: a name is missing, or a
+// scalar or an array is in the way. Of members with equal names it answers the last.
 //
-// A path with a wildcard answers an array of every value it leads to, in their order, also when there is one or none; of
-// several wildcards the array is still flat, and members with equal names are all in it. It is absent only if nothing
-// stands where the first wildcard applies, or a scalar.
+// A path with a wildcard answers an array of every value it leads to, in their order, also when
+// there is one or none; of several wildcards the array is still flat, and members with equal names
+// are all in it. It is absent only if nothing stands where the first wildcard applies, or a scalar.
 func (d Document) Get(p Path) Document {
 	if d.n == nil || len(p.steps) == 0 {
 		return d
@@ -58,7 +58,8 @@ func child(b []byte, i int, name string) (at, end int) {
 	return at, end
 }
 
-// collect returns the array of what the steps, the first of which is a wildcard, lead to from the value at i.
+// collect returns the array of what the steps, the first of which is a wildcard, lead to from the
+// value at i.
 func collect(b []byte, i int, steps []step) Document {
 	if b[i] != '{' && b[i] != '[' {
 		return Document{}

@@ -2,44 +2,29 @@ package document
 
 import (
 	"bytes"
-	"fmt"
 	"hash/maphash"
 	"math"
 	"math/bits"
-	"strconv"
 )
 
-// A MergeError says which document [Merge], or a merge or sequence, could not take.
-type MergeError struct {
-	// Index is that of the document among the arguments, or of its part or stage.
-	Index int
-	// Err is ErrNotObject, or ErrMembers if this is the document with which the members were too many. Of a merge it wraps
-	// what its Combine refuses.
-	Err error
-}
-
-// Error returns the index and the reason in one line.
-func (e *MergeError) Error() string { return fmt.Sprintf("merge: document %d: %v", e.Index, e.Err) }
-
-// Unwrap returns Err.
-func (e *MergeError) Unwrap() error { return e.Err }
-
-// MergeObjects returns one object with the members of all objects ds, in the order given. The merge is shallow: of members
-// with equal names, also within one document, the first gives the place and the last the value. Absent documents add
-// nothing; without any members the result is {}.
+// Merge returns one object with the members of all objects ds, in the order given. The merge is
+// shallow: of members with equal names, also within one document, the first gives the place and the
+// last the value. Absent documents add nothing; without any members the result is {}.
 //
-// max is how many members the result may have: 0 means 100,000 ([DefaultMembers]), less than 0 no limit. The error is a
-// [*MergeError] with the index of the document at fault that wraps [ErrNotObject] or [ErrMembers].
+// max is how many members the result may have: 0 means 100,000 ([DefaultMembers]), less than 0 no
+// limit. The error is a [*MergeError] with the index of the document at fault that wraps
+// [ErrNotObject] or [ErrMembers].
 //
-// It takes time in proportion to the number of members, whatever their names, and copies none of them.
+// It takes time in proportion to the number of members, whatever their names.
 func Merge(max int, ds ...Document) (Document, error) { return mergeObjects(max, false, ds) }
 
-// MergeDisjoint is [Merge] for documents that must not have a member of the same name: two that have are a
-// [*MergeError] with the index of the later one that wraps a [*ConflictError] and [ErrConflict]. Equal names within one
-// document are merged.
+// MergeDisjoint is [Merge] for documents that must not have a member of the same name: two that
+// have are a [*MergeError] with the index of the later one that wraps a [*ConflictError] and
+// [ErrConflict]. Equal names within one document are merged.
 func MergeDisjoint(max int, ds ...Document) (Document, error) { return mergeObjects(max, true, ds) }
 
-// mergeObjects is MergeObjects. Where the documents are to be disjoint, a name that is in two is an error too.
+// mergeObjects is Merge. Where the documents are to be disjoint, a name that is in two is an error
+// too.
 func mergeObjects(max int, disjoint bool, ds []Document) (Document, error) {
 	if max == 0 {
 		max = DefaultMembers
@@ -90,31 +75,6 @@ func mergeObjects(max int, disjoint bool, ds []Document) (Document, error) {
 	}
 	return roped(rope(ds, m.places, m.distinct)), nil
 }
-
-// A ConflictError says which member [MergeDisjoint] has found in two documents. It wraps [ErrConflict].
-type ConflictError struct {
-	// Index is that of the earlier document among the arguments.
-	Index int
-	// Name is that of the member.
-	Name string
-}
-
-// Error returns the name, at most 100 bytes of it, and the index in one line.
-func (e *ConflictError) Error() string {
-	return fmt.Sprintf("%v: %s is in document %d too", ErrConflict, e.Quoted(), e.Index)
-}
-
-// Quoted returns the name in quotes for a message, at most 100 bytes of it.
-func (e *ConflictError) Quoted() string {
-	const most = 100
-	if len(e.Name) > most {
-		return strconv.Quote(e.Name[:most]) + "…"
-	}
-	return strconv.Quote(e.Name)
-}
-
-// Unwrap returns ErrConflict.
-func (e *ConflictError) Unwrap() error { return ErrConflict }
 
 // A ref is a member: of which document, and which one there.
 type ref struct{ doc, member int32 }
@@ -173,8 +133,8 @@ func nameOf(ds []Document, r ref) []byte {
 	return appendUnescaped(nil, name)
 }
 
-// rope returns the text of the result. Members that follow each other in their document stay together. It is no method of
-// the merger, whose arrays can stay on the stack so.
+// rope returns the text of the result. Members that follow each other in their document stay
+// together. It is no method of the merger, whose arrays can stay on the stack so.
 func rope(ds []Document, places []ref, distinct int) [][]byte {
 	replaced := len(places) - distinct
 	rope := append(make([][]byte, 0, 6*len(ds)+4*replaced+2), braces[:1])
@@ -216,9 +176,3 @@ func rope(ds []Document, places []ref, distinct int) [][]byte {
 	}
 	return append(rope, braces[1:])
 }
-
-// Pieces of ropes that are never written to.
-var (
-	braces = []byte("{}")
-	comma  = []byte(",")
-)

@@ -104,8 +104,8 @@ func TestMergeBoundsTheMembers(t *testing.T) {
 	assert.ErrorIs(t, err, document.ErrMembers)
 }
 
-// FuzzMergeObjects holds a merge against one written with maps.
-func FuzzMergeObjects(f *testing.F) {
+// FuzzMerge holds a merge against one written with maps.
+func FuzzMerge(f *testing.F) {
 	f.Add([]byte(`{"a":1,"b":2}`), []byte(`{"b":3}`), []byte(`{"\u0061":[4],"a":5}`))
 	f.Add([]byte(` { } `), []byte(`{"x" : {} , "y":1}`), []byte(`null`))
 	var many bytes.Buffer
@@ -147,4 +147,47 @@ func FuzzMergeObjects(f *testing.F) {
 		}
 		assert.Equal(t, order, names)
 	})
+}
+
+// parseAll parses texts, of which an empty one is the absent document.
+func parseAll(t testing.TB, texts []string) []document.Document {
+	t.Helper()
+	ds := make([]document.Document, len(texts))
+	for i, text := range texts {
+		if text != "" {
+			ds[i] = parse(t, text)
+		}
+	}
+	return ds
+}
+
+func TestMergeDisjoint(t *testing.T) {
+	t.Parallel()
+	d, err := document.MergeDisjoint(0, parse(t, `{"a":1,"a":2}`), document.Document{}, parse(t, `{"b":3}`))
+	require.NoError(t, err)
+	assert.Equal(t, `{"a":2,"b":3}`, d.String(), "equal names within one are merged")
+
+	d, err = document.MergeDisjoint(0, parse(t, `{"x":0}`), parse(t, `{"id":1}`), parse(t, `{"y":0}`), parse(t, `{"\u0069d":1}`))
+	assert.True(t, d.IsZero())
+	var fault *document.MergeError
+	require.ErrorAs(t, err, &fault)
+	assert.Equal(t, 3, fault.Index)
+	var conflict *document.ConflictError
+	require.ErrorAs(t, err, &conflict)
+	assert.Equal(t, document.ConflictError{Index: 1, Name: "id"}, *conflict)
+	assert.ErrorIs(t, err, document.ErrConflict)
+
+	_, err = document.MergeDisjoint(1, parse(t, `{"a":1}`), parse(t, `{"b":1}`))
+	assert.ErrorIs(t, err, document.ErrMembers)
+	_, err = document.MergeDisjoint(0, parse(t, `{"a":1}`), parse(t, `1`))
+	assert.ErrorIs(t, err, document.ErrNotObject)
+}
+
+func TestConflictErrorQuotesNoMoreThanAPartOfAName(t *testing.T) {
+	t.Parallel()
+	err := &document.ConflictError{Index: 2, Name: "a\n\"b\""}
+	assert.Equal(t, `"a\n\"b\""`, err.Quoted())
+	assert.EqualError(t, err, `a member is in two parts: "a\n\"b\"" is in document 2 too`)
+	err.Name = strings.Repeat("n", 101)
+	assert.Equal(t, `"`+strings.Repeat("n", 100)+`"…`, err.Quoted())
 }

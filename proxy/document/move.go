@@ -12,23 +12,25 @@ import (
 //	copy items.*.a to items.*.b  {"items":[{"a":1},{}]}      {"items":[{"a":1,"b":1},{}]}
 //	copy a         to items.*.a  {"a":1,"items":[{},{}]}     {"a":1,"items":[{"a":1},{"a":1}]}
 //
-// The steps that both paths begin with, up to the last wildcard among them, are places: wildcards pair up there, and in
-// each place the copy is made on its own. In a place, the value is what [Document.Get] answers for the rest of from, so
-// a wildcard that is left collects an array, also of one value and of none; and it is set as [Document.Set] does at
-// the rest of to: a value that is there is replaced, missing objects are made, arrays never, and a wildcard that is left
-// stands for every member and element there is. Where there is no value nothing is done.
+// The steps that both paths begin with, up to the last wildcard among them, are places: wildcards
+// pair up there, and in each place the copy is made on its own. In a place, the value is what
+// [Document.Get] answers for the rest of from, so a wildcard that is left collects an array, also
+// of one value and of none; and it is set as [Document.Set] does at the rest of to: a value that is
+// there is replaced, missing objects are made, arrays never, and a wildcard that is left stands for
+// every member and element there is. Where there is no value nothing is done.
 //
-// The error is a [*Error]. It wraps [ErrPath] if wildcards are left in both paths, also where d is absent;
-// [ErrNotObject] with the path of the obstacle if a scalar, or an array without that index, is in the way; and [ErrDepth] if
-// the value would come to be nested deeper than [DefaultDepth].
+// The error is a [*Error]. It wraps [ErrPath] if wildcards are left in both paths, also where d is
+// absent; [ErrNotObject] with the path of the obstacle if a scalar, or an array without that index,
+// is in the way; and [ErrDepth] if the value would come to be nested deeper than [DefaultDepth].
 func (d Document) Copy(from, to Path) (Document, error) { return d.transfer(from, to, false, false) }
 
-// Move is [Document.Copy] that takes the value out of where it was, as [Document.Drop] does: with all members of that
-// name, and elements of an array that stay close up. It is taken out before it is set, as in JSON Patch (RFC 6902, section
-// 4.4), so that an index in to counts the elements that stay, and a value can be moved into a member of its own name.
+// Move is [Document.Copy] that takes the value out of where it was, as [Document.Drop] does: with
+// all members of that name, and elements of an array that stay close up. It is taken out before it
+// is set, as in JSON Patch (RFC 6902, section 4.4), so that an index in to counts the elements that
+// stay, and a value can be moved into a member of its own name.
 //
-// A value moves to one place: a wildcard that is left in to is an error that wraps [ErrPath]. A value that is moved to where
-// it is stays, and so does all else.
+// A value moves to one place: a wildcard that is left in to is an error that wraps [ErrPath]. A
+// value that is moved to where it is stays, and so does all else.
 func (d Document) Move(from, to Path) (Document, error) {
 	if slices.Equal(from.steps, to.steps) {
 		return d, nil
@@ -36,10 +38,10 @@ func (d Document) Move(from, to Path) (Document, error) {
 	return d.transfer(from, to, true, false)
 }
 
-// Append returns d with the elements of the array at from added at the end of the array at to; a value of another kind is
-// added as one element. What is at from stays there. An array that is missing at to is made, with the objects on the
-// way. Wildcards and errors are those of [Document.Copy]; where what stands at to is no array the error wraps
-// [ErrNotArray].
+// Append returns d with the elements of the array at from added at the end of the array at to; a
+// value of another kind is added as one element. What is at from stays there. An array that is
+// missing at to is made, with the objects on the way. Wildcards and errors are those of
+// [Document.Copy]; where what stands at to is no array the error wraps [ErrNotArray].
 func (d Document) Append(from, to Path) (Document, error) { return d.transfer(from, to, false, true) }
 
 func (d Document) transfer(from, to Path, move, list bool) (Document, error) {
@@ -105,7 +107,8 @@ func shared(a, b []step) int {
 	return n
 }
 
-// deeper reports whether a value would be nested too deep inside so many arrays and objects, and deeper than it was.
+// deeper reports whether a value would be nested too deep inside so many arrays and objects, and
+// deeper than it was.
 func deeper(v []byte, levels int, list bool, before int, collected bool) bool {
 	if v == nil {
 		return false
@@ -116,8 +119,8 @@ func deeper(v []byte, levels int, list bool, before int, collected bool) bool {
 	return (levels > before || collected) && tooDeep(raw(v), levels)
 }
 
-// each calls f with where every value is that the steps lead to from the value at i, also of members with equal names, in
-// their order. f returns the offset behind it, as each does.
+// each calls f with where every value is that the steps lead to from the value at i, also of
+// members with equal names, in their order. f returns the offset behind it, as each does.
 func each(b []byte, i int, steps []step, f func(i int) (int, error)) (int, error) {
 	if len(steps) == 0 {
 		return f(i)

@@ -31,24 +31,3 @@ func ExampleDocument_Append() {
 	fmt.Println(d)
 	// Output: {"ads":[{"id":9}],"items":[{"id":1},{"id":9}]}
 }
-
-func ExampleDocument_Map() {
-	d, _ := document.Parse([]byte(`{"items":[{"id":1},{"id":2}]}`))
-	d, _ = d.Map(document.MustPath("items.*.id"), func(id document.Document) (document.Document, error) {
-		return document.Of("item " + id.String())
-	})
-	fmt.Println(d)
-	// Output: {"items":[{"id":"item 1"},{"id":"item 2"}]}
-}
-
-func ExampleDocument_Unwrap() {
-	d, _ := document.Parse([]byte(`{"page":1,"data":{"id":7,"name":"Ann"}}`))
-	d, _ = d.Unwrap("data")
-	fmt.Println(d)
-	list, _ := document.Parse([]byte(`{"data":[1,2]}`))
-	list, _ = list.Unwrap("data")
-	fmt.Println(list)
-	// Output:
-	// {"page":1,"id":7,"name":"Ann"}
-	// [1,2]
-}

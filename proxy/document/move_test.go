@@ -193,81 +193,8 @@ func TestNothingIsNestedDeeperThanAllowed(t *testing.T) {
 	assert.NoError(t, err, "what is deep already may stay so")
 }
 
-func TestDepth(t *testing.T) {
-	t.Parallel()
-	for in, want := range map[string]int{``: 0, `1`: 0, `"[["`: 0, `[]`: 1, `{}`: 1, `[1,[2],{"a":[{}]}]`: 4,
-		`{"[[[[":"{{{\"[[","a":"yY_\u005b"}`: 1, `[[],[[]],"\\",[]]`: 3} {
-		assert.Equal(t, want, parseSome(t, in).Depth(), in)
-	}
-}
-
-func TestUnwrap(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct{ name, in, want string }{
-		{"an object", `{"g":{"a":1}}`, `{"a":1}`},
-		{"an array", `{"g":[1]}`, `[1]`},
-		{"a scalar", `{"\u0067":1.0}`, `1.0`},
-		{"null", `{"g":null}`, `null`},
-		{"among others", `{"a":1,"g":{"b":2 , "c":3 },"d":4}`, `{"a":1,"b":2 , "c":3 ,"d":4}`},
-		{"nothing among others", `{"a":1,"g":{ },"d":4}`, `{"a":1,"d":4}`},
-		{"before others", `{"g":{},"d":4}`, `{"d":4}`},
-		{"a name that is there before", `{"a":1,"g":{"a":2}}`, `{"a":2}`},
-		{"a name that is there behind", `{"g":{"a":2,"b":3},"a":1}`, `{"a":1,"b":3}`},
-		{"its own name", `{"g":{"g":1},"a":2}`, `{"g":1,"a":2}`},
-		{"several", `{"g":{"a":1},"b":2,"g":{"c":3}}`, `{"a":1,"b":2,"c":3}`},
-		{"missing", `{"a":1,"a":2}`, `{"a":1,"a":2}`},
-		{"of an array", `[1]`, `[1]`},
-		{"of a scalar", `1`, `1`},
-		{"of nothing", ``, ``},
-	} {
-		d := parseSome(t, tt.in)
-		got, err := d.Unwrap("g")
-		require.NoError(t, err, tt.name)
-		assert.Equal(t, tt.want, got.String(), tt.name)
-		assert.Equal(t, tt.in, d.String(), tt.name)
-	}
-	_, err := parse(t, `{"g.h":[1],"a":2}`).Unwrap("g.h")
-	assert.EqualError(t, err, `document: path "g\\.h": not an object`)
-	assert.ErrorIs(t, err, document.ErrNotObject)
-	for _, in := range []string{`null`, `1.0`, `[1]`, `{"a":1}`} {
-		got, err := parse(t, in).Wrap("q\xff").Unwrap("q\xff")
-		require.NoError(t, err)
-		assert.Equal(t, in, got.String())
-	}
-}
-
-func TestMapReplacesWhatAPathLeadsTo(t *testing.T) {
-	t.Parallel()
-	wrap := func(d document.Document) (document.Document, error) { return d.Wrap("w"), nil }
-	for _, tt := range []struct{ in, path, want string }{
-		{`{"a":1,"b":2}`, "a", `{"a":{"w":1},"b":2}`},
-		{`{"a":1,"\u0061":2}`, "a", `{"a":{"w":1},"\u0061":{"w":2}}`},
-		{`{"i":[{"a":1},{},2]}`, "i.*.a", `{"i":[{"a":{"w":1}},{},2]}`},
-		{`[1,2]`, "1", `[1,{"w":2}]`},
-		{`{"a":1}`, "b", `{"a":1}`},
-		{`{"a":1}`, "a.b", `{"a":1}`},
-		{``, "a", ``},
-	} {
-		d := parseSome(t, tt.in)
-		got, err := d.Map(document.MustPath(tt.path), wrap)
-		require.NoError(t, err)
-		assert.Equal(t, tt.want, got.String())
-		assert.Equal(t, tt.in, d.String())
-	}
-	d := parse(t, `{"a":1}`)
-	same, err := d.Map(document.MustPath("a"), func(v document.Document) (document.Document, error) { return v, nil })
-	require.NoError(t, err)
-	assert.Equal(t, d, same, "nothing was changed, nothing is new")
-	whole, err := d.Map(document.Path{}, wrap)
-	require.NoError(t, err)
-	assert.Equal(t, `{"w":{"a":1}}`, whole.String())
-	_, err = d.Map(document.MustPath("a"), func(document.Document) (document.Document, error) { return document.Document{}, nil })
-	assert.ErrorIs(t, err, document.ErrAbsent)
-	_, err = d.Map(document.MustPath("a"), func(document.Document) (document.Document, error) { return d, assert.AnError })
-	assert.Equal(t, assert.AnError, err)
-}
-
-// FuzzTransfer holds Copy, Move, Append, Map and Unwrap against the same on what encoding/json reads.
+// FuzzTransfer holds Copy, Move, Append, Map and Unwrap against the same on what encoding/json
+// reads.
 func FuzzTransfer(f *testing.F) {
 	f.Add([]byte(`{"i":[{"a":1,"b":{"c":2}},{},{"\u0061":[3]}],"x":[]}`), "i.*.a", "i.*.d", "i")
 	f.Add([]byte(`{"i":[{"a":1},{"a":2.50}],"x":{"y":0}}`), "i.*.a", "x.y", "x")

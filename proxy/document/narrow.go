@@ -8,9 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// A narrowing is what encoding/json can use of a value when it decodes it into a type. Our scanner passes over the rest
-// several times as fast as encoding/json, which reads all of its input twice. Of what it decodes nothing is different: a
-// member goes only where no field of the struct can have its name. nil uses all of a value.
+// A narrowing is what encoding/json can use of a value when it decodes it into a type. Our scanner
+// passes over the rest several times as fast as encoding/json, which reads all of its input twice.
+// Of what it decodes nothing is different: a member goes only where no field of the struct can have
+// its name. nil uses all of a value.
 type narrowing struct {
 	fields []narrowField // of a struct
 	exotic bool          // a field has a name that is not ASCII
@@ -48,7 +49,8 @@ func narrowTo(t reflect.Type, by *methods, known map[reflect.Type]*narrowing) *n
 	return nil
 }
 
-// add adds the fields of a struct, with those of the structs embedded in it. One name too many costs little.
+// add adds the fields of a struct, with those of the structs embedded in it. One name too many
+// costs little.
 func (n *narrowing) add(t reflect.Type, by *methods, known map[reflect.Type]*narrowing, embedded map[reflect.Type]bool) {
 	if embedded[t] {
 		return
@@ -108,7 +110,8 @@ func ascii(b []byte) bool {
 	return true
 }
 
-// append appends what is used of the value that begins at i, and returns the offset behind the value.
+// append appends what is used of the value that begins at i, and returns the offset behind the
+// value.
 func (n *narrowing) append(dst, b []byte, i int) ([]byte, int) {
 	switch {
 	case n != nil && b[i] == '{' && n.object:
@@ -157,7 +160,7 @@ func (n *narrowing) elements(dst, b []byte, i int) ([]byte, int) {
 }
 
 // uses reports whether the member at which c stands may be decoded, and what is used of its value.
-func (n *narrowing) uses(c *cursor) (of *narrowing, used bool) {
+func (n *narrowing) uses(c *walker) (of *narrowing, used bool) {
 	if n.each != nil {
 		return n.each, true
 	}

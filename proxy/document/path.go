@@ -2,16 +2,19 @@ package document
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
-// A Path says where in a [Document] a value stands: names from the root inwards, each of which may be a wildcard. It is
-// made once, at wiring, by [ParsePath], [MustPath] or [PathOf], and is safe for concurrent use.
+// A Path says where in a [Document] a value stands: names from the root inwards, each of which may
+// be a wildcard. It is made once, at wiring, by [ParsePath], [MustPath] or [PathOf], and is safe
+// for concurrent use.
 //
-// In an object a name stands for the member of that name. In an array a name that is a decimal number without sign or
-// leading zero stands for the element of that index. The wildcard stands for every member and every element.
+// In an object a name stands for the member of that name. In an array a name that is a decimal
+// number without sign or leading zero stands for the element of that index. The wildcard stands for
+// every member and every element.
 //
 // The zero Path is the whole document.
 type Path struct{ steps []step }
@@ -22,13 +25,14 @@ type step struct {
 	any  bool
 }
 
-// ParsePath returns the path that s spells: names joined by dots, such as user.address.city, where * alone is the
-// wildcard, as in items.*.id.
+// ParsePath returns the path that s spells: names joined by dots, such as user.address.city, where
+// * alone is the wildcard, as in items.*.id.
 //
-// A backslash takes the meaning from what follows: \. is a dot in a name, \* a name that is a star, \\ a backslash. \e
-// alone is the name without letters. Everything else stands for itself.
+// A backslash takes the meaning from what follows: \. is a dot in a name, \* a name that is a star,
+// \\ a backslash. \e alone is the name without letters. Everything else stands for itself.
 //
-// An empty text, an empty name, another escape and invalid UTF-8 are a [*Error] that wraps [ErrPath].
+// An empty text, an empty name, another escape and invalid UTF-8 are a [*Error] that wraps
+// [ErrPath].
 func ParsePath(s string) (Path, error) {
 	steps, err := parseSteps(s)
 	if err != nil {
@@ -46,9 +50,9 @@ func MustPath(s string) Path {
 	return p
 }
 
-// PathOf returns the path of these names, which are taken literally, so that any name can be addressed: dots, stars,
-// backslashes and the empty name are nothing special. Bytes that are not UTF-8 become U+FFFD. Without names it is the
-// whole document.
+// PathOf returns the path of these names, which are taken literally, so that any name can be
+// addressed: dots, stars, backslashes and the empty name are nothing special. Bytes that are not
+// UTF-8 become U+FFFD. Without names it is the whole document.
 func PathOf(names ...string) Path {
 	steps := make([]step, len(names))
 	for i, name := range names {
@@ -60,7 +64,8 @@ func PathOf(names ...string) Path {
 // validName returns the name as we write and compare it.
 func validName(name string) string { return strings.ToValidUTF8(name, "\uFFFD") }
 
-// HasWildcard reports whether a step of the path is *, so that it may lead to several values.
+// HasWildcard reports whether a name of the path is the wildcard. Then it may lead to several
+// values, and [Document.Get] answers with an array of them.
 func (p Path) HasWildcard() bool { return wild(p.steps) }
 
 // String returns the text that [ParsePath] makes the same path of, and "" for the whole document.
@@ -156,4 +161,8 @@ func newStep(text, name string) (step, error) {
 		return step{any: true}, nil
 	}
 	return step{name: name}, nil
+}
+
+func wild(steps []step) bool {
+	return slices.ContainsFunc(steps, func(s step) bool { return s.any })
 }

@@ -96,3 +96,12 @@ func FuzzPath(f *testing.F) {
 		assert.Equal(t, p, again)
 	})
 }
+
+func TestPathHasWildcard(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{"*": true, "items.*.id": true, "a.*": true, "a.b": false, `\*`: false, "a*.**": false} {
+		assert.Equal(t, want, document.MustPath(text).HasWildcard(), text)
+	}
+	assert.False(t, document.Path{}.HasWildcard())
+	assert.False(t, document.PathOf("*", "a").HasWildcard())
+}

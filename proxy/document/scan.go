@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// A scanned is what scan found: where the value is in the input and, for a root object, where in the value its members
-// are.
+// A scanned is what scan found: where the value is in the input and, for a root object, where in
+// the value its members are.
 type scanned struct {
 	start, end int
 	spans      []span
@@ -17,14 +17,15 @@ const (
 	highs = 0x8080808080808080
 )
 
-// special marks, by the high bit of the first such byte, a quote, a backslash, a control character or a byte that is
-// not ASCII among the eight bytes of w. Marks behind the first one mean nothing.
+// special marks, by the high bit of the first such byte, a quote, a backslash, a control character
+// or a byte that is not ASCII among the eight bytes of w. Marks behind the first one mean nothing.
 func special(w uint64) uint64 {
 	return (((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*' ') | w) & highs
 }
 
-// scan checks that b is one JSON text within the limits. It makes one pass and keeps the nesting in a bit per level, so
-// that no input can make it recurse. Offsets are compared unsigned, which spares the compiler a check of its own.
+// scan checks that b is one JSON text within the limits. It makes one pass and keeps the nesting in
+// a bit per level, so that no input can make it recurse. Offsets are compared unsigned, which
+// spares the compiler a check of its own.
 func scan(b []byte, l Limits) (scanned, error) {
 	if l.Depth == 0 {
 		l.Depth = DefaultDepth
@@ -220,8 +221,9 @@ func skipSpaces(b []byte, i int) int {
 	return i
 }
 
-// plain goes over up to eight bytes of a string, from i, as far as they are plain, and reports whether that was its end:
-// then it returns the offset behind the closing quote. It is the part of scanString that fits into its callers.
+// plain goes over up to eight bytes of a string, from i, as far as they are plain, and reports
+// whether that was its end: then it returns the offset behind the closing quote. It is the part of
+// scanString that fits into its callers.
 func plain(b []byte, i int) (next int, done bool) {
 	if len(b)-i < 8 {
 		return i, false
@@ -236,7 +238,8 @@ func plain(b []byte, i int) (next int, done bool) {
 	return i, false // not end: what a branch can predict need not be waited for
 }
 
-// scanString checks a string from i, which is inside it, and returns the offset behind the closing quote.
+// scanString checks a string from i, which is inside it, and returns the offset behind the closing
+// quote.
 func scanString(b []byte, i int) (int, error) {
 	for {
 		for len(b)-i >= 8 {
@@ -271,7 +274,8 @@ func scanString(b []byte, i int) (int, error) {
 	}
 }
 
-// scanEscape returns the length of the escape that b begins with; a pair of surrogates is one escape.
+// scanEscape returns the length of the escape that b begins with; a pair of surrogates is one
+// escape.
 func scanEscape(b []byte) (int, error) {
 	if len(b) < 2 {
 		return 0, ErrSyntax
@@ -317,8 +321,8 @@ func hex4(b []byte) rune {
 	return r
 }
 
-// scanRunes checks the run of characters of more than one byte at i and returns the offset behind it, or the complement of
-// where it breaks off.
+// scanRunes checks the run of characters of more than one byte at i and returns the offset behind
+// it, or the complement of where it breaks off.
 func scanRunes(b []byte, i int) int {
 	for len(b)-i >= 3 {
 		switch c := b[i]; {
@@ -346,8 +350,8 @@ func scanRunes(b []byte, i int) int {
 	return i
 }
 
-// runeLen returns the length of the character that b begins with if it is one of two to four bytes in UTF-8, else 0
-// (RFC 3629, section 4).
+// runeLen returns the length of the character that b begins with if it is one of two to four bytes
+// in UTF-8, else 0 (RFC 3629, section 4).
 func runeLen(b []byte) int {
 	c := b[0]
 	switch {
@@ -372,7 +376,8 @@ func runeLen(b []byte) int {
 	return 0
 }
 
-// scanNumber checks the number at i and returns the offset behind it, or the complement of where it breaks off.
+// scanNumber checks the number at i and returns the offset behind it, or the complement of where it
+// breaks off.
 func scanNumber(b []byte, i int) int {
 	if b[i] == '-' {
 		i++

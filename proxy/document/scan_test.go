@@ -157,7 +157,7 @@ func TestLimitsBoundDepthAndMembers(t *testing.T) {
 }
 
 // proves H14
-func TestDocumentErrorHoldsNoByteOfThePayload(t *testing.T) {
+func TestErrorHoldsNoByteOfThePayload(t *testing.T) {
 	t.Parallel()
 	for _, in := range []string{"\nsecret", "{\"secret\":\x00}", `{"a":secret}`, `"\secret"`} {
 		_, err := document.Parse([]byte(in))
@@ -167,8 +167,8 @@ func TestDocumentErrorHoldsNoByteOfThePayload(t *testing.T) {
 	}
 }
 
-// FuzzDocument holds the parser against encoding/json, which accepts more in three ways only.
-func FuzzDocument(f *testing.F) {
+// FuzzParse holds the parser against encoding/json, which accepts more in three ways only.
+func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob("testdata/jsontestsuite/*.json")
 	require.NoError(f, err)
 	for _, file := range files {

@@ -1,20 +1,41 @@
 package document
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
-// nest appends the names of nested objects up to where the value goes, and returns what closes them too.
-func nest(dst []byte, steps []step) (head, tail []byte) {
-	for _, s := range steps {
-		dst = append(AppendString(append(dst, '{'), s.name), ':')
+// Set returns d with v at a path. A member that is there keeps its place, a missing one is added at
+// the end, and missing objects on the way are made, also where d itself is absent. Members with
+// equal names are all set. A wildcard stands for every member and element there is; below a
+// wildcard without any nothing is made. The path of the whole document answers v.
+//
+// The error is a [*Error]: with the path up to the obstacle it wraps [ErrNotObject] where a scalar
+// (null is one), or an array without that index, is in the way; with the path it wraps [ErrAbsent]
+// if v is absent and [ErrDepth] if v would be nested deeper than [DefaultDepth] there. To remove a
+// value use [Document.Drop].
+func (d Document) Set(p Path, v Document) (Document, error) {
+	if v.n == nil {
+		return Document{}, &Error{Path: p.String(), Err: ErrAbsent}
 	}
-	return dst, []byte(strings.Repeat("}", len(steps)))
-}
-
-func wild(steps []step) bool {
-	return slices.ContainsFunc(steps, func(s step) bool { return s.any })
+	if len(p.steps) == 0 {
+		return v, nil
+	}
+	if tooDeep(v, len(p.steps)) {
+		return Document{}, &Error{Path: p.String(), Err: ErrDepth}
+	}
+	if d.n == nil {
+		if wild(p.steps) {
+			return d, nil
+		}
+		head, tail := nest(nil, p.steps)
+		return splice(nil, []edit{{head: head, with: v.n, tail: tail}}), nil
+	}
+	s := setter{b: d.n.bytes(), with: v.n, path: p}
+	if _, err := s.value(0, 0); err != nil {
+		return Document{}, err
+	}
+	if len(s.edits) == 0 {
+		return d, nil
+	}
+	return splice(s.b, s.edits), nil
 }
 
 // A setter finds the places that a path leads to.
@@ -31,7 +52,8 @@ type setter struct {
 	}
 }
 
-// value sets what the path leads to from step n on in the value at i, and returns the offset behind the value.
+// value sets what the path leads to from step n on in the value at i, and returns the offset behind
+// the value.
 func (s *setter) value(i, n int) (int, error) {
 	if n == len(s.path.steps) {
 		return s.put(i, n)
@@ -111,7 +133,8 @@ func (s *setter) array(i, n int) (int, error) {
 	return c.i, nil
 }
 
-// member makes the member that step n names, and the objects in it, at an offset behind a member or an opening brace.
+// member makes the member that step n names, and the objects in it, at an offset behind a member or
+// an opening brace.
 func (s *setter) member(at, n int, behind bool) {
 	made := &s.heads[0]
 	var head []byte
@@ -129,6 +152,15 @@ func (s *setter) member(at, n int, behind bool) {
 		e.tail = append([]byte{']'}, made.tail...)
 	}
 	s.edits = append(s.edits, e)
+}
+
+// nest appends the names of nested objects up to where the value goes, and returns what closes them
+// too.
+func nest(dst []byte, steps []step) (head, tail []byte) {
+	for _, s := range steps {
+		dst = append(AppendString(append(dst, '{'), s.name), ':')
+	}
+	return dst, []byte(strings.Repeat("}", len(steps)))
 }
 
 func (s *setter) obstacle(n int, err error) error {

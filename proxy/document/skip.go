@@ -8,28 +8,28 @@ import (
 	"unicode/utf8"
 )
 
-// The functions below read text that scan has accepted, or that we wrote: they check nothing, so they are fast, and they
-// must not be given anything else.
+// The functions below read text that scan has accepted, or that we wrote: they check nothing, so
+// they are fast, and they must not be given anything else.
 
-// A cursor goes over the members of an object or the elements of an array:
+// A walker goes over the members of an object or the elements of an array:
 //
 //	for c := open(b, i); c.member(); {
 //		… c.skip() // or c.jump, over the value
 //	}
 //
 // Behind the loop, i is behind the container.
-type cursor struct {
+type walker struct {
 	b       []byte
 	i       int // where the next one may begin
 	span        // end is known once the value is skipped
 	escaped bool
 }
 
-// open returns the cursor for the container that begins at i.
-func open(b []byte, i int) cursor { return cursor{b: b, i: skipSpace(b, i+1)} }
+// open returns the walker for the container that begins at i.
+func open(b []byte, i int) walker { return walker{b: b, i: skipSpace(b, i+1)} }
 
 // member moves to the next member of an object, up to its value.
-func (c *cursor) member() bool {
+func (c *walker) member() bool {
 	b, i := c.b, c.i
 	switch b[i] {
 	case '}':
@@ -46,7 +46,7 @@ func (c *cursor) member() bool {
 }
 
 // element moves to the next element of an array, up to its value.
-func (c *cursor) element() bool {
+func (c *walker) element() bool {
 	b, i := c.b, c.i
 	switch b[i] {
 	case ']':
@@ -60,13 +60,13 @@ func (c *cursor) element() bool {
 }
 
 // skip moves over the value.
-func (c *cursor) skip() { c.jump(skipValue(c.b, c.value)) }
+func (c *walker) skip() { c.jump(skipValue(c.b, c.value)) }
 
 // jump moves over the value, which ends there.
-func (c *cursor) jump(end int) { c.end, c.i = end, skipSpace(c.b, end) }
+func (c *walker) jump(end int) { c.end, c.i = end, skipSpace(c.b, end) }
 
 // says returns what the name of the member says. The result is not to be kept or written to.
-func (c *cursor) says() []byte {
+func (c *walker) says() []byte {
 	if s := c.b[c.name+1 : c.nameEnd-1]; !c.escaped {
 		return s
 	}
@@ -74,9 +74,10 @@ func (c *cursor) says() []byte {
 }
 
 // is reports whether the name of the member says name.
-func (c *cursor) is(name string) bool { return string(c.says()) == name }
+func (c *walker) is(name string) bool { return string(c.says()) == name }
 
-// skipString returns the offset behind the string that begins at i, and whether there is an escape in it.
+// skipString returns the offset behind the string that begins at i, and whether there is an escape
+// in it.
 func skipString(b []byte, i int) (end int, escaped bool) {
 	end, done := skipPlain(b, i+1)
 	if done {
@@ -100,12 +101,14 @@ func skipPlain(b []byte, i int) (next int, done bool) {
 	return i, false
 }
 
-// quotes marks, by the high bit of the first such byte, a quote or a backslash among the eight bytes of w.
+// quotes marks, by the high bit of the first such byte, a quote or a backslash among the eight
+// bytes of w.
 func quotes(w uint64) uint64 {
 	return (((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones)) &^ w & highs
 }
 
-// skipRest returns the offset behind the string that i is inside of, and whether there is an escape in the rest of it.
+// skipRest returns the offset behind the string that i is inside of, and whether there is an escape
+// in the rest of it.
 func skipRest(b []byte, i int) (end int, escaped bool) {
 	for len(b)-i >= 8 {
 		m := quotes(binary.LittleEndian.Uint64(b[i:]))
@@ -153,8 +156,8 @@ func skipContainer(b []byte, i int) int {
 	depth := 0
 	for {
 		for len(b)-i >= 8 {
-			// Brackets of both kinds become 0x7F; what else does (Y, y, _ and DEL) stands in strings only, as do
-			// bytes that are not ASCII, so that the first mark is right.
+			// Brackets of both kinds become 0x7F; what else does (Y, y, _ and DEL) stands in
+			// strings only, as do bytes that are not ASCII, so that the first mark is right.
 			w := binary.LittleEndian.Uint64(b[i:])
 			m := (((w ^ ones*'"') - ones) | (((w | ones*0x26) ^ ones*0x7F) - ones)) & highs
 			if m != 0 {

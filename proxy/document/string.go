@@ -1,29 +1,66 @@
 package document
 
-import "unicode/utf8"
+import (
+	"encoding/binary"
+	"math/bits"
+	"slices"
+	"unicode/utf8"
+)
 
-// AppendString appends s as a JSON string with its quotes and returns the extended buffer. Invalid UTF-8 becomes U+FFFD. It
-// is for writers of JSON; a value that is made in one piece is made by [Of].
+// AppendString appends s as a JSON string, quotes included, and returns the extended buffer. It is
+// for code that writes JSON by hand and then has [Parse] check it; [Of] makes a Document of a
+// string, or of anything else, in one go.
+//
+// Only what must be is escaped: quotes, backslashes and control characters; HTML is left as it is.
+// Each byte that is not part of valid UTF-8 becomes U+FFFD. A string and the bytes of it give the
+// same text, and s is not kept.
 func AppendString[S ~string | ~[]byte](dst []byte, s S) []byte {
-	dst = append(dst, '"')
-	from := 0
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			continue
+	const short = 64
+	dst = append(slices.Grow(dst, len(s)+2), '"')
+	for most := short; len(s) > 0; {
+		// Most text needs no escape, so it is copied first and then looked at, where that goes by
+		// words. What is copied in vain before an escape is bounded by what was copied well, or by
+		// short.
+		n, from := min(len(s), most), len(dst)
+		dst = append(dst, s[:n]...)
+		fine := plainEnd(dst, from) - from
+		cut := fine > 0 && n < len(s) && n-fine < utf8.UTFMax // the rest may be the beginning of a character
+		dst, s = dst[:from+fine], s[fine:]
+		switch {
+		case fine == n:
+			most *= 2
+		case !cut:
+			dst = append(dst, escapes[s[0]]...)
+			s, most = s[1:], short
 		}
-		size := 1
-		if c >= utf8.RuneSelf {
-			var r rune
-			if r, size = utf8.DecodeRuneInString(string(s[i:min(len(s), i+utf8.UTFMax)])); r != utf8.RuneError || size > 1 {
-				i += size - 1
-				continue
+	}
+	return append(dst, '"')
+}
+
+// plainEnd returns the offset, from i on, of the first byte that cannot stand in a string as it is,
+// or of the end.
+func plainEnd(b []byte, i int) int {
+	for {
+		for ; len(b)-i >= 8; i += 8 {
+			if m := special(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+				i += bits.TrailingZeros64(m) >> 3
+				break
 			}
 		}
-		dst = append(append(dst, s[from:i]...), escapes[c]...)
-		from = i + size
+		if i >= len(b) {
+			return i
+		}
+		switch c := b[i]; {
+		case c >= utf8.RuneSelf:
+			if i = scanRunes(b, i); i < 0 {
+				return ^i
+			}
+		case c == '"', c == '\\', c < ' ':
+			return i
+		default:
+			i++
+		}
 	}
-	return append(append(dst, s[from:]...), '"')
 }
 
 // escapes are what stands for a byte that cannot stand for itself.
@@ -37,6 +74,8 @@ var escapes = func() (table [256]string) {
 			table[c] = "\uFFFD"
 		}
 	}
-	table['"'], table['\\'], table['\n'], table['\r'], table['\t'] = `\"`, `\\`, `\n`, `\r`, `\t`
+	for c, letter := range map[byte]string{'"': `"`, '\\': `\`, '\b': `b`, '\f': `f`, '\n': `n`, '\r': `r`, '\t': `t`} {
+		table[c] = `\` + letter
+	}
 	return table
 }()

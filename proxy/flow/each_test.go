@@ -15,6 +15,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 6: a deadline holds even against a callee that ignores its context.
+
 // A shelf is an upstream that counts what runs at once and what it was asked for.
 type shelf struct {
 	mu           sync.Mutex

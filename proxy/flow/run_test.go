@@ -23,6 +23,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
+//
+//   - 6: a deadline holds even against a callee that ignores its context.
+
 const ms = time.Millisecond
 
 func TestFlowTakesAsLongAsItsCriticalPath(t *testing.T) {

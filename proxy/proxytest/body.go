@@ -9,24 +9,25 @@ import (
 	"testing"
 )
 
-// A Body is the body of a request or response that counts how often it is read and closed. It is safe for concurrent use.
+// A Body is the body of a request or response, and counts how often it is read and closed. It is
+// safe for concurrent use.
 type Body struct {
 	mu     sync.Mutex // guards what follows
 	text   string     // still to be read
-	err    error      // of a read when nothing is left
+	err    error      // of a read once the text is read
 	ctx    context.Context
-	hangs  bool // when nothing is left, until ctx is done
+	hangs  bool // once the text is read, until ctx is done
 	reads  int
 	closes int
 }
 
-// NewBody returns a body with a text. A read after Close fails, as that of net/http's bodies does.
+// NewBody returns a body with a text. A read after Close fails, as for the bodies of net/http.
 func NewBody(text string) *Body { return &Body{text: text, err: io.EOF} }
 
-// NewBrokenBody returns a body that fails with err when the text is read.
+// NewBrokenBody returns a body that fails with err once the text is read.
 func NewBrokenBody(text string, err error) *Body { return &Body{text: text, err: err} }
 
-// Read reads.
+// Read reads the text. After Close it returns [http.ErrBodyReadAfterClose].
 func (b *Body) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -51,13 +52,13 @@ func (b *Body) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close counts. Only a second call returns an error.
+// Close counts its calls. Every call after the first returns an error.
 func (b *Body) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closes++
 	if b.closes > 1 {
-		return errors.New("proxytest: the body is closed already")
+		return errors.New("proxytest: the body is already closed")
 	}
 	return nil
 }

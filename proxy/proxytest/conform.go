@@ -14,51 +14,59 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// Options are what has to be known to try a decorator, and the ways in which it may differ from the strict laws. The zero
-// value is the strict laws.
+// Options are what the laws need to know to test a decorator, and the ways in which it may differ
+// from the strict laws. The zero value means the strict laws.
 type Options struct {
-	// New makes the decorator anew for each law, in its bubble, and is used in place of the decorator given. It is for those
-	// with state, such as a limit that one law would use up for the next, or channels and timers. nil uses the one given.
+	// New makes a new decorator for each law, in the bubble of the law, and is used instead of the
+	// given one. Set it for a decorator with state, such as a limit that one law would use up for
+	// the next, or with channels or timers. If New is nil, all laws use the given decorator.
 	New func() proxy.Decorator
 
-	// Request returns a new request. nil is a GET with a query, params and headers, and no body.
+	// Request returns a new request. nil means a GET request with a query, params and headers, and
+	// no body.
 	Request func() *proxy.Request
 
-	// Response returns what next answers where a law wants an answer and no stream: for each call a new one, equal to the
-	// others. nil has a header and the document {"id":1,"name":"ada"}.
+	// Response returns the answer of next where a law wants an answer and no stream: a new one for
+	// each call, equal to the others. nil means a response with a header and the document
+	// {"id":1,"name":"ada"}.
 	Response func() *proxy.Response
 
-	// Same reports whether got is what a caller should get where next answered so. nil compares status, headers, document and
-	// Err. A decorator that changes responses has another one; then only the bodies of streams must come to their end, and
-	// not as they were.
+	// Same reports whether got is what the caller should get when next answered with answered. nil
+	// compares status, headers, document and Err. A decorator that changes responses needs its own
+	// Same. The bodies of streams must then still be read to their end, but may differ.
 	Same func(got, answered *proxy.Response) bool
 
-	// Refused returns a response that the decorator makes an error of, or that its hook panics at: it must be closed. nil
-	// tries only those responses that each decorator may meet.
+	// Refused returns a response that the decorator turns into an error, or at which its hook
+	// panics. The decorator must close it. nil tests only the responses that every decorator may
+	// meet.
 	Refused func() *proxy.Response
 
-	// Documents says that the decorator needs documents, and refuses a stream with proxy.ErrStream.
+	// Documents says that the decorator needs documents and refuses a stream with
+	// [proxy.ErrStream].
 	Documents bool
 
-	// Answers says that the decorator may answer or refuse in place of next: a limit, a cache, a fallback.
+	// Answers says that the decorator may answer or refuse a call itself, without next, as a limit,
+	// a cache or a fallback does.
 	Answers bool
 
-	// Recovers says that the decorator promises to make an error of a panic of next, so that it must not go on.
+	// Recovers says that the decorator promises to turn a panic of next into an error. The panic
+	// must then not continue.
 	Recovers bool
 }
 
-// Conform runs the laws against a decorator, each as a subtest in a bubble of testing/synctest: those of package pipetest,
-// and those of requests, responses and their bodies:
+// Conform runs the laws against a decorator, each as a subtest in a bubble of testing/synctest:
+// those of package pipetest, and those of requests, responses and their bodies:
 //
-//   - streams: a stream can be read to its end however long after the call has returned, and closing it releases what the
-//     call took, the context of next among it.
-//   - bodies: whatever next answers, its body is handed on, or closed once. The Header of an answer is not nil, and a partial
-//     answer stays one.
-//   - late answers: a response that comes when nobody waits for it any more is closed.
-//   - request bodies: each call of next reads the body from its beginning, what is opened for that is closed, and a body
-//     that can be read only once is refused with [proxy.ErrBodyNotReplayable] where it would be needed again.
+//   - streams: a stream can be read to its end however long after the call has returned. Closing it
+//     releases everything that the call took, including the context of next.
+//   - bodies: whatever next answers, its body is handed on, or closed once. The Header of an answer
+//     is not nil, and a partial answer stays partial.
+//   - late answers: a response that arrives when nobody waits for it any more is closed.
+//   - request bodies: each call of next reads the body from its beginning, and whatever is opened
+//     for that is closed. A body that can be read only once is refused with
+//     [proxy.ErrBodyNotReplayable] if it would be needed again.
 //
-// At most one Options is given. Conform is not to be called in a bubble. Run it with -race.
+// At most one Options may be given. Do not call Conform in a bubble. Run it with -race.
 func Conform(t *testing.T, d proxy.Decorator, o ...Options) {
 	t.Helper()
 	if len(o) > 1 {
@@ -99,7 +107,7 @@ func subjectOf(d proxy.Decorator, options ...Options) subject {
 	return s
 }
 
-// newFailure is one that may pass.
+// newFailure returns a failure that may pass, so that a decorator may try again.
 func newFailure() error {
 	return &proxy.Error{Status: http.StatusServiceUnavailable, Backend: "upstream", Op: "status", Err: errUpstream}
 }
@@ -134,7 +142,7 @@ func sameHeader(a, b http.Header) bool {
 	return len(a) == len(b) && (len(a) == 0 || reflect.DeepEqual(a, b))
 }
 
-// show is a response in a message.
+// show formats a response for a message.
 func show(res *proxy.Response) string {
 	if res == nil {
 		return "nothing"
@@ -157,7 +165,7 @@ func show(res *proxy.Response) string {
 	return text
 }
 
-// A picture is the content of a request.
+// A picture is a copy of the content of a request.
 type picture struct {
 	fields                  []string
 	query, header, upstream map[string][]string
@@ -181,7 +189,7 @@ func snapshot(req *proxy.Request) any {
 
 func copyOf[M ~map[string][]string](m M) map[string][]string { return http.Header(m).Clone() }
 
-// scribble changes all that a pipe may change, in place where it is possible.
+// scribble changes everything that a pipe may change in a request, in place where possible.
 func scribble(req *proxy.Request) {
 	const mark = "scribbled"
 	for _, m := range []map[string][]string{req.Query, req.Header, req.Upstream} {

@@ -9,7 +9,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/proxytest"
 )
 
-// dated is a decorator of yours: it tells how old an answer is.
+// dated is a decorator of yours. It tells how old an answer is.
 func dated(next proxy.Proxy) proxy.Proxy {
 	return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 		res, err := next(ctx, req)
@@ -23,7 +23,8 @@ func dated(next proxy.Proxy) proxy.Proxy {
 	}
 }
 
-// testDated is TestDated in a file of yours. The one thing to declare is that the decorator changes responses.
+// testDated is TestDated in a file of yours. The one thing to declare is that the decorator changes
+// responses.
 func testDated(t *testing.T) {
 	proxytest.Conform(t, dated, proxytest.Options{
 		Same: func(got, answered *proxy.Response) bool {
@@ -32,7 +33,7 @@ func testDated(t *testing.T) {
 	})
 }
 
-// A decorator of yours, and the test that it keeps the laws.
+// A decorator of yours, and the test that it keeps the laws
 func ExampleConform() {
 	var t *testing.T // that of the test
 	_ = func() { testDated(t) }

@@ -26,7 +26,7 @@ type (
 	response = proxy.Response
 )
 
-// decorator returns one that does what call does.
+// decorator returns a decorator that does what call does and declares effects.
 func decorator(
 	effects pipe.Effects, call func(ctx context.Context, req *request, next proxy.Proxy) (*response, error),
 ) proxy.Decorator {
@@ -36,7 +36,7 @@ func decorator(
 	}
 }
 
-// onAnswer returns a decorator that makes something else of each response of next.
+// onAnswer returns a decorator that changes or replaces each response of next.
 func onAnswer(change func(ctx context.Context, res *proxy.Response) (*proxy.Response, error)) proxy.Decorator {
 	return decorator(pipe.CallsOnce, func(ctx context.Context, req *request, next proxy.Proxy) (*response, error) {
 		res, err := next(ctx, req)
@@ -62,7 +62,8 @@ func TestAPlainDecoratorConforms(t *testing.T) {
 	})
 }
 
-// A decorator that answers with another response, moves the ownership, and closes what it cannot use.
+// A decorator that answers with another response, moves the ownership, and closes what it cannot
+// use.
 func TestADecoratorThatReplacesItsResponsesConforms(t *testing.T) {
 	t.Parallel()
 	proxytest.Conform(t, onAnswer(func(_ context.Context, res *response) (*response, error) {
@@ -73,7 +74,7 @@ func TestADecoratorThatReplacesItsResponsesConforms(t *testing.T) {
 	}))
 }
 
-// Our own copy of the whole body is the caller's to close, so the stream is closed at once.
+// The caller closes the decorator's own copy of the whole body, so the stream is closed at once.
 func TestADecoratorThatReadsAStreamConforms(t *testing.T) {
 	t.Parallel()
 	proxytest.Conform(t, decorator(pipe.CallsOnce|pipe.Buffers, func(ctx context.Context, req *request, next proxy.Proxy) (*response, error) {
@@ -91,7 +92,7 @@ func TestADecoratorThatReadsAStreamConforms(t *testing.T) {
 	}))
 }
 
-// For each law there are decorators that break it, and the message that says so.
+// Every law has decorators that break it, each with the message that says so.
 //
 // proves F10
 func TestDecoratorsThatBreakALaw(t *testing.T) {
@@ -115,7 +116,7 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 			c := *req
 			return &c
 		}),
-			"request: when the call returned before next had, what next had shared memory with the caller's request", options{}},
+			"request: when the call returned before next had, the request of next shared memory with the caller's", options{}},
 
 		{"cancels at return", decorator(pipe.CallsOnce,
 			func(ctx context.Context, req *request, next proxy.Proxy) (*response, error) {
@@ -140,7 +141,7 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 				_ = cancel
 				return next(ctx, req)
 			}),
-			"streams: when the caller has closed a stream, the context of next still lives: cancel it, of a stream by OnClose", options{}},
+			"streams: when the caller has closed a stream, the context of next is still alive: cancel it, for a stream in OnClose", options{}},
 		{"closes the stream that it hands on", onAnswer(func(_ context.Context, res *response) (*response, error) {
 			_ = res.Close()
 			return res, nil
@@ -167,20 +168,20 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 			}
 			return res, nil
 		}),
-			"streams: when next answers with a stream, the error is no proxy.ErrStream: no streams", options{Documents: true}},
+			"streams: when next answers with a stream, the error is not proxy.ErrStream: no streams", options{Documents: true}},
 		{"closes the body and not the response", onAnswer(func(_ context.Context, res *response) (*response, error) {
 			if res.Body != nil {
 				_ = res.Body.Close()
 				return nil, proxy.ErrStream
 			}
 			return res, nil
-		}), "streams: when next answers with a stream that is refused, what was registered with OnClose ran 0 times, want once: close the response, not its body",
+		}), "streams: when next answers with a stream that is refused, the function registered with OnClose ran 0 times, want once: close the response, not its body",
 			options{Documents: true}},
 		{"wraps the body and forgets the response", onAnswer(func(_ context.Context, res *response) (*response, error) {
 			return &proxy.Response{Status: res.Status, Header: res.Header, Document: res.Document, Body: res.Body, Upgrade: res.Upgrade,
 				Trailer: res.Trailer, Err: res.Err}, nil
 		}),
-			"streams: when the caller has closed a stream, what was registered with OnClose ran 0 times, want once: close the response, not its body", options{}},
+			"streams: when the caller has closed a stream, the function registered with OnClose ran 0 times, want once: close the response, not its body", options{}},
 
 		{"leaks what it refuses", onAnswer(func(_ context.Context, res *response) (*response, error) {
 			if res.StatusCode() >= 500 {
@@ -225,7 +226,7 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 		{"makes a partial answer whole", onAnswer(func(_ context.Context, res *response) (*response, error) {
 			res.Err = nil
 			return res, nil
-		}), "bodies: when next answers with a partial answer, the caller gets one that is complete: hand Err on", options{}},
+		}), "bodies: when next answers with a partial answer, the caller gets a complete one: hand Err on", options{}},
 		{"leaks the response that came with an error", decorator(pipe.CallsOnce,
 			func(ctx context.Context, req *request, next proxy.Proxy) (*response, error) {
 				res, err := next(ctx, req)
@@ -282,7 +283,7 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 				}
 				return res, err
 			}),
-			"request bodies: with a body that can be replayed, one that GetBody opened was closed 0 times, want once", options{}},
+			"request bodies: with a body that can be replayed, a body that GetBody opened was closed 0 times, want once", options{}},
 		{"reads the body for itself", decorator(pipe.CallsOnce,
 			func(ctx context.Context, req *request, next proxy.Proxy) (*response, error) {
 				if req.Body != nil {
@@ -299,7 +300,7 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 				}
 				return next(ctx, c)
 			}),
-			"request bodies: with a body that can be replayed, one that GetBody opened was closed 0 times, want once", options{}},
+			"request bodies: with a body that can be replayed, a body that GetBody opened was closed 0 times, want once", options{}},
 		{"refuses in words of its own", decorator(pipe.CallsOnce,
 			func(ctx context.Context, req *request, next proxy.Proxy) (*response, error) {
 				if !req.Replayable() {
@@ -307,7 +308,7 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 				}
 				return next(ctx, req)
 			}),
-			"request bodies: with a body that can be read only once, next was not called, and the error is no proxy.ErrBodyNotReplayable: once is not enough", options{}},
+			"request bodies: with a body that can be read only once, next was not called, and the error is not proxy.ErrBodyNotReplayable: once is not enough", options{}},
 		{"refuses every body", decorator(pipe.CallsOnce,
 			func(ctx context.Context, req *request, next proxy.Proxy) (*response, error) {
 				if req.Body != nil {
@@ -330,7 +331,8 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 	}
 }
 
-// abandoning returns at the end of its context and leaves next running with what hand returns.
+// abandoning returns at the end of its context, while next still runs with the request that hand
+// returns.
 func abandoning(hand func(*proxy.Request) *proxy.Request) proxy.Decorator {
 	return decorator(pipe.CallsOnce, func(ctx context.Context, req *request, next proxy.Proxy) (*response, error) {
 		type ended struct {

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// window is how many bytes of one way are on their way at most, as between two sockets; who writes more waits for a reader.
+// window is how many bytes may be on their way in one direction, as between two sockets. A writer
+// of more waits for a reader.
 const window = 64 << 10
 
 // A conn is one end of a connection in memory.
@@ -40,7 +41,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n, c.failed("write", err)
 }
 
-// failed is err as package net has it.
+// failed returns err as package net would.
 func (c *conn) failed(op string, err error) error {
 	if err == nil || err == io.EOF {
 		return err
@@ -48,8 +49,8 @@ func (c *conn) failed(op string, err error) error {
 	return &net.OpError{Op: op, Net: "tcp", Source: c.local, Addr: c.remote, Err: err}
 }
 
-// Close closes both ways. The other end reads what was sent and then the end of the stream, or, if something it sent was
-// not read, that the connection was reset; it can send nothing more.
+// Close closes both directions. The other end reads what was sent and then the end of the stream
+// or, if some of what it sent was not read, a connection reset. It can send nothing more.
 func (c *conn) Close() error {
 	c.mu.Lock()
 	again, reset := c.closed, c.reset
@@ -66,13 +67,13 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// CloseWrite ends what is sent; the answer can still be read.
+// CloseWrite ends the sending direction. The answer can still be read.
 func (c *conn) CloseWrite() error {
 	c.out.endWrite()
 	return nil
 }
 
-// SetLinger makes Close reset the connection if sec is 0, as that of a [net.TCPConn] does.
+// SetLinger makes Close reset the connection if sec is 0, like that of a [net.TCPConn].
 func (c *conn) SetLinger(sec int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,14 +95,15 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	return c.failed("set", c.out.setDeadline(&c.out.writer, t))
 }
 
-// A flow is what is sent one way. Who waits does so on its condition: that is durably blocked, as a bubble calls it.
+// A flow is one direction of a connection. Readers and writers wait on its condition, which a
+// bubble regards as durably blocked.
 type flow struct {
 	mu      sync.Mutex // guards what follows
-	changed sync.Cond  // something of it has
+	changed sync.Cond  // any of the fields below
 	buf     []byte
 	ended   bool // nothing more will be written
-	reset   bool // and that was not in order
-	writing bool // a Write is under way: they do not mix
+	reset   bool // it ended with a connection reset
+	writing bool // a Write is under way; another one must not mix with it
 
 	reader, writer side
 }
@@ -149,7 +151,7 @@ func (f *flow) read(p []byte) (int, error) {
 func (f *flow) write(p []byte) (n int, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for f.writing { // not a lock: a bubble would not see that who waits for it is blocked
+	for f.writing { // not a mutex: in a bubble, waiting for one is not durably blocked
 		f.changed.Wait()
 	}
 	f.writing = true
@@ -175,7 +177,7 @@ func (f *flow) write(p []byte) (n int, err error) {
 	}
 }
 
-// closeRead ends the reader and reports whether something was not read.
+// closeRead closes the reader and reports whether some data was not read.
 func (f *flow) closeRead() (unread bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -186,7 +188,7 @@ func (f *flow) closeRead() (unread bool) {
 	return unread
 }
 
-// closeWrite ends the writer.
+// closeWrite closes the writer.
 func (f *flow) closeWrite(reset bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

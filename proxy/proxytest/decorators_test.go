@@ -101,7 +101,7 @@ func TestTheDecoratorsOfSluiceConform(t *testing.T) {
 	}
 }
 
-// So does every combinator, as a decorator of one of those that it calls.
+// So does every combinator, as a decorator of one of the proxies that it calls.
 //
 // proves F10
 func TestTheCombinatorsOfSluiceConform(t *testing.T) {
@@ -207,12 +207,12 @@ func isGrouped(got, answered *proxy.Response) bool {
 	return got.Document.String() == answered.Document.Wrap("user").String()
 }
 
-// teapot is a response that a hook of these tests panics at.
+// teapot returns a response at which a hook of these tests panics.
 func teapot() *proxy.Response {
 	return &proxy.Response{Status: http.StatusTeapot, Header: http.Header{}, Body: proxytest.NewBody("tea")}
 }
 
-// allows is an Allower that always says the same.
+// allows is an Allower that always gives the same answer.
 type allows bool
 
 func (a allows) Allow() bool { return bool(a) }

@@ -17,7 +17,7 @@ func TestTheExamples(t *testing.T) {
 	t.Run("ExampleNetwork", testTimeout)
 }
 
-// A script is a leaf as well: here one that fails once, behind a policy.
+// An upstream is a leaf as well: here it fails once, behind a policy.
 func ExampleUpstream() {
 	orders := proxytest.NewUpstream(
 		proxytest.Answer(503, "").Header("Retry-After", "0"),
@@ -36,7 +36,7 @@ func ExampleUpstream() {
 	// GET /orders/1
 }
 
-// A body tells who forgot to close it.
+// A body tells whether it was closed.
 func ExampleBody() {
 	rows := proxytest.NewBody("rows")
 	res := &proxy.Response{Body: rows}

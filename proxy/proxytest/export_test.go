@@ -7,7 +7,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// Check is Conform that returns what is broken.
+// Check is Conform, but returns the faults that the laws find.
 func Check(t *testing.T, d proxy.Decorator, o ...Options) error {
 	return pipetest.Check(t, subjectOf(d, o...))
 }

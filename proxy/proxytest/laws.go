@@ -18,7 +18,8 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// soon is when a context ends in the middle of a call: before any timeout that a decorator has.
+// soon is when the laws end a context in the middle of a call. It comes before any timeout of a
+// decorator.
 const soon = time.Microsecond
 
 const rows = "the rows of a stream"
@@ -26,7 +27,7 @@ const rows = "the rows of a stream"
 // rules are the laws of this package.
 type rules struct{ Options }
 
-// A form is how next stands in the plan: decorators may act by it.
+// A form is how next appears in the plan. Decorators may act by it.
 type form struct {
 	name    string
 	effects pipe.Effects
@@ -37,25 +38,25 @@ var forms = []form{
 	{"where next honours its context", pipe.Terminal | pipe.HonoursContext},
 }
 
-// around returns what a decorator makes of next.
+// around returns next wrapped in a decorator.
 func (f form) around(d proxy.Decorator, next proxy.Proxy) proxy.Proxy {
 	return pipe.Describe(next, pipe.Step{Mark: mark.Ours(), Kind: "next", Effects: f.effects}).With(d)
 }
 
-// given keeps what next answered and the contexts that it was called with.
+// A given keeps the answers of next and the contexts it was called with.
 type given struct {
 	mu       sync.Mutex // guards what follows
 	contexts []context.Context
 	answers  []*watched
 }
 
-// watched is a response of next, with what becomes of it.
+// A watched is a response of next and what becomes of it.
 type watched struct {
 	*proxy.Response
 	body     *Body // nil without one
-	released int   // calls of what was registered with OnClose
+	released int   // calls of the function registered with OnClose
 
-	hasBody, hasHeader bool // when it was given
+	hasBody, hasHeader bool // at the moment next answered
 }
 
 // give keeps a new response and returns it.
@@ -98,7 +99,7 @@ func (g *given) all() ([]context.Context, []*watched) {
 	return g.contexts, g.answers
 }
 
-// counted counts the closes of the body of a user's response.
+// A counted is the body of a user's response whose closes are counted.
 type counted struct {
 	io.ReadCloser
 	body *Body
@@ -114,7 +115,7 @@ type upgraded struct{ *Body }
 
 func (*upgraded) Write(p []byte) (int, error) { return len(p), nil }
 
-// closedOnce fails t unless everything that was given is closed, and once.
+// closedOnce fails t unless every body that was given is closed exactly once.
 func (g *given) closedOnce(t testing.TB, f form, when string) {
 	synctest.Wait()
 	_, answers := g.all()
@@ -130,18 +131,18 @@ func (g *given) closedOnce(t testing.TB, f form, when string) {
 		released := w.released
 		g.mu.Unlock()
 		if released != 1 {
-			t.Errorf("%s, what was registered with OnClose ran %s, want once: close the response, not its body (%s)",
+			t.Errorf("%s, the function registered with OnClose ran %s, want once: close the response, not its body (%s)",
 				when, times(released), f.name)
 		}
 	}
 }
 
-// released fails t if a context that was derived for next still lives.
+// released fails t if a context that was derived for next is still alive.
 func (g *given) released(t testing.TB, f form, caller context.Context, when string) {
 	contexts, _ := g.all()
 	for _, ctx := range contexts {
 		if ctx.Done() != nil && ctx.Done() != caller.Done() && ctx.Err() == nil {
-			t.Errorf("%s, the context of next still lives: cancel it, of a stream by OnClose (%s)", when, f.name)
+			t.Errorf("%s, the context of next is still alive: cancel it, for a stream in OnClose (%s)", when, f.name)
 			return
 		}
 	}
@@ -154,7 +155,7 @@ func (r rules) streams(t testing.TB, s subject) {
 	}
 }
 
-// document tries an answer without a body: nothing is left to wait for.
+// document tests an answer without a body, after which there is nothing to wait for.
 func (r rules) document(t testing.TB, s subject, f form) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -185,7 +186,7 @@ func (r rules) stream(t testing.TB, s subject, f form) {
 	case o.Err != nil || o.Res == nil:
 		switch {
 		case r.Documents && !errors.Is(o.Err, proxy.ErrStream):
-			t.Errorf("%s, the error is no proxy.ErrStream: %v (%s)", when, o.Err, f.name)
+			t.Errorf("%s, the error is not proxy.ErrStream: %v (%s)", when, o.Err, f.name)
 		case !r.Documents && !r.Answers:
 			t.Errorf("%s, the call failed: %v; if the decorator needs documents, set Documents (%s)", when, o.Err, f.name)
 		}
@@ -216,7 +217,7 @@ func (r rules) stream(t testing.TB, s subject, f form) {
 	g.released(t, f, ctx, "when the caller has closed a stream")
 }
 
-// read reads a stream, some of it long after the call.
+// read reads a stream, part of it long after the call.
 func (r rules) read(t testing.TB, f form, res *proxy.Response) {
 	begin := make([]byte, 4)
 	n, err := io.ReadFull(res.Body, begin)
@@ -236,11 +237,11 @@ func (r rules) read(t testing.TB, f form, res *proxy.Response) {
 	}
 }
 
-// An odd answer is one that not every decorator thinks of.
+// An odd is an answer that not every author of a decorator thinks of.
 type odd struct {
 	name   string
 	answer func() (*proxy.Response, error)
-	own    bool // of Options.Refused
+	own    bool // made by Options.Refused
 }
 
 func (r rules) odd() []odd {
@@ -313,7 +314,7 @@ func (r rules) body(t testing.TB, s subject, f form, odd odd) {
 			t.Errorf("%s, the Header of the caller's response is nil (%s)", when, f.name)
 		}
 		if odd.name == "a partial answer" && !errors.Is(o.Res.Err, errMissing) && !r.Answers {
-			t.Errorf("%s, the caller gets one that is complete: hand Err on (%s)", when, f.name)
+			t.Errorf("%s, the caller gets a complete one: hand Err on (%s)", when, f.name)
 		}
 		if w := last; w.hasBody && w.body.Closes() > 0 && (o.Res.Body != nil || o.Res.Upgrade != nil) && w.Response == o.Res {
 			t.Errorf("%s, its body is closed when the call returns (%s)", when, f.name)
@@ -352,7 +353,7 @@ func (r rules) lateAnswers(t testing.TB, s subject) {
 	}
 }
 
-// sent is the body of a request that is tried.
+// sent is the body of the requests under test.
 const sent = `{"id":1,"name":"ada"}`
 
 func (r rules) requestBodies(t testing.TB, s subject) {
@@ -364,7 +365,7 @@ func (r rules) requestBodies(t testing.TB, s subject) {
 	}
 }
 
-// requestBody tries a request whose first calls of next fail in a way that may pass.
+// requestBody tests a request for which the first calls of next fail in a way that may pass.
 func (r rules) requestBody(t testing.TB, s subject, f form, failures int, replayable bool) {
 	when := "with a body that can be read only once"
 	req := s.Request()
@@ -398,7 +399,7 @@ func (r rules) requestBody(t testing.TB, s subject, f form, failures int, replay
 		return r.Response(), nil
 	}), req)
 	_ = o.Res.Close()
-	<-time.After(pipetest.Patience / 2) // for a call beside that of the caller, which goes on
+	<-time.After(pipetest.Patience / 2) // for a call that runs on beside the caller's
 	synctest.Wait()
 	mu.Lock()
 	defer mu.Unlock()
@@ -406,7 +407,7 @@ func (r rules) requestBody(t testing.TB, s subject, f form, failures int, replay
 	case !o.Returned():
 		t.Errorf("%s, the call did not return: %v (%s)", when, o.Panic, f.name)
 	case len(read) == 0 && !r.Answers && !errors.Is(o.Err, proxy.ErrBodyNotReplayable):
-		t.Errorf("%s, next was not called, and the error is no proxy.ErrBodyNotReplayable: %v (%s)", when, o.Err, f.name)
+		t.Errorf("%s, next was not called, and the error is not proxy.ErrBodyNotReplayable: %v (%s)", when, o.Err, f.name)
 	case len(read) == 0 && replayable && !r.Answers:
 		t.Errorf("%s, it was refused: %v (%s)", when, o.Err, f.name)
 	}
@@ -418,7 +419,7 @@ func (r rules) requestBody(t testing.TB, s subject, f form, failures int, replay
 	}
 	for _, b := range opened {
 		if n := b.Closes(); n != 1 {
-			t.Errorf("%s, one that GetBody opened was closed %s, want once (%s)", when, times(n), f.name)
+			t.Errorf("%s, a body that GetBody opened was closed %s, want once (%s)", when, times(n), f.name)
 			return
 		}
 	}

@@ -11,7 +11,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A failures is a test that keeps what it is failed with.
+// A failures is a test that keeps its failures.
 type failures struct {
 	testing.TB
 
@@ -32,7 +32,7 @@ func (f *failures) Fatalf(format string, args ...any) {
 	panic(f)
 }
 
-// failed returns what f is failed with by run.
+// failed returns the failures of run.
 func failed(run func(t testing.TB)) string {
 	f := new(failures)
 	func() {

@@ -10,10 +10,12 @@ import (
 	"testing"
 )
 
-// A Network is a network in memory with hosts that listen and clients that dial them. Its connections have buffers,
-// deadlines, half close and resets as those of TCP, and work inside a bubble of testing/synctest.
+// A Network is a network in memory, with hosts that listen and clients that dial them. Its
+// connections have the buffers, deadlines, half-closes and resets of TCP, and work inside a bubble
+// of testing/synctest.
 //
-// A Network is safe for concurrent use. When the test is over its listeners and connections are closed.
+// A Network is safe for concurrent use. Its listeners and connections are closed when the test is
+// over.
 type Network struct {
 	t testing.TB
 
@@ -31,8 +33,9 @@ func NewNetwork(t testing.TB) *Network {
 	return n
 }
 
-// Listen returns a listener for a host, such as "users" or "users:8080"; without a port it is 80. Connections that
-// nobody has accepted yet wait, 128 at most. The test ends at once if somebody listens there already.
+// Listen returns a listener for a host, such as "users" or "users:8080". Without a port it is port
+// 80. At most 128 connections wait to be accepted. Listen ends the test at once if the host and
+// port are taken.
 func (n *Network) Listen(host string) net.Listener {
 	n.t.Helper()
 	n.mu.Lock()
@@ -47,8 +50,9 @@ func (n *Network) Listen(host string) net.Listener {
 	return l
 }
 
-// Dial connects to a host that listens; it is what DialContext of a transport wants. A host that never listened is not
-// found, one that no longer does, or on another port, refuses.
+// Dial connects to a host that listens. It fits the field DialContext of a transport. A host that
+// never listened is not found. A host that no longer listens, or that listens on another port,
+// refuses the connection.
 func (n *Network) Dial(ctx context.Context, network, host string) (net.Conn, error) {
 	addr := addrOf(host)
 	failed := func(err error) error { return &net.OpError{Op: "dial", Net: network, Addr: addr, Err: err} }
@@ -75,15 +79,15 @@ func (n *Network) Dial(ctx context.Context, network, host string) (net.Conn, err
 	return ours, nil
 }
 
-// Transport returns a transport that dials on this network, without compression and proxies. Its idle connections are
-// closed when the test is over.
+// Transport returns a transport that dials on this network, without compression or proxies. Its
+// idle connections are closed when the test is over.
 func (n *Network) Transport() *http.Transport {
 	t := &http.Transport{DialContext: n.Dial, DisableCompression: true}
 	n.t.Cleanup(t.CloseIdleConnections)
 	return t
 }
 
-// own closes the connections when the network is closed, if not before.
+// own makes the network close the connections that are still open when it is closed.
 func (n *Network) own(conns ...*conn) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -149,7 +153,7 @@ func (l *listener) offer(ctx context.Context, c *conn) error {
 	case l.queue <- c:
 		select {
 		case <-l.done:
-			l.drain() // nobody else does any more
+			l.drain() // Close may have drained the queue before
 		default:
 		}
 		return nil
@@ -179,7 +183,7 @@ func (l *listener) closed(op string) error {
 	return &net.OpError{Op: op, Net: "tcp", Addr: l.addr, Err: net.ErrClosed}
 }
 
-// Close ends Accept, and resets the connections that wait for it.
+// Close ends Accept, and resets the connections that wait to be accepted.
 func (l *listener) Close() error {
 	again := true
 	l.once.Do(func() { again = false; close(l.done) })

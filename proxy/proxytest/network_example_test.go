@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/proxytest"
 )
 
-// testTimeout is TestTimeout in a file of yours: over real HTTP, in fake time, in no time.
+// testTimeout is TestTimeout in a file of yours. It runs over real HTTP and takes only fake time.
 func testTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		orders := proxytest.NewUpstream(

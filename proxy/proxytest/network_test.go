@@ -19,7 +19,8 @@ import (
 	"github.com/sluice-go/sluice/proxy/proxytest"
 )
 
-// A closer is what the connections have beside what every net.Conn has, as those of TCP do.
+// A closer has the methods that these connections, like those of TCP, have beside those of
+// net.Conn.
 type closer interface {
 	net.Conn
 	CloseWrite() error
@@ -198,7 +199,7 @@ func TestListenEndsATestThatListensTwice(t *testing.T) {
 	assert.Equal(t, "proxytest: Listen: users:80 is taken", text)
 }
 
-// cleanups lets a test that fails clean up in another one.
+// cleanups lets a test that fails run its cleanups in another one.
 type cleanups struct {
 	testing.TB
 	of *testing.T
@@ -270,7 +271,7 @@ func TestTheLogOfAServerIsThatOfTheTest(t *testing.T) {
 	assert.Contains(t, logged.String(), "server.test: http: panic serving")
 }
 
-// logs is a test that keeps its log.
+// A logs is a test that keeps its log.
 type logs struct {
 	*testing.T
 	mu   sync.Mutex

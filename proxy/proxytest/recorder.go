@@ -17,29 +17,30 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A Call is what an upstream saw of one call.
+// A Call is one call as an upstream saw it.
 type Call struct {
 	Method string
-	URL    string // as it was asked for: of a proxy the path and query, of a round tripper with scheme and host too
+	URL    string // path and query; for a round tripper with scheme and host
 	Path   string // escaped
 	Query  url.Values
 
-	// Header is what came with the call. Of a proxy it is what the client sent, and Upstream what code did.
+	// Header is the header of the call. For a proxy, Header is what the client sent, and Upstream
+	// is what code sent.
 	Header, Upstream http.Header
 
 	Body    string
-	BodyErr error // why there was not all of it
+	BodyErr error // why Body is incomplete
 	Time    time.Time
 }
 
-// A Recorder keeps what it sees of calls. The zero value is ready to use, and safe for concurrent use.
+// A Recorder keeps the calls it sees. The zero value is ready to use, and safe for concurrent use.
 type Recorder struct {
 	mu    sync.Mutex // guards what follows
 	calls []Call
 }
 
-// Record is a decorator that keeps every request before next gets it. It reads a body that can be replayed through
-// GetBody, and of any other one nothing.
+// Record is a decorator that keeps every request before next gets it. It reads a body that can be
+// replayed through GetBody, and leaves any other body unread.
 func (r *Recorder) Record(next proxy.Proxy) proxy.Proxy {
 	serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 		c := callOf(req)
@@ -52,8 +53,8 @@ func (r *Recorder) Record(next proxy.Proxy) proxy.Proxy {
 	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "record", Acts: pipe.In, Effects: pipe.CallsOnce | pipe.Stateful, State: r}, next)
 }
 
-// Calls returns what was seen, in the order in which the calls began. Headers and queries are copies of what there was when
-// they did, and only to be read.
+// Calls returns the calls in the order in which they began. Headers and queries are copies made
+// when the call began. Do not change them.
 func (r *Recorder) Calls() []Call {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -68,7 +69,7 @@ func (r *Recorder) AssertCalls(t testing.TB, n int) {
 	}
 }
 
-// Only returns the one call. The test ends at once unless there was exactly one.
+// Only returns the only call. The test ends at once unless there was exactly one.
 func (r *Recorder) Only(t testing.TB) Call {
 	t.Helper()
 	calls := r.Calls()
@@ -85,10 +86,10 @@ func (r *Recorder) add(c Call) (n int) {
 	return len(r.calls)
 }
 
-// String returns the call in a line, as in "GET /orders?page=2".
+// String returns the call on one line, as in "GET /orders?page=2".
 func (c Call) String() string { return c.Method + " " + c.URL }
 
-// AssertURL fails the test unless the call was of this method and URL, as in "GET /orders?page=2".
+// AssertURL fails the test unless the call had this method and URL, as in "GET /orders?page=2".
 func (c Call) AssertURL(t testing.TB, want string) {
 	t.Helper()
 	if c.String() != want {
@@ -96,8 +97,8 @@ func (c Call) AssertURL(t testing.TB, want string) {
 	}
 }
 
-// AssertHeader fails the test unless the call came with exactly these values of a header, or without it if there are none.
-// What code sent to a proxy wins over what the client did.
+// AssertHeader fails the test unless the call had exactly these values of a header or, if want is
+// empty, did not have the header. Values in Upstream win over those in Header.
 func (c Call) AssertHeader(t testing.TB, name string, want ...string) {
 	t.Helper()
 	got := c.Upstream.Values(name)

@@ -11,12 +11,13 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A Reply is what an [Upstream] does with a call. It begins as [Answer], [Fail], [Hang], [Panic], [Goexit] or [Nothing], and
-// its methods return another one that does more:
+// A Reply is what an [Upstream] does with a call. [Answer], [Fail], [Hang], [Panic], [Goexit] and
+// [Nothing] make one. Its methods return another one that does more:
 //
 //	proxytest.Answer(200, `{"id":1}`).Header("ETag", `"1"`).After(3*time.Second)
 //
-// A Reply is a value and may be used several times. The zero value is an empty answer with status 200.
+// A Reply is a value and may be used several times. The zero value is an empty answer with status
+// 200.
 type Reply struct {
 	kind    kind
 	status  int
@@ -29,13 +30,13 @@ type Reply struct {
 	inform  []informed
 
 	wait    time.Duration
-	release <-chan struct{} // deaf until then
+	release <-chan struct{} // the reply is deaf until it is closed
 
 	stream bool
 	cut    bool // the body ends after n bytes
 	n      int
 	cutErr error
-	stall  bool // the body has no more after n bytes until the context ends
+	stall  bool // after n bytes the body hangs until the context ends
 }
 
 type kind uint8
@@ -56,12 +57,15 @@ type informed struct {
 
 // Answer replies with a status and a body, which may be empty.
 //
-// As a leaf it is what a backend makes of it: a body is the Document, no body the absent one. A status from 400 on is an
-// error, a [*proxy.Error] with the answer in Upstream, whose own status is that of a 4xx, 503 or 504 and otherwise 502; a
-// body that is not JSON is one too. See [Reply.Stream] for an answer that stays as it is.
+// A leaf returns what a backend makes of the answer. A body becomes the Document, and without a
+// body there is none. A status of 400 or more is an error, a [*proxy.Error] with the answer in
+// Upstream. Its own status is that of the answer if that is a 4xx, 503 or 504, and otherwise 502. A
+// body that is not JSON is an error too. See [Reply.Stream] for an answer that is handed on as it
+// is.
 func Answer(status int, body string) Reply { return Reply{status: status, body: body} }
 
-// Fail replies with an error and no answer. Over HTTP it is a connection that breaks before there was an answer.
+// Fail replies with an error and no answer. Over HTTP the connection breaks before there is an
+// answer.
 func Fail(err error) Reply { return Reply{kind: kindFail, err: err} }
 
 // Hang never replies: the call ends when its context does, with the context's error.
@@ -70,20 +74,21 @@ func Hang() Reply { return Reply{kind: kindHang} }
 // Panic panics with a value on the goroutine of the call.
 func Panic(value any) Reply { return Reply{kind: kindPanic, value: value} }
 
-// Goexit ends the goroutine of the call, as t.FailNow does in a test's code.
+// Goexit ends the goroutine of the call, as t.FailNow does in a test.
 func Goexit() Reply { return Reply{kind: kindGoexit} }
 
-// Nothing returns neither a response nor an error, which a proxy must never do. A handler answers 200 without a body.
+// Nothing returns neither a response nor an error, which a proxy must never do. A handler answers
+// 200 without a body.
 func Nothing() Reply { return Reply{kind: kindNothing} }
 
-// After lets the reply come after d, or not at all if the context ends before.
+// After delays the reply by d. If the context ends before that, the reply does not come.
 func (r Reply) After(d time.Duration) Reply {
 	r.wait = d
 	return r
 }
 
-// Deaf lets the reply come only when release is closed, whatever becomes of the context: a callee that ignores it. The wait
-// of After comes first and is deaf too.
+// Deaf delays the reply until release is closed, even if the context ends: it stands for a callee
+// that ignores its context. The wait of After comes first and is deaf too.
 func (r Reply) Deaf(release <-chan struct{}) Reply {
 	r.release = release
 	return r
@@ -101,8 +106,8 @@ func (r Reply) Trailer(name, value string) Reply {
 	return r
 }
 
-// Inform sends an informational answer (1xx) first, after those that it sends already. Pairs are the names and values of
-// its headers.
+// Inform sends an informational answer (1xx) first, after those that the reply sends already. The
+// pairs are the names and values of its headers.
 func (r Reply) Inform(status int, pairs ...string) Reply {
 	h := http.Header{}
 	for pair := range slices.Chunk(pairs, 2) {
@@ -112,41 +117,44 @@ func (r Reply) Inform(status int, pairs ...string) Reply {
 	return r
 }
 
-// Partial makes the answer of a leaf a partial one: err is in its Err.
+// Partial makes the answer of a leaf partial, with err in its Err.
 func (r Reply) Partial(err error) Reply {
 	r.missing = err
 	return r
 }
 
-// Stream makes the answer of a leaf a stream, whatever its status: a Body that is a [*Body]. Over HTTP every answer is one.
+// Stream makes the answer of a leaf a stream, whatever its status. Its Body is a [*Body]. Over HTTP
+// every answer is a stream.
 func (r Reply) Stream() Reply {
 	r.stream = true
 	return r
 }
 
-// CutAfter ends the body after n bytes although more was announced. Reading on fails with err, and if that is nil with what
-// a connection that was closed gives, [io.ErrUnexpectedEOF]. Over HTTP the connection breaks, whatever err is. A leaf that
-// is no stream fails with it.
+// CutAfter ends the body after n bytes although more was announced. Reading on fails with err or,
+// if err is nil, with [io.ErrUnexpectedEOF], as it does on a closed connection. Over HTTP the
+// connection breaks, whatever err is. A leaf whose answer is not a stream fails with the error.
 func (r Reply) CutAfter(n int, err error) Reply {
 	r.cut, r.n, r.cutErr = true, n, err
 	return r
 }
 
-// StallAfter lets nothing more come of the body after n bytes until the context ends.
+// StallAfter makes the body hang after n bytes until the context ends.
 func (r Reply) StallAfter(n int) Reply {
 	r.stall, r.n = true, n
 	return r
 }
 
-// Proxy returns the leaf that always replies so: that of [NewUpstream] with this reply alone, where nobody asks what it saw.
+// Proxy returns a leaf that always gives this reply: the leaf of a [NewUpstream] with this reply
+// alone, for a test that does not ask what the upstream saw.
 func (r Reply) Proxy() proxy.Proxy { return NewUpstream(r).Proxy() }
 
-// honours reports whether the call ends with its context, and on the goroutine and in the way that a backend's does.
+// honours reports whether the call ends with its context, on the same goroutine and in the same way
+// as the call of a backend.
 func (r Reply) honours() bool {
 	return r.release == nil && (r.kind == kindAnswer || r.kind == kindFail || r.kind == kindHang)
 }
 
-// begin does what comes before the answer.
+// begin does everything that comes before the answer.
 func (r Reply) begin(ctx context.Context) error {
 	if err := r.delay(ctx); err != nil {
 		return err
@@ -186,7 +194,7 @@ func (r Reply) delay(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// text is what there is to be read of the body.
+// text returns the part of the body that can be read.
 func (r Reply) text() string {
 	if r.cut || r.stall {
 		return r.body[:min(r.n, len(r.body))]

@@ -11,21 +11,21 @@ import (
 // A Server is a real HTTP server on a [Network].
 type Server struct {
 	URL    string       // "http://" and the host, without a slash at the end
-	Config *http.Server // what runs; to be read, it has begun
+	Config *http.Server // already running: read it, do not change it
 
 	network *Network
 	closed  func()
 }
 
-// NewServer returns a server on a network of its own, under http://server.test, that runs until the test is over. Its log
-// goes into the test.
+// NewServer starts a server at http://server.test, on a network of its own. It runs until the test
+// is over, and logs into the test.
 func NewServer(t testing.TB, h http.Handler) *Server {
 	t.Helper()
 	return NewNetwork(t).Serve("server.test", h)
 }
 
-// Serve starts a server for a host, such as "users" or "users:8080", that runs until the test is over. Its log goes into
-// the test.
+// Serve starts a server for a host, such as "users" or "users:8080". It runs until the test is
+// over, and logs into the test.
 func (n *Network) Serve(host string, h http.Handler) *Server {
 	n.t.Helper()
 	l := n.Listen(host)
@@ -38,7 +38,7 @@ func (n *Network) Serve(host string, h http.Handler) *Server {
 	}()
 	s.closed = sync.OnceFunc(func() {
 		_ = s.Config.Close()
-		_ = l.Close() // also if Serve has not begun
+		_ = l.Close() // even if Serve has not begun
 		<-ended
 	})
 	n.t.Cleanup(func() {
@@ -48,20 +48,21 @@ func (n *Network) Serve(host string, h http.Handler) *Server {
 	return s
 }
 
-// Client returns a client for the hosts of the server's network. Each call makes one, with connections of its own.
+// Client returns a client for the hosts of the server's network. Each call returns a new one, with
+// connections of its own.
 func (s *Server) Client() *http.Client { return &http.Client{Transport: s.network.Transport()} }
 
 // Network returns the network that the server is on.
 func (s *Server) Network() *Network { return s.network }
 
-// Close stops the server at once, as [http.Server.Close] does, so that its host refuses connections. It need not be
-// called and may be several times.
+// Close stops the server at once, as [http.Server.Close] does. Its host then refuses connections.
+// Close need not be called, and may be called several times.
 func (s *Server) Close() { s.closed() }
 
-// A testLog writes into a test until that is over.
+// A testLog writes into a test until the test is over.
 type testLog struct {
 	mu sync.Mutex // guards what follows
-	t  testing.TB // nil once it is over
+	t  testing.TB // nil once the test is over
 }
 
 func (l *testLog) Write(p []byte) (int, error) {

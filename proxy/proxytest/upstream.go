@@ -18,8 +18,9 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// An Upstream does what its script says and keeps what it saw. It is the leaf that [Upstream.Proxy] returns, an
-// [http.Handler] and an [http.RoundTripper]; all of them take their replies from the same script.
+// An Upstream follows its script and keeps what it saw. It is an [http.Handler] and an
+// [http.RoundTripper], and [Upstream.Proxy] returns it as a leaf. All of them take their replies
+// from the same script.
 //
 // An Upstream is safe for concurrent use.
 type Upstream struct {
@@ -31,8 +32,8 @@ type Upstream struct {
 	bodies []*Body
 }
 
-// NewUpstream returns an upstream that gives the replies one after another, and the last one again for every further call.
-// Without replies it answers 200 without a body.
+// NewUpstream returns an upstream that gives the replies one after another and repeats the last one
+// for every further call. Without replies it answers 200 without a body.
 func NewUpstream(script ...Reply) *Upstream {
 	if len(script) == 0 {
 		script = []Reply{{}}
@@ -40,10 +41,12 @@ func NewUpstream(script ...Reply) *Upstream {
 	return &Upstream{script: slices.Clone(script)}
 }
 
-// Proxy returns the upstream as a leaf. It is in the plan as "upstream", and declares that it honours its context unless a
-// reply is deaf, panics, exits or returns nothing, as only a function of a user does.
+// Proxy returns the upstream as a leaf. The plan shows it as "upstream". It declares that it
+// honours its context, unless a reply is deaf, panics, exits or returns nothing, as only a user's
+// function does. It declares that it streams if every reply is a stream.
 //
-// The leaf reads the body of a request to its end. Each response has a Header of its own that is not nil.
+// The leaf reads the body of a request to its end. Each response has its own Header, which is not
+// nil.
 func (u *Upstream) Proxy() proxy.Proxy {
 	step := pipe.Step{Mark: mark.Ours(), Kind: "upstream", Source: pipe.Here(), Effects: pipe.Terminal | pipe.HonoursContext | pipe.Streams}
 	var details []string
@@ -60,14 +63,15 @@ func (u *Upstream) Proxy() proxy.Proxy {
 	return pipe.Describe(u.leaf, step)
 }
 
-// Bodies returns the bodies of all answers that were streams or went over RoundTrip, in the order in which they were given.
+// Bodies returns the bodies of all answers that were streams or that RoundTrip returned, in the
+// order of the answers.
 func (u *Upstream) Bodies() []*Body {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return slices.Clone(u.bodies)
 }
 
-// AssertClosedOnce fails the test unless each of [Upstream.Bodies] was closed once.
+// AssertClosedOnce fails the test unless each of [Upstream.Bodies] was closed exactly once.
 func (u *Upstream) AssertClosedOnce(t testing.TB) {
 	t.Helper()
 	for i, b := range u.Bodies() {
@@ -77,7 +81,7 @@ func (u *Upstream) AssertClosedOnce(t testing.TB) {
 	}
 }
 
-// next keeps a call and returns the reply to it.
+// next records a call and returns the reply to it.
 func (u *Upstream) next(c Call) Reply {
 	return u.script[min(u.add(c), len(u.script))-1]
 }
@@ -124,7 +128,7 @@ func (u *Upstream) leaf(ctx context.Context, req *proxy.Request) (*proxy.Respons
 	return res, nil
 }
 
-// decoded is the answer as a backend would decode it.
+// decoded returns the answer as a backend would decode it.
 func (r Reply) decoded(ctx context.Context, res *proxy.Response) (*proxy.Response, error) {
 	failed := func(op string, status int, err error) (*proxy.Response, error) {
 		return nil, &proxy.Error{Status: status, Backend: "upstream", Op: op, Err: err}

@@ -27,7 +27,7 @@ var errReset = errors.New("reset")
 
 func get() *proxy.Request { return proxy.NewRequest("GET", "/orders") }
 
-// How one reply looks to a caller of the leaf, of the round tripper, and of a server in memory.
+// How one reply looks to callers of the leaf, the round tripper, and a server in memory.
 func TestAReplyInAllItsForms(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -78,7 +78,7 @@ var released = func() chan struct{} {
 	return c
 }()
 
-// asked calls a leaf with a limit of 10 s and says what came of it.
+// asked calls a leaf with a limit of 10 s and describes the result.
 func asked(t *testing.T, p proxy.Proxy) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -117,7 +117,7 @@ func asked(t *testing.T, p proxy.Proxy) string {
 	return said(parts...)
 }
 
-// fetched is asked over HTTP.
+// fetched does what asked does, over HTTP.
 func fetched(t *testing.T, rt http.RoundTripper, url string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -208,7 +208,7 @@ func TestADeafUpstreamIgnoresItsContext(t *testing.T) {
 	})
 }
 
-func TestWhatAnAnswerCarriesBesideItsBody(t *testing.T) {
+func TestAnAnswerCarriesMoreThanItsBody(t *testing.T) {
 	t.Parallel()
 	reply := proxytest.Answer(200, "rows").Header("Etag", `"1"`).Trailer("X-Sum", "9").Inform(103, "Link", "</x>").Stream()
 	other := reply.Header("X-Other", "1") // a reply is a value

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -17,8 +17,8 @@ import (
 var ErrHeader = errors.New("invalid header field")
 
 // SetHeader returns a decorator that sets a header of the request for the upstreams inside: in Upstream, so that it is
-// always sent. Whatever the client sent under that name is gone, also where it is spelt with an underscore, which some
-// upstreams take for the same.
+// always sent. Whatever the client sent under that name or a twin of it is gone: one that is equal, without regard to
+// case, once every byte but letters and digits is "-". Some upstreams take X_User or X.User for X-User.
 //
 // A name that is no name (RFC 9110, section 5.1), a value with a control character, and a field of the connection, such
 // as Transfer-Encoding, Content-Length or Alt-Svc, are a fault in the plan that wraps [ErrHeader]. The plan shows the name
@@ -35,8 +35,8 @@ func SetHeader(name, value string) proxy.Decorator {
 }
 
 // RemoveHeader returns a decorator that removes a header of the request, for all that is inside: what the client sent
-// and what code set, in any spelling, also with underscores for hyphens. A name that is no name is a fault in the plan
-// that wraps [ErrHeader].
+// and what code set, under the name and its twins (see [SetHeader]). A name that is no name is a fault in the plan that
+// wraps [ErrHeader].
 func RemoveHeader(name string) proxy.Decorator {
 	key := http.CanonicalHeaderKey(name)
 	return onRequest("remove-header", key, named(name), func(req *proxy.Request) { removeHeader(req, key) })
@@ -45,8 +45,8 @@ func RemoveHeader(name string) proxy.Decorator {
 // SetResponseHeader returns a decorator that sets a header of every response of next. A failure that is an error is not
 // a response and stays as it is.
 //
-// The name is replaced in any spelling, also with underscores for hyphens. The response gets a header map of its own, so
-// a map that others have too stays as it was. Where the answer is a document, the endpoint itself says what describes the
+// What the response has under a twin of the name (see [SetHeader]) is gone. The response gets a header map of its own, so a
+// map that others have too stays as it was. Where the answer is a document, the endpoint itself says what describes the
 // payload: Content-Type and the like are for streams. Faults are those of [SetHeader].
 func SetResponseHeader(name, value string) proxy.Decorator {
 	key := http.CanonicalHeaderKey(name)
@@ -107,63 +107,34 @@ func broken(step pipe.Step, errs ...error) proxy.Decorator {
 	}
 }
 
-// removeHeader removes a header in any spelling.
+// removeHeader removes a header and its twins.
 func removeHeader(req *proxy.Request, key string) {
 	for _, h := range [...]http.Header{req.Header, req.Upstream} {
 		for name := range h {
-			if sameField(name, key) {
+			if field.AreTwins(name, key) {
 				delete(h, name)
 			}
 		}
 	}
 }
 
-// without returns a copy of a header map that lacks a field. The values are still those of h.
+// without returns a copy of a header map that lacks a field and its twins. The values are still those of h.
 func without(h http.Header, key string) http.Header {
 	c := make(http.Header, len(h)+1)
 	for name, values := range h {
-		if !sameField(name, key) {
+		if !field.AreTwins(name, key) {
 			c[name] = values
 		}
 	}
 	return c
 }
 
-// sameField compares two names without regard to case, and takes an underscore for a hyphen.
-func sameField(a, b string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if fold(a[i]) != fold(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func fold(c byte) byte {
-	switch {
-	case 'A' <= c && c <= 'Z':
-		return c + 'a' - 'A'
-	case c == '_':
-		return '-'
-	}
-	return c
-}
-
 // named says what is wrong with a name.
 func named(name string) error {
-	if name == "" || strings.IndexFunc(name, notToken) >= 0 {
+	if !field.IsToken(name) {
 		return fmt.Errorf("%w: %q is not a name", ErrHeader, name)
 	}
 	return nil
-}
-
-// notToken reports whether a rune may not stand in a name (RFC 9110, section 5.6.2).
-func notToken(r rune) bool {
-	letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
-	return !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
 }
 
 // settable says what is wrong with a field that is to be set. What describes the connection or the framing only who writes
@@ -172,14 +143,11 @@ func settable(name, value string) error {
 	if err := named(name); err != nil {
 		return err
 	}
-	field := http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
-	if proxy.HopByHop(field) || field == "Content-Length" {
-		return fmt.Errorf("%w: %s belongs to the connection", ErrHeader, field)
+	if twin := field.Twin(name); field.HopByHop(twin) || twin == "Content-Length" {
+		return fmt.Errorf("%w: %s belongs to the connection", ErrHeader, twin)
 	}
-	for i := range len(value) {
-		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return fmt.Errorf("%w: the value of %s has a control character", ErrHeader, name)
-		}
+	if !field.IsValue(value) {
+		return fmt.Errorf("%w: the value of %s has a control character", ErrHeader, name)
 	}
 	return nil
 }

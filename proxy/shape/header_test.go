@@ -41,7 +41,7 @@ func client(names ...string) *proxy.Request {
 // proves H6, H3
 func TestSetHeaderLeavesNothingOfTheClient(t *testing.T) {
 	t.Parallel()
-	req := client("X-User-Id", "X_user_id", "X-User_id", "x-user-id", "X_USER-ID", "X-User", "Xx-User-Id")
+	req := client("X-User-Id", "X_user_id", "X-User_id", "x-user-id", "X_USER-ID", "X.User.Id", "x~user!id", "X-User", "Xx-User-Id")
 	req.Upstream["X_user_id"] = []string{"earlier"}
 	got := through(t, shape.SetHeader("x-user-id", "7"), req)
 	assert.Equal(t, http.Header{"X-User": {"client"}, "Xx-User-Id": {"client"}}, got.Header)
@@ -51,7 +51,7 @@ func TestSetHeaderLeavesNothingOfTheClient(t *testing.T) {
 // proves H6
 func TestRemoveHeaderRemovesEverySpelling(t *testing.T) {
 	t.Parallel()
-	req := client("X-User-Id", "X_user_id", "x-user-id", "Accept")
+	req := client("X-User-Id", "X_user_id", "x-user-id", "X.User~Id", "Accept")
 	req.Upstream["X-User-Id"], req.Upstream["X-Other"] = []string{"7"}, []string{"8"}
 	got := through(t, shape.RemoveHeader("X_User-Id"), req)
 	assert.Equal(t, http.Header{"Accept": {"client"}}, got.Header)
@@ -86,6 +86,8 @@ func TestHeadersThatCannotBeSentAreFaultsInThePlan(t *testing.T) {
 		"Connection":             shape.SetHeader("connection", "X-A"),
 		"Transfer-Encoding":      shape.SetHeader("Transfer-Encoding", "chunked"),
 		"Transfer_Encoding":      shape.SetHeader("Transfer_Encoding", "chunked"),
+		"Transfer.Encoding":      shape.SetHeader("Transfer.Encoding", "chunked"),
+		"BEL":                    shape.SetHeader(ok, "a\ab"),
 		"Content-Length":         shape.SetHeader("Content-Length", "5"),
 		"removed, no name":       shape.RemoveHeader("X A"),
 		"LF, response":           shape.SetResponseHeader(ok, "a\nb"),

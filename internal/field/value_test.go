@@ -1,0 +1,55 @@
+package field_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/sluice-go/sluice/internal/field"
+)
+
+// Eight bytes are looked at together, so every byte is tried at every place among others.
+//
+// proves H7
+func TestAControlByteIsFoundAnywhereInAValue(t *testing.T) {
+	t.Parallel()
+	for length := 1; length <= 20; length++ {
+		for at := range length {
+			for c := range 256 {
+				for _, other := range []string{"a", " ", "\t", "\xff", "\x80"} {
+					s := strings.Repeat(other, at) + string([]byte{byte(c)}) + strings.Repeat(other, length-at-1)
+					want := c >= ' ' && c != 0x7f || c == '\t'
+					if field.IsValue(s) != want {
+						t.Fatalf("IsValue(%q) is %v", s, !want)
+					}
+				}
+			}
+		}
+	}
+	assert.True(t, field.IsValue(""))
+}
+
+func TestValuesAreACopyOfThoseThatCanBeSent(t *testing.T) {
+	t.Parallel()
+	in := []string{"a", "b\a", "c\td"}
+	out := field.Values(in)
+	assert.Equal(t, []string{"a", "c\td"}, out)
+	out[0] = "changed"
+	assert.Equal(t, []string{"a", "b\a", "c\td"}, in)
+	assert.False(t, field.AreValues(in))
+	assert.True(t, field.AreValues(out))
+	assert.Nil(t, field.Values(nil))
+	assert.NotNil(t, field.Values([]string{}))
+}
+
+// proves U2
+func TestASegmentIsNoDotAndHasNoLineBreak(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{"", "a", "...", "a/b", "%2e", "\t", "é", "\xff"} {
+		assert.True(t, field.ValidSegment(s), "%q", s)
+	}
+	for _, s := range []string{".", "..", "\x00", "a\rb", "a\n"} {
+		assert.False(t, field.ValidSegment(s), "%q", s)
+	}
+}

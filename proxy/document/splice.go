@@ -1,0 +1,55 @@
+package document
+
+import "slices"
+
+// An edit puts head, the value with or its text, and tail in place of a part of a text.
+type edit struct {
+	from, to int
+	head     []byte
+	with     *node // nil for none
+	text     []byte
+	tail     []byte
+}
+
+// splice returns b with the edits made, which are in order: a rope, or one text if that would have
+// too many pieces.
+func splice(b []byte, edits []edit) Document {
+	rope := make([][]byte, 0, 3*len(edits)+2)
+	piece := func(p []byte) {
+		if len(p) > 0 {
+			rope = append(rope, p)
+		}
+	}
+	at := 0
+	for _, e := range edits {
+		piece(b[at:e.from])
+		piece(e.head)
+		if e.with != nil {
+			rope = e.with.appendPieces(rope, 0, e.with.size)
+		}
+		piece(e.text)
+		piece(e.tail)
+		at = e.to
+	}
+	piece(b[at:])
+	return roped(rope)
+}
+
+// roped returns the Document whose text is in these pieces, joined if they are many.
+func roped(rope [][]byte) Document {
+	const many = 64
+	n := &node{kind: kindOf(rope[0][0]), rope: rope}
+	for _, p := range rope {
+		n.size += len(p)
+	}
+	if len(rope) > many {
+		n.raw, n.rope = slices.Concat(rope...), nil
+	}
+	return Document{n}
+}
+
+// Pieces of ropes that are never written to.
+var (
+	braces = []byte("{}")
+	comma  = []byte(",")
+)

@@ -1,0 +1,60 @@
+package document
+
+// Wrap returns the object whose only member has that name and d as its value. An absent Document
+// stays absent. Bytes of the name that are not UTF-8 become U+FFFD.
+func (d Document) Wrap(name string) Document {
+	if d.n == nil {
+		return d
+	}
+	head := append(AppendString(make([]byte, 1, len(name)+4), validName(name)), ':')
+	head[0] = '{'
+	rope := append(make([][]byte, 0, len(d.n.rope)+3), head)
+	rope = append(d.n.appendPieces(rope, 0, d.n.size), braces[1:])
+	w := roped(rope)
+	w.n.spans = []span{{name: 1, nameEnd: len(head) - 1, value: len(head), end: w.n.size - 1}}
+	return w
+}
+
+// Unwrap undoes [Document.Wrap]. The value of an only member of that name, whatever it is, is the
+// result. Among other members, a member of that name gives its place to the members of its value;
+// of members with equal names then the first gives the place and the last the value, as in [Merge].
+//
+// A d without such a member stays as it is. The error is a [*Error] that wraps [ErrNotObject] where
+// the value is no object and the member has others beside it.
+func (d Document) Unwrap(name string) (Document, error) {
+	if d.Kind() != Object {
+		return d, nil
+	}
+	name = validName(name)
+	b, spans, found := d.n.bytes(), d.n.members(), false
+	rope := append(make([][]byte, 0, 2*len(spans)+1), braces[:1])
+	emit := func(text []byte) {
+		if len(rope) > 1 {
+			rope = append(rope, comma)
+		}
+		rope = append(rope, text)
+	}
+	for _, s := range spans {
+		switch {
+		case !sameName(b[s.name:s.nameEnd], name):
+			emit(b[s.name:s.end])
+			continue
+		case len(spans) == 1:
+			return slice(b, s.value, s.end), nil
+		case b[s.value] != '{':
+			return Document{}, &Error{Path: PathOf(name).String(), Err: ErrNotObject}
+		}
+		found = true
+		if inner := inside(b[s.value:s.end]); len(inner) > 0 {
+			emit(inner)
+		}
+	}
+	if !found {
+		return d, nil
+	}
+	return Merge(-1, roped(append(rope, braces[1:])))
+}
+
+// inside returns what stands between the brackets of a container, which is nothing if it has no
+// members or elements.
+func inside(b []byte) []byte { return b[skipSpace(b, 1) : len(b)-1] }

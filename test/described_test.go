@@ -1,0 +1,166 @@
+package test_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/pipetest"
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/shape"
+	"github.com/sluice-go/sluice/router"
+)
+
+// recorder is an upstream that keeps the header it got and answers with headers of one hop. It honours its context.
+type recorder struct{ got http.Header }
+
+func (r *recorder) HonoursContext() bool { return true }
+
+func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	r.got = req.Header.Clone()
+	h := http.Header{"Connection": {"X-Hop"}, "X-Hop": {"1"}, "Keep-Alive": {"timeout=5"}, "Alt-Svc": {"h3"}, "X-Plain": {"1"}}
+	return &http.Response{StatusCode: 200, ProtoMajor: 1, Header: h, ContentLength: 2, Body: io.NopCloser(strings.NewReader("{}")), Request: req}, nil
+}
+
+func (r *recorder) proxy(t *testing.T, s backend.Spec) proxy.Proxy {
+	t.Helper()
+	s.Name, s.URL = "upstream", "http://upstream.test/"
+	p, err := backend.HTTP{Transport: r}.New(s)
+	require.NoError(t, err)
+	return p
+}
+
+func exchange(t *testing.T, p proxy.Proxy, r *http.Request) *httptest.ResponseRecorder {
+	t.Helper()
+	h, err := endpoint.New(endpoint.Spec{Proxy: p})
+	require.NoError(t, err)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// A user may describe a decorator, which then looks like one of ours in the plan. It is still not trusted: what it leaves
+// in the header is filtered, and what comes back was filtered before it sees it.
+//
+// proves H1, H2
+func TestADescribedDecoratorIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	var upstream recorder
+	var seen http.Header
+	careless := func(next proxy.Proxy) proxy.Proxy {
+		return pipe.Describe(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			req.Header = endpoint.HTTPRequest(ctx).Header.Clone()
+			res, err := next(ctx, req)
+			if err == nil {
+				seen = res.Header.Clone()
+			}
+			return res, err
+		}, pipe.Step{Kind: "careless", Effects: pipe.CallsOnce}, next)
+	}
+	p := upstream.proxy(t, backend.Spec{Headers: []string{"*"}, Decode: backend.Passthrough}).With(careless)
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header = http.Header{"Proxy-Authorization": {"Basic c2Vj"}, "Connection": {"X-Secret"}, "X-Secret": {"1"},
+		"X-Nul": {"a\x00b"}, "X-Plain": {"1"}}
+	w := exchange(t, p, r)
+	assert.Equal(t, 200, w.Code)
+	assert.Equal(t, []string{"1"}, upstream.got["X-Plain"])
+	for _, name := range []string{"Proxy-Authorization", "Connection", "X-Nul"} {
+		assert.NotContains(t, upstream.got, name)
+	}
+	assert.Equal(t, http.Header{"X-Plain": {"1"}}, seen)
+}
+
+// proves H10
+func TestParamsGivenToTwoRequestsAreNotShared(t *testing.T) {
+	t.Parallel()
+	var seen []string
+	leaf := pipe.Describe(func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+		seen = append(seen, req.Params.Get("tenant"), req.Params.Get("added"))
+		req.Params.Set("tenant", "changed")
+		req.Params.Set("added", "1")
+		return &proxy.Response{}, nil
+	}, pipe.Step{Kind: "leaf", Effects: pipe.Terminal | pipe.HonoursContext})
+	var params proxy.Params // made once, at wiring
+	params.Set("tenant", "acme")
+	for range 2 {
+		exchange(t, leaf, endpoint.WithParams(httptest.NewRequest("GET", "/", nil), params))
+	}
+	assert.Equal(t, []string{"acme", "", "acme", ""}, seen)
+}
+
+func TestCodeCanSetAHeaderOnEveryAnswer(t *testing.T) {
+	t.Parallel()
+	var upstream recorder
+	sets := func(next proxy.Proxy) proxy.Proxy {
+		return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			res, err := next(ctx, req)
+			if err == nil {
+				res.Header.Set("X-Own", "1")
+			}
+			return res, err
+		}
+	}
+	decoded := upstream.proxy(t, backend.Spec{})
+	for name, p := range map[string]proxy.Proxy{
+		"decoded": decoded, "exposing what is not there": upstream.proxy(t, backend.Spec{Expose: []string{"X-None"}}),
+		"merged": proxy.Merge(proxy.Part{Proxy: decoded}), "streamed": upstream.proxy(t, backend.Spec{Decode: backend.Passthrough}),
+	} {
+		w := exchange(t, p.With(sets), httptest.NewRequest("GET", "/", nil))
+		assert.Equal(t, 200, w.Code, name)
+		assert.Equal(t, "1", w.Header().Get("X-Own"), name)
+	}
+}
+
+func TestAStreamIsNoDocument(t *testing.T) {
+	t.Parallel()
+	var upstream recorder
+	stream := upstream.proxy(t, backend.Spec{Decode: backend.Passthrough})
+	custom := func(next proxy.Proxy) proxy.Proxy {
+		return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return next(ctx, req) }
+	}
+	assert.True(t, call.Streams(pipe.PlanOf(stream)))
+	assert.False(t, call.Streams(pipe.PlanOf(stream.With(custom))), "who knows")
+	assert.False(t, call.Streams(pipe.PlanOf(upstream.proxy(t, backend.Spec{}))))
+	assert.Equal(t, "proxy: Merge: part 1 answers with a stream, which cannot be merged: decode it",
+		pipetest.Faults(pipe.PlanOf(proxy.Merge(proxy.Part{Proxy: stream}))))
+	assert.ErrorIs(t, pipe.PlanOf(stream.With(shape.Response(shape.Group("x")))).Faults(), proxy.ErrStream)
+	_, err := proxy.New(proxy.Spec{Parts: []proxy.Part{proxy.Grouped("files", stream)}})
+	assert.EqualError(t, err, "proxy: Merge: part 1 (files) answers with a stream, which cannot be merged: decode it")
+}
+
+// A round tripper of a user may do what it likes, but a passthrough is one over it too.
+func TestAPassthroughOverAnyTransportStreams(t *testing.T) {
+	t.Parallel()
+	p, err := backend.HTTP{Transport: roundTripper(http.DefaultTransport.RoundTrip)}.New(
+		backend.Spec{Name: "files", URL: "http://upstream.test/", Decode: backend.Passthrough})
+	require.NoError(t, err)
+	assert.True(t, call.Streams(pipe.PlanOf(p)))
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestBoundNamesTheParamsOfABody(t *testing.T) {
+	t.Parallel()
+	var upstream recorder
+	quotes := upstream.proxy(t, backend.Spec{Method: "POST"}).With(shape.Body(`{"of":"{param.account}"}`))
+	route := router.Route{Method: "GET", Pattern: "/quote", Endpoint: endpoint.Spec{Proxy: quotes}}
+	err := router.Mount(chi.NewRouter(), route)
+	require.Error(t, err)
+	assert.Contains(t, err.Error(), `needs the param "account"`)
+	assert.Contains(t, err.Error(), "proxy.Bound")
+	route.Endpoint.Proxy = quotes.With(proxy.Bound("account"))
+	assert.NoError(t, router.Mount(chi.NewRouter(), route))
+}

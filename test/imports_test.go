@@ -1,0 +1,113 @@
+package test_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/sluice-go/sluice"
+
+// mayImport lists which packages of the module a package may import, by path below the module. What a package may
+// import, it may import through it.
+var mayImport = map[string][]string{
+	"":                {},
+	"internal/call":   {"pipe"},
+	"internal/field":  {},
+	"internal/mark":   {},
+	"pipe":            {"internal/mark"},
+	"pipe/pipetest":   {"internal/mark", "pipe"},
+	"proxy/document":  {},
+	"proxy":           {"internal/field", "internal/call", "internal/mark", "pipe", "proxy/document"},
+	"proxy/flow":      {"internal/call", "internal/mark", "pipe", "proxy"},
+	"proxy/policy":    {"internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
+	"proxy/proxytest": {"internal/mark", "pipe", "pipe/pipetest", "proxy", "proxy/document"},
+	"proxy/shape":     {"internal/field", "internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
+	"backend":         {"internal/field", "internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
+	"endpoint":        {"internal/field", "internal/call", "pipe", "proxy", "proxy/document"},
+	"async":           {"internal/field", "internal/call", "internal/mark", "pipe", "proxy"},
+	"router":          {"internal/field", "pipe", "proxy", "endpoint"},
+	"adapter":         {},
+}
+
+// looksFromOutside lists the packages that measure or test the others: they may import everything, and nobody imports them.
+var looksFromOutside = map[string]bool{"bench": true, "test": true}
+
+// mayDepend lists the modules that a package may bring into a user's build.
+var mayDepend = map[string][]string{
+	"router":       {"internal/field", "github.com/go-chi/chi/v5"},
+	"proxy/policy": {"internal/call", "internal/mark", "golang.org/x/time/rate"}, // a leaf, for what a limiter can tell
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+	Standard   bool
+}
+
+func list(t *testing.T, args ...string) []listed {
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Imports,Deps,Standard"}, args...)...)
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	var pkgs []listed
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := dec.Decode(&p); err == io.EOF {
+			return pkgs
+		} else {
+			require.NoError(t, err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	t.Parallel()
+	for _, p := range list(t, "./...") {
+		path := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		if looksFromOutside[path] {
+			continue
+		}
+		allowed, known := mayImport[path]
+		if !assert.True(t, known, "package %s is not in the list of imports", p.ImportPath) {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if below, ours := strings.CutPrefix(imported, module+"/"); ours {
+				assert.Contains(t, allowed, below, "%s imports %s", path, below)
+			}
+		}
+	}
+}
+
+func TestDependenciesOfEachPackage(t *testing.T) {
+	t.Parallel()
+	standard := map[string]bool{}
+	for _, p := range list(t, "-deps", "./...") {
+		standard[p.ImportPath] = p.Standard
+	}
+	for _, p := range list(t, "./...") {
+		path := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		if looksFromOutside[path] {
+			continue
+		}
+		for _, dep := range p.Deps {
+			if standard[dep] || strings.HasPrefix(dep, module) {
+				continue
+			}
+			allowed := false
+			for _, m := range mayDepend[path] {
+				allowed = allowed || dep == m || strings.HasPrefix(dep, m+"/")
+			}
+			assert.True(t, allowed, "%s brings %s into a build", path, dep)
+		}
+	}
+}

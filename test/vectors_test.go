@@ -1,0 +1,70 @@
+package test_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// vectorsFolder returns the folder of the vectors of other projects: what SLUICE_VECTORS names, else shared/vectors beside
+// the folder of go.work. Where there is none the test is skipped.
+func vectorsFolder(t *testing.T) string {
+	t.Helper()
+	folder := os.Getenv("SLUICE_VECTORS")
+	if folder == "" {
+		root, err := os.Getwd()
+		require.NoError(t, err)
+		for {
+			if _, err := os.Stat(filepath.Join(root, "go.work")); err == nil {
+				break
+			}
+			above := filepath.Dir(root)
+			if above == root {
+				t.Skip("no vectors: SLUICE_VECTORS is not set, and there is no go.work to find them by")
+			}
+			root = above
+		}
+		folder = filepath.Join(filepath.Dir(root), "shared", "vectors")
+	}
+	if _, err := os.Stat(folder); err != nil {
+		t.Skip("no vectors: ", err)
+	}
+	return folder
+}
+
+// The vectors that are small have a copy in the repository. Where the originals are at hand, the copies hold the same.
+func TestCopiesOfVectorsAreWhole(t *testing.T) {
+	t.Parallel()
+	folder := vectorsFolder(t)
+	files := func(pattern string) map[string]string {
+		names, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		content := map[string]string{}
+		for _, name := range names {
+			b, err := os.ReadFile(name)
+			require.NoError(t, err)
+			content[filepath.Base(name)] = string(b)
+		}
+		require.NotEmpty(t, content, pattern)
+		return content
+	}
+	assert.Equal(t, files(filepath.Join(folder, "JSONTestSuite", "test_parsing", "*.json")), files("../proxy/document/testdata/jsontestsuite/*.json"))
+	assert.Equal(t, files(filepath.Join(folder, "blns", "*.json")), files("../proxy/document/testdata/blns/*.json"))
+
+	var originals []string
+	names, err := filepath.Glob(filepath.Join(folder, "llhttp-md", "test", "request", "*.md"))
+	require.NoError(t, err)
+	for _, name := range names {
+		for _, r := range readLLHTTP(t, name) {
+			originals = append(originals, string(r.bytes))
+		}
+	}
+	var copies []string
+	for _, r := range readLLHTTP(t, "testdata/llhttp/requests.md") {
+		copies = append(copies, string(r.bytes))
+	}
+	assert.Equal(t, originals, copies)
+}
