@@ -21,7 +21,7 @@ func (x *exchange) receive() error {
 	r, w, spec := x.in, x.answer.w, &x.h.spec
 	x.req.ContentLength = r.ContentLength
 	if spec.Stream {
-		x.offerStreaming()
+		offerStreaming(&x.req, r, &x.answer)
 	}
 	if !hasBody(r) {
 		x.req.ContentLength = 0
@@ -141,15 +141,14 @@ func hangUp(w http.ResponseWriter, r *http.Request) {
 // drainTime is how long the rest of a request body that nobody wants may take.
 const drainTime = 500 * time.Millisecond
 
-// offerStreaming gives the request what only a Stream endpoint offers: trailers, another protocol,
-// and informational answers.
-func (x *exchange) offerStreaming() {
-	r, h := x.in, x.req.Header
+// offerStreaming gives req what only a Stream endpoint offers: trailers, another protocol, and
+// informational answers.
+func offerStreaming(req *proxy.Request, r *http.Request, a *answer) {
 	if field.HasToken(r.Header["Te"], "trailers") {
-		h["Te"] = []string{"trailers"}
+		req.Header["Te"] = []string{"trailers"}
 	}
-	x.req.Upgrade = protocolOf(r)
+	req.Upgrade = protocolOf(r)
 	if r.ProtoAtLeast(1, 1) && len(r.Header["Expect"]) == 0 {
-		x.req.Inform = x.answer.inform // with Expect, net/http's own 100 may be on its way
+		req.Inform = a.inform // with Expect, net/http's own 100 may be on its way
 	}
 }

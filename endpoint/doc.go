@@ -1,5 +1,5 @@
-// Package endpoint is where HTTP becomes a [proxy.Request], and a [proxy.Response] or an error becomes HTTP again. The
-// handler that [New] makes works on any router of net/http handlers, and without one:
+// Package endpoint is where HTTP becomes a [proxy.Request], and a [proxy.Response] or an error becomes
+// HTTP again. The handler that [New] makes works on any router of net/http handlers, and without one:
 //
 //	page, err := endpoint.New(endpoint.Spec{Proxy: users})
 //	if err != nil {
@@ -10,13 +10,19 @@
 //
 // # What a pipe sees
 //
-// The request is the pipe's own: headers, query and params can be changed without anybody else noticing. Hop-by-hop
-// headers (RFC 9110, section 7.6.1) and what Connection names are gone, and so are X-Forwarded-*, Forwarded and X-Real-Ip,
-// and the twins of all of them, of X-Request-Id and of Content-Length, -Type and -Encoding: names that are equal, without regard to case, once every
-// byte but letters and digits is "-", as X_Real.Ip. So are values with a control byte but tab. X-Forwarded-For, -Host and
-// -Proto are made anew from the connection; see [Spec.TrustedProxies] for what stands behind a proxy of yours. A pair of the query that does not parse is dropped, and
-// what was parsed is what goes on. Params are decoded once; one that could change the path of an upstream ("..", a NUL, a
-// line break) is refused with 400.
+// The request is the pipe's own: it may change headers, query and params, and nobody else notices.
+// What an upstream must not get is gone from its headers:
+//
+//   - hop-by-hop headers (RFC 9110, section 7.6.1) and those that Connection names
+//   - X-Forwarded-*, Forwarded and X-Real-Ip
+//   - the twins of all these, of X-Request-Id and of Content-Length, -Type and -Encoding: names that
+//     are equal, without regard to case, once every byte but letters and digits is "-", as X_Real.Ip
+//   - values with a control byte other than tab
+//
+// X-Forwarded-For, -Host and -Proto are made anew from the connection; see [Spec.TrustedProxies] for
+// an endpoint behind a proxy of yours. A pair of the query that does not parse is dropped, and only
+// what was parsed goes on. Params are decoded once; one that could change the path of an upstream
+// ("..", a NUL, a line break) is refused with 400.
 //
 // The context ends when the client goes away, when [Spec.Timeout] is over, and when the handler
 // returns. [HTTPRequest] and [RequestIDFrom] return what it knows about its request.

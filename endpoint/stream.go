@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/sluice-go/sluice/proxy"
 )
 
 var errShort = errors.New("the stream is shorter than its Content-Length")
@@ -27,7 +29,7 @@ func (x *exchange) stream() error {
 	if status == http.StatusResetContent {
 		length = -1 // it has none (RFC 9110, section 15.3.6); of the others net/http takes care
 	}
-	x.streamHeader(length)
+	x.h.streamHeader(x.answer.w.Header(), res, length)
 	x.answer.setWriteDeadline()
 	x.begin()
 	x.answer.w.WriteHeader(status)
@@ -52,7 +54,7 @@ func (x *exchange) passOn(length int64) error {
 	if err := x.call.stopClock(); err != nil {
 		return err
 	}
-	x.streamHeader(length)
+	x.h.streamHeader(x.answer.w.Header(), res, length)
 	x.begin()
 	x.answer.w.WriteHeader(res.StatusCode())
 	if s.flush {
@@ -65,14 +67,13 @@ func (x *exchange) passOn(length int64) error {
 }
 
 // streamHeader prepares the header of an answer with a length, or -1 for one without.
-func (x *exchange) streamHeader(length int64) {
-	h := x.answer.w.Header()
-	x.h.successHeader(h, x.call.res, keepAny, 0)
+func (h *handler) streamHeader(dst http.Header, res *proxy.Response, length int64) {
+	h.successHeader(dst, res, keepAny, 0)
 	if length < 0 {
-		delete(h, "Content-Length")
+		delete(dst, "Content-Length")
 	}
-	if h["Content-Type"] == nil {
-		h["Content-Type"] = nil // or net/http guesses one
+	if dst["Content-Type"] == nil {
+		dst["Content-Type"] = nil // or net/http guesses one
 	}
 }
 
