@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"backend":         {"internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"endpoint":        {"internal/call", "pipe", "proxy", "proxy/document"},
 	"async":           {"internal/call", "internal/mark", "pipe", "proxy"},
-	"router":          {"pipe", "proxy", "endpoint"},
+	"router":          {"internal/call", "pipe", "proxy", "endpoint"},
 	"adapter":         {},
 	"bench": {"internal/call", "pipe", "proxy", "proxy/document", "proxy/flow", "proxy/policy", "proxy/shape", "backend", "endpoint", "router",
 		"adapter", "async"},

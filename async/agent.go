@@ -37,7 +37,7 @@ type Spec struct {
 	// value that is empty, "." or "..", or holds NUL, CR or LF.
 	//
 	// Every placeholder of an upstream in the plan of Proxy must be named here, unless a step before the upstream gives it,
-	// or the Bound of the upstream's Spec says that code sets it. nil is none.
+	// or the Given of the upstream's Spec says that code sets it. nil is none.
 	Params []string
 
 	// Workers is how many messages are worked on at a time; 0 is 1, and New refuses a negative number. With more
@@ -190,8 +190,9 @@ func (s Spec) check() error {
 	if err := plan.Faults(); err != nil {
 		fault("%w", err)
 	}
-	for _, m := range checkNeeds(plan, s.Params) {
-		fault("%s", m)
+	for _, need := range call.Needs(plan, s.Params) {
+		fault("%s needs the param %q, which neither Params nor a step before it gives (what code sets is named in %s)",
+			need.Step, need.Param, need.Given)
 	}
 	return errors.Join(errs...)
 }

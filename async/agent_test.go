@@ -256,11 +256,10 @@ func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
 	_, err := async.New(async.Spec{Name: "orders", Workers: -1, Proxy: needs("user", "id", "*").With(sets("id"))})
 	require.Error(t, err)
 	for _, want := range []string{"agent orders: the Source is nil", "there are -1 Workers, want 0 or more",
-		"backend user needs {*}, which nobody gives: declare in Spec.Params what messages bring, " +
-			"or name in the Bound of its Spec what code sets"} {
+		`backend user needs the param "*", which neither Params nor a step before it gives (what code sets is named in backend.Spec.Given)`} {
 		assert.Contains(t, err.Error(), want)
 	}
-	assert.NotContains(t, err.Error(), "{id}", "a step around it gives it")
+	assert.NotContains(t, err.Error(), `"id"`, "a step around it gives it")
 	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: broken})
 	assert.ErrorContains(t, err, "there are no parts")
 	_, err = async.New(async.Spec{Source: async.NewMemory(1)})
@@ -269,14 +268,14 @@ func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
 	assert.NoError(t, err)
 	stages := pipe.Describe(ok, pipe.Step{Kind: "sequence", Layout: pipe.Serial}, proxy.Proxy(ok).With(sets("id")), needs("user", "id"))
 	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: stages})
-	assert.ErrorContains(t, err, "backend user needs {id}", "an earlier stage has a request of its own")
+	assert.ErrorContains(t, err, `backend user needs the param "id"`, "an earlier stage has a request of its own")
 	twice := needs("user", "id")
 	both := pipe.Describe(ok, pipe.Step{Kind: "merge", Layout: pipe.Parallel}, twice, twice)
 	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: both})
-	assert.Equal(t, 1, strings.Count(fmt.Sprint(err), "backend user needs {id}"), "once, wherever it stands")
+	assert.Equal(t, 1, strings.Count(fmt.Sprint(err), `backend user needs the param "id"`), "once, wherever it stands")
 	parts := pipe.Describe(ok, pipe.Step{Kind: "merge", Layout: pipe.Parallel}, proxy.Proxy(ok).With(sets("id")), needs("user", "id"))
 	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: parts})
-	assert.ErrorContains(t, err, "backend user needs {id}", "a part beside it does not")
+	assert.ErrorContains(t, err, `backend user needs the param "id"`, "a part beside it does not")
 	_, err = async.New(async.Spec{})
 	assert.ErrorContains(t, err, "the Source is nil")
 	assert.ErrorContains(t, err, "the Proxy is nil")

@@ -91,7 +91,7 @@ func newLeaf(s Spec) (*leaf, error) {
 		}
 	}
 	var faults []error
-	s.Bound, s.Statuses, s.MapStatus = slices.Clone(s.Bound), slices.Clone(s.Statuses), maps.Clone(s.MapStatus)
+	s.Given, s.Statuses, s.MapStatus = slices.Clone(s.Given), slices.Clone(s.Statuses), maps.Clone(s.MapStatus)
 	l := &leaf{spec: s, decode: s.Decode, stream: s.streams()}
 	l.maxBytes = limit(s.MaxBytes, DefaultMaxBytes)
 	l.maxErrorBytes = min(limit(s.MaxErrorBytes, DefaultMaxErrorBytes), l.maxBytes)
@@ -101,9 +101,9 @@ func newLeaf(s Spec) (*leaf, error) {
 		url = &template{}
 	}
 	l.url = url
-	for _, name := range s.Bound {
+	for _, name := range s.Given {
 		if err == nil && !slices.Contains(url.needs, name) {
-			note("bound", fmt.Errorf("the URL has no placeholder {%s}", name))
+			note("given", fmt.Errorf("the URL has no placeholder {%s}", name))
 		}
 	}
 	l.query, faults = newQueryRule(s.Query, url.fixed)
@@ -137,7 +137,7 @@ func (l *leaf) step(prompt bool) pipe.Step {
 		s.Detail = l.spec.Method + " " + s.Detail
 	}
 	for _, name := range l.url.needs {
-		if !slices.Contains(l.spec.Bound, name) {
+		if !slices.Contains(l.spec.Given, name) {
 			s.Needs = append(s.Needs, name)
 		}
 	}

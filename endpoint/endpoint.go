@@ -94,12 +94,12 @@ type Spec struct {
 	// RequestID returns the id of a request. nil takes the client's X-Request-Id. An id that is not well-formed, 1 to 128
 	// letters, digits and characters of "-._~+/=:@", is replaced by 128 random bits in hex.
 	//
-	// The id is in [RequestIDFrom], in the header X-Request-Id of the proxy.Request, which an upstream gets if its Spec
+	// The id is in [RequestID], in the header X-Request-Id of the proxy.Request, which an upstream gets if its Spec
 	// names it, and in each problem.
 	RequestID func(r *http.Request) string
 
 	// RenderError writes the answer to an error in place of [WriteProblem]; nil is WriteProblem. It is called with a request
-	// whose context is known to [RequestIDFrom]. If it panics or writes nothing, the client gets the problem.
+	// whose context is known to [RequestID]. If it panics or writes nothing, the client gets the problem.
 	RenderError func(w http.ResponseWriter, r *http.Request, err error)
 
 	// Report gets every failure once: what the pipe returned, what a partial answer lacks, what broke while reading or
@@ -109,7 +109,7 @@ type Spec struct {
 	// The context tells which request and route it was, and of a panic the error has the stack:
 	//
 	//	func report(ctx context.Context, err error) {
-	//		log.Print(endpoint.RequestIDFrom(ctx), " ", endpoint.HTTPRequest(ctx).Pattern, ": ", err)
+	//		log.Print(endpoint.RequestID(ctx), " ", endpoint.HTTPRequest(ctx).Pattern, ": ", err)
 	//		if p, ok := errors.AsType[*pipe.PanicError](err); ok {
 	//			log.Printf("%s", p.Stack)
 	//		}
@@ -192,7 +192,7 @@ func unstreamable(step *pipe.Step) string {
 	buffers, replays := step.Effects.Has(pipe.Buffers), step.Effects.Has(pipe.NeedsReplay)
 	why := ""
 	switch {
-	case buffers && !replays && step.Kind == "backend" && len(step.Steps) == 0:
+	case buffers && !replays && step.Effects.Has(pipe.Terminal): // an upstream whose answer is decoded
 		return "buffers its answer: use Decode: backend.Passthrough"
 	case buffers && replays:
 		why = "buffers whole bodies and has to read the request body again"

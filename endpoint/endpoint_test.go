@@ -41,7 +41,7 @@ func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
 func TestNewRefusesAStreamOverAPipeThatBuffersOrRepeats(t *testing.T) {
 	t.Parallel()
 	leaf := func(step pipe.Step) proxy.Proxy { return pipe.Describe(jsonOf(`{}`), step) }
-	orders := pipe.Step{Kind: "backend", Name: "orders", Effects: pipe.Buffers}
+	orders := pipe.Step{Kind: "backend", Name: "orders", Effects: pipe.Terminal | pipe.Buffers}
 	tests := []struct {
 		name  string
 		proxy proxy.Proxy
@@ -49,7 +49,7 @@ func TestNewRefusesAStreamOverAPipeThatBuffersOrRepeats(t *testing.T) {
 	}{
 		{"a decoded backend", leaf(orders).With(proxy.Hold(0)),
 			"endpoint: New (page): Stream over backend orders, which buffers its answer: use Decode: backend.Passthrough"},
-		{"one without a name", leaf(pipe.Step{Kind: "backend", Detail: "http://orders/{id}", Effects: pipe.Buffers}),
+		{"one without a name", leaf(pipe.Step{Kind: "backend", Detail: "http://orders/{id}", Effects: pipe.Terminal | pipe.Buffers}),
 			"endpoint: New (page): Stream over backend (http://orders/{id}), which buffers its answer: use Decode: backend.Passthrough"},
 		{"a step that buffers", leaf(pipe.Step{Kind: "audit", Effects: pipe.Buffers | pipe.CallsOnce}),
 			"endpoint: New (page): Stream over audit, which buffers whole bodies: leave out Stream or the audit"},

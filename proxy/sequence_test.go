@@ -396,7 +396,7 @@ func TestASequenceWhoseAnswerIsTheLastStagesDoesNotBuffer(t *testing.T) {
 	assert.Equal(t, "↔ sequence (1 stage)", strings.SplitN(plan.String(), "\n", 2)[0])
 }
 
-// What a stage binds needs no Bound at the backend; what nobody gives is a startup error as ever.
+// What a stage binds needs no Given at the backend; what nobody gives is a startup error as ever.
 //
 // proves U3, D4
 func TestMountKnowsTheParamsThatAStageBinds(t *testing.T) {

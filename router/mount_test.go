@@ -114,7 +114,7 @@ func TestMountJoinsAllFaultsAndMountsNothing(t *testing.T) {
 		"router: GET /{id}/{id}: chi: routing pattern '/{id}/{id}' contains duplicate param key, 'id'",
 		"router: GET /{id:[}: chi: invalid regexp pattern '^[$' in route param",
 		"router: GET /f/{*}: {*} is no placeholder of chi; write * at the end of the pattern",
-		`router: GET /users/{ID}: backend user needs the param "id", which neither the pattern, nor Outer, nor a step before it gives (what code sets is named in backend.Spec.Bound)`,
+		`router: GET /users/{ID}: backend user needs the param "id", which neither the pattern, nor Outer, nor a step before it gives (what code sets is named in backend.Spec.Given)`,
 		`router: GET /users/{ID}: backend user needs what a * stands for, but the pattern has none at its end`,
 		"router: GET /outer/{id}: {id} of the pattern hides the one in Outer",
 		`router: GET /outer/{id}: the name "a*" in Outer is none of a placeholder`,
@@ -375,7 +375,7 @@ func TestAnEndpointTakesTheRequestIDOfChi(t *testing.T) {
 		})
 	})
 	p := func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
-		ours = endpoint.RequestIDFrom(ctx)
+		ours = endpoint.RequestID(ctx)
 		return &proxy.Response{Status: http.StatusOK}, nil
 	}
 	x := over("GET", "/x", p)
