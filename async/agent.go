@@ -119,8 +119,8 @@ type Agent struct {
 	stop    context.CancelFunc // of taking messages; nil before Run
 }
 
-// New returns the agent that s describes. It joins everything that is wrong with s: no source, no proxy, a negative
-// number of workers, the construction errors in the plan of the proxy, placeholders of upstreams that nothing fills.
+// New returns the agent that s describes. It joins everything that is wrong with s: no source or one with a fault, no proxy, a
+// negative number of workers, the construction errors in the plan of the proxy, placeholders of upstreams that nothing fills.
 func New(s Spec) (*Agent, error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -176,7 +176,11 @@ func (s Spec) check() error {
 	fault := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("async: %s: %w", title(s.Name), fmt.Errorf(format, args...)))
 	}
-	if s.Source == nil {
+	if f, ok := s.Source.(interface{ Fault() error }); ok {
+		if err := f.Fault(); err != nil {
+			fault("the Source: %w", err)
+		}
+	} else if s.Source == nil {
 		fault("the Source is nil")
 	}
 	if s.Workers < 0 {
@@ -187,7 +191,7 @@ func (s Spec) check() error {
 		return errors.Join(errs...)
 	}
 	plan := pipe.PlanOf(s.Proxy)
-	if err := plan.Faults(); err != nil {
+	for _, err := range joined(plan.Faults()) {
 		fault("%w", err)
 	}
 	for _, need := range call.Needs(plan, s.Params) {
@@ -195,6 +199,14 @@ func (s Spec) check() error {
 			need.Step, need.Param, need.Given)
 	}
 	return errors.Join(errs...)
+}
+
+// joined returns the errors in a join of [pipe.Step.Faults].
+func joined(err error) []error {
+	if list, ok := err.(interface{ Unwrap() []error }); ok {
+		return list.Unwrap()
+	}
+	return nil
 }
 
 // Plan returns what the agent runs: a step of kind "agent" around the plan of its proxy. The plan belongs to the

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/sluice-go/sluice/async"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -279,6 +281,20 @@ func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
 	_, err = async.New(async.Spec{})
 	assert.ErrorContains(t, err, "the Source is nil")
 	assert.ErrorContains(t, err, "the Proxy is nil")
+}
+
+func TestNewRefusesAllFaultsOfItsPipeAndItsSource(t *testing.T) {
+	t.Parallel()
+	work := proxy.Proxy(ok).With(policy.Timeout(0), proxy.Gives(), policy.Retry(policy.Attempts{Max: -1}))
+	_, err := async.New(async.Spec{Name: "orders", Source: async.NewMemory(0), Proxy: work})
+	require.Error(t, err)
+	assert.Equal(t, []string{
+		"async: agent orders: the Source: async: NewMemory: n is 0, want 1 or more",
+		"async: agent orders: policy: Timeout: d is 0s, want more than 0",
+		"async: agent orders: proxy: Gives: there are no names",
+		"async: agent orders: policy: Retry: Max is -1, want 0 or more",
+	}, strings.Split(regexp.MustCompile(` \(agent_test\.go:\d+\)`).ReplaceAllString(err.Error(), ""), "\n"))
+	assert.Equal(t, 3, strings.Count(err.Error(), "(agent_test.go:"), "with their places")
 }
 
 // needs is a leaf like an upstream with placeholders.
