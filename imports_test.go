@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"proxy/proxytest": {"internal/mark", "pipe", "pipe/pipetest", "proxy", "proxy/document"},
 	"proxy/shape":     {"internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"backend":         {"internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
-	"endpoint":        {"internal/call", "pipe", "proxy", "proxy/document"},
+	"endpoint":        {"internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"async":           {"internal/call", "internal/mark", "pipe", "proxy"},
 	"router":          {"internal/call", "pipe", "proxy", "endpoint"},
 	"adapter":         {},
@@ -101,6 +101,24 @@ func TestImportingAStageCompilesNoMoreThanItsOwnDependencies(t *testing.T) {
 				allowed = allowed || dep == m || strings.HasPrefix(dep, m+"/")
 			}
 			assert.True(t, allowed, "%s brings %s into a build", path, dep)
+		}
+	}
+}
+
+func TestNestedModulesImportNothingInternalButTheMark(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{"backend/yaml", "backend/msgpack", "backend/feed", "endpoint/yaml"} {
+		cmd := exec.Command("go", "list", "-json=ImportPath,Imports", ".")
+		cmd.Dir = dir
+		out, err := cmd.Output()
+		require.NoError(t, err)
+		var p listed
+		require.NoError(t, json.Unmarshal(out, &p))
+		require.NotEmpty(t, p.Imports)
+		for _, imported := range p.Imports {
+			if below, internal := strings.CutPrefix(imported, module+"/internal/"); internal {
+				assert.Equal(t, "mark", below, "of %s", p.ImportPath)
+			}
 		}
 	}
 }

@@ -116,9 +116,7 @@ func newLeaf(s Spec) (*leaf, error) {
 		password, _ := url.user.Password()
 		l.auth = "Basic " + base64.StdEncoding.EncodeToString([]byte(url.user.Username()+":"+password))
 	}
-	if f, ok := s.Decode.(Format); ok && f > XML {
-		note("decode", fmt.Errorf("there is no %s", f))
-	}
+	note("decode", faultsOf(s.Decode)...)
 	return l, errors.Join(errs...)
 }
 

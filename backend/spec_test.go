@@ -245,5 +245,15 @@ func TestDecorateMakesADecoratorPerUpstream(t *testing.T) {
 
 	_, err = f.New(backend.Spec{Name: "c"})
 	assert.ErrorContains(t, err, "backend c: url")
-	assert.Panics(t, func() { backend.Decorate(nil) })
+}
+
+func TestDecorateNeedsAFactoryThatMakesProxies(t *testing.T) {
+	t.Parallel()
+	_, err := backend.Decorate(nil).New(backend.Spec{})
+	assert.EqualError(t, err, "backend: Decorate: the factory is nil")
+	_, err = backend.Decorate(nil, func(backend.Spec) proxy.Decorator { return nil }).New(backend.Spec{Name: "user"})
+	assert.EqualError(t, err, "backend user: Decorate: the factory is nil")
+	nothing := backend.FactoryFunc(func(backend.Spec) (proxy.Proxy, error) { return nil, nil })
+	_, err = backend.Decorate(nothing).New(backend.Spec{Name: "user"})
+	assert.EqualError(t, err, "backend user: Decorate: the factory returned a nil proxy")
 }

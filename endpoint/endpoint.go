@@ -130,8 +130,8 @@ type FactoryFunc func(Spec) (http.Handler, error)
 func (f FactoryFunc) New(s Spec) (http.Handler, error) { return f(s) }
 
 // New returns the handler that s describes. The error joins everything that is wrong with s: no Proxy, a construction
-// error anywhere in its plan (see [pipe.Check]), an invalid network or Cache-Control, an Encoder without a media type or with
-// one that another has, and with Stream a pipe that buffers or needs a request body twice. Whether the route has the params
+// error anywhere in its plan (see [pipe.Check]), an invalid network or Cache-Control, an Encoder with a fault, without a media type or
+// with one that another has, and with Stream a pipe that buffers or needs a request body twice. Whether the route has the params
 // that the URLs of upstreams need New cannot know: router.Mount checks it, and without a router a param that is missing
 // fails the call with 502.
 //

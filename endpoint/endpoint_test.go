@@ -5,12 +5,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -36,6 +38,21 @@ func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
 
 	_, err = endpoint.New(endpoint.Spec{})
 	assert.ErrorContains(t, err, "endpoint: New: there is no Proxy")
+}
+
+func TestNewRefusesAllFaultsOfItsPipeAndItsEncoders(t *testing.T) {
+	t.Parallel()
+	page := jsonOf(`{}`).With(policy.Timeout(0), backend.ErrorAsData(""), policy.Limit(nil))
+	_, err := endpoint.New(endpoint.Spec{Name: "page", Proxy: page, Encode: []endpoint.Encoder{endpoint.XMLRoot(""), endpoint.JSON, endpoint.XMLRoot("a b")}})
+	require.Error(t, err)
+	assert.Equal(t, []string{
+		"policy: Timeout: d is 0s, want more than 0",
+		"backend: ErrorAsData: the member has no name",
+		"policy: Limit: the Allower is nil",
+		`endpoint: New (page): Encode 1: endpoint: XMLRoot: "" is not the name of an element`,
+		`endpoint: New (page): Encode 3: endpoint: XMLRoot: "a b" is not the name of an element`,
+	}, strings.Split(regexp.MustCompile(` \(endpoint_test\.go:\d+\)`).ReplaceAllString(err.Error(), ""), "\n"))
+	assert.Equal(t, 3, strings.Count(err.Error(), "(endpoint_test.go:"), "with their places")
 }
 
 func TestNewRefusesAStreamOverAPipeThatBuffersOrRepeats(t *testing.T) {
