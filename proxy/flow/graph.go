@@ -67,23 +67,29 @@ func newGraph(what string, root *node) *graph {
 	return g
 }
 
-// check notes what is wrong with the nodes, and a plan of all that can be shown of them.
+// check notes what is wrong with the nodes, and then a plan of all that can be shown of them.
 func (g *graph) check(what string, nodes []*node) {
 	names := map[string]bool{}
 	var errs []error
+	var steps []func() pipe.Any
 	for _, n := range nodes {
 		if name := n.step.Name; name != "" && names[name] {
 			err := fmt.Errorf("flow: %s: two nodes have the name %s", what, name)
 			errs = append(errs, err)
-			g.steps = append(g.steps, broken(n.step, err))
+			steps = append(steps, func() pipe.Any { return broken(n.step, err) })
 		}
 		names[n.step.Name] = true
 		errs = append(errs, n.errs...)
 		if n.pure == nil || n.errs != nil {
-			g.steps = append(g.steps, n.faulty())
+			steps = append(steps, n.faulty)
 		}
 	}
-	g.err = errors.Join(errs...)
+	if g.err = errors.Join(errs...); g.err == nil {
+		return
+	}
+	for _, step := range steps {
+		g.steps = append(g.steps, step())
+	}
 }
 
 // require marks a node as required, and all that it depends on but optionally.
