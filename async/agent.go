@@ -88,8 +88,13 @@ type Factory interface {
 // FactoryFunc is a function that is a [Factory].
 type FactoryFunc func(Spec) (*Agent, error)
 
-// New calls f.
-func (f FactoryFunc) New(s Spec) (*Agent, error) { return f(s) }
+// New calls f. Of a nil f it is an error.
+func (f FactoryFunc) New(s Spec) (*Agent, error) {
+	if f == nil {
+		return nil, errors.New("async: FactoryFunc: the function is nil")
+	}
+	return f(s)
+}
 
 // An Agent takes messages from a source and runs a proxy for each. It is made by [New] and does nothing until Run is
 // called. Its methods are safe for concurrent use.

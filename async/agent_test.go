@@ -295,6 +295,8 @@ func TestNewRefusesAllFaultsOfItsPipeAndItsSource(t *testing.T) {
 		"async: agent orders: policy: Retry: Max is -1, want 0 or more",
 	}, strings.Split(regexp.MustCompile(` \(agent_test\.go:\d+\)`).ReplaceAllString(err.Error(), ""), "\n"))
 	assert.Equal(t, 3, strings.Count(err.Error(), "(agent_test.go:"), "with their places")
+	_, err = async.FactoryFunc(nil).New(async.Spec{})
+	assert.EqualError(t, err, "async: FactoryFunc: the function is nil")
 }
 
 // needs is a leaf like an upstream with placeholders.

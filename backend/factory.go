@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/sluice-go/sluice/proxy"
@@ -17,8 +18,13 @@ type Factory interface {
 // FactoryFunc is a function that is a [Factory].
 type FactoryFunc func(Spec) (proxy.Proxy, error)
 
-// New calls f.
-func (f FactoryFunc) New(s Spec) (proxy.Proxy, error) { return f(s) }
+// New calls f. Of a nil f it is an error.
+func (f FactoryFunc) New(s Spec) (proxy.Proxy, error) {
+	if f == nil {
+		return nil, errors.New("backend: FactoryFunc: the function is nil")
+	}
+	return f(s)
+}
 
 // New returns a proxy for one upstream over a transport of its own: HTTP{}.New(s). Upstreams that share a host share
 // connections when one [HTTP] with a Transport makes them.

@@ -256,4 +256,6 @@ func TestDecorateNeedsAFactoryThatMakesProxies(t *testing.T) {
 	nothing := backend.FactoryFunc(func(backend.Spec) (proxy.Proxy, error) { return nil, nil })
 	_, err = backend.Decorate(nothing).New(backend.Spec{Name: "user"})
 	assert.EqualError(t, err, "backend user: Decorate: the factory returned a nil proxy")
+	_, err = backend.Decorate(backend.FactoryFunc(nil)).New(backend.Spec{Name: "user"})
+	assert.EqualError(t, err, "backend: FactoryFunc: the function is nil")
 }

@@ -126,8 +126,13 @@ type Factory interface {
 // FactoryFunc is a function that is a [Factory].
 type FactoryFunc func(Spec) (http.Handler, error)
 
-// New calls f.
-func (f FactoryFunc) New(s Spec) (http.Handler, error) { return f(s) }
+// New calls f. Of a nil f it is an error.
+func (f FactoryFunc) New(s Spec) (http.Handler, error) {
+	if f == nil {
+		return nil, errors.New("endpoint: FactoryFunc: the function is nil")
+	}
+	return f(s)
+}
 
 // New returns the handler that s describes. The error joins everything that is wrong with s: no Proxy, a construction
 // error anywhere in its plan (see [pipe.Check]), an invalid network or Cache-Control, an Encoder with a fault, without a media type or

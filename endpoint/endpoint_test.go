@@ -146,4 +146,6 @@ func TestFactoryFuncMakesHandlers(t *testing.T) {
 	require.NoError(t, err)
 	w := record(h, httptest.NewRequest(http.MethodGet, "/", nil))
 	assert.Equal(t, `[1]`, w.Body.String())
+	_, err = endpoint.FactoryFunc(nil).New(endpoint.Spec{})
+	assert.EqualError(t, err, "endpoint: FactoryFunc: the function is nil")
 }
