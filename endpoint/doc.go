@@ -19,7 +19,7 @@
 // line break) is refused with 400.
 //
 // The context ends when the client goes away, when [Spec.Timeout] is over, and when the handler returns. It knows the
-// request it belongs to; see [HTTPRequest] and [RequestIDFrom].
+// request it belongs to; see [HTTPRequest] and [RequestID].
 //
 // # What a client sees
 //

@@ -160,7 +160,7 @@ func TestBoundNamesTheParamsOfABody(t *testing.T) {
 	err := router.Mount(chi.NewRouter(), route)
 	require.Error(t, err)
 	assert.Contains(t, err.Error(), `needs the param "account"`)
-	assert.Contains(t, err.Error(), "proxy.Bound")
-	route.Endpoint.Proxy = quotes.With(proxy.Bound("account"))
+	assert.Contains(t, err.Error(), "proxy.Gives")
+	route.Endpoint.Proxy = quotes.With(proxy.Gives("account"))
 	assert.NoError(t, router.Mount(chi.NewRouter(), route))
 }
