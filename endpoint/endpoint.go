@@ -184,7 +184,7 @@ func (s Spec) check() error {
 	for _, err := range faults {
 		fault("%w", err)
 	}
-	if len(s.Encode) > 0 && s.Proxy != nil && call.Streams(pipe.PlanOf(s.Proxy)) {
+	if len(s.Encode) > 0 && s.Proxy != nil && call.AlwaysStreams(pipe.PlanOf(s.Proxy)) {
 		fault("Encode over a pipe that streams: there is no document")
 	}
 	if !field.IsValue(s.CacheControl) {

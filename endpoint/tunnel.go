@@ -152,7 +152,7 @@ func oneWay(dst io.Writer, src io.Reader, alive func(), end func(error)) {
 	returned := false
 	defer func() {
 		if !returned {
-			end(call.Ended(recover()))
+			end(call.PanicOf(recover()))
 		}
 	}()
 	buf := make([]byte, writeSize)
