@@ -56,7 +56,7 @@
 //	client headers and query to an upstream     none but those that backend.Spec names; all with "*", less "-Name"
 //	hop-by-hop headers                          stripped both ways, before user code
 //	X-Forwarded-*, Forwarded, X-Real-Ip         rebuilt from the socket; appended to behind endpoint.Spec.TrustedProxies
-//	placeholders in an upstream URL             escaped; given by the route, or named in Bound, else router.Mount refuses
+//	placeholders in an upstream URL             escaped; given by the route, or named in Given, else router.Mount refuses
 //	escaped letters in a path                   matched in normal form, or 400
 //	redirects of an upstream                    not followed
 //	request body                                1 MiB, then 413 before any upstream; unlimited with endpoint.Spec.Stream

@@ -37,7 +37,7 @@ type Spec struct {
 	// value that is empty, "." or "..", or holds NUL, CR or LF.
 	//
 	// Every placeholder of an upstream in the plan of Proxy must be named here, unless a step before the upstream gives it,
-	// or the Bound of the upstream's Spec says that code sets it. nil is none.
+	// or the Given of the upstream's Spec says that code sets it. nil is none.
 	Params []string
 
 	// Workers is how many messages are worked on at a time; 0 is 1, and New refuses a negative number. With more
@@ -88,8 +88,13 @@ type Factory interface {
 // FactoryFunc is a function that is a [Factory].
 type FactoryFunc func(Spec) (*Agent, error)
 
-// New calls f.
-func (f FactoryFunc) New(s Spec) (*Agent, error) { return f(s) }
+// New calls f. Of a nil f it is an error.
+func (f FactoryFunc) New(s Spec) (*Agent, error) {
+	if f == nil {
+		return nil, errors.New("async: FactoryFunc: the function is nil")
+	}
+	return f(s)
+}
 
 // An Agent takes messages from a source and runs a proxy for each. It is made by [New] and does nothing until Run is
 // called. Its methods are safe for concurrent use.
@@ -119,8 +124,8 @@ type Agent struct {
 	stop    context.CancelFunc // of taking messages; nil before Run
 }
 
-// New returns the agent that s describes. It joins everything that is wrong with s: no source, no proxy, a negative
-// number of workers, the construction errors in the plan of the proxy, placeholders of upstreams that nothing fills.
+// New returns the agent that s describes. It joins everything that is wrong with s: no source or one with a fault, no proxy, a
+// negative number of workers, the construction errors in the plan of the proxy, placeholders of upstreams that nothing fills.
 func New(s Spec) (*Agent, error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -176,7 +181,11 @@ func (s Spec) check() error {
 	fault := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("async: %s: %w", title(s.Name), fmt.Errorf(format, args...)))
 	}
-	if s.Source == nil {
+	if f, ok := s.Source.(interface{ Fault() error }); ok {
+		if err := f.Fault(); err != nil {
+			fault("the Source: %w", err)
+		}
+	} else if s.Source == nil {
 		fault("the Source is nil")
 	}
 	if s.Workers < 0 {
@@ -187,13 +196,22 @@ func (s Spec) check() error {
 		return errors.Join(errs...)
 	}
 	plan := pipe.PlanOf(s.Proxy)
-	if err := plan.Faults(); err != nil {
+	for _, err := range joined(plan.Faults()) {
 		fault("%w", err)
 	}
-	for _, m := range checkNeeds(plan, s.Params) {
-		fault("%s", m)
+	for _, need := range call.Needs(plan, s.Params) {
+		fault("%s needs the param %q, which neither Params nor a step before it gives (what code sets is named in %s)",
+			need.Step, need.Param, need.Given)
 	}
 	return errors.Join(errs...)
+}
+
+// joined returns the errors in a join of [pipe.Step.Faults].
+func joined(err error) []error {
+	if list, ok := err.(interface{ Unwrap() []error }); ok {
+		return list.Unwrap()
+	}
+	return nil
 }
 
 // Plan returns what the agent runs: a step of kind "agent" around the plan of its proxy. The plan belongs to the

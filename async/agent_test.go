@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/sluice-go/sluice/async"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -256,11 +258,10 @@ func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
 	_, err := async.New(async.Spec{Name: "orders", Workers: -1, Proxy: needs("user", "id", "*").With(sets("id"))})
 	require.Error(t, err)
 	for _, want := range []string{"agent orders: the Source is nil", "there are -1 Workers, want 0 or more",
-		"backend user needs {*}, which nobody gives: declare in Spec.Params what messages bring, " +
-			"or name in the Bound of its Spec what code sets"} {
+		`backend user needs the param "*", which neither Params nor a step before it gives (what code sets is named in backend.Spec.Given)`} {
 		assert.Contains(t, err.Error(), want)
 	}
-	assert.NotContains(t, err.Error(), "{id}", "a step around it gives it")
+	assert.NotContains(t, err.Error(), `"id"`, "a step around it gives it")
 	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: broken})
 	assert.ErrorContains(t, err, "there are no parts")
 	_, err = async.New(async.Spec{Source: async.NewMemory(1)})
@@ -269,17 +270,33 @@ func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
 	assert.NoError(t, err)
 	stages := pipe.Describe(ok, pipe.Step{Kind: "sequence", Layout: pipe.Serial}, proxy.Proxy(ok).With(sets("id")), needs("user", "id"))
 	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: stages})
-	assert.ErrorContains(t, err, "backend user needs {id}", "an earlier stage has a request of its own")
+	assert.ErrorContains(t, err, `backend user needs the param "id"`, "an earlier stage has a request of its own")
 	twice := needs("user", "id")
 	both := pipe.Describe(ok, pipe.Step{Kind: "merge", Layout: pipe.Parallel}, twice, twice)
 	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: both})
-	assert.Equal(t, 1, strings.Count(fmt.Sprint(err), "backend user needs {id}"), "once, wherever it stands")
+	assert.Equal(t, 1, strings.Count(fmt.Sprint(err), `backend user needs the param "id"`), "once, wherever it stands")
 	parts := pipe.Describe(ok, pipe.Step{Kind: "merge", Layout: pipe.Parallel}, proxy.Proxy(ok).With(sets("id")), needs("user", "id"))
 	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: parts})
-	assert.ErrorContains(t, err, "backend user needs {id}", "a part beside it does not")
+	assert.ErrorContains(t, err, `backend user needs the param "id"`, "a part beside it does not")
 	_, err = async.New(async.Spec{})
 	assert.ErrorContains(t, err, "the Source is nil")
 	assert.ErrorContains(t, err, "the Proxy is nil")
+}
+
+func TestNewRefusesAllFaultsOfItsPipeAndItsSource(t *testing.T) {
+	t.Parallel()
+	work := proxy.Proxy(ok).With(policy.Timeout(0), proxy.Gives(), policy.Retry(policy.Attempts{Max: -1}))
+	_, err := async.New(async.Spec{Name: "orders", Source: async.NewMemory(0), Proxy: work})
+	require.Error(t, err)
+	assert.Equal(t, []string{
+		"async: agent orders: the Source: async: NewMemory: n is 0, want 1 or more",
+		"async: agent orders: policy: Timeout: d is 0s, want more than 0",
+		"async: agent orders: proxy: Gives: there are no names",
+		"async: agent orders: policy: Retry: Max is -1, want 0 or more",
+	}, strings.Split(regexp.MustCompile(` \(agent_test\.go:\d+\)`).ReplaceAllString(err.Error(), ""), "\n"))
+	assert.Equal(t, 3, strings.Count(err.Error(), "(agent_test.go:"), "with their places")
+	_, err = async.FactoryFunc(nil).New(async.Spec{})
+	assert.EqualError(t, err, "async: FactoryFunc: the function is nil")
 }
 
 // needs is a leaf like an upstream with placeholders.

@@ -50,7 +50,7 @@ type Memory struct {
 	MaxBody int64
 
 	size   int
-	source string
+	source string // where it was made
 
 	mu      sync.Mutex // guards what follows
 	ready   []*entry   // in the order of delivery
@@ -70,12 +70,19 @@ type entry struct {
 }
 
 // NewMemory returns an empty queue that holds n messages, those being worked on and those that wait to come again
-// included. It panics if n is not positive.
-func NewMemory(n int) *Memory {
-	if n < 1 {
-		panic(fmt.Sprintf("async: NewMemory: n is %d, want 1 or more", n))
+// included. An n that is not positive is the Fault of the queue.
+func NewMemory(n int) *Memory { return &Memory{size: n, source: pipe.Here()} }
+
+// Fault returns why the queue cannot be used, nil for nothing. It is a fault in the plan of a publisher, and [New] refuses
+// an agent with such a source.
+func (q *Memory) Fault() error {
+	switch {
+	case q == nil:
+		return errors.New("async: the Memory is nil")
+	case q.size < 1:
+		return fmt.Errorf("async: NewMemory: n is %d, want 1 or more", q.size)
 	}
-	return &Memory{size: n, source: pipe.Here()}
+	return nil
 }
 
 // Publisher returns a proxy that puts each request into the queue, as a message of its own, and answers 202 without a
@@ -85,9 +92,16 @@ func NewMemory(n int) *Memory {
 // The errors are a [*proxy.Error]: status 503 with [ErrFull] or [ErrClosed], 413 with [ErrTooLarge], and
 // proxy.ErrBodyNotReplayable.
 func (q *Memory) Publisher() proxy.Proxy {
-	return pipe.Describe(q.publish, pipe.Step{Mark: mark.Ours(), Kind: "publish", Detail: fmt.Sprintf("memory, room for %d", q.size),
-		Acts: pipe.In, State: q, Effects: pipe.Terminal | pipe.Buffers | pipe.NeedsReplay | pipe.NotIdempotent |
-			pipe.HonoursContext | pipe.Stateful})
+	step := pipe.Step{Mark: mark.Ours(), Kind: "publish", Acts: pipe.In, State: q, Effects: pipe.Terminal | pipe.Buffers |
+		pipe.NeedsReplay | pipe.NotIdempotent | pipe.HonoursContext | pipe.Stateful}
+	if step.Err = q.Fault(); step.Err != nil {
+		if q != nil {
+			step.Source = q.source // the mistake is there
+		}
+		return pipe.Describe[*proxy.Request, *proxy.Response](nil, step)
+	}
+	step.Detail = fmt.Sprintf("memory, room for %d", q.size)
+	return pipe.Describe(q.publish, step)
 }
 
 func (q *Memory) publish(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
@@ -170,6 +184,9 @@ func (q *Memory) Close() {
 // Receive waits for the next message; see [Source]. Each delivery has a copy of the request. Of its Ack and Nack only the
 // first call counts.
 func (q *Memory) Receive(ctx context.Context) (Message, error) {
+	if err := q.Fault(); err != nil {
+		return Message{}, err
+	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return Message{}, err

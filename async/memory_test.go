@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-go/sluice/async"
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -346,9 +347,26 @@ func TestMemoryShowsItsPublisherInThePlan(t *testing.T) {
 	}
 }
 
-func TestNewMemoryPanicsWithoutRoom(t *testing.T) {
+func TestAMemoryWithoutRoomIsAFault(t *testing.T) {
 	t.Parallel()
-	assert.PanicsWithValue(t, "async: NewMemory: n is 0, want 1 or more", func() { async.NewMemory(0) })
+	var none *async.Memory
+	for want, q := range map[string]*async.Memory{
+		"async: NewMemory: n is 0, want 1 or more":  async.NewMemory(0),
+		"async: NewMemory: n is -1, want 1 or more": async.NewMemory(-1),
+		"async: the Memory is nil":                  none,
+	} {
+		assert.EqualError(t, q.Fault(), want)
+		p := q.Publisher()
+		assert.Equal(t, want, pipetest.Faults(pipe.PlanOf(p)))
+		assert.ErrorContains(t, pipe.PlanOf(p).Faults(), want+" (memory_test.go:")
+		_, err := p(t.Context(), proxy.NewRequest("POST", "/"))
+		assert.EqualError(t, err, want)
+		_, err = q.Receive(t.Context())
+		assert.EqualError(t, err, want)
+		_, err = async.New(async.Spec{Name: "orders", Source: q, Proxy: ok})
+		assert.EqualError(t, err, "async: agent orders: the Source: "+want)
+	}
+	assert.NoError(t, async.NewMemory(1).Fault())
 }
 
 // proves M28, M32, O18

@@ -22,6 +22,8 @@ import (
 //   - Any other error ends Run, and so does a panic, as a *pipe.PanicError.
 //
 // In each case the messages in flight are finished first.
+//
+// A source that could not be made keeps its fault and has a method Fault() error, nil for none: New refuses a Spec with it.
 type Source interface {
 	Receive(ctx context.Context) (Message, error)
 }

@@ -44,7 +44,7 @@ func (w *worker) tell(op string, cause error) {
 	watch := w.begin(op)
 	defer func() {
 		if !returned {
-			err = call.Ended(recover())
+			err = call.PanicOf(recover())
 		}
 		inTime := w.end(watch)
 		switch {

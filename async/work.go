@@ -59,7 +59,7 @@ func (r *run) receive() (m Message, err error) {
 	returned := false
 	defer func() {
 		if !returned {
-			err = call.Ended(recover())
+			err = call.PanicOf(recover())
 		}
 		got := r.receipt(err)
 		r.received <- got

@@ -27,7 +27,8 @@ var ErrContentType = errors.New("no decoder for the content type")
 //
 //	backend.Auto(map[string]backend.Decoder{"application/msgpack": msgpack.Decoder{}})
 //
-// Auto keeps nothing of more. It panics if a key is no media type or suffix, or a decoder is nil or [Passthrough].
+// Auto keeps nothing of more. A key that is no media type or suffix, and a decoder that is nil, [Passthrough] or has a Fault
+// of its own, are the Fault of the decoder, all of them joined: New refuses a Spec with it.
 func Auto(more map[string]Decoder) Decoder {
 	a := &auto{byType: map[string]Decoder{
 		"application/json": JSON, "text/json": JSON, "+json": JSON,
@@ -35,19 +36,25 @@ func Auto(more map[string]Decoder) Decoder {
 		"text/plain": Text,
 	}}
 	var names []string
+	var errs []error
 	for _, key := range sortedKeys(more) {
 		d := more[key]
-		if d == nil || d == Passthrough {
-			panic(fmt.Sprintf("backend: Auto: %q has no decoder", key))
-		}
 		if !isTypeOrSuffix(key) {
-			panic(fmt.Sprintf(`backend: Auto: %q is neither a media type nor a suffix such as "+yaml"`, key))
+			errs = append(errs, fmt.Errorf(`backend: Auto: %q is neither a media type nor a suffix such as "+yaml"`, key))
+		}
+		if d == nil || d == Passthrough {
+			errs = append(errs, fmt.Errorf("backend: Auto: %q has no decoder", key))
+			continue
+		}
+		for _, err := range faultsOf(d) {
+			errs = append(errs, fmt.Errorf("backend: Auto: %q: %w", key, err))
 		}
 		a.byType[strings.ToLower(key)] = d
 		if name := d.String(); !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
+	a.fault = errors.Join(errs...)
 	a.name = strings.Join(append([]string{"auto"}, names...), " or ")
 	return a
 }
@@ -63,11 +70,17 @@ func isTypeOrSuffix(s string) bool {
 type auto struct {
 	byType map[string]Decoder
 	name   string
+	fault  error
 }
+
+func (a *auto) Fault() error { return a.fault }
 
 func (a *auto) String() string { return a.name }
 
 func (a *auto) Decode(contentType string, body []byte) (document.Document, error) {
+	if a.fault != nil {
+		return document.Document{}, a.fault
+	}
 	media := ""
 	if contentType != "" {
 		var err error

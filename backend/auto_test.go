@@ -2,6 +2,7 @@ package backend_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -85,18 +86,34 @@ func TestAutoIsInThePlanWithWhatWasAdded(t *testing.T) {
 	assert.False(t, users.HonoursContext(), "the code of a user may block")
 }
 
-func TestAutoIsWiredRight(t *testing.T) {
+func TestAutoKeepsItsFault(t *testing.T) {
 	t.Parallel()
-	for key, want := range map[string]string{
-		"yaml":      `backend: Auto: "yaml" is neither a media type nor a suffix such as "+yaml"`,
-		"a/b; c=d":  `backend: Auto: "a/b; c=d" is neither a media type nor a suffix such as "+yaml"`,
-		"text/*/*":  `backend: Auto: "text/*/*" is neither a media type nor a suffix such as "+yaml"`,
-		"+":         `backend: Auto: "+" is neither a media type nor a suffix such as "+yaml"`,
-		"+yaml/xml": `backend: Auto: "+yaml/xml" is neither a media type nor a suffix such as "+yaml"`,
+	bad := backend.Auto(map[string]backend.Decoder{"x": backend.JSON})
+	for _, tt := range []struct {
+		more map[string]backend.Decoder
+		want []string
+	}{
+		{map[string]backend.Decoder{"yaml": backend.JSON}, []string{`backend: Auto: "yaml" is neither a media type nor a suffix such as "+yaml"`}},
+		{map[string]backend.Decoder{"a/b; c=d": backend.JSON}, []string{`backend: Auto: "a/b; c=d" is neither a media type nor a suffix such as "+yaml"`}},
+		{map[string]backend.Decoder{"text/*/*": backend.JSON}, []string{`backend: Auto: "text/*/*" is neither a media type nor a suffix such as "+yaml"`}},
+		{map[string]backend.Decoder{"+": backend.JSON}, []string{`backend: Auto: "+" is neither a media type nor a suffix such as "+yaml"`}},
+		{map[string]backend.Decoder{"+yaml/xml": backend.JSON}, []string{`backend: Auto: "+yaml/xml" is neither a media type nor a suffix such as "+yaml"`}},
+		{map[string]backend.Decoder{"a/b": nil}, []string{`backend: Auto: "a/b" has no decoder`}},
+		{map[string]backend.Decoder{"a/b": backend.Passthrough}, []string{`backend: Auto: "a/b" has no decoder`}},
+		{map[string]backend.Decoder{"a/b": backend.Format(9)}, []string{`backend: Auto: "a/b": there is no format 9`}},
+		{map[string]backend.Decoder{"a/b": bad}, []string{`backend: Auto: "a/b": backend: Auto: "x" is neither a media type nor a suffix such as "+yaml"`}},
+		{map[string]backend.Decoder{"x": nil, "a/b": bad}, []string{`backend: Auto: "a/b": backend: Auto: "x" is neither a media type nor a suffix such as "+yaml"`,
+			`backend: Auto: "x" is neither a media type nor a suffix such as "+yaml"`, `backend: Auto: "x" has no decoder`}},
 	} {
-		assert.PanicsWithValue(t, want, func() { backend.Auto(map[string]backend.Decoder{key: backend.JSON}) })
+		d := backend.Auto(tt.more)
+		text := strings.Join(tt.want, "\n")
+		assert.EqualError(t, d.(interface{ Fault() error }).Fault(), text)
+		_, err := d.Decode("application/json", []byte(`{}`))
+		assert.EqualError(t, err, text)
+		_, err = backend.New(backend.Spec{Name: "user", URL: "http://h/", Decode: d})
+		assert.EqualError(t, err, "backend user: decode: "+strings.Join(tt.want, "\nbackend user: decode: "))
+		p := pipe.Check(backend.New(backend.Spec{Name: "user", URL: "http://h/", Decode: d}))
+		assert.ErrorContains(t, pipe.PlanOf(p).Faults(), tt.want[0]+" (auto_test.go:")
 	}
-	for _, d := range []backend.Decoder{nil, backend.Passthrough} {
-		assert.PanicsWithValue(t, `backend: Auto: "a/b" has no decoder`, func() { backend.Auto(map[string]backend.Decoder{"a/b": d}) })
-	}
+	assert.NoError(t, backend.Auto(nil).(interface{ Fault() error }).Fault())
 }

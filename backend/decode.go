@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // A Decoder makes a Document of the body of an upstream's answer. It is safe for concurrent use.
+//
+// One that could not be made keeps its fault and has a method Fault() error, nil for none: New refuses a Spec with it.
 type Decoder interface {
 	// Decode returns the document that body holds. The body is whole, not compressed, not empty, at most Spec.MaxBytes
 	// long, and belongs to the decoder. contentType is the answer's, as sent. An error fails the call with 502; its text
@@ -86,7 +89,26 @@ func (l jsonLimits) Decode(_ string, body []byte) (document.Document, error) {
 
 func (l jsonLimits) String() string { return "json" }
 
-// isOurs reports whether a decoder is one of this package and runs no code of a user.
+// faultsOf returns what is wrong with a decoder, one by one.
+func faultsOf(d Decoder) []error {
+	if f, ok := d.(Format); ok && f > XML {
+		return []error{fmt.Errorf("there is no %s", f)}
+	}
+	f, ok := d.(interface{ Fault() error })
+	if !ok {
+		return nil
+	}
+	switch err := f.Fault().(type) {
+	case nil:
+		return nil
+	case interface{ Unwrap() []error }:
+		return err.Unwrap()
+	default:
+		return []error{err}
+	}
+}
+
+// isOurs reports whether a decoder is sluice's and runs no code of a user.
 func isOurs(d Decoder) bool {
 	switch d := d.(type) {
 	case Format, jsonLimits, *xmlDecoder:
@@ -94,5 +116,5 @@ func isOurs(d Decoder) bool {
 	case *auto:
 		return d.areOurs()
 	}
-	return false
+	return mark.On(d) // of a module of its own
 }

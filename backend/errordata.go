@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -27,10 +28,10 @@ import (
 // front of upstreams whose failures are written for clients. Nothing else of the error is shown: no address, no header, no
 // text of ours. Retries and breakers stand inside of it, for outside there is no failure any more.
 //
-// ErrorAsData panics if member is "".
+// A member that is "" is a fault in the plan.
 func ErrorAsData(member string) proxy.Decorator {
 	if member == "" {
-		panic("backend: ErrorAsData: the member has no name")
+		return proxy.Fault(errors.New("backend: ErrorAsData: the member has no name"))
 	}
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {

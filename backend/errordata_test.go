@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -101,5 +102,14 @@ func TestErrorAsDataIsInThePlan(t *testing.T) {
 	p := newBackend(t, newTransport(t), backend.Spec{}).With(backend.ErrorAsData("failed"))
 	assert.Contains(t, pipe.PlanOf(p).String(), "error-as-data (failed)")
 	assert.True(t, pipe.PlanOf(p).HonoursContext())
-	assert.PanicsWithValue(t, "backend: ErrorAsData: the member has no name", func() { backend.ErrorAsData("") })
+}
+
+func TestErrorAsDataWithoutANameIsAFault(t *testing.T) {
+	t.Parallel()
+	const want = "backend: ErrorAsData: the member has no name"
+	p := newBackend(t, newTransport(t), backend.Spec{}).With(backend.ErrorAsData(""))
+	assert.Equal(t, want, pipetest.Faults(pipe.PlanOf(p)))
+	assert.ErrorContains(t, pipe.PlanOf(p).Faults(), want+" (errordata_test.go:")
+	_, err := p(t.Context(), proxy.NewRequest("GET", "/"))
+	assert.EqualError(t, err, want)
 }

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/sluice-go/sluice/proxy"
@@ -17,8 +18,13 @@ type Factory interface {
 // FactoryFunc is a function that is a [Factory].
 type FactoryFunc func(Spec) (proxy.Proxy, error)
 
-// New calls f.
-func (f FactoryFunc) New(s Spec) (proxy.Proxy, error) { return f(s) }
+// New calls f. Of a nil f it is an error.
+func (f FactoryFunc) New(s Spec) (proxy.Proxy, error) {
+	if f == nil {
+		return nil, errors.New("backend: FactoryFunc: the function is nil")
+	}
+	return f(s)
+}
 
 // New returns a proxy for one upstream over a transport of its own: HTTP{}.New(s). Upstreams that share a host share
 // connections when one [HTTP] with a Transport makes them.
@@ -32,11 +38,9 @@ func New(s Spec) (proxy.Proxy, error) { return HTTP{}.New(s) }
 //	})
 //
 // The functions are called once per Spec, at wiring; the first one's decorator is the outermost. A nil function and a
-// nil decorator are skipped. Errors of f are returned as they are. Decorate panics if f is nil.
+// nil decorator are skipped. Errors of f are returned as they are. Where f is nil, or returns a nil proxy, New returns
+// an error that says so.
 func Decorate(f Factory, ds ...func(Spec) proxy.Decorator) Factory {
-	if f == nil {
-		panic("backend: Decorate: the factory is nil")
-	}
 	return &decorated{f, slices.Clone(ds)}
 }
 
@@ -49,9 +53,15 @@ type decorated struct {
 
 // New returns a proxy of the factory, decorated.
 func (d *decorated) New(s Spec) (proxy.Proxy, error) {
+	if d.factory == nil {
+		return nil, s.fault("Decorate: the factory is nil")
+	}
 	p, err := d.factory.New(s)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case p == nil:
+		return nil, s.fault("Decorate: the factory returned a nil proxy")
 	}
 	made := make([]proxy.Decorator, len(d.decorators))
 	for i, f := range d.decorators {

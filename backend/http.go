@@ -92,7 +92,7 @@ func newLeaf(s Spec) (*leaf, error) {
 		}
 	}
 	var faults []error
-	s.Bound, s.Statuses, s.MapStatus = slices.Clone(s.Bound), slices.Clone(s.Statuses), maps.Clone(s.MapStatus)
+	s.Given, s.Statuses, s.MapStatus = slices.Clone(s.Given), slices.Clone(s.Statuses), maps.Clone(s.MapStatus)
 	l := &leaf{spec: s, decode: s.Decode, stream: s.streams()}
 	l.maxBytes = limit(s.MaxBytes, DefaultMaxBytes)
 	l.maxErrorBytes = min(limit(s.MaxErrorBytes, DefaultMaxErrorBytes), l.maxBytes)
@@ -102,9 +102,9 @@ func newLeaf(s Spec) (*leaf, error) {
 		url = &Template{}
 	}
 	l.url = url
-	for _, name := range s.Bound {
+	for _, name := range s.Given {
 		if err == nil && !slices.Contains(url.needs, name) {
-			note("bound", fmt.Errorf("the URL has no placeholder {%s}", name))
+			note("given", fmt.Errorf("the URL has no placeholder {%s}", name))
 		}
 	}
 	l.query, faults = newQueryRule(s.Query, url.fixed)
@@ -117,9 +117,7 @@ func newLeaf(s Spec) (*leaf, error) {
 		password, _ := url.user.Password()
 		l.auth = "Basic " + base64.StdEncoding.EncodeToString([]byte(url.user.Username()+":"+password))
 	}
-	if f, ok := s.Decode.(Format); ok && f > XML {
-		note("decode", fmt.Errorf("there is no %s", f))
-	}
+	note("decode", faultsOf(s.Decode)...)
 	return l, errors.Join(errs...)
 }
 
@@ -138,7 +136,7 @@ func (l *leaf) step(honoursContext bool) pipe.Step {
 		s.Detail = l.spec.Method + " " + s.Detail
 	}
 	for _, name := range l.url.needs {
-		if !slices.Contains(l.spec.Bound, name) {
+		if !slices.Contains(l.spec.Given, name) {
 			s.Needs = append(s.Needs, name)
 		}
 	}

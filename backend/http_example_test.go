@@ -76,7 +76,7 @@ func ExampleSpec() {
 	files := pipe.Check(backend.New(backend.Spec{
 		Name:    "files",
 		URL:     "http://files:8080/static/{*}?tenant={tenant}&v=2",
-		Bound:   []string{"tenant"}, // set by code, not by the route
+		Given:   []string{"tenant"}, // set by code, not by the route
 		Headers: []string{"*", "-Cookie"},
 		Decode:  backend.Passthrough,
 	}))

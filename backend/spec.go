@@ -38,9 +38,9 @@ type Spec struct {
 	// User and password in the URL go as basic authentication (RFC 7617) and are never shown.
 	URL string
 
-	// Bound names placeholders of URL whose params code sets, such as a stage of a sequence, and the route need not
-	// have. "*" is the wildcard rest.
-	Bound []string
+	// Given names the params that code fills in, such as a function of a flow: placeholders of URL that the route need not
+	// have. "*" is the wildcard rest. A name that URL does not have is an error of New.
+	Given []string
 
 	// Headers names the client's headers that go to the upstream, none by default. "*" is all, and "-Cookie" beside it
 	// takes one back. Hop-by-hop headers, Host and the framing of a body never go, named or not, and If-* and Range only

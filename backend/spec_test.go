@@ -58,7 +58,7 @@ func TestNewRefusesWhatConfigurationGotWrong(t *testing.T) {
 		{"rest in the query", backend.Spec{URL: "http://h/?a={*}"}, "url: {*} stands for segments"},
 		{"dot segment", backend.Spec{URL: "http://h/a/../b"}, "url: a segment"},
 		{"escaped dot segment", backend.Spec{URL: "http://h/a/%2e%2e/b"}, "url: a segment"},
-		{"bound without placeholder", backend.Spec{URL: ok, Bound: []string{"account"}}, "bound: the URL has no placeholder {account}"},
+		{"given without placeholder", backend.Spec{URL: ok, Given: []string{"account"}}, "given: the URL has no placeholder {account}"},
 		{"method", backend.Spec{URL: ok, Method: "GE T"}, "method: "},
 		{"method in lower case", backend.Spec{URL: ok, Method: "get"}, "method: "},
 		{"connect", backend.Spec{URL: ok, Method: "CONNECT"}, "method: CONNECT"},
@@ -105,11 +105,11 @@ func TestNewRefusesWhatConfigurationGotWrong(t *testing.T) {
 
 func TestABackendKeepsNothingOfItsSpec(t *testing.T) {
 	t.Parallel()
-	s := backend.Spec{URL: "http://h/{a}", Bound: []string{"a"}, Headers: []string{"X-A"}, Query: []string{"a"}, Expose: []string{"X-A"},
+	s := backend.Spec{URL: "http://h/{a}", Given: []string{"a"}, Headers: []string{"X-A"}, Query: []string{"a"}, Expose: []string{"X-A"},
 		Statuses: []int{200}, MapStatus: map[int]int{404: 410}}
 	up := &answers{body: "{}", header: http.Header{"X-A": {"1"}, "X-B": {"1"}}}
 	p := newBackend(t, up, s)
-	s.Bound[0], s.Headers[0], s.Query[0], s.Expose[0] = "b", "X-B", "b", "X-B"
+	s.Given[0], s.Headers[0], s.Query[0], s.Expose[0] = "b", "X-B", "b", "X-B"
 	s.Statuses[0], s.MapStatus[404] = 404, 400
 
 	req := proxy.NewRequest("GET", "/")
@@ -154,7 +154,7 @@ func TestThePlanOfABackendTellsWhatItDoes(t *testing.T) {
 	over := func(h backend.HTTP, s backend.Spec) *pipe.Step {
 		return pipe.PlanOf(pipe.Check(h.New(s)))
 	}
-	ours := over(backend.HTTP{}, backend.Spec{Name: "users", Method: "GET", URL: "http://h/{id}/{*}?a={b}", Bound: []string{"b"}})
+	ours := over(backend.HTTP{}, backend.Spec{Name: "users", Method: "GET", URL: "http://h/{id}/{*}?a={b}", Given: []string{"b"}})
 	assert.Equal(t, "backend", ours.Kind)
 	assert.Equal(t, "users", ours.Name)
 	assert.Equal(t, "GET http://h/{id}/{*}?a={b}", ours.Detail)
@@ -245,5 +245,17 @@ func TestDecorateMakesADecoratorPerUpstream(t *testing.T) {
 
 	_, err = f.New(backend.Spec{Name: "c"})
 	assert.ErrorContains(t, err, "backend c: url")
-	assert.Panics(t, func() { backend.Decorate(nil) })
+}
+
+func TestDecorateNeedsAFactoryThatMakesProxies(t *testing.T) {
+	t.Parallel()
+	_, err := backend.Decorate(nil).New(backend.Spec{})
+	assert.EqualError(t, err, "backend: Decorate: the factory is nil")
+	_, err = backend.Decorate(nil, func(backend.Spec) proxy.Decorator { return nil }).New(backend.Spec{Name: "user"})
+	assert.EqualError(t, err, "backend user: Decorate: the factory is nil")
+	nothing := backend.FactoryFunc(func(backend.Spec) (proxy.Proxy, error) { return nil, nil })
+	_, err = backend.Decorate(nothing).New(backend.Spec{Name: "user"})
+	assert.EqualError(t, err, "backend user: Decorate: the factory returned a nil proxy")
+	_, err = backend.Decorate(backend.FactoryFunc(nil)).New(backend.Spec{Name: "user"})
+	assert.EqualError(t, err, "backend: FactoryFunc: the function is nil")
 }

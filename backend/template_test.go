@@ -86,7 +86,7 @@ func TestAValueIsOnePlainSegmentOrValue(t *testing.T) {
 		"../../admin", "..\\x", "+ +", "a=b&c", "\xff\xfe", "€", "\t\x01\x7f", "'\"<>`|^", strings.Repeat("é", 30<<10)}
 	for _, value := range values {
 		up := &answers{body: "{}"}
-		p := newBackend(t, up, backend.Spec{URL: "http://h/a/{id}/b-{id}.c?x={id}&y=1", Bound: []string{"id"}})
+		p := newBackend(t, up, backend.Spec{URL: "http://h/a/{id}/b-{id}.c?x={id}&y=1", Given: []string{"id"}})
 		req := proxy.NewRequest("GET", "/")
 		req.Params.Set("id", value)
 		_, err := p(t.Context(), req)

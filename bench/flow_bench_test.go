@@ -81,9 +81,9 @@ func flowUpstreams() memory {
 func flowGateway[T flowRecord](b *testing.B) http.Handler {
 	b.Helper()
 	f := backend.Decorate(backend.HTTP{Transport: flowUpstreams()}, func(backend.Spec) proxy.Decorator { return policy.Timeout(time.Second) })
-	decoded := func(name string, bound ...string) pipe.Pipe[*proxy.Request, T] {
-		param := append(bound, "id")[0]
-		return proxy.Decode[T](pipe.Check(f.New(backend.Spec{Name: name, URL: "http://" + name + ".test/" + name + "/{" + param + "}", Bound: bound,
+	decoded := func(name string, given ...string) pipe.Pipe[*proxy.Request, T] {
+		param := append(given, "id")[0]
+		return proxy.Decode[T](pipe.Check(f.New(backend.Spec{Name: name, URL: "http://" + name + ".test/" + name + "/{" + param + "}", Given: given,
 			Headers: []string{"Accept-Language"}})))
 	}
 	account := func(r *proxy.Request, v T) error { r.Params.Set("account", v.id()); return nil }

@@ -42,9 +42,9 @@ func HTTPRequest(ctx context.Context) *http.Request {
 	return r
 }
 
-// RequestIDFrom returns the id of the request that the pipe was called for, or "" if ctx does not
+// RequestID returns the id of the request that the pipe was called for, or "" if ctx does not
 // come from an endpoint.
-func RequestIDFrom(ctx context.Context) string {
+func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(idKey{}).(string)
 	return id
 }

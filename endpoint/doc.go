@@ -25,7 +25,7 @@
 // ("..", a NUL, a line break) is refused with 400.
 //
 // The context ends when the client goes away, when [Spec.Timeout] is over, and when the handler
-// returns. [HTTPRequest] and [RequestIDFrom] return what it knows about its request.
+// returns. [HTTPRequest] and [RequestID] return what it knows about its request.
 //
 // # What a client sees
 //

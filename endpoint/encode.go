@@ -9,11 +9,14 @@ import (
 	"strings"
 
 	"github.com/sluice-go/sluice/internal/field"
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // An Encoder writes a document as the body of an answer. It is safe for concurrent use.
+//
+// One that could not be made keeps its fault and has a method Fault() error, nil for none: New refuses a Spec with it.
 type Encoder interface {
 	// ContentTypes returns the values of Content-Type that the body may have, the preferred first. The media type of each,
 	// without parameters, is what an Accept of the client is compared with. It is called at wiring.
@@ -95,24 +98,33 @@ func (f Format) String() string {
 }
 
 // XMLRoot returns the encoder [XML] whose root element always has this name; what is at the root of the document stands in
-// it. It panics if name is not an ASCII name of XML without a colon.
+// it. A name that is not an ASCII name of XML without a colon is the Fault of the encoder: [New] refuses a Spec with it.
 func XMLRoot(name string) Encoder {
+	r := xmlRoot{name: name}
 	beyond := strings.ContainsFunc(name, func(r rune) bool { return r > '~' })
 	if name == "" || beyond || string(appendName(nil, name, false)) != name {
-		panic(fmt.Sprintf("endpoint: XMLRoot: %q is not the name of an element", name))
+		r.fault = fmt.Errorf("endpoint: XMLRoot: %q is not the name of an element", name)
 	}
-	return xmlRoot(name)
+	return r
 }
 
-type xmlRoot string
+type xmlRoot struct {
+	name  string
+	fault error
+}
+
+func (r xmlRoot) Fault() error { return r.fault }
 
 func (r xmlRoot) ContentTypes() []string { return XML.ContentTypes() }
 
 func (r xmlRoot) Encode(dst []byte, d document.Document) ([]byte, error) {
-	return appendXML(dst, d, string(r))
+	if r.fault != nil {
+		return dst, r.fault
+	}
+	return appendXML(dst, d, r.name)
 }
 
-func (r xmlRoot) String() string { return "xml (" + string(r) + ")" }
+func (r xmlRoot) String() string { return "xml (" + r.name + ")" }
 
 // Collection returns an encoder that answers, as application/json, with the array that the object has under a member, and
 // nothing around it. Where the member is missing, as when the optional part that gives it has failed, that is an empty
@@ -150,13 +162,13 @@ type format struct {
 	ours        bool   // runs no code of a user
 }
 
-// isOurs reports whether an encoder is one of this package.
+// isOurs reports whether an encoder is sluice's.
 func isOurs(e Encoder) bool {
 	switch e.(type) {
 	case Format, xmlRoot, collection:
 		return true
 	}
-	return false
+	return mark.On(e) // of a module of its own
 }
 
 // formatsOf returns the formats of a Spec in their order, and what is wrong with them. nil is JSON alone.
@@ -167,6 +179,10 @@ func formatsOf(encoders []Encoder) (formats []format, faults []error) {
 	for i, e := range encoders {
 		if e == nil {
 			faults = append(faults, fmt.Errorf("Encode %d is nil", i+1))
+			continue
+		}
+		if f, ok := e.(interface{ Fault() error }); ok && f.Fault() != nil {
+			faults = append(faults, fmt.Errorf("Encode %d: %w", i+1, f.Fault()))
 			continue
 		}
 		types := e.ContentTypes()

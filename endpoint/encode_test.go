@@ -2,6 +2,7 @@ package endpoint_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -214,9 +215,20 @@ func TestEncodersThatCannotWorkAreRefused(t *testing.T) {
 	files := pipe.Check(backend.New(backend.Spec{URL: "http://files", Decode: backend.Passthrough}))
 	_, err := endpoint.New(endpoint.Spec{Proxy: files, Encode: []endpoint.Encoder{endpoint.JSON}})
 	assert.EqualError(t, err, "endpoint: New: Encode over a pipe that streams: there is no document")
+}
+
+func TestAnXMLRootThatIsNoNameIsAFault(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"", "a b", "1a", "a:b", "größe", "_x0020_"} {
-		assert.Panics(t, func() { endpoint.XMLRoot(name) }, name)
+		e := endpoint.XMLRoot(name)
+		want := fmt.Sprintf("endpoint: XMLRoot: %q is not the name of an element", name)
+		assert.EqualError(t, e.(interface{ Fault() error }).Fault(), want)
+		_, err := e.Encode(nil, documentOf(`{}`))
+		assert.EqualError(t, err, want)
+		_, err = endpoint.New(endpoint.Spec{Name: "e", Proxy: jsonOf(`{}`), Encode: []endpoint.Encoder{endpoint.JSON, e}})
+		assert.EqualError(t, err, "endpoint: New (e): Encode 2: "+want)
 	}
+	assert.NoError(t, endpoint.XMLRoot("page").(interface{ Fault() error }).Fault())
 }
 
 func TestEncodersAreInThePlan(t *testing.T) {

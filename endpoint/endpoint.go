@@ -110,12 +110,12 @@ type Spec struct {
 	// RequestID returns the id of a request. nil takes the client's X-Request-Id. An id that is not well-formed, 1 to 128
 	// letters, digits and characters of "-._~+/=:@", is replaced by 128 random bits in hex.
 	//
-	// The id is in [RequestIDFrom], in the header X-Request-Id of the proxy.Request, which an upstream gets if its Spec
+	// The id is in [RequestID], in the header X-Request-Id of the proxy.Request, which an upstream gets if its Spec
 	// names it, and in each problem.
 	RequestID func(r *http.Request) string
 
 	// RenderError writes the answer to an error in place of [WriteProblem]; nil is WriteProblem. It is called with a request
-	// whose context is known to [RequestIDFrom]. If it panics or writes nothing, the client gets the problem.
+	// whose context is known to [RequestID]. If it panics or writes nothing, the client gets the problem.
 	RenderError func(w http.ResponseWriter, r *http.Request, err error)
 
 	// Report gets every failure once: what the pipe returned, what a partial answer lacks, what broke
@@ -126,7 +126,7 @@ type Spec struct {
 	// The context tells which request and route it was, and of a panic the error has the stack:
 	//
 	//	func report(ctx context.Context, err error) {
-	//		log.Print(endpoint.RequestIDFrom(ctx), " ", endpoint.HTTPRequest(ctx).Pattern, ": ", err)
+	//		log.Print(endpoint.RequestID(ctx), " ", endpoint.HTTPRequest(ctx).Pattern, ": ", err)
 	//		if p, ok := errors.AsType[*pipe.PanicError](err); ok {
 	//			log.Printf("%s", p.Stack)
 	//		}
@@ -143,12 +143,17 @@ type Factory interface {
 // FactoryFunc is a function that is a [Factory].
 type FactoryFunc func(Spec) (http.Handler, error)
 
-// New calls f.
-func (f FactoryFunc) New(s Spec) (http.Handler, error) { return f(s) }
+// New calls f. Of a nil f it is an error.
+func (f FactoryFunc) New(s Spec) (http.Handler, error) {
+	if f == nil {
+		return nil, errors.New("endpoint: FactoryFunc: the function is nil")
+	}
+	return f(s)
+}
 
 // New returns the handler that s describes. The error joins everything that is wrong with s: no Proxy, a construction
-// error anywhere in its plan (see [pipe.Check]), an invalid network or Cache-Control, an Encoder without a media type or with
-// one that another has, and with Stream a pipe that buffers or needs a request body twice. Whether the route has the params
+// error anywhere in its plan (see [pipe.Check]), an invalid network or Cache-Control, an Encoder with a fault, without a media type or
+// with one that another has, and with Stream a pipe that buffers or needs a request body twice. Whether the route has the params
 // that the URLs of upstreams need New cannot know: router.Mount checks it, and without a router a param that is missing
 // fails the call with 502.
 //
@@ -195,7 +200,7 @@ func (s Spec) check() error {
 	for _, err := range faults {
 		fault("%w", err)
 	}
-	if len(s.Encode) > 0 && s.Proxy != nil && call.Streams(pipe.PlanOf(s.Proxy)) {
+	if len(s.Encode) > 0 && s.Proxy != nil && call.AlwaysStreams(pipe.PlanOf(s.Proxy)) {
 		fault("Encode over a pipe that streams: there is no document")
 	}
 	if !field.IsValue(s.CacheControl) {
@@ -209,7 +214,7 @@ func unstreamable(step *pipe.Step) string {
 	buffers, replays := step.Effects.Has(pipe.Buffers), step.Effects.Has(pipe.NeedsReplay)
 	why := ""
 	switch {
-	case buffers && !replays && step.Kind == "backend" && len(step.Steps) == 0:
+	case buffers && !replays && step.Effects.Has(pipe.Terminal): // an upstream whose answer is decoded
 		return "buffers its answer: use Decode: backend.Passthrough"
 	case buffers && replays:
 		why = "buffers whole bodies and has to read the request body again"

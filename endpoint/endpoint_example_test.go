@@ -58,9 +58,9 @@ func ExampleSpec_renderError() {
 		},
 		RenderError: func(w http.ResponseWriter, r *http.Request, err error) {
 			w.WriteHeader(proxy.StatusOf(err))
-			fmt.Fprintf(w, "please quote %s\n", endpoint.RequestIDFrom(r.Context()))
+			fmt.Fprintf(w, "please quote %s\n", endpoint.RequestID(r.Context()))
 		},
-		Report: func(ctx context.Context, err error) { fmt.Println("log:", endpoint.RequestIDFrom(ctx), err) },
+		Report: func(ctx context.Context, err error) { fmt.Println("log:", endpoint.RequestID(ctx), err) },
 	})
 
 	r := httptest.NewRequest("GET", "/", nil)
@@ -77,7 +77,7 @@ func ExampleSpec_report() {
 	handler, _ := endpoint.New(endpoint.Spec{
 		Proxy: func(context.Context, *proxy.Request) (*proxy.Response, error) { panic("no such user") },
 		Report: func(ctx context.Context, err error) {
-			fmt.Println(endpoint.RequestIDFrom(ctx), endpoint.HTTPRequest(ctx).Pattern, proxy.StatusOf(err))
+			fmt.Println(endpoint.RequestID(ctx), endpoint.HTTPRequest(ctx).Pattern, proxy.StatusOf(err))
 			if p, ok := errors.AsType[*pipe.PanicError](err); ok {
 				fmt.Println(p, len(p.Stack) > 0)
 			}

@@ -5,12 +5,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -38,10 +40,25 @@ func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
 	assert.ErrorContains(t, err, "endpoint: New: there is no Proxy")
 }
 
+func TestNewRefusesAllFaultsOfItsPipeAndItsEncoders(t *testing.T) {
+	t.Parallel()
+	page := jsonOf(`{}`).With(policy.Timeout(0), backend.ErrorAsData(""), policy.Limit(nil))
+	_, err := endpoint.New(endpoint.Spec{Name: "page", Proxy: page, Encode: []endpoint.Encoder{endpoint.XMLRoot(""), endpoint.JSON, endpoint.XMLRoot("a b")}})
+	require.Error(t, err)
+	assert.Equal(t, []string{
+		"policy: Timeout: d is 0s, want more than 0",
+		"backend: ErrorAsData: the member has no name",
+		"policy: Limit: the Allower is nil",
+		`endpoint: New (page): Encode 1: endpoint: XMLRoot: "" is not the name of an element`,
+		`endpoint: New (page): Encode 3: endpoint: XMLRoot: "a b" is not the name of an element`,
+	}, strings.Split(regexp.MustCompile(` \(endpoint_test\.go:\d+\)`).ReplaceAllString(err.Error(), ""), "\n"))
+	assert.Equal(t, 3, strings.Count(err.Error(), "(endpoint_test.go:"), "with their places")
+}
+
 func TestNewRefusesAStreamOverAPipeThatBuffersOrRepeats(t *testing.T) {
 	t.Parallel()
 	leaf := func(step pipe.Step) proxy.Proxy { return pipe.Describe(jsonOf(`{}`), step) }
-	orders := pipe.Step{Kind: "backend", Name: "orders", Effects: pipe.Buffers}
+	orders := pipe.Step{Kind: "backend", Name: "orders", Effects: pipe.Terminal | pipe.Buffers}
 	tests := []struct {
 		name  string
 		proxy proxy.Proxy
@@ -49,7 +66,7 @@ func TestNewRefusesAStreamOverAPipeThatBuffersOrRepeats(t *testing.T) {
 	}{
 		{"a decoded backend", leaf(orders).With(proxy.Hold(0)),
 			"endpoint: New (page): Stream over backend orders, which buffers its answer: use Decode: backend.Passthrough"},
-		{"one without a name", leaf(pipe.Step{Kind: "backend", Detail: "http://orders/{id}", Effects: pipe.Buffers}),
+		{"one without a name", leaf(pipe.Step{Kind: "backend", Detail: "http://orders/{id}", Effects: pipe.Terminal | pipe.Buffers}),
 			"endpoint: New (page): Stream over backend (http://orders/{id}), which buffers its answer: use Decode: backend.Passthrough"},
 		{"a step that buffers", leaf(pipe.Step{Kind: "audit", Effects: pipe.Buffers | pipe.CallsOnce}),
 			"endpoint: New (page): Stream over audit, which buffers whole bodies: leave out Stream or the audit"},
@@ -129,4 +146,6 @@ func TestFactoryFuncMakesHandlers(t *testing.T) {
 	require.NoError(t, err)
 	w := record(h, httptest.NewRequest(http.MethodGet, "/", nil))
 	assert.Equal(t, `[1]`, w.Body.String())
+	_, err = endpoint.FactoryFunc(nil).New(endpoint.Spec{})
+	assert.EqualError(t, err, "endpoint: FactoryFunc: the function is nil")
 }

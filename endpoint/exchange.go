@@ -182,7 +182,7 @@ func (x *exchange) end() {
 	v := recover() // nil after runtime.Goexit too: then served is false
 	abort := v == http.ErrAbortHandler
 	if !abort && (v != nil || !x.served) {
-		abort = !x.survive(&proxy.Error{Op: "endpoint", Err: call.Ended(v)})
+		abort = !x.survive(&proxy.Error{Op: "endpoint", Err: call.PanicOf(v)})
 	}
 	x.release()
 	if abort {

@@ -30,7 +30,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	if err == nil {
 		status = http.StatusInternalServerError
 	}
-	id := RequestIDFrom(r.Context())
+	id := RequestID(r.Context())
 	if id == "" {
 		id = requestIDOf(r)
 	}

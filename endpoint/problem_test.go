@@ -206,7 +206,7 @@ func TestRenderErrorWritesTheAnswer(t *testing.T) {
 	}{
 		{"its own", func(w http.ResponseWriter, r *http.Request, err error) {
 			w.WriteHeader(proxy.StatusOf(err))
-			fmt.Fprint(w, "sorry, ", endpoint.RequestIDFrom(r.Context()))
+			fmt.Fprint(w, "sorry, ", endpoint.RequestID(r.Context()))
 		}, 404, `^sorry, id-1$`},
 		{"nothing", func(http.ResponseWriter, *http.Request, error) {}, 404, `"status":404`},
 		{"a panic", func(http.ResponseWriter, *http.Request, error) { panic("bug") }, 404, `"status":404`},

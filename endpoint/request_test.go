@@ -123,7 +123,7 @@ func TestRequestIDIsWellFormed(t *testing.T) {
 			t.Parallel()
 			var inContext, inHeader string
 			h := newHandler(t, endpoint.Spec{RequestID: tt.hook, Proxy: func(ctx ctx, req *proxy.Request) (*proxy.Response, error) {
-				inContext, inHeader = endpoint.RequestIDFrom(ctx), req.Header.Get("X-Request-Id")
+				inContext, inHeader = endpoint.RequestID(ctx), req.Header.Get("X-Request-Id")
 				return nil, assert.AnError
 			}})
 			r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -135,7 +135,7 @@ func TestRequestIDIsWellFormed(t *testing.T) {
 			assert.Contains(t, w.Body.String(), `"requestId":"`+inContext+`"`)
 		})
 	}
-	assert.Empty(t, endpoint.RequestIDFrom(t.Context()))
+	assert.Empty(t, endpoint.RequestID(t.Context()))
 }
 
 func TestHTTPRequestIsTheOneOfTheEndpoint(t *testing.T) {

@@ -136,7 +136,7 @@ func (s *source) attempt() (c chunk) {
 			return
 		}
 		v := recover()
-		if c = (chunk{err: call.Ended(v)}); v == nil {
+		if c = (chunk{err: call.PanicOf(v)}); v == nil {
 			s.got <- c // the goroutine ends here
 		}
 	}()

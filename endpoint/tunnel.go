@@ -167,7 +167,7 @@ func (t *tunnel) copy(dst io.Writer, src io.Reader) {
 	returned := false
 	defer func() {
 		if !returned {
-			t.end(call.Ended(recover()))
+			t.end(call.PanicOf(recover()))
 		}
 	}()
 	buf := make([]byte, writeSize)

@@ -37,7 +37,7 @@ func Decode[T any](p Proxy) pipe.Pipe[*Request, T] {
 	if p == nil {
 		faults.add("the proxy is nil")
 	}
-	if call.Streams(plan) {
+	if call.AlwaysStreams(plan) {
 		faults.add("the proxy answers with a stream, which cannot be decoded")
 	}
 	t := reflect.TypeFor[T]()

@@ -150,7 +150,7 @@ func newMerge(s Spec) Proxy {
 			faults.add("part %d%s has a nil Proxy", i+1, inBrackets(given))
 			continue
 		}
-		if call.Streams(plan) {
+		if call.AlwaysStreams(plan) {
 			faults.add("part %d%s answers with a stream, which cannot be merged: decode it", i+1, inBrackets(given))
 		}
 		if part.Group != "" {
@@ -254,10 +254,10 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 	if err := req.fork(len(c.branches), headersFor(ctx), func(i int) *Request { return &c.branches[i].req }); err != nil {
 		return nil, fmt.Errorf("merge: %w", err)
 	}
-	c.ctx.Free(ctx)
+	c.ctx.StartCancellable(ctx)
 	defer c.ctx.Cancel()
 	if m.optional > 0 {
-		if c.early = call.Earlier(&c.ctx); c.early != nil {
+		if c.early = call.ForOptional(&c.ctx); c.early != nil {
 			defer c.early.Cancel()
 		}
 	}
@@ -447,7 +447,7 @@ func expose(res *Response, names []string, h http.Header) {
 // closeAll closes the responses that arrived. Their documents stay valid.
 func (c *mergeCall) closeAll() {
 	for i := range c.branches {
-		if b := &c.branches[i].branch; b.Here() {
+		if b := &c.branches[i].branch; b.HasArrived() {
 			res, _ := b.Result()
 			_ = res.Close()
 		}

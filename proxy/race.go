@@ -170,7 +170,7 @@ func (c *raceCall) run() {
 	for i := range c.branches { // set up all before the first one can win
 		b := &c.branches[i]
 		b.call, b.racer, b.i = c, &c.race.racers[i], i
-		b.clock.Free(c.ctx)
+		b.clock.StartCancellable(c.ctx)
 		b.branch = branch{Ctx: &b.clock, Task: b, Bound: c.race.bound, Close: closeResponse, HonoursContext: b.racer.honoursContext}
 	}
 	last := len(c.branches) - 1
@@ -232,7 +232,7 @@ func (c *raceCall) answer() (*Response, error) {
 		return nil, c.failure()
 	}
 	for i := range c.branches {
-		if b := &c.branches[i].branch; b.Here() {
+		if b := &c.branches[i].branch; b.HasArrived() {
 			_, err := b.Result()
 			call.ReportPanic(c.ctx, err)
 		}
@@ -267,7 +267,7 @@ func (c *raceCall) leave() {
 			continue
 		}
 		b.clock.Cancel()
-		if b.branch.Here() {
+		if b.branch.HasArrived() {
 			res, _ := b.branch.Result()
 			_ = res.Close()
 		}

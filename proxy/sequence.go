@@ -176,7 +176,7 @@ func (s *sequence) check(i int, faults *faults) {
 	}
 	if st.Proxy == nil {
 		fault("has a nil Proxy")
-	} else if !st.alone && call.Streams(pipe.PlanOf(st.Proxy)) {
+	} else if !st.alone && call.AlwaysStreams(pipe.PlanOf(st.Proxy)) {
 		fault("answers with a stream, which only a last stage that is the whole answer may do: decode it")
 	}
 	if first := named(st.Name); first >= 0 && first < i {
@@ -252,7 +252,7 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 	}
 	c := &sequenceCall{seq: s, ctx: ctx, req: req, header: headersFor(ctx), results: make(Results, 0, len(s.stages))}
 	if s.optional {
-		if c.early = call.Earlier(ctx); c.early != nil {
+		if c.early = call.ForOptional(ctx); c.early != nil {
 			defer c.early.Cancel()
 		}
 	}

@@ -396,7 +396,7 @@ func TestASequenceWhoseAnswerIsTheLastStagesDoesNotBuffer(t *testing.T) {
 	assert.Equal(t, "↔ sequence (1 stage)", strings.SplitN(plan.String(), "\n", 2)[0])
 }
 
-// A param that a stage binds needs no Bound at the backend. A param that nothing gives is still a
+// A param that a stage binds needs no Given at the backend. A param that nothing gives is still a
 // startup error.
 //
 // proves U3, D4

@@ -288,7 +288,7 @@ func (s *Shadow) start(ctx context.Context, req *Request) *mirrorCall {
 		s.dropped.Add(1)
 		return nil
 	}
-	m.base.Free(call.Detached(ctx))
+	m.base.StartCancellable(call.Detach(ctx))
 	if !m.copyOf(req, headersFor(ctx)) {
 		return nil
 	}
@@ -396,7 +396,7 @@ func (m *mirrorCall) conclude() {
 func (m *mirrorCall) result() (result Result, whole bool) {
 	defer m.clock.Cancel()
 	res, err := m.branch.Result()
-	if m.branch.Here() {
+	if m.branch.HasArrived() {
 		defer m.close(res)
 	}
 	result = seenOf(m.shadow.spec.Name, res, err)
@@ -440,7 +440,7 @@ func (m *mirrorCall) guarded(op string, f func()) {
 	returned := false
 	defer func() {
 		if !returned {
-			m.report(&Error{Op: op, Err: call.Ended(recover())})
+			m.report(&Error{Op: op, Err: call.PanicOf(recover())})
 		}
 	}()
 	f()

@@ -708,9 +708,9 @@ func TestAStreamIsCertainWhateverItsMirrorAnswers(t *testing.T) {
 	files := pipe.Check(backend.HTTP{}.New(backend.Spec{Name: "files", URL: "http://files", Decode: backend.Passthrough}))
 	users := pipe.Check(backend.HTTP{}.New(backend.Spec{Name: "users", URL: "http://users"}))
 	for _, mirror := range []proxy.Proxy{users, fails(errors.New("down"))} {
-		assert.True(t, call.Streams(pipe.PlanOf(files.With(newShadow(t, proxy.ShadowSpec{Mirror: mirror}).Decorate))))
+		assert.True(t, call.AlwaysStreams(pipe.PlanOf(files.With(newShadow(t, proxy.ShadowSpec{Mirror: mirror}).Decorate))))
 	}
-	assert.False(t, call.Streams(pipe.PlanOf(users.With(newShadow(t, proxy.ShadowSpec{Mirror: files}).Decorate))))
+	assert.False(t, call.AlwaysStreams(pipe.PlanOf(users.With(newShadow(t, proxy.ShadowSpec{Mirror: files}).Decorate))))
 }
 
 func TestAStreamMayHaveAShadowThatBuffers(t *testing.T) {

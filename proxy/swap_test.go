@@ -296,7 +296,7 @@ func TestThePlanOfASwapPromisesNothingForLaterProxies(t *testing.T) {
 	plan := pipe.PlanOf(swap.Proxy())
 	assert.Equal(t, "· swap (may be swapped)\n  ↔ backend v1\n", plan.String())
 	assert.False(t, plan.HonoursContext(), "a later one may ignore its context")
-	assert.False(t, call.Streams(pipe.PlanOf(swap.Proxy())), "or have a document")
+	assert.False(t, call.AlwaysStreams(pipe.PlanOf(swap.Proxy())), "or have a document")
 	assert.Contains(t, pipe.PlanOf(swap.Proxy().With(policy.Retry(policy.Attempts{}))).String(), "never: swap is not idempotent")
 	assert.Equal(t, []string{"id"}, plan.Steps[0].Needs, "of the first one the router knows")
 	var scope call.Scope

@@ -50,24 +50,33 @@ type Check struct {
 // Mount both where no guard of other routes (hosts, authentication, rates) stands in front of them; [PlanOf] shows it.
 type Health struct {
 	checks   []*check
+	faults   []error
+	source   string // where it was made
 	draining atomic.Bool
 }
 
 // NewHealth returns a Health that is ready while all checks that are not optional succeed and [Health.Drain] has not
-// been called. It panics on a check without a name or a function, and on two of one name.
+// been called. A check without a name or a function, and two of one name, are its Fault.
 func NewHealth(checks ...Check) *Health {
-	h := &Health{}
+	h := &Health{source: pipe.Here()}
+	fault := func(format string, args ...any) {
+		h.faults = append(h.faults, fmt.Errorf("router: NewHealth: "+format, args...))
+	}
 	seen := map[string]bool{}
 	for i, c := range checks {
+		named := c.Name != ""
 		switch {
-		case c.Name == "":
-			panic(fmt.Sprintf("router: NewHealth: check %d has no Name", i+1))
+		case !named && c.Func == nil:
+			fault("check %d has no Name and a nil Func", i+1)
+		case !named:
+			fault("check %d has no Name", i+1)
 		case c.Func == nil:
-			panic(fmt.Sprintf("router: NewHealth: check %d (%s) has a nil Func", i+1, c.Name))
-		case seen[c.Name]:
-			panic(fmt.Sprintf("router: NewHealth: check %d: there are two checks named %s", i+1, c.Name))
+			fault("check %d (%s) has a nil Func", i+1, c.Name)
 		}
-		seen[c.Name] = true
+		if seen[c.Name] {
+			fault("check %d: there are two checks named %s", i+1, c.Name)
+		}
+		seen[c.Name] = named
 		if c.Timeout == 0 {
 			c.Timeout = DefaultCheckTimeout
 		}
@@ -76,10 +85,14 @@ func NewHealth(checks ...Check) *Health {
 	return h
 }
 
+// Fault joins what is wrong with the checks, nil for nothing. With a fault the process is never ready: no check runs, the
+// readiness answer has status 503 and names the fault, and so does the plan of its handler. The process lives all the same.
+func (h *Health) Fault() error { return errors.Join(h.faults...) }
+
 // Drain makes the process not ready, for good. It is a hook for adapter.Server.OnDrain.
 func (h *Health) Drain() { h.draining.Store(true) }
 
-// Err runs the checks, all at once, and joins why the process is not ready: [ErrDraining], and the failure of each
+// Err runs the checks, all at once, and joins why the process is not ready: [ErrDraining], the Fault, or the failure of each
 // required check behind its name, in their order. It is nil if the process is ready. It is for logs: unlike the answer
 // of [Health.Ready] it says what happened.
 func (h *Health) Err(ctx context.Context) error {
@@ -101,9 +114,9 @@ func (h *Health) Live() http.Handler {
 //	{"status":"unready","failing":["db"],"degraded":["mail"]}
 //
 // The status is "ready", "unready" or "draining"; failing names the required checks that fail, degraded the optional
-// ones, both in their order. What happened is in [Health.Err] only.
+// ones, both in their order. What happened is in [Health.Err] only. Where there is a [Health.Fault], faults has its texts.
 func (h *Health) Ready() http.Handler {
-	return healthHandler{name: "ready", serve: func(w http.ResponseWriter, r *http.Request) {
+	return healthHandler{name: "ready", health: h, serve: func(w http.ResponseWriter, r *http.Request) {
 		report := h.report(r.Context())
 		status := http.StatusOK
 		if len(report.required) > 0 {
@@ -117,6 +130,7 @@ type readiness struct {
 	Status   string   `json:"status"`
 	Failing  []string `json:"failing,omitempty"`
 	Degraded []string `json:"degraded,omitempty"`
+	Faults   []string `json:"faults,omitempty"`
 }
 
 type report struct {
@@ -130,6 +144,13 @@ func (h *Health) report(ctx context.Context) report {
 		report.Status = "draining"
 		report.required = []error{ErrDraining}
 		return report // whatever the checks say
+	}
+	if len(h.faults) > 0 {
+		report.Status, report.required = "unready", h.faults
+		for _, err := range h.faults {
+			report.Faults = append(report.Faults, err.Error())
+		}
+		return report
 	}
 	runs := make([]*run, len(h.checks))
 	for i, c := range h.checks {
@@ -219,15 +240,22 @@ func (r *run) wait(ctx context.Context) error {
 
 // A healthHandler shows in a plan what it is.
 type healthHandler struct {
-	name  string
-	serve http.HandlerFunc
+	name   string
+	health *Health // of readiness
+	serve  http.HandlerFunc
 }
 
 func (h healthHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.serve(w, r) }
 
 // Plan shows the handler in [PlanOf].
 func (h healthHandler) Plan() *pipe.Step {
-	return &pipe.Step{Kind: "health", Name: h.name, Effects: pipe.Terminal}
+	step := &pipe.Step{Kind: "health", Name: h.name, Effects: pipe.Terminal}
+	if h.health != nil {
+		if step.Err = h.health.Fault(); step.Err != nil {
+			step.Source = h.health.source
+		}
+	}
+	return step
 }
 
 func writeStatus(w http.ResponseWriter, status int, body readiness) {

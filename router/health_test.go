@@ -2,17 +2,21 @@ package router_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/stretchr/testify/assert"
 
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/router"
 )
 
@@ -144,10 +148,45 @@ func TestRequestsShareACheckThatRuns(t *testing.T) {
 	})
 }
 
-func TestNewHealthPanicsOnMistakes(t *testing.T) {
+func TestHealthIsNotReadyWithWrongChecks(t *testing.T) {
 	t.Parallel()
-	ok := router.Check{Name: "db", Func: failing(nil)}
-	assert.PanicsWithValue(t, "router: NewHealth: check 2 has no Name", func() { router.NewHealth(ok, router.Check{Func: failing(nil)}) })
-	assert.PanicsWithValue(t, "router: NewHealth: check 1 (db) has a nil Func", func() { router.NewHealth(router.Check{Name: "db"}) })
-	assert.PanicsWithValue(t, "router: NewHealth: check 2: there are two checks named db", func() { router.NewHealth(ok, ok) })
+	var calls atomic.Int32
+	ok := router.Check{Name: "db", Func: func(context.Context) error { calls.Add(1); return nil }}
+	for _, tt := range []struct {
+		name   string
+		checks []router.Check
+		want   []string
+	}{
+		{"no name", []router.Check{ok, {Func: ok.Func}}, []string{"router: NewHealth: check 2 has no Name"}},
+		{"no function", []router.Check{{Name: "db"}}, []string{"router: NewHealth: check 1 (db) has a nil Func"}},
+		{"neither", []router.Check{{}}, []string{"router: NewHealth: check 1 has no Name and a nil Func"}},
+		{"a name twice", []router.Check{ok, ok}, []string{"router: NewHealth: check 2: there are two checks named db"}},
+		{"all of it", []router.Check{{Name: "a"}, ok, {Func: ok.Func, Optional: true}, ok}, []string{"router: NewHealth: check 1 (a) has a nil Func",
+			"router: NewHealth: check 3 has no Name", "router: NewHealth: check 4: there are two checks named db"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			health := router.NewHealth(tt.checks...)
+			text := strings.Join(tt.want, "\n")
+			assert.EqualError(t, health.Fault(), text)
+			assert.EqualError(t, health.Err(t.Context()), text)
+			w := serve(t, health.Ready(), "GET", "/readyz")
+			assert.Equal(t, http.StatusServiceUnavailable, w.Code)
+			body, err := json.Marshal(map[string]any{"status": "unready", "faults": tt.want})
+			assert.NoError(t, err)
+			assert.JSONEq(t, string(body), w.Body.String())
+			assert.Equal(t, http.StatusOK, serve(t, health.Live(), "GET", "/healthz").Code, "it lives all the same")
+
+			r := chi.NewRouter()
+			r.Method("GET", "/healthz", health.Live())
+			r.Method("GET", "/readyz", health.Ready())
+			assert.Equal(t, text, pipetest.Faults(router.PlanOf(r)))
+			assert.ErrorContains(t, router.PlanOf(r).Faults(), tt.want[0]+" (health_test.go:")
+
+			health.Drain()
+			assert.JSONEq(t, `{"status":"draining"}`, serve(t, health.Ready(), "GET", "/readyz").Body.String())
+		})
+	}
+	assert.NoError(t, router.NewHealth(ok).Fault())
+	assert.Zero(t, calls.Load(), "no check of a faulty Health runs")
 }

@@ -4,19 +4,25 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-go/sluice/async"
+	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/flow"
+	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/sluice-go/sluice/router"
 )
 
@@ -114,7 +120,7 @@ func TestMountJoinsAllFaultsAndMountsNothing(t *testing.T) {
 		"router: GET /{id}/{id}: chi: routing pattern '/{id}/{id}' contains duplicate param key, 'id'",
 		"router: GET /{id:[}: chi: invalid regexp pattern '^[$' in route param",
 		"router: GET /f/{*}: {*} is no placeholder of chi; write * at the end of the pattern",
-		`router: GET /users/{ID}: backend user needs the param "id", which neither the pattern, nor Outer, nor a step before it gives (what code sets is named in backend.Spec.Bound)`,
+		`router: GET /users/{ID}: backend user needs the param "id", which neither the pattern, nor Outer, nor a step before it gives (what code sets is named in backend.Spec.Given)`,
 		`router: GET /users/{ID}: backend user needs what a * stands for, but the pattern has none at its end`,
 		"router: GET /outer/{id}: {id} of the pattern hides the one in Outer",
 		`router: GET /outer/{id}: the name "a*" in Outer is none of a placeholder`,
@@ -375,7 +381,7 @@ func TestAnEndpointTakesTheRequestIDOfChi(t *testing.T) {
 		})
 	})
 	p := func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
-		ours = endpoint.RequestIDFrom(ctx)
+		ours = endpoint.RequestID(ctx)
 		return &proxy.Response{Status: http.StatusOK}, nil
 	}
 	x := over("GET", "/x", p)
@@ -406,4 +412,51 @@ func TestNewMakesARouterWithProblems(t *testing.T) {
 	r, err = house.New(router.Spec{Routes: []router.Route{route("GET", "x")}})
 	assert.ErrorContains(t, err, "router: GET x: ")
 	assert.Nil(t, r)
+}
+
+// One bad entry of a table costs nobody the mistakes of the others.
+func TestMountRefusesAllFaultsOfATableOfEndpoints(t *testing.T) {
+	t.Parallel()
+	upstreams := backend.Decorate(backend.HTTP{}, func(s backend.Spec) proxy.Decorator {
+		if s.Name == "slow" {
+			return policy.Timeout(-time.Second)
+		}
+		return policy.Timeout(time.Second)
+	})
+	node := flow.Call[int]("", nil)
+	var routes []router.Route
+	for _, e := range []struct {
+		name   string
+		spec   backend.Spec
+		policy proxy.Decorator
+	}{
+		{"good", backend.Spec{URL: "http://good"}, policy.Retry(policy.Attempts{})},
+		{"slow", backend.Spec{URL: "http://slow/{id}", Given: []string{"id"}}, policy.Limit(nil)},
+		{"odd", backend.Spec{URL: "http://odd", Decode: backend.Auto(map[string]backend.Decoder{"x": nil})}, nil},
+		{"late", backend.Spec{URL: "http://late/{account}"}, policy.Retry(policy.Attempts{Max: -1, Budget: policy.NewBudget(math.NaN(), 0)})},
+	} {
+		e.spec.Name = e.name
+		routes = append(routes, over("GET", "/"+e.name, pipe.Check(upstreams.New(e.spec)).With(e.policy)))
+	}
+	routes = append(routes, over("GET", "/flow", proxy.Encode(flow.Join2(node, node, func(a, b int) (int, error) { return a + b, nil }))),
+		over("POST", "/orders", async.NewMemory(0).Publisher()),
+		router.Route{Method: "GET", Pattern: "/xml", Endpoint: endpoint.Spec{Proxy: answer, Encode: []endpoint.Encoder{endpoint.XMLRoot("a b")}}})
+	r := chi.NewRouter()
+	err := router.Mount(r, routes...)
+	require.Error(t, err)
+	assert.Equal(t, []string{
+		`router: GET /slow: policy: Limit: the Allower is nil`,
+		`router: GET /slow: policy: Timeout: d is -1s, want more than 0`,
+		`router: GET /odd: backend odd: decode: backend: Auto: "x" is neither a media type nor a suffix such as "+yaml"`,
+		`router: GET /odd: backend odd: decode: backend: Auto: "x" has no decoder`,
+		`router: GET /late: policy: Retry: Max is -1, want 0 or more`,
+		`router: GET /late: policy: NewBudget: the ratio is NaN and the tries per second are 0, want numbers`,
+		`router: GET /late: backend late needs the param "account", which neither the pattern, nor Outer, nor a step before it gives (what code sets is named in backend.Spec.Given)`,
+		`router: GET /flow: flow: Call: the node has no name`,
+		`router: GET /flow: flow: Call: the pipe is nil`,
+		`router: POST /orders: async: NewMemory: n is 0, want 1 or more`,
+		`router: GET /xml: endpoint: New: Encode 1: endpoint: XMLRoot: "a b" is not the name of an element`,
+	}, strings.Split(regexp.MustCompile(` \(mount_test\.go:\d+\)`).ReplaceAllString(err.Error(), ""), "\n"))
+	assert.Equal(t, 9, strings.Count(err.Error(), "(mount_test.go:"), "with their places")
+	assert.Empty(t, r.Routes())
 }

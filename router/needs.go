@@ -3,13 +3,13 @@ package router
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -44,58 +44,14 @@ func givenBy(route Route) ([]string, error) {
 
 // checkNeeds joins what steps of a plan need and nobody before them gives.
 func checkNeeds(plan *pipe.Step, given []string) error {
-	c := needs{missing: map[string]bool{}}
-	c.check(plan, set(given))
-	return errors.Join(c.errs...)
-}
-
-func set(names []string) map[string]bool {
-	s := map[string]bool{}
-	for _, name := range names {
-		s[name] = true
-	}
-	return s
-}
-
-type needs struct {
-	errs    []error
-	missing map[string]bool // by text: a step that stands in several places is reported once
-}
-
-// check checks a step where the params in given are set, and returns those that are set at the innermost place in it.
-func (c *needs) check(s *pipe.Step, given map[string]bool) map[string]bool {
-	for _, name := range s.Needs {
-		if !given[name] {
-			c.miss(s, name)
+	var errs []error
+	for _, need := range call.Needs(plan, given) {
+		if need.Param == "*" {
+			errs = append(errs, fmt.Errorf("%s needs what a * stands for, but the pattern has none at its end", need.Step))
+			continue
 		}
+		errs = append(errs, fmt.Errorf("%s needs the param %q, which neither the pattern, nor Outer, nor a step before it gives"+
+			" (what code sets is named in %s)", need.Step, need.Param, need.Given))
 	}
-	if len(s.Gives) > 0 {
-		given = maps.Clone(given)
-		maps.Copy(given, set(s.Gives))
-	}
-	for _, inner := range s.Steps {
-		after := c.check(inner, given)
-		if s.Layout == pipe.Around { // else each has its own copy of the request
-			given = after
-		}
-	}
-	return given
+	return errors.Join(errs...)
 }
-
-func (c *needs) miss(s *pipe.Step, name string) {
-	bound := "proxy.Bound"
-	if s.Kind == "backend" {
-		bound = "backend.Spec.Bound"
-	}
-	text := fmt.Sprintf("%s needs the param %q, which neither the pattern, nor Outer, nor a step before it gives"+
-		" (what code sets is named in %s)", called(s), name, bound)
-	if name == "*" {
-		text = fmt.Sprintf("%s needs what a * stands for, but the pattern has none at its end", called(s))
-	}
-	if !c.missing[text] {
-		c.missing[text] = true
-		c.errs = append(c.errs, errors.New(text))
-	}
-}
-
-func called(s *pipe.Step) string { return strings.TrimSpace(s.Kind + " " + s.Name) }

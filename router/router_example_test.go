@@ -50,7 +50,7 @@ func ExampleMount() {
 // All that is wrong is found at once, and nothing is mounted.
 func ExampleMount_faults() {
 	orders := pipe.Describe(func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, nil },
-		pipe.Step{Kind: "backend", Name: "orders", Needs: []string{"account"}})
+		pipe.Step{Kind: "backend", Name: "orders", Needs: []string{"account"}, Effects: pipe.Terminal})
 	r := chi.NewRouter()
 	r.Get("/users/{name}", http.NotFound)
 	fmt.Println(router.Mount(r,
@@ -59,7 +59,7 @@ func ExampleMount_faults() {
 	))
 	fmt.Println(len(r.Routes()), "route")
 	// Output:
-	// router: GET /orders/{id}: backend orders needs the param "account", which neither the pattern, nor Outer, nor a step before it gives (what code sets is named in backend.Spec.Bound)
+	// router: GET /orders/{id}: backend orders needs the param "account", which neither the pattern, nor Outer, nor a step before it gives (what code sets is named in backend.Spec.Given)
 	// router: GET /users/{account}: the router has GET /users/{name} already
 	// 1 route
 }

@@ -316,7 +316,7 @@ func TestAnUnfilledPlaceholderIsRefused(t *testing.T) {
 	}
 	assert.NoError(t, mount(backend.Spec{URL: "http://up/{id}"}))
 	assert.ErrorContains(t, mount(backend.Spec{URL: "http://up/{account}"}), "account")
-	assert.NoError(t, mount(backend.Spec{URL: "http://up/{account}", Bound: []string{"account"}}))
+	assert.NoError(t, mount(backend.Spec{URL: "http://up/{account}", Given: []string{"account"}}))
 	assert.Error(t, mount(backend.Spec{URL: "http://up/{*}"}))
 	assert.Error(t, mount(backend.Spec{URL: "ftp://up/"}))
 }

@@ -129,9 +129,9 @@ func TestAStreamIsNoDocument(t *testing.T) {
 	custom := func(next proxy.Proxy) proxy.Proxy {
 		return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return next(ctx, req) }
 	}
-	assert.True(t, call.Streams(pipe.PlanOf(stream)))
-	assert.False(t, call.Streams(pipe.PlanOf(stream.With(custom))), "who knows")
-	assert.False(t, call.Streams(pipe.PlanOf(upstream.proxy(t, backend.Spec{}))))
+	assert.True(t, call.AlwaysStreams(pipe.PlanOf(stream)))
+	assert.False(t, call.AlwaysStreams(pipe.PlanOf(stream.With(custom))), "who knows")
+	assert.False(t, call.AlwaysStreams(pipe.PlanOf(upstream.proxy(t, backend.Spec{}))))
 	assert.Equal(t, "proxy: Merge: part 1 answers with a stream, which cannot be merged: decode it",
 		pipetest.Faults(pipe.PlanOf(proxy.Merge(proxy.Part{Proxy: stream}))))
 	assert.ErrorIs(t, pipe.PlanOf(stream.With(shape.Response(shape.Group("x")))).Faults(), proxy.ErrStream)
@@ -145,7 +145,7 @@ func TestAPassthroughOverAnyTransportStreams(t *testing.T) {
 	p, err := backend.HTTP{Transport: roundTripper(http.DefaultTransport.RoundTrip)}.New(
 		backend.Spec{Name: "files", URL: "http://upstream.test/", Decode: backend.Passthrough})
 	require.NoError(t, err)
-	assert.True(t, call.Streams(pipe.PlanOf(p)))
+	assert.True(t, call.AlwaysStreams(pipe.PlanOf(p)))
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -160,7 +160,7 @@ func TestBoundNamesTheParamsOfABody(t *testing.T) {
 	err := router.Mount(chi.NewRouter(), route)
 	require.Error(t, err)
 	assert.Contains(t, err.Error(), `needs the param "account"`)
-	assert.Contains(t, err.Error(), "proxy.Bound")
-	route.Endpoint.Proxy = quotes.With(proxy.Bound("account"))
+	assert.Contains(t, err.Error(), "proxy.Gives")
+	route.Endpoint.Proxy = quotes.With(proxy.Gives("account"))
 	assert.NoError(t, router.Mount(chi.NewRouter(), route))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -28,11 +29,11 @@ var mayImport = map[string][]string{
 	"proxy/flow":      {"internal/call", "internal/mark", "pipe", "proxy"},
 	"proxy/policy":    {"internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"proxy/proxytest": {"internal/mark", "pipe", "pipe/pipetest", "proxy", "proxy/document"},
-	"proxy/shape":     {"internal/field", "internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
-	"backend":         {"internal/field", "internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
-	"endpoint":        {"internal/field", "internal/call", "pipe", "proxy", "proxy/document"},
-	"async":           {"internal/field", "internal/call", "internal/mark", "pipe", "proxy"},
-	"router":          {"internal/field", "pipe", "proxy", "endpoint"},
+	"proxy/shape":     {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
+	"backend":         {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
+	"endpoint":        {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
+	"async":           {"internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
+	"router":          {"internal/call", "internal/field", "pipe", "proxy", "endpoint"},
 	"adapter":         {},
 }
 
@@ -41,8 +42,8 @@ var looksFromOutside = map[string]bool{"bench": true, "test": true}
 
 // mayDepend lists the modules that a package may bring into a user's build.
 var mayDepend = map[string][]string{
-	"router":       {"internal/field", "github.com/go-chi/chi/v5"},
-	"proxy/policy": {"internal/call", "internal/mark", "golang.org/x/time/rate"}, // a leaf, for what a limiter can tell
+	"router":       {"github.com/go-chi/chi/v5"},
+	"proxy/policy": {"golang.org/x/time/rate"}, // a leaf, for what a limiter can tell
 }
 
 type listed struct {
@@ -108,6 +109,24 @@ func TestDependenciesOfEachPackage(t *testing.T) {
 				allowed = allowed || dep == m || strings.HasPrefix(dep, m+"/")
 			}
 			assert.True(t, allowed, "%s brings %s into a build", path, dep)
+		}
+	}
+}
+
+func TestNestedModulesImportNothingInternalButTheMark(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{"backend/yaml", "backend/msgpack", "backend/feed", "endpoint/yaml"} {
+		cmd := exec.Command("go", "list", "-json=ImportPath,Imports", ".")
+		cmd.Dir = filepath.Join("..", dir)
+		out, err := cmd.Output()
+		require.NoError(t, err)
+		var p listed
+		require.NoError(t, json.Unmarshal(out, &p))
+		require.NotEmpty(t, p.Imports)
+		for _, imported := range p.Imports {
+			if below, internal := strings.CutPrefix(imported, module+"/internal/"); internal {
+				assert.Equal(t, "mark", below, "of %s", p.ImportPath)
+			}
 		}
 	}
 }

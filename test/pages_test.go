@@ -72,8 +72,12 @@ func TestPagesNameWhatThereIs(t *testing.T) {
 		}
 		return err
 	}))
+	row := regexp.MustCompile(`(?m)^\|.*$`)
 	name := regexp.MustCompile("`((\\w+)\\.\\w+(?:\\.\\w+)?)(?:`|\\(|\\{)")
 	for page, text := range pages(t) {
+		if filepath.Base(page) == "CHANGELOG.md" {
+			text = row.ReplaceAllString(text, "") // its table has the names that were
+		}
 		for _, m := range name.FindAllStringSubmatch(text, -1) {
 			if packages[m[2]] && !strings.HasSuffix(m[1], ".go") {
 				assert.True(t, there[m[1]], "%s names %s", page, m[1])

@@ -53,6 +53,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
@@ -61,6 +62,9 @@ type Decoder struct{}
 
 // String returns "feed".
 func (Decoder) String() string { return "feed" }
+
+// Mark says that the decoder is sluice's own, so that no goroutine guards a call against it.
+func (Decoder) Mark() mark.Type { return mark.TypeOf[Decoder]() }
 
 var (
 	errXML     = errors.New("not well-formed")

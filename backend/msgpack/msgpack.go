@@ -30,6 +30,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/tinylib/msgp/msgp"
 )
@@ -44,6 +45,9 @@ type Decoder struct {
 
 // String returns "msgpack".
 func (d Decoder) String() string { return "msgpack" }
+
+// Mark says that the decoder is sluice's own, so that no goroutine guards a call against it.
+func (Decoder) Mark() mark.Type { return mark.TypeOf[Decoder]() }
 
 var (
 	errSyntax    = errors.New("not MessagePack")

@@ -36,6 +36,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/proxy/document"
 	"go.yaml.in/yaml/v3"
 )
@@ -59,6 +60,9 @@ type Decoder struct {
 
 // String returns "yaml".
 func (d Decoder) String() string { return "yaml" }
+
+// Mark says that the decoder is sluice's own, so that no goroutine guards a call against it.
+func (Decoder) Mark() mark.Type { return mark.TypeOf[Decoder]() }
 
 var (
 	errSyntax   = errors.New("not YAML")

@@ -28,6 +28,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
@@ -55,6 +56,9 @@ func (Encoder) ContentTypes() []string {
 
 // String returns "yaml".
 func (Encoder) String() string { return "yaml" }
+
+// Mark says that the encoder is sluice's own, so that it gets a buffer that is used again.
+func (Encoder) Mark() mark.Type { return mark.TypeOf[Encoder]() }
 
 // Encode appends the document.
 func (Encoder) Encode(dst []byte, d document.Document) ([]byte, error) {

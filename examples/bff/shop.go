@@ -85,9 +85,9 @@ type connect func(name, url string, s backend.Spec) proxy.Proxy
 // ordered, once.
 func homePage(upstream connect) proxy.Proxy {
 	users := upstream("users", "/users/{id}", backend.Spec{})
-	orders := upstream("orders", "/accounts/{account}/orders", backend.Spec{Bound: []string{"account"}})
-	products := upstream("products", "/products/{product}", backend.Spec{Bound: []string{"product"}})
-	member := upstream("loyalty", "/members/{account}", backend.Spec{Bound: []string{"account"}, Decode: backend.XML}).With(
+	orders := upstream("orders", "/accounts/{account}/orders", backend.Spec{Given: []string{"account"}})
+	products := upstream("products", "/products/{product}", backend.Spec{Given: []string{"product"}})
+	member := upstream("loyalty", "/members/{account}", backend.Spec{Given: []string{"account"}, Decode: backend.XML}).With(
 		shape.Response(shape.Target("member"), shape.Rename("@level", "level")))
 	recommender := proxy.Split(proxy.SplitSpec{
 		Name: "recommender", Header: "X-Recommender", Key: func(req *proxy.Request) string { return req.Params.Get("id") },

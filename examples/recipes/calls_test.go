@@ -37,7 +37,7 @@ func Example_batch() {
 	type Order struct{ ID, Product string }
 	type Product struct{ Title string }
 	orders := answers("orders", `[{"id":"o-1","product":"p-1"},{"id":"o-2","product":"p-2"},{"id":"o-3","product":"p-1"}]`)
-	products := upstream(backend.Spec{Name: "products", URL: "http://products/?ids={ids}", Bound: []string{"ids"}},
+	products := upstream(backend.Spec{Name: "products", URL: "http://products/?ids={ids}", Given: []string{"ids"}},
 		proxytest.Answer(200, `{"p-1":{"title":"Pen"},"p-2":{"title":"Ink"}}`))
 
 	product := func(o Order) string { return o.Product }
@@ -63,7 +63,7 @@ func Example_each() {
 		Title string `json:"title"`
 	}
 	orders := answers("orders", `[{"id":"o-1","product":"p-1"},{"id":"o-2","product":"p-2"},{"id":"o-3","product":"p-1"}]`)
-	products := upstream(backend.Spec{Name: "products", URL: "http://products/{product}", Bound: []string{"product"}},
+	products := upstream(backend.Spec{Name: "products", URL: "http://products/{product}", Given: []string{"product"}},
 		proxytest.Answer(200, `{"title":"Pen"}`))
 
 	product := func(o Order) string { return o.Product }

@@ -35,7 +35,7 @@ func Example_valueTyped() {
 		ID string `json:"id"`
 	}
 	users := answers("users", `{"account":"a-7"}`)
-	orders := upstream(backend.Spec{Name: "orders", URL: "http://orders/of/{account}", Bound: []string{"account"}},
+	orders := upstream(backend.Spec{Name: "orders", URL: "http://orders/of/{account}", Given: []string{"account"}},
 		proxytest.Answer(200, `[{"id":"o-1"}]`))
 
 	forUser := func(r *proxy.Request, u User) error { r.Params.Set("account", u.Account); return nil }

@@ -58,8 +58,8 @@ func (b *Branch[T]) Result() (T, error) {
 // Left reports whether the branch was left.
 func (b *Branch[T]) Left() bool { return b.state.Load() == left }
 
-// Here reports whether the branch has arrived, so that its result belongs to its caller.
-func (b *Branch[T]) Here() bool { return b.state.Load() == arrived }
+// HasArrived reports whether the branch has arrived, so that its result belongs to its caller.
+func (b *Branch[T]) HasArrived() bool { return b.state.Load() == arrived }
 
 // Run runs the task on the calling goroutine, and tells only the task when it is done. Result has
 // the result once Run returns or its goroutine has ended.
@@ -71,7 +71,7 @@ func (b *Branch[T]) run(to chan<- *Branch[T]) {
 	defer func() {
 		if !returned {
 			var none T
-			b.value, b.err = none, Ended(recover())
+			b.value, b.err = none, PanicOf(recover())
 		}
 		if !b.state.CompareAndSwap(running, arrived) {
 			b.late()
@@ -103,7 +103,7 @@ func (b *Branch[T]) late() {
 	returned := false
 	defer func() {
 		if !returned {
-			Report(b.Ctx, fmt.Errorf("abandoned call: %w", Ended(recover())))
+			Report(b.Ctx, fmt.Errorf("abandoned call: %w", PanicOf(recover())))
 		}
 	}()
 	if b.err != nil {

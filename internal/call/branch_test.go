@@ -47,7 +47,7 @@ func TestAwaitReturnsWhatTheTaskDid(t *testing.T) {
 		want, wantErr := do(t.Context())
 		assert.Equal(t, want, v, name)
 		assert.Equal(t, wantErr, err, name)
-		assert.True(t, task.branch.Here(), name)
+		assert.True(t, task.branch.HasArrived(), name)
 		assert.EqualValues(t, 1, task.arrived.Load(), name)
 	}
 }

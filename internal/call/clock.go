@@ -15,7 +15,7 @@ import (
 // AfterFunc makes a timer and the tie to the parent. The maker of a Clock must eventually call
 // Cancel, often only when a response is closed.
 //
-// Start or Free starts the zero value. After that, a Clock is safe for concurrent use.
+// Start or StartCancellable starts the zero value. After that, a Clock is safe for concurrent use.
 type Clock struct {
 	context.Context // the parent
 
@@ -48,7 +48,7 @@ func At(ctx context.Context, deadline time.Time) *Clock {
 // Cancellable returns a context that ends with ctx or when Cancel is called.
 func Cancellable(ctx context.Context) *Clock {
 	c := new(Clock)
-	c.Free(ctx)
+	c.StartCancellable(ctx)
 	return c
 }
 
@@ -61,8 +61,8 @@ func (c *Clock) Start(ctx context.Context, deadline time.Time) {
 	}
 }
 
-// Free makes the zero Clock into what [Cancellable] returns.
-func (c *Clock) Free(ctx context.Context) { c.Context, c.stopped = ctx, true }
+// StartCancellable makes the zero Clock into what [Cancellable] returns.
+func (c *Clock) StartCancellable(ctx context.Context) { c.Context, c.stopped = ctx, true }
 
 // Stop stops the clock: from now on only the parent and Cancel end the context, and its deadline is
 // the parent's. It reports whether the context had not ended yet.

@@ -75,7 +75,7 @@ func (g *Group[T]) overdue() *Branch[T] {
 	var found *Branch[T]
 	for _, b := range g.loose {
 		switch {
-		case b.Here():
+		case b.HasArrived():
 		case found == nil && b.Ctx.Err() != nil && b.leave():
 			found = b
 		default:

@@ -76,8 +76,8 @@ func TestNextLeavesOnlyBranchesThatMayIgnoreTheirContext(t *testing.T) {
 		assert.Equal(t, map[*task]time.Duration{optional: 2 * time.Second, heeding: 2 * time.Second,
 			required: 3 * time.Second, deaf: 4 * time.Second}, at)
 		assert.True(t, optional.branch.Left())
-		assert.True(t, heeding.branch.Here(), "it came back by itself")
-		assert.True(t, required.branch.Here())
+		assert.True(t, heeding.branch.HasArrived(), "it came back by itself")
+		assert.True(t, required.branch.HasArrived())
 		assert.True(t, deaf.branch.Left())
 		_, err := deaf.branch.Result()
 		assert.Equal(t, context.DeadlineExceeded, err)

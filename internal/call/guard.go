@@ -7,12 +7,12 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// Ended returns the error of code that did not return. Call it where that is recovered:
+// PanicOf returns the error of code that did not return. Call it where that is recovered:
 //
 //	returned := false
 //	defer func() {
 //		if !returned {
-//			err = call.Ended(recover())
+//			err = call.PanicOf(recover())
 //		}
 //	}()
 //	f()
@@ -20,7 +20,7 @@ import (
 //
 // A nil v means that there was nothing to recover: the code has ended its goroutine with
 // runtime.Goexit. Whatever still runs on that goroutine then runs in deferred functions too.
-func Ended(v any) error {
+func PanicOf(v any) error {
 	if v == nil {
 		v = "runtime.Goexit was called"
 	}

@@ -43,8 +43,8 @@ func TestCheckedHoldsAPipeToItsContract(t *testing.T) {
 
 func TestEndedTellsPanicAndGoexitApart(t *testing.T) {
 	t.Parallel()
-	assert.EqualError(t, call.Ended("bug"), "panic: bug")
-	assert.EqualError(t, call.Ended(nil), "panic: runtime.Goexit was called")
-	assert.True(t, call.Panicked(fmt.Errorf("part x: %w", call.Ended("bug"))))
+	assert.EqualError(t, call.PanicOf("bug"), "panic: bug")
+	assert.EqualError(t, call.PanicOf(nil), "panic: runtime.Goexit was called")
+	assert.True(t, call.Panicked(fmt.Errorf("part x: %w", call.PanicOf("bug"))))
 	assert.False(t, call.Panicked(errors.New("bug")))
 }

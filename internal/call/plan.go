@@ -28,9 +28,9 @@ func Repeatable(plan *pipe.Step) (always bool, never *pipe.Step) {
 	return always, nil
 }
 
-// Streams reports whether a pipe is certain to answer with a stream: the leaves of its plan do, and
+// AlwaysStreams reports whether a pipe is certain to answer with a stream: the leaves of its plan do, and
 // no step around them could turn the stream into another answer.
-func Streams(plan *pipe.Step) bool {
+func AlwaysStreams(plan *pipe.Step) bool {
 	streams := false
 	return leadsToStreams(plan, &streams) && streams
 }

@@ -39,6 +39,12 @@
 // of one node are abandoned it fails with [proxy.ErrAbandoned] without being called, and if it is required the graph is
 // refused at once. A panic, or runtime.Goexit, of a callee or a function fails its node with a [*pipe.PanicError].
 //
+// # Faults
+//
+// What is wired wrongly is a fault: an empty name, a nil function or pipe, the zero Node, two nodes of one name. The pipe of
+// the graph carries those of all its nodes, in the order of the graph, each with the place where its node was written.
+// Whoever serves it refuses them, and a call of it returns them, joined.
+//
 // # Plan
 //
 // The step of a graph is of kind "flow", its detail the critical path: the longest chain of calls, in which none can start

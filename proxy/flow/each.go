@@ -30,7 +30,7 @@ func Each[A any, K comparable, T any](
 	return each("Each", DefaultParallel, name, a, key, prepare, p)
 }
 
-// EachN is [Each] with at most n calls at once. It panics if n < 1.
+// EachN is [Each] with at most n calls at once. An n below 1 is a fault in the plan.
 func EachN[A any, K comparable, T any](
 	n int, name string, a Node[[]A], key func(A) K, prepare func(*proxy.Request, K) error, p pipe.Pipe[*proxy.Request, T],
 ) Node[map[K]T] {
@@ -43,7 +43,7 @@ func each[A any, K comparable, T any](
 ) Node[map[K]T] {
 	n := calling(what, "each", name, p, key == nil || prepare == nil, a.n)
 	if limit < 1 {
-		panic(fmt.Sprintf("flow: %s (%s): n is %d, want 1 or more", what, name, limit))
+		n.fault(titled(what, name), "n is %d, want 1 or more", limit)
 	}
 	honoursContext := pipe.PlanOf(p).HonoursContext()
 	n.calls = many

@@ -250,5 +250,4 @@ func TestEachShowsItsBound(t *testing.T) {
 	keys := flow.Call("keys", after(0, []string{}))
 	plan := pipe.PlanOf(flow.End(flow.EachN(3, "values", keys, same[string], forKey, sure(after(0, "")))))
 	assert.Contains(t, plan.String(), "→ each values (3 at once)\n")
-	assert.PanicsWithValue(t, "flow: EachN (values): n is 0, want 1 or more", func() { flow.EachN(0, "values", keys, same[string], forKey, after(0, "")) })
 }

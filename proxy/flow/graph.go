@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -14,6 +15,9 @@ type graph struct {
 	nodes    []placed // dependencies before their users, the root last
 	replays  bool     // a request body is needed more than once
 	optional bool     // some nodes are not required
+
+	err   error      // joins what is wrong with the nodes, in their order; then nothing runs
+	steps []pipe.Any // the plan that says so
 }
 
 // A placed is a node in its graph.
@@ -31,7 +35,7 @@ func newGraph(what string, root *node) *graph {
 	at := map[*node]int{}
 	var visit func(n *node)
 	visit = func(n *node) {
-		if _, ok := at[n]; ok {
+		if _, ok := at[n]; ok || n == nil {
 			return
 		}
 		for _, dep := range n.deps {
@@ -41,8 +45,11 @@ func newGraph(what string, root *node) *graph {
 		order = append(order, n)
 	}
 	visit(root)
+	if g.check(what, order); g.err != nil {
+		return g
+	}
 	g.nodes = make([]placed, len(order))
-	names, calls := map[string]bool{}, 0
+	calls := 0
 	for i, n := range order {
 		p := &g.nodes[i]
 		p.node, p.bound = n, call.NewBound(0)
@@ -50,10 +57,6 @@ func newGraph(what string, root *node) *graph {
 			p.deps = append(p.deps, at[dep])
 			g.nodes[at[dep]].users = append(g.nodes[at[dep]].users, i)
 		}
-		if name := n.step.Name; name != "" && names[name] {
-			panic(fmt.Sprintf("flow: %s: two nodes have the name %s", what, name))
-		}
-		names[n.step.Name] = true
 		calls += n.calls
 	}
 	g.replays = calls > 1
@@ -62,6 +65,31 @@ func newGraph(what string, root *node) *graph {
 		g.optional = g.optional || !g.nodes[i].required
 	}
 	return g
+}
+
+// check notes what is wrong with the nodes, and then a plan of all that can be shown of them.
+func (g *graph) check(what string, nodes []*node) {
+	names := map[string]bool{}
+	var errs []error
+	var steps []func() pipe.Any
+	for _, n := range nodes {
+		if name := n.step.Name; name != "" && names[name] {
+			err := fmt.Errorf("flow: %s: two nodes have the name %s", what, name)
+			errs = append(errs, err)
+			steps = append(steps, func() pipe.Any { return broken(n.step, err) })
+		}
+		names[n.step.Name] = true
+		errs = append(errs, n.errs...)
+		if n.pure == nil || n.errs != nil {
+			steps = append(steps, n.faulty)
+		}
+	}
+	if g.err = errors.Join(errs...); g.err == nil {
+		return
+	}
+	for _, step := range steps {
+		g.steps = append(g.steps, step())
+	}
 }
 
 // require marks a node as required, and all that it depends on but optionally.

@@ -2,16 +2,14 @@ package flow
 
 import (
 	"context"
-	"fmt"
 
-	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
 // End ends a graph with one node: it returns the pipe that runs all that the node depends on and answers with its value.
 //
-// Two nodes of a graph that have the same name are a wiring mistake.
+// Two nodes of a graph that have the same name are a fault in the plan.
 func End[T any](a Node[T]) pipe.Pipe[*proxy.Request, T] { return end[T]("End", a.n) }
 
 // Join2 ends a graph: it returns the pipe that runs all that a and b depend on and answers with what f makes of them. f is
@@ -56,25 +54,27 @@ func Join6[A, B, C, D, E, F, T any](
 }
 
 func join[T any](what string, none bool, f func(*task) (T, error), deps ...*node) pipe.Pipe[*proxy.Request, T] {
-	if none {
-		panic(fmt.Sprintf("flow: %s: the function is nil", what))
-	}
-	n := &node{deps: deps, step: pipe.Step{Mark: mark.Ours(), Kind: "join", Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.Opaque}}
-	n.check(what)
+	n := newNode(what, "join", none, deps...)
+	n.step.Acts, n.step.Effects = pipe.Out, pipe.Opaque
 	n.work = func(_ context.Context, t *task) (any, error) { return f(t) }
 	return end[T](what, n)
 }
 
 func end[T any](what string, root *node) pipe.Pipe[*proxy.Request, T] {
 	if root == nil {
-		panic(fmt.Sprintf("flow: %s: the node is the zero Node", what))
+		root = newNode(what, "end", false)
+		root.fault(what, "the node is the zero Node")
 	}
 	g := newGraph(what, root)
+	step, inner := g.plan()
+	if g.err != nil {
+		refuse := func(context.Context, *proxy.Request) (none T, _ error) { return none, g.err }
+		return pipe.Describe(refuse, step, inner...)
+	}
 	serve := func(ctx context.Context, req *proxy.Request) (T, error) {
 		v, err := g.call(ctx, req)
 		t, _ := v.(T)
 		return t, err
 	}
-	step, inner := g.plan()
 	return pipe.Describe(serve, step, inner...)
 }

@@ -2,7 +2,9 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
@@ -11,7 +13,8 @@ import (
 )
 
 // A Node is the handle of one value in a graph: the answer of a call, or what was made of others. The functions of this
-// package make it; the zero value is nobody's, and using it panics at wiring. It is immutable, see the package comment.
+// package make it; the zero value is nobody's, and a node that is given it is a fault in the plan. It is immutable, see the
+// package comment.
 type Node[T any] struct {
 	_ [0]*T // or a node of another type could be converted to it
 	n *node
@@ -25,6 +28,8 @@ type node struct {
 	calls          int                 // that it can make: none, one or, for any larger number, many
 	honoursContext bool                // it honours its context
 	absent         func(err error) any // of an optional node: the value where its only dependency has failed; else nil
+	errs           []error             // what is wrong with how it was wired; then no graph with it runs
+	faulty         func() pipe.Any     // its step in such a graph, the same in all of them
 
 	// work makes the value. It runs held; pure is the same for what is quick and all our own.
 	work func(ctx context.Context, t *task) (any, error)
@@ -35,8 +40,8 @@ const many = 2
 
 // Call returns a node that calls p with a copy of the request of the graph.
 //
-// The name is that of the step in the plan and in errors; it is unique in a graph. Call panics if the name is empty or p is
-// nil, as all functions of this package do.
+// The name is that of the step in the plan and in errors; it is unique in a graph. An empty name and a nil p are faults, as
+// they are with all functions of this package: see the package comment.
 func Call[T any](name string, p pipe.Pipe[*proxy.Request, T]) Node[T] {
 	n := calling("Call", "call", name, p, false)
 	n.honoursContext = pipe.PlanOf(p).HonoursContext()
@@ -92,7 +97,7 @@ func then[T any](
 // Map returns a node whose value f makes of that of a. f is for what is quick and calls nobody; it has no request and no
 // context. Its error fails the node.
 func Map[A, T any](name string, a Node[A], f func(A) (T, error)) Node[T] {
-	n := newNode("Map", "map", name, f == nil, a.n)
+	n := named("Map", "map", name, f == nil, a.n)
 	n.step.Effects = pipe.Opaque
 	n.work = func(_ context.Context, t *task) (any, error) { return f(in[A](t, 0)) }
 	return Node[T]{n: n}
@@ -107,41 +112,63 @@ type Pair[A, B any] struct {
 // Both returns a node that is there when a and b are: the way for a node to depend on more than three, and for a
 // function to get more than six. It is no step of the plan.
 func Both[A, B any](a Node[A], b Node[B]) Node[Pair[A, B]] {
-	n := &node{deps: []*node{a.n, b.n}, pure: func(t *task) any { return Pair[A, B]{in[A](t, 0), in[B](t, 1)} }}
-	n.check("Both")
+	n := newNode("Both", "both", false, a.n, b.n)
+	n.pure = func(t *task) any { return Pair[A, B]{in[A](t, 0), in[B](t, 1)} }
 	return Node[Pair[A, B]]{n: n}
 }
 
-// newNode returns a node of a kind with a name; none says that its function is missing.
-func newNode(what, kind, name string, none bool, deps ...*node) *node {
-	if name == "" {
-		panic(fmt.Sprintf("flow: %s: the node has no name", what))
-	}
-	what = fmt.Sprintf("%s (%s)", what, name)
+// newNode returns a node of a kind. what is the function that makes it, as faults say it; none says that one which it was
+// given is missing.
+func newNode(what, kind string, none bool, deps ...*node) *node {
+	n := &node{deps: deps, step: pipe.Step{Mark: mark.Ours(), Kind: kind, Source: pipe.Here(), Acts: pipe.None}}
+	n.faulty = sync.OnceValue(func() pipe.Any { return broken(n.step, errors.Join(n.errs...), n.inner...) })
 	if none {
-		panic(fmt.Sprintf("flow: %s: a function is nil", what))
+		n.fault(what, "a function is nil")
 	}
-	n := &node{deps: deps, step: pipe.Step{Mark: mark.Ours(), Kind: kind, Name: name, Source: pipe.Here(), Acts: pipe.None}}
-	n.check(what)
+	for i, dep := range deps {
+		if dep == nil {
+			n.fault(what, "node %d is the zero Node", i+1)
+		}
+	}
 	return n
+}
+
+// named returns a node of a kind with a name.
+func named(what, kind, name string, none bool, deps ...*node) *node {
+	n := newNode(titled(what, name), kind, none, deps...)
+	if n.step.Name = name; name == "" {
+		n.fault(what, "the node has no name")
+	}
+	return n
+}
+
+func titled(what, name string) string {
+	if name == "" {
+		return what
+	}
+	return fmt.Sprintf("%s (%s)", what, name)
 }
 
 // calling returns a node that calls p.
 func calling[T any](what, kind, name string, p pipe.Pipe[*proxy.Request, T], none bool, deps ...*node) *node {
-	n := newNode(what, kind, name, none, deps...)
-	if p == nil {
-		panic(fmt.Sprintf("flow: %s (%s): the pipe is nil", what, name))
+	n := named(what, kind, name, none, deps...)
+	if n.calls, n.step.Effects = 1, pipe.CallsOnce; p == nil {
+		n.fault(titled(what, name), "the pipe is nil")
+		return n
 	}
-	n.inner, n.calls, n.step.Effects = []pipe.Any{p}, 1, pipe.CallsOnce
+	n.inner = []pipe.Any{p}
 	return n
 }
 
-func (n *node) check(what string) {
-	for i, dep := range n.deps {
-		if dep == nil {
-			panic(fmt.Sprintf("flow: %s: node %d is the zero Node", what, i+1))
-		}
-	}
+// fault notes what is wrong with the node while it is made.
+func (n *node) fault(what, format string, args ...any) {
+	n.errs = append(n.errs, fmt.Errorf("flow: %s: %s", what, fmt.Sprintf(format, args...)))
+}
+
+// broken returns a step in a graph that does not run.
+func broken(step pipe.Step, err error, inner ...pipe.Any) pipe.Any {
+	step.Err = err
+	return pipe.Describe(grouped, step, inner...)
 }
 
 // ask calls p and keeps what it says is missing.

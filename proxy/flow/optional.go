@@ -21,9 +21,8 @@ func (m Maybe[T]) Or(other T) T {
 //
 // It is no step of the plan, which shows the nodes that are not required as optional.
 func Optional[T any](a Node[T]) Node[Maybe[T]] {
-	n := &node{deps: []*node{a.n}}
+	n := newNode("Optional", "optional", false, a.n)
 	n.pure = func(t *task) any { return Maybe[T]{Value: in[T](t, 0), OK: true} }
 	n.absent = func(err error) any { return Maybe[T]{Err: err} }
-	n.check("Optional")
 	return Node[Maybe[T]]{n: n}
 }

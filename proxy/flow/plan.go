@@ -10,8 +10,12 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// plan returns the step of the graph and what stands inside it.
+// plan returns the step of the graph and what stands inside it: where something is wrong, only the nodes, in
+// their order.
 func (g *graph) plan() (pipe.Step, []pipe.Any) {
+	if g.err != nil {
+		return pipe.Step{Mark: mark.Ours(), Kind: "flow", Source: pipe.Here(), Layout: pipe.Serial, Effects: pipe.HonoursContext}, g.steps
+	}
 	o := order{above: make([]map[int]bool, len(g.nodes)), steps: make([]pipe.Any, len(g.nodes))}
 	var all []int
 	for i := range g.nodes {

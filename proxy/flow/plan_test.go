@@ -181,31 +181,3 @@ func TestThePlanShowsWhatIsInsideACall(t *testing.T) {
 	}
 	assert.False(t, slices.ContainsFunc(sources, func(s string) bool { return len(s) < len("plan_test.go:1") || s[:9] != "plan_test" }), "%v", sources)
 }
-
-func TestFlowRefusesWrongWiring(t *testing.T) {
-	t.Parallel()
-	a := flow.Call("a", leaf("a"))
-	var zero flow.Node[int]
-	for want, wire := range map[string]func(){
-		"flow: Call: the node has no name":        func() { flow.Call("", leaf("a")) },
-		"flow: Call (a): the pipe is nil":         func() { flow.Call[int]("a", nil) },
-		"flow: Then (b): the pipe is nil":         func() { flow.Then[int, int]("b", a, as[int], nil) },
-		"flow: Then (b): a function is nil":       func() { flow.Then("b", a, nil, leaf("b")) },
-		"flow: Then (b): node 1 is the zero Node": func() { flow.Then("b", zero, as[int], leaf("b")) },
-		"flow: Map (b): a function is nil":        func() { flow.Map[int, int]("b", a, nil) },
-		"flow: Both: node 2 is the zero Node":     func() { flow.Both(a, zero) },
-		"flow: Optional: node 1 is the zero Node": func() { flow.Optional(zero) },
-		"flow: Join2: node 2 is the zero Node":    func() { flow.Join2(a, zero, add2) },
-		"flow: Join2: the function is nil":        func() { flow.Join2[int, int, int](a, a, nil) },
-		"flow: End: the node is the zero Node":    func() { flow.End(zero) },
-		"flow: Join2: two nodes have the name a":  func() { flow.Join2(a, flow.Call("a", leaf("b")), add2) },
-		"flow: Each (b): a function is nil":       func() { flow.Each("b", flow.Call("l", after(0, []int{})), nil, as[int], leaf("b")) },
-		"flow: Batch (b): the pipe is nil":        func() { flow.Batch[int, int, int]("b", flow.Call("l", after(0, []int{})), same[int], as[[]int], nil) },
-		"flow: Then3 (b): node 3 is the zero Node": func() {
-			flow.Then3("b", a, a, zero, func(*proxy.Request, int, int, int) error { return nil }, leaf("b"))
-		},
-		"flow: Then2 (b): a function is nil": func() { flow.Then2("b", a, a, nil, leaf("b")) },
-	} {
-		assert.PanicsWithValue(t, want, wire)
-	}
-}

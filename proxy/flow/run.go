@@ -60,11 +60,11 @@ func (g *graph) call(ctx context.Context, req *proxy.Request) (any, error) {
 	}
 	c := &run{graph: g, req: req, first: -1, collects: call.Missing(ctx, nil), tasks: make([]task, len(g.nodes)),
 		values: make([]any, len(g.nodes)), ready: make([]int, 0, len(g.nodes))}
-	c.ctx.Free(ctx)
+	c.ctx.StartCancellable(ctx)
 	defer c.ctx.Cancel()
 	var early context.Context
 	if c.optional {
-		if c.early = call.Earlier(&c.ctx); c.early != nil {
+		if c.early = call.ForOptional(&c.ctx); c.early != nil {
 			defer c.early.Cancel()
 			early = c.early
 		}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -10,8 +11,8 @@ import (
 // Attempts say how [Retry] tries again. The zero value is safe: three tries of idempotent calls, some milliseconds
 // apart, within a budget of its own.
 type Attempts struct {
-	// Max is how many tries a call has in all, the first one included. 0 is 3; 1 never tries again. Retry panics if it is
-	// negative: there is no endless retry.
+	// Max is how many tries a call has in all, the first one included. 0 is 3; 1 never tries again. A negative one
+	// is a fault in the plan: there is no endless retry.
 	Max int
 
 	// Backoff is the most that is waited before the second try; it doubles for each further one. The wait is a random
@@ -27,7 +28,7 @@ type Attempts struct {
 	MaxRetryAfter time.Duration
 
 	// Budget bounds how many calls are tried again. nil is one of its own for the decorator's value, with
-	// DefaultBudgetRatio and DefaultBudgetPerSecond.
+	// DefaultBudgetRatio and DefaultBudgetPerSecond. Its Fault is one of the plan.
 	Budget *Budget
 
 	// Unsafe tries again also what may have a further effect each time, whatever the upstream declares.
@@ -41,10 +42,19 @@ const (
 	defaultMaxRetryAfter = 10 * time.Second
 )
 
-func (a Attempts) withDefaults() Attempts {
+// fault joins what is wrong with the attempts, nil for nothing.
+func (a Attempts) fault() error {
+	var errs []error
 	if a.Max < 0 {
-		panic(fmt.Sprintf("policy: Retry: Max is %d, want 0 or more", a.Max))
+		errs = append(errs, fmt.Errorf("policy: Retry: Max is %d, want 0 or more", a.Max))
 	}
+	if a.Budget != nil {
+		errs = append(errs, a.Budget.Fault())
+	}
+	return errors.Join(errs...)
+}
+
+func (a Attempts) withDefaults() Attempts {
 	if a.Max == 0 {
 		a.Max = defaultTries
 	}

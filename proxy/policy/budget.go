@@ -19,6 +19,7 @@ var ErrBudget = errors.New("the retry budget is used up")
 // try.
 type Budget struct {
 	ratio, perSecond float64
+	fault            error // why it cannot be used
 
 	mu     sync.Mutex // guards what follows
 	tries  float64    // that may be made now
@@ -34,14 +35,19 @@ const (
 // NewBudget returns a budget that allows ratio further tries for each call, and perSecond more for each second. It
 // begins with those of one second. What is not used is kept, up to the larger of 10 tries and those of ten seconds.
 //
-// A ratio of 0.2 is 20 % of the calls. If one of the two is negative, there is no bound. NewBudget panics if one is not
-// a number.
+// A ratio of 0.2 is 20 % of the calls. If one of the two is negative, there is no bound. One that is not a number is the
+// Fault of the budget.
 func NewBudget(ratio, perSecond float64) *Budget {
 	if math.IsNaN(ratio) || math.IsNaN(perSecond) {
-		panic(fmt.Sprintf("policy: NewBudget: the ratio is %v and the tries per second are %v, want numbers", ratio, perSecond))
+		err := fmt.Errorf("policy: NewBudget: the ratio is %v and the tries per second are %v, want numbers", ratio, perSecond)
+		return &Budget{fault: err}
 	}
 	return &Budget{ratio: ratio, perSecond: perSecond, tries: perSecond, filled: time.Now()}
 }
+
+// Fault returns why the budget cannot be used, nil for nothing. A [Retry] that is given it shows the fault in the plan, so
+// whoever serves the proxy refuses it.
+func (b *Budget) Fault() error { return b.fault }
 
 const (
 	budgetSeconds = 10 // for which unused tries are kept

@@ -36,11 +36,11 @@ type Allower interface {
 // that fails denies. The limit is a's: everything that is limited by the same a shares it. In a plan, what is shared is
 // seen where a is a pointer, or the decorator's value is the same.
 //
-// Limit panics if a is nil.
+// A nil a is a fault in the plan.
 func Limit(a Allower) proxy.Decorator {
 	limiter, isLimiter := a.(*rate.Limiter)
 	if a == nil || isLimiter && limiter == nil {
-		panic("policy: Limit: the Allower is nil")
+		return proxy.Fault(errors.New("policy: Limit: the Allower is nil"))
 	}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "limit", Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.Stateful, State: new(byte)}

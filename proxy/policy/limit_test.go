@@ -155,9 +155,3 @@ func TestLimitMayBlockUnlessItIsKnownNotTo(t *testing.T) {
 	assert.True(t, pipe.PlanOf(upstream.With(policy.Limit(rate.NewLimiter(1, 1)))).HonoursContext())
 	assert.False(t, pipe.PlanOf(upstream.With(policy.Limit(unlimited{}))).HonoursContext())
 }
-
-func TestLimitPanicsAtWiring(t *testing.T) {
-	t.Parallel()
-	assert.PanicsWithValue(t, "policy: Limit: the Allower is nil", func() { policy.Limit(nil) })
-	assert.Panics(t, func() { policy.Limit((*rate.Limiter)(nil)) })
-}

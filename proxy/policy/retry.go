@@ -54,6 +54,9 @@ import (
 // every [proxy.Request.Clone], informational answers and trailers are for the first alone. The state, which is the
 // budget, belongs to the returned value or to who made it; the value is safe for concurrent use.
 func Retry(a Attempts) proxy.Decorator {
+	if err := a.fault(); err != nil {
+		return proxy.Fault(err)
+	}
 	a = a.withDefaults()
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {

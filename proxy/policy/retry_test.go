@@ -734,11 +734,6 @@ func TestRetryWithTheZeroAttemptsIsSafe(t *testing.T) {
 	})
 }
 
-func TestRetryPanicsAtWiring(t *testing.T) {
-	t.Parallel()
-	assert.PanicsWithValue(t, "policy: Retry: Max is -1, want 0 or more", func() { policy.Retry(policy.Attempts{Max: -1}) })
-}
-
 func TestRetryReadsABodyInMemoryForEachTry(t *testing.T) {
 	t.Parallel()
 	var got bytes.Buffer

@@ -30,11 +30,11 @@ var ErrTimeout = errors.New("no answer in time")
 // What a call says that is known to honour its context is wrapped in the error. Of any other one that ends with its
 // context nobody waits for the last words, so the error has none: it is the same whoever saw first that the time was over.
 //
-// Timeout panics if d is not positive. There is no default: only the caller knows how long the answer is worth waiting
-// for.
+// A d that is not positive is a fault in the plan. There is no default: only the caller knows how long the answer is worth
+// waiting for.
 func Timeout(d time.Duration) proxy.Decorator {
 	if d <= 0 {
-		panic(fmt.Sprintf("policy: Timeout: d is %v, want more than 0", d))
+		return proxy.Fault(fmt.Errorf("policy: Timeout: d is %v, want more than 0", d))
 	}
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {

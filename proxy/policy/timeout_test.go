@@ -325,12 +325,6 @@ func TestTimeoutShowsInThePlanThatItHonoursContexts(t *testing.T) {
 	assert.Regexp(t, `^timeout_test.go:\d+$`, plan.Source)
 }
 
-func TestTimeoutPanicsAtWiring(t *testing.T) {
-	t.Parallel()
-	assert.PanicsWithValue(t, "policy: Timeout: d is 0s, want more than 0", func() { policy.Timeout(0) })
-	assert.Panics(t, func() { policy.Timeout(-time.Second) })
-}
-
 // proves M23
 func TestNoPolicyCallsWhenTheContextIsOver(t *testing.T) {
 	t.Parallel()

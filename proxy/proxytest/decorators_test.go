@@ -48,7 +48,7 @@ func TestTheDecoratorsOfSluiceConform(t *testing.T) {
 			return pipe.Chain(policy.Timeout(time.Second), policy.Retry(policy.Attempts{}), policy.Timeout(300*time.Millisecond))
 		}}},
 		{"proxy.Hold", proxy.Hold(0), proxytest.Options{}},
-		{"proxy.Bound", proxy.Bound("id"), proxytest.Options{}},
+		{"proxy.Gives", proxy.Gives("id"), proxytest.Options{}},
 		{"pipe.Recover", pipe.Recover[*proxy.Request, *proxy.Response], proxytest.Options{Recovers: true}},
 		{"pipe.Observe", pipe.Observe(func(context.Context, proxy.Observation) {}), proxytest.Options{}},
 		{"pipe.Observe that panics", pipe.Observe(func(_ context.Context, o proxy.Observation) {

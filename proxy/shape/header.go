@@ -98,12 +98,11 @@ func onResponse(kind, key string, err error, f func(*proxy.Response)) proxy.Deco
 	}
 }
 
-// broken returns a decorator that carries a fault, and whose call fails with it.
+// broken returns a decorator that cannot be made, as [proxy.Fault] does, under its own step.
 func broken(step pipe.Step, errs ...error) proxy.Decorator {
 	step.Err = faultsOf(step.Kind, errs...)
 	return func(next proxy.Proxy) proxy.Proxy {
-		serve := func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, step.Err }
-		return pipe.Describe(serve, step, next)
+		return pipe.Describe[*proxy.Request, *proxy.Response](nil, step, next)
 	}
 }
 

@@ -24,14 +24,11 @@ type Op = pipe.Pipe[document.Document, document.Document]
 // pureEffects are those of the ops of this package.
 const pureEffects = pipe.Terminal | pipe.HonoursContext | pipe.Idempotent
 
-// pure returns an op of this package. One with errors that are not nil, what is wrong with its arguments, only fails.
+// pure returns an op of this package. Errors that are not nil are what is wrong with its arguments: its faults.
 func pure(kind, detail string, errs []error, f func(document.Document) (document.Document, error)) Op {
 	serve := func(_ context.Context, d document.Document) (document.Document, error) { return f(d) }
-	err := faultsOf(kind, errs...)
-	if err != nil {
-		serve = func(context.Context, document.Document) (document.Document, error) { return document.Document{}, err }
-	}
-	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: detail, Source: pipe.Here(), Effects: pureEffects, Err: err})
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: detail, Source: pipe.Here(), Effects: pureEffects,
+		Err: faultsOf(kind, errs...)})
 }
 
 // faultsOf joins wiring mistakes, but for those that are nil. A call that meets them nevertheless fails with status 500:

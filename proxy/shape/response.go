@@ -39,7 +39,7 @@ func Response(list ...Op) proxy.Decorator {
 		}
 		step := pipe.Step{Mark: mark.Ours(), Kind: "response", Source: source, Acts: pipe.Out, Layout: pipe.Serial,
 			Effects: pipe.CallsOnce | pipe.Buffers}
-		if call.Streams(pipe.PlanOf(next)) {
+		if call.AlwaysStreams(pipe.PlanOf(next)) {
 			step.Err = o.stream(http.StatusInternalServerError)
 		}
 		return pipe.Describe(serve, step, append([]pipe.Any{next}, o.placed...)...)

@@ -2,6 +2,7 @@ package shape
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -21,13 +22,15 @@ import (
 // encoding/json. An error of f is handed on as it is. A panic, in f or in a method that encodes or decodes, is a
 // [*pipe.PanicError], and a result that cannot be encoded a [*proxy.Error] of status 500.
 //
-// f must be safe for concurrent use and quick, as an [Op] is. Nothing in its T shares memory with the document. Typed
-// panics if f is nil.
+// f must be safe for concurrent use and quick, as an [Op] is. Nothing in its T shares memory with the document. A nil
+// f is a fault in the plan.
 func Typed[T, U any](f func(ctx context.Context, v T) (U, error)) Op {
-	if f == nil {
-		panic("shape: Typed: f is nil")
-	}
 	in, out := reflect.TypeFor[T]().String(), reflect.TypeFor[U]().String()
+	step := pipe.Step{Mark: mark.Ours(), Kind: "typed", Detail: in + " → " + out, Source: pipe.Here(),
+		Effects: pipe.Terminal | pipe.Opaque}
+	if f == nil {
+		step.Err = faultsOf("typed", errors.New("the function is nil"))
+	}
 	serve := func(ctx context.Context, d document.Document) (document.Document, error) {
 		var v T
 		if err := d.Decode(&v); err != nil {
@@ -51,6 +54,5 @@ func Typed[T, U any](f func(ctx context.Context, v T) (U, error)) Op {
 		}()
 		return serve(ctx, d)
 	}
-	return pipe.Describe(Op(recovered), pipe.Step{Mark: mark.Ours(), Kind: "typed", Detail: in + " → " + out, Source: pipe.Here(),
-		Effects: pipe.Terminal | pipe.Opaque})
+	return pipe.Describe(Op(recovered), step)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/shape"
@@ -111,7 +112,22 @@ func TestTypedFailsWithTypedErrors(t *testing.T) {
 	assert.Equal(t, http.StatusBadRequest, proxy.StatusOf(err), "the client's payload")
 	_, _, err = sent(t, shape.Request(tests[7].op), "application/json", `{}`)
 	assert.Equal(t, http.StatusInternalServerError, proxy.StatusOf(err), "not the client's payload")
-	assert.PanicsWithValue(t, "shape: Typed: f is nil", func() { shape.Typed[user, card](nil) })
+}
+
+func TestTypedOfNoFunctionIsAFault(t *testing.T) {
+	t.Parallel()
+	const want = "shape: typed: the function is nil"
+	op := shape.Typed[user, card](nil)
+	_, err := op(t.Context(), parsed(t, `{}`))
+	assert.EqualError(t, err, want)
+	assert.Equal(t, http.StatusInternalServerError, proxy.StatusOf(err), "nobody's payload is to blame")
+	for _, d := range []proxy.Decorator{shape.Response(op), shape.Request(op)} {
+		p := answers(t, `{}`).With(d)
+		assert.Equal(t, want, pipetest.Faults(pipe.PlanOf(p)))
+		assert.ErrorContains(t, pipe.PlanOf(p).Faults(), want+" (typed_test.go:")
+		_, err := p(t.Context(), proxy.NewRequest("POST", "/"))
+		assert.EqualError(t, err, want)
+	}
 }
 
 func TestTypedIsOpaque(t *testing.T) {

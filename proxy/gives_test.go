@@ -6,19 +6,28 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/proxy"
 )
 
-func TestBoundOnlySaysWhatCodeSets(t *testing.T) {
+func TestGivesOnlySaysWhatCodeSets(t *testing.T) {
 	t.Parallel()
 	names := []string{"account"}
-	p := answers(t, 0, `{"a":1}`).With(proxy.Bound(names...))
+	p := answers(t, 0, `{"a":1}`).With(proxy.Gives(names...))
 	names[0] = "changed"
 	assert.Equal(t, []string{"account"}, pipe.PlanOf(p).Gives)
 	res, err := p(t.Context(), get())
 	assert.NoError(t, err)
 	assert.Equal(t, `{"a":1}`, res.Document.String())
-	assert.PanicsWithValue(t, "proxy: Bound: there are no names", func() { proxy.Bound() })
+}
+
+func TestGivesWithoutNamesIsAFault(t *testing.T) {
+	t.Parallel()
+	p := uncalled(t).With(proxy.Gives())
+	assert.Equal(t, "proxy: Gives: there are no names", pipetest.Faults(pipe.PlanOf(p)))
+	assert.ErrorContains(t, pipe.PlanOf(p).Faults(), "(gives_test.go:")
+	_, err := p(t.Context(), get())
+	assert.EqualError(t, err, "proxy: Gives: there are no names")
 }
 
 func TestEncodeOfAResponseIsAWiringMistake(t *testing.T) {

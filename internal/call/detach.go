@@ -2,9 +2,9 @@ package call
 
 import "context"
 
-// Detached returns a context that has the values of ctx and does not end. It leaves out the values
+// Detach returns a context that has the values of ctx and does not end. It leaves out the values
 // that concern the answer to the call.
-func Detached(ctx context.Context) context.Context {
+func Detach(ctx context.Context) context.Context {
 	free := context.WithoutCancel(ctx)
 	if ctx.Value(earlyKey{}) != nil {
 		// Else a merge in a mirrored call would not end its optional parts early.
