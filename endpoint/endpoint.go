@@ -107,15 +107,17 @@ type Spec struct {
 	// sent it.
 	TrustedProxies []netip.Prefix
 
-	// RequestID returns the id of a request. nil takes the client's X-Request-Id. An id that is not well-formed, 1 to 128
-	// letters, digits and characters of "-._~+/=:@", is replaced by 128 random bits in hex.
+	// RequestID returns the id of a request. nil takes the client's X-Request-Id. An id is well-formed
+	// if it is 1 to 128 letters, digits and characters of "-._~+/=:@"; any other is replaced by 128
+	// random bits in hex.
 	//
-	// The id is in [RequestID], in the header X-Request-Id of the proxy.Request, which an upstream gets if its Spec
-	// names it, and in each problem.
+	// The function [RequestID] returns the id to the pipe. It is also in each problem, and in the
+	// header X-Request-Id of the proxy.Request, which an upstream gets if its Spec names it.
 	RequestID func(r *http.Request) string
 
-	// RenderError writes the answer to an error in place of [WriteProblem]; nil is WriteProblem. It is called with a request
-	// whose context is known to [RequestID]. If it panics or writes nothing, the client gets the problem.
+	// RenderError writes the answer to an error in place of [WriteProblem]; nil is WriteProblem. It is
+	// called with a request whose context [RequestID] knows. If it panics or writes nothing, the client
+	// gets the problem.
 	RenderError func(w http.ResponseWriter, r *http.Request, err error)
 
 	// Report gets every failure once: what the pipe returned, what a partial answer lacks, what broke
@@ -151,18 +153,20 @@ func (f FactoryFunc) New(s Spec) (http.Handler, error) {
 	return f(s)
 }
 
-// New returns the handler that s describes. The error joins everything that is wrong with s: no Proxy, a construction
-// error anywhere in its plan (see [pipe.Check]), an invalid network or Cache-Control, an Encoder with a fault, without a media type or
-// with one that another has, and with Stream a pipe that buffers or needs a request body twice. Whether the route has the params
-// that the URLs of upstreams need New cannot know: router.Mount checks it, and without a router a param that is missing
-// fails the call with 502.
+// New returns the handler that s describes. The error joins everything that is wrong with s: no Proxy,
+// a construction error anywhere in its plan (see [pipe.Check]), an invalid network or Cache-Control,
+// an Encoder that has a fault, no media type, or one that another Encoder has, and with Stream a pipe
+// that buffers or needs a request body twice. New cannot know whether the route has the params that
+// the URLs of upstreams need: router.Mount checks that, and without it a call whose param is missing
+// fails with 502.
 //
 // The handler is safe for concurrent use. It has three methods beside ServeHTTP:
 //
 //	Plan() *pipe.Step // the endpoint, with the plan of the pipe inside
-//	Abandoned() int   // how many calls run at the moment whose client was answered without them
+//	Abandoned() int   // how many calls are still running whose client was answered without them
 //
-//	// Refuse answers with err as the endpoint would, without the pipe, for a router that does not let a request through.
+//	// Refuse answers with err as the endpoint would, without calling the pipe, for a router that does
+//	// not let a request through.
 //	Refuse(w http.ResponseWriter, r *http.Request, err error)
 func New(s Spec) (http.Handler, error) {
 	if err := s.check(); err != nil {

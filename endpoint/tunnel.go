@@ -202,8 +202,8 @@ func (t *tunnel) moved() {
 	}
 }
 
-// protocolOf returns the one protocol that the client asks to change to, or "". h2c is refused: what follows would be
-// requests that nobody has looked at.
+// protocolOf returns the one protocol that the client asks to change to, or "". It refuses h2c, after
+// which requests would follow that nobody has checked.
 func protocolOf(r *http.Request) string {
 	lines := r.Header["Upgrade"]
 	if len(lines) != 1 || r.ProtoMajor != 1 || r.ProtoMinor < 1 || r.ContentLength != 0 || !field.HasToken(r.Header["Connection"], "upgrade") {
@@ -216,8 +216,8 @@ func protocolOf(r *http.Request) string {
 	return lines[0]
 }
 
-// sameProtocol reports whether an answer names the protocol that was asked for, or, where its hop-by-hop headers are gone
-// already, none.
+// sameProtocol reports whether an answer names the protocol that was asked for, or none, because its
+// hop-by-hop headers are already gone.
 func sameProtocol(lines []string, asked string) bool {
 	return len(lines) == 0 || len(lines) == 1 && field.EqualToken(lines[0], asked)
 }
