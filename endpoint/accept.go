@@ -6,10 +6,11 @@ import (
 	"github.com/sluice-go/sluice/internal/field"
 )
 
-// negotiate returns the format that a client likes best (RFC 9110, section 12.5.1), of several the first, or nil if it
-// accepts none. Without a range that can be read anything is accepted.
+// negotiate returns the format that a client prefers (RFC 9110, section 12.5.1), the first of those
+// it likes equally, or nil if it accepts none. A client that sends no range that can be read accepts
+// anything.
 func negotiate(accept []string, formats []format) *format {
-	var room [8]preference // of the stack
+	var room [8]preference // on the stack
 	preferences := room[:0]
 	if len(formats) > len(room) {
 		preferences = make([]preference, 0, len(formats))
@@ -43,7 +44,7 @@ func negotiate(accept []string, formats []format) *format {
 	return best
 }
 
-// A preference is what a client thinks of a format: what the most specific of its ranges says.
+// A preference is how much a client likes a format, as the most specific of its ranges says.
 type preference struct{ precedence, quality int }
 
 func (p *preference) consider(r mediaRange, f *format) {
@@ -57,7 +58,7 @@ func (p *preference) consider(r mediaRange, f *format) {
 		precedence = 2
 	case !strings.EqualFold(r.sub, f.sub):
 		return
-	case r.params: // perhaps not this one
+	case r.params: // they are not compared, so it may be another format
 		precedence = 3
 	default:
 		precedence = 4
@@ -70,11 +71,12 @@ func (p *preference) consider(r mediaRange, f *format) {
 // A mediaRange is one element of Accept.
 type mediaRange struct {
 	main, sub string
-	params    bool // beside its weight
+	params    bool // it has some beside its weight
 	quality   int  // in thousandths
 }
 
-// parseRange reads an element of Accept. A lone * and a weight without a digit before its point are what old clients send.
+// parseRange reads an element of Accept. It accepts a lone * and a weight without a digit before its
+// point, since old clients send them.
 func parseRange(s string) (r mediaRange, ok bool) {
 	media, rest := cutUnquoted(s, ';')
 	media = strings.Trim(media, " \t")
@@ -92,7 +94,7 @@ func parseRange(s string) (r mediaRange, ok bool) {
 		switch {
 		case strings.EqualFold(name, "q"):
 			r.quality, ok = parseQuality(value)
-			return r, ok // what follows is no part of the range
+			return r, ok // what follows the weight is not part of the range
 		case name != "":
 			r.params = true
 		}
@@ -128,7 +130,7 @@ func parseQuality(s string) (thousandths int, ok bool) {
 	return thousandths, thousandths <= 1000
 }
 
-// cutUnquoted cuts s at the first sep that is in no quoted string.
+// cutUnquoted cuts s at the first sep outside of a quoted string.
 func cutUnquoted(s string, sep byte) (before, after string) {
 	quoted := false
 	for i := 0; i < len(s); i++ {

@@ -8,40 +8,39 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 )
 
-var (
-	errTooLarge = errors.New("the request body is larger than MaxBody")
-	errOver     = errors.New("the request is over")
-)
+var errTooLarge = errors.New("the request body is larger than MaxBody")
 
 // receive takes the request body over: into memory, or as it comes for a Stream endpoint.
 func (x *exchange) receive() error {
-	r, limit := x.in, x.h.spec.MaxBody
+	r, w, spec := x.in, x.answer.w, &x.h.spec
 	x.req.ContentLength = r.ContentLength
-	if x.h.spec.Stream {
-		x.openUp()
+	if spec.Stream {
+		offerStreaming(&x.req, r, &x.answer)
 	}
 	if !hasBody(r) {
 		x.req.ContentLength = 0
 		return nil
 	}
-	if limit > 0 && r.ContentLength > limit {
-		x.hangUp()
+	if spec.MaxBody > 0 && r.ContentLength > spec.MaxBody {
+		hangUp(w, r)
 		return tooLarge()
 	}
-	if x.h.spec.Stream {
-		return x.pass()
+	if spec.Stream {
+		x.upload = &upload{request: r, body: r.Body, control: http.NewResponseController(w),
+			idle: spec.IdleTimeout, limit: spec.MaxBody}
+		x.req.Body, x.req.Trailer = x.upload, x.upload.trailer
+		return x.upload.prepare(w)
 	}
-	x.req.Header.Del("Expect") // met here: the body is read before the pipe is called
-	body, err := x.readAll()
+	x.req.Header.Del("Expect") // fulfilled here: the body is read before the pipe is called
+	body, err := readBody(w, r, spec.MaxBody, spec.ReadTimeout)
 	if err != nil {
-		x.hangUp()
+		hangUp(w, r)
 		return err
 	}
 	x.req.ContentLength = int64(len(body))
@@ -61,21 +60,23 @@ func tooLarge() error {
 	return &proxy.Error{Status: http.StatusRequestEntityTooLarge, Op: "body", Err: errTooLarge}
 }
 
-// readAll reads the body within its time and size. The memory grows with what arrives, not with what was announced.
-func (x *exchange) readAll() ([]byte, error) {
-	src := io.Reader(x.in.Body)
-	limit := x.h.spec.MaxBody
+// readBody reads the body into memory within its size and time, for which 0 is no limit. The memory
+// grows with what arrives, not with what was announced.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, timeout time.Duration) ([]byte, error) {
+	src := io.Reader(r.Body)
 	if limit > 0 {
-		// Beyond the limit it makes net/http close the connection gently, so that the client gets to read the answer.
-		src = http.MaxBytesReader(x.w, x.in.Body, limit)
+		// Beyond the limit it makes net/http close the connection gently, so that the client gets
+		// to read the answer.
+		src = http.MaxBytesReader(w, r.Body, limit)
 	}
 	var until time.Time
-	if d := x.h.spec.ReadTimeout; d > 0 {
-		until = time.Now().Add(d)
-		_ = http.NewResponseController(x.w).SetReadDeadline(until) // net/http ends it at the end of the body
+	if timeout > 0 {
+		until = time.Now().Add(timeout)
+		// net/http takes the deadline away at the end of the body.
+		_ = http.NewResponseController(w).SetReadDeadline(until)
 	}
 	size := int64(firstRead)
-	if announced := x.in.ContentLength; announced >= 0 {
+	if announced := r.ContentLength; announced >= 0 {
 		size = min(size, announced)
 	}
 	b := make([]byte, 0, size+1) // one more, so that the end is seen without growing
@@ -86,9 +87,9 @@ func (x *exchange) readAll() ([]byte, error) {
 		case err == io.EOF:
 			return b, nil
 		case err != nil:
-			return nil, bodyError(err, "did not arrive within ReadTimeout", x.h.spec.ReadTimeout)
+			return nil, bodyError(err, "did not arrive within ReadTimeout", timeout)
 		case !until.IsZero() && time.Now().After(until):
-			return nil, bodyError(os.ErrDeadlineExceeded, "did not arrive within ReadTimeout", x.h.spec.ReadTimeout)
+			return nil, bodyError(os.ErrDeadlineExceeded, "did not arrive within ReadTimeout", timeout)
 		}
 		if len(b) == cap(b) {
 			b = append(b, 0)[:len(b)]
@@ -98,8 +99,8 @@ func (x *exchange) readAll() ([]byte, error) {
 
 const firstRead = 16 << 10
 
-// bodyError gives a failure of reading the client's body its status. If it is that of a deadline, which was ours if limit is
-// not 0, it says what the body did.
+// bodyError gives a failure of reading the client's body its status. If a deadline passed, and it
+// was ours because limit is not 0, the error says what the body did.
 func bodyError(err error, slow string, limit time.Duration) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return tooLarge()
@@ -123,158 +124,31 @@ func (b heldBody) open() (io.ReadCloser, error) {
 	return r, nil
 }
 
-// A heldReader saves what io.NopCloser would add.
+// A heldReader saves the allocation of an io.NopCloser.
 type heldReader struct{ bytes.Reader }
 
 func (*heldReader) Close() error { return nil }
 
-// hangUp ends the connection with the answer: what follows on it is not another request.
-func (x *exchange) hangUp() {
-	if x.in.ProtoMajor == 1 {
-		x.w.Header().Set("Connection", "close")
+// hangUp ends the connection after the answer: what follows on it is not another request.
+func hangUp(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
 	}
 	// What is left is drained by net/http, which must not wait for it long.
-	_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(drainTime))
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTime))
 }
 
-// drainTime is how long the rest of a request body may take that nobody wants.
+// drainTime is how long the rest of a request body that nobody wants may take.
 const drainTime = 500 * time.Millisecond
 
-// openUp offers the pipe what only a Stream endpoint has.
-func (x *exchange) openUp() {
-	r, h := x.in, x.req.Header
+// offerStreaming gives req what only a Stream endpoint offers: trailers, another protocol, and
+// informational answers.
+func offerStreaming(req *proxy.Request, r *http.Request, a *answer) {
 	if field.HasToken(r.Header["Te"], "trailers") {
-		h["Te"] = []string{"trailers"}
+		req.Header["Te"] = []string{"trailers"}
 	}
-	x.req.Upgrade = protocolOf(r)
+	req.Upgrade = protocolOf(r)
 	if r.ProtoAtLeast(1, 1) && len(r.Header["Expect"]) == 0 {
-		x.req.Inform = x.inform // with Expect, net/http's own 100 may be on its way
+		req.Inform = a.inform // with Expect, net/http's own 100 may be on its way
 	}
-}
-
-// pass hands the body on as it comes.
-func (x *exchange) pass() error {
-	rc := http.NewResponseController(x.w)
-	x.upload = &upload{body: x.in.Body, rc: rc, idle: x.h.spec.IdleTimeout, limit: x.h.spec.MaxBody, in: x.in}
-	if err := x.able(); err != nil {
-		return err
-	}
-	if x.in.ProtoMajor == 1 {
-		if err := rc.EnableFullDuplex(); err != nil {
-			return unable("read and write at a time", err)
-		}
-	}
-	x.req.Body = x.upload
-	x.req.Trailer = x.upload.trailer
-	return nil
-}
-
-// An upload is a request body that is handed on. Nobody reads from the client through it once the handler has returned.
-type upload struct {
-	body  io.ReadCloser
-	rc    *http.ResponseController
-	idle  time.Duration
-	limit int64
-	in    *http.Request
-
-	reading sync.Mutex // held while the body is read; guards read
-	read    int64
-
-	mu     sync.Mutex // guards what follows, and is never held for long
-	err    error      // of the last read
-	closed bool
-}
-
-// Read reads from the client, which must not be silent for longer than the endpoint bears.
-func (u *upload) Read(p []byte) (int, error) {
-	u.reading.Lock()
-	defer u.reading.Unlock()
-	if err := u.state(); err != nil {
-		return 0, err
-	}
-	if u.idle > 0 {
-		_ = u.rc.SetReadDeadline(time.Now().Add(u.idle))
-	}
-	n, err := u.body.Read(p)
-	u.read += int64(n)
-	switch {
-	case u.limit > 0 && u.read > u.limit:
-		n, err = 0, tooLarge()
-	case err != nil && err != io.EOF && u.state() != nil: // the handler has returned, and broke the read
-		err = bodyError(err, "", 0)
-	case err != nil && err != io.EOF:
-		err = bodyError(err, "was silent for IdleTimeout", u.idle)
-	}
-	u.mu.Lock()
-	u.err = err
-	u.mu.Unlock()
-	return n, err
-}
-
-// Close makes further reads fail. It waits for nothing: closing net/http's body would read the rest of it.
-func (u *upload) Close() error {
-	u.mu.Lock()
-	u.closed = true
-	u.mu.Unlock()
-	return nil
-}
-
-// state returns why nothing more can be read, or nil.
-func (u *upload) state() error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.closed {
-		return errOver
-	}
-	return u.err
-}
-
-// complete reports whether the body was read to its end.
-func (u *upload) complete() bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.err == io.EOF
-}
-
-// failure returns why reading from the client failed, or nil.
-func (u *upload) failure() error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.err == io.EOF {
-		return nil
-	}
-	return u.err
-}
-
-// trailer returns the client's trailers once the body is at its end.
-func (u *upload) trailer() http.Header {
-	if !u.complete() {
-		return nil
-	}
-	h := http.Header{}
-	filter(h, u.in.Trailer, 0, false, keepEndToEnd)
-	return h
-}
-
-// withCause joins an error with its cause, unless it says it already.
-func withCause(err, cause error) error {
-	if errors.Is(err, cause) {
-		return err
-	}
-	return errors.Join(cause, err)
-}
-
-// end takes the body away from whoever still reads it.
-func (u *upload) end() {
-	_ = u.Close()
-	if !u.reading.TryLock() {
-		_ = u.rc.SetReadDeadline(time.Unix(1, 0)) // a read waits for the client
-		u.reading.Lock()
-	}
-	defer u.reading.Unlock()
-	if u.complete() {
-		_ = u.rc.SetReadDeadline(time.Time{}) // if the end came at the same moment
-		return
-	}
-	_ = u.rc.SetReadDeadline(time.Now().Add(drainTime)) // of what net/http reads of the rest
 }

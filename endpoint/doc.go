@@ -1,5 +1,5 @@
-// Package endpoint is where HTTP becomes a [proxy.Request], and a [proxy.Response] or an error becomes HTTP again. The
-// handler that [New] makes works on any router of net/http handlers, and without one:
+// Package endpoint is where HTTP becomes a [proxy.Request], and a [proxy.Response] or an error becomes
+// HTTP again. The handler that [New] makes works on any router of net/http handlers, and without one:
 //
 //	page, err := endpoint.New(endpoint.Spec{Proxy: users})
 //	if err != nil {
@@ -10,16 +10,22 @@
 //
 // # What a pipe sees
 //
-// The request is the pipe's own: headers, query and params can be changed without anybody else noticing. Hop-by-hop
-// headers (RFC 9110, section 7.6.1) and what Connection names are gone, and so are X-Forwarded-*, Forwarded and X-Real-Ip,
-// and the twins of all of them, of X-Request-Id and of Content-Length, -Type and -Encoding: names that are equal, without regard to case, once every
-// byte but letters and digits is "-", as X_Real.Ip. So are values with a control byte but tab. X-Forwarded-For, -Host and
-// -Proto are made anew from the connection; see [Spec.TrustedProxies] for what stands behind a proxy of yours. A pair of the query that does not parse is dropped, and
-// what was parsed is what goes on. Params are decoded once; one that could change the path of an upstream ("..", a NUL, a
-// line break) is refused with 400.
+// The request is the pipe's own: it may change headers, query and params, and nobody else notices.
+// What an upstream must not get is gone from its headers:
 //
-// The context ends when the client goes away, when [Spec.Timeout] is over, and when the handler returns. It knows the
-// request it belongs to; see [HTTPRequest] and [RequestID].
+//   - hop-by-hop headers (RFC 9110, section 7.6.1) and those that Connection names
+//   - X-Forwarded-*, Forwarded and X-Real-Ip
+//   - the twins of all these, of X-Request-Id and of Content-Length, -Type and -Encoding: names that
+//     are equal, without regard to case, once every byte but letters and digits is "-", as X_Real.Ip
+//   - values with a control byte other than tab
+//
+// X-Forwarded-For, -Host and -Proto are made anew from the connection; see [Spec.TrustedProxies] for
+// an endpoint behind a proxy of yours. A pair of the query that does not parse is dropped, and only
+// what was parsed goes on. Params are decoded once; one that could change the path of an upstream
+// ("..", a NUL, a line break) is refused with 400.
+//
+// The context ends when the client goes away, when [Spec.Timeout] is over, and when the handler
+// returns. [HTTPRequest] and [RequestID] return what it knows about its request.
 //
 // # What a client sees
 //
@@ -30,11 +36,12 @@
 //	a Body                  status, end-to-end headers and bytes as they come, with trailers
 //	an error                a problem of RFC 9457 with the status of the error, its text and the request id; no-store
 //
-// A problem never says more than that: no text of an error, address or stack. The errors go to [Spec.Report], each once.
+// A problem never says more than that: no text of an error, no address and no stack. The errors go to
+// [Spec.Report], each once.
 //
-// A stream that breaks after its first byte must not look complete, so the handler ends the connection by panicking with
-// [http.ErrAbortHandler], as net/http asks for. It panics for no other reason, and a panic in the pipe is a problem of
-// status 500 on a connection that lives on.
+// A stream that breaks after its first byte must not look complete, so the handler ends the
+// connection by panicking with [http.ErrAbortHandler], as net/http asks for. It panics for no other
+// reason. A panic in the pipe becomes a problem of status 500, and the connection lives on.
 //
 // # XML
 //
@@ -49,15 +56,16 @@
 //	    "#text": "hm"}             </user>
 //	}}
 //
-// A member "@name" with a scalar is an attribute, left out where it is null, and "#text" the text of its element. An array
-// is an element for each of its own, none where it is empty; an array in an array, or at the root, has elements "item".
-// Booleans and numbers are their text, and an empty object, like null, an empty element. What cannot stand in a name is
-// escaped, as in "first_x0020_name", and what cannot stand in XML at all, a control character, becomes U+FFFD. White space
-// is added nowhere.
+// A member "@name" with a scalar becomes an attribute, which is left out if the scalar is null, and
+// "#text" becomes the text of its element. An array becomes one element for each of its items, so an
+// empty one becomes nothing; the items of an array in an array, or at the root, are elements "item".
+// Booleans and numbers become their text. An empty object, like null, becomes an empty element. What
+// is not allowed in a name is escaped, as in "first_x0020_name", and a control character, which is
+// not allowed in XML at all, becomes U+FFFD. No white space is added.
 //
 // # Limits
 //
-// For every limit 0 is the default and less than 0 is none.
+// For every limit, 0 is the default and a negative value is no limit.
 //
 //	Timeout        10 s      of the pipe, from its start to its response; then 504
 //	ReadTimeout    10 s      of the request body, which is read first; then 504

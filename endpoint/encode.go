@@ -215,42 +215,41 @@ func formatNames(encoders []Encoder) string {
 	return strings.Join(names, " or ")
 }
 
-// choose decides on the format of the answer, before the pipe is called: what cannot be answered is not begun.
-func (x *exchange) choose() error {
-	h := x.h
+// chooseFormat returns the format of the answer, or nil for JSON, by the Accept of the client. If the
+// client has a choice it adds Vary to header.
+func (h *handler) chooseFormat(header http.Header, accept []string) (*format, error) {
 	if len(h.formats) == 0 {
-		return nil
+		return nil, nil
 	}
-	x.format = &h.formats[0]
+	f := &h.formats[0]
 	if len(h.spec.Encode) > 1 {
-		header := x.w.Header()
 		header["Vary"] = append(slices.Clip(header["Vary"]), "Accept")
-		if x.format = negotiate(x.in.Header["Accept"], h.formats); x.format == nil {
-			return &proxy.Error{Status: http.StatusNotAcceptable, Op: "endpoint", Err: ErrNotAcceptable}
+		if f = negotiate(accept, h.formats); f == nil {
+			return nil, &proxy.Error{Status: http.StatusNotAcceptable, Op: "endpoint", Err: ErrNotAcceptable}
 		}
 	}
-	if x.format.encoder == JSON {
-		x.format = nil
+	if f.encoder == JSON {
+		return nil, nil
 	}
-	return nil
+	return f, nil
 }
 
-// encode writes the document in another format than JSON. What an encoder of a user was given it may have kept.
-func (x *exchange) encode(d document.Document) (*[]byte, error) {
+// encode writes the document in a format other than JSON. A user's encoder gets a buffer of its own,
+// since it may keep it.
+func (h *handler) encode(f *format, d document.Document) (*[]byte, error) {
 	var buf *[]byte
-	if x.format.ours {
-		buf, _ = x.h.documents.Get().(*[]byte)
-	}
-	if buf == nil {
+	if f.ours {
+		buf = h.documentBuffer()
+	} else {
 		buf = new([]byte)
 	}
-	b, err := x.format.encoder.Encode((*buf)[:0], d)
+	b, err := f.encoder.Encode((*buf)[:0], d)
 	if err == nil {
 		*buf = b
 		return buf, nil
 	}
 	status := http.StatusInternalServerError
-	if len(x.h.spec.Encode) > 1 && errors.Is(err, ErrNotAcceptable) {
+	if len(h.spec.Encode) > 1 && errors.Is(err, ErrNotAcceptable) {
 		status = http.StatusNotAcceptable
 	}
 	return nil, &proxy.Error{Status: status, Op: "encode", Err: err}

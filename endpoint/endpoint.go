@@ -24,88 +24,106 @@ const (
 	DefaultIdleTimeout  = 60 * time.Second // of a stream in which nothing moves
 )
 
-// A Spec describes an endpoint. Only Proxy is required. For every limit 0 is the default and less than 0 is none.
+// A Spec describes an endpoint. Only Proxy is required. For every limit, 0 is the default and a
+// negative value is no limit.
 type Spec struct {
 	Name  string      // in the plan; "" shows the kind alone
 	Proxy proxy.Proxy // what is called for each request
 
-	// Timeout is how long the pipe may take until it returns a response; 0 is 10 s. Its clock starts when the request body
-	// has been read. It holds even when the pipe ignores its context. Above it the client gets 504, and Report
-	// "endpoint: no answer in time (10s)" with what the pipe came back with; it wraps context.DeadlineExceeded.
+	// Timeout is how long the pipe may take until it returns a response; 0 is 10 s. Its clock starts
+	// when the request body has been read. It holds even if the pipe ignores its context. After it the
+	// client gets 504, and Report gets "endpoint: no answer in time (10s)" with the error that the
+	// pipe returned; it wraps context.DeadlineExceeded.
 	//
-	// The clock stops when the pipe returns a stream, or if that has a Content-Length when its first bytes are there, so
-	// that the stream may go on. With Stream a long upload counts for the time until the upstream answers.
+	// The clock stops when the pipe returns a stream, or, if that has a Content-Length, when its first
+	// bytes have arrived, so that the stream may go on. With Stream, the time that an upload takes
+	// counts until the upstream answers.
 	Timeout time.Duration
 
-	// ReadTimeout is how long the request body may take to arrive; 0 is 10 s. Above it the client gets 504. With Stream it
-	// has no meaning: IdleTimeout does. Behind a ResponseWriter that cannot set deadlines a client that sends nothing at all
-	// is not noticed.
+	// ReadTimeout is how long the request body may take to arrive; 0 is 10 s. After it the client gets
+	// 504. With Stream it has no effect: IdleTimeout is the limit. If the ResponseWriter cannot set
+	// deadlines, a client that sends nothing at all is not noticed.
 	ReadTimeout time.Duration
 
-	// MaxBody is how many bytes of a request body are read into memory; 0 is 1 MiB. Above it the client gets 413 before the
-	// pipe is called: at once if it announced the length. With Stream 0 is no limit.
+	// MaxBody is how many bytes a request body may have, which is read into memory; 0 is 1 MiB. Above
+	// it the client gets 413 before the pipe is called: at once if it announced the length. With
+	// Stream, 0 is no limit.
 	MaxBody int64
 
-	// Stream hands the request body on as it comes, with its trailers, instead of reading it into memory. It also passes on
-	// 1xx answers and lets the client change to another protocol (101). A streamed answer needs none of this.
+	// Stream hands the request body on as it comes, with its trailers, instead of reading it into
+	// memory. It also passes on 1xx answers and lets the client change to another protocol (101). A
+	// streamed answer does not need it.
 	//
-	// New refuses a pipe with a step that buffers, as a decoded backend or shape.Request, or that has to read the request
-	// body again, as a Merge of several parts. A step that only may call again is accepted: policy.Retry tries a request
-	// without a body again as ever, and one with a body never, for that body can be read only once; its error says so.
+	// New refuses a pipe with a step that buffers, such as a decoded backend or shape.Request, or that
+	// has to read the request body again, such as a Merge of several parts. It accepts a step that may
+	// call again but need not: policy.Retry still retries requests without a body, and never one with
+	// a body, which can be read only once; its error says so.
 	//
-	// A Stream endpoint behind a ResponseWriter that cannot flush, or not set deadlines, answers 500 and reports it.
+	// If the ResponseWriter cannot flush or cannot set deadlines, a Stream endpoint answers 500 and
+	// reports it.
 	Stream bool
 
-	// WriteTimeout is how long the client may take to accept one write, of at most 32 KiB; 0 is 30 s. Above it the
-	// connection ends.
+	// WriteTimeout is how long the client may take to accept one write, of at most 32 KiB; 0 is 30 s.
+	// After it the connection ends.
 	WriteTimeout time.Duration
 
-	// IdleTimeout is how long a stream may be silent: a streamed answer, a streamed request body, and a tunnel in both
-	// directions together; 0 is 60 s. Above it the connection ends.
+	// IdleTimeout is how long a stream may be silent: a streamed answer, a streamed request body, or a
+	// tunnel, which is silent if both directions are; 0 is 60 s. After it the connection ends.
 	IdleTimeout time.Duration
 
-	// MaxAbandoned is how many calls of the pipe may run on in code that ignores its context after their time was over; 0 is
-	// [proxy.DefaultMaxAbandoned]. Above it requests are refused with 503. See [proxy.Hold].
+	// MaxAbandoned is how many calls of the pipe may still be running, in code that ignores its
+	// context, after their time was over; 0 is [proxy.DefaultMaxAbandoned]. Above it requests are
+	// refused with 503. See [proxy.Hold].
 	MaxAbandoned int
 
-	// CacheControl is the Cache-Control of a complete answer below 400 whose response has none; "" sends none. What says
-	// neither public, private, s-maxage nor no-store is made private: "max-age=60" is sent as "private, max-age=60". A
-	// partial answer and a problem are no-store, always.
+	// CacheControl is the Cache-Control of a complete answer below 400 whose response has none; ""
+	// sends none. A value without public, private, s-maxage or no-store is made private: "max-age=60"
+	// is sent as "private, max-age=60". Partial answers and problems are always no-store.
 	CacheControl string
 
-	// Encode are the formats that a Document is answered in: [JSON], [XML], [Text], a [Collection], or what a user writes.
-	// None is JSON, and so it is whatever the client accepts; one is always that one. Of several the client's Accept decides
-	// (RFC 9110, section 12.5.1), and the first counts where the client does not mind: weights are heard, the most specific
-	// range wins, other parameters than the weight are not compared. What cannot be read of an Accept is skipped; without
-	// one, or with nothing that can be read, the client takes anything. A client that accepts none of them gets 406 before
-	// its body is read and the pipe is called. Every answer then has Vary: Accept.
+	// Encode are the formats that a Document is answered in: [JSON], [XML], [Text], a [Collection], or
+	// an Encoder of your own. If it is empty, the format is JSON. JSON, or a single other format, is
+	// sent whatever the client accepts.
 	//
-	// Problems stay JSON, and a stream has the type it has: New refuses Encode over a pipe that is certain to stream.
+	// Of several formats the client's Accept chooses (RFC 9110, section 12.5.1), by its weights; among
+	// those it likes equally, the first in Encode is sent. The most specific range that matches a
+	// format counts, and parameters other than the weight are not compared. What cannot be read of an
+	// Accept is skipped. Without an Accept, or if nothing of it can be read, the client accepts
+	// anything. If it accepts none of the formats, it gets 406 before its body is read and the pipe is
+	// called. With several formats every answer has Vary: Accept.
+	//
+	// Problems stay JSON, and a stream keeps its type: New refuses Encode over a pipe that is certain
+	// to stream.
 	Encode []Encoder
 
-	// TrustedProxies are the networks whose word about the client is taken: nobody's by default. If the peer of the
-	// connection is in one of them, what it says in X-Forwarded-*, Forwarded and X-Real-Ip is kept and X-Forwarded-For and
-	// Forwarded are appended to; otherwise all that is dropped.
+	// TrustedProxies are the networks of the proxies that are trusted to say who the client is; by
+	// default none is. If the peer of the connection is in one of them, its X-Forwarded-*, Forwarded
+	// and X-Real-Ip are kept, and it is appended to X-Forwarded-For and Forwarded. Otherwise all these
+	// headers are dropped.
 	//
-	// Request.Remote is the last address of X-Forwarded-For, read from its end, that is in none of the networks. Forwarded
-	// has no say in it: a proxy that writes one of the two passes on the other as the client sent it. From the first
-	// element on that is not an address the list is dropped.
+	// Request.Remote is the first address, reading X-Forwarded-For from its end, that is in none of
+	// the networks. Where an element is not an address, it and all before it are dropped. Forwarded is
+	// not used for that: a proxy that writes one of the two headers passes on the other as the client
+	// sent it.
 	TrustedProxies []netip.Prefix
 
-	// RequestID returns the id of a request. nil takes the client's X-Request-Id. An id that is not well-formed, 1 to 128
-	// letters, digits and characters of "-._~+/=:@", is replaced by 128 random bits in hex.
+	// RequestID returns the id of a request. nil takes the client's X-Request-Id. An id is well-formed
+	// if it is 1 to 128 letters, digits and characters of "-._~+/=:@"; any other is replaced by 128
+	// random bits in hex.
 	//
-	// The id is in [RequestID], in the header X-Request-Id of the proxy.Request, which an upstream gets if its Spec
-	// names it, and in each problem.
+	// The function [RequestID] returns the id to the pipe. It is also in each problem, and in the
+	// header X-Request-Id of the proxy.Request, which an upstream gets if its Spec names it.
 	RequestID func(r *http.Request) string
 
-	// RenderError writes the answer to an error in place of [WriteProblem]; nil is WriteProblem. It is called with a request
-	// whose context is known to [RequestID]. If it panics or writes nothing, the client gets the problem.
+	// RenderError writes the answer to an error in place of [WriteProblem]; nil is WriteProblem. It is
+	// called with a request whose context [RequestID] knows. If it panics or writes nothing, the client
+	// gets the problem.
 	RenderError func(w http.ResponseWriter, r *http.Request, err error)
 
-	// Report gets every failure once: what the pipe returned, what a partial answer lacks, what broke while reading or
-	// writing, and what failed in the background. A client that went away is an error of status 499. It is called
-	// concurrently and perhaps after the request was answered. nil drops them.
+	// Report gets every failure once: what the pipe returned, what a partial answer lacks, what broke
+	// while reading or writing, and what failed in the background. A client that went away is an error
+	// of status 499. It is called concurrently, and perhaps after the request was answered. nil drops
+	// all failures.
 	//
 	// The context tells which request and route it was, and of a panic the error has the stack:
 	//
@@ -118,8 +136,8 @@ type Spec struct {
 	Report func(ctx context.Context, err error)
 }
 
-// A Factory makes a handler of a Spec. [New] is the one of this package, as FactoryFunc(endpoint.New); another one can
-// fill in what all endpoints of a house have.
+// A Factory makes a handler of a Spec. That of this package is FactoryFunc([New]); one of your own can
+// fill in what all your endpoints have in common.
 type Factory interface {
 	New(Spec) (http.Handler, error)
 }
@@ -135,18 +153,20 @@ func (f FactoryFunc) New(s Spec) (http.Handler, error) {
 	return f(s)
 }
 
-// New returns the handler that s describes. The error joins everything that is wrong with s: no Proxy, a construction
-// error anywhere in its plan (see [pipe.Check]), an invalid network or Cache-Control, an Encoder with a fault, without a media type or
-// with one that another has, and with Stream a pipe that buffers or needs a request body twice. Whether the route has the params
-// that the URLs of upstreams need New cannot know: router.Mount checks it, and without a router a param that is missing
-// fails the call with 502.
+// New returns the handler that s describes. The error joins everything that is wrong with s: no Proxy,
+// a construction error anywhere in its plan (see [pipe.Check]), an invalid network or Cache-Control,
+// an Encoder that has a fault, no media type, or one that another Encoder has, and with Stream a pipe
+// that buffers or needs a request body twice. New cannot know whether the route has the params that
+// the URLs of upstreams need: router.Mount checks that, and without it a call whose param is missing
+// fails with 502.
 //
 // The handler is safe for concurrent use. It has three methods beside ServeHTTP:
 //
 //	Plan() *pipe.Step // the endpoint, with the plan of the pipe inside
-//	Abandoned() int   // how many calls run at the moment whose client was answered without them
+//	Abandoned() int   // how many calls are still running whose client was answered without them
 //
-//	// Refuse answers with err as the endpoint would, without the pipe, for a router that does not let a request through.
+//	// Refuse answers with err as the endpoint would, without calling the pipe, for a router that does
+//	// not let a request through.
 //	Refuse(w http.ResponseWriter, r *http.Request, err error)
 func New(s Spec) (http.Handler, error) {
 	if err := s.check(); err != nil {
@@ -193,7 +213,7 @@ func (s Spec) check() error {
 	return errors.Join(errs...)
 }
 
-// unstreamable returns why a Stream endpoint cannot have a step, and what to do about it, or "".
+// unstreamable returns why a Stream endpoint cannot have a step and what to do about it, or "".
 func unstreamable(step *pipe.Step) string {
 	buffers, replays := step.Effects.Has(pipe.Buffers), step.Effects.Has(pipe.NeedsReplay)
 	why := ""
@@ -212,7 +232,7 @@ func unstreamable(step *pipe.Step) string {
 	return why + ": leave out Stream or the " + step.Kind
 }
 
-// titleOf tells a step from others of its kind.
+// titleOf returns a name that tells a step from others of its kind.
 func titleOf(step *pipe.Step) string {
 	if step.Name != "" {
 		return step.Kind + " " + step.Name
@@ -227,7 +247,7 @@ func inBrackets(name string) string {
 	return " (" + name + ")"
 }
 
-// limit returns what a field of a Spec stands for; 0 is no limit.
+// limit returns the limit that a field of a Spec stands for; 0 is no limit.
 func limit[T ~int | ~int64](field, standard T) T {
 	switch {
 	case field == 0:
@@ -238,7 +258,7 @@ func limit[T ~int | ~int64](field, standard T) T {
 	return field
 }
 
-// cacheControl makes private what does not say who may keep it.
+// cacheControl makes a Cache-Control private unless it says who may keep the answer.
 func cacheControl(s string) string {
 	if s == "" {
 		return ""

@@ -47,7 +47,7 @@ func benchmark(b *testing.B, s endpoint.Spec, effects pipe.Effects) {
 func BenchmarkDocument(b *testing.B) {
 	doc := documentOf(`"` + strings.Repeat("x", 20<<10) + `"`)
 	s := endpoint.Spec{Proxy: answers(func() *proxy.Response { return &proxy.Response{Document: doc} })}
-	b.Run("direct", func(b *testing.B) { benchmark(b, s, pipe.HonoursContext) })
+	b.Run("honoursContext", func(b *testing.B) { benchmark(b, s, pipe.HonoursContext) })
 	b.Run("opaque", func(b *testing.B) { benchmark(b, s, pipe.Opaque) })
 }
 
@@ -58,7 +58,7 @@ func BenchmarkStream(b *testing.B) {
 	s := endpoint.Spec{Proxy: answers(func() *proxy.Response {
 		return &proxy.Response{Header: header, Body: io.NopCloser(bytes.NewReader(text))}
 	})}
-	b.Run("direct", func(b *testing.B) { benchmark(b, s, pipe.HonoursContext|pipe.Streams) })
+	b.Run("honoursContext", func(b *testing.B) { benchmark(b, s, pipe.HonoursContext|pipe.Streams) })
 	b.Run("opaque", func(b *testing.B) { benchmark(b, s, pipe.Opaque|pipe.Streams) })
 }
 

@@ -1,184 +1,145 @@
 package endpoint
 
+// A request passes through these files in this order:
+//
+//	handler.go    ServeHTTP makes an exchange of it; refuse.go does for the router
+//	exchange.go   serve takes it through what follows; fail and end deal with errors and panics
+//	request.go    its id, then the proxy.Request: path, query, and params.go (400, 405)
+//	header.go     hop-by-hop headers are stripped here, from requests and from responses
+//	forwarded.go  X-Forwarded-* and their like, from the connection or from a trusted proxy
+//	encode.go     the format of the answer, by accept.go (406), and later the encoding
+//	body.go       the request body, read into memory (413, 504), or upload.go for Stream
+//	call.go       the call of the pipe under its timeout (504), and checks of its response
+//	document.go   answers with a Document, stream.go with a Body that source.go reads, and
+//	tunnel.go     with a connection (101), all through answer.go; inform.go sends 1xx
+//	problem.go    answers with an error
+
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// An exchange is one request and its answer. It is also the context of the pipe, so that what a pipe can ask for needs no
-// layer of its own. It is not pooled: abandoned calls may keep the context.
+// An exchange is one request and its answer. All that every request needs is part of it, so that it
+// is one allocation. It is not pooled: abandoned calls may keep its context.
 type exchange struct {
-	context.Context // of the request
-
-	h   *handler
-	w   http.ResponseWriter
-	in  *http.Request
-	id  string
-	req proxy.Request
-
-	format *format // of a Document; nil is JSON
-
+	h    *handler
+	in   *http.Request
+	ctx  requestContext // the parent of the pipe's context
+	req  proxy.Request
 	rest [4]string // room for the segments of a wildcard
 
+	format *format // of a Document; nil is JSON
 	upload *upload // the request body of a Stream endpoint; nil without one
-	clock  call.Clock
-	expiry *call.Clock        // clock, or nil where there is no timeout
-	cancel context.CancelFunc // in place of expiry where there is no timeout
-	ctx    context.Context    // of the call
-	res    *proxy.Response
-	src    source // of the stream, if the answer is one
+	call   pipeCall
+	source source // of the answer if it is a stream
+	answer answer
 
 	served bool // serve returned, without a panic
-	wrote  bool // the header is out
-	silent atomic.Bool
-
-	mu   sync.Mutex // guards over, and w while an informational answer is written
-	over bool       // no informational answer any more
 }
 
-type (
-	requestKey struct{}
-	idKey      struct{}
-)
-
-// Value knows the request and its id.
-func (x *exchange) Value(key any) any {
-	switch key.(type) {
-	case requestKey:
-		return x.in
-	case idKey:
-		return x.id
-	}
-	return x.Context.Value(key)
+func (h *handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
+	x := &exchange{h: h, in: r}
+	x.ctx = requestContext{Context: r.Context(), handler: h, request: r}
+	x.call.parent = &x.ctx
+	x.answer.w, x.answer.timeout = w, h.spec.WriteTimeout
+	return x
 }
 
-// HTTPRequest returns the request that the pipe was called for, as net/http gave it to the endpoint, or nil if ctx does
-// not come from an endpoint. It is for what a proxy.Request does not carry; it is shared, so it is only to be read, and its
-// body belongs to the endpoint.
-func HTTPRequest(ctx context.Context) *http.Request {
-	r, _ := ctx.Value(requestKey{}).(*http.Request)
-	return r
-}
-
-// RequestID returns the id of the request that the pipe was called for, or "" if ctx does not come from an endpoint.
-func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(idKey{}).(string)
-	return id
-}
-
+// serve answers the request, unless it panics: then end does.
 func (x *exchange) serve() {
-	x.id = x.h.requestID(x.in)
-	err := x.convert()
+	x.ctx.id = x.h.requestID(x.in)
+	err := x.h.convert(&x.req, x.in, x.ctx.id, x.rest[:0])
 	if err == nil {
-		err = x.choose()
+		// Before the pipe is called: what cannot be answered is not begun.
+		x.format, err = x.h.chooseFormat(x.answer.w.Header(), x.in.Header["Accept"])
 	}
 	if err != nil {
-		if hasBody(x.in) {
-			x.hangUp()
-		}
-		x.fail(err)
-		return
-	}
-	if err := x.receive(); err != nil {
 		x.refuse(err)
 		return
 	}
-	if err := x.run(); err != nil {
-		x.fail(err)
+	if err := x.receive(); err != nil {
+		x.ctx.report(err) // as it is: if the client went away, that is still a failure of the body
+		x.problem(err)
 		return
 	}
-	x.answer()
+	err = x.call.do(&x.req)
+	if err == nil {
+		err = x.respond()
+	}
+	if err != nil {
+		x.fail(err)
+	}
 }
 
-// run calls the pipe.
-func (x *exchange) run() error {
-	if d := x.h.spec.Timeout; d > 0 {
-		x.h.scope.Start(&x.clock, x, d)
-		x.expiry = &x.clock
-		x.ctx = x.expiry
-	} else {
-		x.ctx, x.cancel = context.WithCancel(x.h.scope.Context(x))
-	}
-	res, err := x.h.call(x.ctx, &x.req)
-	x.res = res
-	if err == nil && res == nil {
-		return &proxy.Error{Status: http.StatusInternalServerError, Op: "endpoint", Err: proxy.ErrNoResponse}
-	}
-	return err
-}
-
-// answer writes what the pipe returned.
-func (x *exchange) answer() {
-	x.hush() // before the header is touched
-	res := x.res
+// respond writes what the pipe returned. After an error the exchange fails.
+func (x *exchange) respond() error {
+	x.answer.endInforming() // before the header is touched
+	res := x.call.res
 	if err := faultOf(res, x.req.Upgrade); err != nil {
-		x.fail(err)
-		return
+		return err
 	}
 	if res.Err != nil {
-		x.h.report(x, res.Err)
+		x.ctx.report(res.Err)
 	}
 	switch {
 	case res.Status == http.StatusSwitchingProtocols:
-		x.tunnel()
+		return x.changeProtocol()
 	case res.Body != nil:
-		x.stream()
+		return x.stream()
 	default:
-		x.document()
+		return x.document()
 	}
 }
 
-// faultOf returns what is wrong with a response.
-func faultOf(res *proxy.Response, asked string) error {
-	status := res.StatusCode()
-	fault := func(status int, text string) error {
-		return &proxy.Error{Status: status, Op: "endpoint", Err: errors.New(text)}
+// begin is called before the header is written: from now on no other answer can follow. If the
+// request body was not read to its end, what follows on the connection is not another request.
+func (x *exchange) begin() {
+	x.answer.endInforming()
+	if x.upload != nil && x.in.ProtoMajor == 1 && !x.upload.complete() {
+		x.answer.w.Header().Set("Connection", "close")
 	}
-	switch {
-	case status == http.StatusSwitchingProtocols && asked == "":
-		return fault(http.StatusBadGateway, "the response changes to another protocol, and nobody asked for it")
-	case status == http.StatusSwitchingProtocols && res.Upgrade == nil:
-		return fault(http.StatusBadGateway, "the response has status 101 and no connection")
-	case status == http.StatusSwitchingProtocols && !sameProtocol(res.Header["Upgrade"], asked):
-		return fault(http.StatusBadGateway, "the response changes to another protocol than was asked for")
-	case status == http.StatusSwitchingProtocols:
-		return nil
-	case status < 200 || status > 999:
-		return fault(http.StatusInternalServerError, fmt.Sprintf("the response has status %d", status))
-	case res.Body != nil && !res.Document.IsZero():
-		return fault(http.StatusInternalServerError, "the response has both a Document and a Body")
-	}
-	return nil
+	x.answer.begun = true
 }
 
-// refuse answers a request whose body did not arrive. A client that goes away then is still a failure of the body.
+// refuse fails a request whose body nobody reads.
 func (x *exchange) refuse(err error) {
-	x.h.report(x, err)
-	x.problem(err)
+	if hasBody(x.in) {
+		hangUp(x.answer.w, x.in)
+	}
+	x.fail(err)
 }
 
-// fail answers with a problem.
+// fail reports err and answers with a problem. If the answer has begun, it ends the connection
+// instead, so that what the client has got does not look complete.
 func (x *exchange) fail(err error) {
 	if p, ok := errors.AsType[*pipe.PanicError](err); ok && err == error(p) && p.Value == http.ErrAbortHandler {
 		panic(http.ErrAbortHandler) // the pipe asked for it, on a goroutine where nobody else would hear
 	}
-	err = x.judge(err)
-	x.h.report(x, err)
+	if !x.answer.lost {
+		err = x.classify(err)
+	}
+	x.ctx.report(err)
+	if x.answer.begun {
+		panic(http.ErrAbortHandler)
+	}
 	x.problem(err)
 }
 
-// judge sees to it that 499 means what it says: the client, and nobody else, ended the request. Where the request body
-// broke that is the reason, although net/http ends the context then too. Of a call that our clock ended it says so.
-func (x *exchange) judge(err error) error {
+// problem answers with err, as RenderError does, else as WriteProblem.
+func (x *exchange) problem(err error) {
+	x.begin()
+	x.h.writeProblem(x.answer.w, x.in.WithContext(&x.ctx), err)
+}
+
+// classify returns err with the status it deserves, so that 499 means that the client, and nobody
+// else, ended the request. If the request body broke, that is the reason, although net/http ends
+// the context then too. If the clock of the endpoint ended the call, the error says so.
+func (x *exchange) classify(err error) error {
 	if x.upload != nil {
 		if broken := x.upload.failure(); broken != nil {
 			return &proxy.Error{Status: proxy.StatusOf(broken), Op: "endpoint", Err: withCause(err, broken)}
@@ -186,20 +147,20 @@ func (x *exchange) judge(err error) error {
 	}
 	ctx := x.in.Context()
 	ended := errors.Is(ctx.Err(), context.Canceled)
-	gone := ended && context.Cause(ctx) == context.Canceled // as net/http says it
+	gone := ended && context.Cause(ctx) == context.Canceled // how net/http says that the client left
 	status := proxy.StatusOf(err)
 	switch {
-	case ended && !gone && status == proxy.StatusClientGone: // somebody else did, as a server that stops
+	case ended && !gone && status == proxy.StatusClientGone: // not the client, but a server that stops
 		return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "endpoint", Err: withCause(err, context.Cause(ctx))}
 	case gone && status == proxy.StatusClientGone:
 		return err
 	case gone:
 		status = proxy.StatusClientGone
-	case (status == http.StatusGatewayTimeout || status == proxy.StatusClientGone) && x.expired():
-		return x.late(err)
+	case (status == http.StatusGatewayTimeout || status == proxy.StatusClientGone) && x.call.expired():
+		return x.call.timeoutError(err)
 	case status != proxy.StatusClientGone:
 		return err
-	case x.ctx != nil && errors.Is(x.ctx.Err(), context.DeadlineExceeded):
+	case x.call.ctx != nil && errors.Is(x.call.ctx.Err(), context.DeadlineExceeded):
 		status = http.StatusGatewayTimeout
 	default:
 		status = http.StatusBadGateway
@@ -207,23 +168,16 @@ func (x *exchange) judge(err error) error {
 	return &proxy.Error{Status: status, Op: "endpoint", Err: err}
 }
 
-// expired reports whether it was the clock of the endpoint that ended the call.
-func (x *exchange) expired() bool {
-	return x.expiry != nil && x.expiry.Err() == context.DeadlineExceeded && x.in.Context().Err() == nil
-}
-
-// late is the error of a call whose time was over. err is what it came back with.
-func (x *exchange) late(err error) error {
-	if !errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+// withCause joins an error with its cause, unless it wraps the cause already.
+func withCause(err, cause error) error {
+	if errors.Is(err, cause) {
+		return err
 	}
-	return &proxy.Error{Status: http.StatusGatewayTimeout, Op: "endpoint",
-		Err: fmt.Errorf("%w (%v): %w", errTimeout, x.h.spec.Timeout, err)}
+	return errors.Join(cause, err)
 }
 
-var errTimeout = errors.New("no answer in time")
-
-// end gives back what the exchange holds, and answers for a panic in the pipe or in what it returned.
+// end gives back what the exchange holds, and answers for a panic in the pipe or in what it
+// returned.
 func (x *exchange) end() {
 	v := recover() // nil after runtime.Goexit too: then served is false
 	abort := v == http.ErrAbortHandler
@@ -238,8 +192,8 @@ func (x *exchange) end() {
 
 // survive answers a panic with a problem, and reports whether there still was an answer to give.
 func (x *exchange) survive(err error) bool {
-	x.h.report(x, err)
-	if x.wrote {
+	x.ctx.report(err)
+	if x.answer.begun {
 		return false
 	}
 	defer func() { _ = recover() }() // a ResponseWriter that panics
@@ -247,72 +201,14 @@ func (x *exchange) survive(err error) bool {
 	return true
 }
 
-// release closes the response, ends the context and takes the request body away from whoever still reads it, in this
-// order: a body that was read to its end gives its connection back before the context breaks it.
+// release closes the response, ends the context, and takes the request body away from whoever still
+// reads it, in this order: a body that was read to its end gives its connection back before the
+// context breaks it.
 func (x *exchange) release() {
-	x.hush()
-	x.closeResponse()
-	x.endCall()
+	x.answer.endInforming()
+	x.call.closeResponse()
+	x.call.end()
 	if x.upload != nil {
 		x.upload.end()
-	}
-}
-
-// closeResponse survives callbacks that panic. It may be called several times, and by several goroutines.
-func (x *exchange) closeResponse() {
-	defer func() {
-		if v := recover(); v != nil {
-			x.h.report(x, &proxy.Error{Op: "close", Err: pipe.NewPanicError(v)})
-		}
-	}()
-	_ = x.res.Close()
-}
-
-// endCall ends the context of the call.
-func (x *exchange) endCall() {
-	switch {
-	case x.expiry != nil:
-		x.expiry.Cancel()
-	case x.cancel != nil:
-		x.cancel()
-	}
-}
-
-// stopClock lets the response go on past the timeout. It fails if that came too late.
-func (x *exchange) stopClock() error {
-	if x.expiry != nil && x.expiry.Stop() {
-		return nil
-	}
-	if err := x.ctx.Err(); err != nil {
-		return fmt.Errorf("the response came too late: %w", err)
-	}
-	return nil
-}
-
-// A deadliner is what a ResponseWriter with deadlines is. http.ResponseController would make an error, with an
-// allocation, each time there is none.
-type deadliner interface {
-	SetWriteDeadline(deadline time.Time) error
-}
-
-func deadlinerOf(w http.ResponseWriter) deadliner {
-	for {
-		switch t := w.(type) {
-		case deadliner:
-			return t
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = t.Unwrap()
-		default:
-			return nil
-		}
-	}
-}
-
-// patience sets the deadline of the next write, where the ResponseWriter can.
-func (x *exchange) patience() {
-	if d := x.h.spec.WriteTimeout; d > 0 {
-		if w := deadlinerOf(x.w); w != nil {
-			_ = w.SetWriteDeadline(time.Now().Add(d))
-		}
 	}
 }

@@ -1,10 +1,12 @@
 package endpoint
 
 import (
+	"net/http"
 	"net/netip"
 	"strings"
 
 	"github.com/sluice-go/sluice/internal/field"
+	"github.com/sluice-go/sluice/proxy"
 )
 
 const (
@@ -15,9 +17,9 @@ const (
 	xRealIP         = "X-Real-Ip"
 )
 
-// trusts reports whether what addr says about a client is believed.
-func (h *handler) trusts(addr netip.Addr) bool {
-	for _, network := range h.spec.TrustedProxies {
+// inNetworks reports whether addr is in one of the networks.
+func inNetworks(networks []netip.Prefix, addr netip.Addr) bool {
+	for _, network := range networks {
 		if network.Contains(addr) {
 			return true
 		}
@@ -25,19 +27,20 @@ func (h *handler) trusts(addr netip.Addr) bool {
 	return false
 }
 
-// forward makes the headers about the client anew, and sets Remote and Scheme of the request. The values go to all, which
-// has room for three, and are returned with it.
-func (x *exchange) forward(all []string) []string {
-	r, h := x.in, x.req.Header
+// forward makes the headers about the client anew, and sets Remote and Scheme of req. What r says
+// about the client counts if its peer is in one of the networks. The new values are appended to all,
+// which has room for three.
+func forward(req *proxy.Request, r *http.Request, networks []netip.Prefix, all []string) []string {
+	h := req.Header
 	peer := parseRemote(r.RemoteAddr)
-	x.req.Remote = peer
-	x.req.Scheme = "http"
+	req.Remote = peer
+	req.Scheme = "http"
 	if r.TLS != nil {
-		x.req.Scheme = "https"
+		req.Scheme = "https"
 	}
-	trusted := len(x.h.spec.TrustedProxies) > 0 && peer.IsValid() && x.h.trusts(peer.Addr())
-	if trusted { // else the header has none of them
-		x.believe(peer)
+	trusted := peer.IsValid() && inNetworks(networks, peer.Addr())
+	if trusted { // otherwise none of these headers is in h
+		trustForwarded(req, r, networks, peer)
 	}
 	if peer.IsValid() {
 		list := addrText(r.RemoteAddr, peer.Addr())
@@ -50,18 +53,18 @@ func (x *exchange) forward(all []string) []string {
 		all = set(h, all, xForwardedHost, r.Host)
 	}
 	if !trusted || h[xForwardedProto] == nil {
-		all = set(h, all, xForwardedProto, x.req.Scheme)
+		all = set(h, all, xForwardedProto, req.Scheme)
 	}
 	return all
 }
 
-// believe takes over what a trusted peer says.
-func (x *exchange) believe(peer netip.AddrPort) {
-	r, h := x.in, x.req.Header
+// trustForwarded takes over what a trusted peer says about the client.
+func trustForwarded(req *proxy.Request, r *http.Request, networks []netip.Prefix, peer netip.AddrPort) {
+	h := req.Header
 	hops := parseForwardedFor(r.Header[xForwardedFor])
 	for i := len(hops) - 1; i >= 0; i-- {
-		x.req.Remote = hops[i]
-		if !x.h.trusts(hops[i].Addr()) {
+		req.Remote = hops[i]
+		if !inNetworks(networks, hops[i].Addr()) {
 			break
 		}
 	}
@@ -79,10 +82,10 @@ func (x *exchange) believe(peer netip.AddrPort) {
 		}
 	}
 	if proto := h.Get(xForwardedProto); proto == "http" || proto == "https" {
-		x.req.Scheme = proto
+		req.Scheme = proto
 	}
 	if r.Header[xRealIP] != nil {
-		h[xRealIP] = []string{x.req.Remote.Addr().String()}
+		h[xRealIP] = []string{req.Remote.Addr().String()}
 	}
 	if lines := r.Header[forwardedName]; lines != nil {
 		if before := strings.Join(lines, ", "); validForwarded(before) {
@@ -91,8 +94,8 @@ func (x *exchange) believe(peer netip.AddrPort) {
 	}
 }
 
-// parseForwardedFor returns the addresses of the elements of X-Forwarded-For, in order, from behind the last one that is
-// none.
+// parseForwardedFor returns the addresses in X-Forwarded-For, in order: only those after the last
+// element that is not an address.
 func parseForwardedFor(lines []string) []netip.AddrPort {
 	var hops []netip.AddrPort
 	for _, line := range lines {
@@ -108,8 +111,8 @@ func parseForwardedFor(lines []string) []netip.AddrPort {
 	return hops
 }
 
-// parseHop parses an address with or without a port, and an IPv6 address with or without brackets. A zone means nothing
-// to another host and is refused.
+// parseHop parses an address with or without a port, and an IPv6 address with or without brackets.
+// It refuses a zone, which means nothing to another host.
 func parseHop(s string) (netip.AddrPort, bool) {
 	if addr, err := netip.ParseAddr(s); err == nil {
 		return netip.AddrPortFrom(addr.Unmap(), 0), addr.Zone() == ""
@@ -133,7 +136,8 @@ func parseRemote(s string) netip.AddrPort {
 	return netip.AddrPortFrom(peer.Addr().Unmap().WithZone(""), peer.Port())
 }
 
-// addrText returns the text of addr, without an allocation where remote begins with it, as it does but for IPv6.
+// addrText returns the text of addr. It allocates nothing for IPv4, where it is the beginning of
+// remote.
 func addrText(remote string, addr netip.Addr) string {
 	if i := strings.LastIndexByte(remote, ':'); addr.Is4() && i > 0 && remote[0] != '[' {
 		return remote[:i]
@@ -156,8 +160,8 @@ func forwardedElement(peer netip.Addr, host string, secure bool) string {
 	return element + ";proto=http"
 }
 
-// validForwarded reports whether s is a list of RFC 7239, section 4: elements of pairs of a token and a token or quoted
-// string.
+// validForwarded reports whether s is a list of RFC 7239, section 4: its elements are pairs of a
+// token and a token or quoted string.
 func validForwarded(s string) bool {
 	for {
 		name := tokenLen(s)
@@ -191,8 +195,8 @@ func tokenLen(s string) int {
 	return n
 }
 
-// quotedLen returns the length of the quoted string that s begins with, or 0. There are no escapes in what a proxy has to
-// say, so they are refused.
+// quotedLen returns the length of the quoted string that s begins with, or 0. It refuses escapes,
+// since nothing that a proxy says needs one.
 func quotedLen(s string) int {
 	if s == "" || s[0] != '"' {
 		return 0
@@ -207,7 +211,7 @@ func quotedLen(s string) int {
 // validHost reports whether a host can stand in a header and in a quoted string.
 func validHost(s string) bool { return s != "" && printable(s) && !strings.ContainsAny(s, `"\, ;`) }
 
-// printable reports whether s is visible ASCII and blanks.
+// printable reports whether s consists of visible ASCII and blanks.
 func printable(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] < ' ' || s[i] > '~' {

@@ -14,22 +14,22 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A handler is what New makes.
+// A handler is the http.Handler that New makes.
 type handler struct {
-	spec  Spec // with the limits filled in: 0 is none
+	spec  Spec // with the limits filled in: 0 is no limit
 	step  pipe.Step
 	call  proxy.Proxy // the pipe, held to its deadline
 	scope call.Scope
 
 	formats []format // nil is JSON
 
-	// direct says that no user code stands in the pipe, so that nothing it returns blocks past its context.
-	direct   bool
-	maxStuck int64        // 0 is no limit
-	stuck    atomic.Int64 // streams and tunnels that were left alone
+	// honoursContext says that the pipe does, and what it returns: nothing blocks past its context.
+	honoursContext bool
+	maxAbandoned   int64        // 0 is no limit
+	abandoned      atomic.Int64 // streams and tunnels, in code that ignores that they have ended
 
-	documents sync.Pool // of *[]byte: an answer while it is written
-	chunks    sync.Pool // of *[writeSize]byte: what passes through a stream that only our code reads
+	documents sync.Pool // of *[]byte: a Document while it is written
+	chunks    sync.Pool // of *[writeSize]byte: the buffer of a stream that only our code reads
 }
 
 func newHandler(s Spec, source string) *handler {
@@ -45,10 +45,10 @@ func newHandler(s Spec, source string) *handler {
 		maxBody = 0
 	}
 	s.MaxBody = limit(s.MaxBody, maxBody)
-	h := &handler{spec: s, direct: pipe.PlanOf(s.Proxy).HonoursContext()}
+	h := &handler{spec: s, honoursContext: pipe.PlanOf(s.Proxy).HonoursContext()}
 	h.formats, _ = formatsOf(s.Encode)
-	h.maxStuck = int64(limit(s.MaxAbandoned, proxy.DefaultMaxAbandoned))
-	if h.call = s.Proxy; !h.direct {
+	h.maxAbandoned = int64(limit(s.MaxAbandoned, proxy.DefaultMaxAbandoned))
+	if h.call = s.Proxy; !h.honoursContext {
 		h.call = s.Proxy.With(proxy.Hold(s.MaxAbandoned))
 	}
 	h.scope.Report = h.report
@@ -63,7 +63,7 @@ func newHandler(s Spec, source string) *handler {
 	return h
 }
 
-// detail tells the limits that matter to a reader of the plan.
+// detail returns the limits that matter to a reader of the plan.
 func (s Spec) detail() string {
 	var words []string
 	if s.Timeout > 0 {
@@ -85,7 +85,7 @@ func (s Spec) detail() string {
 	return strings.Join(words, ", ")
 }
 
-// size writes a number of bytes in the largest unit that it is whole in.
+// size returns the text of a number of bytes, in the largest unit that it is a whole number of.
 func size(n int64) string {
 	if n == 1 {
 		return "1 byte"
@@ -105,18 +105,19 @@ func (h *handler) Plan() *pipe.Step {
 	return &step
 }
 
-// Abandoned returns how many calls run at the moment whose client was answered without them.
-func (h *handler) Abandoned() int { return h.scope.Abandoned() + int(h.stuck.Load()) }
+// Abandoned returns how many calls are still running at the moment although their client has been
+// answered without them.
+func (h *handler) Abandoned() int { return h.scope.Abandoned() + int(h.abandoned.Load()) }
 
-// crowded returns why no further stream or tunnel is begun, or nil.
-func (h *handler) crowded() error {
-	if h.maxStuck > 0 && h.stuck.Load() >= h.maxStuck {
+// admit returns why no further stream or tunnel may begin, or nil.
+func (h *handler) admit() error {
+	if h.maxAbandoned > 0 && h.abandoned.Load() >= h.maxAbandoned {
 		return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "endpoint", Err: proxy.ErrAbandoned}
 	}
 	return nil
 }
 
-// report hands a failure to the hook, whose panic nobody could report.
+// report hands a failure to the hook. If the hook panics, that is dropped: nobody is left to tell.
 func (h *handler) report(ctx context.Context, err error) {
 	if h.spec.Report == nil || err == nil {
 		return
@@ -127,7 +128,7 @@ func (h *handler) report(ctx context.Context, err error) {
 
 // ServeHTTP answers one request.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{Context: r.Context(), h: h, w: w, in: r}
+	x := h.newExchange(w, r)
 	defer x.end()
 	x.serve()
 	x.served = true

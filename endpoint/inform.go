@@ -5,30 +5,31 @@ import (
 	"net/http"
 )
 
-// inform sends an informational answer (RFC 9110, section 15.2). The pipe may call it on any goroutine and at any time, so
-// it holds the lock under which the answer begins. 100 is net/http's to send, and 101 is no information.
-func (x *exchange) inform(status int, header http.Header) {
+// inform sends an informational answer (RFC 9110, section 15.2). The pipe may call it on any
+// goroutine and at any time, so it holds the lock under which the answer begins. It sends neither
+// 100, which is for net/http to send, nor 101, which is a final answer.
+func (a *answer) inform(status int, header http.Header) {
 	if status <= http.StatusSwitchingProtocols || status > 199 {
 		return
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.over {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.final {
 		return
 	}
-	h := x.w.Header()
+	h := a.w.Header()
 	kept := maps.Clone(h)
 	clear(h)
 	filter(h, header, 0, false, keepAny)
-	x.patience()
-	x.w.WriteHeader(status)
+	a.setWriteDeadline()
+	a.w.WriteHeader(status)
 	clear(h) // nothing of it is left in the next header
 	maps.Copy(h, kept)
 }
 
-// hush ends informational answers.
-func (x *exchange) hush() {
-	x.mu.Lock()
-	x.over = true
-	x.mu.Unlock()
+// endInforming makes later informational answers do nothing, and waits for one that is written.
+func (a *answer) endInforming() {
+	a.mu.Lock()
+	a.final = true
+	a.mu.Unlock()
 }

@@ -14,19 +14,22 @@ import (
 
 type paramsKey struct{}
 
-// WithParams returns a request that carries the params of its route, for a router that is not net/http's. Each must be
-// decoded exactly once, and p must not be changed afterwards. The endpoint checks them and answers 400 where one is empty,
-// a dot segment, or has a NUL or line break; segments of Rest may be empty.
+// WithParams returns a request that carries the params of its route, for a router that is not
+// net/http's. Each param must have been decoded exactly once, and p must not be changed afterwards.
+// The endpoint answers 400 if one is empty, is a dot segment, or has a NUL or line break; segments of
+// Rest may be empty.
 //
-// Without it an endpoint takes the params from the request's Pattern and PathValue, as ServeMux sets them; what {name...}
-// or a pattern that ends in a slash matched is the Rest. Without a pattern the whole path is the Rest.
+// Without WithParams an endpoint takes the params from the request's Pattern and PathValue, as
+// ServeMux sets them. The Rest is what {name...} matched, or a pattern that ends in a slash. Without
+// a pattern the Rest is the whole path.
 func WithParams(r *http.Request, p proxy.Params) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), paramsKey{}, &p))
 }
 
 var errParam = errors.New("a param of the path is not allowed")
 
-// paramsOf returns the params of a request whose escaped path is path. The segments of a Rest go to room, which they keep.
+// paramsOf returns the params of a request whose escaped path is path. The segments of a Rest go to
+// room, which they keep.
 func paramsOf(r *http.Request, path string, room []string) (proxy.Params, error) {
 	given, ok := r.Context().Value(paramsKey{}).(*proxy.Params)
 	if ok {
@@ -53,8 +56,8 @@ func checkParams(p *proxy.Params) error {
 	return nil
 }
 
-// patternParams fills in what the pattern of the request names: {name}, and a wildcard at the end that stands for the
-// Rest, written {name...}, * or as nothing behind the last slash.
+// patternParams fills in what the pattern of the request names: each {name}, and the Rest for a
+// wildcard at the end, which is {name...}, *, or nothing behind the last slash.
 func patternParams(p *proxy.Params, r *http.Request, path string, room []string) error {
 	_, pattern, ok := strings.Cut(r.Pattern, "/") // method and host have no slash
 	if !ok || pattern == "" {
@@ -84,8 +87,8 @@ func patternParams(p *proxy.Params, r *http.Request, path string, room []string)
 	return nil
 }
 
-// wildcard returns the name in the braces that s begins with, and their length. A name may be followed by an expression
-// that has braces itself, as in chi's {id:[a-z]{2}}.
+// wildcard returns the name in the braces that s begins with, and their length. The name may be
+// followed by an expression that has braces itself, as in chi's {id:[a-z]{2}}.
 func wildcard(s string) (name string, length int) {
 	depth := 0
 	for i := 0; i < len(s); i++ {
@@ -103,8 +106,9 @@ func wildcard(s string) (name string, length int) {
 	return "", len(s)
 }
 
-// matched returns the end of an escaped path that value is the decoded form of: the value alone no longer tells a slash
-// from an escaped one. Where it has been put together otherwise it is taken as it is.
+// matched returns the end of an escaped path whose decoded form is value: in value itself a slash can
+// no longer be told from an escaped one. If there is none, it returns value, escaped unless the
+// router has left it so.
 func matched(path, value string) string {
 	length := 0
 	for i := len(path) - 1; i >= 0; i-- {
@@ -125,8 +129,9 @@ func matched(path, value string) string {
 	return strings.ReplaceAll(url.PathEscape(value), "%2F", "/")
 }
 
-// behind returns what follows the segments of a pattern that ends in a slash. If the prefix has been taken off the path
-// meanwhile, as by http.StripPrefix, that is all of it.
+// behind returns the part of an escaped path after the segments of a pattern that ends in a slash.
+// If something has taken a prefix off the path meanwhile, as http.StripPrefix does, that is the whole
+// path.
 func behind(r *http.Request, pattern, path string) string {
 	if asked, err := url.PathUnescape(requestPath(r)); err != nil || asked != r.URL.Path {
 		return path[1:]

@@ -12,11 +12,12 @@ import (
 //
 //	{"type":"about:blank","title":"Bad Gateway","status":502,"requestId":"4f0c…"}
 //
-// The status is [proxy.StatusOf] and the title its text; nothing else of err is told. Headers of the [*proxy.Error] that
-// gave the status are sent, as Retry-After. It is never to be kept (Cache-Control: no-store). The request id is that of the
-// endpoint, else the client's X-Request-Id if it is well-formed, else a new one; it is in the header X-Request-Id too.
+// The status is [proxy.StatusOf] and the title its text; the client is told nothing else of err. The
+// headers of the [*proxy.Error] that gave the status are sent, such as Retry-After. The problem must
+// not be cached (Cache-Control: no-store). The request id is that of the endpoint, else the client's
+// X-Request-Id if it is well-formed, else a new one; it is also sent as the header X-Request-Id.
 //
-// For a client that is gone (499) it writes the status alone.
+// For a client that is gone (499) it writes only the status.
 func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	status := proxy.StatusOf(err)
 	if status == proxy.StatusClientGone {
@@ -35,7 +36,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	h := w.Header()
 	for _, name := range [...]string{"Content-Encoding", "Content-Range", "Etag", "Last-Modified", "Accept-Ranges", completed} {
-		h.Del(name) // of an answer that a middleware thought would come
+		h.Del(name) // a middleware may have set it for another answer
 	}
 	for name, values := range problemHeader(err, status) {
 		h[name] = values
@@ -51,7 +52,8 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// problemBody returns the members. None needs escaping: the id is well-formed and the title is ours.
+// problemBody returns the JSON of a problem. Nothing in it needs escaping: the id is well-formed, and
+// the title is ours.
 func problemBody(status int, id string) []byte {
 	title := http.StatusText(status)
 	switch {
@@ -71,7 +73,8 @@ func problemBody(status int, id string) []byte {
 	return append(b, "\"}\n"...)
 }
 
-// problemHeader returns the headers that go with err: those of the outermost error with the status that has any.
+// problemHeader returns the headers that are sent with err: those of the outermost error that has
+// this status and any headers.
 func problemHeader(err error, status int) http.Header {
 	e := headed(err, status)
 	if e == nil {
@@ -82,7 +85,7 @@ func problemHeader(err error, status int) http.Header {
 	return h
 }
 
-// headed searches err as errors.As does, for an error of the status with headers.
+// headed searches err, as errors.As does, for an error that has this status and headers.
 func headed(err error, status int) *proxy.Error {
 	for err != nil {
 		if e, ok := err.(*proxy.Error); ok && e.Status == status && len(e.Header) > 0 {
@@ -105,34 +108,32 @@ func headed(err error, status int) *proxy.Error {
 	return nil
 }
 
-// problem answers with err: as RenderError does, else as WriteProblem.
-func (x *exchange) problem(err error) {
-	x.begin()
-	r := x.in.WithContext(x)
-	if x.h.spec.RenderError != nil && x.render(r, err) {
+// writeProblem answers with err, as RenderError does, else as WriteProblem.
+func (h *handler) writeProblem(w http.ResponseWriter, r *http.Request, err error) {
+	if h.spec.RenderError != nil && h.render(w, r, err) {
 		return
 	}
-	WriteProblem(x.w, r, err)
+	WriteProblem(w, r, err)
 }
 
-// render calls RenderError and reports whether that was an answer.
-func (x *exchange) render(r *http.Request, err error) (answered bool) {
-	w := &witness{ResponseWriter: x.w}
+// render calls RenderError and reports whether it wrote an answer.
+func (h *handler) render(rw http.ResponseWriter, r *http.Request, err error) (answered bool) {
+	w := &witness{ResponseWriter: rw}
 	defer func() {
 		v := recover()
 		if v == nil {
 			return
 		}
-		x.h.report(x, &proxy.Error{Op: "render", Err: pipe.NewPanicError(v)})
+		h.report(r.Context(), &proxy.Error{Op: "render", Err: pipe.NewPanicError(v)})
 		if answered = w.wrote; answered {
 			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 		}
 	}()
-	x.h.spec.RenderError(w, r, err)
+	h.spec.RenderError(w, r, err)
 	return w.wrote
 }
 
-// A witness knows whether something was written.
+// A witness is a ResponseWriter that knows whether an answer was written to it.
 type witness struct {
 	http.ResponseWriter
 	wrote bool

@@ -124,7 +124,7 @@ func TestABrokenResponseIsAProblem(t *testing.T) {
 // proves M20, T4, L3
 func TestAPanicCostsOneAnswerAndNoConnection(t *testing.T) {
 	t.Parallel()
-	for _, direct := range []bool{false, true} {
+	for _, honoursContext := range []bool{false, true} {
 		var got reports
 		call := proxy.Proxy(func(_ ctx, req *proxy.Request) (*proxy.Response, error) {
 			switch req.Path {
@@ -135,12 +135,12 @@ func TestAPanicCostsOneAnswerAndNoConnection(t *testing.T) {
 			}
 			return &proxy.Response{}, nil
 		})
-		if direct {
+		if honoursContext {
 			call = pipe.Describe(call, pipe.Step{Kind: "test", Effects: pipe.HonoursContext})
 		}
 		srv, conns := startServer(t, newHandler(t, endpoint.Spec{Proxy: call, Report: got.add}))
 		paths := []string{"/panic", "/goexit", "/panic", "/"}
-		if direct {
+		if honoursContext {
 			paths = []string{"/panic", "/panic", "/"} // a Goexit of the server's goroutine ends the connection with it
 		}
 		for _, path := range paths {
@@ -185,8 +185,8 @@ func TestGoexitOnTheHandlersGoroutineIsStillAnswered(t *testing.T) {
 func TestErrAbortHandlerGoesOn(t *testing.T) {
 	t.Parallel()
 	call := proxy.Proxy(func(ctx, *proxy.Request) (*proxy.Response, error) { panic(http.ErrAbortHandler) })
-	direct := pipe.Describe(call, pipe.Step{Kind: "test", Effects: pipe.HonoursContext})
-	for _, call := range []proxy.Proxy{call, direct} {
+	honoursContext := pipe.Describe(call, pipe.Step{Kind: "test", Effects: pipe.HonoursContext})
+	for _, call := range []proxy.Proxy{call, honoursContext} {
 		var got reports
 		h := newHandler(t, endpoint.Spec{Proxy: call, Report: got.add})
 		assert.PanicsWithValue(t, http.ErrAbortHandler, func() { record(h, httptest.NewRequest(http.MethodGet, "/", nil)) })

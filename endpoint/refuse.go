@@ -2,15 +2,12 @@ package endpoint
 
 import "net/http"
 
-// Refuse answers a request that the router in front does not let through, as if the endpoint had refused it: with its
-// request id, its RenderError, and its Report. The pipe is not called.
+// Refuse answers a request that the router in front does not let through, as if the endpoint had
+// refused it: with its request id, its RenderError, and its Report. The pipe is not called.
 func (h *handler) Refuse(w http.ResponseWriter, r *http.Request, err error) {
-	x := &exchange{Context: r.Context(), h: h, w: w, in: r}
+	x := h.newExchange(w, r)
 	defer x.end()
-	x.id = h.requestID(r)
-	if hasBody(r) {
-		x.hangUp()
-	}
-	x.fail(err)
+	x.ctx.id = h.requestID(r)
+	x.refuse(err)
 	x.served = true
 }

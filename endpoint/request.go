@@ -18,30 +18,31 @@ var (
 	errPath    = errors.New("the path does not begin with a slash")
 )
 
-// convert makes the request of the pipe, without its body.
-func (x *exchange) convert() error {
-	r, req := x.in, &x.req
+// convert fills in req, the request of the pipe, without its body. The segments of a wildcard go to
+// room, which they keep.
+func (h *handler) convert(req *proxy.Request, r *http.Request, id string, room []string) error {
 	req.Method, req.Pattern, req.Host, req.TLS = r.Method, r.Pattern, r.Host, r.TLS
 	req.RawQuery = r.URL.RawQuery
 	req.Upstream = http.Header{}
 	var all []string
-	if x.h.scope.Described() && len(r.Header) > 0 {
+	if h.scope.Described() && len(r.Header) > 0 {
 		req.Header, all = cloned(r.Header, keepEndToEnd), make([]string, 0, 4)
 	} else {
-		size := len(r.Header) + 3 // what forward adds; a small map has room for eight
+		size := len(r.Header) + 3 // forward adds up to three; a small map has room for eight
 		if r.Header[xRequestID] == nil {
 			size++
 		}
 		req.Header = make(http.Header, size)
 		all = filter(req.Header, r.Header, 4, false, keepEndToEnd)
 	}
-	all = x.forward(all)
-	if ids := req.Header[xRequestID]; len(ids) != 1 || ids[0] != x.id { // to assign to a full small map is to grow it
-		set(req.Header, all, xRequestID, x.id)
+	all = forward(req, r, h.spec.TrustedProxies, all)
+	// Not assigned anew where it is there already: that would make a small map grow that is full.
+	if ids := req.Header[xRequestID]; len(ids) != 1 || ids[0] != id {
+		set(req.Header, all, xRequestID, id)
 	}
 	if r.Method == http.MethodConnect {
-		return &proxy.Error{Status: http.StatusMethodNotAllowed, Op: "endpoint", Err: errConnect,
-			Header: http.Header{"Allow": {"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}}} // a 405 must say (RFC 9110, section 15.5.6)
+		allow := http.Header{"Allow": {"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}} // RFC 9110, section 15.5.6
+		return &proxy.Error{Status: http.StatusMethodNotAllowed, Op: "endpoint", Err: errConnect, Header: allow}
 	}
 	req.Path = r.URL.EscapedPath()
 	if req.Path == "" {
@@ -54,7 +55,7 @@ func (x *exchange) convert() error {
 	if req.Query, err = parseQuery(r.URL.RawQuery); err != nil {
 		return badRequest(err)
 	}
-	if req.Params, err = paramsOf(r, req.Path, x.rest[:0]); err != nil {
+	if req.Params, err = paramsOf(r, req.Path, room); err != nil {
 		return badRequest(err)
 	}
 	return nil
@@ -64,8 +65,9 @@ func badRequest(err error) error {
 	return &proxy.Error{Status: http.StatusBadRequest, Op: "endpoint", Err: err}
 }
 
-// parseQuery drops the pairs that do not parse, and refuses a query of which net/url parses nothing because it has too
-// many. net/url does not tell these apart, so a pair that parses alone, where nothing parsed together, does.
+// parseQuery drops the pairs that do not parse, and refuses a query of which net/url parses nothing
+// because it has too many pairs. net/url does not tell these apart: there were too many if nothing
+// parsed together and a pair parses alone.
 func parseQuery(raw string) (url.Values, error) {
 	if raw == "" {
 		return url.Values{}, nil
@@ -124,7 +126,7 @@ func validID(id string) bool {
 	return true
 }
 
-// newID returns 128 random bits. They tell requests apart and are no secret.
+// newID returns 128 random bits in hex. They tell requests apart and are no secret.
 func newID() string {
 	var bits [16]byte
 	binary.BigEndian.PutUint64(bits[:8], rand.Uint64())

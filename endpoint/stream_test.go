@@ -27,18 +27,18 @@ import (
 )
 
 // streams is a proxy that answers with a body as it comes, once as our own code and once as somebody's.
-func streams(direct bool, call proxy.Proxy) proxy.Proxy {
-	if !direct {
+func streams(honoursContext bool, call proxy.Proxy) proxy.Proxy {
+	if !honoursContext {
 		return call
 	}
 	return pipe.Describe(call, pipe.Step{Kind: "test", Effects: pipe.Streams | pipe.HonoursContext})
 }
 
 // bothWays runs a test over a pipe that is known to honour its context, and over one that is not.
-func bothWays(t *testing.T, f func(t *testing.T, direct bool)) {
+func bothWays(t *testing.T, f func(t *testing.T, honoursContext bool)) {
 	t.Helper()
-	for _, direct := range []bool{true, false} {
-		t.Run(fmt.Sprintf("direct=%v", direct), func(t *testing.T) { f(t, direct) })
+	for _, honoursContext := range []bool{true, false} {
+		t.Run(fmt.Sprintf("honoursContext=%v", honoursContext), func(t *testing.T) { f(t, honoursContext) })
 	}
 }
 
@@ -73,9 +73,9 @@ func TestAStreamIsAnsweredAsSent(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			bothWays(t, func(t *testing.T, direct bool) {
+			bothWays(t, func(t *testing.T, honoursContext bool) {
 				sent := newBody(tt.body)
-				srv, _ := startServer(t, newHandler(t, endpoint.Spec{Proxy: streams(direct, answers(func() *proxy.Response {
+				srv, _ := startServer(t, newHandler(t, endpoint.Spec{Proxy: streams(honoursContext, answers(func() *proxy.Response {
 					return &proxy.Response{Status: tt.status, Header: tt.header, Body: sent}
 				}))}))
 				req, err := http.NewRequest(tt.method, srv.URL, nil)
@@ -106,10 +106,10 @@ func TestAStreamIsAnsweredAsSent(t *testing.T) {
 // proves M1
 func TestStreamedBytesComeAsTheyAreSent(t *testing.T) {
 	for _, header := range []http.Header{nil, {"Content-Type": {"text/event-stream; charset=utf-8"}, "Content-Length": {"6"}}} {
-		bothWays(t, func(t *testing.T, direct bool) {
+		bothWays(t, func(t *testing.T, honoursContext bool) {
 			synctest.Test(t, func(t *testing.T) {
 				r, w := io.Pipe()
-				dial := serve(t, newHandler(t, endpoint.Spec{Proxy: streams(direct, answers(func() *proxy.Response {
+				dial := serve(t, newHandler(t, endpoint.Spec{Proxy: streams(honoursContext, answers(func() *proxy.Response {
 					return &proxy.Response{Body: r, Header: header}
 				}))}))
 				start := time.Now()
@@ -180,10 +180,10 @@ func TestAStreamThatBreaksIsNeverComplete(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			bothWays(t, func(t *testing.T, direct bool) {
+			bothWays(t, func(t *testing.T, honoursContext bool) {
 				var got reports
 				sent := &breaking{Reader: strings.NewReader(tt.body), err: tt.err}
-				srv, _ := startServer(t, newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(direct, answers(func() *proxy.Response {
+				srv, _ := startServer(t, newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(honoursContext, answers(func() *proxy.Response {
 					return &proxy.Response{Body: sent, Header: tt.header}
 				}))}))
 				answer := rawExchange(t, srv, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", false)
@@ -219,12 +219,12 @@ func TestASilentStreamEndsAtTheIdleLimit(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			bothWays(t, func(t *testing.T, direct bool) {
+			bothWays(t, func(t *testing.T, honoursContext bool) {
 				synctest.Test(t, func(t *testing.T) {
 					var got reports
 					r, w := io.Pipe()
 					dial := serve(t, newHandler(t, endpoint.Spec{Report: got.add, IdleTimeout: tt.limit,
-						Proxy: streams(direct, answers(func() *proxy.Response { return &proxy.Response{Body: r} }))}))
+						Proxy: streams(honoursContext, answers(func() *proxy.Response { return &proxy.Response{Body: r} }))}))
 					res, err := clientOf(t, dial).Get("http://a/")
 					require.NoError(t, err)
 					start := time.Now()
@@ -290,11 +290,11 @@ func TestAClientThatDoesNotReadEndsAtTheWriteTimeout(t *testing.T) {
 	small := func() *proxy.Response { return &proxy.Response{Document: documentOf(`{}`)} }
 	for name, res := range map[string]func() *proxy.Response{"document": document, "small document": small, "stream": endless} {
 		t.Run(name, func(t *testing.T) {
-			bothWays(t, func(t *testing.T, direct bool) {
+			bothWays(t, func(t *testing.T, honoursContext bool) {
 				synctest.Test(t, func(t *testing.T) {
 					var closed atomic.Int64
 					call := answers(res)
-					dial := serve(t, newHandler(t, endpoint.Spec{Proxy: streams(direct, func(ctx ctx, req *proxy.Request) (*proxy.Response, error) {
+					dial := serve(t, newHandler(t, endpoint.Spec{Proxy: streams(honoursContext, func(ctx ctx, req *proxy.Request) (*proxy.Response, error) {
 						res, err := call(ctx, req)
 						res.OnClose(func() { closed.Add(1) })
 						return res, err
@@ -315,12 +315,12 @@ func TestAClientThatDoesNotReadEndsAtTheWriteTimeout(t *testing.T) {
 
 // proves T1, D11
 func TestTheTimeThatAClientTakesIsNotTheUpstreams(t *testing.T) {
-	bothWays(t, func(t *testing.T, direct bool) {
+	bothWays(t, func(t *testing.T, honoursContext bool) {
 		synctest.Test(t, func(t *testing.T) {
 			var got reports
 			rows := strings.Repeat("x", 200<<10)
 			dial := serve(t, newHandler(t, endpoint.Spec{IdleTimeout: time.Second, WriteTimeout: time.Minute, Report: got.add,
-				Proxy: streams(direct, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+				Proxy: streams(honoursContext, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
 					// It ends with the context or when it is closed, as one of the network does.
 					r, w := io.Pipe()
 					context.AfterFunc(ctx, func() { w.CloseWithError(ctx.Err()) })
@@ -387,17 +387,62 @@ func TestABufferWhoseWriteFailedIsNotUsedAgain(t *testing.T) {
 	}
 }
 
+// A refuser is a ResponseWriter that fails to write or to flush.
+type refuser struct {
+	*httptest.ResponseRecorder
+	write, flush func() error
+}
+
+func (r refuser) Write(p []byte) (int, error) { return len(p), r.write() }
+func (r refuser) FlushError() error           { return r.flush() }
+
+func TestAnAnswerThatTheClientDoesNotTakeIsReportedAsThat(t *testing.T) {
+	t.Parallel()
+	well := func() error { return nil }
+	tests := []struct {
+		name  string
+		res   func() *proxy.Response
+		flush bool // is what fails
+	}{
+		{"document", func() *proxy.Response { return &proxy.Response{Document: documentOf(`{}`)} }, false},
+		{"stream", func() *proxy.Response { return &proxy.Response{Body: newBody("rows")} }, false},
+		{"flush of a stream", func() *proxy.Response { return &proxy.Response{Body: newBody("rows")} }, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bothWays(t, func(t *testing.T, honoursContext bool) {
+				var got reports
+				h := newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(honoursContext, answers(tt.res))})
+				ctx, stop := context.WithCancelCause(t.Context())
+				fails := func() error {
+					stop(errors.New("the server stops")) // which would be the status, had the client not failed first
+					return io.ErrClosedPipe
+				}
+				w := refuser{httptest.NewRecorder(), fails, well}
+				if tt.flush {
+					w.write, w.flush = well, fails
+				}
+				r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+				assert.PanicsWithValue(t, http.ErrAbortHandler, func() { h.ServeHTTP(w, r) })
+				require.Len(t, got.all(), 1)
+				assert.EqualError(t, got.all()[0], "write: io: read/write on closed pipe")
+				assert.Equal(t, proxy.StatusClientGone, proxy.StatusOf(got.all()[0]))
+			})
+		})
+	}
+}
+
 type endlessReader struct{}
 
 func (endlessReader) Read(p []byte) (int, error) { return len(p), nil }
 
 // proves M10
 func TestAnEndlessStreamEndsWithTheClient(t *testing.T) {
-	bothWays(t, func(t *testing.T, direct bool) {
+	bothWays(t, func(t *testing.T, honoursContext bool) {
 		synctest.Test(t, func(t *testing.T) {
 			var got reports
 			ended := make(chan struct{})
-			dial := serve(t, newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(direct, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+			dial := serve(t, newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(honoursContext, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
 				res := &proxy.Response{Body: io.NopCloser(endlessReader{})}
 				res.OnClose(func() { close(ended) })
 				return res, nil
@@ -465,9 +510,9 @@ func TestTheTimeoutHoldsAgainstAPipeThatIgnoresIt(t *testing.T) {
 
 // proves M2
 func TestAPipeThatHangsIsAGatewayTimeout(t *testing.T) {
-	bothWays(t, func(t *testing.T, direct bool) {
+	bothWays(t, func(t *testing.T, honoursContext bool) {
 		synctest.Test(t, func(t *testing.T) {
-			dial := serve(t, newHandler(t, endpoint.Spec{Timeout: time.Second, Proxy: streams(direct, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+			dial := serve(t, newHandler(t, endpoint.Spec{Timeout: time.Second, Proxy: streams(honoursContext, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
 				own, cancel := context.WithCancel(ctx)
 				defer cancel()
 				<-own.Done()
@@ -584,11 +629,11 @@ func TestAPartialAnswerIsOutBeforeTheDeadline(t *testing.T) {
 
 // proves T2, M22
 func TestAClientThatGoesAwayEndsThePipeAtOnce(t *testing.T) {
-	bothWays(t, func(t *testing.T, direct bool) {
+	bothWays(t, func(t *testing.T, honoursContext bool) {
 		synctest.Test(t, func(t *testing.T) {
 			var got reports
 			entered, ended := make(chan struct{}), make(chan time.Time, 1)
-			dial := serve(t, newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(direct, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+			dial := serve(t, newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(honoursContext, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
 				close(entered)
 				<-ctx.Done()
 				ended <- time.Now()
@@ -609,10 +654,10 @@ func TestAClientThatGoesAwayEndsThePipeAtOnce(t *testing.T) {
 
 // proves L27
 func TestStreamsLeaveNothingBehind(t *testing.T) {
-	bothWays(t, func(t *testing.T, direct bool) {
+	bothWays(t, func(t *testing.T, honoursContext bool) {
 		synctest.Test(t, func(t *testing.T) {
 			var open atomic.Int64
-			h := newHandler(t, endpoint.Spec{Proxy: streams(direct, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+			h := newHandler(t, endpoint.Spec{Proxy: streams(honoursContext, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
 				own, cancel := context.WithCancel(ctx)
 				open.Add(1)
 				context.AfterFunc(own, func() { open.Add(-1) })
@@ -632,9 +677,9 @@ func TestStreamsLeaveNothingBehind(t *testing.T) {
 // proves H11
 func TestTrailersArePassedOnAnnouncedOrNot(t *testing.T) {
 	t.Parallel()
-	bothWays(t, func(t *testing.T, direct bool) {
+	bothWays(t, func(t *testing.T, honoursContext bool) {
 		for _, text := range []string{"rows", ""} {
-			srv, _ := startServer(t, newHandler(t, endpoint.Spec{Proxy: streams(direct, answers(func() *proxy.Response {
+			srv, _ := startServer(t, newHandler(t, endpoint.Spec{Proxy: streams(honoursContext, answers(func() *proxy.Response {
 				return &proxy.Response{Body: newBody(text), Header: http.Header{"Trailer": {"X-Sum"}}, Trailer: func() http.Header {
 					return http.Header{"X-Sum": {"9"}, "X-Late": {"1", "2"}, "Connection": {"x"}, "X-Nul": {"\x00"}}
 				}}
@@ -706,14 +751,14 @@ func TestTrailersBehindALengthArePassedOn(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			for _, events := range []bool{false, true} {
-				bothWays(t, func(t *testing.T, direct bool) {
+				bothWays(t, func(t *testing.T, honoursContext bool) {
 					var got reports
 					sent := &whole{Reader: strings.NewReader(tt.text), last: tt.last}
 					header := http.Header{"Content-Length": {tt.length}}
 					if events {
 						header.Set("Content-Type", "text/event-stream")
 					}
-					srv := startProto(t, newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(direct, answers(func() *proxy.Response {
+					srv := startProto(t, newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(honoursContext, answers(func() *proxy.Response {
 						return &proxy.Response{Body: sent, Header: header, Trailer: sent.trailer}
 					}))}), true)
 					res, err := srv.Client().Get(srv.URL)
@@ -739,10 +784,10 @@ func TestTrailersBehindALengthArePassedOn(t *testing.T) {
 // proves H11, M1
 func TestTheLastEventDoesNotWaitForTheTrailers(t *testing.T) {
 	t.Parallel()
-	bothWays(t, func(t *testing.T, direct bool) {
+	bothWays(t, func(t *testing.T, honoursContext bool) {
 		read := make(chan struct{})
 		sent := &whole{Reader: strings.NewReader("rows"), last: func() error { <-read; return io.EOF }}
-		srv := startProto(t, newHandler(t, endpoint.Spec{Proxy: streams(direct, answers(func() *proxy.Response {
+		srv := startProto(t, newHandler(t, endpoint.Spec{Proxy: streams(honoursContext, answers(func() *proxy.Response {
 			return &proxy.Response{Body: sent, Trailer: sent.trailer,
 				Header: http.Header{"Content-Length": {"4"}, "Content-Type": {"text/event-stream"}}}
 		}))}), true)
@@ -760,11 +805,11 @@ func TestTheLastEventDoesNotWaitForTheTrailers(t *testing.T) {
 
 // proves H11, T1
 func TestTrailersThatDoNotComeEndAtTheIdleLimit(t *testing.T) {
-	bothWays(t, func(t *testing.T, direct bool) {
+	bothWays(t, func(t *testing.T, honoursContext bool) {
 		synctest.Test(t, func(t *testing.T) {
 			var got reports
 			r, w := io.Pipe()
-			h := newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(direct, answers(func() *proxy.Response {
+			h := newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(honoursContext, answers(func() *proxy.Response {
 				return &proxy.Response{Body: r, Header: http.Header{"Content-Length": {"4"}}, Trailer: func() http.Header { return nil }}
 			}))})
 			go func() { _, _ = io.WriteString(w, "rows") }()
@@ -782,9 +827,9 @@ func TestTrailersThatDoNotComeEndAtTheIdleLimit(t *testing.T) {
 func TestNothingIsReadBehindALengthWhereNoTrailersCanFollow(t *testing.T) {
 	t.Parallel()
 	for _, http2 := range []bool{false, true} {
-		bothWays(t, func(t *testing.T, direct bool) {
+		bothWays(t, func(t *testing.T, honoursContext bool) {
 			sent := &whole{Reader: strings.NewReader("rows")}
-			srv := startProto(t, newHandler(t, endpoint.Spec{Proxy: streams(direct, answers(func() *proxy.Response {
+			srv := startProto(t, newHandler(t, endpoint.Spec{Proxy: streams(honoursContext, answers(func() *proxy.Response {
 				res := &proxy.Response{Body: sent, Header: http.Header{"Content-Length": {"4"}}}
 				if !http2 { // HTTP/1 has no place for them
 					res.Trailer = sent.trailer
@@ -910,10 +955,10 @@ func TestInformationalAnswersEndWithTheirRequest(t *testing.T) {
 // proves T2
 func TestTheContextEndsWithTheHandler(t *testing.T) {
 	t.Parallel()
-	bothWays(t, func(t *testing.T, direct bool) {
+	bothWays(t, func(t *testing.T, honoursContext bool) {
 		for _, timeout := range []time.Duration{0, -1} {
 			var kept context.Context
-			record(newHandler(t, endpoint.Spec{Timeout: timeout, Proxy: streams(direct, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
+			record(newHandler(t, endpoint.Spec{Timeout: timeout, Proxy: streams(honoursContext, func(ctx ctx, _ *proxy.Request) (*proxy.Response, error) {
 				kept = ctx
 				return &proxy.Response{Body: newBody("rows")}, nil
 			})}), httptest.NewRequest(http.MethodGet, "/", nil))

@@ -16,38 +16,38 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// tunnel changes the protocol (RFC 9110, section 15.2.2) and then carries bytes both ways until both ends have closed,
-// nothing moves for the idle time, or the context ends. A side that closes its half is told to the other side if that can
-// be told (CloseWrite); otherwise it is the end.
-func (x *exchange) tunnel() {
-	if err := x.h.crowded(); err != nil {
-		x.fail(err)
-		return
+// changeProtocol answers with 101 (RFC 9110, section 15.2.2), and then carries bytes both ways. It
+// returns an error only if that has not begun.
+func (x *exchange) changeProtocol() error {
+	if err := x.h.admit(); err != nil {
+		return err
 	}
-	if err := x.stopClock(); err != nil {
-		x.fail(err)
-		return
+	if err := x.call.stopClock(); err != nil {
+		return err
 	}
 	header := http.Header{}
-	filter(header, x.w.Header(), 0, false, keepAny)
-	filter(header, x.res.Header, 0, false, keepAny)
+	filter(header, x.answer.w.Header(), 0, false, keepAny)
+	filter(header, x.call.res.Header, 0, false, keepAny)
 	delete(header, "Content-Length")
 	header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{x.req.Upgrade}
 
-	x.hush()
-	conn, buffered, err := http.NewResponseController(x.w).Hijack()
+	conn, buffered, err := http.NewResponseController(x.answer.w).Hijack()
 	if err != nil {
-		x.fail(unable("be taken over for another protocol", err))
-		return
+		return unable("be taken over for another protocol", err)
 	}
-	x.wrote = true
+	x.answer.begun = true
 	defer conn.Close()
-	client := &patientConn{Conn: conn, r: buffered.Reader, timeout: x.h.spec.WriteTimeout}
+	client := &clientConn{conn: conn, buffered: buffered.Reader, timeout: x.h.spec.WriteTimeout}
 	if err := writeSwitch(client, header); err != nil {
-		x.h.report(x, &proxy.Error{Status: proxy.StatusClientGone, Op: "tunnel", Err: err})
-		return
+		x.ctx.report(&proxy.Error{Status: proxy.StatusClientGone, Op: "tunnel", Err: err})
+		return nil
 	}
-	x.carry(client, x.res.Upgrade)
+	t := &tunnel{client: client, upstream: x.call.res.Upgrade, call: &x.call, idleTimeout: x.h.spec.IdleTimeout,
+		ended: make(chan struct{})}
+	if err := t.carry(x.h); err != nil {
+		x.ctx.report(x.classify(&proxy.Error{Op: "tunnel", Err: err}))
+	}
+	return nil
 }
 
 func writeSwitch(w io.Writer, header http.Header) error {
@@ -58,86 +58,100 @@ func writeSwitch(w io.Writer, header http.Header) error {
 	return b.Flush()
 }
 
-// A patientConn is the client's connection: what is buffered comes first, and a write must not take for ever.
-type patientConn struct {
-	net.Conn
-	r       *bufio.Reader
-	timeout time.Duration
+// A clientConn is the connection that net/http gave up. It reads what was buffered first, and bounds
+// each write.
+type clientConn struct {
+	conn     net.Conn
+	buffered *bufio.Reader
+	timeout  time.Duration // of a write; 0 is no limit
 }
 
-// Read does not go through net/http once the buffer is empty: there the end of the input would end the context.
-func (c *patientConn) Read(p []byte) (int, error) {
-	if c.r.Buffered() > 0 {
-		return c.r.Read(p)
+// Read goes around net/http once the buffer is empty: there the end of the input would end the
+// context.
+func (c *clientConn) Read(p []byte) (int, error) {
+	if c.buffered.Buffered() > 0 {
+		return c.buffered.Read(p)
 	}
-	return c.Conn.Read(p)
+	return c.conn.Read(p)
 }
 
-func (c *patientConn) Write(p []byte) (int, error) {
+func (c *clientConn) Write(p []byte) (int, error) {
 	if c.timeout > 0 {
-		_ = c.SetWriteDeadline(time.Now().Add(c.timeout))
+		_ = c.conn.SetWriteDeadline(time.Now().Add(c.timeout))
 	}
-	return c.Conn.Write(p)
+	return c.conn.Write(p)
 }
 
-func (c *patientConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+// CloseWrite tells the client that nothing more will come, if the connection can.
+func (c *clientConn) CloseWrite() error {
+	if half, ok := c.conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return errors.ErrUnsupported
 }
 
-// carry copies both ways and returns when both copies have ended. A copy that user code may hold for good is not waited for
-// once the tunnel has ended.
-func (x *exchange) carry(client *patientConn, upstream io.ReadWriteCloser) {
-	var once sync.Once
-	var cause error
-	ended := make(chan struct{})
-	end := func(err error) {
-		once.Do(func() {
-			defer close(ended)
-			cause = err
-			_ = client.Close()
-			x.closeResponse() // and upstream with it
-		})
-	}
-	stop := context.AfterFunc(x.ctx, func() { end(x.ctx.Err()) })
+// A tunnel carries bytes both ways until both ends have closed, nothing moves for the idle time, or
+// the context of the call ends. If one side closes its half, the other side is told (CloseWrite);
+// if it cannot be told, the tunnel ends.
+type tunnel struct {
+	client      *clientConn
+	upstream    io.ReadWriteCloser
+	call        *pipeCall // which closes upstream with its response
+	idleTimeout time.Duration
+	idle        *time.Timer // nil without a limit
+
+	once  sync.Once // guards cause
+	cause error     // why the tunnel ended; nil if both sides closed
+	ended chan struct{}
+}
+
+// carry copies both ways, and returns why the tunnel ended once both copies have. If user code may
+// hold a copy for good, carry does not wait for it after the tunnel has ended.
+func (t *tunnel) carry(h *handler) error {
+	stop := context.AfterFunc(t.call.ctx, func() { t.end(t.call.ctx.Err()) })
 	defer stop()
-	alive := func() {}
-	if d := x.h.spec.IdleTimeout; d > 0 {
-		idle := time.AfterFunc(d, func() { end(errSilent) })
-		defer idle.Stop()
-		alive = func() { idle.Reset(d) }
+	if t.idleTimeout > 0 {
+		t.idle = time.AfterFunc(t.idleTimeout, func() { t.end(errSilent) })
+		defer t.idle.Stop()
 	}
 	copies := make(chan struct{}, 2)
 	run := func(dst io.Writer, src io.Reader) {
 		defer func() { copies <- struct{}{} }()
-		oneWay(dst, src, alive, end)
+		t.copy(dst, src)
 	}
-	go run(upstream, client)
-	if x.h.direct {
-		run(client, upstream)
-		x.await(copies, nil)
+	go run(t.upstream, t.client)
+	if h.honoursContext {
+		run(t.client, t.upstream)
+		<-copies
+		<-copies
 	} else {
-		go run(client, upstream)
-		x.await(copies, ended)
+		go run(t.client, t.upstream)
+		t.await(copies, h)
 	}
-	end(nil)
-	if cause != nil {
-		x.h.report(x, x.judge(&proxy.Error{Op: "tunnel", Err: cause}))
-	}
+	t.end(nil)
+	return t.cause
 }
 
-// await waits for both copies, but no longer than until the tunnel has ended, unless ended is nil. What runs on then is
-// counted.
-func (x *exchange) await(copies, ended <-chan struct{}) {
+// end ends the tunnel. Only the first call has an effect.
+func (t *tunnel) end(cause error) {
+	t.once.Do(func() {
+		defer close(t.ended)
+		t.cause = cause
+		_ = t.client.conn.Close()
+		t.call.closeResponse()
+	})
+}
+
+// await waits for both copies, but no longer than until the tunnel has ended. If a copy is still
+// running then, it is abandoned and counted.
+func (t *tunnel) await(copies <-chan struct{}, h *handler) {
 	for running := 2; running > 0; running-- {
 		select {
 		case <-copies:
-		case <-ended:
-			x.h.stuck.Add(1)
+		case <-t.ended:
+			h.abandoned.Add(1)
 			go func() {
-				defer x.h.stuck.Add(-1)
+				defer h.abandoned.Add(-1)
 				for range running {
 					<-copies
 				}
@@ -147,41 +161,49 @@ func (x *exchange) await(copies, ended <-chan struct{}) {
 	}
 }
 
-// oneWay copies from src to dst until src ends, then closes that half of dst. It ends the tunnel if that cannot be done.
-func oneWay(dst io.Writer, src io.Reader, alive func(), end func(error)) {
+// copy copies from src to dst until src ends, then closes that half of dst. It ends the tunnel if
+// that cannot be done.
+func (t *tunnel) copy(dst io.Writer, src io.Reader) {
 	returned := false
 	defer func() {
 		if !returned {
-			end(call.PanicOf(recover()))
+			t.end(call.PanicOf(recover()))
 		}
 	}()
 	buf := make([]byte, writeSize)
 	for {
 		n, err := readOnce(src, buf)
 		if n > 0 {
-			alive()
+			t.moved()
 			if _, err := dst.Write(buf[:n]); err != nil {
-				end(err)
+				t.end(err)
 				break
 			}
-			alive()
+			t.moved()
 		}
 		if err == io.EOF {
 			if half, ok := dst.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
-				end(nil)
+				t.end(nil)
 			}
 			break
 		}
 		if err != nil {
-			end(err)
+			t.end(err)
 			break
 		}
 	}
 	returned = true
 }
 
-// protocolOf returns the one protocol that the client asks to change to, or "". h2c is refused: what follows would be
-// requests that nobody has looked at.
+// moved starts the idle time anew.
+func (t *tunnel) moved() {
+	if t.idle != nil {
+		t.idle.Reset(t.idleTimeout)
+	}
+}
+
+// protocolOf returns the one protocol that the client asks to change to, or "". It refuses h2c, after
+// which requests would follow that nobody has checked.
 func protocolOf(r *http.Request) string {
 	lines := r.Header["Upgrade"]
 	if len(lines) != 1 || r.ProtoMajor != 1 || r.ProtoMinor < 1 || r.ContentLength != 0 || !field.HasToken(r.Header["Connection"], "upgrade") {
@@ -194,8 +216,8 @@ func protocolOf(r *http.Request) string {
 	return lines[0]
 }
 
-// sameProtocol reports whether an answer names the protocol that was asked for, or, where its hop-by-hop headers are gone
-// already, none.
+// sameProtocol reports whether an answer names the protocol that was asked for, or none, because its
+// hop-by-hop headers are already gone.
 func sameProtocol(lines []string, asked string) bool {
 	return len(lines) == 0 || len(lines) == 1 && field.EqualToken(lines[0], asked)
 }

@@ -1,0 +1,93 @@
+package endpoint
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// An answer is the way back to the client: the ResponseWriter, and how far it has been used.
+type answer struct {
+	w       http.ResponseWriter
+	timeout time.Duration // of each write; 0 is no limit
+
+	mu    sync.Mutex // guards final, and w while an informational answer is written
+	final bool       // no informational answer may follow
+
+	begun bool // the header is out, or the connection taken over: no other answer can follow
+	lost  bool // a write failed: the ResponseWriter may hold its bytes, as one of HTTP/2 does
+}
+
+// writeSize is the most that is written under one deadline.
+const writeSize = 32 << 10
+
+// setWriteDeadline sets the deadline of the next write, if the ResponseWriter can have one.
+func (a *answer) setWriteDeadline() {
+	if a.timeout > 0 {
+		if w := deadlinerOf(a.w); w != nil {
+			_ = w.SetWriteDeadline(time.Now().Add(a.timeout))
+		}
+	}
+}
+
+// write writes p under the deadline that was set. An error says that the client did not take it.
+func (a *answer) write(p []byte) error {
+	a.lost = true // until it succeeds: it may panic
+	if _, err := a.w.Write(p); err != nil {
+		return writeError(err)
+	}
+	a.lost = false
+	return nil
+}
+
+// writeAll writes b in pieces, each with a deadline of its own but for the first, whose deadline is
+// that of the header.
+func (a *answer) writeAll(b []byte) error {
+	for first := true; len(b) > 0; first = false {
+		if !first {
+			a.setWriteDeadline()
+		}
+		n := min(len(b), writeSize)
+		if err := a.write(b[:n]); err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// flush sends what was written. An error says that the client did not take it.
+func (a *answer) flush() error {
+	a.setWriteDeadline()
+	if err := http.NewResponseController(a.w).Flush(); err != nil {
+		a.lost = true
+		return writeError(err)
+	}
+	return nil
+}
+
+func writeError(err error) error {
+	return &proxy.Error{Status: proxy.StatusClientGone, Op: "write", Err: err}
+}
+
+// successHeader copies the headers of a response that keep accepts to dst, and adds what every
+// success has. The values it returns have room for spare more; see filter.
+func (h *handler) successHeader(dst http.Header, res *proxy.Response, keep func(string, headerKind) bool, spare int) []string {
+	all := filter(dst, res.Header, spare, h.scope.Described(), keep)
+	switch {
+	case res.Err != nil:
+		all = set(dst, all, completed, "false")
+		all = set(dst, all, "Cache-Control", "no-store")
+	case h.spec.CacheControl != "" && dst["Cache-Control"] == nil && res.StatusCode() < 400:
+		all = set(dst, all, "Cache-Control", h.spec.CacheControl)
+	}
+	return all
+}
+
+// bodyAllowed reports whether an answer of the status may have a body (RFC 9110, sections 15.3.5,
+// 15.3.6 and 15.4.5).
+func bodyAllowed(status int) bool {
+	return status != http.StatusNoContent && status != http.StatusResetContent && status != http.StatusNotModified
+}

@@ -1,0 +1,112 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// A pipeCall is one call of the pipe: the context it runs in, and its response until that is
+// closed.
+type pipeCall struct {
+	parent *requestContext
+	ctx    context.Context // nil before the call
+	clock  call.Clock
+	timed  bool               // ctx is clock, which ends it at the timeout
+	cancel context.CancelFunc // of ctx where there is no timeout
+	res    *proxy.Response    // nil before the pipe has returned one
+}
+
+// do calls the pipe. The response is in res.
+func (c *pipeCall) do(req *proxy.Request) error {
+	h := c.parent.handler
+	if d := h.spec.Timeout; d > 0 {
+		h.scope.Start(&c.clock, c.parent, d)
+		c.ctx, c.timed = &c.clock, true
+	} else {
+		c.ctx, c.cancel = context.WithCancel(h.scope.Context(c.parent))
+	}
+	res, err := h.call(c.ctx, req)
+	c.res = res
+	if err == nil && res == nil {
+		return &proxy.Error{Status: http.StatusInternalServerError, Op: "endpoint", Err: proxy.ErrNoResponse}
+	}
+	return err
+}
+
+// stopClock lets the response go on past the timeout. It fails if that came too late.
+func (c *pipeCall) stopClock() error {
+	if c.timed && c.clock.Stop() {
+		return nil
+	}
+	if err := c.ctx.Err(); err != nil {
+		return fmt.Errorf("the response came too late: %w", err)
+	}
+	return nil
+}
+
+// expired reports whether it was the clock of the endpoint that ended the call.
+func (c *pipeCall) expired() bool {
+	return c.timed && c.clock.Err() == context.DeadlineExceeded && c.parent.Err() == nil
+}
+
+var errTimeout = errors.New("no answer in time")
+
+// timeoutError returns the error of a call that has expired. err is what it came back with.
+func (c *pipeCall) timeoutError(err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
+	}
+	return &proxy.Error{Status: http.StatusGatewayTimeout, Op: "endpoint",
+		Err: fmt.Errorf("%w (%v): %w", errTimeout, c.parent.handler.spec.Timeout, err)}
+}
+
+// closeResponse survives callbacks that panic. It may be called several times, and by several
+// goroutines.
+func (c *pipeCall) closeResponse() {
+	defer func() {
+		if v := recover(); v != nil {
+			c.parent.report(&proxy.Error{Op: "close", Err: pipe.NewPanicError(v)})
+		}
+	}()
+	_ = c.res.Close()
+}
+
+// end ends the context of the call.
+func (c *pipeCall) end() {
+	switch {
+	case c.timed:
+		c.clock.Cancel()
+	case c.cancel != nil:
+		c.cancel()
+	}
+}
+
+// faultOf returns what is wrong with the response to a request that asked for a protocol, or for
+// none with "".
+func faultOf(res *proxy.Response, asked string) error {
+	status := res.StatusCode()
+	fault := func(status int, text string) error {
+		return &proxy.Error{Status: status, Op: "endpoint", Err: errors.New(text)}
+	}
+	switch {
+	case status == http.StatusSwitchingProtocols && asked == "":
+		return fault(http.StatusBadGateway, "the response changes to another protocol, and nobody asked for it")
+	case status == http.StatusSwitchingProtocols && res.Upgrade == nil:
+		return fault(http.StatusBadGateway, "the response has status 101 and no connection")
+	case status == http.StatusSwitchingProtocols && !sameProtocol(res.Header["Upgrade"], asked):
+		return fault(http.StatusBadGateway, "the response changes to another protocol than was asked for")
+	case status == http.StatusSwitchingProtocols:
+		return nil
+	case status < 200 || status > 999:
+		return fault(http.StatusInternalServerError, fmt.Sprintf("the response has status %d", status))
+	case res.Body != nil && !res.Document.IsZero():
+		return fault(http.StatusInternalServerError, "the response has both a Document and a Body")
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+package endpoint
+
+import (
+	"context"
+	"net/http"
+)
+
+// A requestContext is the context of a request that also knows the request and its id. It is the
+// parent of the context that the pipe is called with.
+type requestContext struct {
+	context.Context // of the request
+
+	handler *handler
+	request *http.Request
+	id      string
+}
+
+type (
+	requestKey struct{}
+	idKey      struct{}
+)
+
+// Value knows the request and its id.
+func (c *requestContext) Value(key any) any {
+	switch key.(type) {
+	case requestKey:
+		return c.request
+	case idKey:
+		return c.id
+	}
+	return c.Context.Value(key)
+}
+
+// report hands a failure of this request to the hook of the endpoint.
+func (c *requestContext) report(err error) { c.handler.report(c, err) }
+
+// HTTPRequest returns the request that the pipe was called for, as net/http gave it to the
+// endpoint, or nil if ctx does not come from an endpoint. It is for what a proxy.Request does not
+// carry. It is shared, so it must only be read, and its body belongs to the endpoint.
+func HTTPRequest(ctx context.Context) *http.Request {
+	r, _ := ctx.Value(requestKey{}).(*http.Request)
+	return r
+}
+
+// RequestID returns the id of the request that the pipe was called for, or "" if ctx does not
+// come from an endpoint.
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(idKey{}).(string)
+	return id
+}

@@ -1,0 +1,128 @@
+package endpoint
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+var errOver = errors.New("the request is over")
+
+// An upload is a request body that is handed on as it comes. Nobody reads from the client through
+// it once the handler has returned.
+type upload struct {
+	request *http.Request
+	body    io.ReadCloser // of request
+	control *http.ResponseController
+	idle    time.Duration // the longest silence; 0 is no limit
+	limit   int64         // of bytes; 0 is no limit
+
+	reading sync.Mutex // held while the body is read; guards read
+	read    int64
+
+	mu     sync.Mutex // guards what follows, and is never held for long
+	err    error      // of the last read
+	closed bool
+}
+
+// prepare makes w ready for an answer that begins while the request is still read.
+func (u *upload) prepare(w http.ResponseWriter) error {
+	if err := checkStreamWriter(w); err != nil {
+		return err
+	}
+	if u.request.ProtoMajor == 1 {
+		if err := u.control.EnableFullDuplex(); err != nil {
+			return unable("read and write at a time", err)
+		}
+	}
+	return nil
+}
+
+// Read reads from the client, which must not be silent for longer than the idle limit.
+func (u *upload) Read(p []byte) (int, error) {
+	u.reading.Lock()
+	defer u.reading.Unlock()
+	if err := u.state(); err != nil {
+		return 0, err
+	}
+	if u.idle > 0 {
+		_ = u.control.SetReadDeadline(time.Now().Add(u.idle))
+	}
+	n, err := u.body.Read(p)
+	u.read += int64(n)
+	switch {
+	case u.limit > 0 && u.read > u.limit:
+		n, err = 0, tooLarge()
+	case err != nil && err != io.EOF && u.state() != nil:
+		err = bodyError(err, "", 0) // end has broken the read: the client was not too slow
+	case err != nil && err != io.EOF:
+		err = bodyError(err, "was silent for IdleTimeout", u.idle)
+	}
+	u.mu.Lock()
+	u.err = err
+	u.mu.Unlock()
+	return n, err
+}
+
+// Close makes further reads fail. It waits for nothing: closing net/http's body would read the rest
+// of it.
+func (u *upload) Close() error {
+	u.mu.Lock()
+	u.closed = true
+	u.mu.Unlock()
+	return nil
+}
+
+// state returns why nothing more can be read, or nil.
+func (u *upload) state() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closed {
+		return errOver
+	}
+	return u.err
+}
+
+// complete reports whether the body was read to its end.
+func (u *upload) complete() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.err == io.EOF
+}
+
+// failure returns why reading from the client failed, or nil.
+func (u *upload) failure() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.err == io.EOF {
+		return nil
+	}
+	return u.err
+}
+
+// trailer returns the client's trailers once the body is at its end.
+func (u *upload) trailer() http.Header {
+	if !u.complete() {
+		return nil
+	}
+	h := http.Header{}
+	filter(h, u.request.Trailer, 0, false, keepEndToEnd)
+	return h
+}
+
+// end takes the body away from whoever still reads it.
+func (u *upload) end() {
+	_ = u.Close()
+	if !u.reading.TryLock() {
+		_ = u.control.SetReadDeadline(time.Unix(1, 0)) // a read waits for the client
+		u.reading.Lock()
+	}
+	defer u.reading.Unlock()
+	if u.complete() {
+		_ = u.control.SetReadDeadline(time.Time{}) // if the end came at the same moment
+		return
+	}
+	_ = u.control.SetReadDeadline(time.Now().Add(drainTime)) // net/http reads the rest of the body
+}
