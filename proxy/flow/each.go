@@ -49,8 +49,8 @@ func each[A any, K comparable, T any](
 	n.calls = many
 	n.step.Acts, n.step.Detail, n.step.Effects = pipe.In, fmt.Sprintf("%d at once", limit), pipe.CallsMany|pipe.Opaque
 	n.work = func(ctx context.Context, t *task) (any, error) {
-		e := &eachRun[K, T]{task: t, pipe: p, honoursContext: honoursContext, prepare: prepare, limit: limit, bound: t.run.nodes[t.i].bound,
-			keys: distinct(in[[]A](t, 0), key)}
+		e := &eachRun[K, T]{task: t, pipe: p, honoursContext: honoursContext, prepare: prepare, limit: limit,
+			keys: distinct(in[[]A](t, 0), key), bound: t.run.graph.nodes[t.i].bound}
 		return e.call(ctx)
 	}
 	return Node[map[K]T]{n: n}

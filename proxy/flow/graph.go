@@ -22,7 +22,7 @@ type graph struct {
 
 // A placed is a node in its graph.
 type placed struct {
-	*node
+	node     *node
 	deps     []int // of the graph, in the order of the node's
 	users    []int // whose deps it is, as often as it is
 	required bool
@@ -99,7 +99,7 @@ func (g *graph) require(i int) {
 		return
 	}
 	n.required = true
-	if n.absent != nil {
+	if n.node.absent != nil {
 		return
 	}
 	for _, dep := range n.deps {
@@ -124,7 +124,7 @@ func errFull() error {
 
 // named says which node failed, where the error does not say so.
 func (g *graph) named(i int, err error) error {
-	step := &g.nodes[i].step
+	step := &g.nodes[i].node.step
 	if e, ok := errors.AsType[*proxy.Error](err); ok && step.Name != "" && e.Backend == step.Name {
 		return err
 	}

@@ -197,6 +197,6 @@ func collect[T any](
 
 // in returns the value of a dependency of the task. An interface that is nil has no type to assert.
 func in[T any](t *task, k int) T {
-	v, _ := t.run.values[t.run.nodes[t.i].deps[k]].(T)
+	v, _ := t.run.values[t.run.graph.nodes[t.i].deps[k]].(T)
 	return v
 }

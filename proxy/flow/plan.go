@@ -27,15 +27,15 @@ func (g *graph) plan() (pipe.Step, []pipe.Any) {
 				o.above[i][j] = true
 			}
 		}
-		if n.pure != nil { // not shown; what depends on it depends on what it depends on
+		if n.node.pure != nil { // not shown; what depends on it depends on what it depends on
 			continue
 		}
 		all = append(all, i)
-		step := n.step
+		step := n.node.step
 		if !n.required {
 			step.Detail = strings.TrimPrefix(step.Detail+", optional", ", ")
 		}
-		o.steps[i] = pipe.Describe(grouped, step, n.inner...)
+		o.steps[i] = pipe.Describe(grouped, step, n.node.inner...)
 	}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "flow", Detail: g.detail(), Source: pipe.Here(),
 		Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext}
@@ -58,9 +58,9 @@ func (g *graph) detail() string {
 				longest[i] = longest[dep]
 			}
 		}
-		if n.calls > 0 {
+		if n.node.calls > 0 {
 			calls++
-			longest[i] = append(slices.Clip(longest[i]), n.step.Name)
+			longest[i] = append(slices.Clip(longest[i]), n.node.step.Name)
 		}
 	}
 	path := longest[len(longest)-1]

@@ -11,7 +11,7 @@ import (
 
 // A run is one call of a graph. All of it belongs to the goroutine of the caller; others have a task each.
 type run struct {
-	*graph
+	graph    *graph
 	req      *proxy.Request
 	collects bool // somebody wants to hear what is missing
 	ctx      call.Clock
@@ -63,7 +63,7 @@ func (g *graph) call(ctx context.Context, req *proxy.Request) (any, error) {
 	c.ctx.Free(ctx)
 	defer c.ctx.Cancel()
 	var early context.Context
-	if c.optional {
+	if c.graph.optional {
 		if c.early = call.Earlier(&c.ctx); c.early != nil {
 			defer c.early.Cancel()
 			early = c.early
@@ -82,7 +82,7 @@ func (g *graph) call(ctx context.Context, req *proxy.Request) (any, error) {
 func (c *run) drive() {
 	for i := range c.tasks {
 		t := &c.tasks[i]
-		t.run, t.i, t.waits = c, i, len(c.nodes[i].deps)
+		t.run, t.i, t.waits = c, i, len(c.graph.nodes[i].deps)
 		if t.waits == 0 {
 			c.ready = append(c.ready, i)
 		}
@@ -102,7 +102,7 @@ func (c *run) start() {
 		i := c.ready[0]
 		c.ready = c.ready[1:]
 		t := &c.tasks[i]
-		if pure := c.nodes[i].pure; pure != nil {
+		if pure := c.graph.nodes[i].node.pure; pure != nil {
 			c.settle(i, pure(t))
 			continue
 		}
@@ -124,10 +124,10 @@ func (c *run) start() {
 
 // wanted reports whether somebody still waits for a node that is not required.
 func (c *run) wanted(i int) bool {
-	if c.nodes[i].required {
+	if c.graph.nodes[i].required {
 		return true
 	}
-	for _, user := range c.nodes[i].users {
+	for _, user := range c.graph.nodes[i].users {
 		if c.tasks[user].state == waiting && c.wanted(user) {
 			return true
 		}
@@ -137,16 +137,16 @@ func (c *run) wanted(i int) bool {
 
 // prepare makes the branch of a task, with a copy of the request where it calls.
 func (t *task) prepare() (err error) {
-	n := &t.run.nodes[t.i]
-	t.branch = call.Branch[any]{Ctx: &t.run.ctx, Task: t, Bound: n.bound, HonoursContext: n.honoursContext}
+	n := &t.run.graph.nodes[t.i]
+	t.branch = call.Branch[any]{Ctx: &t.run.ctx, Task: t, Bound: n.bound, HonoursContext: n.node.honoursContext}
 	if t.run.early != nil && !n.required {
 		t.branch.Ctx = t.run.early
 	}
-	if n.calls == 0 {
+	if n.node.calls == 0 {
 		return nil
 	}
 	req := t.run.req
-	if t.lent = !t.run.replays; !t.lent {
+	if t.lent = !t.run.graph.replays; !t.lent {
 		t.req, err = req.Clone()
 		return err
 	}
@@ -167,11 +167,11 @@ func (t *task) Do(ctx context.Context) (any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	n := &t.run.nodes[t.i]
-	if !n.honoursContext && n.bound.Full() {
+	n := &t.run.graph.nodes[t.i]
+	if !n.node.honoursContext && n.bound.Full() {
 		return nil, errFull()
 	}
-	return n.work(ctx, t)
+	return n.node.work(ctx, t)
 }
 
 // Arrived does nothing: the run waits.
@@ -203,11 +203,11 @@ func (c *run) take(t *task) {
 // settle says that the value of a node is there.
 func (c *run) settle(i int, v any) {
 	c.tasks[i].state, c.values[i] = there, v
-	if i == len(c.nodes)-1 {
+	if i == len(c.graph.nodes)-1 {
 		c.end()
 		return
 	}
-	for _, user := range c.nodes[i].users {
+	for _, user := range c.graph.nodes[i].users {
 		t := &c.tasks[user]
 		if t.waits--; t.waits == 0 && t.state == waiting {
 			c.ready = append(c.ready, user)
@@ -218,16 +218,16 @@ func (c *run) settle(i int, v any) {
 // fail says that there will be no value of a node, because cause, perhaps the node itself, has failed.
 func (c *run) fail(i, cause int) {
 	c.tasks[i].state, c.tasks[i].cause = failed, cause
-	if c.nodes[i].required {
+	if c.graph.nodes[i].required {
 		c.first = i
 		c.end()
 		return
 	}
-	for _, user := range c.nodes[i].users {
+	for _, user := range c.graph.nodes[i].users {
 		switch {
 		case c.tasks[user].state != waiting:
-		case c.nodes[user].absent != nil:
-			c.settle(user, c.nodes[user].absent(c.named(cause, c.tasks[cause].err)))
+		case c.graph.nodes[user].node.absent != nil:
+			c.settle(user, c.graph.nodes[user].node.absent(c.graph.named(cause, c.tasks[cause].err)))
 		default:
 			c.fail(user, cause)
 		}
@@ -251,8 +251,8 @@ func (c *run) failure(parent context.Context) error {
 		case t.state == waiting:
 		case t.err == nil:
 			call.ReportPanic(parent, t.partial)
-		case i == c.first || ended && c.nodes[i].required:
-			errs = append(errs, c.named(i, t.err))
+		case i == c.first || ended && c.graph.nodes[i].required:
+			errs = append(errs, c.graph.named(i, t.err))
 		default:
 			call.ReportPanic(parent, t.err)
 		}
@@ -269,7 +269,7 @@ func (c *run) tell(parent context.Context) {
 		t := &c.tasks[i]
 		switch {
 		case t.state == failed && t.cause == i:
-			if err := c.named(i, t.err); !proxy.Missing(parent, err) {
+			if err := c.graph.named(i, t.err); !proxy.Missing(parent, err) {
 				call.ReportPanic(parent, err)
 			}
 		case t.state == there && t.partial != nil:

@@ -60,7 +60,7 @@ func Retry(a Attempts) proxy.Decorator {
 	a = a.withDefaults()
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {
-		r := &retry{Attempts: a, next: next}
+		r := &retry{attempts: a, next: next}
 		step := pipe.Step{Mark: mark.Ours(), Kind: "retry", Source: source, Effects: pipe.CallsMany | pipe.Stateful, State: a.Budget}
 		if a.Max == 1 {
 			step.Effects = pipe.CallsOnce | pipe.Stateful // the call still counts for the budget
@@ -91,7 +91,7 @@ func count(tries int) string {
 }
 
 type retry struct {
-	Attempts
+	attempts Attempts
 	next     proxy.Proxy
 	whatever bool // the method is
 }
@@ -108,15 +108,15 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 	if err := ctx.Err(); err != nil {
 		return nil, &proxy.Error{Op: "retry", Err: err}
 	}
-	r.Budget.call()
-	if r.Max == 1 || !r.may(req) {
+	r.attempts.Budget.call()
+	if r.attempts.Max == 1 || !r.may(req) {
 		return r.next(ctx, req)
 	}
 	spare := spareOf(req) // next may change req
 	res, err := call.Checked(r.next(ctx, req))
 	for tries := 1; ; tries++ {
 		retry, header := passing(res, err)
-		if !retry || tries == r.Max || ctx.Err() != nil {
+		if !retry || tries == r.attempts.Max || ctx.Err() != nil {
 			return res, tried(tries, err, nil)
 		}
 		again, wait, why := r.again(ctx, spare, res, tries, header)
@@ -139,7 +139,7 @@ func (r *retry) may(req *proxy.Request) bool {
 	switch {
 	case req.Upgrade != "": // belongs to the client's connection, and no copy has it
 		return false
-	case r.Unsafe, r.whatever:
+	case r.attempts.Unsafe, r.whatever:
 		return true
 	}
 	return req.Idempotent()
@@ -165,9 +165,9 @@ func spareOf(req *proxy.Request) *proxy.Request {
 func (r *retry) again(
 	ctx context.Context, spare *proxy.Request, res *proxy.Response, tries int, h http.Header,
 ) (*proxy.Request, time.Duration, error) {
-	wait := r.wait(tries)
+	wait := r.attempts.wait(tries)
 	if after, ok := retryAfter(h); ok {
-		if after > r.MaxRetryAfter {
+		if after > r.attempts.MaxRetryAfter {
 			return nil, 0, errTooLong
 		}
 		wait = max(wait, after)
@@ -178,7 +178,7 @@ func (r *retry) again(
 	if spare == nil { // even if next has given the request another body: it is no longer what it was
 		return nil, 0, proxy.ErrBodyNotReplayable
 	}
-	if !r.Budget.take() {
+	if !r.attempts.Budget.take() {
 		return nil, 0, ErrBudget
 	}
 	opened := false
