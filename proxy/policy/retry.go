@@ -21,7 +21,7 @@ import (
 // Retry repeats only calls whose repetition has no further effect (RFC 9110, section 9.2.2). First,
 // the plan of next decides. If any leaf declares that it is not idempotent, such as an upstream
 // with Method "POST", nothing is tried again, and the plan says so. If all leaves declare that they
-// are idempotent, every call is.
+// are idempotent, every call may be repeated.
 //
 // Otherwise the request decides. It may be repeated if its method is GET, HEAD, OPTIONS, TRACE, PUT
 // or DELETE, or if code has set an Idempotency-Key in its Upstream header, which is always sent. A
