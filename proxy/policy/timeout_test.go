@@ -70,7 +70,7 @@ func TestTimeoutClosesAResponseThatIsTooLate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		late := newBody("late")
-		slow := leaf(func(context.Context, *proxy.Request) (*proxy.Response, error) { // declares that it honours its context, but does not
+		slow := leaf(func(context.Context, *proxy.Request) (*proxy.Response, error) { // not what leaf declares
 			<-time.After(time.Second)
 			return &proxy.Response{Body: late}, nil
 		}, pipe.HonoursContext)

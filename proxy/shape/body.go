@@ -33,6 +33,8 @@ var (
 //		"items": "{body.items}"
 //	}`)
 //
+// The placeholders are
+//
 //	{param.id}        the param id of the route
 //	{query.page}      the first value of page in the query
 //	{body.user.name}  the value at that path of the request's own JSON body
@@ -222,7 +224,8 @@ func (p *placeholder) render(dst []byte, in *values, level int) ([]byte, bool, e
 		return dst, false, nil
 	case !found:
 		return nil, false, p.missing()
-	case level+d.Size()/2 > document.DefaultDepth && level+d.Depth() > document.DefaultDepth: // Size is a cheap first check: a level takes two bytes
+	// The size is a cheap first check: each level takes two bytes.
+	case level+d.Size()/2 > document.DefaultDepth && level+d.Depth() > document.DefaultDepth:
 		return nil, false, p.fail(http.StatusBadRequest, document.ErrDepth)
 	case !d.IsZero():
 		return d.AppendJSON(dst), true, nil
