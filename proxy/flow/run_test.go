@@ -362,9 +362,9 @@ func TestFlowReportsPanicsThatItsErrorLacks(t *testing.T) {
 		return 1, nil
 	}
 	for name, node := range map[string]flow.Node[int]{
-		"of a node that was cancelled":      flow.Call("bad", panics),
+		"of a node that was cancelled":                 flow.Call("bad", panics),
 		"of a cancelled node that honours its context": flow.Call("bad", sure(panics)),
-		"in a partial answer":               flow.Call("bad", partial),
+		"in a partial answer":                          flow.Call("bad", partial),
 		"in an each": flow.Map("len", flow.Each("bad", flow.Call("list", after(0, []int{1, 2})), func(n int) int { return n }, as[int],
 			func() typed[int] {
 				var calls atomic.Int32
