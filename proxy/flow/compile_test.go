@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each row is the program testdata/right.go with one mistake, and what the compiler says about it.
+// Each row is the program testdata/right.go with one mistake, and the compiler's error.
 func TestAWrongGraphDoesNotCompile(t *testing.T) {
 	t.Parallel()
 	right, err := os.ReadFile("testdata/right.go")
@@ -19,7 +19,7 @@ func TestAWrongGraphDoesNotCompile(t *testing.T) {
 	tests := []struct {
 		name     string
 		old, new string
-		says     string // "": it compiles
+		says     string // "" means that it compiles
 	}{
 		{"nothing wrong", "", "", ""},
 		{"prepare takes another type than the node gives", "func(r *proxy.Request, u User) error", "func(r *proxy.Request, u Order) error",

@@ -10,27 +10,31 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// DefaultParallel is how many calls of an [Each] run at once.
+// DefaultParallel is how many calls of an [Each] run at the same time.
 const DefaultParallel = 8
 
-// Each returns a node that calls p for each distinct key of the elements of a, at most [DefaultParallel] calls at once, and
-// whose value has what came of each under its key. Elements of one key share a call. The calls begin in the order in which
-// the keys first occur; without elements there are none, and the map is empty.
+// Each returns a node that calls p for each distinct key of the elements of a, at most
+// [DefaultParallel] calls at a time. Its value maps each key to the result of its call. Elements
+// with the same key share a call. The calls begin in the order in which the keys first occur.
+// Without elements there are no calls, and the map is empty.
 //
-//	prods := flow.Each("products", orders, func(o Order) string { return o.Product }, forProduct, proxy.Decode[Product](products))
+//	prods := flow.Each("products", orders, productOf, forProduct, proxy.Decode[Product](products))
+//
+//	func productOf(o Order) string { return o.Product }
 //
 //	func forProduct(r *proxy.Request, id string) error { r.Params.Set("product", id); return nil }
 //
-// prepare makes the request of a call: it gets a copy of the graph's request that belongs to the call. The first call that
-// fails, or that cannot be prepared, cancels the others and fails the node; how many keys there may be is for whoever
-// decodes a to bound. Where the upstream takes many keys in one call, [Batch] is better.
+// prepare makes the request of a call: it gets a copy of the graph's request that belongs to that
+// call. The first call that fails, or that cannot be prepared, cancels the others and fails the
+// node. Each does not limit the number of keys; the code that decodes a must do that. If the
+// upstream takes many keys in one call, use [Batch] instead.
 func Each[A any, K comparable, T any](
 	name string, a Node[[]A], key func(A) K, prepare func(*proxy.Request, K) error, p pipe.Pipe[*proxy.Request, T],
 ) Node[map[K]T] {
 	return each("Each", DefaultParallel, name, a, key, prepare, p)
 }
 
-// EachN is [Each] with at most n calls at once. An n below 1 is a fault in the plan.
+// EachN is [Each] with at most n calls at a time. An n below 1 is a fault in the plan.
 func EachN[A any, K comparable, T any](
 	n int, name string, a Node[[]A], key func(A) K, prepare func(*proxy.Request, K) error, p pipe.Pipe[*proxy.Request, T],
 ) Node[map[K]T] {
@@ -49,19 +53,26 @@ func each[A any, K comparable, T any](
 	n.calls = many
 	n.step.Acts, n.step.Detail, n.step.Effects = pipe.In, fmt.Sprintf("%d at once", limit), pipe.CallsMany|pipe.Opaque
 	n.work = func(ctx context.Context, t *task) (any, error) {
-		e := &eachRun[K, T]{task: t, pipe: p, honoursContext: honoursContext, prepare: prepare, limit: limit, bound: t.run.nodes[t.i].bound,
-			keys: distinct(in[[]A](t, 0), key)}
+		e := &eachRun[K, T]{task: t, pipe: p, honoursContext: honoursContext, prepare: prepare, limit: limit,
+			keys: distinct(in[[]A](t, 0), key), bound: t.run.graph.nodes[t.i].bound}
 		return e.call(ctx)
 	}
 	return Node[map[K]T]{n: n}
 }
 
-// Batch returns a node that calls p once for all distinct keys of the elements of a, in the order in which they first
-// occur. Without elements there is no call, and the value is the zero T. prepare makes the request, as in [Then].
+// Batch returns a node that calls p once for all distinct keys of the elements of a, in the order
+// in which the keys first occur. Without elements there is no call, and the value is the zero T.
+// prepare makes the request, as in [Then].
 //
-//	prods := flow.Batch("products", orders, func(o Order) string { return o.Product },
-//		func(r *proxy.Request, ids []string) error { r.Params.Set("ids", strings.Join(ids, ",")); return nil },
+//	prods := flow.Batch("products", orders, productOf, forProducts,
 //		proxy.Decode[map[string]Product](products))
+//
+//	func productOf(o Order) string { return o.Product }
+//
+//	func forProducts(r *proxy.Request, ids []string) error {
+//		r.Params.Set("ids", strings.Join(ids, ","))
+//		return nil
+//	}
 func Batch[A any, K comparable, T any](
 	name string, a Node[[]A], key func(A) K, prepare func(*proxy.Request, []K) error, p pipe.Pipe[*proxy.Request, T],
 ) Node[T] {
@@ -82,7 +93,7 @@ func Batch[A any, K comparable, T any](
 	return Node[T]{n: n}
 }
 
-// distinct returns the keys of the elements, each once.
+// distinct returns each key of the elements once, in the order of their first occurrence.
 func distinct[A any, K comparable](list []A, key func(A) K) []K {
 	seen := make(map[K]struct{}, len(list))
 	keys := make([]K, 0, len(list))
@@ -109,13 +120,13 @@ type eachRun[K comparable, T any] struct {
 	bound          *call.Bound
 }
 
-// An eachCall is one call of it.
+// An eachCall is one call of an eachRun.
 type eachCall[K comparable, T any] struct {
 	branch  call.Branch[T]
 	each    *eachRun[K, T]
 	i       int
 	req     *proxy.Request
-	partial error // what the call said was missing; only to be read where it has not failed
+	partial error // what the call reported as missing; valid only if the call did not fail
 }
 
 func (e *eachRun[K, T]) call(parent context.Context) (map[K]T, error) {
@@ -147,16 +158,18 @@ func (e *eachRun[K, T]) call(parent context.Context) (map[K]T, error) {
 	return values, nil
 }
 
-// end ends the calls that still run. What was cancelled is no news, but a panic among it is.
+// end cancels the calls that are still running. Of their errors it reports panics only: the others
+// merely follow from the cancellation.
 func (e *eachRun[K, T]) end(ctx *call.Clock, parent context.Context) {
 	ctx.Cancel()
-	for e.group.Waiting() > 0 { // they come back at once, or are left
+	for e.group.Waiting() > 0 { // does not block for long: the calls return at once, or are left
 		_, err := e.group.Next().Result()
 		call.ReportPanic(parent, err)
 	}
 }
 
-// failed says which call failed; the key is the upstream's data and not for a log.
+// failed returns err with the number of the call that failed. It does not name the key: that is the
+// upstream's data and must not end up in a log.
 func (e *eachRun[K, T]) failed(parent context.Context, i int, err error) error {
 	if ended := parent.Err(); ended != nil && errors.Is(err, ended) && !call.Panicked(err) {
 		return ended
@@ -164,7 +177,6 @@ func (e *eachRun[K, T]) failed(parent context.Context, i int, err error) error {
 	return fmt.Errorf("call %d of %d: %w", i+1, len(e.keys), err)
 }
 
-// begin begins a call.
 func (e *eachRun[K, T]) begin(ctx context.Context, i int) error {
 	req, err := e.task.req.Clone()
 	if err != nil {
@@ -187,7 +199,8 @@ func (e *eachRun[K, T]) begin(ctx context.Context, i int) error {
 	return nil
 }
 
-// Do makes the call. It refuses while too many calls are abandoned and this could become one more.
+// Do makes the call. It refuses to if too many calls are abandoned and this one could become
+// another.
 func (c *eachCall[K, T]) Do(ctx context.Context) (v T, err error) {
 	defer c.closeBody()
 	if err := ctx.Err(); err != nil {
@@ -200,7 +213,7 @@ func (c *eachCall[K, T]) Do(ctx context.Context) (v T, err error) {
 	return v, err
 }
 
-// Arrived does nothing: the node waits.
+// Arrived does nothing, because the node waits for its calls.
 func (c *eachCall[K, T]) Arrived() {}
 
 func (c *eachCall[K, T]) closeBody() {

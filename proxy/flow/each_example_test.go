@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-go/sluice/proxy/flow"
 )
 
-// A call for each product, and one for both lines of the same product. One at a time the calls are in the order of the
-// lines.
+// There is one call for each product, so two lines of the same product share a call. With one call
+// at a time, the calls are in the order of the lines.
 func ExampleEachN() {
 	lines := flow.Call("lines", func(context.Context, *proxy.Request) ([]string, error) { return []string{"pen", "ink", "pen"}, nil })
 	price := func(_ context.Context, r *proxy.Request) (int, error) {
@@ -31,7 +31,7 @@ func ExampleEachN() {
 	// true <nil>
 }
 
-// One call for all products, where the upstream takes several at once.
+// There is one call for all products, because the upstream takes several at once.
 func ExampleBatch() {
 	lines := flow.Call("lines", func(context.Context, *proxy.Request) ([]string, error) { return []string{"pen", "ink", "pen"}, nil })
 	stock := func(_ context.Context, r *proxy.Request) (map[string]int, error) {

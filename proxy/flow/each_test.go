@@ -17,9 +17,9 @@ import (
 
 // TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
 //
-//   - 6: a deadline holds even against a callee that ignores its context.
+//   - 6: a deadline holds even if a callee ignores its context.
 
-// A shelf is an upstream that counts what runs at once and what it was asked for.
+// A shelf is an upstream that counts its concurrent calls and the keys it was asked for.
 type shelf struct {
 	mu           sync.Mutex
 	running, top int
@@ -41,7 +41,7 @@ func forKey(r *proxy.Request, key string) error { r.Params.Set("key", key); retu
 
 func same[T any](v T) T { return v }
 
-func TestEachJoinsIdenticalCallsAndBoundsTheRest(t *testing.T) {
+func TestEachCallsOncePerKeyAndBoundsTheCalls(t *testing.T) {
 	t.Parallel()
 	var list []string
 	for i := range 40 {
@@ -60,7 +60,7 @@ func TestEachJoinsIdenticalCallsAndBoundsTheRest(t *testing.T) {
 		{"by two", func(p typed[string]) flow.Node[map[string]string] {
 			return flow.EachN(2, "values", keys, same[string], forKey, p)
 		}, 2, time.Second},
-		{"by more than there are", func(p typed[string]) flow.Node[map[string]string] {
+		{"by more than the number of keys", func(p typed[string]) flow.Node[map[string]string] {
 			return flow.EachN(1000, "values", keys, same[string], forKey, p)
 		}, 20, 100 * ms},
 	} {
@@ -89,7 +89,7 @@ func TestEachJoinsIdenticalCallsAndBoundsTheRest(t *testing.T) {
 	}
 }
 
-func TestEachBeginsInTheOrderOfTheElements(t *testing.T) {
+func TestEachBeginsCallsInTheOrderOfTheKeys(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var s shelf
@@ -100,7 +100,7 @@ func TestEachBeginsInTheOrderOfTheElements(t *testing.T) {
 	})
 }
 
-func TestWithoutElementsNothingIsCalled(t *testing.T) {
+func TestEachAndBatchCallNothingWithoutElements(t *testing.T) {
 	t.Parallel()
 	never := func(context.Context, *proxy.Request) (string, error) { t.Error("called"); return "called", nil }
 	for _, list := range [][]string{nil, {}} {
@@ -113,7 +113,7 @@ func TestWithoutElementsNothingIsCalled(t *testing.T) {
 	}
 }
 
-func TestTheFirstCallThatFailsEndsAnEach(t *testing.T) {
+func TestEachEndsWithTheFirstFailedCall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var s shelf
@@ -134,7 +134,7 @@ func TestTheFirstCallThatFailsEndsAnEach(t *testing.T) {
 }
 
 // proves M21
-func TestEachReportsAPanicOfACallThatItCancelled(t *testing.T) {
+func TestEachReportsThePanicOfACancelledCall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		keys := flow.Call("keys", after(0, []string{"a", "b"}))
@@ -154,7 +154,7 @@ func TestEachReportsAPanicOfACallThatItCancelled(t *testing.T) {
 	})
 }
 
-func TestEachFailsWhereACallCannotBePrepared(t *testing.T) {
+func TestEachFailsIfACallCannotBePrepared(t *testing.T) {
 	t.Parallel()
 	for name, prepare := range map[string]func(*proxy.Request, string) error{
 		"an error": func(r *proxy.Request, key string) error {
@@ -189,7 +189,7 @@ func TestEachFailsWhereACallCannotBePrepared(t *testing.T) {
 }
 
 // proves T5, C6
-func TestContract6EachCountsEveryCallThatItAbandons(t *testing.T) {
+func TestContract6EachCountsAbandonedCalls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		end := make(chan struct{})
@@ -226,8 +226,8 @@ func TestBatchCallsOnceForAllKeys(t *testing.T) {
 	assert.Equal(t, [][]int{{3, 5}}, asked)
 }
 
-// What is partial in one of many calls is told in the order of the keys.
-func TestEachTellsWhatIsMissingInTheOrderOfTheKeys(t *testing.T) {
+// Parts that are missing in one of many calls are reported in the order of the keys.
+func TestEachReportsMissingPartsInTheOrderOfTheKeys(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		keys := flow.Call("keys", after(0, []int{3, 1, 2}))

@@ -16,7 +16,8 @@ import (
 	"github.com/sluice-go/sluice/proxy/flow"
 )
 
-// refuses fails t unless the faults of p are those lines, each with a place in this file, and a call of p returns them.
+// refuses fails t unless the faults of p are the lines of want, each with a place in this file, and
+// a call of p returns them.
 func refuses[T any](t *testing.T, p typed[T], want ...string) {
 	t.Helper()
 	plan := pipe.PlanOf(p)
@@ -77,8 +78,8 @@ func TestWrongWiringIsAFault(t *testing.T) {
 	}
 }
 
-// All that is wrong with a graph is found at once: in the order of its nodes, each once, and beside what is wrong inside of
-// them.
+// All faults of a graph are found at once, each once and in the order of the nodes, together with
+// the faults of the pipes inside.
 func TestAGraphCarriesTheFaultsOfAllItsNodes(t *testing.T) {
 	t.Parallel()
 	var zero flow.Node[int]
@@ -108,14 +109,14 @@ func TestAGraphCarriesTheFaultsOfAllItsNodes(t *testing.T) {
 	assert.NotEqual(t, places[4], places[5], "of the second node of the name")
 }
 
-func TestAFaultInSeveralGraphsIsOne(t *testing.T) {
+func TestGraphsShareTheFaultsOfANode(t *testing.T) {
 	t.Parallel()
 	b := flow.Call[int]("b", nil)
 	both := proxy.Merge(proxy.Part{Proxy: proxy.Encode(flow.End(b))}, proxy.Part{Name: "rest", Proxy: proxy.Encode(flow.End(flow.Optional(b)))})
 	assert.Equal(t, "flow: Call (b): the pipe is nil", pipetest.Faults(pipe.PlanOf(both)))
 }
 
-func TestAZeroNodeIsAFaultInEachPlace(t *testing.T) {
+func TestAZeroNodeIsAFaultWhereverItIsUsed(t *testing.T) {
 	t.Parallel()
 	var zero flow.Node[int]
 	one := flow.Then("one", zero, as[int], leaf("one"))

@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/flow"
 )
 
-// What the upstreams of the examples answer, and what the page makes of it.
+// The answers of the examples' upstreams, and the page that is made from them.
 type (
 	User    struct{ Name, Account string }
 	Order   struct{ Product string }
@@ -25,7 +25,7 @@ type (
 	}
 )
 
-// upstream stands for a backend: it answers with what doc makes of the request.
+// upstream stands in for a backend: it answers with what doc makes of the request.
 func upstream(name string, doc func(*proxy.Request) (string, error)) proxy.Proxy {
 	return pipe.NamedPipe(name, func(_ context.Context, r *proxy.Request) (*proxy.Response, error) {
 		text, err := doc(r)
@@ -49,8 +49,9 @@ var (
 	})
 )
 
-// The endpoint of a page: the user, then at once the orders and the recommendations, then in one batch the products of all
-// orders. The page goes without the recommendations.
+// The endpoint serves a page: first it gets the user, then the orders and the recommendations at
+// the same time, and then the products of all orders in one batch. The recommendations fail, and
+// the page does without them.
 func Example() {
 	forUser := func(r *proxy.Request, u User) error { r.Params.Set("account", u.Account); return nil }
 	forProducts := func(r *proxy.Request, ids []string) error { r.Params.Set("ids", strings.Join(ids, ",")); return nil }

@@ -10,21 +10,22 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A graph is all that one node can reach. It is made at wiring and only read then, but for the counts of abandoned calls.
+// A graph consists of all nodes that one node, its root, can reach. After wiring nothing in it
+// changes but the counts of abandoned calls.
 type graph struct {
-	nodes    []placed // dependencies before their users, the root last
-	replays  bool     // a request body is needed more than once
-	optional bool     // some nodes are not required
+	nodes    []graphNode // dependencies before their users, the root last
+	replays  bool        // a request body is needed more than once
+	optional bool        // some nodes are not required
 
-	err   error      // joins what is wrong with the nodes, in their order; then nothing runs
-	steps []pipe.Any // the plan that says so
+	err   error      // joins the faults of the nodes, in their order; if not nil, nothing runs
+	steps []pipe.Any // of the plan that shows these faults
 }
 
-// A placed is a node in its graph.
-type placed struct {
-	*node
-	deps     []int // of the graph, in the order of the node's
-	users    []int // whose deps it is, as often as it is
+// A graphNode is a node in its graph. It refers to others by their index.
+type graphNode struct {
+	node     *node
+	deps     []int // in the order of node.deps
+	users    []int // the nodes that depend on it; one that takes it twice is here twice
 	required bool
 	bound    *call.Bound // of its abandoned calls
 }
@@ -48,7 +49,7 @@ func newGraph(what string, root *node) *graph {
 	if g.check(what, order); g.err != nil {
 		return g
 	}
-	g.nodes = make([]placed, len(order))
+	g.nodes = make([]graphNode, len(order))
 	calls := 0
 	for i, n := range order {
 		p := &g.nodes[i]
@@ -67,7 +68,7 @@ func newGraph(what string, root *node) *graph {
 	return g
 }
 
-// check notes what is wrong with the nodes, and then a plan of all that can be shown of them.
+// check sets err to what is wrong with the nodes, and steps to what the plan shows then.
 func (g *graph) check(what string, nodes []*node) {
 	names := map[string]bool{}
 	var errs []error
@@ -92,14 +93,14 @@ func (g *graph) check(what string, nodes []*node) {
 	}
 }
 
-// require marks a node as required, and all that it depends on but optionally.
+// require marks a node as required, and all nodes that it needs other than through Optional.
 func (g *graph) require(i int) {
 	n := &g.nodes[i]
 	if n.required {
 		return
 	}
 	n.required = true
-	if n.absent != nil {
+	if n.node.absent != nil {
 		return
 	}
 	for _, dep := range n.deps {
@@ -107,7 +108,8 @@ func (g *graph) require(i int) {
 	}
 }
 
-// refuse refuses a request while so many calls of a required node are abandoned that it would fail.
+// refuse returns an error if a required node would fail because too many of its calls are
+// abandoned.
 func (g *graph) refuse() error {
 	for i := range g.nodes {
 		if g.nodes[i].required && g.nodes[i].bound.Full() {
@@ -117,14 +119,14 @@ func (g *graph) refuse() error {
 	return nil
 }
 
-// errFull is why a call is refused that could become one more abandoned call of its node.
+// errFull is the error of a call that is refused because too many calls of its node are abandoned.
 func errFull() error {
 	return &proxy.Error{Status: http.StatusServiceUnavailable, Err: proxy.ErrAbandoned}
 }
 
-// named says which node failed, where the error does not say so.
+// named adds to err which node failed, unless err already says so.
 func (g *graph) named(i int, err error) error {
-	step := &g.nodes[i].step
+	step := &g.nodes[i].node.step
 	if e, ok := errors.AsType[*proxy.Error](err); ok && step.Name != "" && e.Backend == step.Name {
 		return err
 	}

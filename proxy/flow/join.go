@@ -7,14 +7,17 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// End ends a graph with one node: it returns the pipe that runs all that the node depends on and answers with its value.
+// End ends a graph with one node. It returns the pipe that runs the node and everything that it
+// depends on, and answers with the value of the node.
 //
-// Two nodes of a graph that have the same name are a fault in the plan.
+// If two nodes of a graph have the same name, that is a fault in the plan.
 func End[T any](a Node[T]) pipe.Pipe[*proxy.Request, T] { return end[T]("End", a.n) }
 
-// Join2 ends a graph: it returns the pipe that runs all that a and b depend on and answers with what f makes of them. f is
-// for what is quick and calls nobody; an error of it is that of the pipe, and a [Maybe] that it cannot do without is its to
-// refuse. Join2 to Join6 differ in the number of nodes; for more, see [Both].
+// Join2 ends a graph with two nodes. It returns the pipe that runs a, b and everything that they
+// depend on, and answers with what f makes of their values. f must be quick and make no calls. Its
+// error is the error of the pipe. If f cannot do without a [Maybe], it returns an error itself.
+//
+// Join2 to Join6 differ only in the number of nodes. For more, see [Both].
 func Join2[A, B, T any](a Node[A], b Node[B], f func(A, B) (T, error)) pipe.Pipe[*proxy.Request, T] {
 	return join("Join2", f == nil, func(t *task) (T, error) { return f(in[A](t, 0), in[B](t, 1)) }, a.n, b.n)
 }
@@ -53,8 +56,8 @@ func Join6[A, B, C, D, E, F, T any](
 	}, a.n, b.n, c.n, d.n, e.n, g.n)
 }
 
-func join[T any](what string, none bool, f func(*task) (T, error), deps ...*node) pipe.Pipe[*proxy.Request, T] {
-	n := newNode(what, "join", none, deps...)
+func join[T any](what string, nilFunc bool, f func(*task) (T, error), deps ...*node) pipe.Pipe[*proxy.Request, T] {
+	n := newNode(what, "join", nilFunc, deps...)
 	n.step.Acts, n.step.Effects = pipe.Out, pipe.Opaque
 	n.work = func(_ context.Context, t *task) (any, error) { return f(t) }
 	return end[T](what, n)

@@ -49,7 +49,7 @@ func deaf[T any](end <-chan struct{}, v T) typed[T] {
 
 func get() *proxy.Request { return proxy.NewRequest("GET", "/") }
 
-// as is a prepare function that changes nothing.
+// as is a prepare function that leaves the request as it is.
 func as[T any](*proxy.Request, T) error { return nil }
 
 func add(ns ...int) int {
@@ -80,7 +80,7 @@ type body struct {
 
 func (b *body) Close() error { b.closes.Add(1); return nil }
 
-// bodies are what a request was replayed to.
+// bodies are all bodies that a request was replayed with.
 type bodies struct {
 	mu  sync.Mutex
 	all []*body

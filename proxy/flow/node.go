@@ -12,11 +12,11 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A Node is the handle of one value in a graph: the answer of a call, or what was made of others. The functions of this
-// package make it; the zero value is nobody's, and a node that is given it is a fault in the plan. It is immutable, see the
-// package comment.
+// A Node is the handle of one value in a graph: the result of a call, or a value made from other
+// nodes. The functions of this package return nodes. To pass the zero Node to one of them is a
+// fault in the plan. A Node is immutable; see the package comment.
 type Node[T any] struct {
-	_ [0]*T // or a node of another type could be converted to it
+	_ [0]*T // prevents the conversion of a node of another type
 	n *node
 }
 
@@ -25,23 +25,28 @@ type node struct {
 	step           pipe.Step // without what depends on the graph
 	inner          []pipe.Any
 	deps           []*node
-	calls          int                 // that it can make: none, one or, for any larger number, many
-	honoursContext bool                // it honours its context
-	absent         func(err error) any // of an optional node: the value where its only dependency has failed; else nil
-	errs           []error             // what is wrong with how it was wired; then no graph with it runs
-	faulty         func() pipe.Any     // its step in such a graph, the same in all of them
+	calls          int             // how many calls it can make: 0, 1 or many
+	honoursContext bool            // work honours its context
+	errs           []error         // its faults; if there are any, no graph with the node runs
+	faulty         func() pipe.Any // its step in such a graph, the same in all of them
 
-	// work makes the value. It runs held; pure is the same for what is quick and all our own.
+	// absent returns the value of an Optional node whose dependency has failed. It is nil for all
+	// other nodes.
+	absent func(err error) any
+
+	// work makes the value, and may be abandoned. A node that runs none of the user's code has pure
+	// instead, which the run calls directly.
 	work func(ctx context.Context, t *task) (any, error)
 	pure func(t *task) any
 }
 
-const many = 2
+const many = 2 // stands for any number above 1
 
 // Call returns a node that calls p with a copy of the request of the graph.
 //
-// The name is that of the step in the plan and in errors; it is unique in a graph. An empty name and a nil p are faults, as
-// they are with all functions of this package: see the package comment.
+// The name stands for the node in the plan and in errors. It must be unique in a graph. An empty
+// name or a nil p is a fault in the plan, as with all functions of this package; see the package
+// comment.
 func Call[T any](name string, p pipe.Pipe[*proxy.Request, T]) Node[T] {
 	n := calling("Call", "call", name, p, false)
 	n.honoursContext = pipe.PlanOf(p).HonoursContext()
@@ -49,8 +54,9 @@ func Call[T any](name string, p pipe.Pipe[*proxy.Request, T]) Node[T] {
 	return Node[T]{n: n}
 }
 
-// Then returns a node that calls p once the value of a is there. prepare makes the request of it: the copy that it gets is
-// the node's own. An error of prepare fails the node, and p is not called.
+// Then returns a node that calls p once a has its value. prepare makes the request from that value:
+// it changes the node's own copy of the graph's request. If prepare returns an error, the node
+// fails and p is not called.
 //
 //	orders := flow.Then("orders", user, func(r *proxy.Request, u User) error {
 //		r.Params.Set("account", u.Account)
@@ -80,9 +86,9 @@ func Then3[A, B, C, T any](
 }
 
 func then[T any](
-	what, name string, none bool, prepare func(*task) error, p pipe.Pipe[*proxy.Request, T], deps ...*node,
+	what, name string, nilFunc bool, prepare func(*task) error, p pipe.Pipe[*proxy.Request, T], deps ...*node,
 ) Node[T] {
-	n := calling(what, "then", name, p, none, deps...)
+	n := calling(what, "then", name, p, nilFunc, deps...)
 	n.step.Acts = pipe.In
 	n.step.Effects |= pipe.Opaque
 	n.work = func(ctx context.Context, t *task) (any, error) {
@@ -94,8 +100,8 @@ func then[T any](
 	return Node[T]{n: n}
 }
 
-// Map returns a node whose value f makes of that of a. f is for what is quick and calls nobody; it has no request and no
-// context. Its error fails the node.
+// Map returns a node whose value f makes from the value of a. f must be quick and make no calls; it
+// gets no request and no context. If f returns an error, the node fails.
 func Map[A, T any](name string, a Node[A], f func(A) (T, error)) Node[T] {
 	n := named("Map", "map", name, f == nil, a.n)
 	n.step.Effects = pipe.Opaque
@@ -109,20 +115,20 @@ type Pair[A, B any] struct {
 	Second B
 }
 
-// Both returns a node that is there when a and b are: the way for a node to depend on more than three, and for a
-// function to get more than six. It is no step of the plan.
+// Both returns a node that combines the values of a and b. Use it where a node depends on more
+// than three others, or where a function needs more than six values. It is not a step of the plan.
 func Both[A, B any](a Node[A], b Node[B]) Node[Pair[A, B]] {
 	n := newNode("Both", "both", false, a.n, b.n)
 	n.pure = func(t *task) any { return Pair[A, B]{in[A](t, 0), in[B](t, 1)} }
 	return Node[Pair[A, B]]{n: n}
 }
 
-// newNode returns a node of a kind. what is the function that makes it, as faults say it; none says that one which it was
-// given is missing.
-func newNode(what, kind string, none bool, deps ...*node) *node {
+// newNode returns a node of a kind. what names the function that makes it, for faults. nilFunc says
+// that this function was given a nil function.
+func newNode(what, kind string, nilFunc bool, deps ...*node) *node {
 	n := &node{deps: deps, step: pipe.Step{Mark: mark.Ours(), Kind: kind, Source: pipe.Here(), Acts: pipe.None}}
 	n.faulty = sync.OnceValue(func() pipe.Any { return broken(n.step, errors.Join(n.errs...), n.inner...) })
-	if none {
+	if nilFunc {
 		n.fault(what, "a function is nil")
 	}
 	for i, dep := range deps {
@@ -134,8 +140,8 @@ func newNode(what, kind string, none bool, deps ...*node) *node {
 }
 
 // named returns a node of a kind with a name.
-func named(what, kind, name string, none bool, deps ...*node) *node {
-	n := newNode(titled(what, name), kind, none, deps...)
+func named(what, kind, name string, nilFunc bool, deps ...*node) *node {
+	n := newNode(titled(what, name), kind, nilFunc, deps...)
 	if n.step.Name = name; name == "" {
 		n.fault(what, "the node has no name")
 	}
@@ -150,8 +156,8 @@ func titled(what, name string) string {
 }
 
 // calling returns a node that calls p.
-func calling[T any](what, kind, name string, p pipe.Pipe[*proxy.Request, T], none bool, deps ...*node) *node {
-	n := named(what, kind, name, none, deps...)
+func calling[T any](what, kind, name string, p pipe.Pipe[*proxy.Request, T], nilFunc bool, deps ...*node) *node {
+	n := named(what, kind, name, nilFunc, deps...)
 	if n.calls, n.step.Effects = 1, pipe.CallsOnce; p == nil {
 		n.fault(titled(what, name), "the pipe is nil")
 		return n
@@ -160,7 +166,7 @@ func calling[T any](what, kind, name string, p pipe.Pipe[*proxy.Request, T], non
 	return n
 }
 
-// fault notes what is wrong with the node while it is made.
+// fault adds a fault to the node. Only the functions that make a node call it.
 func (n *node) fault(what, format string, args ...any) {
 	n.errs = append(n.errs, fmt.Errorf("flow: %s: %s", what, fmt.Sprintf(format, args...)))
 }
@@ -171,14 +177,14 @@ func broken(step pipe.Step, err error, inner ...pipe.Any) pipe.Any {
 	return pipe.Describe(grouped, step, inner...)
 }
 
-// ask calls p and keeps what it says is missing.
+// ask calls p for a task, and keeps in the task what p reports as missing.
 func ask[T any](ctx context.Context, to *task, req *proxy.Request, p pipe.Pipe[*proxy.Request, T]) (v T, err error) {
 	v, to.partial, err = collect(ctx, to.run.collects, req, p)
 	return v, err
 }
 
-// collect calls p, and where somebody wants to hear of it, returns what was missing: in the order of the graph, not of
-// arrival, it is handed on.
+// collect calls p. If collects is true, it also returns what p reported as missing, so that the run
+// can hand that on in the order of the graph instead of the order of arrival.
 func collect[T any](
 	ctx context.Context, collects bool, req *proxy.Request, p pipe.Pipe[*proxy.Request, T],
 ) (v T, partial, err error) {
@@ -195,8 +201,8 @@ func collect[T any](
 	return v, partial, err
 }
 
-// in returns the value of a dependency of the task. An interface that is nil has no type to assert.
+// in returns the value of dependency k of the task.
 func in[T any](t *task, k int) T {
-	v, _ := t.run.values[t.run.nodes[t.i].deps[k]].(T)
+	v, _ := t.run.values[t.run.graph.nodes[t.i].deps[k]].(T) // fails only for a nil interface
 	return v
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/flow"
 )
 
-// The second call waits for the first, because its request is made from what that answered.
+// The second call waits for the first, because its request is made from the first one's answer.
 func ExampleThen() {
 	account := pipe.NamedPipe("users", func(_ context.Context, r *proxy.Request) (string, error) {
 		fmt.Println("users asked for", r.Params.Get("id"))
@@ -39,7 +39,7 @@ func ExampleThen() {
 	// true <nil>
 }
 
-// What stands between two calls, and what needs more than its functions take.
+// Map makes a value between two calls, and Both lets a join take more values than it has arguments.
 func ExampleMap() {
 	says := func(n int) pipe.Pipe[*proxy.Request, int] {
 		return func(context.Context, *proxy.Request) (int, error) { return n, nil }
@@ -56,7 +56,7 @@ func ExampleMap() {
 	// true <nil>
 }
 
-// What is optional may fail: the join is told why, and so is whoever gets the answer.
+// An optional node may fail: the join gets the reason, and so does the reader of the answer.
 func ExampleOptional() {
 	down := func(context.Context, *proxy.Request) ([]string, error) { return nil, errors.New("connection refused") }
 	user := flow.Call("user", func(context.Context, *proxy.Request) (string, error) { return "Ada", nil })

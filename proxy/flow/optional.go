@@ -1,13 +1,14 @@
 package flow
 
-// A Maybe is the value of an [Optional] node: the value of the node inside, or why there is none.
+// A Maybe is the value of an [Optional] node: the value of the node inside, or the reason why there
+// is none.
 type Maybe[T any] struct {
 	Value T     // the zero value unless OK
-	Err   error // nil if OK
-	OK    bool
+	Err   error // why there is no value; nil if OK
+	OK    bool  // there is a value
 }
 
-// Or returns the value, or other where there is none.
+// Or returns the value, or other if there is none.
 func (m Maybe[T]) Or(other T) T {
 	if m.OK {
 		return m.Value
@@ -15,11 +16,12 @@ func (m Maybe[T]) Or(other T) T {
 	return other
 }
 
-// Optional returns a node that is there whatever becomes of a: its value says whether a is there, and why not. What is
-// needed through it alone is not required; see the package comment. It is the edge that is optional, not the node: a that
-// is also used without it is required.
+// Optional returns a node that has a value even if a fails: the [Maybe] says whether a has a value,
+// and why not. Nodes that are needed only through Optional are not required; see the package
+// comment. Optional marks the edge, not the node: if a required node also uses a directly, a is
+// required.
 //
-// It is no step of the plan, which shows the nodes that are not required as optional.
+// Optional is not a step of the plan. The plan shows the nodes that are not required as optional.
 func Optional[T any](a Node[T]) Node[Maybe[T]] {
 	n := newNode("Optional", "optional", false, a.n)
 	n.pure = func(t *task) any { return Maybe[T]{Value: in[T](t, 0), OK: true} }

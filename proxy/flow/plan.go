@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// plan returns the step of the graph and what stands inside it: where something is wrong, only the nodes, in
-// their order.
+// plan returns the step of the graph and the steps inside it. If the graph has faults, these are
+// just its nodes, in their order.
 func (g *graph) plan() (pipe.Step, []pipe.Any) {
 	if g.err != nil {
 		return pipe.Step{Mark: mark.Ours(), Kind: "flow", Source: pipe.Here(), Layout: pipe.Serial, Effects: pipe.HonoursContext}, g.steps
@@ -27,15 +27,15 @@ func (g *graph) plan() (pipe.Step, []pipe.Any) {
 				o.above[i][j] = true
 			}
 		}
-		if n.pure != nil { // not shown; what depends on it depends on what it depends on
+		if n.node.pure != nil { // not a step; through above, its users depend on its dependencies
 			continue
 		}
 		all = append(all, i)
-		step := n.step
+		step := n.node.step
 		if !n.required {
 			step.Detail = strings.TrimPrefix(step.Detail+", optional", ", ")
 		}
-		o.steps[i] = pipe.Describe(grouped, step, n.inner...)
+		o.steps[i] = pipe.Describe(grouped, step, n.node.inner...)
 	}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "flow", Detail: g.detail(), Source: pipe.Here(),
 		Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext}
@@ -47,9 +47,9 @@ func (g *graph) plan() (pipe.Step, []pipe.Any) {
 	return step, inner
 }
 
-// detail is the number of calls and the critical path.
+// detail returns the number of calls and the critical path.
 func (g *graph) detail() string {
-	longest := make([][]string, len(g.nodes)) // chains of calls that end with a node
+	longest := make([][]string, len(g.nodes)) // the longest chain of calls up to each node
 	calls := 0
 	for i := range g.nodes {
 		n := &g.nodes[i]
@@ -58,9 +58,9 @@ func (g *graph) detail() string {
 				longest[i] = longest[dep]
 			}
 		}
-		if n.calls > 0 {
+		if n.node.calls > 0 {
 			calls++
-			longest[i] = append(slices.Clip(longest[i]), n.step.Name)
+			longest[i] = append(slices.Clip(longest[i]), n.node.step.Name)
 		}
 	}
 	path := longest[len(longest)-1]
@@ -75,17 +75,18 @@ func (g *graph) detail() string {
 	return fmt.Sprintf("%d calls, critical path %s", calls, strings.Join(path, " → "))
 }
 
-// grouped stands for what a step of a plan shows. It is never called.
+// grouped stands in for the pipe of a step that only the plan shows. It is never called.
 var grouped = pipe.Pipe[struct{}, struct{}](func(context.Context, struct{}) (struct{}, error) { return struct{}{}, nil })
 
-// An order is the partial order of the nodes of a graph, to be shown as a tree in which two steps are related exactly if
-// one depends on the other.
+// An order is the partial order of the nodes of a graph. It makes a tree in which two steps are
+// related if and only if one depends on the other.
 type order struct {
-	above []map[int]bool // what a node depends on
+	above []map[int]bool // the nodes that a node depends on, directly or not
 	steps []pipe.Any
 }
 
-// split returns how a set of nodes falls apart: into what runs at the same time, or one after another.
+// split divides a set of nodes into parts that run at the same time or one after another, and
+// returns the layout and the steps of the parts.
 func (o *order) split(set []int) (pipe.Layout, []pipe.Any) {
 	if len(set) == 1 {
 		return pipe.Serial, []pipe.Any{o.steps[set[0]]}
@@ -95,9 +96,10 @@ func (o *order) split(set []int) (pipe.Layout, []pipe.Any) {
 		return pipe.Parallel, o.each(parts)
 	}
 	if parts := components(set, func(i, j int) bool { return !related(i, j) }); len(parts) > 1 {
-		return pipe.Serial, o.each(parts) // each of one part above each of the next, and so are their numbers
+		return pipe.Serial, o.each(parts) // each node of a part comes before each of the next, in the graph too
 	}
-	// Neither: one tree cannot say that c needs a and b but d needs b alone. Each of the last nodes gets what is above it.
+	// Neither. For example, a tree in which each node appears once cannot show that c needs a and b
+	// while d needs only b. So each last node gets its own copy of what is above it.
 	var parts []pipe.Any
 	for _, i := range set {
 		if slices.ContainsFunc(set, func(j int) bool { return o.above[j][i] }) {
@@ -115,6 +117,7 @@ func (o *order) split(set []int) (pipe.Layout, []pipe.Any) {
 	return pipe.Parallel, parts
 }
 
+// each returns one step for each part.
 func (o *order) each(parts [][]int) []pipe.Any {
 	steps := make([]pipe.Any, len(parts))
 	for i, part := range parts {
@@ -136,8 +139,8 @@ func group(layout pipe.Layout, inner []pipe.Any) pipe.Any {
 	return pipe.Describe(grouped, pipe.Step{Mark: mark.Ours(), Kind: kind, Source: pipe.Here(), Acts: pipe.None, Layout: layout}, inner...)
 }
 
-// components returns the sets of nodes that are tied to each other, also through others, each in the order of the graph
-// and the sets by their first nodes.
+// components returns the sets of nodes that are tied to each other, directly or through others.
+// Each set is in the order of the graph, and the sets are in the order of their first nodes.
 func components(set []int, tied func(i, j int) bool) [][]int {
 	rest := slices.Clone(set)
 	var all [][]int

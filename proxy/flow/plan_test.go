@@ -17,7 +17,7 @@ func leaf(name string) typed[int] {
 	return pipe.Describe(after(0, 1), pipe.Step{Kind: "backend", Name: "of-" + name, Effects: pipe.Terminal | pipe.HonoursContext})
 }
 
-func TestThePlanAnswersFromTheDependencies(t *testing.T) {
+func TestThePlanOrdersNodesByTheirDependencies(t *testing.T) {
 	t.Parallel()
 	user := flow.Call("user", leaf("user"))
 	ords := flow.Then("orders", user, as[int], leaf("orders"))
@@ -59,8 +59,8 @@ func TestThePlanAnswersFromTheDependencies(t *testing.T) {
 	}
 }
 
-// In whatever graph, two nodes have an order in the plan exactly if one depends on the other.
-func TestThePlanOfAnyGraphHasItsOrderAndNoOther(t *testing.T) {
+// In every graph, two nodes have an order in the plan if and only if one depends on the other.
+func TestThePlanHasExactlyTheOrderOfTheGraph(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -161,8 +161,8 @@ func TestThePlanHasTrueEffects(t *testing.T) {
 		flow.Then("then", a, as[int], leaf("z")), func(map[int]int, int, int) (int, error) { return 0, nil }))))
 }
 
-// Planning must not run what it shows, and shows the steps of the user where they are.
-func TestThePlanShowsWhatIsInsideACall(t *testing.T) {
+// Planning must not run the steps that it shows, and shows the user's steps in their place.
+func TestThePlanShowsTheStepsInsideACall(t *testing.T) {
 	t.Parallel()
 	never := func(*proxy.Request, int) error { t.Error("planning runs nothing"); return nil }
 	double := pipe.Named("double", func(next typed[int]) typed[int] { return next })

@@ -9,19 +9,20 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A run is one call of a graph. All of it belongs to the goroutine of the caller; others have a task each.
+// A run is one call of a graph. It belongs to the goroutine of the caller. Every other goroutine
+// has one task.
 type run struct {
-	*graph
+	graph    *graph
 	req      *proxy.Request
-	collects bool // somebody wants to hear what is missing
+	collects bool // the caller collects what is missing
 	ctx      call.Clock
-	early    *call.Clock // the context of what is not required, where it ends sooner
+	early    *call.Clock // the context of the nodes that are not required; nil if it is ctx
 	tasks    []task
-	values   []any           // of the nodes that are there; a task that has begun may read those of its dependencies
-	ready    []int           // nodes whose dependencies are there
+	values   []any           // of the nodes that are done; a started task may read those of its dependencies
+	ready    []int           // nodes whose dependencies are done
 	group    call.Group[any] // of the tasks that run
-	over     bool            // the root is there, or a required node has failed
-	first    int             // that node, or -1
+	over     bool            // the root is done, or a required node has failed
+	first    int             // the required node that failed first, or -1
 }
 
 // A task is a node in a run.
@@ -30,13 +31,13 @@ type task struct {
 	run    *run
 	i      int
 	state  state
-	waits  int   // for so many dependencies
-	cause  int   // of its failure: the node that failed first
-	err    error // of its failure
+	waits  int   // how many dependencies it still waits for
+	cause  int   // if it failed: the node whose failure this follows from, perhaps itself
+	err    error // if it failed by itself
 
-	req     *proxy.Request // its own, where it calls
-	lent    bool           // with the body of the caller
-	partial error          // what its calls said was missing; only to be read where err is nil
+	req     *proxy.Request // its own copy; nil if it makes no calls
+	lent    bool           // req has the body of the caller's request
+	partial error          // what its calls reported as missing; valid only if err is nil
 }
 
 type state uint8
@@ -44,7 +45,7 @@ type state uint8
 const (
 	waiting state = iota
 	started
-	there
+	done
 	failed
 )
 
@@ -63,7 +64,7 @@ func (g *graph) call(ctx context.Context, req *proxy.Request) (any, error) {
 	c.ctx.StartCancellable(ctx)
 	defer c.ctx.Cancel()
 	var early context.Context
-	if c.optional {
+	if c.graph.optional {
 		if c.early = call.ForOptional(&c.ctx); c.early != nil {
 			defer c.early.Cancel()
 			early = c.early
@@ -78,11 +79,12 @@ func (g *graph) call(ctx context.Context, req *proxy.Request) (any, error) {
 	return c.values[len(c.values)-1], nil
 }
 
-// drive runs the nodes, each when its dependencies are there, until the run is over and all tasks have arrived or were left.
+// drive runs each node when its dependencies are done, until the run is over and all tasks have
+// arrived or were left.
 func (c *run) drive() {
 	for i := range c.tasks {
 		t := &c.tasks[i]
-		t.run, t.i, t.waits = c, i, len(c.nodes[i].deps)
+		t.run, t.i, t.waits = c, i, len(c.graph.nodes[i].deps)
 		if t.waits == 0 {
 			c.ready = append(c.ready, i)
 		}
@@ -96,13 +98,13 @@ func (c *run) drive() {
 	}
 }
 
-// start starts what is ready, here if it is alone.
+// start starts the nodes that are ready. A node that runs alone runs on the caller's goroutine.
 func (c *run) start() {
 	for len(c.ready) > 0 && !c.over {
 		i := c.ready[0]
 		c.ready = c.ready[1:]
 		t := &c.tasks[i]
-		if pure := c.nodes[i].pure; pure != nil {
+		if pure := c.graph.nodes[i].node.pure; pure != nil {
 			c.settle(i, pure(t))
 			continue
 		}
@@ -122,12 +124,12 @@ func (c *run) start() {
 	}
 }
 
-// wanted reports whether somebody still waits for a node that is not required.
+// wanted reports whether a node is required or another node still waits for it.
 func (c *run) wanted(i int) bool {
-	if c.nodes[i].required {
+	if c.graph.nodes[i].required {
 		return true
 	}
-	for _, user := range c.nodes[i].users {
+	for _, user := range c.graph.nodes[i].users {
 		if c.tasks[user].state == waiting && c.wanted(user) {
 			return true
 		}
@@ -135,22 +137,22 @@ func (c *run) wanted(i int) bool {
 	return false
 }
 
-// prepare makes the branch of a task, with a copy of the request where it calls.
+// prepare makes the branch of a task, and its copy of the request if the task makes calls.
 func (t *task) prepare() (err error) {
-	n := &t.run.nodes[t.i]
-	t.branch = call.Branch[any]{Ctx: &t.run.ctx, Task: t, Bound: n.bound, HonoursContext: n.honoursContext}
+	n := &t.run.graph.nodes[t.i]
+	t.branch = call.Branch[any]{Ctx: &t.run.ctx, Task: t, Bound: n.bound, HonoursContext: n.node.honoursContext}
 	if t.run.early != nil && !n.required {
 		t.branch.Ctx = t.run.early
 	}
-	if n.calls == 0 {
+	if n.node.calls == 0 {
 		return nil
 	}
 	req := t.run.req
-	if t.lent = !t.run.replays; !t.lent {
+	if t.lent = !t.run.graph.replays; !t.lent {
 		t.req, err = req.Clone()
 		return err
 	}
-	bare := *req // the only call there is may have the body as it is
+	bare := *req // this is the only call of the graph, so it may have the body itself
 	bare.Body = nil
 	if t.req, err = bare.Clone(); err != nil {
 		return err
@@ -159,7 +161,8 @@ func (t *task) prepare() (err error) {
 	return nil
 }
 
-// Do makes the value of the node. It refuses while too many calls of the node are abandoned and this could become one more.
+// Do makes the value of the node. It refuses to if too many calls of the node are abandoned and
+// this one could become another.
 func (t *task) Do(ctx context.Context) (any, error) {
 	if t.req != nil && !t.lent && t.req.Body != nil {
 		defer t.req.Body.Close()
@@ -167,18 +170,18 @@ func (t *task) Do(ctx context.Context) (any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	n := &t.run.nodes[t.i]
-	if !n.honoursContext && n.bound.Full() {
+	n := &t.run.graph.nodes[t.i]
+	if !n.node.honoursContext && n.bound.Full() {
 		return nil, errFull()
 	}
-	return n.work(ctx, t)
+	return n.node.work(ctx, t)
 }
 
-// Arrived does nothing: the run waits.
+// Arrived does nothing, because the run waits for its tasks.
 func (t *task) Arrived() {}
 
-// resultOf returns what came of a branch. Where it may ignore its context and that has ended, the error is the same
-// whoever saw it first.
+// resultOf returns the result of a branch. If the branch may ignore its context and failed because
+// that ended, the error is that of the context, whether the branch or the group noticed it first.
 func resultOf[T any](b *call.Branch[T]) (T, error) {
 	v, err := b.Result()
 	if ended := b.Ctx.Err(); err != nil && !b.HonoursContext && ended != nil && errors.Is(err, ended) && !call.Panicked(err) {
@@ -187,12 +190,12 @@ func resultOf[T any](b *call.Branch[T]) (T, error) {
 	return v, err
 }
 
-// take takes what came of a task.
+// take takes the result of a task.
 func (c *run) take(t *task) {
 	var v any
 	v, t.err = resultOf(&t.branch)
 	switch {
-	case c.over: // nobody needs it
+	case c.over: // the result is no longer needed
 	case t.err != nil:
 		c.fail(t.i, t.i)
 	default:
@@ -200,14 +203,14 @@ func (c *run) take(t *task) {
 	}
 }
 
-// settle says that the value of a node is there.
+// settle gives a node its value.
 func (c *run) settle(i int, v any) {
-	c.tasks[i].state, c.values[i] = there, v
-	if i == len(c.nodes)-1 {
+	c.tasks[i].state, c.values[i] = done, v
+	if i == len(c.graph.nodes)-1 {
 		c.end()
 		return
 	}
-	for _, user := range c.nodes[i].users {
+	for _, user := range c.graph.nodes[i].users {
 		t := &c.tasks[user]
 		if t.waits--; t.waits == 0 && t.state == waiting {
 			c.ready = append(c.ready, user)
@@ -215,33 +218,34 @@ func (c *run) settle(i int, v any) {
 	}
 }
 
-// fail says that there will be no value of a node, because cause, perhaps the node itself, has failed.
+// fail marks a node as failed because the node cause, perhaps the node itself, has failed.
 func (c *run) fail(i, cause int) {
 	c.tasks[i].state, c.tasks[i].cause = failed, cause
-	if c.nodes[i].required {
+	if c.graph.nodes[i].required {
 		c.first = i
 		c.end()
 		return
 	}
-	for _, user := range c.nodes[i].users {
+	for _, user := range c.graph.nodes[i].users {
 		switch {
 		case c.tasks[user].state != waiting:
-		case c.nodes[user].absent != nil:
-			c.settle(user, c.nodes[user].absent(c.named(cause, c.tasks[cause].err)))
+		case c.graph.nodes[user].node.absent != nil:
+			c.settle(user, c.graph.nodes[user].node.absent(c.graph.named(cause, c.tasks[cause].err)))
 		default:
 			c.fail(user, cause)
 		}
 	}
 }
 
-// end ends what still runs.
+// end cancels the tasks that are still running.
 func (c *run) end() {
 	c.over = true
 	c.ctx.Cancel()
 }
 
-// failure is the error of the required node that failed first; where that is the end of the context, of all that failed by
-// it. What was cancelled by the first is no news, but a panic among it is.
+// failure returns the error of the required node that failed first. If that failed because the
+// context of the caller ended, the error names all required nodes that failed with it. The errors
+// of nodes that were merely cancelled are dropped, except for panics, which are reported.
 func (c *run) failure(parent context.Context) error {
 	ended := parent.Err() != nil && errors.Is(c.tasks[c.first].err, parent.Err())
 	var errs []error
@@ -251,8 +255,8 @@ func (c *run) failure(parent context.Context) error {
 		case t.state == waiting:
 		case t.err == nil:
 			call.ReportPanic(parent, t.partial)
-		case i == c.first || ended && c.nodes[i].required:
-			errs = append(errs, c.named(i, t.err))
+		case i == c.first || ended && c.graph.nodes[i].required:
+			errs = append(errs, c.graph.named(i, t.err))
 		default:
 			call.ReportPanic(parent, t.err)
 		}
@@ -263,18 +267,18 @@ func (c *run) failure(parent context.Context) error {
 	return fmt.Errorf("flow: %w", errors.Join(errs...))
 }
 
-// tell hands on what is missing, in the order of the graph.
+// tell reports what is missing from the answer, in the order of the graph.
 func (c *run) tell(parent context.Context) {
 	for i := range c.tasks {
 		t := &c.tasks[i]
 		switch {
 		case t.state == failed && t.cause == i:
-			if err := c.named(i, t.err); !proxy.Missing(parent, err) {
+			if err := c.graph.named(i, t.err); !proxy.Missing(parent, err) {
 				call.ReportPanic(parent, err)
 			}
-		case t.state == there && t.partial != nil:
+		case t.state == done && t.partial != nil:
 			proxy.Missing(parent, t.partial)
-		case t.state == started: // it came back when it was not needed any more
+		case t.state == started: // it returned after the run was over
 			call.ReportPanic(parent, t.err)
 			if t.err == nil {
 				call.ReportPanic(parent, t.partial)

@@ -25,7 +25,7 @@ import (
 
 // TestContract and a digit name the clause of the contract in the doc of pipe.Pipe. Here:
 //
-//   - 6: a deadline holds even against a callee that ignores its context.
+//   - 6: a deadline holds even if a callee ignores its context.
 
 const ms = time.Millisecond
 
@@ -62,7 +62,7 @@ func TestFlowTakesAsLongAsItsCriticalPath(t *testing.T) {
 	}
 }
 
-func TestANodeRunsOncePerRequestHoweverManyUseIt(t *testing.T) {
+func TestASharedNodeRunsOncePerRequest(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int32
 	user := flow.Call("user", func(context.Context, *proxy.Request) (int, error) { return int(calls.Add(1)), nil })
@@ -107,7 +107,8 @@ func TestJoinsGetTheirValuesInOrder(t *testing.T) {
 	}
 }
 
-// A fault is what the node "faulty" does in a graph with a second of time, in which "a" takes 200 ms and "c" 100 ms.
+// A fault says what the node "faulty" does in a graph that has one second, and in which node "a"
+// takes 200 ms and "c" 100 ms.
 type fault struct {
 	name   string
 	node   func(t *testing.T, end <-chan struct{}) flow.Node[int]
@@ -115,7 +116,7 @@ type fault struct {
 	is     error
 	text   string
 
-	required, optional time.Duration // when the answer is there
+	required, optional time.Duration // when the answer comes
 }
 
 const full, early, others = time.Second, 900 * ms, 200 * ms
@@ -138,7 +139,7 @@ func faults() []fault {
 	return []fault{
 		{name: "slow, but in time", node: then(after(500*ms, 1)), required: 500 * ms, optional: 500 * ms},
 		{name: "too slow", node: node(hangs), status: 504, is: context.DeadlineExceeded, text: "node faulty: context deadline exceeded", required: full, optional: early},
-		{name: "too slow, and sure to notice", node: node(func(<-chan struct{}) typed[int] { return sure(after(time.Hour, 1)) }), status: 504, is: context.DeadlineExceeded,
+		{name: "too slow, but honours its context", node: node(func(<-chan struct{}) typed[int] { return sure(after(time.Hour, 1)) }), status: 504, is: context.DeadlineExceeded,
 			text: "node faulty: context deadline exceeded", required: full, optional: early},
 		{name: "ignores its context", node: node(func(end <-chan struct{}) typed[int] { return deaf(end, 1) }), status: 504, is: context.DeadlineExceeded,
 			text: "node faulty: context deadline exceeded", required: full, optional: early},
@@ -148,13 +149,13 @@ func faults() []fault {
 		{name: "panics", node: node(func(<-chan struct{}) typed[int] {
 			return func(context.Context, *proxy.Request) (int, error) { panic(errBoom) }
 		}), status: 500, is: errBoom, text: "node faulty: panic: boom", optional: others},
-		{name: "panics, though sure", node: node(func(<-chan struct{}) typed[int] {
+		{name: "panics, but honours its context", node: node(func(<-chan struct{}) typed[int] {
 			return sure(func(context.Context, *proxy.Request) (int, error) { panic(errBoom) })
 		}), status: 500, is: errBoom, text: "node faulty: panic: boom", optional: others},
 		{name: "exits", node: node(func(<-chan struct{}) typed[int] {
 			return func(context.Context, *proxy.Request) (int, error) { runtime.Goexit(); return 0, nil }
 		}), status: 500, text: "node faulty: panic: runtime.Goexit was called", optional: others},
-		{name: "exits, though sure", node: node(func(<-chan struct{}) typed[int] {
+		{name: "exits, but honours its context", node: node(func(<-chan struct{}) typed[int] {
 			return sure(func(context.Context, *proxy.Request) (int, error) { runtime.Goexit(); return 0, nil })
 		}), status: 500, text: "node faulty: panic: runtime.Goexit was called", optional: others},
 		{name: "cannot be prepared", node: prepares(func(<-chan struct{}) error { return errBoom }), status: 502, is: errBoom, text: "node faulty: prepare: boom", optional: others},
@@ -317,8 +318,8 @@ func TestFlowEndsWhenTheClientIsGone(t *testing.T) {
 	}
 }
 
-// A context that ended by our own expiry is 504, and names all that were not ready.
-func TestFlowUnderAnExpiryIsAlwaysAGatewayTimeout(t *testing.T) {
+// If the context expires, the status is 504 and the error names all nodes that were not ready.
+func TestAnExpiredFlowIsAlwaysAGatewayTimeout(t *testing.T) {
 	t.Parallel()
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
@@ -337,7 +338,7 @@ func TestFlowUnderAnExpiryIsAlwaysAGatewayTimeout(t *testing.T) {
 	}
 }
 
-func TestFlowReportsNoNodeThatTheFirstFailureCancelled(t *testing.T) {
+func TestFlowDoesNotReportCancelledNodes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a, b := flow.Call("a", after(time.Hour, 1)), flow.Call("b", sure(after(time.Hour, 1)))
@@ -351,7 +352,7 @@ func TestFlowReportsNoNodeThatTheFirstFailureCancelled(t *testing.T) {
 }
 
 // proves M21
-func TestFlowReportsAPanicThatItsErrorDoesNotHold(t *testing.T) {
+func TestFlowReportsPanicsThatItsErrorLacks(t *testing.T) {
 	t.Parallel()
 	bug := errors.New("bug")
 	panics := func(ctx context.Context, _ *proxy.Request) (int, error) { <-ctx.Done(); panic(bug) }
@@ -361,9 +362,9 @@ func TestFlowReportsAPanicThatItsErrorDoesNotHold(t *testing.T) {
 		return 1, nil
 	}
 	for name, node := range map[string]flow.Node[int]{
-		"of a node that was cancelled":      flow.Call("bad", panics),
-		"of a sure node that was cancelled": flow.Call("bad", sure(panics)),
-		"in a partial answer":               flow.Call("bad", partial),
+		"of a node that was cancelled":                 flow.Call("bad", panics),
+		"of a cancelled node that honours its context": flow.Call("bad", sure(panics)),
+		"in a partial answer":                          flow.Call("bad", partial),
 		"in an each": flow.Map("len", flow.Each("bad", flow.Call("list", after(0, []int{1, 2})), func(n int) int { return n }, as[int],
 			func() typed[int] {
 				var calls atomic.Int32
@@ -391,7 +392,7 @@ func TestFlowReportsAPanicThatItsErrorDoesNotHold(t *testing.T) {
 }
 
 // proves M21
-func TestFlowReportsAPanicThatANodeGoesOnWithoutAndThenFails(t *testing.T) {
+func TestFlowReportsAMissingPanicOfANodeThatFails(t *testing.T) {
 	t.Parallel()
 	bug := errors.New("bug")
 	ctx, _, reported := reports(t.Context())
@@ -404,7 +405,7 @@ func TestFlowReportsAPanicThatANodeGoesOnWithoutAndThenFails(t *testing.T) {
 	assert.ErrorIs(t, <-reported, bug)
 }
 
-func TestWhatIsMissingIsToldOnceAndInTheOrderOfTheGraph(t *testing.T) {
+func TestFlowReportsMissingPartsOnceAndInOrder(t *testing.T) {
 	t.Parallel()
 	for _, d := range [][3]time.Duration{{1, 2, 3}, {1, 3, 2}, {2, 1, 3}, {2, 3, 1}, {3, 1, 2}, {3, 2, 1}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -447,8 +448,9 @@ func TestAnOptionalEdgeDoesNotMakeANodeOptional(t *testing.T) {
 	assert.ErrorIs(t, v.Err, errBoom)
 }
 
-// A failed optional part of a graph must not hold the answer up: neither by what still runs for it nor by what would.
-func TestNobodyWaitsForWhatAFailedNodeWasNeededWith(t *testing.T) {
+// A failed optional part must not delay the answer: neither by nodes that still run for it nor by
+// nodes that would.
+func TestAFailedOptionalPartDoesNotDelayTheAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, scope, _ := reports(t.Context())
@@ -467,7 +469,7 @@ func TestNobodyWaitsForWhatAFailedNodeWasNeededWith(t *testing.T) {
 	})
 }
 
-func TestTheEndOfOptionalNodesIsTakenOffOnce(t *testing.T) {
+func TestNestedFlowsTakeTheReserveOffOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var left []time.Duration
@@ -488,10 +490,10 @@ func TestTheEndOfOptionalNodesIsTakenOffOnce(t *testing.T) {
 	})
 }
 
-// The stuck node is refused alone: what does not need it is served as before.
+// Only the stuck node is refused: a graph that does not need it is served as before.
 //
 // proves T5, C6
-func TestContract6FlowBoundsWhatItAbandons(t *testing.T) {
+func TestContract6FlowBoundsAbandonedCalls(t *testing.T) {
 	t.Parallel()
 	for _, optional := range []bool{false, true} {
 		t.Run(fmt.Sprintf("optional %t", optional), func(t *testing.T) {
@@ -535,7 +537,7 @@ func TestContract6FlowBoundsWhatItAbandons(t *testing.T) {
 }
 
 // proves M23
-func TestFlowCallsNothingOnceTheContextIsOver(t *testing.T) {
+func TestFlowCallsNothingOnceTheContextHasEnded(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -592,7 +594,7 @@ func TestEveryCallGetsItsOwnCopyOfTheRequest(t *testing.T) {
 	clients.Wait()
 }
 
-func TestABodyThatCannotBeReplayedIsForOneCall(t *testing.T) {
+func TestABodyThatCannotBeReplayedAllowsOneCall(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int32
 	reads := func(_ context.Context, r *proxy.Request) (string, error) {
@@ -621,7 +623,7 @@ func TestABodyThatCannotBeReplayedIsForOneCall(t *testing.T) {
 	assert.Zero(t, calls.Load(), "nothing was called")
 }
 
-func TestTheErrorOfTheJoinIsThatOfThePipe(t *testing.T) {
+func TestTheErrorOfTheJoinIsTheErrorOfThePipe(t *testing.T) {
 	t.Parallel()
 	a := flow.Call("a", after(0, 1))
 	_, err := flow.Join2(a, a, func(int, int) (int, error) { return 5, errBoom })(t.Context(), get())
@@ -670,10 +672,10 @@ func TestFlowsNest(t *testing.T) {
 	assert.EqualError(t, res.Err, "node b: boom\nnode b: boom")
 }
 
-// A tenth is taken off a deadline once, whichever combinators stand inside each other.
+// A tenth is taken off a deadline once, however combinators are nested.
 //
 // proves O19
-func TestAMergeInAnOptionalNodeDoesNotEndEarlierStill(t *testing.T) {
+func TestAMergeInAFlowTakesNoFurtherReserveOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()

@@ -8,30 +8,34 @@ import (
 	"time"
 )
 
-// Attempts say how [Retry] tries again. The zero value is safe: three tries of idempotent calls, some milliseconds
-// apart, within a budget of its own.
+// Attempts says how [Retry] tries again. The zero value is safe: three tries of idempotent calls,
+// some milliseconds apart, within a budget of their own.
 type Attempts struct {
-	// Max is how many tries a call has in all, the first one included. 0 is 3; 1 never tries again. A negative one
-	// is a fault in the plan: there is no endless retry.
+	// Max is how many tries a call has in all, including the first. 0 means 3, and 1 means that
+	// nothing is tried again. A negative Max is a fault in the plan: there is no endless retry.
 	Max int
 
-	// Backoff is the most that is waited before the second try; it doubles for each further one. The wait is a random
-	// part of it, anything from none to all ("full jitter"), so that callers that failed together do not come back
-	// together. 0 is 50 ms, negative is no waiting.
+	// Backoff is the longest wait before the second try. It doubles for each further try. The
+	// actual wait is random between 0 and that bound ("full jitter"), so that callers that failed
+	// together do not come back together. 0 means 50 ms, and a negative Backoff means no wait.
 	Backoff time.Duration
 
-	// MaxBackoff is where Backoff stops doubling. 0 is 1 s, negative is no limit.
+	// MaxBackoff limits that wait, however often Backoff has doubled. 0 means 1 s, and a negative
+	// MaxBackoff means no limit.
 	MaxBackoff time.Duration
 
-	// MaxRetryAfter is the longest Retry-After that is waited for, for an upstream is not to be trusted with a goroutine
-	// of ours. If it asks for more its failure is handed on. 0 is 10 s, negative is no limit.
+	// MaxRetryAfter is the longest Retry-After that Retry waits for. Without a limit, an upstream
+	// could hold a goroutine for as long as it likes. If the upstream asks for a longer wait, its
+	// failure is handed on. 0 means 10 s, and a negative MaxRetryAfter means no limit.
 	MaxRetryAfter time.Duration
 
-	// Budget bounds how many calls are tried again. nil is one of its own for the decorator's value, with
-	// DefaultBudgetRatio and DefaultBudgetPerSecond. Its Fault is one of the plan.
+	// Budget limits how many calls are tried again. If it is nil, the decorator's value has a
+	// budget of its own, with DefaultBudgetRatio and DefaultBudgetPerSecond. The Fault of a Budget
+	// is a fault in the plan.
 	Budget *Budget
 
-	// Unsafe tries again also what may have a further effect each time, whatever the upstream declares.
+	// Unsafe also tries calls again that may have a further effect each time, whatever the upstream
+	// declares.
 	Unsafe bool
 }
 
@@ -42,7 +46,7 @@ const (
 	defaultMaxRetryAfter = 10 * time.Second
 )
 
-// fault joins what is wrong with the attempts, nil for nothing.
+// fault returns what is wrong with the attempts, joined, or nil.
 func (a Attempts) fault() error {
 	var errs []error
 	if a.Max < 0 {
@@ -67,7 +71,7 @@ func (a Attempts) withDefaults() Attempts {
 	return a
 }
 
-// limitOr returns d, or what stands for zero and for less.
+// limitOr returns d, or instead of 0 the value of zero, and instead of less the value of negative.
 func limitOr(d, zero, negative time.Duration) time.Duration {
 	switch {
 	case d == 0:
@@ -78,7 +82,7 @@ func limitOr(d, zero, negative time.Duration) time.Duration {
 	return d
 }
 
-// wait returns the random wait after so many tries.
+// wait returns the random wait after the given number of tries.
 func (a *Attempts) wait(tries int) time.Duration {
 	most := a.Backoff
 	for range tries - 1 {

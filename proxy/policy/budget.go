@@ -8,35 +8,38 @@ import (
 	"time"
 )
 
-// ErrBudget is why a call is not tried again although it could be: too many were tried again of late.
+// ErrBudget is why a call is not tried again although it could be: too many calls were tried again
+// recently.
 var ErrBudget = errors.New("the retry budget is used up")
 
-// A Budget bounds how many calls are made again, so that an upstream that fails is not buried under second tries. Every
-// call earns a share of a try, time earns some more, and every further try takes one; with nothing left, failures are
-// handed on as they are. The idea is that of Finagle's RetryBudget.
+// A Budget limits how many calls are tried again, so that a failing upstream is not buried under
+// further tries. Every call earns a fraction of a try, time earns more, and every further try takes
+// one. While nothing is left, failures are handed on as they are. The idea comes from Finagle's
+// RetryBudget.
 //
-// A Budget is safe for concurrent use. Policies that are given the same one share it. The zero Budget allows no further
-// try.
+// A Budget is safe for concurrent use. Policies that are given the same Budget share it. The zero
+// Budget allows no further tries.
 type Budget struct {
 	ratio, perSecond float64
 	fault            error // why it cannot be used
 
-	mu     sync.Mutex // guards what follows
-	tries  float64    // that may be made now
+	mu     sync.Mutex // guards the fields below
+	tries  float64    // how many further tries may be made now
 	filled time.Time  // when perSecond was last added
 }
 
 // The default budget of [Retry].
 const (
-	DefaultBudgetRatio     = 0.2 // further tries for each call
-	DefaultBudgetPerSecond = 10  // further tries for each second
+	DefaultBudgetRatio     = 0.2 // further tries per call
+	DefaultBudgetPerSecond = 10  // further tries per second
 )
 
-// NewBudget returns a budget that allows ratio further tries for each call, and perSecond more for each second. It
-// begins with those of one second. What is not used is kept, up to the larger of 10 tries and those of ten seconds.
+// NewBudget returns a budget that allows ratio further tries per call, plus perSecond further tries
+// per second. It starts with the tries of one second. Unused tries are kept, up to 10 or to the
+// tries of ten seconds, whichever is more.
 //
-// A ratio of 0.2 is 20 % of the calls. If one of the two is negative, there is no bound. One that is not a number is the
-// Fault of the budget.
+// A ratio of 0.2 allows 20 % of the calls a further try. If ratio or perSecond is negative, there
+// is no limit. If one is not a number, that is the Fault of the budget.
 func NewBudget(ratio, perSecond float64) *Budget {
 	if math.IsNaN(ratio) || math.IsNaN(perSecond) {
 		err := fmt.Errorf("policy: NewBudget: the ratio is %v and the tries per second are %v, want numbers", ratio, perSecond)
@@ -45,23 +48,23 @@ func NewBudget(ratio, perSecond float64) *Budget {
 	return &Budget{ratio: ratio, perSecond: perSecond, tries: perSecond, filled: time.Now()}
 }
 
-// Fault returns why the budget cannot be used, nil for nothing. A [Retry] that is given it shows the fault in the plan, so
-// whoever serves the proxy refuses it.
+// Fault returns why the budget cannot be used, or nil. A [Retry] with this budget shows the fault
+// in its plan, so the endpoint, router or agent that serves the proxy refuses it.
 func (b *Budget) Fault() error { return b.fault }
 
 const (
-	budgetSeconds = 10 // for which unused tries are kept
-	budgetLeast   = 10 // tries that are kept in any case
+	budgetSeconds = 10 // the tries of so many seconds can be kept
+	budgetLeast   = 10 // so many tries can be kept in any case
 )
 
 func (b *Budget) unbounded() bool { return b.ratio < 0 || b.perSecond < 0 }
 
-// add adds tries, as far as there is room. b.mu is held.
+// add adds tries, up to what can be kept. The caller holds b.mu.
 func (b *Budget) add(tries float64) {
 	b.tries = min(b.tries+tries, max(b.perSecond*budgetSeconds, budgetLeast))
 }
 
-// call counts a call.
+// call adds the fraction of a try that a call earns.
 func (b *Budget) call() {
 	if b.ratio <= 0 || b.unbounded() {
 		return
@@ -71,7 +74,7 @@ func (b *Budget) call() {
 	b.mu.Unlock()
 }
 
-// take takes a further try and reports whether there was one.
+// take takes a further try, and reports whether one was left.
 func (b *Budget) take() bool {
 	if b.unbounded() {
 		return true

@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/policy"
 )
 
-// further makes calls that fail and returns how many further tries there were.
+// further makes failing calls and returns how many further tries there were.
 func further(t *testing.T, p proxy.Proxy, calls int) int {
 	t.Helper()
 	tries := 0
@@ -67,7 +67,7 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-func TestBudgetIsSharedByThoseWhoAreGivenIt(t *testing.T) {
+func TestPoliciesShareABudgetThatTheyAreGiven(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		budget := policy.NewBudget(0, 4)

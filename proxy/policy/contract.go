@@ -2,5 +2,5 @@ package policy
 
 import "github.com/sluice-go/sluice/proxy"
 
-// open reports whether there is something left to read: the response is a stream.
+// open reports whether the response is a stream, so that something is left to read.
 func open(res *proxy.Response) bool { return res.Body != nil || res.Upgrade != nil }

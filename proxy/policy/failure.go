@@ -12,7 +12,8 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// passing reports whether what came of a call is a failure that may pass, and the header that may say when.
+// passing reports whether a call failed in a way that may pass. It also returns the header that may
+// say when.
 func passing(res *proxy.Response, err error) (bool, http.Header) {
 	if err != nil {
 		return passingError(err)
@@ -47,13 +48,13 @@ func passingError(err error) (bool, http.Header) {
 		}
 		h = telling(h, e.Upstream.Header)
 		if status == http.StatusBadGateway {
-			status = e.Upstream.Status // 502 stands for any 5xx
+			status = e.Upstream.Status // more exact: 502 stands for any 5xx
 		}
 	}
 	return passingStatus(status, h), h
 }
 
-// telling returns the first header with a Retry-After.
+// telling returns h if it has a Retry-After, and otherwise other.
 func telling(h, other http.Header) http.Header {
 	if h.Get("Retry-After") == "" {
 		return other
@@ -74,10 +75,10 @@ func errorsIn(err error) func(yield func(*proxy.Error) bool) {
 	}
 }
 
-// ours reports whether a call was refused on our side.
+// ours reports whether sluice itself refused a call.
 func ours(err error) bool { return errors.Is(err, ErrLimited) || errors.Is(err, proxy.ErrAbandoned) }
 
-// unfit reports whether the answer, or the request, is of a kind that another try cannot change.
+// unfit reports whether the request or the answer is such that another try would fail again.
 func unfit(err error) bool {
 	if errors.Is(err, proxy.ErrStream) || errors.Is(err, proxy.ErrBodyNotReplayable) {
 		return true
@@ -93,16 +94,17 @@ func unfit(err error) bool {
 	}
 	for e := range errorsIn(err) {
 		switch e.Op {
-		case "resolve": // no URL could be made
+		case "resolve": // the request has no valid URL
 			return true
-		case "decode": // unless it was cut
-			return !errors.Is(err, io.ErrUnexpectedEOF)
+		case "decode":
+			return !errors.Is(err, io.ErrUnexpectedEOF) // the next answer may not be cut off
 		}
 	}
 	return false
 }
 
-// retryAfter returns what a Retry-After says, in seconds or as a date, and whether there is a valid one.
+// retryAfter returns the wait that a Retry-After asks for, in seconds or as a date. It also reports
+// whether there is a valid one.
 func retryAfter(h http.Header) (time.Duration, bool) {
 	text := h.Get("Retry-After")
 	if text == "" {

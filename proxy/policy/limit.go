@@ -20,21 +20,24 @@ import (
 // ErrLimited is why [Limit] refuses a call.
 var ErrLimited = errors.New("too many calls in this time")
 
-// An Allower says whether one more call may happen now, and counts it if so. It is safe for concurrent use and does not
-// wait. A [*rate.Limiter] is one.
+// An Allower says whether one more call may happen now, and counts the call if so. It must be safe
+// for concurrent use and must not wait. A [*rate.Limiter] is an Allower.
 type Allower interface {
 	Allow() bool
 }
 
-// Limit returns a decorator that asks a for every call and refuses it at once, without calling next, where a says no.
-// The refusal is a [*proxy.Error] of status 429 that wraps [ErrLimited].
+// Limit returns a decorator that asks a before every call. If a does not allow the call, it is
+// refused at once and next is not called. The refusal is a [*proxy.Error] of status 429 that wraps
+// [ErrLimited].
 //
-// Its header Retry-After, in seconds, is there when the limiter can tell: a has a method RetryAfter() time.Duration,
-// where 0 and less mean that it does not know, or it is a [*rate.Limiter].
+// The error has a Retry-After header, in seconds, if the limiter can tell the wait: a is a
+// [*rate.Limiter] or has a method RetryAfter() time.Duration. A result of 0 or less means that the
+// limiter does not know.
 //
-// A call whose context is over is not asked for. A panic of a goes on to the caller, and next is not called: a limiter
-// that fails denies. The limit is a's: everything that is limited by the same a shares it. In a plan, what is shared is
-// seen where a is a pointer, or the decorator's value is the same.
+// If the context of a call has ended, a is not asked. A panic of a reaches the caller, and next is
+// not called: a limiter that fails denies the call. The limit belongs to a, so all proxies limited
+// by the same a share it. The plan shows that they do if a is a pointer, or if the decorator's
+// value is the same.
 //
 // A nil a is a fault in the plan.
 func Limit(a Allower) proxy.Decorator {
@@ -50,7 +53,7 @@ func Limit(a Allower) proxy.Decorator {
 	if isLimiter {
 		step.Detail = rateOf(limiter)
 	} else {
-		step.Effects |= pipe.Opaque // it may take its time after all
+		step.Effects |= pipe.Opaque // the user's code may wait although it must not
 	}
 	return func(next proxy.Proxy) proxy.Proxy {
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
@@ -73,17 +76,17 @@ func rateOf(l *rate.Limiter) string {
 	return fmt.Sprintf("%g/s, burst %d", float64(l.Limit()), l.Burst())
 }
 
-// limited is the refusal of a.
+// limited returns the error of a call that a does not allow.
 func limited(a Allower) error {
 	err := &proxy.Error{Status: http.StatusTooManyRequests, Op: "limit", Err: ErrLimited}
 	if after := retryAfterOf(a); after > 0 {
-		seconds := int64(math.Ceil(after.Seconds())) // at least 1: a client that comes at once is refused again
+		seconds := int64(math.Ceil(after.Seconds())) // at least 1: a client that came back at once would be refused again
 		err.Header = http.Header{"Retry-After": {strconv.FormatInt(seconds, 10)}}
 	}
 	return err
 }
 
-// retryAfterOf returns how long it takes until a may allow a call, or 0 if that is not known.
+// retryAfterOf returns how long it takes until a may allow a call, or 0 if a cannot tell.
 func retryAfterOf(a Allower) time.Duration {
 	switch a := a.(type) {
 	case interface{ RetryAfter() time.Duration }:

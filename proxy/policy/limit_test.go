@@ -22,7 +22,7 @@ type unlimited struct{}
 
 func (unlimited) Allow() bool { return true }
 
-// A tokens is an Allower that allows so many calls.
+// A tokens is an Allower that allows a number of calls.
 type tokens struct {
 	left  atomic.Int64
 	after time.Duration
@@ -37,7 +37,7 @@ func newTokens(n int64, after time.Duration) *tokens {
 func (a *tokens) Allow() bool               { return a.left.Add(-1) >= 0 }
 func (a *tokens) RetryAfter() time.Duration { return a.after }
 
-// allowFunc cannot be compared.
+// An allowFunc is an Allower that cannot be compared.
 type allowFunc func() bool
 
 func (f allowFunc) Allow() bool { return f() }
@@ -64,7 +64,7 @@ func TestLimitRefusesAtOnceWithoutCalling(t *testing.T) {
 	})
 }
 
-func TestLimitSaysWhenToComeBackIfTheLimiterCanTell(t *testing.T) {
+func TestLimitSetsRetryAfterIfTheLimiterCanTell(t *testing.T) {
 	t.Parallel()
 	never := rate.NewLimiter(0, 0)
 	tests := []struct {
@@ -96,7 +96,7 @@ func TestLimitSaysWhenToComeBackIfTheLimiterCanTell(t *testing.T) {
 	}
 }
 
-func TestLimitInFrontOfAnotherTakesNoneOfItsTokens(t *testing.T) {
+func TestALimitThatRefusesTakesNoTokenOfTheNext(t *testing.T) {
 	t.Parallel()
 	shared := newTokens(5, 0)
 	upstream := proxy.Proxy(answers).With(policy.Limit(shared))
@@ -111,7 +111,7 @@ func TestLimitInFrontOfAnotherTakesNoneOfItsTokens(t *testing.T) {
 	}
 }
 
-func TestLimitTakesNoTokenForACallThatIsOver(t *testing.T) {
+func TestLimitTakesNoTokenForACallThatHasEnded(t *testing.T) {
 	t.Parallel()
 	a := newTokens(1, 0)
 	p := proxy.Proxy(answers).With(policy.Limit(a))
@@ -149,7 +149,7 @@ func TestLimitShowsInThePlanWhatIsShared(t *testing.T) {
 	assert.Contains(t, pipe.PlanOf(upstream.With(policy.Limit(rate.NewLimiter(rate.Inf, 0)))).String(), "limit (no limit)")
 }
 
-func TestLimitMayBlockUnlessItIsKnownNotTo(t *testing.T) {
+func TestLimitHonoursContextsOnlyWithAKnownLimiter(t *testing.T) {
 	t.Parallel()
 	upstream := leaf(answers, pipe.HonoursContext)
 	assert.True(t, pipe.PlanOf(upstream.With(policy.Limit(rate.NewLimiter(1, 1)))).HonoursContext())

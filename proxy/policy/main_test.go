@@ -30,7 +30,7 @@ func (b *body) Close() error {
 	return nil
 }
 
-// counted returns p and how often it was called.
+// counted returns p and a counter of its calls.
 func counted(p proxy.Proxy) (proxy.Proxy, *atomic.Int32) {
 	var calls atomic.Int32
 	return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {

@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/policy"
 )
 
-// BenchmarkPass is what a policy costs a call that passes, beside the bare call.
+// BenchmarkPass measures what a policy costs a call that passes, beside the bare call.
 func BenchmarkPass(b *testing.B) {
 	known, unknown := leaf(answers, pipe.HonoursContext), proxy.Proxy(answers)
 	budget := policy.NewBudget(0.2, 10)

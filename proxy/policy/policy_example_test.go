@@ -90,7 +90,7 @@ func ExampleRetry() {
 	//   ↔ users
 }
 
-// Per try or in all: a timeout inside Retry is for each try, one outside for all of them and the waits between.
+// A timeout inside Retry is for each try. One outside is for all tries and the waits between them.
 func ExampleRetry_timeouts() {
 	late := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
 		fmt.Println("try")
@@ -114,7 +114,7 @@ func ExampleRetry_timeouts() {
 	//       ↔ late
 }
 
-// Two upstreams that fail together share what may be tried again.
+// Two upstreams that fail together share one budget of further tries.
 func ExampleNewBudget() {
 	fails := func(name string) proxy.Proxy {
 		return func(context.Context, *proxy.Request) (*proxy.Response, error) {

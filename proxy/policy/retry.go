@@ -14,45 +14,64 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// Retry returns a decorator that calls next again where a call failed in a way that may pass.
+// Retry returns a decorator that calls next again if a call failed in a way that may pass.
 //
-// # What is tried again
+// # Which calls
 //
-// Only a call that has no further effect when repeated (RFC 9110, section 9.2.2). What next declares decides: if any
-// leaf of its plan is not idempotent, as an upstream with Method "POST", nothing is tried again, and the plan says so;
-// if all are idempotent, everything is. Where leaves say nothing, the method of the request decides (GET, HEAD, OPTIONS,
-// TRACE, PUT, DELETE), or that code gave it an Idempotency-Key in Upstream, which is always sent. One of the client does
-// not count, for perhaps no upstream sees it. Where the upstream knows such keys, a decorator outside of Retry hands the
-// client's on:
+// Retry repeats only calls whose repetition has no further effect (RFC 9110, section 9.2.2). First,
+// the plan of next decides. If any leaf declares that it is not idempotent, such as an upstream
+// with Method "POST", nothing is tried again, and the plan says so. If all leaves declare that they
+// are idempotent, every call may be repeated.
+//
+// Otherwise the request decides. It may be repeated if its method is GET, HEAD, OPTIONS, TRACE, PUT
+// or DELETE, or if code has set an Idempotency-Key in its Upstream header, which is always sent. A
+// key in the client's header does not count, because perhaps no upstream sees it. If the upstream
+// knows such keys, a decorator outside Retry can hand on the client's:
 //
 //	req.Upstream["Idempotency-Key"] = req.Header["Idempotency-Key"]
 //
-// Attempts.Unsafe overrides all of that.
+// Attempts.Unsafe overrides all of this.
 //
-// The failures are: no connection, or one that broke before there was an answer; a timeout; 502, 503 and 504; 429 with a
-// Retry-After. Of an error the status counts ([proxy.StatusOf]), but an upstream's own where it gave one; of a stream its
-// Status does. Not tried again is what will fail again: any other status, a payload that is no valid document, a panic,
-// what [Limit] or [proxy.Hold] refused, a request to change protocols. So is everything once the client is gone.
+// # Which failures
+//
+// Retry tries again if no connection could be made, if the connection broke before there was an
+// answer, after a timeout, after a status of 502, 503 or 504, and after a 429 with a Retry-After.
+// The status of an error is that of [proxy.StatusOf], but if a 502 stands for an upstream's status,
+// the upstream's counts. The status of a stream is its Status. A response with a document is not a
+// failure.
+//
+// Retry does not try again if that would fail too: after any other status, a payload that is not a
+// valid document, a panic, or a refusal by [Limit] or [proxy.Hold], nor for a request to change
+// protocols. Nothing is tried again once the client has gone.
 //
 // # When
 //
-// After a random wait, see Attempts.Backoff, and not before the time that the failure's Retry-After names, in seconds or
-// as a date (RFC 9110, section 10.2.3). A wait that would reach the deadline of the context is not begun: the failure is
-// handed on at once. A context that ends meanwhile ends the call with its error.
+// Retry waits for a random time (see Attempts.Backoff), but at least until the time that the
+// failure's Retry-After names, in seconds or as a date (RFC 9110, section 10.2.3). If the wait
+// would reach the deadline of the context, Retry hands on the failure at once instead. If the
+// context ends during the wait, the call fails with the error of the context.
 //
-// Every try has the rest of the time. For a limit per try put a [Timeout] inside, for a limit of all outside:
+// Every try has all of the remaining time. To limit each try, put a [Timeout] inside Retry; to
+// limit all of them together, put one outside:
 //
-//	upstream.With(policy.Timeout(2*time.Second), policy.Retry(policy.Attempts{}), policy.Timeout(300*time.Millisecond))
+//	upstream.With(
+//		policy.Timeout(2*time.Second),
+//		policy.Retry(policy.Attempts{}),
+//		policy.Timeout(300*time.Millisecond),
+//	)
 //
-// # What is handed on
+// # Result
 //
-// The last failure. An error says how many tries there were, if there were several or there should have been one more,
-// and keeps its status. errors.Is tells why there was no further try: [ErrBudget], or [proxy.ErrBodyNotReplayable] for a
-// request body that can be read only once. Responses that are not handed on are closed.
+// If no try succeeds, Retry hands on the last failure. An error keeps its status. It says how many
+// tries there were if there were several, or if there should have been another one. errors.Is tells
+// why there was no further try: [ErrBudget], or [proxy.ErrBodyNotReplayable] if the request body
+// can be read only once. Responses that are not handed on are closed.
 //
-// The first try gets the request itself, and each further one a copy of what it was, with the body read again; as in
-// every [proxy.Request.Clone], informational answers and trailers are for the first alone. The state, which is the
-// budget, belongs to the returned value or to who made it; the value is safe for concurrent use.
+// The first try gets the request itself. Each further try gets a copy of what the request was
+// before, with its body replayed. As with every [proxy.Request.Clone], only the first try can send
+// informational answers and has trailers. The state of Retry is its budget, which belongs to the
+// returned value, or to the code that passed it in Attempts. The returned value is safe for
+// concurrent use.
 func Retry(a Attempts) proxy.Decorator {
 	if err := a.fault(); err != nil {
 		return proxy.Fault(err)
@@ -60,21 +79,21 @@ func Retry(a Attempts) proxy.Decorator {
 	a = a.withDefaults()
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {
-		r := &retry{Attempts: a, next: next}
+		r := &retry{attempts: a, next: next}
 		step := pipe.Step{Mark: mark.Ours(), Kind: "retry", Source: source, Effects: pipe.CallsMany | pipe.Stateful, State: a.Budget}
 		if a.Max == 1 {
-			step.Effects = pipe.CallsOnce | pipe.Stateful // the call still counts for the budget
+			step.Effects = pipe.CallsOnce | pipe.Stateful // the call still adds to the budget
 		}
 		serve := r.call
 		var never *pipe.Step
-		r.whatever, never = call.Repeatable(pipe.PlanOf(next))
+		r.always, never = call.Repeatable(pipe.PlanOf(next))
 		switch {
 		case a.Unsafe:
 			step.Detail = fmt.Sprintf("%s, unsafe", count(a.Max))
 		case never != nil:
 			step.Detail = fmt.Sprintf("never: %s is not idempotent", never.Title())
 			step.Effects, step.State, serve = pipe.CallsOnce, nil, r.once
-		case !r.whatever:
+		case !r.always:
 			step.Detail = fmt.Sprintf("%s of idempotent methods", count(a.Max))
 		default:
 			step.Detail = count(a.Max)
@@ -91,9 +110,9 @@ func count(tries int) string {
 }
 
 type retry struct {
-	Attempts
+	attempts Attempts
 	next     proxy.Proxy
-	whatever bool // the method is
+	always   bool // a call may be repeated whatever the request is
 }
 
 // once is the call of a retry that never tries again.
@@ -108,15 +127,15 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 	if err := ctx.Err(); err != nil {
 		return nil, &proxy.Error{Op: "retry", Err: err}
 	}
-	r.Budget.call()
-	if r.Max == 1 || !r.may(req) {
+	r.attempts.Budget.call()
+	if r.attempts.Max == 1 || !r.may(req) {
 		return r.next(ctx, req)
 	}
 	spare := spareOf(req) // next may change req
 	res, err := call.Checked(r.next(ctx, req))
 	for tries := 1; ; tries++ {
 		retry, header := passing(res, err)
-		if !retry || tries == r.Max || ctx.Err() != nil {
+		if !retry || tries == r.attempts.Max || ctx.Err() != nil {
 			return res, tried(tries, err, nil)
 		}
 		again, wait, why := r.again(ctx, spare, res, tries, header)
@@ -137,16 +156,16 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 // may reports whether the request may have more than one try.
 func (r *retry) may(req *proxy.Request) bool {
 	switch {
-	case req.Upgrade != "": // belongs to the client's connection, and no copy has it
+	case req.Upgrade != "": // it needs the client's connection, which a copy does not have
 		return false
-	case r.Unsafe, r.whatever:
+	case r.attempts.Unsafe, r.always:
 		return true
 	}
 	return req.Idempotent()
 }
 
-// spareOf returns a copy to make further copies of, or nil where none can be made. Its body is not to be read: that is the
-// first try's.
+// spareOf returns a copy of the request from which further copies can be made, or nil if the body
+// cannot be replayed. Nobody may read the body of the copy itself: it belongs to the first try.
 func spareOf(req *proxy.Request) *proxy.Request {
 	if !req.Replayable() {
 		return nil
@@ -155,19 +174,20 @@ func spareOf(req *proxy.Request) *proxy.Request {
 	bare.Body, bare.GetBody = nil, nil
 	spare, err := bare.Clone()
 	if err != nil {
-		return nil // cannot be: there is no body
+		return nil // cannot happen without a body
 	}
 	spare.Body, spare.GetBody = req.Body, req.GetBody
 	return spare
 }
 
-// again prepares a further try after res, which it leaves open, and says how long to wait for it, or why there is none.
+// again prepares a further try after res, which it leaves open unless it panics. It returns the
+// request of the try and the wait before it, or why there is no further try.
 func (r *retry) again(
 	ctx context.Context, spare *proxy.Request, res *proxy.Response, tries int, h http.Header,
 ) (*proxy.Request, time.Duration, error) {
-	wait := r.wait(tries)
+	wait := r.attempts.wait(tries)
 	if after, ok := retryAfter(h); ok {
-		if after > r.MaxRetryAfter {
+		if after > r.attempts.MaxRetryAfter {
 			return nil, 0, errTooLong
 		}
 		wait = max(wait, after)
@@ -175,15 +195,15 @@ func (r *retry) again(
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
 		return nil, 0, errTooLate
 	}
-	if spare == nil { // even if next has given the request another body: it is no longer what it was
+	if spare == nil { // even if next has set a body that can be replayed: it is not the original one
 		return nil, 0, proxy.ErrBodyNotReplayable
 	}
-	if !r.Budget.take() {
+	if !r.attempts.Budget.take() {
 		return nil, 0, ErrBudget
 	}
 	opened := false
 	defer func() {
-		if !opened { // GetBody is anybody's code: it panicked
+		if !opened { // GetBody, which is the user's code, panicked
 			_ = res.Close()
 		}
 	}()
@@ -194,12 +214,13 @@ func (r *retry) again(
 
 var (
 	errTooLong = errors.New("the upstream asks for a longer wait")
-	errTooLate = errors.New("the next one would be too late")
+	errTooLate = errors.New("the next try would be too late")
 )
 
-// try calls next with a copy and closes the copy's body when it is no longer needed.
+// try calls next with a copy of the request, and closes the body of the copy when next no longer
+// needs it.
 func (r *retry) try(ctx context.Context, req *proxy.Request) (res *proxy.Response, err error) {
-	body := req.Body // next may give req another one
+	body := req.Body // next may replace it in req
 	if body == nil {
 		return call.Checked(r.next(ctx, req))
 	}
@@ -213,7 +234,7 @@ func (r *retry) try(ctx context.Context, req *proxy.Request) (res *proxy.Respons
 	return call.Checked(r.next(ctx, req))
 }
 
-// pause waits, and returns why the context is done if that comes first.
+// pause waits for d. If the context has ended by then, pause returns its error.
 func pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
@@ -228,8 +249,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// tried says how many tries there were and, unless it is nil, why no more. A first failure that is no candidate for
-// another try stays as it is, and so does nil.
+// tried adds to err how many tries there were and, unless why is nil, why there were no more. It
+// returns a nil err as it is, and so it does a first failure that is not one to try again.
 func tried(tries int, err, why error) error {
 	if err == nil || tries == 1 && why == nil {
 		return err
@@ -237,7 +258,8 @@ func tried(tries int, err, why error) error {
 	return &triesError{tries: tries, err: err, why: why}
 }
 
-// A triesError is the last failure of several tries. Only that one is unwrapped, so that the status is its own.
+// A triesError is the last failure of several tries. It unwraps only to that failure, and so has
+// its status.
 type triesError struct {
 	tries    int
 	err, why error
@@ -252,8 +274,8 @@ func (e *triesError) Error() string {
 
 func (e *triesError) Unwrap() error { return e.err }
 
-// Is reports whether target is why there was no further try. It is never a context's end: proxy.StatusOf asks for that, and
-// the status is the failure's.
+// Is reports whether target is why there was no further try. It is false for context.Canceled,
+// which proxy.StatusOf looks for: the status must be that of the failure.
 func (e *triesError) Is(target error) bool {
 	return e.why != nil && target != context.Canceled && errors.Is(e.why, target)
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/policy"
 )
 
-// eager are attempts that neither wait nor count.
+// eager are attempts without waits and without a limit on further tries.
 func eager(tries int) policy.Attempts {
 	return policy.Attempts{Max: tries, Backoff: -1, Budget: policy.NewBudget(-1, -1)}
 }
@@ -38,7 +38,7 @@ func answered(status int, h http.Header) error {
 	return &proxy.Error{Status: shown, Backend: "users", Op: "status", Header: h, Upstream: &proxy.UpstreamAnswer{Status: status}}
 }
 
-func TestRetryTriesAgainOnlyWhatMayPass(t *testing.T) {
+func TestRetryRepeatsOnlyFailuresThatMayPass(t *testing.T) {
 	t.Parallel()
 	dial := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 	_, broken := document.Parse([]byte("{"))
@@ -121,7 +121,7 @@ func TestRetryHoldsACalleeToItsContract(t *testing.T) {
 }
 
 // proves M37
-func TestRetryJudgesAStreamByItsStatusAndHandsTheLastOneOn(t *testing.T) {
+func TestRetryJudgesAStreamByItsStatus(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name   string
@@ -164,10 +164,10 @@ func TestRetryJudgesAStreamByItsStatusAndHandsTheLastOneOn(t *testing.T) {
 	}
 }
 
-func TestRetryTakesADocumentAsToldForAnAnswer(t *testing.T) {
+func TestRetryTakesADocumentForAnAnswer(t *testing.T) {
 	t.Parallel()
 	upstream, calls := counted(func(context.Context, *proxy.Request) (*proxy.Response, error) {
-		return &proxy.Response{Status: http.StatusServiceUnavailable}, nil // the Spec lists it among its Statuses
+		return &proxy.Response{Status: http.StatusServiceUnavailable}, nil // as with a Spec that lists 503 in its Statuses
 	})
 	_, err := upstream.With(policy.Retry(eager(3)))(t.Context(), proxy.NewRequest("GET", "/"))
 	assert.NoError(t, err)
@@ -183,7 +183,7 @@ func TestRetryBelievesWhatTheLeavesDeclare(t *testing.T) {
 	}
 	credited := proxy.NewRequest("POST", "/")
 	credited.Upstream.Set("Idempotency-Key", "k")
-	empty := keyed("POST") // code took the client's away
+	empty := keyed("POST") // code removed the client's key
 	empty.Upstream["Idempotency-Key"] = nil
 	upgrade := proxy.NewRequest("GET", "/")
 	upgrade.Upgrade = "websocket"
@@ -289,7 +289,7 @@ func TestRetryShowsItsEffectsInThePlan(t *testing.T) {
 	}
 }
 
-// waits returns what passed before each further try of many calls.
+// waits returns the waits before each further try of many calls.
 func waits(t *testing.T, calls int, a policy.Attempts) [][]time.Duration {
 	all := make([][]time.Duration, a.Max)
 	a.Budget = policy.NewBudget(-1, 0)
@@ -308,7 +308,7 @@ func waits(t *testing.T, calls int, a policy.Attempts) [][]time.Duration {
 	return all[1:]
 }
 
-func TestRetryWaitsAtRandomUpToABoundThatDoubles(t *testing.T) {
+func TestRetryWaitsRandomlyUpToADoublingBound(t *testing.T) {
 	t.Parallel()
 	const ms = time.Millisecond
 	tests := []struct {
@@ -347,7 +347,7 @@ func TestRetryWaitsAtRandomUpToABoundThatDoubles(t *testing.T) {
 	})
 }
 
-func TestRetryWithoutAnyCapDoesNotOverflow(t *testing.T) {
+func TestRetryWithoutLimitsDoesNotOverflow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
@@ -427,7 +427,7 @@ func TestRetryDoesNotWaitPastTheDeadline(t *testing.T) {
 		assert.Zero(t, time.Since(start), "the last error at once")
 		assert.EqualValues(t, 1, calls.Load())
 		assert.Equal(t, http.StatusServiceUnavailable, proxy.StatusOf(err))
-		assert.EqualError(t, err, "retry: 1 try (the next one would be too late): backend users: status: upstream answered 503")
+		assert.EqualError(t, err, "retry: 1 try (the next try would be too late): backend users: status: upstream answered 503")
 	})
 }
 
@@ -447,7 +447,7 @@ func TestRetryEndsAtOnceWhenTheClientLeaves(t *testing.T) {
 				upstream, calls := counted(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 					if answer == nil {
 						<-ctx.Done()
-						return nil, errReset // as some transports say it
+						return nil, errReset // as some transports do when the context ends
 					}
 					return answer()
 				})
@@ -470,7 +470,7 @@ func TestRetryEndsAtOnceWhenTheClientLeaves(t *testing.T) {
 }
 
 // proves M37
-func TestRetryClosesTheStreamItGaveUpWhenTheClientLeaves(t *testing.T) {
+func TestRetryClosesADroppedStreamWhenTheClientLeaves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		stream := newBody("busy")
@@ -488,7 +488,7 @@ func TestRetryClosesTheStreamItGaveUpWhenTheClientLeaves(t *testing.T) {
 	})
 }
 
-// A replay hands out a request's body again and again and keeps what it handed out.
+// A replay replays a request's body and keeps all bodies that it returned.
 type replay struct {
 	text string
 	out  []*body
@@ -545,7 +545,7 @@ func TestRetryGivesEachTryTheRequestAsItWas(t *testing.T) {
 	bodies.assertClosed(t, 2)
 }
 
-func TestRetryKeepsTheBodyOfATryOpenAsLongAsItsStream(t *testing.T) {
+func TestRetryKeepsARequestBodyOpenForItsStream(t *testing.T) {
 	t.Parallel()
 	bodies, first := &replay{text: "order"}, true
 	p := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
@@ -646,7 +646,7 @@ func TestRetryDoesNotRepeatABodyThatCanBeReadOnce(t *testing.T) {
 }
 
 // proves F10
-func TestRetryClosesTheStreamInHandWhenTheBodyPanics(t *testing.T) {
+func TestRetryClosesTheLastStreamWhenGetBodyPanics(t *testing.T) {
 	t.Parallel()
 	stream := newBody("busy")
 	req := proxy.NewRequest("PUT", "/")
@@ -676,7 +676,8 @@ func TestRetryAnswersWithTheFirstSuccess(t *testing.T) {
 	}
 }
 
-// A timeout inside is per try, one outside for all; a callee that ignores its context holds up neither.
+// A timeout inside is for each try, one outside for all. A callee that ignores its context delays
+// neither.
 func TestRetryAndTimeoutNestAsWritten(t *testing.T) {
 	t.Parallel()
 	for name, effects := range map[string]pipe.Effects{"known to honour its context": pipe.HonoursContext, "unknown": 0} {
@@ -702,7 +703,7 @@ func TestRetryAndTimeoutNestAsWritten(t *testing.T) {
 }
 
 // proves T3, M3
-func TestRetryDoesNotShareTheRequestWithATryThatWasAbandoned(t *testing.T) {
+func TestRetryDoesNotShareTheRequestWithAnAbandonedTry(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -750,7 +751,7 @@ func TestRetryReadsABodyInMemoryForEachTry(t *testing.T) {
 	assert.Equal(t, `{"a":1}{"a":1}{"a":1}`, got.String())
 }
 
-func TestRetryDoesNotRepeatASequenceThatLacksAValueToBind(t *testing.T) {
+func TestRetryDoesNotRepeatASequenceThatCannotBind(t *testing.T) {
 	t.Parallel()
 	calls := 0
 	user := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {

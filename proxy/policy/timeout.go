@@ -16,22 +16,27 @@ import (
 // ErrTimeout is why [Timeout] ended a call.
 var ErrTimeout = errors.New("no answer in time")
 
-// Timeout returns a decorator that gives next the time d to answer. The time is over when the response is returned: the
-// body of a stream is not timed, and its context lives until the response is closed.
+// Timeout returns a decorator that gives next the time d to answer. The clock stops when the
+// response is returned: the body of a stream is not timed, and its context lives until the response
+// is closed.
 //
-// A call whose time is over fails with a [*proxy.Error] of status 504 that wraps [ErrTimeout] and
-// [context.DeadlineExceeded]. This holds even if next ignores its context: the call is abandoned then, as [proxy.Hold]
-// describes, at most [proxy.DefaultMaxAbandoned] at a time for each proxy decorated. It costs a goroutine, but only
-// where the plan of next does not promise that contexts are honoured. A response that arrives too late is closed.
+// A call that takes longer fails with a [*proxy.Error] of status 504 that wraps [ErrTimeout] and
+// [context.DeadlineExceeded]. A response that arrives too late is closed. This holds even if next
+// ignores its context. The call is then abandoned, as [proxy.Hold] describes, with at most
+// [proxy.DefaultMaxAbandoned] such calls at a time for each decorated proxy. To make that possible,
+// Timeout runs next on a goroutine of its own, unless the plan of next declares that it honours its
+// context.
 //
-// The end of the caller's own context is not blamed on the timeout: a client that is gone stays status 499, and where
-// the caller's deadline is sooner than d, Timeout has no effect and its sentinel is not in the error.
+// Timeout does not take the blame for the end of the caller's context. If the client has gone, the
+// status stays 499. If the caller's deadline is sooner than d, Timeout has no effect and its
+// sentinel is not in the error.
 //
-// What a call says that is known to honour its context is wrapped in the error. Of any other one that ends with its
-// context nobody waits for the last words, so the error has none: it is the same whoever saw first that the time was over.
+// If next is known to honour its context, the error also wraps the error that next returned.
+// Otherwise Timeout does not wait for next. It then leaves out an error that next returned because
+// its context ended, so that the result does not depend on who noticed the end first.
 //
-// A d that is not positive is a fault in the plan. There is no default: only the caller knows how long the answer is worth
-// waiting for.
+// A d that is not positive is a fault in the plan. There is no default: only the caller knows how
+// long the answer is worth waiting for.
 func Timeout(d time.Duration) proxy.Decorator {
 	if d <= 0 {
 		return proxy.Fault(fmt.Errorf("policy: Timeout: d is %v, want more than 0", d))
@@ -49,7 +54,7 @@ func Timeout(d time.Duration) proxy.Decorator {
 
 type timeout struct {
 	d    time.Duration
-	next proxy.Proxy // returns when its context is done
+	next proxy.Proxy // returns when its context ends
 }
 
 func (t *timeout) call(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
@@ -58,17 +63,17 @@ func (t *timeout) call(ctx context.Context, req *proxy.Request) (*proxy.Response
 	}
 	end := time.Now().Add(t.d)
 	if deadline, ok := ctx.Deadline(); ok && !deadline.After(end) {
-		return t.next(ctx, req) // the caller's clock is first, a second one would change nothing
+		return t.next(ctx, req) // the caller's deadline comes first, so a clock would change nothing
 	}
 	clock := call.At(ctx, end)
 	released := false
 	defer func() {
-		if !released { // next failed or panicked, or there is no stream: nothing needs the context any more
+		if !released { // next failed or panicked, or there is no stream to keep the context for
 			clock.Cancel()
 		}
 	}()
 	res, err := call.Checked(t.next(clock, req))
-	if !clock.Stop() && clock.Err() == context.DeadlineExceeded { // by our clock, the caller's was not to be first
+	if !clock.Stop() && clock.Err() == context.DeadlineExceeded { // our deadline: the caller's is later
 		_ = res.Close()
 		return nil, t.late(err)
 	}
@@ -79,7 +84,7 @@ func (t *timeout) call(ctx context.Context, req *proxy.Request) (*proxy.Response
 	return res, err
 }
 
-// held returns next behind a [proxy.Hold] that speaks as Timeout does.
+// held returns next behind a [proxy.Hold] whose errors are those of Timeout.
 func held(next proxy.Proxy) proxy.Proxy {
 	next = proxy.Hold(0)(next)
 	return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
@@ -88,7 +93,7 @@ func held(next proxy.Proxy) proxy.Proxy {
 			return res, nil
 		}
 		if ended := ctx.Err(); ended != nil && errors.Is(err, ended) && !call.Panicked(err) {
-			return nil, ended // seen by the hold or by next, whoever was first
+			return nil, ended // the same error whether Hold or next noticed the end first
 		}
 		if e, ok := errors.AsType[*proxy.Error](err); ok && err == error(e) && e.Op == "" {
 			refused := *e
@@ -99,7 +104,8 @@ func held(next proxy.Proxy) proxy.Proxy {
 	}
 }
 
-// late is the error of a call whose time was over. err is what it came back with, nil for a response.
+// late returns the error of a call that took too long. err is the error that the call returned, nil
+// if it returned a response.
 func (t *timeout) late(err error) error {
 	switch {
 	case err == nil:

@@ -28,7 +28,7 @@ func assertTimeout(t *testing.T, err error) {
 }
 
 // proves M2, L22
-func TestTimeoutIs504AtItsTime(t *testing.T) {
+func TestTimeoutAnswers504InTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := leaf(hangs, pipe.HonoursContext).With(policy.Timeout(300 * time.Millisecond))
@@ -40,7 +40,7 @@ func TestTimeoutIs504AtItsTime(t *testing.T) {
 }
 
 // proves T3, M3, M35, M37, L23, C6
-func TestTimeoutHoldsAgainstACalleeThatIgnoresItsContext(t *testing.T) {
+func TestTimeoutHoldsIfTheCalleeIgnoresItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release, late := make(chan struct{}), newBody("late")
@@ -70,7 +70,7 @@ func TestTimeoutClosesAResponseThatIsTooLate(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		late := newBody("late")
-		slow := leaf(func(context.Context, *proxy.Request) (*proxy.Response, error) { // promises what it does not keep
+		slow := leaf(func(context.Context, *proxy.Request) (*proxy.Response, error) { // not what leaf declares
 			<-time.After(time.Second)
 			return &proxy.Response{Body: late}, nil
 		}, pipe.HonoursContext)
@@ -99,8 +99,9 @@ func TestTimeoutKeepsWhyACalleeEnded(t *testing.T) {
 	})
 }
 
-// Whether the one that waits or the callee sees first that the time is over is a matter of luck.
-func TestTimeoutSaysTheSameWhoeverSeesFirstThatTheTimeIsOver(t *testing.T) {
+// It is a matter of luck whether the waiting side or the callee notices first that the time is
+// over.
+func TestTimeoutIsTheSameWhoeverNoticesItFirst(t *testing.T) {
 	t.Parallel()
 	backend := func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
 		<-ctx.Done()
@@ -137,7 +138,7 @@ func TestTimeoutSaysTheSameWhoeverSeesFirstThatTheTimeIsOver(t *testing.T) {
 						defer cancel()
 						_, err := callee.With(policy.Timeout(tt.timeout))(ctx, proxy.NewRequest("GET", "/"))
 						assert.EqualError(t, err, tt.want, name)
-						<-time.After(2 * time.Hour) // until the deaf one has ended
+						<-time.After(2 * time.Hour) // until the callee that ignores its context has ended
 					})
 				}
 			}
@@ -154,7 +155,7 @@ func TestTimeoutKeepsAPanicThatComesAtTheEnd(t *testing.T) {
 			scope := call.Scope{Report: func(_ context.Context, err error) { reported = append(reported, err) }}
 			p := proxy.Proxy(func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
 				<-ctx.Done()
-				return nil, errors.Join(ctx.Err(), pipe.NewPanicError("bug")) // as a merge may
+				return nil, errors.Join(ctx.Err(), pipe.NewPanicError("bug")) // as a merge may return
 			}).With(policy.Timeout(time.Second))
 			_, err := p(scope.Context(t.Context()), proxy.NewRequest("GET", "/"))
 			assertTimeout(t, err)
@@ -265,7 +266,7 @@ func TestTimeoutHoldsACalleeToItsContract(t *testing.T) {
 }
 
 // proves M22
-func TestTimeoutIsNotBlamedForTheEndOfTheCaller(t *testing.T) {
+func TestTimeoutIsNotBlamedIfTheCallerEndsTheCall(t *testing.T) {
 	t.Parallel()
 	for name, effects := range map[string]pipe.Effects{"known to honour its context": pipe.HonoursContext, "unknown": 0} {
 		t.Run(name, func(t *testing.T) {
@@ -290,8 +291,9 @@ func TestTimeoutIsNotBlamedForTheEndOfTheCaller(t *testing.T) {
 	}
 }
 
-// A client that leaves after the time was over, and before the callee has noticed, is not the reason.
-func TestTimeoutStays504WhenTheClientLeavesAfterIt(t *testing.T) {
+// If the client leaves after the time was over and before the callee noticed, that is not the
+// reason.
+func TestTimeoutStays504IfTheClientLeavesAfterIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
@@ -305,7 +307,7 @@ func TestTimeoutStays504WhenTheClientLeavesAfterIt(t *testing.T) {
 	})
 }
 
-func TestTimeoutRunsAKnownCalleeOnTheGoroutineOfTheCaller(t *testing.T) {
+func TestTimeoutRunsAKnownCalleeOnTheSameGoroutine(t *testing.T) {
 	t.Parallel()
 	bug := func(context.Context, *proxy.Request) (*proxy.Response, error) { panic("bug") }
 	p := leaf(bug, pipe.HonoursContext).With(policy.Timeout(time.Hour))
@@ -326,7 +328,7 @@ func TestTimeoutShowsInThePlanThatItHonoursContexts(t *testing.T) {
 }
 
 // proves M23
-func TestNoPolicyCallsWhenTheContextIsOver(t *testing.T) {
+func TestNoPolicyCallsNextOnceTheContextHasEnded(t *testing.T) {
 	t.Parallel()
 	over, cancel := context.WithCancel(t.Context())
 	cancel()

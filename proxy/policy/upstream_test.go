@@ -16,12 +16,12 @@ import (
 	"github.com/sluice-go/sluice/proxy/policy"
 )
 
-// A roundTripper answers in place of an upstream.
+// A roundTripper stands in for an upstream.
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// upstream returns an upstream that answers with a status, and the bodies of its answers.
+// upstream returns an upstream that answers with a status, and the bodies of these answers.
 func upstream(t *testing.T, s backend.Spec, status int) (proxy.Proxy, *[]*body) {
 	t.Helper()
 	var bodies []*body
@@ -70,7 +70,8 @@ func TestRetryOfAnUpstream(t *testing.T) {
 	}
 }
 
-// A client's key goes no further unless the Spec names it, so no client may have its writes repeated by sending one.
+// A client's key reaches the upstream only if the Spec names it. So no client can cause a repeated
+// write by sending one.
 func TestRetryCountsOnlyAKeyThatTheUpstreamSees(t *testing.T) {
 	t.Parallel()
 	copied := func(next proxy.Proxy) proxy.Proxy {
@@ -108,7 +109,7 @@ func TestRetryCountsOnlyAKeyThatTheUpstreamSees(t *testing.T) {
 	}
 }
 
-func TestRetryOfAPassthroughHandsTheLastStreamOn(t *testing.T) {
+func TestRetryOfAPassthroughHandsOnTheLastStream(t *testing.T) {
 	t.Parallel()
 	p, bodies := upstream(t, backend.Spec{Decode: backend.Passthrough}, 503)
 	res, err := p.With(policy.Retry(eager(3)), policy.Timeout(time.Minute))(t.Context(), proxy.NewRequest("GET", "/"))

@@ -15,40 +15,55 @@ import (
 )
 
 var (
-	// ErrTemplate is why a template of [Body] is refused: it is not JSON, or a placeholder in it is none.
+	// ErrTemplate is why a template of [Body] is refused: it is not JSON, or has an invalid
+	// placeholder.
 	ErrTemplate = errors.New("invalid template")
 
 	// ErrNoValue says that a placeholder of [Body] has no value in this request.
 	ErrNoValue = errors.New("no value")
 )
 
-// Body returns a decorator that makes the JSON body of every request for next from a template, a JSON text in whose
-// strings placeholders stand:
+// Body returns a decorator that makes the JSON body of every request for next from a template. The
+// template is a JSON text whose strings may have placeholders:
 //
-//	shape.Body(`{"user":"{param.id}","page":"{query.page?}","note":"by {body.user.name}","items":"{body.items}"}`)
+//	shape.Body(`{
+//		"user":  "{param.id}",
+//		"page":  "{query.page?}",
+//		"note":  "by {body.user.name}",
+//		"items": "{body.items}"
+//	}`)
+//
+// The placeholders are
 //
 //	{param.id}        the param id of the route
 //	{query.page}      the first value of page in the query
-//	{body.user.name}  the value at that path of the request's own JSON body, see [document.ParsePath]
+//	{body.user.name}  the value at that path of the request's own JSON body
 //	{body}            all of that body
 //
-// A string that is one placeholder becomes its value: of the body as it is, whatever its kind, with every digit; of a param
-// or the query a string. In a longer string it becomes its text, which arrays and objects do not have, and null neither.
-// Values are put in once, encoded, and never read: a quote, a brace or a placeholder in one is text.
+// Paths are those of [document.ParsePath].
 //
-// A value that is not there fails the call with a [*proxy.Error] that wraps [ErrNoValue], of status 400, or 502 for a param,
-// before next is called. With a question mark, as in {query.page?}, it may be missing: then the member or element is left
-// out, and a longer string has nothing in its place. A template that is left out as a whole is an empty body.
+// If a string consists of one placeholder, the value takes its place. A value of the body is copied
+// as it is, whatever its kind, with every digit. A param or a value of the query becomes a string.
+// If a placeholder is part of a longer string, the text of the value is inserted. Arrays, objects
+// and null have no text. Values are encoded when they are inserted, and are never parsed: a quote,
+// a brace or a placeholder in a value is plain text.
 //
-// Any other brace in a string stands for itself, so GraphQL needs no escapes; a brace behind a backslash always does (in
-// JSON, "\\{body}" says {body}). But a word with a dot behind an opening brace, and a string that is one word in braces, is
-// a placeholder or a mistake, and in a name a placeholder is one. A template with mistakes is a fault in the plan that wraps
-// [ErrTemplate], all of them joined.
+// If a value is missing, the call fails before next is called. The error is a [*proxy.Error] that
+// wraps [ErrNoValue], of status 400, or 502 for a param. A placeholder with a question mark, as in
+// {query.page?}, may lack its value: the member or element is then left out, and in a longer string
+// nothing is inserted. If the template as a whole is left out, the body is empty.
 //
-// The body has the content type application/json; [proxy.Request.SetBody] tells what becomes of the client's headers about
-// its own. Only a template with {body} reads that, as [Request] does, with the same errors. A param or query that is not
-// UTF-8 is an error of status 400 that wraps [document.ErrEncoding], and a value that would be nested too deep one that wraps
-// [document.ErrDepth]. In the plan the step needs the params that may not be missing.
+// Any other brace in a string stands for itself, so GraphQL needs no escapes. A brace after a
+// backslash always stands for itself: in JSON, "\\{body}" means {body}. But an opening brace
+// followed by a word and a dot, or a string that is one word in braces, must be a valid
+// placeholder. Member names cannot have placeholders. If a template has mistakes, that is a fault
+// in the plan, which joins all of them and wraps [ErrTemplate].
+//
+// The new body has the content type application/json; [proxy.Request.SetBody] says which headers of
+// the old body are removed. Only a template with {body} reads the old body, as [Request] does and
+// with the same errors. A param or query value that is not UTF-8 is an error of status 400 that
+// wraps [document.ErrEncoding]. A value that would be nested too deep is one that wraps
+// [document.ErrDepth]. In the plan, the step needs the params that must not be missing.
 func Body(template string) proxy.Decorator {
 	step := pipe.Step{Mark: mark.Ours(), Kind: "body", Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce}
 	t, holders, errs := parseTemplate(template)
@@ -92,7 +107,7 @@ func Body(template string) proxy.Decorator {
 	}
 }
 
-// values are where placeholders look.
+// values has what placeholders stand for.
 type values struct {
 	req  *proxy.Request
 	body document.Document
@@ -100,13 +115,13 @@ type values struct {
 
 // A node is a value of a template.
 type node struct {
-	kind  document.Kind // Object and Array with inner nodes; String with pieces; Absent for one placeholder; else fixed
-	fixed []byte        // the JSON text, where no placeholder is inside
-	name  []byte        // of the member, with its quotes and colon
-	inner []*node       // members or elements
-	text  []piece       // of a string
-	value *placeholder  // of a string that is one
-	level int           // how many arrays and objects it stands in
+	kind  document.Kind
+	fixed []byte       // the JSON text, if there is no placeholder inside; the only field needed then
+	name  []byte       // of a member, with quotes and colon
+	inner []*node      // of an object or array: its members or elements
+	text  []piece      // of a string
+	value *placeholder // of a string that consists of one placeholder
+	level int          // how many arrays and objects are around it
 }
 
 // A piece is a part of a string: plain text or a placeholder.
@@ -115,7 +130,7 @@ type piece struct {
 	value *placeholder
 }
 
-// render appends the text of a node and reports whether there is one.
+// render appends the JSON text of a node. It reports false if the node is left out.
 func (n *node) render(dst []byte, in *values) ([]byte, bool, error) {
 	switch {
 	case n.fixed != nil:
@@ -173,7 +188,7 @@ const (
 	fromBody  = "body"
 )
 
-// String returns what stands between the braces.
+// String returns the text between the braces.
 func (p *placeholder) String() string {
 	text := p.source
 	if name := p.name + p.path.String(); name != "" {
@@ -185,7 +200,7 @@ func (p *placeholder) String() string {
 	return text
 }
 
-// find returns the value: a text or, for the body, a document.
+// find returns the value: a document for a placeholder of the body, otherwise a text.
 func (p *placeholder) find(in *values) (text string, d document.Document, found bool) {
 	switch p.source {
 	case fromParam:
@@ -209,7 +224,8 @@ func (p *placeholder) render(dst []byte, in *values, level int) ([]byte, bool, e
 		return dst, false, nil
 	case !found:
 		return nil, false, p.missing()
-	case level+d.Size()/2 > document.DefaultDepth && level+d.Depth() > document.DefaultDepth: // each level takes two bytes
+	// The size is a cheap first check: each level takes two bytes.
+	case level+d.Size()/2 > document.DefaultDepth && level+d.Depth() > document.DefaultDepth:
 		return nil, false, p.fail(http.StatusBadRequest, document.ErrDepth)
 	case !d.IsZero():
 		return d.AppendJSON(dst), true, nil
@@ -242,7 +258,7 @@ func (p *placeholder) say(in *values) (string, error) {
 
 func (p *placeholder) missing() error {
 	if p.source == fromParam {
-		return p.fail(http.StatusBadGateway, ErrNoValue) // what the route has the router sets
+		return p.fail(http.StatusBadGateway, ErrNoValue) // not the client's fault: the router sets the params of its route
 	}
 	return p.fail(http.StatusBadRequest, ErrNoValue)
 }
@@ -251,7 +267,8 @@ func (p *placeholder) fail(status int, err error) error {
 	return &proxy.Error{Status: status, Op: "shape: body: {" + p.String() + "}", Err: err}
 }
 
-// parseTemplate returns the root of a template and the placeholders in it, each once, in their order, or all its mistakes.
+// parseTemplate returns the root of a template and its placeholders, each once and in their order,
+// or all its mistakes.
 func parseTemplate(text string) (*node, []*placeholder, []error) {
 	d, err := document.Parse([]byte(text))
 	if err != nil {
@@ -290,7 +307,7 @@ func (p *templateParser) value(d document.Document, level int) *node {
 			pieces := p.text(name)
 			for _, piece := range pieces {
 				if piece.value != nil {
-					p.fault("a placeholder in the name %q", name)
+					p.fault("the member name %q has a placeholder", name)
 				}
 			}
 			c := p.value(v, level+1)
@@ -306,7 +323,7 @@ func (p *templateParser) value(d document.Document, level int) *node {
 	if fixed && len(n.inner) == 0 {
 		n.fixed = d.AppendJSON(nil)
 	} else if fixed {
-		n.fixed, _, _ = n.render(nil, nil) // with names and strings as they are meant
+		n.fixed, _, _ = n.render(nil, nil) // without the backslashes before braces
 	}
 	return n
 }
@@ -315,7 +332,7 @@ func (p *templateParser) fault(format string, args ...any) {
 	p.errs = append(p.errs, fmt.Errorf("%w: "+format, append([]any{ErrTemplate}, args...)...))
 }
 
-// text cuts a string into plain text and placeholders.
+// text splits a string into plain text and placeholders.
 func (p *templateParser) text(s string) []piece {
 	var pieces []piece
 	var plain strings.Builder
@@ -359,8 +376,8 @@ func (p *templateParser) text(s string) []piece {
 	return pieces
 }
 
-// looksLikePlaceholder reports whether what follows a brace is meant as a placeholder; whole says that the string is
-// nothing else.
+// looksLikePlaceholder reports whether the text after an opening brace is meant as a placeholder.
+// whole says that the string has nothing outside the braces.
 func looksLikePlaceholder(inner string, whole bool) bool {
 	n := 0
 	for n < len(inner) && ('a' <= inner[n]|0x20 && inner[n]|0x20 <= 'z') {
@@ -391,7 +408,7 @@ func parsePlaceholder(inner string) (*placeholder, error) {
 	return h, err
 }
 
-// once returns the placeholder that says the same already, or h.
+// once returns an earlier placeholder with the same text, or else h.
 func (p *templateParser) once(h *placeholder) *placeholder {
 	for _, other := range p.holders {
 		if other.String() == h.String() {

@@ -30,7 +30,7 @@ func order(t *testing.T, body string) *proxy.Request {
 	return req
 }
 
-// bodyOf returns the body that an upstream behind the template gets.
+// bodyOf returns the body that an upstream inside the template's decorator gets.
 func bodyOf(t *testing.T, template string, req *proxy.Request) (string, error) {
 	t.Helper()
 	var body string
@@ -51,7 +51,7 @@ func bodyOf(t *testing.T, template string, req *proxy.Request) (string, error) {
 	return body, err
 }
 
-func TestBodyFillsInATemplate(t *testing.T) {
+func TestBodyFillsInItsTemplate(t *testing.T) {
 	t.Parallel()
 	const in = `{"name":"Ann \"A\"","n":1.00,"list":[1, 2],"o":{"x":null},"t":true,"null":null,"a.b":4}`
 	tests := []struct{ name, template, want string }{
@@ -84,7 +84,7 @@ func TestBodyFillsInATemplate(t *testing.T) {
 }
 
 // proves U3
-func TestAValueInATemplateIsText(t *testing.T) {
+func TestBodyTakesValuesAsPlainText(t *testing.T) {
 	t.Parallel()
 	const template = `{"whole":"{param.id}","in":"<{param.id}>","query":"{query.page}","body":"{body.v}","last":"{query.last}"}`
 	for _, value := range []string{`","admin":true,"x":"`, `{param.id}`, `{{.B}}`, `{query.last}`, `$1`, `%2e`, `\`, `\u0022`, "\x00\n", `{"a":1}`,
@@ -102,7 +102,7 @@ func TestAValueInATemplateIsText(t *testing.T) {
 	}
 }
 
-func TestBodyRefusesWhatIsMissing(t *testing.T) {
+func TestBodyFailsIfAValueIsMissing(t *testing.T) {
 	t.Parallel()
 	deep := strings.Repeat("[", 511) + strings.Repeat("]", 511)
 	tests := []struct {
@@ -135,7 +135,7 @@ func TestBodyRefusesWhatIsMissing(t *testing.T) {
 	assert.Equal(t, "["+deep+"]", got, "as deep as a document may be")
 }
 
-func TestATemplateWithMistakesIsAFault(t *testing.T) {
+func TestBodyShowsTemplateMistakesAsFaults(t *testing.T) {
 	t.Parallel()
 	for template, want := range map[string]string{
 		``:                      "shape: body: invalid template: document: invalid JSON at offset 0",
@@ -149,7 +149,7 @@ func TestATemplateWithMistakesIsAFault(t *testing.T) {
 		`"{body.}"`:             "shape: body: invalid template: {body.}: document: invalid path: empty name",
 		`"{body.a..b}"`:         `shape: body: invalid template: {body.a..b}: document: path "a..b": invalid path: empty name`,
 		`"x {param.id"`:         "shape: body: invalid template: {param.id is not closed",
-		`{"{param.id}":1}`:      `shape: body: invalid template: a placeholder in the name "{param.id}"`,
+		`{"{param.id}":1}`:      `shape: body: invalid template: the member name "{param.id}" has a placeholder`,
 		`["{id}",{"b":"{x.}"}]`: "shape: body: invalid template: {id}: a placeholder begins with param., query. or body\nshape: body: invalid template: {x.}: a placeholder begins with param., query. or body",
 	} {
 		p := answers(t, `{}`).With(shape.Body(template))
@@ -162,7 +162,7 @@ func TestATemplateWithMistakesIsAFault(t *testing.T) {
 	}
 }
 
-func TestBodyTellsThePlanWhatItNeeds(t *testing.T) {
+func TestBodyShowsItsNeedsInThePlan(t *testing.T) {
 	t.Parallel()
 	step := pipe.PlanOf(answers(t, `{}`).With(shape.Body(`["{param.a}","{param.b?}","{query.c}","{param.a}"]`)))
 	assert.Equal(t, []string{"a"}, step.Needs)
@@ -179,7 +179,7 @@ func TestBodyTellsThePlanWhatItNeeds(t *testing.T) {
 	assert.NoError(t, err, "replaced unread")
 }
 
-// FuzzBody holds what a template makes against what encoding/json decodes of it.
+// FuzzBody compares the body that a template makes with what encoding/json decodes from it.
 func FuzzBody(f *testing.F) {
 	f.Add(`{"a":"{param.id}","b":["x{query.q}y","{body.a?}"]}`, `7`, `","b":"`, `{"a":[1.0]}`)
 	f.Add(`"{body}"`, ``, `{param.id}`, `null`)

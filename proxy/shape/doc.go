@@ -1,4 +1,5 @@
-// Package shape changes what a message carries: the document of a response or a request, headers, query and status.
+// Package shape changes what a message carries: the document of a response or request, headers, the
+// query and the status.
 //
 //	recs := upstream.With(shape.Response(
 //		shape.Target("data"),
@@ -7,25 +8,26 @@
 //		shape.Group("recs"),
 //	))
 //
-// An [Op] is a pure operation on a document. [Response] and [Request] are decorators that run ops in the order written,
-// here from {"data":{"items":[…],"page":1}} to {"recs":{"products":[…]}}. Any function of that type is an op:
+// An [Op] is a pure operation on a document. [Response] and [Request] are decorators that run ops
+// in the order written. The example makes {"recs":{"products":[…]}} from
+// {"data":{"items":[…],"page":1}}. Any function of the type Op is an op:
 //
 //	shape.Response(func(_ context.Context, d document.Document) (document.Document, error) { … })
 //
 // # Ops
 //
-//	Target, TargetOrEmpty   the value at a path alone
-//	Keep, Drop              nothing but what paths lead to, or all but that
-//	Rename                  other names for members, all at once, so two can be swapped
-//	Group, Ungroup          the document as a member, and back
-//	Set, Delete             a value put in, or taken out
-//	Copy, Move              a value from one path to another; of every element, or of all elements into one array
-//	Append                  the elements of one array behind those of another
+//	Target, TargetOrEmpty   select the value at a path
+//	Keep, Drop              keep only the values at paths, or drop only those
+//	Rename                  rename members, all at once, so that two can be swapped
+//	Group, Ungroup          make the document a member of an object, and undo that
+//	Set, Delete             set or delete a value
+//	Copy, Move              put a value at another path, in every element or into one array
+//	Append                  add the elements of one array to the end of another
 //	Upper, Lower, Trim,
-//	Replace                 the strings at paths
-//	Typed                   a Go function from one type to another
+//	Replace                 change the strings at paths
+//	Typed                   call a Go function from one type to another
 //
-// Decorators beside them change what is no document:
+// Further decorators change the rest of a message:
 //
 //	SetHeader, RemoveHeader                  headers of the request
 //	SetResponseHeader, RemoveResponseHeader  headers of the response
@@ -35,32 +37,36 @@
 //
 // # Documents
 //
-// Documents are immutable: an op makes a new one, and a document that others have too, from a cache or another call,
-// stays as it was. So what stands outside a cache shapes every answer, and what stands inside it shapes what is kept. What
-// no op names stays byte for byte as it came: numbers keep their digits, members their order.
+// Documents are immutable. An op makes a new document, so a document that is shared, from a cache
+// or another call, stays as it was. Ops outside a cache therefore shape every answer, and ops
+// inside it shape what the cache keeps. Whatever no op names stays byte for byte as it came:
+// numbers keep their digits, and members keep their order.
 //
-// Names compare by what they say, and an object may repeat one: an op acts on all members of that name, and reads the last,
-// see [document.Document]. Apart from Group, no op nests a value deeper than [document.DefaultDepth].
+// Member names compare by their meaning, not by their escapes. If an object repeats a name, an op
+// changes all members of that name and reads the last; see [document.Document]. No op but Group
+// nests a value deeper than [document.DefaultDepth].
 //
 // # Partial answers
 //
-// A partial answer, such as a merge without one of its optional parts, is shaped like any other, and Err stays with it. What
-// an op reads may then be missing: Copy, Move, Append, Delete, Rename and the like do nothing then, which is what one wants
-// of a page. Target and Typed cannot do without, and fail.
+// A partial answer, such as a merge without one of its optional parts, is shaped like any other and
+// keeps its Err. A value that an op reads may then be missing. Copy, Move, Append, Delete, Rename
+// and similar ops then do nothing, so that a page can still be served. Target and Typed need their
+// value, and fail.
 //
 // # Errors
 //
-// A document that does not fit, as with a scalar in the way of a path, is a [*document.Error] that names the path,
-// behind the name of the op, as in
+// If a document does not fit, for example because a scalar is in the way of a path, the error is a
+// [*document.Error] that names the path, after the name of the op:
 //
 //	shape: move: document: path "user": not an object
 //
-// with status 502 for a response, whose upstream is at fault, and 400 for a request.
+// It has status 502 for a response, because the upstream is at fault, and 400 for a request.
 //
 // # Paths
 //
-// The ops of this package take paths as [document.ParsePath] spells them, such as user.address.city and items.*.id, and
-// compile them at wiring. Paths and header names may come from configuration, so one that is invalid is no panic but a
-// fault in the plan, where [pipe.Step.Faults] finds all of them and whoever serves the pipe refuses; a call of such a pipe
-// fails without calling anything.
+// The ops of this package take paths in the syntax of [document.ParsePath], such as
+// user.address.city and items.*.id, and compile them at wiring. Paths and header names may come
+// from configuration, so an invalid one does not panic but is a fault in the plan.
+// [pipe.Step.Faults] finds all faults, and the endpoint, router or agent that serves the pipe
+// refuses it. A call of such a pipe fails without calling anything.
 package shape

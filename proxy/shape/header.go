@@ -12,17 +12,21 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// ErrHeader is why a header field cannot be set or removed: its name is no name, its value has a control character, or
-// it belongs to the connection and not to the message.
+// ErrHeader is why a header field cannot be set or removed: its name is not valid, its value has a
+// control character, or it belongs to the connection and not to the message.
 var ErrHeader = errors.New("invalid header field")
 
-// SetHeader returns a decorator that sets a header of the request for the upstreams inside: in Upstream, so that it is
-// always sent. Whatever the client sent under that name or a twin of it is gone: one that is equal, without regard to
-// case, once every byte but letters and digits is "-". Some upstreams take X_User or X.User for X-User.
+// SetHeader returns a decorator that sets a header of the request for the upstreams inside. It sets
+// the header in Upstream, so it is always sent.
 //
-// A name that is no name (RFC 9110, section 5.1), a value with a control character, and a field of the connection, such
-// as Transfer-Encoding, Content-Length or Alt-Svc, are a fault in the plan that wraps [ErrHeader]. The plan shows the name
-// only: a value may be a secret.
+// SetHeader removes everything that the client sent under that name or a twin of it. Two names are
+// twins if they are equal, ignoring case, once every byte other than a letter or digit is replaced
+// by "-". Some upstreams take X_User or X.User for X-User.
+//
+// It is a fault in the plan that wraps [ErrHeader] if the name is not valid (RFC 9110, section
+// 5.1), if the value has a control character, or if the field belongs to the connection, such as
+// Transfer-Encoding, Content-Length or Alt-Svc. The plan shows only the name, because the value may
+// be a secret.
 func SetHeader(name, value string) proxy.Decorator {
 	key := http.CanonicalHeaderKey(name)
 	return onRequest("set-header", key, settable(name, value), func(req *proxy.Request) {
@@ -34,20 +38,22 @@ func SetHeader(name, value string) proxy.Decorator {
 	})
 }
 
-// RemoveHeader returns a decorator that removes a header of the request, for all that is inside: what the client sent
-// and what code set, under the name and its twins (see [SetHeader]). A name that is no name is a fault in the plan that
-// wraps [ErrHeader].
+// RemoveHeader returns a decorator that removes a header of the request for everything inside. It
+// removes the fields that the client sent and those that code set, under the name and its twins
+// (see [SetHeader]). An invalid name is a fault in the plan that wraps [ErrHeader].
 func RemoveHeader(name string) proxy.Decorator {
 	key := http.CanonicalHeaderKey(name)
 	return onRequest("remove-header", key, named(name), func(req *proxy.Request) { removeHeader(req, key) })
 }
 
-// SetResponseHeader returns a decorator that sets a header of every response of next. A failure that is an error is not
-// a response and stays as it is.
+// SetResponseHeader returns a decorator that sets a header of every response of next. An error is
+// not a response and stays as it is.
 //
-// What the response has under a twin of the name (see [SetHeader]) is gone. The response gets a header map of its own, so a
-// map that others have too stays as it was. Where the answer is a document, the endpoint itself says what describes the
-// payload: Content-Type and the like are for streams. Faults are those of [SetHeader].
+// SetResponseHeader removes the fields that the response has under a twin of the name (see
+// [SetHeader]). The response gets a header map of its own, so a shared map stays as it was. If the
+// answer is a document, the endpoint itself sets the headers that describe the payload, so
+// Content-Type and similar headers have an effect only on streams. The faults are those of
+// [SetHeader].
 func SetResponseHeader(name, value string) proxy.Decorator {
 	key := http.CanonicalHeaderKey(name)
 	return onResponse("set-response-header", key, settable(name, value), func(res *proxy.Response) {
@@ -56,8 +62,9 @@ func SetResponseHeader(name, value string) proxy.Decorator {
 	})
 }
 
-// RemoveResponseHeader returns a decorator that removes a header of every response of next, with a header map of its own
-// as in [SetResponseHeader]. A name that is no name is a fault in the plan that wraps [ErrHeader].
+// RemoveResponseHeader returns a decorator that removes a header of every response of next, under
+// the name and its twins. The response gets a header map of its own, as in [SetResponseHeader]. An
+// invalid name is a fault in the plan that wraps [ErrHeader].
 func RemoveResponseHeader(name string) proxy.Decorator {
 	key := http.CanonicalHeaderKey(name)
 	return onResponse("remove-response-header", key, named(name), func(res *proxy.Response) {
@@ -65,7 +72,7 @@ func RemoveResponseHeader(name string) proxy.Decorator {
 	})
 }
 
-// onRequest returns the decorator that changes requests with f, or, with an err, fails.
+// onRequest returns a decorator that changes requests with f, or if err is not nil, one that fails.
 func onRequest(kind, key string, err error, f func(*proxy.Request)) proxy.Decorator {
 	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce}
 	if err != nil {
@@ -80,7 +87,8 @@ func onRequest(kind, key string, err error, f func(*proxy.Request)) proxy.Decora
 	}
 }
 
-// onResponse returns the decorator that changes responses with f, or, with an err, fails.
+// onResponse returns a decorator that changes responses with f, or if err is not nil, one that
+// fails.
 func onResponse(kind, key string, err error, f func(*proxy.Response)) proxy.Decorator {
 	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
 	if err != nil {
@@ -98,7 +106,8 @@ func onResponse(kind, key string, err error, f func(*proxy.Response)) proxy.Deco
 	}
 }
 
-// broken returns a decorator that cannot be made, as [proxy.Fault] does, under its own step.
+// broken returns a decorator in place of one that cannot be made, as [proxy.Fault] does, but with
+// the step of the decorator.
 func broken(step pipe.Step, errs ...error) proxy.Decorator {
 	step.Err = faultsOf(step.Kind, errs...)
 	return func(next proxy.Proxy) proxy.Proxy {
@@ -117,7 +126,7 @@ func removeHeader(req *proxy.Request, key string) {
 	}
 }
 
-// without returns a copy of a header map that lacks a field and its twins. The values are still those of h.
+// without returns a copy of h without a field and its twins. The copy shares the values of h.
 func without(h http.Header, key string) http.Header {
 	c := make(http.Header, len(h)+1)
 	for name, values := range h {
@@ -128,7 +137,7 @@ func without(h http.Header, key string) http.Header {
 	return c
 }
 
-// named says what is wrong with a name.
+// named returns what is wrong with a name, or nil.
 func named(name string) error {
 	if !field.IsToken(name) {
 		return fmt.Errorf("%w: %q is not a name", ErrHeader, name)
@@ -136,8 +145,8 @@ func named(name string) error {
 	return nil
 }
 
-// settable says what is wrong with a field that is to be set. What describes the connection or the framing only who writes
-// to it can know, so backends and endpoints drop it whoever sets it.
+// settable returns why a field cannot be set, or nil. Fields about the connection or the framing
+// are up to the code that writes to the connection, so backends and endpoints drop them anyway.
 func settable(name, value string) error {
 	if err := named(name); err != nil {
 		return err

@@ -17,7 +17,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
-// through returns the request as an upstream behind d gets it.
+// through returns the request that an upstream inside d gets.
 func through(t *testing.T, d proxy.Decorator, req *proxy.Request) *proxy.Request {
 	t.Helper()
 	var got *proxy.Request
@@ -39,7 +39,7 @@ func client(names ...string) *proxy.Request {
 }
 
 // proves H6, H3
-func TestSetHeaderLeavesNothingOfTheClient(t *testing.T) {
+func TestSetHeaderRemovesTheFieldsOfTheClient(t *testing.T) {
 	t.Parallel()
 	req := client("X-User-Id", "X_user_id", "X-User_id", "x-user-id", "X_USER-ID", "X.User.Id", "x~user!id", "X-User", "Xx-User-Id")
 	req.Upstream["X_user_id"] = []string{"earlier"}
@@ -70,7 +70,7 @@ func TestSetHeaderGivesEveryRequestAValueOfItsOwn(t *testing.T) {
 }
 
 // proves H7
-func TestHeadersThatCannotBeSentAreFaultsInThePlan(t *testing.T) {
+func TestHeadersThatCannotBeSentAreFaults(t *testing.T) {
 	t.Parallel()
 	const ok = "X-A"
 	tests := map[string]proxy.Decorator{
@@ -116,7 +116,7 @@ func TestHeadersThatCannotBeSentAreFaultsInThePlan(t *testing.T) {
 }
 
 // proves H2
-func TestAHeaderThatIsSetIsSentOrAFault(t *testing.T) {
+func TestASetHeaderIsSentOrAFault(t *testing.T) {
 	t.Parallel()
 	names := []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "TE",
 		"Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Alt-Svc", "Host", "Content-Length", "Accept", "Accept-Encoding",
@@ -145,7 +145,7 @@ func TestAHeaderThatIsSetIsSentOrAFault(t *testing.T) {
 }
 
 // proves H2
-func TestAResponseHeaderThatIsSetReachesTheClientOrIsAFault(t *testing.T) {
+func TestASetResponseHeaderReachesTheClientOrIsAFault(t *testing.T) {
 	t.Parallel()
 	names := []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "TE",
 		"Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Alt-Svc", "Content-Length", "Content-Encoding",
@@ -176,7 +176,7 @@ type roundTripper func(*http.Request) *http.Response
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
 
-// upstream returns an upstream that f answers for.
+// upstream returns an upstream whose transport is f.
 func upstream(t *testing.T, decode backend.Decoder, f roundTripper) proxy.Proxy {
 	t.Helper()
 	p, err := backend.HTTP{Transport: f}.New(backend.Spec{Name: "user", URL: "http://user.test/", Decode: decode})
@@ -184,7 +184,7 @@ func upstream(t *testing.T, decode backend.Decoder, f roundTripper) proxy.Proxy 
 	return p
 }
 
-func TestHeaderDecoratorsShowTheNameOnly(t *testing.T) {
+func TestHeaderDecoratorsShowOnlyTheName(t *testing.T) {
 	t.Parallel()
 	p := pipe.NamedPipe("upstream", answers(t, `{}`)).With(
 		shape.SetResponseHeader("cache-control", "no-store"),

@@ -49,7 +49,7 @@ func answers(t testing.TB, text string) proxy.Proxy {
 	}
 }
 
-// decoded is what encoding/json makes of a text, with numbers as they are.
+// decoded returns what encoding/json makes of a text, with numbers as they are.
 func decoded(t testing.TB, text string) any {
 	t.Helper()
 	dec := json.NewDecoder(strings.NewReader(text))

@@ -20,7 +20,8 @@ func records() []byte {
 	return []byte(`{"items":[` + strings.Join(list, ",") + `],"extra":[{"sku":"x"}],"currency":"EUR","total":72}`)
 }
 
-// BenchmarkArrays is each op from bytes to bytes, beside what one writes with encoding/json: decode, edit, encode.
+// BenchmarkArrays measures each op from bytes to bytes, beside the same with encoding/json: decode,
+// edit, encode.
 func BenchmarkArrays(b *testing.B) {
 	page := records()
 	items := func(v map[string]any) []any { return v["items"].([]any) }

@@ -11,28 +11,31 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// An Op makes another document of one. It is an alias, so a plain function of this type is one:
+// An Op makes a document from another document. It is an alias, so any plain function of this type
+// is an Op:
 //
 //	func(ctx context.Context, d document.Document) (document.Document, error)
 //
-// The document may be absent, see [document.Document]. An op is safe for concurrent use and quick: it runs on the goroutine
-// of the call. It can be used in several places, and with pipe.NamedPipe it has a name in the plan.
+// The document may be absent; see [document.Document]. An op must be safe for concurrent use, and
+// quick, because it runs on the goroutine of the call. It can be used in several places.
+// [pipe.NamedPipe] gives it a name in the plan.
 //
 // The ops of this package fail with a [*document.Error].
 type Op = pipe.Pipe[document.Document, document.Document]
 
-// pureEffects are those of the ops of this package.
+// pureEffects are the effects of the ops that pure makes.
 const pureEffects = pipe.Terminal | pipe.HonoursContext | pipe.Idempotent
 
-// pure returns an op of this package. Errors that are not nil are what is wrong with its arguments: its faults.
+// pure returns an op that runs none of the user's code. The errors in errs that are not nil are its
+// faults.
 func pure(kind, detail string, errs []error, f func(document.Document) (document.Document, error)) Op {
 	serve := func(_ context.Context, d document.Document) (document.Document, error) { return f(d) }
 	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: detail, Source: pipe.Here(), Effects: pureEffects,
 		Err: faultsOf(kind, errs...)})
 }
 
-// faultsOf joins wiring mistakes, but for those that are nil. A call that meets them nevertheless fails with status 500:
-// they are nobody's payload's fault.
+// faultsOf joins wiring mistakes and skips nil. A call that meets them nevertheless fails with
+// status 500, because no payload is at fault.
 func faultsOf(kind string, errs ...error) error {
 	var faults []error
 	for _, err := range errs {
@@ -43,15 +46,15 @@ func faultsOf(kind string, errs ...error) error {
 	return errors.Join(faults...)
 }
 
-// ops are run one after another.
+// ops are the ops of a decorator, which run one after another.
 type ops struct {
 	list   []Op
 	titles []string
-	placed []pipe.Any // as they stand in the plan
+	placed []pipe.Any // the ops as the plan shows them
 	faults error
 }
 
-// newOps compiles ops that act on a way. nil is skipped.
+// newOps returns ops that act on the given way. It skips nil.
 func newOps(way pipe.Way, list []Op) *ops {
 	o := new(ops)
 	for _, op := range list {
@@ -62,7 +65,7 @@ func newOps(way pipe.Way, list []Op) *ops {
 		for inner := range step.All() {
 			o.faults = errors.Join(o.faults, inner.Err)
 		}
-		step.Acts, step.Mark = way, mark.Ours() // an op itself does not know the way
+		step.Acts, step.Mark = way, mark.Ours() // an op alone does not know its way
 		o.list = append(o.list, op)
 		o.titles = append(o.titles, step.Title())
 		o.placed = append(o.placed, pipe.Describe(op, step))
@@ -70,7 +73,7 @@ func newOps(way pipe.Way, list []Op) *ops {
 	return o
 }
 
-// run runs the ops on d. A document that does not fit is a failure of the given status.
+// run runs the ops on d. If a document does not fit, the error has the given status.
 func (o *ops) run(ctx context.Context, d document.Document, status int) (document.Document, error) {
 	for i, op := range o.list {
 		var err error
@@ -81,7 +84,8 @@ func (o *ops) run(ctx context.Context, d document.Document, status int) (documen
 	return d, nil
 }
 
-// withStatus gives an error of a document the status of whose document it is. Any other error speaks for itself.
+// withStatus gives a *document.Error the status. It returns any other error as it is, and so one
+// that is in a *proxy.Error already.
 func withStatus(err error, status int) error {
 	if _, ok := errors.AsType[*proxy.Error](err); ok {
 		return err

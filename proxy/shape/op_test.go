@@ -80,7 +80,7 @@ func TestTargetWithoutAValueIsATypedError(t *testing.T) {
 	}
 }
 
-func TestWrongArgumentsAreFaultsInThePlan(t *testing.T) {
+func TestWrongArgumentsAreFaults(t *testing.T) {
 	t.Parallel()
 	called := false
 	upstream := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
@@ -111,7 +111,7 @@ func TestWrongArgumentsAreFaultsInThePlan(t *testing.T) {
 	assert.ErrorContains(t, faults, "shape: drop", "all of them")
 }
 
-func TestEveryWrongArgumentIsReportedInOrder(t *testing.T) {
+func TestAllWrongArgumentsAreReportedInOrder(t *testing.T) {
 	t.Parallel()
 	const (
 		empty   = "document: invalid path: empty name"
@@ -139,7 +139,7 @@ func TestEveryWrongArgumentIsReportedInOrder(t *testing.T) {
 	}
 }
 
-// indexed paths have a step that may be the index of an element.
+// indexed matches paths with a step that may be the index of an element.
 var indexed = regexp.MustCompile(`(^|\.)\d+(\.|$)`)
 
 // proves F8
@@ -224,7 +224,7 @@ func repeats(d document.Document) bool {
 	return false
 }
 
-// oracle is what an op does to a decoded document, for paths of names.
+// oracle does what an op does, on a decoded document and for paths of names.
 func oracle(kind string, v any, path, to []string, name string) (want any, fits, known bool) {
 	x, there := lookup(v, path)
 	switch kind {
@@ -276,7 +276,7 @@ func position(name string, list []any) int {
 	return -1
 }
 
-// put returns v with x at the path, and whether it fits. It copies what it changes.
+// put returns v with x at the path, and whether that fits. It copies the values that it changes.
 func put(v any, path []string, x any) (any, bool) {
 	if len(path) == 0 {
 		return x, true
@@ -301,7 +301,7 @@ func put(v any, path []string, x any) (any, bool) {
 	return nil, false
 }
 
-// cut returns v without what is at the path.
+// cut returns v without the value at the path.
 func cut(v any, path []string) any {
 	if _, there := lookup(v, path); !there {
 		return v

@@ -9,11 +9,12 @@ import (
 
 var emptyObject, _ = document.Parse([]byte("{}")) // immutable
 
-// Target returns an op that answers the value at a path alone: with "data.user", {"data":{"user":{"id":1}}} becomes
-// {"id":1}. Any value will do, null as well; a path with a wildcard answers an array, see [document.Document.Get].
+// Target returns an op that returns only the value at a path: with "data.user",
+// {"data":{"user":{"id":1}}} becomes {"id":1}. The value may be of any kind, including null. A path
+// with a wildcard selects an array; see [document.Document.Get].
 //
-// Where there is no value the op fails with a [*document.Error] that wraps [document.ErrAbsent]. [TargetOrEmpty] does
-// not.
+// If there is no value, the op fails with a [*document.Error] that wraps [document.ErrAbsent].
+// [TargetOrEmpty] does not fail.
 func Target(path string) Op {
 	p, err := document.ParsePath(path)
 	return pure("target", path, []error{err}, func(d document.Document) (document.Document, error) {
@@ -24,7 +25,7 @@ func Target(path string) Op {
 	})
 }
 
-// TargetOrEmpty is [Target], but where there is no value at the path the answer is the empty object, {}.
+// TargetOrEmpty is [Target], but returns the empty object, {}, if there is no value at the path.
 func TargetOrEmpty(path string) Op {
 	p, err := document.ParsePath(path)
 	return pure("target", path+", or empty", []error{err}, func(d document.Document) (document.Document, error) {
@@ -35,9 +36,9 @@ func TargetOrEmpty(path string) Op {
 	})
 }
 
-// Keep returns an op that answers what the paths lead to and nothing else, in the order of the document, as
-// [document.Document.Keep] does: objects and arrays on the way stay, if only empty, and a path into a scalar selects
-// nothing. Without paths it selects nothing at all.
+// Keep returns an op that keeps the values at the paths and nothing else, in the order of the
+// document, as [document.Document.Keep] does. Objects and arrays on the way stay, even if they end
+// up empty. A path into a scalar selects nothing. Without paths, Keep selects nothing at all.
 func Keep(paths ...string) Op {
 	p, errs := parseAll(document.ParsePaths, 1, paths)
 	return pure("keep", strings.Join(paths, ", "), errs, func(d document.Document) (document.Document, error) {
@@ -45,8 +46,8 @@ func Keep(paths ...string) Op {
 	})
 }
 
-// Drop returns an op that answers the document without what the paths lead to, as [document.Document.Drop] does: elements
-// of an array that stay close up, and a path that leads nowhere drops nothing.
+// Drop returns an op that removes the values at the paths, as [document.Document.Drop] does. The
+// remaining elements of an array close up. A path that leads nowhere removes nothing.
 func Drop(paths ...string) Op {
 	p, errs := parseAll(document.ParsePaths, 1, paths)
 	return pure("drop", strings.Join(paths, ", "), errs, func(d document.Document) (document.Document, error) {
@@ -54,14 +55,14 @@ func Drop(paths ...string) Op {
 	})
 }
 
-// Rename returns an op that gives members other names. The pairs are a path to a member and its new name, which is a
-// plain name and no path:
+// Rename returns an op that renames members. Each pair is the path to a member and its new name,
+// which is a plain name and not a path:
 //
 //	shape.Rename("user.mail", "email", "items.*.sku", "id")
 //
-// All paths are looked up in the document as it is, so the pairs "a", "b", "b", "a" swap two members; to rename what was
-// renamed, write a second Rename. A renamed member keeps its place and value, and replaces a member that had the name
-// already. See [document.Document.RenameAll].
+// All paths refer to the document before the renaming, so the pairs "a", "b", "b", "a" swap two
+// members. To rename a renamed member, use a second Rename. A renamed member keeps its place and
+// value, and replaces a member that already has the new name. See [document.Document.RenameAll].
 func Rename(pairs ...string) Op {
 	r, errs := parseAll(document.ParseRenames, 2, pairs)
 	detail := r.String()
@@ -71,25 +72,26 @@ func Rename(pairs ...string) Op {
 	return pure("rename", detail, errs, func(d document.Document) (document.Document, error) { return d.RenameAll(r), nil })
 }
 
-// Group returns an op that answers an object with the document, whatever its root, as the one member of that name. An
-// absent document stays absent. The name is taken literally; a dot in it is a dot. It does not ask how deep the document is
-// nested already.
+// Group returns an op that returns an object whose only member has that name and holds the
+// document, whatever its kind. An absent document stays absent. The name is taken literally: a dot
+// in it is a dot. Group does not check how deep the document is nested already.
 func Group(name string) Op {
 	return pure("group", name, nil, func(d document.Document) (document.Document, error) { return d.Wrap(name), nil })
 }
 
-// Ungroup returns an op that undoes [Group]: where the member of that name is the only one, its value, whatever it is, is
-// the answer. Among other members it gives its place to the members of its value; of members with equal names then the
-// first gives the place and the last the value. A document without such a member stays as it is. See
-// [document.Document.Unwrap].
+// Ungroup returns an op that undoes [Group]. If the member of that name is the only member, the op
+// returns its value, whatever its kind. If there are other members, the members of its value take
+// its place; if names are then equal, the first member determines the place and the last the value.
+// A document without such a member stays as it is. See [document.Document.Unwrap].
 //
-// A value that is no object, with members beside it, is a [*document.Error] that wraps [document.ErrNotObject].
+// If there are other members and the value is not an object, the error is a [*document.Error] that
+// wraps [document.ErrNotObject].
 func Ungroup(name string) Op {
 	return pure("ungroup", name, nil, func(d document.Document) (document.Document, error) { return d.Unwrap(name) })
 }
 
-// parseAll returns what parse makes of the texts, or all that is wrong with them: parse tells of the first alone, so it is
-// asked again for every n of them.
+// parseAll returns what parse makes of the texts, or all their mistakes. parse reports only the
+// first mistake, so parseAll calls it again for every n texts.
 func parseAll[T any](parse func(...string) (T, error), n int, texts []string) (T, []error) {
 	all, err := parse(texts...)
 	if err == nil {

@@ -9,9 +9,10 @@ import (
 
 var errNoName = errors.New("the name is empty")
 
-// SetQuery returns a decorator that sets a parameter of the query, in place of all that the client sent under that name.
-// What an upstream gets of the query is still what its Spec names. Names are compared byte for byte. An empty name is a
-// fault in the plan, which shows the name only.
+// SetQuery returns a decorator that sets a parameter of the query. It replaces all values that the
+// client sent under that name. An upstream still receives only the parameters that its Spec names.
+// Names are compared byte for byte. An empty name is a fault in the plan. The plan shows only the
+// name.
 func SetQuery(name, value string) proxy.Decorator {
 	return onRequest("set-query", name, present(name), func(req *proxy.Request) {
 		if req.Query == nil {
@@ -21,8 +22,8 @@ func SetQuery(name, value string) proxy.Decorator {
 	})
 }
 
-// RemoveQuery returns a decorator that removes a parameter of the query with all its values. An empty name is a fault in
-// the plan.
+// RemoveQuery returns a decorator that removes a parameter of the query with all its values. An
+// empty name is a fault in the plan.
 func RemoveQuery(name string) proxy.Decorator {
 	return onRequest("remove-query", name, present(name), func(req *proxy.Request) { delete(req.Query, name) })
 }

@@ -33,8 +33,8 @@ func TestQueryIsSetAndRemoved(t *testing.T) {
 	}
 }
 
-// What the specification of the upstream does not name stays here, whoever set it.
-func TestAQueryThatIsSetReachesOnlyWhoNamesIt(t *testing.T) {
+// A parameter that the upstream's Spec does not name is not sent, whoever set it.
+func TestASetQueryReachesOnlyUpstreamsThatNameIt(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		names []string

@@ -9,17 +9,19 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// Request returns a decorator that runs ops on the JSON body of every request before next, in the order written. What
-// they make is the body that next gets, with the content type application/json; [proxy.Request.SetBody] tells what
-// becomes of the client's headers about its own body.
+// Request returns a decorator that runs ops on the JSON body of every request before next, in the
+// order written. Their result is the body that next gets, with the content type application/json;
+// [proxy.Request.SetBody] says which headers of the old body are removed.
 //
-// A request without a body gives the ops the absent document. If the ops make an absent one, the body is empty.
+// If a request has no body, the ops get the absent document. If the ops return an absent document,
+// the body is empty.
 //
-// The body is read through GetBody. If it cannot be replayed the error wraps [proxy.ErrBodyNotReplayable]. A body that
-// is not JSON, or that an op cannot use, is a [*proxy.Error] of status 400, and any other error of an op is handed on as
-// it is. next is not called then.
+// The body is read through GetBody. If it cannot be replayed, the error wraps
+// [proxy.ErrBodyNotReplayable]. A body that is not JSON, or that does not fit an op, is a
+// [*proxy.Error] of status 400. Any other error of an op is handed on as it is. After an error,
+// next is not called.
 //
-// A nil op is skipped, and Request of none returns next as it is.
+// A nil op is skipped. Without ops, Request returns next as it is.
 func Request(list ...Op) proxy.Decorator {
 	source := pipe.Here()
 	o := newOps(pipe.In, list)

@@ -16,7 +16,8 @@ import (
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
-// sent returns what an upstream behind d gets of a request with the body, and the error of the call.
+// sent calls an upstream inside d with the body. It returns what the upstream gets, and the error
+// of the call.
 func sent(t *testing.T, d proxy.Decorator, contentType, text string) (*proxy.Request, string, error) {
 	t.Helper()
 	req := proxy.NewRequest("POST", "/")
@@ -43,7 +44,7 @@ func sentRequest(t *testing.T, d proxy.Decorator, req *proxy.Request) (*proxy.Re
 	return got, string(body), err
 }
 
-func TestRequestGivesTheUpstreamWhatTheOpsMake(t *testing.T) {
+func TestRequestSendsTheResultOfTheOps(t *testing.T) {
 	t.Parallel()
 	got, body, err := sent(t, shape.Request(shape.Drop("admin"), shape.Group("user")), "application/merge-patch+json", `{"admin":true,"id":1.0}`)
 	require.NoError(t, err)
@@ -78,7 +79,7 @@ func TestRequestWithoutABodyIsAbsent(t *testing.T) {
 	assert.Empty(t, got.Header.Get("Content-Type"))
 }
 
-func TestRequestFailsBeforeAnyUpstream(t *testing.T) {
+func TestRequestFailsBeforeNextIsCalled(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string

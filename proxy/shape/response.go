@@ -11,15 +11,18 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// Response returns a decorator that runs ops on the document of every response of next, in the order written, also on a
-// partial one. Status, headers and Err of the response stay. An absent document is given to the ops like any other.
+// Response returns a decorator that runs ops on the document of every response of next, in the
+// order written. A partial response is no exception. Status, headers and Err of the response stay.
+// An absent document is passed to the ops like any other.
 //
-// If an op fails or panics the response is closed; a document that an op cannot use is an [*proxy.Error] of status 502,
-// and any other error of an op is handed on as it is. A response that is a stream has no document: it is closed, and the
-// error, of status 502 too, wraps [proxy.ErrStream]. Where next is certain to be one (see [proxy.Streams]) that is a fault
-// in the plan. In the plan Response buffers, so an endpoint that streams refuses it.
+// If an op fails or panics, the response is closed. A document that does not fit an op is a
+// [*proxy.Error] of status 502. Any other error of an op is handed on as it is.
 //
-// A nil op is skipped, and Response of none returns next as it is.
+// A stream has no document. It is closed, and the error, also of status 502, wraps
+// [proxy.ErrStream]. If the plan of next shows that it can only answer with a stream, that is a
+// fault in the plan. In the plan, Response buffers, so an endpoint that streams refuses it.
+//
+// A nil op is skipped. Without ops, Response returns next as it is.
 func Response(list ...Op) proxy.Decorator {
 	source := pipe.Here()
 	o := newOps(pipe.Out, list)
@@ -66,7 +69,7 @@ func (o *ops) shape(ctx context.Context, res *proxy.Response) (*proxy.Response, 
 	return res, nil
 }
 
-// stream is the error for a response that is a stream.
+// stream returns the error for a response that is a stream.
 func (o *ops) stream(status int) error {
 	op := "shape: response (" + strings.Join(o.titles, ", ") + ")"
 	return &proxy.Error{Status: status, Op: op, Err: proxy.ErrStream}

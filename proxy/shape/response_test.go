@@ -20,7 +20,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
-func TestResponseKeepsAllButTheDocument(t *testing.T) {
+func TestResponseChangesOnlyTheDocument(t *testing.T) {
 	t.Parallel()
 	partial := errors.New("recs are missing")
 	answer := &proxy.Response{Status: 201, Header: http.Header{"X-A": {"1"}}, Document: parsed(t, `{"a":1}`), Err: partial}
@@ -33,7 +33,7 @@ func TestResponseKeepsAllButTheDocument(t *testing.T) {
 	assert.ErrorIs(t, res.Err, partial)
 }
 
-func TestResponseShapesAPartBeforeTheMergeAndTheMergeAfterIt(t *testing.T) {
+func TestResponseShapesAPartOrTheWholeMerge(t *testing.T) {
 	t.Parallel()
 	page := proxy.Merge(
 		proxy.Part{Proxy: answers(t, `{"id":1,"x":1}`).With(shape.Response(shape.Drop("x")))},
@@ -54,7 +54,7 @@ func TestResponseShapesAPartBeforeTheMergeAndTheMergeAfterIt(t *testing.T) {
 }
 
 // proves M37, F10
-func TestResponseThatIsAStreamIsATypedErrorAndClosed(t *testing.T) {
+func TestResponseClosesAStreamWithATypedError(t *testing.T) {
 	t.Parallel()
 	stream := newBody("rows")
 	p := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
@@ -76,7 +76,7 @@ func TestResponseThatIsAStreamIsATypedErrorAndClosed(t *testing.T) {
 }
 
 // proves M37
-func TestResponseOverAStreamSaysWhichShape(t *testing.T) {
+func TestResponseOverAStreamNamesItsOps(t *testing.T) {
 	t.Parallel()
 	stream := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
 		return &proxy.Response{Body: newBody("rows")}, nil
@@ -89,7 +89,7 @@ func TestResponseOverAStreamSaysWhichShape(t *testing.T) {
 }
 
 // An endpoint that streams would answer 502 to everything.
-func TestResponseIsRefusedInAStreamedEndpoint(t *testing.T) {
+func TestAStreamedEndpointRefusesResponse(t *testing.T) {
 	t.Parallel()
 	files, err := backend.New(backend.Spec{Name: "files", URL: "http://files.test/", Decode: backend.Passthrough})
 	require.NoError(t, err)
@@ -129,7 +129,7 @@ func TestResponseIsClosedWhenAnOpFails(t *testing.T) {
 			assert.False(t, ran)
 			assert.Equal(t, `{}`, answer.Document.String())
 			late := newBody("")
-			answer.Body = late // had it not been closed, this would be
+			answer.Body = late // only a first Close would close it
 			assert.NoError(t, answer.Close())
 			assert.Zero(t, late.closes.Load())
 		})
@@ -164,7 +164,7 @@ func TestResponseErrorsCarryTheirStatus(t *testing.T) {
 	}
 }
 
-func TestResponseHandsOnWhatIsNoResponse(t *testing.T) {
+func TestResponseHandsOnErrorsAndNil(t *testing.T) {
 	t.Parallel()
 	for name, p := range map[string]proxy.Proxy{
 		"an error": func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, errOp },
@@ -177,7 +177,7 @@ func TestResponseHandsOnWhatIsNoResponse(t *testing.T) {
 	}
 }
 
-func TestResponseOfNoOpsIsNext(t *testing.T) {
+func TestResponseWithoutOpsIsNext(t *testing.T) {
 	t.Parallel()
 	upstream := pipe.NamedPipe("upstream", answers(t, `[1]`))
 	for _, d := range []proxy.Decorator{shape.Response(), shape.Response(nil, nil), shape.Request(), shape.Request(nil)} {
@@ -189,7 +189,7 @@ func TestResponseOfNoOpsIsNext(t *testing.T) {
 }
 
 // proves M34, L6
-func TestResponseLeavesASharedDocumentAndHeaderAsTheyWere(t *testing.T) {
+func TestResponseLeavesSharedDocumentsAndHeadersAlone(t *testing.T) {
 	t.Parallel()
 	const text = `{"public":1,"private":{"key":"s3cret","list":[1,2,3]}}`
 	shared, header := parsed(t, text), http.Header{"X-Node": {"7"}, "Vary": {"Accept"}}
@@ -220,7 +220,7 @@ func TestResponseLeavesASharedDocumentAndHeaderAsTheyWere(t *testing.T) {
 	}
 }
 
-func TestOpsOfOursHonourContextsAndFunctionsMayNot(t *testing.T) {
+func TestOnlyOurOpsAreKnownToHonourContexts(t *testing.T) {
 	t.Parallel()
 	upstream := pipe.Describe(answers(t, `{}`), pipe.Step{Kind: "backend", Effects: pipe.Terminal | pipe.HonoursContext | pipe.Idempotent})
 	ours := upstream.With(shape.Response(shape.Group("g")), shape.Request(shape.Keep("a")), shape.SetHeader("X-A", "1"))
@@ -231,7 +231,7 @@ func TestOpsOfOursHonourContextsAndFunctionsMayNot(t *testing.T) {
 	assert.Contains(t, pipe.PlanOf(theirs).String(), "← func at main_test.go:")
 }
 
-func TestAnOpThatIgnoresItsContextIsHeldByATimeout(t *testing.T) {
+func TestATimeoutHoldsAnOpThatIgnoresItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

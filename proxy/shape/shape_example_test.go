@@ -238,7 +238,7 @@ func ExampleBody() {
 		shape.Body(`{"user":"{param.id}","page":"{query.page?}","text":"by {body.by.name}","filter":"{body.filter}"}`))
 
 	req := proxy.NewRequest("POST", "/users/7/search")
-	req.Params.Set("id", `7","admin":"yes`) // a value is never read
+	req.Params.Set("id", `7","admin":"yes`) // a value is plain text
 	req.SetBody("application/json", []byte(`{"by":{"name":"Ann"},"filter":{"max":10.00}}`))
 	_, err := search(context.Background(), req)
 	fmt.Println(err)

@@ -15,7 +15,9 @@ import (
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
-// everything is each op once, on {"user":{"id":1,"mail":" A@B "},"items":[{"sku":"x","n":1.50},{"sku":"y"}],"page":1}.
+// everything has each op once, for the document
+//
+//	{"user":{"id":1,"mail":" A@B "},"items":[{"sku":"x","n":1.50},{"sku":"y"}],"page":1}
 func everything() []shape.Op {
 	scribble := func(_ context.Context, v map[string]any) (map[string]any, error) {
 		for _, item := range v["items"].([]any) {
@@ -32,10 +34,11 @@ func everything() []shape.Op {
 	}
 }
 
-// What a cache answers is shaped anew for each request by what stands outside it, and stays as it was.
+// Ops outside a cache shape its answer anew for each request, and leave the cached document as it
+// was.
 //
 // proves M34
-func TestASharedDocumentIsShapedForEveryRequestAndStays(t *testing.T) {
+func TestASharedDocumentIsShapedAnewForEachRequest(t *testing.T) {
 	t.Parallel()
 	const text = `{"user":{"id":1,"mail":" A@B "},"items":[{"sku":"x","n":1.50},{"sku":"y"}],"page":1}`
 	shared := parsed(t, text)

@@ -14,20 +14,24 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// ErrStatus is why a status cannot be mapped: it is not one of 200 to 599.
+// ErrStatus is why a status cannot be mapped: it is outside 200 to 599.
 var ErrStatus = errors.New("invalid status")
 
-// MapStatus returns a decorator that changes the status of what next answers:
+// MapStatus returns a decorator that changes the status of the responses and errors of next:
 //
 //	shape.MapStatus(map[int]int{http.StatusNotFound: http.StatusBadGateway})
 //
-// A response, a stream too, gets the status that its own is mapped to; all else of it stays. An error, whose status is
-// that of [proxy.StatusOf], is wrapped in a [*proxy.Error] of the status it is mapped to, with the Retry-After of the
-// error inside and no other header; errors.Is finds what it found before. An error stays an error, so one that is mapped to
-// less than 400 stays as it is: only a response can become 200.
+// A response, including a stream, gets the status that its own is mapped to. Everything else of it
+// stays.
 //
-// A status is mapped once. What stands outside, a retry or a merge, sees the new one. A status outside 200 to 599 is a
-// fault in the plan that wraps [ErrStatus]; pairs is copied, and without any MapStatus returns next as it is.
+// The status of an error is that of [proxy.StatusOf]. The error is wrapped in a [*proxy.Error] of
+// the new status, with the Retry-After of the inner error and no other header. errors.Is finds what
+// it found before. An error stays an error: if it is mapped to less than 400, it stays as it is.
+// Only a response can become 200.
+//
+// A status is mapped once. Decorators and combinators outside, such as a retry or a merge, see the
+// new status. A status outside 200 to 599 is a fault in the plan that wraps [ErrStatus]. MapStatus
+// copies pairs. Without pairs, it returns next as it is.
 func MapStatus(pairs map[int]int) proxy.Decorator {
 	pairs = maps.Clone(pairs)
 	var texts []string
@@ -56,7 +60,7 @@ func MapStatus(pairs map[int]int) proxy.Decorator {
 			switch {
 			case !mapped:
 			case err != nil && to >= 400:
-				_ = res.Close() // none, unless next broke its contract
+				_ = res.Close() // res is nil unless next broke its contract
 				return nil, &proxy.Error{Status: to, Op: "map-status", Err: err, Header: retryAfter(err)}
 			case err == nil && res != nil:
 				res.Status = to
@@ -67,7 +71,8 @@ func MapStatus(pairs map[int]int) proxy.Decorator {
 	}
 }
 
-// retryAfter returns the one header of an error that holds for any status (RFC 9110, section 10.2.3).
+// retryAfter returns the Retry-After of an error, the only header that is valid with any status
+// (RFC 9110, section 10.2.3).
 func retryAfter(err error) http.Header {
 	for e, ok := errors.AsType[*proxy.Error](err); ok; e, ok = errors.AsType[*proxy.Error](e.Err) {
 		if values := e.Header["Retry-After"]; len(values) > 0 {

@@ -68,7 +68,7 @@ func TestMapStatusChangesTheStatusOfErrors(t *testing.T) {
 	assert.Equal(t, "7", limited.Header.Get("Retry-After"))
 }
 
-func TestMapStatusHandsOnWhatIsNoAnswer(t *testing.T) {
+func TestMapStatusHandsOnNil(t *testing.T) {
 	t.Parallel()
 	p := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, nil })
 	res, err := p.With(shape.MapStatus(map[int]int{404: 200}))(t.Context(), proxy.NewRequest("GET", "/"))
@@ -79,7 +79,7 @@ func TestMapStatusHandsOnWhatIsNoAnswer(t *testing.T) {
 	assert.Equal(t, "↔ upstream\n", pipe.PlanOf(upstream.With(shape.MapStatus(nil))).String())
 }
 
-func TestMapStatusOfNoStatusIsAFault(t *testing.T) {
+func TestMapStatusOfAnInvalidStatusIsAFault(t *testing.T) {
 	t.Parallel()
 	p := answers(t, `{}`).With(shape.MapStatus(map[int]int{404: 0, 101: 200, 500: 600}))
 	faults := pipe.PlanOf(p).Faults()

@@ -10,22 +10,24 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// ErrNotString says that a value of another kind stands where a string is needed. It travels in a [*document.Error]
-// with the path.
+// ErrNotString says that a value is not a string where one is needed. It comes in a
+// [*document.Error] with the path.
 var ErrNotString = errors.New("not a string")
 
-// Upper returns an op that puts the strings at the paths into upper case, as [strings.ToUpper] does. A path that leads
-// nowhere changes nothing, nor does null. A value of another kind is a [*document.Error] that wraps [ErrNotString].
+// Upper returns an op that converts the strings at the paths to upper case, as [strings.ToUpper]
+// does. A path that leads nowhere changes nothing, and null stays null. A value of any other kind
+// is a [*document.Error] that wraps [ErrNotString].
 func Upper(paths ...string) Op { return onStrings("upper", nil, strings.ToUpper, paths...) }
 
-// Lower is [Upper] for lower case.
+// Lower is [Upper] for lower case, as [strings.ToLower] does.
 func Lower(paths ...string) Op { return onStrings("lower", nil, strings.ToLower, paths...) }
 
-// Trim is [Upper] that takes white space, as Unicode defines it, off both ends.
+// Trim is like [Upper], but removes white space, as defined by Unicode, from both ends.
 func Trim(paths ...string) Op { return onStrings("trim", nil, strings.TrimSpace, paths...) }
 
-// Replace is [Upper] for one path that replaces old by another text, everywhere in the string. The texts are plain: no
-// character of theirs has a meaning. An old that is empty, and texts that are not UTF-8, are a fault in the plan.
+// Replace is like [Upper], but for one path. It replaces old with the text by, everywhere in the
+// string. Both texts are literal: no character has a special meaning. It is a fault in the plan if
+// old is empty, or if a text is not UTF-8.
 func Replace(path, old, by string) Op {
 	var err error
 	switch {
@@ -37,7 +39,7 @@ func Replace(path, old, by string) Op {
 	return onStrings("replace", err, func(s string) string { return strings.ReplaceAll(s, old, by) }, path)
 }
 
-// onStrings returns the op that changes the strings at the paths with f, one path after another.
+// onStrings returns an op that changes the strings at the paths with f, one path after another.
 func onStrings(kind string, err error, f func(string) string, paths ...string) Op {
 	list := make([]document.Path, len(paths))
 	errs := []error{err}

@@ -9,7 +9,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
-func TestTextOpsChangeNamedStringsAlone(t *testing.T) {
+func TestTextOpsChangeOnlyNamedStrings(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name     string

@@ -13,17 +13,20 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// Typed returns an op that decodes the document into a T, calls f, and encodes what it returns, by the rules of
-// encoding/json:
+// Typed returns an op that decodes the document into a T, calls f, and encodes the result of f, by
+// the rules of encoding/json:
 //
-//	shape.Response(shape.Typed(func(_ context.Context, u User) (Card, error) { return u.Card(), nil }))
+//	shape.Response(shape.Typed(func(_ context.Context, u User) (Card, error) {
+//		return u.Card(), nil
+//	}))
 //
-// A document that is no T, and an absent one, is an error that names T and wraps a [*document.Error] with that of
-// encoding/json. An error of f is handed on as it is. A panic, in f or in a method that encodes or decodes, is a
-// [*pipe.PanicError], and a result that cannot be encoded a [*proxy.Error] of status 500.
+// If the document cannot be decoded into a T, the error names T and wraps a [*document.Error],
+// which wraps the error of encoding/json, or [document.ErrAbsent] if there is no document. An error
+// of f is handed on as it is. A panic, in f or in a method that encodes or decodes, is a
+// [*pipe.PanicError]. A result that cannot be encoded is a [*proxy.Error] of status 500.
 //
-// f must be safe for concurrent use and quick, as an [Op] is. Nothing in its T shares memory with the document. A nil
-// f is a fault in the plan.
+// f must be safe for concurrent use and quick, as an [Op] must. The T that f gets shares no memory
+// with the document. A nil f is a fault in the plan.
 func Typed[T, U any](f func(ctx context.Context, v T) (U, error)) Op {
 	in, out := reflect.TypeFor[T]().String(), reflect.TypeFor[U]().String()
 	step := pipe.Step{Mark: mark.Ours(), Kind: "typed", Detail: in + " → " + out, Source: pipe.Here(),

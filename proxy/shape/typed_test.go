@@ -114,7 +114,7 @@ func TestTypedFailsWithTypedErrors(t *testing.T) {
 	assert.Equal(t, http.StatusInternalServerError, proxy.StatusOf(err), "not the client's payload")
 }
 
-func TestTypedOfNoFunctionIsAFault(t *testing.T) {
+func TestTypedOfANilFunctionIsAFault(t *testing.T) {
 	t.Parallel()
 	const want = "shape: typed: the function is nil"
 	op := shape.Typed[user, card](nil)
