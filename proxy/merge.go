@@ -123,7 +123,6 @@ type mergePart struct {
 	i              int    // the index of the part
 	method         method // of the merge
 	honoursContext bool   // it ends with its context, without being abandoned
-	fitting        Proxy  // the part; fails if the merge cannot use its answer
 }
 
 func newMerge(s Spec) Proxy {
@@ -157,9 +156,7 @@ func newMerge(s Spec) Proxy {
 			part.Proxy = grouped(part.Proxy, part.Group, step.Source)
 		}
 		part.Expose = slices.Clone(part.Expose)
-		p := mergePart{Part: part, i: i, method: m.method, honoursContext: part.When == nil && plan.HonoursContext()}
-		p.fitting = p.call
-		m.parts = append(m.parts, p)
+		m.parts = append(m.parts, mergePart{Part: part, i: i, method: m.method, honoursContext: part.When == nil && plan.HonoursContext()})
 		inner = append(inner, part.describe(step.Source))
 		if part.Optional {
 			m.optional++
@@ -311,7 +308,15 @@ func (b *mergeBranch) Do(ctx context.Context) (*Response, error) {
 		b.skipped = true
 		return &Response{}, nil
 	}
-	return call.Checked(b.part.fitting(ctx, &b.req))
+	res, err := call.Checked(b.part.Proxy(ctx, &b.req))
+	if err != nil {
+		return nil, err
+	}
+	if err := b.part.unfit(res); err != nil {
+		_ = res.Close()
+		return nil, err
+	}
+	return res, nil
 }
 
 // Arrived cancels the other parts if a required part has failed.
@@ -327,21 +332,8 @@ func closeBody(body io.ReadCloser) {
 	}
 }
 
-// call calls the part, and fails if the merge cannot use the answer.
-func (p mergePart) call(ctx context.Context, req *Request) (*Response, error) {
-	res, err := p.Proxy(ctx, req)
-	if err != nil || res == nil {
-		return res, err
-	}
-	if err := p.unfit(res); err != nil {
-		_ = res.Close()
-		return nil, err
-	}
-	return res, nil
-}
-
 // unfit returns why a merge cannot use the response; named adds whose response it is.
-func (p mergePart) unfit(res *Response) error {
+func (p *mergePart) unfit(res *Response) error {
 	if res.open() {
 		return &Error{Status: http.StatusBadGateway, Err: ErrStream}
 	}
