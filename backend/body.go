@@ -172,7 +172,7 @@ func (u *upload) again(open func() (io.ReadCloser, error)) func() (io.ReadCloser
 
 // An uploadBody is one reading of an upload.
 type uploadBody struct {
-	*upload
+	upload *upload
 	rc     io.ReadCloser
 	own    bool        // opened here, so closed here
 	closed atomic.Bool // nobody reads on
@@ -180,7 +180,7 @@ type uploadBody struct {
 }
 
 func (b *uploadBody) Read(p []byte) (int, error) {
-	if b.ended.Load() || b.closed.Load() {
+	if b.upload.ended.Load() || b.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	n, err := b.rc.Read(p)
@@ -189,7 +189,7 @@ func (b *uploadBody) Read(p []byte) (int, error) {
 		b.atEOF()
 	case err != nil && err != io.EOF:
 		cause := err
-		b.cause.Store(&cause)
+		b.upload.cause.Store(&cause)
 	}
 	return n, err
 }

@@ -191,7 +191,7 @@ func (l *leaf) call(ctx context.Context, req *proxy.Request) (*proxy.Response, e
 
 // An exchange is one call of the upstream.
 type exchange struct {
-	*leaf
+	leaf   *leaf
 	out    http.Request
 	url    url.URL
 	body   *upload     // nil without one
@@ -204,14 +204,14 @@ type exchange struct {
 func (l *leaf) newExchange() *exchange {
 	if l.stream {
 		b := &streamBody{exchange: exchange{leaf: l}}
-		b.answer = b
+		b.exchange.answer = b
 		return &b.exchange
 	}
 	d := &struct {
-		exchange
-		room [8]string
+		exchange exchange
+		room     [8]string
 	}{exchange: exchange{leaf: l}}
-	d.values = d.room[:0]
+	d.exchange.values = d.room[:0]
 	return &d.exchange
 }
 
@@ -243,15 +243,15 @@ func (c *exchange) prepare(ctx context.Context, req *proxy.Request) error {
 // traced returns the context in which the transport tells of informational answers and of its connections.
 func (c *exchange) traced(ctx context.Context, req *proxy.Request) context.Context {
 	switch {
-	case c.stream && req.Inform != nil:
+	case c.leaf.stream && req.Inform != nil:
 		hints := &c.answer.hints
 		hints.inform, hints.trace.Got1xxResponse = req.Inform, hints.got
-		if c.trace != nil {
-			hints.trace.GotConn = c.trace.GotConn
+		if c.leaf.trace != nil {
+			hints.trace.GotConn = c.leaf.trace.GotConn
 		}
 		return httptrace.WithClientTrace(ctx, &hints.trace)
-	case c.trace != nil:
-		return httptrace.WithClientTrace(ctx, c.trace)
+	case c.leaf.trace != nil:
+		return httptrace.WithClientTrace(ctx, c.leaf.trace)
 	}
 	return ctx
 }
@@ -279,6 +279,7 @@ func (l *leaf) host(req *proxy.Request) string {
 // that the client may send one with; of a decoded upstream, which may be asked in another way than we were, only one
 // for which content means something (RFC 9110, section 9.3).
 func (c *exchange) attach(out *http.Request, req *proxy.Request) {
+	l := c.leaf
 	if req.Body == nil || req.Body == http.NoBody {
 		return
 	}
@@ -286,7 +287,7 @@ func (c *exchange) attach(out *http.Request, req *proxy.Request) {
 	case http.MethodTrace:
 		return
 	case http.MethodGet, http.MethodHead:
-		if !c.stream || c.spec.Method != "" {
+		if !l.stream || l.spec.Method != "" {
 			return
 		}
 	}
@@ -296,25 +297,26 @@ func (c *exchange) attach(out *http.Request, req *proxy.Request) {
 	if req.GetBody != nil {
 		out.GetBody = c.body.again(req.GetBody)
 	}
-	if c.stream && req.Trailer != nil && out.ContentLength < 0 { // only chunks have trailers
-		first.announce(out, req, &c.headers)
+	if l.stream && req.Trailer != nil && out.ContentLength < 0 { // only chunks have trailers
+		first.announce(out, req, &l.headers)
 	}
 }
 
 // header makes the header of the outgoing request. Where the request is ours alone and all of its headers go on, they
 // need not be copied.
 func (c *exchange) header(out *http.Request, req *proxy.Request, ours bool) error {
+	l := c.leaf
 	var b headerBuilder
-	trailers := c.stream && field.HasToken(req.Header["Te"], "trailers")
+	trailers := l.stream && field.HasToken(req.Header["Te"], "trailers")
 	var ofBody [2][]string
 	if out.Body != nil {
 		ofBody = [...][]string{req.Header["Content-Type"], req.Header["Content-Encoding"]}
 	}
-	if ours && c.headers.all && c.auth == "" { // a password stays here
-		b.h = c.headers.strip(req.Header)
+	if ours && l.headers.all && l.auth == "" { // a password stays here
+		b.h = l.headers.strip(req.Header)
 	} else {
-		b = headerBuilder{h: make(http.Header, max(c.headers.most(req), 8)), values: c.values} // a small map has room for eight
-		c.headers.client(&b, req.Header)
+		b = headerBuilder{h: make(http.Header, max(l.headers.most(req), 8)), values: c.values} // a small map has room for eight
+		l.headers.client(&b, req.Header)
 	}
 	if out.Body != nil {
 		for i, name := range [...]string{"Content-Type", "Content-Encoding"} {
@@ -325,16 +327,16 @@ func (c *exchange) header(out *http.Request, req *proxy.Request, ours bool) erro
 	} else {
 		delete(b.h, "Expect")
 	}
-	if !c.stream {
+	if !l.stream {
 		b.set("Accept-Encoding", "gzip")
 	}
-	if c.auth != "" {
-		b.set("Authorization", c.auth)
+	if l.auth != "" {
+		b.set("Authorization", l.auth)
 	}
 	if err := b.code(req.Upstream); err != nil {
 		return err
 	}
-	if c.stream {
+	if l.stream {
 		if trailers {
 			b.set("Te", "trailers")
 		}
@@ -353,7 +355,7 @@ func (c *exchange) header(out *http.Request, req *proxy.Request, ours bool) erro
 
 // send sends the request and returns the beginning of the answer.
 func (c *exchange) send(ctx context.Context) (*http.Response, error) {
-	resp, err := c.transport.RoundTrip(&c.out)
+	resp, err := c.leaf.transport.RoundTrip(&c.out)
 	if c.answer != nil {
 		c.answer.hints.end()
 	}
@@ -363,11 +365,11 @@ func (c *exchange) send(ctx context.Context) (*http.Response, error) {
 			_ = resp.Body.Close()
 		}
 		if cause := c.body.failure(); cause != nil {
-			return nil, c.failed(ctx, "send", cause) // the client's fault, not the upstream's
+			return nil, c.leaf.failed(ctx, "send", cause) // the client's fault, not the upstream's
 		}
-		return nil, c.failed(ctx, phase(err), err)
+		return nil, c.leaf.failed(ctx, phase(err), err)
 	case resp == nil:
-		return nil, c.failed(ctx, "send", errNothing)
+		return nil, c.leaf.failed(ctx, "send", errNothing)
 	}
 	if resp.Body == nil {
 		resp.Body = http.NoBody
@@ -386,8 +388,9 @@ func (c *exchange) end() {
 
 // decoded reads the answer into a document.
 func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.Response) (*proxy.Response, error) {
+	l := c.leaf
 	defer func() { _ = resp.Body.Close() }() // perhaps another body than the one that came
-	if !c.spec.succeeds(resp.StatusCode) {
+	if !l.spec.succeeds(resp.StatusCode) {
 		return nil, c.refused(ctx, req, resp)
 	}
 	res := &proxy.Response{Status: resp.StatusCode}
@@ -396,17 +399,17 @@ func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.R
 	} else {
 		body, op, err := c.read(resp)
 		if err != nil {
-			return nil, c.failed(ctx, op, err)
+			return nil, l.failed(ctx, op, err)
 		}
 		if len(body) > 0 {
-			res.Document, err = c.decode.Decode(resp.Header.Get("Content-Type"), body)
+			res.Document, err = l.decode.Decode(resp.Header.Get("Content-Type"), body)
 			if err != nil {
-				return nil, &proxy.Error{Status: http.StatusBadGateway, Backend: c.spec.Name, Op: "decode", Err: foreign(err)}
+				return nil, &proxy.Error{Status: http.StatusBadGateway, Backend: l.spec.Name, Op: "decode", Err: foreign(err)}
 			}
 		}
 	}
-	if len(c.expose) > 0 {
-		res.Header = exposed(c.expose, endToEnd(resp.Header))
+	if len(l.expose) > 0 {
+		res.Header = exposed(l.expose, endToEnd(resp.Header))
 	}
 	if res.Header == nil && !call.Described(ctx) { // else nobody sets one
 		res.Header = http.Header{}
@@ -418,10 +421,10 @@ func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.R
 func (c *exchange) read(resp *http.Response) (body []byte, op string, err error) {
 	switch coding := resp.Header["Content-Encoding"]; {
 	case len(coding) == 0 || len(coding) == 1 && (coding[0] == "" || strings.EqualFold(coding[0], "identity")):
-		body, err = readBody(resp.Body, resp.ContentLength, c.maxBytes)
+		body, err = readBody(resp.Body, resp.ContentLength, c.leaf.maxBytes)
 		return body, "read", err
 	case isGzip(coding):
-		return c.gunzip(resp.Body, c.maxBytes)
+		return c.leaf.gunzip(resp.Body, c.leaf.maxBytes)
 	default:
 		return nil, "decode", fmt.Errorf("content coding %s", strings.Join(coding, ", "))
 	}
@@ -434,7 +437,7 @@ func (c *exchange) refused(ctx context.Context, req *proxy.Request, resp *http.R
 	if kept {
 		answer.Body = c.keep(ctx, resp)
 	}
-	e := &proxy.Error{Status: c.failureStatus(req, resp.StatusCode), Backend: c.spec.Name, Op: "status", Upstream: answer}
+	e := &proxy.Error{Status: c.failureStatus(req, resp.StatusCode), Backend: c.leaf.spec.Name, Op: "status", Upstream: answer}
 	answer.Header = endToEnd(resp.Header)
 	names := make([]string, 0, 2)
 	if resp.StatusCode >= 400 && e.Status != http.StatusBadGateway {
@@ -449,7 +452,7 @@ func (c *exchange) refused(ctx context.Context, req *proxy.Request, resp *http.R
 
 // failureStatus returns what the client sees of an upstream's failure.
 func (c *exchange) failureStatus(req *proxy.Request, status int) int {
-	if to, ok := c.spec.MapStatus[status]; ok {
+	if to, ok := c.leaf.spec.MapStatus[status]; ok {
 		return to
 	}
 	switch {
@@ -466,11 +469,11 @@ func (c *exchange) failureStatus(req *proxy.Request, status int) int {
 func (c *exchange) keep(ctx context.Context, resp *http.Response) (kept []byte) {
 	hurry(ctx, resp, func(body io.Reader) {
 		if isGzip(resp.Header["Content-Encoding"]) {
-			kept = c.gunzipSome(body, c.maxErrorBytes)
+			kept = c.leaf.gunzipSome(body, c.leaf.maxErrorBytes)
 			delete(resp.Header, "Content-Encoding") // of bytes that nobody gets
 			delete(resp.Header, "Content-Length")
 		} else {
-			kept, _ = io.ReadAll(io.LimitReader(body, c.maxErrorBytes))
+			kept, _ = io.ReadAll(io.LimitReader(body, c.leaf.maxErrorBytes))
 		}
 		discard(body)
 	})
@@ -480,8 +483,8 @@ func (c *exchange) keep(ctx context.Context, resp *http.Response) (kept []byte) 
 // clientCredentials reports whether the upstream got what the client authenticates itself with.
 func (c *exchange) clientCredentials(req *proxy.Request) bool {
 	for _, name := range [...]string{"Authorization", "Cookie"} {
-		replaced := hasName(req.Upstream, name) || name == "Authorization" && c.auth != ""
-		if !replaced && len(req.Header[name]) > 0 && c.headers.lets(name, name) {
+		replaced := hasName(req.Upstream, name) || name == "Authorization" && c.leaf.auth != ""
+		if !replaced && len(req.Header[name]) > 0 && c.leaf.headers.lets(name, name) {
 			return true
 		}
 	}

@@ -26,7 +26,7 @@ func (c *exchange) streamed(ctx context.Context, req *proxy.Request, resp *http.
 	case status < 200 || status > 999:
 		_ = resp.Body.Close()
 		c.end()
-		return nil, c.failed(ctx, "status", fmt.Errorf("upstream answered %d", status))
+		return nil, c.leaf.failed(ctx, "status", fmt.Errorf("upstream answered %d", status))
 	}
 	b := c.answer
 	b.ctx, b.resp, b.rc, b.left = ctx, resp, resp.Body, -1
@@ -71,7 +71,7 @@ func (c *exchange) upgraded(ctx context.Context, resp *http.Response) (*proxy.Re
 	if !ok || c.asked == "" || len(got) != 1 || !isProtocol(got[0]) || !field.EqualToken(got[0], c.asked) {
 		_ = resp.Body.Close()
 		c.end()
-		return nil, c.failed(ctx, "status", errSwitch)
+		return nil, c.leaf.failed(ctx, "status", errSwitch)
 	}
 	res := &proxy.Response{Status: http.StatusSwitchingProtocols, Header: endToEnd(resp.Header), Upgrade: conn}
 	res.OnClose(c.end)
@@ -82,14 +82,14 @@ var errSwitch = errors.New("upstream switched to a protocol that nobody asked fo
 
 // A streamBody is the body of an answer that is passed on.
 type streamBody struct {
-	exchange
-	ctx    context.Context
-	resp   *http.Response
-	rc     io.ReadCloser
-	left   int64 // of the announced length; negative if there is none
-	hints  informer
-	res    proxy.Response // saves an allocation: the answer lives as long as its body
-	closed atomic.Bool
+	exchange exchange
+	ctx      context.Context
+	resp     *http.Response
+	rc       io.ReadCloser
+	left     int64 // of the announced length; negative if there is none
+	hints    informer
+	res      proxy.Response // saves an allocation: the answer lives as long as its body
+	closed   atomic.Bool
 }
 
 // Read reads from the upstream. An end before the announced length is io.ErrUnexpectedEOF, and what comes after it is
@@ -106,7 +106,7 @@ func (b *streamBody) Read(p []byte) (int, error) {
 		}
 	}
 	if err != nil && err != io.EOF {
-		err = b.failed(b.ctx, "read", err)
+		err = b.exchange.leaf.failed(b.ctx, "read", err)
 	}
 	return n, err
 }
@@ -116,7 +116,7 @@ func (b *streamBody) Close() error {
 	if b.closed.Swap(true) {
 		return nil
 	}
-	b.end()
+	b.exchange.end()
 	return b.rc.Close()
 }
 
