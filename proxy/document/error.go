@@ -27,7 +27,7 @@ var (
 	// ErrAbsent says that there is no value where one is needed.
 	ErrAbsent = errors.New("no document")
 	// ErrConflict says that two documents have a member of the same name where they must not.
-	ErrConflict = errors.New("a member is in two parts")
+	ErrConflict = errors.New("a member is in two documents")
 	// ErrPath says that a text is not a path, see [ParsePath].
 	ErrPath = errors.New("invalid path")
 )

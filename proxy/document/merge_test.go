@@ -187,7 +187,7 @@ func TestConflictErrorQuotesNoMoreThanAPartOfAName(t *testing.T) {
 	t.Parallel()
 	err := &document.ConflictError{Index: 2, Name: "a\n\"b\""}
 	assert.Equal(t, `"a\n\"b\""`, err.Quoted())
-	assert.EqualError(t, err, `a member is in two parts: "a\n\"b\"" is in document 2 too`)
+	assert.EqualError(t, err, `a member is in two documents: "a\n\"b\"" is in document 2 too`)
 	err.Name = strings.Repeat("n", 101)
 	assert.Equal(t, `"`+strings.Repeat("n", 100)+`"…`, err.Quoted())
 }
