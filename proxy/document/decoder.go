@@ -15,18 +15,18 @@ import (
 // It is made by [DecoderOf], once for a type, and safe for concurrent use. It keeps buffers of up
 // to 1 MiB for its next calls, and must not be copied.
 type Decoder[T any] struct {
-	code   bool // decoding runs code of the user
-	narrow *narrowing
+	code       bool // decoding runs code of the user
+	projection *projection
 
-	wide    atomic.Int64 // documents for which narrowing is not tried
+	wide    atomic.Int64 // documents for which projection is not tried
 	buffers sync.Pool    // of *[]byte
 }
 
 // DecoderOf returns a decoder for T. It looks into the type, so it is for wiring.
 func DecoderOf[T any]() *Decoder[T] {
 	t := reflect.TypeFor[T]()
-	m := unmarshalling(t)
-	return &Decoder[T]{code: m.code, narrow: narrowTo(t, m, map[reflect.Type]*narrowing{})}
+	m := unmarshalMethods(t)
+	return &Decoder[T]{code: m.code, projection: projectionOf(t, m, map[reflect.Type]*projection{})}
 }
 
 // RunsCode reports whether decoding may run code of a user, which may take its time or panic: an
@@ -54,7 +54,7 @@ func (d *Decoder[T]) Decode(doc Document, v *T) error {
 // unmarshal decodes the text of a document. encoding/json copies what it keeps, but a method of the
 // user may keep or write to its input.
 func (d *Decoder[T]) unmarshal(text []byte, v *T) error {
-	if d.narrow == nil || d.wide.Load() > 0 && d.wide.Add(-1) >= 0 {
+	if d.projection == nil || d.wide.Load() > 0 && d.wide.Add(-1) >= 0 {
 		if d.code {
 			text = slices.Clone(text)
 		}
@@ -64,7 +64,7 @@ func (d *Decoder[T]) unmarshal(text []byte, v *T) error {
 	if buf == nil {
 		buf = new([]byte)
 	}
-	*buf, _ = d.narrow.append((*buf)[:0], text, 0)
+	*buf, _ = d.projection.append((*buf)[:0], text, 0)
 	if len(*buf) > len(text)/4*3 {
 		d.wide.Store(wideFor)
 	}
@@ -75,7 +75,7 @@ func (d *Decoder[T]) unmarshal(text []byte, v *T) error {
 	return err
 }
 
-// wideFor is how many documents are decoded as they are after one of which narrowing left most.
+// wideFor is how many documents are decoded as they are after one of which projection left most.
 const wideFor = 31
 
 // maxPooled is the largest buffer that is kept: one huge document must not stay in memory.

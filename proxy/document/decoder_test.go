@@ -85,7 +85,7 @@ func (*textual) UnmarshalText([]byte) error { return nil }
 func TestDecoderKnowsWhetherCodeRuns(t *testing.T) {
 	t.Parallel()
 	assert.False(t, document.DecoderOf[string]().RunsCode())
-	assert.False(t, document.DecoderOf[narrowDeep]().RunsCode())
+	assert.False(t, document.DecoderOf[hardDeep]().RunsCode())
 	assert.False(t, document.DecoderOf[any]().RunsCode(), "what is decoded into an interface has no methods")
 	assert.False(t, document.DecoderOf[map[string]time.Time]().RunsCode(), "nobody's code")
 	assert.False(t, document.DecoderOf[document.Document]().RunsCode())

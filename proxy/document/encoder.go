@@ -14,7 +14,7 @@ type Encoder[T any] struct {
 
 // EncoderOf returns an encoder for T. It looks into the type, so it is for wiring.
 func EncoderOf[T any]() *Encoder[T] {
-	m := marshalling(reflect.TypeFor[T]())
+	m := marshalMethods(reflect.TypeFor[T]())
 	return &Encoder[T]{code: m.code, strict: m.code || m.loop}
 }
 

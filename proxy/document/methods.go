@@ -20,14 +20,14 @@ type methods struct {
 	seen map[reflect.Type]bool
 }
 
-func unmarshalling(t reflect.Type) *methods {
+func unmarshalMethods(t reflect.Type) *methods {
 	m := &methods{seen: map[reflect.Type]bool{},
 		by: []reflect.Type{reflect.TypeFor[json.Unmarshaler](), reflect.TypeFor[encoding.TextUnmarshaler]()}}
 	m.search(t, nil)
 	return m
 }
 
-func marshalling(t reflect.Type) *methods {
+func marshalMethods(t reflect.Type) *methods {
 	m := &methods{any: true, seen: map[reflect.Type]bool{},
 		by: []reflect.Type{reflect.TypeFor[json.Marshaler](), reflect.TypeFor[encoding.TextMarshaler](),
 			reflect.TypeFor[interface{ IsZero() bool }]()}}

@@ -16,18 +16,18 @@ import (
 // The types below have what makes names of JSON objects hard: cases, tags, embedding, methods,
 // recursion.
 type (
-	narrowBase  struct{ Base, Shared string }
-	narrowOther struct{ Shared string }
-	narrowDeep  struct {
-		Kids  []narrowDeep
-		Next  *narrowDeep
-		ByKey map[string]narrowDeep
+	hardBase  struct{ Base, Shared string }
+	hardOther struct{ Shared string }
+	hardDeep  struct {
+		Kids  []hardDeep
+		Next  *hardDeep
+		ByKey map[string]hardDeep
 		V     int
 	}
-	narrowOwn struct{ text string }
-	narrowAll struct {
-		narrowBase
-		*narrowOther
+	hardOwn struct{ text string }
+	hardAll struct {
+		hardBase
+		*hardOther
 		A       int             `json:"a"`
 		AA      string          `json:"A"`
 		Kelvin  string          `json:"kelvin"`
@@ -39,8 +39,8 @@ type (
 		Dash int `json:"-,"`
 		//lint:ignore U1000 encoding/json must not look at it
 		inner  string
-		Deep   narrowDeep
-		Own    narrowOwn
+		Deep   hardDeep
+		Own    hardOwn
 		Any    any
 		Raw    json.RawMessage
 		When   time.Time
@@ -50,7 +50,7 @@ type (
 	}
 )
 
-func (n *narrowOwn) UnmarshalJSON(b []byte) error {
+func (n *hardOwn) UnmarshalJSON(b []byte) error {
 	if string(b) == `"refused"` {
 		return errors.New("refused")
 	}
@@ -90,10 +90,10 @@ func FuzzDecoder(f *testing.F) {
 		if _, err := document.Parse(bytes.Clone(text)); err != nil {
 			return
 		}
-		decodesAlike[narrowAll](t, text)
-		decodesAlike[narrowDeep](t, text)
-		decodesAlike[[]narrowDeep](t, text)
-		decodesAlike[map[string]narrowDeep](t, text)
+		decodesAlike[hardAll](t, text)
+		decodesAlike[hardDeep](t, text)
+		decodesAlike[[]hardDeep](t, text)
+		decodesAlike[map[string]hardDeep](t, text)
 		decodesAlike[map[string][]struct{ V int }](t, text)
 		decodesAlike[struct{}](t, text)
 	})
