@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The types below have what makes names of JSON objects hard: cases, tags, embedding, methods,
-// recursion.
+// The types below make it hard to match the names of JSON objects: by cases, tags, embedding,
+// methods and recursion.
 type (
 	hardBase  struct{ Base, Shared string }
 	hardOther struct{ Shared string }
@@ -63,7 +63,7 @@ func decodesAlike[T any](t *testing.T, text []byte) {
 	d, err := document.Parse(bytes.Clone(text))
 	require.NoError(t, err)
 	var got, want T
-	err = document.DecoderOf[T]().Decode(d, &got) // a new one each time: one that met a document of which all is used rests
+	err = document.DecoderOf[T]().Decode(d, &got) // a new one: after a wide document a decoder skips projection
 	wantErr := json.Unmarshal(text, &want)
 	assert.True(t, reflect.DeepEqual(want, got), "%s into %T:\n%+v, want\n%+v", text, want, got, want)
 	if err == nil || wantErr == nil {
@@ -73,7 +73,8 @@ func decodesAlike[T any](t *testing.T, text []byte) {
 	assert.Equal(t, "document: "+wantErr.Error(), err.Error(), "%s into %T", text, want)
 }
 
-// A Decoder hands encoding/json only what the type can use, and nobody must notice.
+// FuzzDecoder checks that a Decoder, which hands encoding/json only what the type can use, decodes
+// the same as encoding/json.
 func FuzzDecoder(f *testing.F) {
 	for _, doc := range []string{
 		`{"base":"1","SHARED":"2","Shared":"3","a":1,"A":"2","KELVIN":"k","\u004belvin":"K","longS":"s","LONGſ":"t","x":"x","Tagged":"no"}`,
