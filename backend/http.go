@@ -23,11 +23,12 @@ import (
 
 // HTTP is the [Factory] for upstreams that speak HTTP.
 //
-// The proxies that it makes call the transport directly: they follow no redirects, keep no cookies
-// and add no headers. They are safe for concurrent use, honour their context, and close or drain
-// every body. The package documentation lists what they send and what they return. The Header of a
-// response is never nil. In a plan each is a leaf of kind "backend" with the name of the Spec, the
-// method and the URL, and it needs the params that the URL has.
+// The proxies that it makes call the transport directly, without an http.Client: no redirect is
+// followed, no cookie kept and no header added on the way. They are safe for concurrent use, honour
+// their context, and close or drain every body. The package documentation lists what they send and
+// what they return. The Header of a response is never nil. In a plan each is a leaf of kind
+// "backend" with the name of the Spec, the method and the URL. It needs those params of the URL
+// that Spec.Given does not name.
 type HTTP struct {
 	// Transport sends the requests. If it is nil, each call of New makes a transport with
 	// [NewTransport], whose idle connections close after 90 s. Upstreams that are given the same

@@ -40,7 +40,7 @@ func ExampleCursor() {
 func ExampleCursor_Members() {
 	row := document.MustParse(`{"Ann": {"age": 36}, "total": 1}`).Cursor()
 	columns := 0
-	for range row.Members() { // a step over Ann reads none of her
+	for range row.Members() { // a step over Ann does not read her record
 		columns++
 	}
 	fmt.Println(columns, "columns")

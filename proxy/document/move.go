@@ -41,8 +41,8 @@ func (d Document) Move(from, to Path) (Document, error) {
 
 // Append returns d with the elements of the array at from added to the end of the array at to. A
 // value of another kind is added as one element. The value at from stays there. If there is no
-// array at to, Append makes it, with the objects on the way. Wildcards and errors are those of
-// [Document.Copy]; if the value at to is not an array, the error wraps [ErrNotArray].
+// value at to, Append makes an array there, with the objects on the way. Wildcards and errors are
+// those of [Document.Copy]; if the value at to is not an array, the error wraps [ErrNotArray].
 func (d Document) Append(from, to Path) (Document, error) { return d.transfer(from, to, false, true) }
 
 func (d Document) transfer(from, to Path, move, list bool) (Document, error) {

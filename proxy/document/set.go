@@ -8,9 +8,9 @@ import "strings"
 // nothing below a wildcard that matches none. For the path of the whole document, Set returns v.
 //
 // The error is a [*Error]. It wraps [ErrNotObject], with the path up to the obstacle, if a scalar
-// (such as null) or an array without that index is in the way. It wraps [ErrAbsent], with the path,
-// if v is absent, and [ErrDepth] if v would be nested deeper than [DefaultDepth] there. To remove a
-// value use [Document.Drop].
+// (such as null) or an array without that index is in the way. With the whole path, it wraps
+// [ErrAbsent] if v is absent, and [ErrDepth] if v would be nested deeper than [DefaultDepth] there.
+// To remove a value use [Document.Drop].
 func (d Document) Set(p Path, v Document) (Document, error) {
 	if v.n == nil {
 		return Document{}, &Error{Path: p.String(), Err: ErrAbsent}
