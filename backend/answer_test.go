@@ -519,7 +519,7 @@ func TestADecodedAnswerIsDecompressedOnce(t *testing.T) {
 			t.Parallel()
 			up := &answers{body: tt.body, header: http.Header{"Content-Encoding": tt.coding}}
 			p := newBackend(t, up, backend.Spec{Headers: []string{"Accept-Encoding"}})
-			for range 2 { // the second time with a decompressor that was used before
+			for range 2 { // the second time with a used decompressor
 				res, err := get(t, p)
 				assert.EqualValues(t, 1, up.body0.closes.Load())
 				if tt.op == "" {
@@ -538,7 +538,7 @@ func TestADecodedAnswerIsDecompressedOnce(t *testing.T) {
 }
 
 // proves M9
-func TestTheHeaderOfAFailureTellsOfTheBodyAsItIsKept(t *testing.T) {
+func TestTheHeaderOfAFailureDescribesTheKeptBody(t *testing.T) {
 	t.Parallel()
 	text := zipped(t, "why it failed")
 	for _, tt := range []struct {
@@ -561,7 +561,7 @@ func TestTheHeaderOfAFailureTellsOfTheBodyAsItIsKept(t *testing.T) {
 				h["Content-Encoding"] = tt.coding
 			}
 			p := newBackend(t, &answers{status: 500, body: tt.body, header: h}, backend.Spec{})
-			for range 2 { // the second time with a decompressor that was used before
+			for range 2 { // the second time with a used decompressor
 				_, err := get(t, p)
 				e, ok := errors.AsType[*proxy.Error](err)
 				require.True(t, ok)
@@ -592,7 +592,7 @@ func TestADecompressorKeepsNoBody(t *testing.T) {
 			_, _ = get(t, p)
 		}()
 		<-done
-		runtime.GC() // once: what is in a pool survives it
+		runtime.GC() // only once: a pool keeps its values over one collection
 		assert.True(t, body.Value() == nil, "%q", text)
 		runtime.KeepAlive(p)
 	}
@@ -680,16 +680,16 @@ func TestAFailuresBodyIsKeptAndDrainedWithinLimits(t *testing.T) {
 	assert.Equal(t, strings.Repeat("y", 4<<10), string(e.Upstream.Body))
 }
 
-// unwanted is how long the body of a failure, or of an answer that has none, is waited for.
+// unwanted is how long a call waits for a body that it does not need.
 const unwanted = 50 * time.Millisecond
 
 // proves M37, T3
-func TestABodyNobodyWantsIsNotWaitedFor(t *testing.T) {
+func TestAnUnwantedBodyIsNotWaitedFor(t *testing.T) {
 	t.Parallel()
 	text := zipped(t, strings.Repeat("a", 10)+strings.Repeat("b", 10))
 	tests := []struct {
 		name, head string
-		sent       []string // 20 ms after each other; the rest never comes
+		sent       []string // at intervals of 20 ms; the rest never comes
 		want       int      // status of the failure
 		kept       string
 		after      time.Duration
@@ -775,7 +775,7 @@ func TestABodyThatCameTooLateIsClosedOnce(t *testing.T) {
 	}
 }
 
-// silentBody sends nothing and ends some time after it was closed.
+// A silentBody sends nothing, and its Read returns some time after it was closed.
 type silentBody struct {
 	closed chan struct{}
 	held   time.Duration

@@ -12,23 +12,25 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// ErrContentType is why [Auto] refuses an answer for whose content type it has no decoder.
+// ErrContentType is why [Auto] refuses an answer: it has no decoder for the content type.
 var ErrContentType = errors.New("no decoder for the content type")
 
-// Auto returns a decoder that goes by the media type in the Content-Type of the answer:
+// Auto returns a decoder that chooses by the media type in the Content-Type of the answer:
 //
-//	application/json, text/json, and what ends in +json   JSON
-//	application/xml, text/xml, and what ends in +xml      XML
-//	text/plain                                            Text
+//	application/json, text/json, and types that end in +json  JSON
+//	application/xml, text/xml, and types that end in +xml     XML
+//	text/plain                                                Text
 //
-// Others are added, or decided otherwise, by more: for a media type, for a suffix such as "+yaml", and for answers without
-// a Content-Type under "". A type counts before its suffix. What fits nothing, and a Content-Type that is malformed, is an
-// error that wraps [ErrContentType]: nothing is guessed.
+// The map more adds decoders or replaces these. Its keys are media types, suffixes such as "+yaml",
+// and "" for answers without a Content-Type. A media type takes precedence over its suffix. Auto
+// guesses nothing: a content type that no key fits, or that is malformed, is an error that wraps
+// [ErrContentType].
 //
 //	backend.Auto(map[string]backend.Decoder{"application/msgpack": msgpack.Decoder{}})
 //
-// Auto keeps nothing of more. A key that is no media type or suffix, and a decoder that is nil, [Passthrough] or has a Fault
-// of its own, are the Fault of the decoder, all of them joined: New refuses a Spec with it.
+// Auto does not keep the map. It is a fault if a key is neither a media type nor a suffix, or if a
+// decoder is nil, is [Passthrough] or has a Fault of its own. The Fault method of the decoder that
+// Auto returns joins all of these, and New refuses a Spec with such a decoder.
 func Auto(more map[string]Decoder) Decoder {
 	a := &auto{byType: map[string]Decoder{
 		"application/json": JSON, "text/json": JSON, "+json": JSON,
@@ -96,12 +98,12 @@ func (a *auto) Decode(contentType string, body []byte) (document.Document, error
 	case d != nil:
 		return d.Decode(contentType, body)
 	case media == "":
-		return document.Document{}, fmt.Errorf("%w: there is none", ErrContentType)
+		return document.Document{}, fmt.Errorf("%w: the answer has none", ErrContentType)
 	}
 	return document.Document{}, fmt.Errorf("%w %s", ErrContentType, printable(media))
 }
 
-// areOurs reports whether no decoder runs code of a user.
+// areOurs reports whether all decoders are ours, so that none runs code of a user.
 func (a *auto) areOurs() bool {
 	for d := range maps.Values(a.byType) {
 		if !isOurs(d) {

@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// A named decoder answers with its name.
+// A named is a decoder that answers with its name.
 type named string
 
 func (n named) Decode(string, []byte) (document.Document, error) { return document.Of(string(n)) }
@@ -60,7 +60,7 @@ func TestAutoGoesByTheContentType(t *testing.T) {
 func TestAutoGuessesNothing(t *testing.T) {
 	t.Parallel()
 	for contentType, want := range map[string]string{
-		"":                          "backend up: decode: no decoder for the content type: there is none",
+		"":                          "backend up: decode: no decoder for the content type: the answer has none",
 		"text/html":                 "backend up: decode: no decoder for the content type text/html",
 		"json":                      "backend up: decode: no decoder for the content type json",
 		"application/json/x":        "backend up: decode: no decoder for the content type: it is malformed",
@@ -75,7 +75,7 @@ func TestAutoGuessesNothing(t *testing.T) {
 	}
 }
 
-func TestAutoIsInThePlanWithWhatWasAdded(t *testing.T) {
+func TestThePlanShowsTheDecodersAddedToAuto(t *testing.T) {
 	t.Parallel()
 	tr := newTransport(t)
 	ours := pipe.PlanOf(newBackend(t, tr, backend.Spec{Decode: backend.Auto(map[string]backend.Decoder{"text/csv": backend.Text})}))

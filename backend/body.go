@@ -14,19 +14,21 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// maxDrain is how much of a body nobody wants is read so that its connection can be used again.
+// maxDrain is how many bytes of an unwanted body are read so that its connection can be used again.
 const maxDrain = 64 << 10
 
-// maxWait is how long a body nobody wants may take to come.
+// maxWait is how long an unwanted body may take to arrive.
 const maxWait = 50 * time.Millisecond
 
-// discard reads what is left of a body, up to a bound. If there is more, closing it closes the connection.
+// discard reads the rest of a body, up to a bound. If more is left, closing the body closes the
+// connection.
 func discard(body io.Reader) {
 	_, _ = io.CopyN(io.Discard, body, maxDrain+1)
 }
 
-// hurry has read read the body of an answer, and closes it if that takes too long, which ends the read: what is known of
-// the answer does not wait for what may never come. A closed body is replaced, so that it is closed once.
+// hurry calls read with the body of an answer. If read takes longer than maxWait, hurry closes the
+// body, which ends the read: the status is known, and must not wait for a body that may never
+// arrive. hurry replaces a body that it has closed, so that nobody closes it again.
 func hurry(ctx context.Context, resp *http.Response, read func(io.Reader)) {
 	body := resp.Body
 	if body == http.NoBody {
@@ -37,7 +39,7 @@ func hurry(ctx context.Context, resp *http.Response, read func(io.Reader)) {
 		defer close(closed)
 		defer func() {
 			if v := recover(); v != nil {
-				proxy.Report(ctx, pipe.NewPanicError(v)) // here it would end the process
+				proxy.Report(ctx, pipe.NewPanicError(v)) // on this goroutine it would end the process
 			}
 		}()
 		_ = body.Close()
@@ -51,7 +53,8 @@ func hurry(ctx context.Context, resp *http.Response, read func(io.Reader)) {
 	read(&untilError{r: body})
 }
 
-// untilError reads no further after an error: who ignores that a closed body ends its reads is asked once.
+// An untilError does not call its reader again after an error: a body that hurry has closed must
+// not be read on, even if it still answers.
 type untilError struct {
 	r   io.Reader
 	err error
@@ -64,11 +67,13 @@ func (u *untilError) Read(p []byte) (n int, err error) {
 	return n, u.err
 }
 
-// trusted is how much memory an announced length gets before a byte of it has come.
+// trusted is how much memory readBody allocates for an announced length before the first byte has
+// arrived.
 const trusted = 128 << 10
 
-// readBody returns the whole body, of the announced length or of an unknown one where that is not positive. It fails on
-// a body that is shorter than announced or longer than max, and drops what is more than announced.
+// readBody returns the whole body. length is the announced length; it is unknown if it is not
+// positive. readBody fails if the body is shorter than announced or longer than max. It drops bytes
+// beyond the announced length.
 func readBody(r io.Reader, length, max int64) ([]byte, error) {
 	switch {
 	case r == http.NoBody:
@@ -78,7 +83,7 @@ func readBody(r io.Reader, length, max int64) ([]byte, error) {
 	case length <= 0:
 		return readUnknown(r, max)
 	}
-	b := make([]byte, 0, min(length, trusted)+1) // one more, to see the end
+	b := make([]byte, 0, min(length, trusted)+1) // one more, to see the end of the body
 	for idle := 0; ; {
 		if len(b) == cap(b) {
 			bigger := make([]byte, len(b), min(2*int64(cap(b)), length+1))
@@ -105,8 +110,9 @@ func readBody(r io.Reader, length, max int64) ([]byte, error) {
 	}
 }
 
-// readUnknown reads into pieces, each twice as large as the one before, and joins them at the end: less is allocated than
-// by growing, and little for a body that turns out to be too large.
+// readUnknown reads a body of unknown length into pieces, each twice as large as the one before up
+// to 1 MiB, and joins them at the end. This allocates less than one growing buffer, and little for
+// a body that turns out to be too large.
 func readUnknown(r io.Reader, max int64) ([]byte, error) {
 	const first, largest = 4 << 10, 1 << 20
 	var room [12][]byte
@@ -141,11 +147,12 @@ func readUnknown(r io.Reader, max int64) ([]byte, error) {
 	}
 }
 
-// An upload is the request body on its way to the upstream, however often it is sent. The transport may read it on a
-// goroutine of its own, even after it has returned; the request's body belongs to who made it.
+// An upload is the request body on its way to the upstream, however often it is sent. The transport
+// may read it on its own goroutine, even after RoundTrip has returned. The body of the request
+// still belongs to the caller that made it.
 type upload struct {
-	ended atomic.Bool           // the call is over: read no more
-	cause atomic.Pointer[error] // why reading it failed, if it did
+	ended atomic.Bool           // the call is over, so read no more
+	cause atomic.Pointer[error] // why reading the body failed, if it did
 }
 
 // failure returns why reading the body failed, or nil.
@@ -159,7 +166,7 @@ func (u *upload) failure() error {
 	return nil
 }
 
-// again returns a function that opens the body for another try of the transport.
+// again returns a function that opens the body for another attempt of the transport.
 func (u *upload) again(open func() (io.ReadCloser, error)) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) {
 		rc, err := open()
@@ -170,17 +177,17 @@ func (u *upload) again(open func() (io.ReadCloser, error)) func() (io.ReadCloser
 	}
 }
 
-// An uploadBody is one reading of an upload.
+// An uploadBody reads an upload once.
 type uploadBody struct {
-	*upload
+	upload *upload
 	rc     io.ReadCloser
-	own    bool        // opened here, so closed here
-	closed atomic.Bool // nobody reads on
+	own    bool        // opened by again, so closed by Close
+	closed atomic.Bool // reads fail from now on
 	atEOF  func()      // fills in the trailers; may be nil
 }
 
 func (b *uploadBody) Read(p []byte) (int, error) {
-	if b.ended.Load() || b.closed.Load() {
+	if b.upload.ended.Load() || b.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	n, err := b.rc.Read(p)
@@ -189,12 +196,13 @@ func (b *uploadBody) Read(p []byte) (int, error) {
 		b.atEOF()
 	case err != nil && err != io.EOF:
 		cause := err
-		b.cause.Store(&cause)
+		b.upload.cause.Store(&cause)
 	}
 	return n, err
 }
 
-// Close never waits for a client that is still sending: the one who made the body closes it.
+// Close closes only a body that again has opened. It never waits for a client that is still
+// sending: the caller that made the request body closes it.
 func (b *uploadBody) Close() error {
 	if b.closed.Swap(true) || !b.own {
 		return nil
@@ -202,8 +210,9 @@ func (b *uploadBody) Close() error {
 	return b.rc.Close()
 }
 
-// announce has the client's trailers sent after the body, where the rule lets them go and code sends no header of the
-// name. Those whose names are not known yet go too, but for HTTP/2, where the transport leaves them out.
+// announce has the client's trailers sent after the body, if the rule lets them go and code sends
+// no header of that name. Trailers whose names are not known before the body go too, except over
+// HTTP/2, where the transport leaves them out.
 func (b *uploadBody) announce(out *http.Request, req *proxy.Request, rule *HeaderRule) {
 	out.Trailer = http.Header{}
 	sent, trailer := out.Trailer, req.Trailer

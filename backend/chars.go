@@ -9,7 +9,7 @@ import (
 	"github.com/sluice-go/sluice/internal/field"
 )
 
-// A set of ASCII characters: a bit for each.
+// A chars is a set of ASCII characters, with a bit for each.
 type chars struct{ low, high uint64 }
 
 func (s chars) has(c byte) bool {
@@ -37,19 +37,20 @@ const (
 
 	plainLow  = digits | 1<<'-' | 1<<'.' // unreserved, RFC 3986 section 2.3
 	plainHigh = letters | 1<<('_'-64) | 1<<('~'-64)
-	delims    = 1<<'$' | 1<<'&' | 1<<'+' | 1<<',' | 1<<'=' | 1<<':' // with @: as net/url leaves them in a path
-	quotes    = 1<<'!' | 1<<'\'' | 1<<'(' | 1<<')' | 1<<'*'         // net/url would escape them
+	delims    = 1<<'$' | 1<<'&' | 1<<'+' | 1<<',' | 1<<'=' | 1<<':' // with @, what net/url leaves in a path
+	quotes    = 1<<'!' | 1<<'\'' | 1<<'(' | 1<<')' | 1<<'*'         // what net/url would escape there
 	at        = 1 << ('@' - 64)
 )
 
-// isUnreserved reports whether c needs no escape anywhere.
+// isUnreserved reports whether c never needs an escape.
 func isUnreserved(c byte) bool { return chars{plainLow, plainHigh}.has(c) }
 
-// isSegment reports whether c may stand in a path segment as it is: what RFC 3986 (section 3.3) lets stand there but the
-// semicolon, which many servers take for the end of the name.
+// isSegment reports whether c may stand in a path segment unescaped. RFC 3986 (section 3.3) also
+// allows the semicolon, but many servers take it for the end of the name.
 func isSegment(c byte) bool { return chars{plainLow | delims | quotes, plainHigh | at}.has(c) }
 
-// isPlain reports whether an escaped path is its own unescaped form, and the one that net/url makes of it.
+// isPlain reports whether an escaped path equals its unescaped form and net/url would escape that
+// the same way.
 func isPlain(path string) bool {
 	return chars{plainLow | delims | 1<<'/' | 1<<';', plainHigh | at}.hasAll(path)
 }
@@ -59,13 +60,14 @@ func isName(s string) bool {
 	return s != "" && chars{plainLow, letters | 1<<('_'-64)}.hasAll(s)
 }
 
-// isProtocol reports whether s names one protocol, with or without a version (RFC 9110, section 7.8).
+// isProtocol reports whether s names one protocol, with or without a version (RFC 9110, section
+// 7.8).
 func isProtocol(s string) bool {
 	name, version, found := strings.Cut(s, "/")
 	return field.IsToken(name) && (!found || field.IsToken(version))
 }
 
-// isQuery reports whether a query may stand on the wire as it is.
+// isQuery reports whether a query may be sent as it is.
 func isQuery(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c <= ' ' || c >= 0x7f || c == '#' {
@@ -75,7 +77,8 @@ func isQuery(s string) bool {
 	return true
 }
 
-// isHost reports whether s may be a host with or without port; what it means is for net/url and the resolver.
+// isHost reports whether s may be a host, with or without a port. net/url and the resolver judge
+// what it means.
 func isHost(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < 0x80 && !isUnreserved(c) && strings.IndexByte("[]:%!$&'()*+,;=", c) < 0 {
@@ -85,7 +88,7 @@ func isHost(s string) bool {
 	return s != ""
 }
 
-// appendSegment appends s escaped as a path segment, or a part of one.
+// appendSegment appends s, escaped as a path segment or a part of one.
 func appendSegment(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; isSegment(c) {
@@ -97,7 +100,7 @@ func appendSegment(b []byte, s string) []byte {
 	return b
 }
 
-// appendValue appends s escaped as a name or value of a query.
+// appendValue appends s, escaped as a name or value of a query.
 func appendValue(b []byte, s string) []byte {
 	for i := range len(s) {
 		switch c := s[i]; {
@@ -112,7 +115,7 @@ func appendValue(b []byte, s string) []byte {
 	return b
 }
 
-// appendPlain appends s with everything escaped but letters, digits, hyphens and underscores.
+// appendPlain appends s and escapes every byte except letters, digits, hyphens and underscores.
 func appendPlain(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; isUnreserved(c) && c != '.' && c != '~' {

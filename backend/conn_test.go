@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// White-box: from outside, only the scheduler decides whether a request meets left-over bytes.
+// White-box: seen from outside, the scheduler decides whether a request meets left-over bytes.
 
 // proves F4
 func TestAConnectionSettlesBeforeItIsUsedAgain(t *testing.T) {
@@ -43,7 +43,7 @@ func TestAConnectionSettlesBeforeItIsUsedAgain(t *testing.T) {
 		_, _ = server.Write([]byte("answer"))
 		assert.NoError(t, <-read)
 		_ = c.Close()
-		c.settle(true) // closed: nothing to wait for
+		c.settle(true) // closed, so there is nothing to wait for
 		_ = server.Close()
 	})
 }

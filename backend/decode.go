@@ -11,14 +11,15 @@ import (
 
 // A Decoder makes a Document of the body of an upstream's answer. It is safe for concurrent use.
 //
-// One that could not be made keeps its fault and has a method Fault() error, nil for none: New refuses a Spec with it.
+// A decoder that was configured wrongly reports that with a method Fault() error, which returns nil
+// if nothing is wrong. New refuses a Spec whose decoder has a fault.
 type Decoder interface {
-	// Decode returns the document that body holds. The body is whole, not compressed, not empty, at most Spec.MaxBytes
-	// long, and belongs to the decoder. contentType is the answer's, as sent. An error fails the call with 502; its text
-	// must not repeat the body.
+	// Decode returns the document that body contains. The body is whole, decompressed, not empty
+	// and at most Spec.MaxBytes long; it belongs to the decoder. contentType is the Content-Type of
+	// the answer, as sent. An error fails the call with 502; its text must not repeat the body.
 	Decode(contentType string, body []byte) (document.Document, error)
 
-	// String returns the name of the format in the plan, as in "json".
+	// String returns the name of the format in the plan, such as "json".
 	String() string
 }
 
@@ -27,25 +28,27 @@ type Format uint8
 
 // The formats.
 const (
-	// JSON is one JSON text, strictly by RFC 8259; see [document.Parse]. It does not ask for a content type. [JSONWith]
-	// has other limits.
+	// JSON is one JSON text, strictly by RFC 8259; see [document.Parse]. It ignores the content
+	// type. [JSONWith] sets other limits.
 	JSON Format = iota
-	// Text is a JSON string that holds the body, which must be UTF-8.
+	// Text makes a JSON string of the body, which must be UTF-8.
 	Text
-	// Passthrough is no document: the answer is a stream, with the upstream's status, end-to-end headers, bytes and
-	// trailers as they come, informational answers (RFC 9110, section 15.2) and an upgraded connection (section 7.8) if
-	// the client asked for it.
+	// Passthrough makes no document: the answer is a stream. It has the upstream's status,
+	// end-to-end headers, bytes and trailers as they come. It also passes on informational answers
+	// (RFC 9110, section 15.2), and an upgraded connection (section 7.8) if the client asked for
+	// it.
 	Passthrough
-	// XML is one XML document (1.0, strictly, in UTF-8 or US-ASCII) as an object; the package documentation shows which.
-	// There are no entities but the five that XML defines: what has a document type declaration is refused. [XMLWith] has
-	// options.
+	// XML is one XML document (1.0, strictly, in UTF-8 or US-ASCII), read as an object in the way
+	// that the package documentation shows. Only the five entities that XML defines exist: a
+	// document type declaration is refused. [XMLWith] has options.
 	XML
 )
 
 var errStream = errors.New("a passthrough is not decoded")
 var errUTF8 = errors.New("the text is not UTF-8")
 
-// Decode returns the document that body holds; see [Decoder]. Of Passthrough there is none.
+// Decode returns the document that body contains; see [Decoder]. With Passthrough it returns an
+// error.
 func (f Format) Decode(contentType string, body []byte) (document.Document, error) {
 	switch f {
 	case JSON:
@@ -78,7 +81,8 @@ func (f Format) String() string {
 	return fmt.Sprintf("format %d", uint8(f))
 }
 
-// JSONWith returns a decoder that is [JSON] with these limits of depth and members, as [XMLWith] is for XML.
+// JSONWith returns a decoder that is [JSON] with these limits of depth and members. [XMLWith] is
+// its counterpart for XML.
 func JSONWith(l document.Limits) Decoder { return jsonLimits(l) }
 
 type jsonLimits document.Limits
@@ -89,7 +93,7 @@ func (l jsonLimits) Decode(_ string, body []byte) (document.Document, error) {
 
 func (l jsonLimits) String() string { return "json" }
 
-// faultsOf returns what is wrong with a decoder, one by one.
+// faultsOf returns the faults of a decoder, one by one.
 func faultsOf(d Decoder) []error {
 	if f, ok := d.(Format); ok && f > XML {
 		return []error{fmt.Errorf("there is no %s", f)}
@@ -108,7 +112,7 @@ func faultsOf(d Decoder) []error {
 	}
 }
 
-// isOurs reports whether a decoder is sluice's and runs no code of a user.
+// isOurs reports whether a decoder is part of sluice and runs no code of a user.
 func isOurs(d Decoder) bool {
 	switch d := d.(type) {
 	case Format, jsonLimits, *xmlDecoder:
@@ -116,5 +120,5 @@ func isOurs(d Decoder) bool {
 	case *auto:
 		return d.areOurs()
 	}
-	return mark.On(d) // of a module of its own
+	return mark.On(d) // a decoder of one of our nested modules
 }

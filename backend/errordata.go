@@ -14,21 +14,24 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// ErrorAsData returns a decorator that makes a partial answer of an upstream's failure, for clients that want to see it:
-// where next fails with what an upstream answered, a [proxy.Error] with an Upstream, the answer has status 200, Err is the
-// error, and the document is
+// ErrorAsData returns a decorator that makes a partial answer of an upstream's failure, for clients
+// that want to see the failure. It acts where next fails with an answer of an upstream: a
+// [proxy.Error] with an Upstream. The response then has status 200, the error in Err, and this
+// document:
 //
 //	{"<member>": {"status": 503, "body": {"reason": "maintenance"}}}
 //
-// The status is the upstream's. The body is what it sent, as far as Spec.MaxErrorBytes keeps it: JSON if that is all of one
-// JSON text, else a string, and left out where it is empty. Every other failure, as a timeout or an answer that cannot be
-// decoded, stays the error it is.
+// The status is the upstream's. The body is what the upstream sent, as far as Spec.MaxErrorBytes
+// keeps it. It is JSON if it is one whole JSON text, and a string otherwise; an empty body is left
+// out. Any other failure, such as a timeout or an answer that cannot be decoded, is returned
+// unchanged.
 //
-// The client sees the upstream's body as it was sent, which may tell more than is meant for it. Put the decorator only in
-// front of upstreams whose failures are written for clients. Nothing else of the error is shown: no address, no header, no
-// text of ours. Retries and breakers stand inside of it, for outside there is no failure any more.
+// The client sees the upstream's body as it was sent, which may reveal more than it should. Use the
+// decorator only for upstreams whose failures are written for clients. Nothing else of the error is
+// shown: no address, no header and no text of ours. Put retries and breakers inside the decorator,
+// because outside of it the call has not failed.
 //
-// A member that is "" is a fault in the plan.
+// An empty member is a fault in the plan.
 func ErrorAsData(member string) proxy.Decorator {
 	if member == "" {
 		return proxy.Fault(errors.New("backend: ErrorAsData: the member has no name"))
@@ -41,7 +44,7 @@ func ErrorAsData(member string) proxy.Decorator {
 			if answer == nil {
 				return res, err
 			}
-			_ = res.Close() // there is none, by the contract of next
+			_ = res.Close() // nil, by the contract of next
 			res = &proxy.Response{Document: failureData(answer).Wrap(member), Err: err}
 			if !call.Described(ctx) {
 				res.Header = http.Header{}
@@ -53,10 +56,10 @@ func ErrorAsData(member string) proxy.Decorator {
 	}
 }
 
-// answerIn returns what an upstream answered that err is about, outermost first, or nil.
+// answerIn returns the outermost answer of an upstream in the tree of err, or nil if there is none.
 func answerIn(err error) *proxy.UpstreamAnswer {
 	for err != nil {
-		if e, ok := err.(*proxy.Error); ok && e.Upstream != nil { // one level at a time, as proxy.StatusOf does
+		if e, ok := err.(*proxy.Error); ok && e.Upstream != nil { // level by level, as in proxy.StatusOf
 			return e.Upstream
 		}
 		switch e := err.(type) {
@@ -76,7 +79,7 @@ func answerIn(err error) *proxy.UpstreamAnswer {
 	return nil
 }
 
-// failureData returns the object with status and body.
+// failureData returns the object with the status and the body.
 func failureData(answer *proxy.UpstreamAnswer) document.Document {
 	b := strconv.AppendInt([]byte(`{"status":`), int64(answer.Status), 10)
 	if len(answer.Body) > 0 {
@@ -87,6 +90,6 @@ func failureData(answer *proxy.UpstreamAnswer) document.Document {
 			b = document.AppendString(b, strings.ToValidUTF8(string(answer.Body), "\ufffd"))
 		}
 	}
-	d, _ := document.Parse(append(b, '}')) // it is valid
+	d, _ := document.Parse(append(b, '}')) // always valid
 	return d
 }

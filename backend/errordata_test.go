@@ -70,7 +70,7 @@ func TestErrorAsDataLeavesOtherAnswersAlone(t *testing.T) {
 	}
 }
 
-func TestErrorAsDataFindsTheAnswerInWhatWrapsIt(t *testing.T) {
+func TestErrorAsDataFindsAWrappedAnswer(t *testing.T) {
 	t.Parallel()
 	inner := &proxy.Error{Backend: "up", Op: "status", Upstream: &proxy.UpstreamAnswer{Status: 418, Body: []byte("tea")}}
 	for _, err := range []error{
@@ -86,7 +86,8 @@ func TestErrorAsDataFindsTheAnswerInWhatWrapsIt(t *testing.T) {
 	}
 }
 
-// A part whose failure is data makes the merge partial, and keeps nothing from its place.
+// A part whose failure became data makes the merge partial, and its document is merged like any
+// other.
 func TestErrorAsDataIsAPartialPart(t *testing.T) {
 	t.Parallel()
 	failing := newBackend(t, &answers{status: 404, body: `{"code":7}`}, backend.Spec{}).With(backend.ErrorAsData("recs_error"))

@@ -15,8 +15,8 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// failed returns the error of a call that ended without a whole answer. A context that is done is the reason before any
-// other: what broke then broke because of it.
+// failed returns the error of a call that ended without a whole answer. If the context is done,
+// that is the reason, whatever err says: it made everything else fail.
 func (l *leaf) failed(ctx context.Context, op string, err error) error {
 	e := &proxy.Error{Backend: l.spec.Name, Op: op}
 	if done := ctx.Err(); done != nil {
@@ -25,12 +25,12 @@ func (l *leaf) failed(ctx context.Context, op string, err error) error {
 	}
 	e.Err = foreign(err)
 	if errors.Is(err, context.Canceled) {
-		e.Status = http.StatusBadGateway // the caller is still there
+		e.Status = http.StatusBadGateway // the caller did not cancel
 	}
 	return e
 }
 
-// phase tells the failure to reach an upstream from that of an exchange.
+// phase returns "dial" for a failure to reach the upstream, and "send" for a later one.
 func phase(err error) string {
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
 		return "dial"
@@ -47,8 +47,8 @@ func phase(err error) string {
 	return "send"
 }
 
-// foreign wraps an error whose text may hold bytes of an upstream or the URL that was called. Neither is in the text it
-// shows.
+// foreign wraps an error whose text may contain bytes of an upstream or the URL that was called.
+// The text of the wrapper leaves out the URL and escapes the bytes.
 func foreign(err error) error {
 	if _, ok := err.(*foreignError); ok || err == nil { //nolint:errorlint // only the outermost wrapping counts
 		return err
@@ -68,7 +68,8 @@ func (e *foreignError) Error() string {
 
 func (e *foreignError) Unwrap() error { return e.err }
 
-// printable returns s on one line, with everything that is not printable escaped, and not too long for a log.
+// printable returns s on one line, with every character escaped that is not printable, and short
+// enough for a log.
 func printable(s string) string {
 	const most = 512
 	plain := len(s) <= most

@@ -57,22 +57,22 @@ func TestATemplateIsAURLOrAName(t *testing.T) {
 	}
 }
 
-func TestATemplateThatIsNoneSaysWhy(t *testing.T) {
+func TestParseTemplateSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
-		"":                    "template: there is none",
+		"":                    "template: it is empty",
 		"://h/":               "template: missing protocol scheme",
 		"nats:///a":           "template: there is no host, want http://host:port/path",
-		"nats://me:secret@h/": "template: user and password have no place in it",
+		"nats://me:secret@h/": "template: the URL must not have a user or password",
 		"nats://h/#a":         "template: a fragment does not reach an upstream",
 		"nats://{id}/":        `template: invalid character "{" in host name`,
 		"nats://a\"b/":        `template: "a\"b" is not a host; it takes no placeholder`,
 		"nats://h/a{*}":       "template: {*} stands for whole segments: write /{*}",
-		"nats://h/%2e%2e/a":   "template: a segment is a dot or two dots",
+		"nats://h/%2e%2e/a":   `template: a segment is "." or ".."`,
 		"a.{*}":               "template: {*} stands for whole segments: write /{*}",
-		"a/../{id}":           "template: a segment is a dot or two dots",
-		"a.{id":               "template: a brace belongs to no placeholder",
-		"a.id}":               "template: a brace belongs to no placeholder",
+		"a/../{id}":           `template: a segment is "." or ".."`,
+		"a.{id":               "template: a brace is not part of a placeholder",
+		"a.id}":               "template: a brace is not part of a placeholder",
 		"a.{i d}":             `template: "i d" is not the name of a placeholder`,
 		"a\nb":                "template: it has a control byte",
 	}
@@ -83,7 +83,7 @@ func TestATemplateThatIsNoneSaysWhy(t *testing.T) {
 }
 
 // proves U2, U7
-func TestAValueThatNoTemplateTakesIsAnErrorOfAnUpstream(t *testing.T) {
+func TestExpandFailsWith502ForAnUnfitValue(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"x://h/{id}", "x://h/?a={id}", "x://h/a-{id}", "a.{id}", "a/{id}/b"} {
 		template, err := backend.ParseTemplate(text)

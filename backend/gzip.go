@@ -7,17 +7,19 @@ import (
 	"strings"
 )
 
-// isGzip reports whether a Content-Encoding is gzip, once, by its name or the old one (RFC 9110, section 8.4.1.3).
+// isGzip reports whether a Content-Encoding is gzip, applied once, under its present or its old
+// name (RFC 9110, section 8.4.1.3).
 func isGzip(coding []string) bool {
 	return len(coding) == 1 && (strings.EqualFold(coding[0], "gzip") || strings.EqualFold(coding[0], "x-gzip"))
 }
 
-// gunzip returns the decompressed body, at most max bytes. A failure of the connection is of the phase "read", one of
-// the coding of "decode".
+// gunzip returns the decompressed body, at most max bytes of it. If it fails, op is the phase:
+// "read" if the connection failed or the body is too large, "decode" if the coding is broken.
 func (l *leaf) gunzip(body io.Reader, max int64) (b []byte, op string, err error) {
 	left := int64(maxInt64)
 	if max < maxInt64-max>>8-1<<10 {
-		left = max + max>>8 + 1<<10 // what cannot be compressed grows a little; what grows more is an attack
+		// gzip makes incompressible data a little longer; a body that is longer still is an attack.
+		left = max + max>>8 + 1<<10
 	}
 	g := l.gunzipper(body, left)
 	if err = g.start(); err == nil {
@@ -40,7 +42,8 @@ func (l *leaf) gunzip(body io.Reader, max int64) (b []byte, op string, err error
 	return nil, "decode", err
 }
 
-// gunzipSome returns the beginning of the decompressed body, as far as there is one.
+// gunzipSome returns as much of the beginning of the decompressed body as there is, up to max
+// bytes.
 func (l *leaf) gunzipSome(body io.Reader, max int64) (b []byte) {
 	g := l.gunzipper(body, maxDrain)
 	if g.start() == nil {
@@ -50,10 +53,10 @@ func (l *leaf) gunzipSome(body io.Reader, max int64) (b []byte) {
 	return b
 }
 
-// A gunzipper decompresses one body after the other. Its tables are large, so it is used again.
+// A gunzipper decompresses one body after another. It is reused because its tables are large.
 type gunzipper struct {
 	source compressed
-	in     bufio.Reader // of source; else gzip would make one for each body
+	in     bufio.Reader // reads source; without it gzip would allocate one for each body
 	z      gzip.Reader
 }
 
@@ -67,17 +70,18 @@ func (l *leaf) gunzipper(body io.Reader, left int64) *gunzipper {
 	return g
 }
 
-// start reads the beginning of the body.
+// start reads the gzip header of the body.
 func (g *gunzipper) start() error { return g.z.Reset(&g.in) }
 
-// release lets another call use g, which keeps nothing alive but its tables: a body holds a connection.
+// release lets another call use g. It drops the body, which holds a connection, so that g keeps
+// only its tables alive.
 func (l *leaf) release(g *gunzipper) {
 	g.source = compressed{}
 	l.gunzippers.Put(g)
 }
 
-// compressed is the body as the upstream sends it, so that the failures of the connection can be told from those of the
-// coding, and an endless one that holds nothing ends.
+// A compressed is the body as the upstream sends it. It tells failures of the connection from those
+// of the coding, and it bounds a body that never ends and decompresses to nothing.
 type compressed struct {
 	r    io.Reader
 	n    int64

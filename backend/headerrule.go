@@ -11,19 +11,19 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A HeaderRule makes the header that an upstream gets of a request, for a leaf of one's own: it is
-// what [Spec].Headers means to an upstream of [HTTP]. The zero value lets none of the client's
-// headers go on, and all that code sends. It is safe for concurrent use.
+// A HeaderRule makes the header that an upstream gets for a request. It is for leaves of your own:
+// it does what [Spec].Headers does for an upstream of [HTTP]. The zero value sends none of the
+// client's headers and all that code sets. It is safe for concurrent use.
 type HeaderRule struct {
 	all    bool
-	names  []string // without all: those that go, canonical
-	back   []string // with all: those that do not, canonical, without twins
-	stream bool     // the answer is passed through: conditions and ranges may go
+	names  []string // if not all: the canonical names of those that go
+	back   []string // if all: the twins of those that do not go; see field.Twin
+	stream bool     // the answer is a stream, so conditions and ranges may go
 }
 
-// ParseHeaders compiles a list of the client's headers that go on, as [Spec].Headers has them:
-// names, "*" for all, and "-Name" beside "*" for all but that one and its twins. nil lets none go
-// on. The error joins all that is wrong with the list.
+// ParseHeaders compiles a list of the client's headers that go on, in the form of [Spec].Headers:
+// names, "*" for all, and "-Name" beside "*" for all but that name and its twins. A nil list lets
+// none go on. The error joins all faults of the list.
 func ParseHeaders(list []string) (*HeaderRule, error) {
 	r, faults := newHeaderRule(list, false)
 	for i, err := range faults {
@@ -35,17 +35,18 @@ func ParseHeaders(list []string) (*HeaderRule, error) {
 	return &r, nil
 }
 
-// Apply returns the header that goes on: of the client's in req.Header what the rule names, and all
-// that code has put into req.Upstream, which replaces what the client sent under a name or a twin
-// of it. Where the request has a body, its Content-Type and Content-Encoding are there too. Names
-// are canonical, and nothing is shared with the request, which stays as it is.
+// Apply returns the header that goes on. It contains the client's headers in req.Header that the
+// rule names, and all that code has put into req.Upstream. A header in req.Upstream replaces those
+// that the client sent under its name or a twin of it. If the request has a body, its Content-Type
+// and Content-Encoding are included. Names are canonical. The header shares nothing with the
+// request, which is not changed.
 //
-// Named or not, these are never there: what is hop-by-hop or named by Connection, Host,
-// Content-Length, and of the client's what speaks of an answer of HTTP (Accept-Encoding, Expect,
-// Range, If-*); nor is a twin of any, or a value with a control byte but tab.
+// Whether named or not, these are never included: hop-by-hop headers, headers that Connection
+// names, Host, Content-Length, the client's headers about an HTTP answer (Accept-Encoding, Expect,
+// Range, If-*), twins of any of these, and values with a control byte other than tab.
 //
-// A name or value of code's own that cannot be sent is an error: a [*proxy.Error] of status 500 and
-// Op "send".
+// If a name or value that code has set cannot be sent, the error is a [*proxy.Error] with status
+// 500 and Op "send".
 func (r *HeaderRule) Apply(req *proxy.Request) (http.Header, error) {
 	b := headerBuilder{h: make(http.Header, r.most(req))}
 	r.client(&b, req.Header)
@@ -60,7 +61,7 @@ func (r *HeaderRule) Apply(req *proxy.Request) (http.Header, error) {
 	return b.h, nil
 }
 
-// newHeaderRule compiles a Spec's list.
+// newHeaderRule compiles the list of a Spec.
 func newHeaderRule(list []string, stream bool) (HeaderRule, []error) {
 	all, names, back, err := parseList(list)
 	r := HeaderRule{all: all, stream: stream}
@@ -86,8 +87,8 @@ func newHeaderRule(list []string, stream bool) (HeaderRule, []error) {
 	return r, errs
 }
 
-// may reports whether a client's header that is this one or a twin of it can go on at all where the
-// Spec names it. What describes the body goes with the body, or not at all.
+// may reports whether a client's header may go on if the Spec names it. twin is what [field.Twin]
+// returns for its name. Headers that describe the body go with the body or not at all.
 func (r *HeaderRule) may(twin string) bool {
 	switch {
 	case isManaged(twin), field.OfBody(twin):
@@ -98,8 +99,8 @@ func (r *HeaderRule) may(twin string) bool {
 	return !strings.HasPrefix(twin, "If-") && twin != "Range" && twin != "Accept-Encoding" && twin != "Expect"
 }
 
-// lets reports whether the rule lets a header go on, given by its canonical name and what that is a
-// twin of.
+// lets reports whether the rule lets a header go on. name is its canonical name, and twin is what
+// [field.Twin] returns for it.
 func (r *HeaderRule) lets(name, twin string) bool {
 	if r.all {
 		return r.may(twin) && !slices.Contains(r.back, twin)
@@ -107,7 +108,7 @@ func (r *HeaderRule) lets(name, twin string) bool {
 	return slices.Contains(r.names, name)
 }
 
-// most returns how many headers there may be of a request.
+// most returns an upper bound for the number of headers that go on.
 func (r *HeaderRule) most(req *proxy.Request) int {
 	if r.all {
 		return len(req.Header) + len(req.Upstream)
@@ -115,9 +116,9 @@ func (r *HeaderRule) most(req *proxy.Request) int {
 	return len(r.names) + len(req.Upstream)
 }
 
-// client copies what the rule lets go of a client's header.
+// client copies the client's headers that the rule lets go on.
 func (r *HeaderRule) client(b *headerBuilder, from http.Header) {
-	named := field.Connection(from) // where no endpoint stands in front
+	named := field.Connection(from) // an endpoint would have removed these
 	if !r.all {
 		for _, name := range r.names {
 			if values := from[name]; len(values) > 0 && !named.Has(name) {
@@ -133,9 +134,9 @@ func (r *HeaderRule) client(b *headerBuilder, from http.Header) {
 	}
 }
 
-// strip takes out of a header that is ours alone what the rule does not let go, and returns it. It
-// is as an endpoint has made it: canonical, without what is hop-by-hop but for TE, and without
-// twins of what describes the body.
+// strip deletes from a header that is ours alone what the rule does not let go on, and returns it.
+// The header is as an endpoint makes it: its names are canonical, and it has no hop-by-hop headers
+// except TE and no twins of headers that describe the body.
 func (r *HeaderRule) strip(h http.Header) http.Header {
 	for _, name := range [...]string{"Te", "Host", "Content-Length", "Content-Type", "Content-Encoding"} {
 		delete(h, name)
@@ -151,8 +152,8 @@ func (r *HeaderRule) strip(h http.Header) http.Header {
 	return h
 }
 
-// A headerBuilder makes a header of which every value lies in one array, so that nothing is shared
-// with where it came from.
+// A headerBuilder makes a header whose values all lie in one new array, so that the header shares
+// nothing with its source.
 type headerBuilder struct {
 	h      http.Header
 	values []string
@@ -164,7 +165,7 @@ func (b *headerBuilder) set(name string, values ...string) {
 	b.h[name] = b.values[from:len(b.values):len(b.values)]
 }
 
-// copy sets a header to those of the values that may stand in one (RFC 9110, section 5.5).
+// copy sets a header to those of the values that are valid in a header (RFC 9110, section 5.5).
 func (b *headerBuilder) copy(name string, values []string) {
 	from := len(b.values)
 	for _, v := range values {
@@ -177,8 +178,9 @@ func (b *headerBuilder) copy(name string, values []string) {
 	}
 }
 
-// code sets what code sends, and takes out every twin of these names: an upstream that takes
-// X_Tenant for X-Tenant, as CGI does, would read the client's. A name without values is left out.
+// code sets the headers that code sends, and deletes every twin of their names. An upstream that
+// takes X_Tenant for X-Tenant, as CGI does, would otherwise read the client's value. A name without
+// values sets nothing.
 func (b *headerBuilder) code(from http.Header) error {
 	for name := range from {
 		for other := range b.h {
@@ -211,8 +213,7 @@ func (b *headerBuilder) code(from http.Header) error {
 	return nil
 }
 
-// joined returns the values of all spellings that make one canonical name, in the order of the
-// spellings.
+// joined returns the values of all spellings of one canonical name, in the order of the spellings.
 func joined(h http.Header, name string) (values []string) {
 	for _, spelling := range sortedKeys(h) {
 		if http.CanonicalHeaderKey(spelling) == name {
@@ -222,12 +223,12 @@ func joined(h http.Header, name string) (values []string) {
 	return values
 }
 
-// isManaged reports whether a request header of this name, canonical, is made by us alone.
+// isManaged reports whether only the backend makes a request header whose name has this twin.
 func isManaged(twin string) bool {
 	return twin == "Host" || twin == "Content-Length" || field.HopByHop(twin)
 }
 
-// hasName reports whether a header has the name or a twin of it.
+// hasName reports whether h has a header of this name or a twin of it.
 func hasName(h http.Header, name string) bool {
 	for other := range h {
 		if field.AreTwins(name, other) {

@@ -56,7 +56,7 @@ func TestARuleAppliesAsTheSpecsHeadersDo(t *testing.T) {
 }
 
 // proves H5, H6
-func TestARuleLetsNoTwinGo(t *testing.T) {
+func TestARuleSendsNoTwin(t *testing.T) {
 	t.Parallel()
 	rule, err := backend.ParseHeaders([]string{"*", "-X-Taken-Back"})
 	require.NoError(t, err)
@@ -74,7 +74,7 @@ func TestARuleLetsNoTwinGo(t *testing.T) {
 }
 
 // proves H7
-func TestARuleLetsNoControlByteGo(t *testing.T) {
+func TestARuleSendsNoControlByte(t *testing.T) {
 	t.Parallel()
 	rule, err := backend.ParseHeaders([]string{"*"})
 	require.NoError(t, err)
@@ -93,7 +93,7 @@ func TestARuleLetsNoControlByteGo(t *testing.T) {
 	}
 }
 
-func TestTheZeroRuleLetsOnlyCodesHeadersGo(t *testing.T) {
+func TestTheZeroRuleSendsOnlyTheHeadersOfCode(t *testing.T) {
 	t.Parallel()
 	var rule backend.HeaderRule
 	req := proxy.NewRequest("GET", "/")
@@ -107,10 +107,10 @@ func TestTheZeroRuleLetsOnlyCodesHeadersGo(t *testing.T) {
 	assert.Empty(t, h)
 }
 
-func TestAListOfHeadersSaysAllThatIsWrong(t *testing.T) {
+func TestParseHeadersJoinsAllFaults(t *testing.T) {
 	t.Parallel()
 	_, err := backend.ParseHeaders([]string{"a b", "ok", "c\nd"})
 	assert.EqualError(t, err, "headers: \"a b\" is not the name of a header\nheaders: \"c\\nd\" is not the name of a header")
 	_, err = backend.ParseHeaders([]string{"-Cookie"})
-	assert.ErrorContains(t, err, `headers: "-Cookie" takes nothing back where there is no "*"`)
+	assert.ErrorContains(t, err, `headers: "-Cookie" takes back nothing without "*"`)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/sluice-go/sluice/internal/field"
 )
 
-// endToEnd removes from an upstream's header what is between us and the upstream alone, and every
-// value that may not stand in a header. It returns h.
+// endToEnd deletes from an upstream's header the fields that are meant for the gateway alone, and
+// every value that may not stand in a header. It returns h.
 func endToEnd(h http.Header) http.Header {
 	named := field.Connection(h)
 	var lines []string
@@ -18,7 +18,7 @@ func endToEnd(h http.Header) http.Header {
 		key, twin, ok := field.Parse(name)
 		switch {
 		case twin == "Connection" && name != twin:
-			lines = append(lines, values...) // not from net/http
+			lines = append(lines, values...) // net/http would have made the name canonical
 			delete(h, name)
 		case !ok, field.HopByHop(twin), key != twin && isManaged(twin), named.Has(twin):
 			delete(h, name)
@@ -35,7 +35,7 @@ func endToEnd(h http.Header) http.Header {
 	return h
 }
 
-// isOfPayload reports whether a response header describes a payload that a Document has replaced.
+// isOfPayload reports whether a response header describes the payload, which a Document replaces.
 func isOfPayload(twin string) bool {
 	switch twin {
 	case "Etag", "Last-Modified", "Accept-Ranges", "Digest", "Repr-Digest", "Want-Digest":
@@ -44,7 +44,7 @@ func isOfPayload(twin string) bool {
 	return strings.HasPrefix(twin, "Content-")
 }
 
-// parseExpose compiles a Spec's list of response headers.
+// parseExpose compiles the Expose list of a Spec.
 func parseExpose(list []string) (names []string, errs []error) {
 	for _, name := range list {
 		key, twin, ok := field.Parse(name)
@@ -62,7 +62,7 @@ func parseExpose(list []string) (names []string, errs []error) {
 	return names, errs
 }
 
-// exposed returns the named headers of an answer, or nil where it has none of them.
+// exposed returns the named headers of an answer, or nil if it has none of them.
 func exposed(names []string, from http.Header) http.Header {
 	var b headerBuilder
 	for _, name := range names {

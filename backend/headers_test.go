@@ -19,7 +19,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// everything is a client's header with all that must not simply go on.
+// everything is a client's header with all that must not go on unasked.
 func everything() http.Header {
 	return http.Header{
 		"Accept":            {"text/html", "*/*"},
@@ -83,7 +83,7 @@ func TestTheUpstreamGetsTheNamedHeaders(t *testing.T) {
 				p := newBackend(t, up, backend.Spec{Headers: tt.list, Decode: tt.decode})
 				req := proxy.NewRequest("GET", "/")
 				req.Header = everything()
-				if call.Described(ctx) { // promises what an endpoint has done
+				if call.Described(ctx) { // an endpoint has done this before
 					for _, name := range []string{"Alt-Svc", "Connection", "Http2-Settings", "Keep-Alive", "Proxy-Authenticate",
 						"Proxy-Authorization", "Proxy-Connection", "Trailer", "Transfer-Encoding", "Upgrade"} {
 						delete(req.Header, name)
@@ -151,7 +151,7 @@ func TestWhatCodeSendsAlwaysGoesAndWins(t *testing.T) {
 }
 
 // proves H6
-func TestNoSpellingOfTheClientsStandsBesideWhatCodeSends(t *testing.T) {
+func TestAHeaderOfCodeReplacesEverySpellingOfTheClient(t *testing.T) {
 	t.Parallel()
 	all := []string{"*"}
 	tests := []struct {
@@ -205,7 +205,7 @@ func TestNoSpellingOfTheClientsStandsBesideWhatCodeSends(t *testing.T) {
 	}
 }
 
-func TestTwoSpellingsOfCodesHeaderAreOneInTheOrderOfTheSpelling(t *testing.T) {
+func TestSpellingsOfOneHeaderOfCodeAreJoinedInOrder(t *testing.T) {
 	t.Parallel()
 	up := &answers{body: "{}"}
 	p := newBackend(t, up, backend.Spec{Headers: []string{"*"}})
@@ -430,7 +430,7 @@ func TestConnectIsRefused(t *testing.T) {
 	assert.Zero(t, up.calls)
 }
 
-// FuzzHeaderFilter checks that what is between two neighbours never goes further, and nothing that was not named
+// FuzzHeaderFilter checks that no hop-by-hop header and no header that was not named is forwarded
 // (HARDENING H1, H2, H7, H8).
 func FuzzHeaderFilter(f *testing.F) {
 	f.Add("Connection", "x-secret", "X-Secret", "1")

@@ -25,7 +25,7 @@ type trip func(*http.Request) (*http.Response, error)
 
 func (f trip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// answers is a transport that gives each call the same answer and remembers the last request.
+// An answers is a transport that gives each call the same answer and remembers the last request.
 type answers struct {
 	status int
 	header http.Header
@@ -60,7 +60,7 @@ func (a *answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: status, Header: h, Body: a.body0, ContentLength: int64(len(a.body)), ProtoMajor: 1, ProtoMinor: 1, Request: r}, nil
 }
 
-// countedBody counts what is done to a body.
+// A countedBody counts what is done to a body.
 type countedBody struct {
 	r      io.Reader
 	read   atomic.Int64
@@ -109,8 +109,9 @@ func newTransport(t testing.TB) *http.Transport {
 	return tr
 }
 
-// newPiped returns a transport over a network in memory, so that it may be used in a bubble, and the number of its
-// connections. serve is called for each request, until it returns false.
+// newPiped returns a transport over a network in memory, so that it can be used in a synctest
+// bubble, and the number of its connections. serve is called for each request, until it returns
+// false.
 func newPiped(serve func(c net.Conn) (goOn bool)) (*http.Transport, *atomic.Int32) {
 	tr, conns := backend.NewTransport(), new(atomic.Int32)
 	tr.DialContext = func(context.Context, string, string) (net.Conn, error) {
@@ -143,7 +144,8 @@ type rawUpstream struct {
 	seen []string
 }
 
-// newRaw starts an upstream that reads a request and then has answer write to the connection, until that returns false.
+// newRaw starts an upstream that reads a request and then has answer write to the connection, until
+// answer returns false.
 func newRaw(t testing.TB, answer func(c *net.TCPConn, r *http.Request) (goOn bool)) *rawUpstream {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -202,7 +204,8 @@ func (u *rawUpstream) requests() []string {
 	return append([]string(nil), u.seen...)
 }
 
-// newText starts an upstream that answers every request with the same bytes and keeps the connection.
+// newText starts an upstream that answers every request with the same bytes and keeps the
+// connection.
 func newText(t testing.TB, answer string) *rawUpstream {
 	return newRaw(t, func(c *net.TCPConn, _ *http.Request) bool {
 		_, err := io.WriteString(c, answer)
@@ -210,7 +213,7 @@ func newText(t testing.TB, answer string) *rawUpstream {
 	})
 }
 
-// described returns a context as it is in a pipe in which no function of a user stands.
+// described returns a context as in a pipe that contains no function of a user.
 func described(ctx context.Context) context.Context {
 	var scope call.Scope
 	scope.Serve(new(pipe.Step))

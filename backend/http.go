@@ -23,23 +23,29 @@ import (
 
 // HTTP is the [Factory] for upstreams that speak HTTP.
 //
-// The proxies it makes call the transport directly: nothing follows redirects, keeps cookies or adds a header. They are
-// safe for concurrent use, honour their context, and close or drain every body; see the package documentation for what
-// goes out and comes back. The Header of a response is never nil. Their plan is a leaf of kind "backend" with the name of
-// the Spec, method and URL, and the params that the URL needs.
+// The proxies that it makes call the transport directly, without an http.Client: no redirect is
+// followed, no cookie kept and no header added on the way. They are safe for concurrent use, honour
+// their context, and close or drain every body. The package documentation lists what they send and
+// what they return. The Header of a response is never nil. In a plan each is a leaf of kind
+// "backend" with the name of the Spec, the method and the URL. It needs those params of the URL
+// that Spec.Given does not name.
 type HTTP struct {
-	// Transport sends the requests. nil makes one with [NewTransport] for each call of New; its idle connections close
-	// after 90 s. Upstreams share the connections, and the limits, of a transport that is given here, and who made it
-	// closes its idle connections in the end.
+	// Transport sends the requests. If it is nil, each call of New makes a transport with
+	// [NewTransport], whose idle connections close after 90 s. Upstreams that are given the same
+	// transport share its connections and its limits; the caller that made the transport closes its
+	// idle connections.
 	//
-	// It may be anything that keeps the contract of http.RoundTripper. What is not made by NewTransport is code that may
-	// ignore its context: a plan shows it as opaque, and a deadline holds against it too, at the price of a goroutine (see
-	// proxy.Hold). A round tripper that never does may say so with a method HonoursContext() bool; then there is no
-	// goroutine. What RegisterProtocol puts into a transport for http or https is taken to honour its context, too.
+	// Transport may be anything that keeps the contract of http.RoundTripper. A transport that
+	// NewTransport did not make may ignore its context. A plan therefore shows the leaf as opaque,
+	// and the deadline still holds, at the cost of a goroutine (see proxy.Hold). A round tripper
+	// that always honours its context may say so with a method HonoursContext() bool that returns
+	// true; it costs no goroutine. A round tripper that RegisterProtocol puts into a transport for
+	// http or https is taken to honour its context too.
 	Transport http.RoundTripper
 }
 
-// New returns a proxy that calls the upstream of s. The error joins all that is wrong with s, each line with its name.
+// New returns a proxy that calls the upstream of s. The error joins all faults of s, one per line,
+// each with the name of the backend.
 func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 	l, err := newLeaf(s)
 	if err != nil {
@@ -59,18 +65,18 @@ func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 	return pipe.Describe(l.serve, l.step(honoursContext)), nil
 }
 
-// A leaf calls one upstream. Everything in it was made at wiring and is only read.
+// A leaf calls one upstream. All of it is made at wiring and only read afterwards.
 type leaf struct {
 	spec      Spec
 	transport http.RoundTripper
 	trace     *httptrace.ClientTrace // nil unless the transport is ours
-	held      proxy.Proxy            // for request bodies that a honoursContext transport may wait for; else nil
+	held      proxy.Proxy            // call under proxy.Hold, see serve; nil if the transport is opaque
 
 	url     *Template
 	query   queryRule
 	headers HeaderRule
 	expose  []string
-	auth    string // the Authorization of URL's user
+	auth    string // the Authorization header for the user in the URL
 	decode  Decoder
 	stream  bool
 
@@ -149,9 +155,9 @@ func (l *leaf) step(honoursContext bool) pipe.Step {
 			s.Detail += ", " + l.decode.String()
 		}
 	}
-	// A round tripper that says it honours its context is taken for one of ours. It stands behind the leaf, so all it
-	// sees of a call is the request that the leaf made of what may go out, and what it answers is filtered like the
-	// answer of any upstream: nothing that call.Scope.Serve promises is about it.
+	// A round tripper that says it honours its context is treated like a transport of ours. It runs
+	// behind the leaf: it sees only the request that the leaf made, and its answer is filtered like
+	// that of any upstream. So the promises of call.Scope.Serve do not concern it.
 	if honoursContext && isOurs(l.decode) {
 		s.Effects |= pipe.HonoursContext
 	} else {
@@ -160,8 +166,9 @@ func (l *leaf) step(honoursContext bool) pipe.Step {
 	return s
 }
 
-// serve answers one request. A transport of ours returns when its context is done, unless it is reading a body that
-// does not come: then the deadline is held for it.
+// serve answers one request. A transport that honours its context returns when the context is done,
+// except while it reads a request body that does not arrive. For such a body proxy.Hold enforces
+// the deadline.
 func (l *leaf) serve(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 	if l.held != nil && req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
 		return l.held(ctx, req)
@@ -191,31 +198,32 @@ func (l *leaf) call(ctx context.Context, req *proxy.Request) (*proxy.Response, e
 
 // An exchange is one call of the upstream.
 type exchange struct {
-	*leaf
+	leaf   *leaf
 	out    http.Request
 	url    url.URL
 	body   *upload     // nil without one
-	asked  string      // the protocol the upstream was asked to change to, or ""
+	asked  string      // the protocol that the upstream was asked to switch to, or ""
 	answer *streamBody // nil unless the answer is a stream
-	values []string    // room for those of the header
+	values []string    // room for the values of the outgoing header
 }
 
-// newCall makes a call in one allocation, with that of the answer's body where it is a stream.
+// newExchange makes an exchange in one allocation, which includes the body of the answer if that is
+// a stream.
 func (l *leaf) newExchange() *exchange {
 	if l.stream {
 		b := &streamBody{exchange: exchange{leaf: l}}
-		b.answer = b
+		b.exchange.answer = b
 		return &b.exchange
 	}
 	d := &struct {
-		exchange
-		room [8]string
+		exchange exchange
+		room     [8]string
 	}{exchange: exchange{leaf: l}}
-	d.values = d.room[:0]
+	d.exchange.values = d.room[:0]
 	return &d.exchange
 }
 
-// prepare makes the request that the upstream gets.
+// prepare makes the request for the upstream.
 func (c *exchange) prepare(ctx context.Context, req *proxy.Request) error {
 	l := c.leaf
 	if err := l.url.resolve(&c.url, &req.Params, req.Path); err != nil {
@@ -226,7 +234,8 @@ func (c *exchange) prepare(ctx context.Context, req *proxy.Request) error {
 	query = l.query.append(query, req)
 	c.url.RawQuery = string(query)
 
-	// WithContext is the only way to give a request its context; the copy saves what it allocates.
+	// Only WithContext can give a request its context. The copy into c.out saves the allocation of
+	// its result.
 	c.out = *(&http.Request{URL: &c.url, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(c.traced(ctx, req))
 	out := &c.out
 	if out.Method = l.method(req); out.Method == http.MethodConnect {
@@ -240,18 +249,19 @@ func (c *exchange) prepare(ctx context.Context, req *proxy.Request) error {
 	return nil
 }
 
-// traced returns the context in which the transport tells of informational answers and of its connections.
+// traced returns a context through which the transport reports informational answers and the
+// connections that it uses.
 func (c *exchange) traced(ctx context.Context, req *proxy.Request) context.Context {
 	switch {
-	case c.stream && req.Inform != nil:
+	case c.leaf.stream && req.Inform != nil:
 		hints := &c.answer.hints
 		hints.inform, hints.trace.Got1xxResponse = req.Inform, hints.got
-		if c.trace != nil {
-			hints.trace.GotConn = c.trace.GotConn
+		if c.leaf.trace != nil {
+			hints.trace.GotConn = c.leaf.trace.GotConn
 		}
 		return httptrace.WithClientTrace(ctx, &hints.trace)
-	case c.trace != nil:
-		return httptrace.WithClientTrace(ctx, c.trace)
+	case c.leaf.trace != nil:
+		return httptrace.WithClientTrace(ctx, c.leaf.trace)
 	}
 	return ctx
 }
@@ -272,13 +282,15 @@ func (l *leaf) host(req *proxy.Request) string {
 	if values := req.Upstream["Host"]; len(values) > 0 {
 		return values[0]
 	}
-	return l.spec.Host // "" is that of the URL
+	return l.spec.Host // "" means the host of the URL
 }
 
-// attach gives the outgoing request the body, if there is one and the method takes one. In a stream every method does
-// that the client may send one with; of a decoded upstream, which may be asked in another way than we were, only one
-// for which content means something (RFC 9110, section 9.3).
+// attach gives the outgoing request the body, if there is one and the method takes one. In a
+// stream, every method takes a body that a client may send with it. A decoded upstream may be
+// called with another method than the gateway was, so there only methods for which content has a
+// meaning take one (RFC 9110, section 9.3).
 func (c *exchange) attach(out *http.Request, req *proxy.Request) {
+	l := c.leaf
 	if req.Body == nil || req.Body == http.NoBody {
 		return
 	}
@@ -286,7 +298,7 @@ func (c *exchange) attach(out *http.Request, req *proxy.Request) {
 	case http.MethodTrace:
 		return
 	case http.MethodGet, http.MethodHead:
-		if !c.stream || c.spec.Method != "" {
+		if !l.stream || l.spec.Method != "" {
 			return
 		}
 	}
@@ -296,25 +308,26 @@ func (c *exchange) attach(out *http.Request, req *proxy.Request) {
 	if req.GetBody != nil {
 		out.GetBody = c.body.again(req.GetBody)
 	}
-	if c.stream && req.Trailer != nil && out.ContentLength < 0 { // only chunks have trailers
-		first.announce(out, req, &c.headers)
+	if l.stream && req.Trailer != nil && out.ContentLength < 0 { // only a chunked body has trailers
+		first.announce(out, req, &l.headers)
 	}
 }
 
-// header makes the header of the outgoing request. Where the request is ours alone and all of its headers go on, they
-// need not be copied.
+// header makes the header of the outgoing request. If the request is ours alone and the rule lets
+// all headers go on, header takes over the request's own map instead of copying it.
 func (c *exchange) header(out *http.Request, req *proxy.Request, ours bool) error {
+	l := c.leaf
 	var b headerBuilder
-	trailers := c.stream && field.HasToken(req.Header["Te"], "trailers")
+	trailers := l.stream && field.HasToken(req.Header["Te"], "trailers")
 	var ofBody [2][]string
 	if out.Body != nil {
 		ofBody = [...][]string{req.Header["Content-Type"], req.Header["Content-Encoding"]}
 	}
-	if ours && c.headers.all && c.auth == "" { // a password stays here
-		b.h = c.headers.strip(req.Header)
+	if ours && l.headers.all && l.auth == "" { // a password must not get into the request
+		b.h = l.headers.strip(req.Header)
 	} else {
-		b = headerBuilder{h: make(http.Header, max(c.headers.most(req), 8)), values: c.values} // a small map has room for eight
-		c.headers.client(&b, req.Header)
+		b = headerBuilder{h: make(http.Header, max(l.headers.most(req), 8)), values: c.values} // eight fit a small map
+		l.headers.client(&b, req.Header)
 	}
 	if out.Body != nil {
 		for i, name := range [...]string{"Content-Type", "Content-Encoding"} {
@@ -325,27 +338,27 @@ func (c *exchange) header(out *http.Request, req *proxy.Request, ours bool) erro
 	} else {
 		delete(b.h, "Expect")
 	}
-	if !c.stream {
+	if !l.stream {
 		b.set("Accept-Encoding", "gzip")
 	}
-	if c.auth != "" {
-		b.set("Authorization", c.auth)
+	if l.auth != "" {
+		b.set("Authorization", l.auth)
 	}
 	if err := b.code(req.Upstream); err != nil {
 		return err
 	}
-	if c.stream {
+	if l.stream {
 		if trailers {
 			b.set("Te", "trailers")
 		}
-		if isProtocol(req.Upgrade) && !field.EqualToken(req.Upgrade, "h2c") { // h2c would tunnel requests past us
+		if isProtocol(req.Upgrade) && !field.EqualToken(req.Upgrade, "h2c") { // h2c bypasses the gateway
 			c.asked = req.Upgrade
 			b.set("Connection", "Upgrade")
 			b.set("Upgrade", req.Upgrade)
 		}
 	}
 	if _, there := b.h["User-Agent"]; !there {
-		b.h["User-Agent"] = nil // or the transport makes one up
+		b.h["User-Agent"] = nil // else the transport makes one up
 	}
 	out.Header = b.h
 	return nil
@@ -353,7 +366,7 @@ func (c *exchange) header(out *http.Request, req *proxy.Request, ours bool) erro
 
 // send sends the request and returns the beginning of the answer.
 func (c *exchange) send(ctx context.Context) (*http.Response, error) {
-	resp, err := c.transport.RoundTrip(&c.out)
+	resp, err := c.leaf.transport.RoundTrip(&c.out)
 	if c.answer != nil {
 		c.answer.hints.end()
 	}
@@ -363,11 +376,11 @@ func (c *exchange) send(ctx context.Context) (*http.Response, error) {
 			_ = resp.Body.Close()
 		}
 		if cause := c.body.failure(); cause != nil {
-			return nil, c.failed(ctx, "send", cause) // the client's fault, not the upstream's
+			return nil, c.leaf.failed(ctx, "send", cause) // the client failed, not the upstream
 		}
-		return nil, c.failed(ctx, phase(err), err)
+		return nil, c.leaf.failed(ctx, phase(err), err)
 	case resp == nil:
-		return nil, c.failed(ctx, "send", errNothing)
+		return nil, c.leaf.failed(ctx, "send", errNothing)
 	}
 	if resp.Body == nil {
 		resp.Body = http.NoBody
@@ -377,7 +390,7 @@ func (c *exchange) send(ctx context.Context) (*http.Response, error) {
 
 var errNothing = errors.New("the transport returned neither a response nor an error")
 
-// end keeps the transport from reading the request's body any further.
+// end stops the transport from reading the request body any further.
 func (c *exchange) end() {
 	if c.body != nil {
 		c.body.ended.Store(true)
@@ -386,8 +399,9 @@ func (c *exchange) end() {
 
 // decoded reads the answer into a document.
 func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.Response) (*proxy.Response, error) {
-	defer func() { _ = resp.Body.Close() }() // perhaps another body than the one that came
-	if !c.spec.succeeds(resp.StatusCode) {
+	l := c.leaf
+	defer func() { _ = resp.Body.Close() }() // by then hurry may have replaced it
+	if !l.spec.succeeds(resp.StatusCode) {
 		return nil, c.refused(ctx, req, resp)
 	}
 	res := &proxy.Response{Status: resp.StatusCode}
@@ -396,45 +410,45 @@ func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.R
 	} else {
 		body, op, err := c.read(resp)
 		if err != nil {
-			return nil, c.failed(ctx, op, err)
+			return nil, l.failed(ctx, op, err)
 		}
 		if len(body) > 0 {
-			res.Document, err = c.decode.Decode(resp.Header.Get("Content-Type"), body)
+			res.Document, err = l.decode.Decode(resp.Header.Get("Content-Type"), body)
 			if err != nil {
-				return nil, &proxy.Error{Status: http.StatusBadGateway, Backend: c.spec.Name, Op: "decode", Err: foreign(err)}
+				return nil, &proxy.Error{Status: http.StatusBadGateway, Backend: l.spec.Name, Op: "decode", Err: foreign(err)}
 			}
 		}
 	}
-	if len(c.expose) > 0 {
-		res.Header = exposed(c.expose, endToEnd(resp.Header))
+	if len(l.expose) > 0 {
+		res.Header = exposed(l.expose, endToEnd(resp.Header))
 	}
-	if res.Header == nil && !call.Described(ctx) { // else nobody sets one
+	if res.Header == nil && !call.Described(ctx) { // else nobody adds a header
 		res.Header = http.Header{}
 	}
 	return res, nil
 }
 
-// read returns the whole body, decompressed, and where it fails the phase.
+// read returns the whole body, decompressed. If it fails, op is the phase that failed.
 func (c *exchange) read(resp *http.Response) (body []byte, op string, err error) {
 	switch coding := resp.Header["Content-Encoding"]; {
 	case len(coding) == 0 || len(coding) == 1 && (coding[0] == "" || strings.EqualFold(coding[0], "identity")):
-		body, err = readBody(resp.Body, resp.ContentLength, c.maxBytes)
+		body, err = readBody(resp.Body, resp.ContentLength, c.leaf.maxBytes)
 		return body, "read", err
 	case isGzip(coding):
-		return c.gunzip(resp.Body, c.maxBytes)
+		return c.leaf.gunzip(resp.Body, c.leaf.maxBytes)
 	default:
 		return nil, "decode", fmt.Errorf("content coding %s", strings.Join(coding, ", "))
 	}
 }
 
-// refused makes the error of an answer that is not a success. It leaves the connection usable.
+// refused makes the error for an answer that is not a success. It leaves the connection usable.
 func (c *exchange) refused(ctx context.Context, req *proxy.Request, resp *http.Response) error {
-	kept := resp.StatusCode >= 200 // a 101 has no body but the connection
+	kept := resp.StatusCode >= 200 // the body of a 101 is the connection itself
 	answer := &proxy.UpstreamAnswer{Status: resp.StatusCode}
 	if kept {
 		answer.Body = c.keep(ctx, resp)
 	}
-	e := &proxy.Error{Status: c.failureStatus(req, resp.StatusCode), Backend: c.spec.Name, Op: "status", Upstream: answer}
+	e := &proxy.Error{Status: c.failureStatus(req, resp.StatusCode), Backend: c.leaf.spec.Name, Op: "status", Upstream: answer}
 	answer.Header = endToEnd(resp.Header)
 	names := make([]string, 0, 2)
 	if resp.StatusCode >= 400 && e.Status != http.StatusBadGateway {
@@ -447,41 +461,41 @@ func (c *exchange) refused(ctx context.Context, req *proxy.Request, resp *http.R
 	return e
 }
 
-// failureStatus returns what the client sees of an upstream's failure.
+// failureStatus returns the status that the client gets for a failure of the upstream.
 func (c *exchange) failureStatus(req *proxy.Request, status int) int {
-	if to, ok := c.spec.MapStatus[status]; ok {
+	if to, ok := c.leaf.spec.MapStatus[status]; ok {
 		return to
 	}
 	switch {
 	case status == http.StatusUnauthorized && !c.clientCredentials(req), status == http.StatusProxyAuthRequired:
-		return http.StatusBadGateway // it is us who failed to authenticate
+		return http.StatusBadGateway // the gateway failed to authenticate
 	case status >= 400 && status <= 499, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
 		return status
 	}
 	return http.StatusBadGateway
 }
 
-// keep reads the beginning of a failure's body for the error, and so much more that the connection can be used again, as
-// far as it comes in time.
+// keep reads the beginning of a failure's body for the error. It then drains the rest, within the
+// limits of time and size, so that the connection can be used again.
 func (c *exchange) keep(ctx context.Context, resp *http.Response) (kept []byte) {
 	hurry(ctx, resp, func(body io.Reader) {
 		if isGzip(resp.Header["Content-Encoding"]) {
-			kept = c.gunzipSome(body, c.maxErrorBytes)
-			delete(resp.Header, "Content-Encoding") // of bytes that nobody gets
+			kept = c.leaf.gunzipSome(body, c.leaf.maxErrorBytes)
+			delete(resp.Header, "Content-Encoding") // it described the compressed bytes
 			delete(resp.Header, "Content-Length")
 		} else {
-			kept, _ = io.ReadAll(io.LimitReader(body, c.maxErrorBytes))
+			kept, _ = io.ReadAll(io.LimitReader(body, c.leaf.maxErrorBytes))
 		}
 		discard(body)
 	})
 	return kept
 }
 
-// clientCredentials reports whether the upstream got what the client authenticates itself with.
+// clientCredentials reports whether the upstream got credentials of the client.
 func (c *exchange) clientCredentials(req *proxy.Request) bool {
 	for _, name := range [...]string{"Authorization", "Cookie"} {
-		replaced := hasName(req.Upstream, name) || name == "Authorization" && c.auth != ""
-		if !replaced && len(req.Header[name]) > 0 && c.headers.lets(name, name) {
+		replaced := hasName(req.Upstream, name) || name == "Authorization" && c.leaf.auth != ""
+		if !replaced && len(req.Header[name]) > 0 && c.leaf.headers.lets(name, name) {
 			return true
 		}
 	}

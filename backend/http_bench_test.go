@@ -16,7 +16,8 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// inMemory answers each call with the same bytes, as a transport would: with a fresh response, header and body.
+// An inMemory answers each call with the same bytes, as a transport would: with a new response,
+// header and body.
 func inMemory(body string) trip {
 	length := []string{strconv.Itoa(len(body))}
 	kind, date, server := []string{"application/json"}, []string{"Mon, 01 Jan 2026 00:00:00 GMT"}, []string{"bench"}
@@ -44,7 +45,7 @@ func newRequest() *proxy.Request {
 	return req
 }
 
-// BenchmarkDecoded is one backend of an aggregate. The peer is the same call by hand.
+// BenchmarkDecoded measures one backend of an aggregate. The peer is the same call by hand.
 func BenchmarkDecoded(b *testing.B) {
 	rt := inMemory(object(20 << 10))
 	b.Run("sluice", func(b *testing.B) {
@@ -89,7 +90,8 @@ func BenchmarkDecoded(b *testing.B) {
 	})
 }
 
-// BenchmarkPassthrough is the leaf of a stream. The peer does the client's side too.
+// BenchmarkPassthrough measures the leaf of a stream. The peer does the work of the client's side
+// too.
 func BenchmarkPassthrough(b *testing.B) {
 	for _, size := range []int{1 << 10, 20 << 10} {
 		rt := inMemory(object(size))
@@ -136,7 +138,7 @@ func (p *pool) Get() []byte {
 
 func (p *pool) Put(b []byte) { p.p.Put(&b) }
 
-// sink is a ResponseWriter to nowhere.
+// A sink is a ResponseWriter that discards what is written.
 type sink struct{ h http.Header }
 
 func (s *sink) Header() http.Header         { return s.h }

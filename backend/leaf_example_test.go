@@ -63,10 +63,10 @@ func ExampleTemplate() {
 	// orders.eu.placed map[Traceparent:[00-1-2-01]]
 	// orders.eu%2Ecancelled.placed map[Traceparent:[00-1-2-01]]
 	// orders.%2A.placed map[Traceparent:[00-1-2-01]]
-	// 502 resolve: param region: the value is one dot or two
+	// 502 resolve: param region: the value is "." or ".."
 }
 
-// A leaf that writes to a topic of a log, where what the headers say travels with each record.
+// A leaf that writes to a topic of a log and sends headers with each record.
 func ExampleHeaderRule() {
 	topic, err := backend.ParseTemplate("audit/{tenant}/{*}")
 	if err != nil {
@@ -105,8 +105,8 @@ func ExampleHeaderRule() {
 	req.Header = http.Header{
 		"Content-Type": {"application/json"},
 		"Cookie":       {"session=1"},
-		"X-User":       {"mallory"}, // code says who it is, below
-		"X_user":       {"mallory"}, // a twin of that name, which some take for it
+		"X-User":       {"mallory"}, // code sets this header, below
+		"X_user":       {"mallory"}, // a twin, which some servers take for X-User
 		"X-Trace":      {"1"},
 	}
 	req.Upstream.Set("X-User", "ada")

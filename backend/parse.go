@@ -11,19 +11,19 @@ import (
 	"github.com/sluice-go/sluice/internal/field"
 )
 
-// What is wrong with the text of a template.
+// The faults of a text that is not a template.
 var (
-	errNone       = errors.New("there is none")
+	errNoText     = errors.New("it is empty")
 	errClosing    = errors.New("a closing brace closes nothing; a literal one is written %7D")
 	errOpening    = errors.New("an opening brace is not closed in its place; a literal one is written %7B")
 	errPartOfRest = errors.New("{*} stands for whole segments: write /{*}")
-	errDotSegment = errors.New("a segment is a dot or two dots")
+	errDotSegment = errors.New(`a segment is "." or ".."`)
 )
 
-// parseURL compiles a URL of one of the schemes, or of any where none is given.
+// parseURL compiles a URL. Its scheme must be one of schemes, if any are given.
 func parseURL(s string, schemes ...string) (*Template, error) {
 	if s == "" {
-		return nil, errNone
+		return nil, errNoText
 	}
 	u, err := url.Parse(s)
 	if err != nil {
@@ -47,7 +47,7 @@ func parseURL(s string, schemes ...string) (*Template, error) {
 	return t, nil
 }
 
-// rawPath returns the path of a URL that net/url has parsed, as it was written.
+// rawPath returns the path of a URL as it was written. net/url has parsed the URL before.
 func rawPath(s string) string {
 	_, s, _ = strings.Cut(s, "://")
 	s, _, _ = strings.Cut(s, "?")
@@ -110,10 +110,10 @@ func (t *Template) parsePath(path string) error {
 	return nil
 }
 
-// parseName compiles what is no URL. Every byte of a literal is itself.
+// parseName compiles a text that is not a URL. Every byte of a literal stands for itself.
 func parseName(s string) (*Template, error) {
 	if s == "" {
-		return nil, errNone
+		return nil, errNoText
 	}
 	if !field.IsValue(s) {
 		return nil, errors.New("it has a control byte")
@@ -127,7 +127,7 @@ func parseName(s string) (*Template, error) {
 			literal, name, after, err := cutPlaceholder(rest)
 			switch {
 			case errors.Is(err, errClosing), errors.Is(err, errOpening):
-				return nil, errors.New("a brace belongs to no placeholder")
+				return nil, errors.New("a brace is not part of a placeholder")
 			case err != nil:
 				return nil, err
 			case name == "*" && segment != "{*}":
@@ -147,7 +147,7 @@ func parseName(s string) (*Template, error) {
 	return t, nil
 }
 
-// literal appends to the last literal of the path.
+// literal appends to the last literal of the path, or begins one.
 func (t *Template) literal(raw, text string) {
 	if raw == "" {
 		return
@@ -216,7 +216,7 @@ func (t *Template) need(name string) {
 	}
 }
 
-// cutPlaceholder splits s around its first placeholder; name is "" where there is none.
+// cutPlaceholder splits s around its first placeholder. If there is none, name is "".
 func cutPlaceholder(s string) (literal, name, after string, err error) {
 	open := strings.IndexAny(s, "{}")
 	if open < 0 {
@@ -236,8 +236,7 @@ func cutPlaceholder(s string) (literal, name, after string, err error) {
 	return s[:open], name, s[open+length+1:], nil
 }
 
-// escapeControls escapes what may not stand in a query at all and leaves the rest as it was
-// written.
+// escapeControls escapes the bytes that must not stand in a query, and leaves the others unchanged.
 func escapeControls(s string) string {
 	var b []byte
 	for i := range len(s) {

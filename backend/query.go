@@ -13,11 +13,12 @@ import (
 // A queryRule says which parameters of the client's query go on.
 type queryRule struct {
 	all   bool
-	names []string // without all: those that go, in order
-	never []string // with all: those that do not
+	names []string // if not all: those that go, in order
+	never []string // if all: those that do not go
 }
 
-// newQueryRule compiles a Spec's list. The parameters that the URL has are never the client's.
+// newQueryRule compiles the list of a Spec. fixed are the parameters of the URL, which the client
+// never sets.
 func newQueryRule(list, fixed []string) (queryRule, []error) {
 	var r queryRule
 	var errs []error
@@ -49,7 +50,7 @@ func parseList(list []string) (all bool, names, back []string, err error) {
 		case name == "":
 			return all, nil, nil, fmt.Errorf("%q is not a name", entry)
 		case taken && !all:
-			return all, nil, nil, fmt.Errorf("%q takes nothing back where there is no \"*\"", entry)
+			return all, nil, nil, fmt.Errorf("%q takes back nothing without \"*\"", entry)
 		case taken:
 			back = append(back, name)
 		case !slices.Contains(names, name):
@@ -59,7 +60,7 @@ func parseList(list []string) (all bool, names, back []string, err error) {
 	return all, names, back, nil
 }
 
-// append appends those parameters of the request that may go on.
+// append appends the parameters of the request that go on.
 func (r *queryRule) append(b []byte, req *proxy.Request) []byte {
 	if len(req.Query) == 0 {
 		return b
@@ -90,12 +91,13 @@ func (r *queryRule) takesNothing(query url.Values) bool {
 	return true
 }
 
-// sameQuery reports whether the text parses to exactly these values, so that it may go on in their place.
+// sameQuery reports whether raw parses to exactly these values, so that it may be sent instead of
+// them.
 func sameQuery(raw string, query url.Values) bool {
 	switch {
 	case raw == "" || !isQuery(raw):
 		return false
-	case len(raw) > 1<<10: // counting back, as below, would take too long
+	case len(raw) > 1<<10: // countPairs below would take too long
 		parsed, err := url.ParseQuery(raw)
 		return err == nil && maps.EqualFunc(parsed, query, slices.Equal)
 	}
@@ -128,7 +130,7 @@ func sameQuery(raw string, query url.Values) bool {
 	return n == 0
 }
 
-// parsePair reads a pair as net/url does.
+// parsePair parses a pair as net/url does.
 func parsePair(pair string) (name, value string, ok bool) {
 	if strings.Contains(pair, ";") {
 		return "", "", false
@@ -163,7 +165,7 @@ func appendPairs(b []byte, name string, values []string) []byte {
 	return b
 }
 
-// appendAnd separates a pair from what stands before it.
+// appendAnd separates the next pair from what b already contains.
 func appendAnd(b []byte) []byte {
 	if len(b) > 0 {
 		b = append(b, '&')

@@ -54,7 +54,7 @@ func TestTheUpstreamGetsTheNamedQuery(t *testing.T) {
 }
 
 // proves U1
-func TestTheQueryThatCodeChangedGoesOnNotItsText(t *testing.T) {
+func TestAQueryThatCodeChangedIsSentAsChanged(t *testing.T) {
 	t.Parallel()
 	up := &answers{body: "{}"}
 	p := newBackend(t, up, backend.Spec{Query: []string{"*"}})
@@ -75,7 +75,7 @@ func TestTheQueryThatCodeChangedGoesOnNotItsText(t *testing.T) {
 	}
 }
 
-// FuzzQuery checks that an upstream reads of the query what our code saw (HARDENING U1).
+// FuzzQuery checks that an upstream reads the same query that our code saw (HARDENING U1).
 func FuzzQuery(f *testing.F) {
 	for _, s := range []string{"a=1&b=2", "a=1;b=2", "c=%zz", "a&b=&=c&&", "x=1&x=2", "a=%26+ ", "é=\xff", "a#b=c"} {
 		f.Add(s)

@@ -10,15 +10,16 @@ import (
 	"github.com/sluice-go/sluice/internal/field"
 )
 
-// A Spec describes one upstream: what is called, what of the client's request goes there, and how the answer is read.
-// The zero value of every field but URL is a safe default. How a call behaves in time is not in a Spec; that is what
-// decorators are for. Who made a Spec may change its slices and maps once New has returned.
+// A Spec describes one upstream: what is called, what of the client's request goes there, and how
+// the answer is read. The zero value of every field but URL is a safe default. A Spec does not say
+// how a call behaves in time; decorators do. The caller of New may change the slices and maps of
+// its Spec once New has returned.
 type Spec struct {
-	// Name is the upstream's in the plan and in errors. "" shows the kind alone.
+	// Name names the upstream in the plan and in errors. "" shows only the kind of the leaf.
 	Name string
 
-	// Method is what the upstream is called with, in upper case. "" is the method of the request, except that a HEAD of
-	// which the answer is decoded asks with GET. CONNECT is refused.
+	// Method is the method of the upstream call, in upper case. "" means the method of the request,
+	// except that a decoded upstream is called with GET for a HEAD request. CONNECT is refused.
 	Method string
 
 	// URL is the address, http or https, with placeholders for params of the request:
@@ -26,71 +27,84 @@ type Spec struct {
 	//	http://users:8080/v1/users/{id}          a segment
 	//	http://users:8080/v1/user-{id}.json      a part of a segment
 	//	http://orders:8080/orders?user={id}&all  a value of the query; the others are fixed
-	//	http://files:8080/static/{*}             all segments that the route's wildcard stands for
+	//	http://files:8080/static/{*}             all segments that the route's wildcard matched
 	//
-	// A placeholder is one segment or one value, whatever the param holds: it is escaped by its place and put in once. A
-	// name consists of letters, digits, "_", "-" and "."; a literal brace is written %7B or %7D. {*} keeps empty segments
-	// and a trailing slash, and stands for whole segments of a path only.
+	// A placeholder is always one segment or one value, whatever the param holds: the value is
+	// escaped for its place and put in once. The name of a placeholder consists of letters, digits,
+	// "_", "-" and "."; write a literal brace as %7B or %7D. {*} keeps empty segments and a
+	// trailing slash, and stands only for whole segments of a path.
 	//
-	// A value that is empty, "." or "..", or that holds NUL, CR or LF, and one that is missing, fails the call with 502
-	// (Op "resolve"); in {*} a segment may be empty.
+	// A call fails with 502 (Op "resolve") if a value is missing, empty, "." or "..", or contains
+	// NUL, CR or LF. The segments of {*} may be empty.
 	//
-	// User and password in the URL go as basic authentication (RFC 7617) and are never shown.
+	// A user and password in the URL are sent as basic authentication (RFC 7617) and are never
+	// shown.
 	URL string
 
-	// Given names the params that code fills in, such as a function of a flow: placeholders of URL that the route need not
-	// have. "*" is the wildcard rest. A name that URL does not have is an error of New.
+	// Given names the params that code fills in, such as a function of a flow: placeholders of URL
+	// that the route need not provide. "*" is the wildcard rest. New returns an error for a name
+	// that URL does not have.
 	Given []string
 
-	// Headers names the client's headers that go to the upstream, none by default. "*" is all, and "-Cookie" beside it
-	// takes one back. Hop-by-hop headers, Host and the framing of a body never go, named or not, and If-* and Range only
-	// by Passthrough. What code puts in Request.Upstream needs no name here.
+	// Headers names the client's headers that go to the upstream; by default none do. "*" means
+	// all, and "-Cookie" beside it takes one back. Some never go, whether named or not: hop-by-hop
+	// headers, Host and the framing of a body. If-* and Range go only with Passthrough. Headers
+	// that code puts into Request.Upstream need no entry here.
 	//
-	// What never goes and what is taken back does not go under the name of a twin either: one that is equal, without regard
-	// to case, once every byte but letters and digits is "-", as X_User and X.User are twins of X-User.
+	// A header that never goes or is taken back does not go under a twin of its name either. Two
+	// names are twins if they are equal, ignoring case, once every byte but letters and digits is
+	// "-": X_User and X.User are twins of X-User.
 	Headers []string
 
-	// Query names the client's query parameters that go to the upstream, none by default, with all their values. "*" is
-	// all, and "-debug" beside it takes one back. Names are exact. A parameter that URL has is never the client's.
+	// Query names the client's query parameters that go to the upstream, with all their values; by
+	// default none do. "*" means all, and "-debug" beside it takes one back. Names are exact. A
+	// parameter that URL has is never taken from the client.
 	Query []string
 
-	// Host is what the upstream is told in the Host header. "" is the host of URL. A "Host" in Request.Upstream wins.
+	// Host is the value of the Host header. "" means the host of URL. A "Host" in Request.Upstream
+	// wins.
 	Host string
 
-	// Expose names the headers of the upstream's answer that a decoded response carries, none by default. What describes
-	// the upstream's payload (Content-*, ETag, Last-Modified and the like) cannot be exposed: the payload is ours. A
-	// Passthrough carries all end-to-end headers, and Expose is then an error.
+	// Expose names the headers of the upstream's answer that a decoded response carries; by default
+	// none. Headers that describe the upstream's payload (Content-*, ETag, Last-Modified and the
+	// like) cannot be exposed, because the document replaces that payload. A Passthrough carries
+	// all end-to-end headers; there Expose is an error.
 	Expose []string
 
-	// Decode makes a Document of the answer's body. nil is JSON; see Passthrough for a stream.
+	// Decode makes a Document of the body of the answer. nil means JSON. For a stream see
+	// Passthrough.
 	Decode Decoder
 
-	// Statuses are those of a success, each from 200 to 999, without 304. nil is 200 to 299 without 206. With
-	// Passthrough every status is passed on, and Statuses is an error.
+	// Statuses lists the statuses that are a success, each from 200 to 999 but not 304. nil means
+	// 200 to 299 without 206. A Passthrough passes on every status; there Statuses is an error.
 	Statuses []int
 
-	// MapStatus gives upstream statuses that are failures another status for the client, from 400 to 599. Those it does
-	// not name are mapped as in the package documentation. With Passthrough it is an error.
+	// MapStatus gives upstream statuses that are failures another status for the client, from 400
+	// to 599. The package documentation says how the others are mapped. With Passthrough it is an
+	// error.
 	MapStatus map[int]int
 
-	// MaxBytes bounds the decoded body, in bytes after decompression; a larger one fails the call and is not read on. 0
-	// is DefaultMaxBytes, negative is no limit. It does not apply to a Passthrough.
+	// MaxBytes bounds the decoded body, in bytes after decompression. A larger body fails the call
+	// and is not read on. 0 means DefaultMaxBytes, negative no limit. It does not apply to a
+	// Passthrough.
 	MaxBytes int64
 
-	// MaxErrorBytes bounds how much of a failure's body is kept in the error, for decorators; see
-	// proxy.UpstreamAnswer. 0 is DefaultMaxErrorBytes, negative is as much as MaxBytes allows. What has not come 50 ms
-	// after the status is not waited for.
+	// MaxErrorBytes bounds how many bytes of a failure's body the error keeps, for decorators; see
+	// proxy.UpstreamAnswer. 0 means DefaultMaxErrorBytes; a negative value means as many as
+	// MaxBytes allows. The call does not wait for bytes that arrive later than 50 ms after the
+	// status.
 	MaxErrorBytes int64
 }
 
 const (
-	// DefaultMaxBytes bounds a decoded body when [Spec] says nothing: 8 MiB.
+	// DefaultMaxBytes is the bound of a decoded body if [Spec] sets none: 8 MiB.
 	DefaultMaxBytes = 8 << 20
-	// DefaultMaxErrorBytes bounds the body that the error of a failure keeps when [Spec] says nothing: 4 KiB.
+	// DefaultMaxErrorBytes is the bound of the body kept in an error if [Spec] sets none: 4 KiB.
 	DefaultMaxErrorBytes = 4 << 10
 )
 
-// ErrTooLarge is why a decoded body above Spec.MaxBytes fails the call, with status 502.
+// ErrTooLarge is why a call fails, with status 502, if the decoded body is larger than
+// Spec.MaxBytes.
 var ErrTooLarge = errors.New("the body is too large")
 
 // fault returns an error about the Spec that names the backend.
@@ -104,7 +118,7 @@ func (s *Spec) fault(format string, args ...any) error {
 // streams reports whether the answer is passed on as it comes.
 func (s *Spec) streams() bool { return s.Decode == Passthrough }
 
-// check joins everything that is wrong with the Spec beside its URL and lists.
+// check returns all faults of the Spec except those of its URL and its lists.
 func (s *Spec) check() []error {
 	var errs []error
 	switch {
@@ -153,7 +167,7 @@ func (s *Spec) succeeds(status int) bool {
 	return status >= 200 && status <= 299 && status != http.StatusPartialContent
 }
 
-// limit returns the value of a field for which 0 is the default and negative no limit.
+// limit returns the limit that a field sets: zero if value is 0, no limit if it is negative.
 func limit(value, zero int64) int64 {
 	switch {
 	case value == 0:

@@ -19,7 +19,7 @@ import (
 )
 
 // proves U6
-func TestNewRefusesWhatConfigurationGotWrong(t *testing.T) {
+func TestNewRefusesAWrongSpec(t *testing.T) {
 	t.Parallel()
 	ok := "http://h/{id}"
 	tests := []struct {
@@ -27,7 +27,7 @@ func TestNewRefusesWhatConfigurationGotWrong(t *testing.T) {
 		spec backend.Spec
 		want string
 	}{
-		{"no url", backend.Spec{}, "url: there is none"},
+		{"no url", backend.Spec{}, "url: it is empty"},
 		{"scheme", backend.Spec{URL: "ftp://h/"}, `url: the scheme is "ftp"`},
 		{"no scheme", backend.Spec{URL: "h:80/a"}, "url: "},
 		{"relative", backend.Spec{URL: "/a"}, "url: the scheme"},
@@ -128,7 +128,7 @@ func TestABackendKeepsNothingOfItsSpec(t *testing.T) {
 	assert.Equal(t, 410, proxy.StatusOf(err))
 }
 
-func TestNewTellsAllFaultsAtOnce(t *testing.T) {
+func TestNewJoinsAllFaults(t *testing.T) {
 	t.Parallel()
 	_, err := backend.New(backend.Spec{Name: "a", URL: "ftp://h", Method: "x", Headers: []string{"?"}, Query: []string{""}, Expose: []string{"ETag"}})
 	require.Error(t, err)
@@ -185,8 +185,9 @@ func TestThePlanOfABackendTellsWhatItDoes(t *testing.T) {
 	assert.False(t, decoder.HonoursContext(), "a decoder of a user may never return")
 }
 
-// A factory may be made in a small function that the compiler puts into its caller, closures and all. The frames of
-// Decorate must be its own all the same: the place of a step is the nearest one outside sluice.
+// The compiler may inline a small function that makes a factory, with its closures, into its
+// caller. The frames of Decorate must still belong to sluice: the place of a step is the nearest
+// frame outside sluice.
 func TestThePlaceOfADecoratedBackendIsTheCallOfNew(t *testing.T) {
 	t.Parallel()
 	var functions []string
@@ -211,13 +212,13 @@ func TestThePlaceOfADecoratedBackendIsTheCallOfNew(t *testing.T) {
 	}
 }
 
-// A prompt transport says whether it honours its context.
+// A prompt is a transport that says whether it honours its context.
 type prompt bool
 
 func (prompt) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("not called") }
 func (p prompt) HonoursContext() bool                          { return bool(p) }
 
-// odd is a decoder of a user that is not comparable.
+// An odd is a decoder of a user that is not comparable.
 type odd struct{ _ []int }
 
 func (odd) Decode(string, []byte) (document.Document, error) { return document.Of("odd") }

@@ -26,12 +26,12 @@ func (c *exchange) streamed(ctx context.Context, req *proxy.Request, resp *http.
 	case status < 200 || status > 999:
 		_ = resp.Body.Close()
 		c.end()
-		return nil, c.failed(ctx, "status", fmt.Errorf("upstream answered %d", status))
+		return nil, c.leaf.failed(ctx, "status", fmt.Errorf("upstream answered %d", status))
 	}
 	b := c.answer
 	b.ctx, b.resp, b.rc, b.left = ctx, resp, resp.Body, -1
 	h := resp.Header
-	if !call.Described(ctx) { // else only the endpoint sees it, which does the same
+	if !call.Described(ctx) { // else only the endpoint sees it, and filters it the same way
 		if h = endToEnd(h); h == nil {
 			h = http.Header{}
 		}
@@ -44,12 +44,12 @@ func (c *exchange) streamed(ctx context.Context, req *proxy.Request, resp *http.
 		case resp.StatusCode == http.StatusNoContent, resp.StatusCode == http.StatusResetContent:
 			delete(h, "Content-Length")
 		case c.out.Method == http.MethodHead && req.Method != http.MethodHead:
-			delete(h, "Content-Length") // of a body that does not follow
+			delete(h, "Content-Length") // no body follows
 		}
 	case resp.ContentLength > 0:
 		b.left = resp.ContentLength
 	case resp.ContentLength < 0:
-		delete(h, "Content-Length") // the end is not where it says
+		delete(h, "Content-Length") // it is not the length of what follows
 	}
 	res := &b.res
 	res.Status, res.Header, res.Body = resp.StatusCode, h, b
@@ -59,19 +59,21 @@ func (c *exchange) streamed(ctx context.Context, req *proxy.Request, resp *http.
 	return res, nil
 }
 
-// isEmpty reports whether an answer of this status has no body, whatever follows it (RFC 9110, section 6.4.1).
+// isEmpty reports whether an answer of this status has no body, whatever bytes follow (RFC 9110,
+// section 6.4.1).
 func isEmpty(status int) bool {
 	return status == http.StatusNoContent || status == http.StatusResetContent || status == http.StatusNotModified
 }
 
-// upgraded hands over the connection of a protocol switch that was asked for, and refuses any other.
+// upgraded hands over the connection if the upstream switched to the protocol that it was asked
+// for, and fails on any other switch.
 func (c *exchange) upgraded(ctx context.Context, resp *http.Response) (*proxy.Response, error) {
 	conn, ok := resp.Body.(io.ReadWriteCloser)
 	got := resp.Header["Upgrade"]
 	if !ok || c.asked == "" || len(got) != 1 || !isProtocol(got[0]) || !field.EqualToken(got[0], c.asked) {
 		_ = resp.Body.Close()
 		c.end()
-		return nil, c.failed(ctx, "status", errSwitch)
+		return nil, c.leaf.failed(ctx, "status", errSwitch)
 	}
 	res := &proxy.Response{Status: http.StatusSwitchingProtocols, Header: endToEnd(resp.Header), Upgrade: conn}
 	res.OnClose(c.end)
@@ -82,18 +84,18 @@ var errSwitch = errors.New("upstream switched to a protocol that nobody asked fo
 
 // A streamBody is the body of an answer that is passed on.
 type streamBody struct {
-	exchange
-	ctx    context.Context
-	resp   *http.Response
-	rc     io.ReadCloser
-	left   int64 // of the announced length; negative if there is none
-	hints  informer
-	res    proxy.Response // saves an allocation: the answer lives as long as its body
-	closed atomic.Bool
+	exchange exchange
+	ctx      context.Context
+	resp     *http.Response
+	rc       io.ReadCloser
+	left     int64 // bytes left of the announced length; negative if none was announced
+	hints    informer
+	res      proxy.Response // here to save an allocation: it lives as long as its body
+	closed   atomic.Bool
 }
 
-// Read reads from the upstream. An end before the announced length is io.ErrUnexpectedEOF, and what comes after it is
-// dropped.
+// Read reads from the upstream. A body that ends before its announced length is an
+// io.ErrUnexpectedEOF; bytes beyond that length are dropped.
 func (b *streamBody) Read(p []byte) (int, error) {
 	n, err := b.rc.Read(p)
 	if b.left >= 0 {
@@ -106,21 +108,22 @@ func (b *streamBody) Read(p []byte) (int, error) {
 		}
 	}
 	if err != nil && err != io.EOF {
-		err = b.failed(b.ctx, "read", err)
+		err = b.exchange.leaf.failed(b.ctx, "read", err)
 	}
 	return n, err
 }
 
-// Close closes the body; if it was not read to its end, the connection too.
+// Close closes the body, and the connection too if the body was not read to its end.
 func (b *streamBody) Close() error {
 	if b.closed.Swap(true) {
 		return nil
 	}
-	b.end()
+	b.exchange.end()
 	return b.rc.Close()
 }
 
-// trailers returns the trailers that came, or before the end the names of those that were announced.
+// trailers returns the trailers. Before the end of the body it returns the names of the announced
+// ones, without values.
 func (b *streamBody) trailers() http.Header {
 	h := make(http.Header, len(b.resp.Trailer))
 	for name, values := range b.resp.Trailer {
@@ -131,8 +134,8 @@ func (b *streamBody) trailers() http.Header {
 	return h
 }
 
-// isTrailer reports whether a field may be a trailer: nothing that frames, routes, authenticates or says how to read
-// the payload (RFC 9110, section 6.5.1).
+// isTrailer reports whether a field may be a trailer. A field that frames, routes, authenticates or
+// says how to read the payload may not (RFC 9110, section 6.5.1).
 func isTrailer(name string) bool {
 	_, twin, ok := field.Parse(name)
 	switch twin {
@@ -143,17 +146,17 @@ func isTrailer(name string) bool {
 	return ok && !isManaged(twin) && !strings.HasPrefix(twin, "If-")
 }
 
-// maxInformational bounds the informational answers of one call: the transport no longer counts them where they are
-// listened to.
+// maxInformational bounds the informational answers of one call. The transport stops counting them
+// once a trace listens to them.
 const maxInformational = 2000
 
 var errInformational = errors.New("too many informational answers")
 
-// An informer hands on informational answers while the call waits for the final one. The transport calls it on a
-// goroutine of its own.
+// An informer forwards informational answers while the call waits for the final answer. The
+// transport calls it on its own goroutine.
 type informer struct {
 	trace  httptrace.ClientTrace
-	mu     sync.Mutex // held while inform runs, so that none runs after end
+	mu     sync.Mutex // held while inform runs, so that inform never runs after end
 	inform func(status int, h http.Header)
 	n      int
 	ended  bool
@@ -164,13 +167,13 @@ func (i *informer) got(status int, h textproto.MIMEHeader) (err error) {
 	defer i.mu.Unlock()
 	defer func() {
 		if v := recover(); v != nil {
-			err = pipe.NewPanicError(v) // on the transport's goroutine it would end the process
+			err = pipe.NewPanicError(v) // on this goroutine it would end the process
 		}
 	}()
 	if i.n++; i.n > maxInformational {
 		return errInformational
 	}
-	if i.ended || status == http.StatusContinue || status < 100 || status > 199 { // 100 is between us and the upstream
+	if i.ended || status == http.StatusContinue || status < 100 || status > 199 { // 100 is for the gateway alone
 		return nil
 	}
 	i.inform(status, endToEnd(http.Header(h).Clone()))

@@ -231,7 +231,7 @@ func TestTheClientsTrailersGoWithAStream(t *testing.T) {
 	assert.Equal(t, "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n", chunks)
 }
 
-// informed collects informational answers.
+// An informed collects informational answers.
 type informed struct {
 	mu  sync.Mutex
 	got []string
@@ -448,7 +448,7 @@ func TestNobodyReadsTheRequestBodyAfterTheCall(t *testing.T) {
 		body := &countedBody{r: strings.NewReader("hello")}
 		var kept io.ReadCloser
 		rt := trip(func(r *http.Request) (*http.Response, error) {
-			kept = r.Body // a transport that goes on after it has answered
+			kept = r.Body // as a transport does that reads on after its answer
 			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("{}")), ContentLength: 2}, nil
 		})
 		req := proxy.NewRequest("POST", "/")

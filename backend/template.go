@@ -12,43 +12,45 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A Template is a text with placeholders for params of the request, compiled, for a leaf of one's
-// own: an address, a topic, a key. It is what [Spec].URL is to an upstream of [HTTP]. What a param
-// fills is escaped by its place, so foreign bytes never add a segment, a parameter or a level. It
-// is safe for concurrent use.
+// A Template is a compiled text with placeholders for params of the request. It is for leaves of
+// your own: the text may be an address, a topic or a key. A Template does what [Spec].URL does for
+// an upstream of [HTTP]. Each value is escaped for its place, so the client's bytes never add a
+// segment, a parameter or a level. It is safe for concurrent use.
 type Template struct {
-	url          bool // else a name, all of which is in path
+	url          bool // the text is a URL; else it is a name, all of which is in path
 	scheme, host string
 	user         *url.Userinfo
 	path         []piece
 	static       bool // path is one literal that needs no escape
 	query        []piece
-	fixed        []string // names of the query's parameters
-	needs        []string // names of the placeholders, in order, each once; "*" for the rest
-	shown        string   // for the plan: no user, no fixed values of the query
+	fixed        []string // the names of the parameters in the query
+	needs        []string // the names of the placeholders, in order, each once; "*" for the rest
+	shown        string   // the text for the plan, without user and fixed values of the query
 }
 
-// A piece is a literal, or what a placeholder stands for.
+// A piece is a literal or a placeholder.
 type piece struct {
-	raw   string // a literal as it goes on the wire
+	raw   string // a literal as it is sent
 	text  string // a literal of a path, unescaped
 	param string // the name of a placeholder, "*" for the rest
 }
 
-// ParseTemplate compiles a text that is a URL of any scheme, or else a name:
+// ParseTemplate compiles a text. A text with "://" is a URL of any scheme; any other text is a
+// name:
 //
-//	ftp://files/{user}/{*}?v={version}   a URL: placeholders are segments, parts of one, or values of the query
-//	orders.{region}.created              a name, as of a subject, topic or key
-//	devices/{id}/state                   so is what has no scheme
+//	ftp://files/{user}/{*}?v={version}   a URL: placeholders are segments, parts of segments,
+//	                                     or values of the query
+//	orders.{region}.created              a name, such as a subject, a topic or a key
+//	devices/{id}/state                   a name too, for it has no scheme
 //
-// The placeholders are those of [Spec].URL. In a URL a value is percent-encoded for its place, and
-// a literal may hold escapes itself. In a name a literal is every byte as it is, and of a value all
-// but letters, digits, "-" and "_" is percent-encoded, so that whatever separates levels or stands
-// for many of them, as the dot, "*", ">", "+" and "#" of brokers, is only in the text. {*} stands
-// for whole segments between slashes in both.
+// The placeholders are those of [Spec].URL. In a URL, a value is percent-encoded for its place, and
+// a literal may contain escapes. In a name, every byte of a literal stands for itself, and in a
+// value every byte except letters, digits, "-" and "_" is percent-encoded. So the characters that
+// separate levels or stand for many, such as the dot, "*", ">", "+" and "#" of message brokers,
+// come only from the text. In both, {*} stands for whole segments between slashes.
 //
-// The error says what is wrong: an empty text, a URL without a host or with a user or fragment, a
-// brace that belongs to no placeholder, a segment that is "." or "..".
+// The error says what is wrong: the text is empty, a URL has no host or has a user or a fragment, a
+// brace belongs to no placeholder, or a segment is "." or "..".
 func ParseTemplate(text string) (*Template, error) {
 	parse := parseName
 	if strings.Contains(text, "://") {
@@ -56,7 +58,7 @@ func ParseTemplate(text string) (*Template, error) {
 	}
 	t, err := parse(text)
 	if err == nil && t.user != nil {
-		err = errors.New("user and password have no place in it")
+		err = errors.New("the URL must not have a user or password")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("template: %w", err)
@@ -65,18 +67,19 @@ func ParseTemplate(text string) (*Template, error) {
 }
 
 // Params returns the names of the placeholders in their order, each once; "*" is the wildcard rest.
-// They are what the step of a leaf needs, see [pipe.Step].
+// The step of a leaf needs these params; see [pipe.Step].
 func (t *Template) Params() []string { return slices.Clone(t.needs) }
 
-// String returns the text as a plan may show it: of a URL without the fixed values of its query.
+// String returns the text in the form that a plan may show: a URL without the fixed values of its
+// query.
 func (t *Template) String() string { return t.shown }
 
-// Expand returns the text with the params of the request put in, each once: what looks like a
-// placeholder in a value is text. It does not change the request.
+// Expand returns the text with the params of the request put in. Each is put in once: a value that
+// looks like a placeholder is not expanded again. Expand does not change the request.
 //
-// A value that is missing, empty, "." or "..", or that holds NUL, CR or LF, is a [*proxy.Error] of
-// status 502 and Op "resolve". It is not the client's fault: a route refuses such values before. In
-// {*} a segment may be empty.
+// A value that is missing, empty, "." or "..", or that contains NUL, CR or LF, is a [*proxy.Error]
+// with status 502 and Op "resolve". It is not the client's fault, because a route refuses such
+// values earlier. The segments of {*} may be empty.
 func (t *Template) Expand(req *proxy.Request) (string, error) {
 	if err := t.check(&req.Params); err != nil {
 		return "", &proxy.Error{Status: http.StatusBadGateway, Op: "resolve", Err: err}
@@ -92,18 +95,18 @@ func (t *Template) Expand(req *proxy.Request) (string, error) {
 	return string(b), nil
 }
 
-// The values that no placeholder takes.
+// Why a placeholder does not take a value.
 var (
 	errMissing = errors.New("no value")
 	errEmpty   = errors.New("the value is empty")
-	errDots    = errors.New("the value is one dot or two")
+	errDots    = errors.New(`the value is "." or ".."`)
 	errControl = errors.New("the value holds NUL, CR or LF")
 )
 
-// resolve sets path and query of u to the template's with the params filled in. It reports what no
-// upstream may get: a value that is missing, or that would be more than one plain segment or value.
-// asked is the path of the request: where the result is the same, as in a passthrough, it is that
-// string.
+// resolve sets scheme, host and path of u to those of the template with the params filled in. It
+// fails if a value is missing, or would be more than one plain segment or value. asked is the path
+// of the request. If the result equals asked, as in a passthrough, resolve uses that string and
+// does not allocate another.
 func (t *Template) resolve(u *url.URL, params *proxy.Params, asked string) error {
 	if err := t.check(params); err != nil {
 		return err
@@ -129,7 +132,7 @@ func checkParam(params *proxy.Params, name string) error {
 			return errMissing
 		}
 		for _, segment := range rest {
-			if segment != "" { // kept: only a named value may not be empty
+			if segment != "" { // an empty segment is allowed; only a named value must not be empty
 				if err := checkValue(segment); err != nil {
 					return err
 				}
@@ -156,8 +159,8 @@ func checkValue(s string) error {
 	return errControl
 }
 
-// resolvePath returns the path and, where the escaped form is not the one that net/url would
-// choose, its escaped form.
+// resolvePath returns the path. raw is its escaped form, if net/url would escape the path in
+// another way.
 func (t *Template) resolvePath(params *proxy.Params, asked string) (path, raw string) {
 	if t.static {
 		return t.path[0].text, ""
@@ -189,7 +192,7 @@ func (t *Template) resolvePath(params *proxy.Params, asked string) (path, raw st
 	return string(b), raw
 }
 
-// appendPath appends the escaped path of the template, or the name.
+// appendPath appends the escaped path of a URL, or the name.
 func (t *Template) appendPath(b []byte, params *proxy.Params) []byte {
 	for i := range t.path {
 		switch p := &t.path[i]; p.param {
@@ -229,7 +232,7 @@ func (t *Template) appendQuery(b []byte, params *proxy.Params) []byte {
 	return b
 }
 
-// show writes the template as a plan may show it.
+// show sets the text that a plan may show.
 func (t *Template) show() {
 	var b strings.Builder
 	b.WriteString(t.scheme + "://" + t.host)
@@ -238,7 +241,7 @@ func (t *Template) show() {
 	}
 	values := map[int]string{}
 	i := 0
-	for _, p := range t.query { // which parameter does a placeholder stand in?
+	for _, p := range t.query { // find the parameter of each placeholder
 		i += strings.Count(p.raw, "&")
 		if p.param != "" {
 			values[i] += p.shown()

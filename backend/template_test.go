@@ -122,13 +122,13 @@ func TestAValueThatIsNoSegmentFailsTheCall(t *testing.T) {
 		{"missing in the query", inQuery, setRest("a"), "param id: no value"},
 		{"empty", inPath, set(""), "param id: the value is empty"},
 		{"empty in the query", inQuery, set(""), "param id: the value is empty"},
-		{"dot", inPath, set("."), "param id: the value is one dot or two"},
-		{"dots", inPath, set(".."), "param id: the value is one dot or two"},
+		{"dot", inPath, set("."), `param id: the value is "." or ".."`},
+		{"dots", inPath, set(".."), `param id: the value is "." or ".."`},
 		{"NUL", inPath, set("a\x00b"), "param id: the value holds NUL, CR or LF"},
 		{"CR", inPath, set("a\rb"), "param id: the value holds NUL, CR or LF"},
 		{"LF in the query", inQuery, set("a\nb"), "param id: the value holds NUL, CR or LF"},
 		{"no rest", rest, set("a"), "param *: no value"},
-		{"dots in the rest", rest, setRest("a", "..", "b"), "param *: the value is one dot or two"},
+		{"dots in the rest", rest, setRest("a", "..", "b"), `param *: the value is "." or ".."`},
 		{"NUL in the rest", rest, setRest("\x00"), "param *: the value holds NUL, CR or LF"},
 	}
 	for _, tt := range tests {
@@ -168,7 +168,7 @@ func TestNaughtyStringsArriveAsTheyAre(t *testing.T) {
 	}
 }
 
-// naughty returns the big list of naughty strings.
+// naughty returns the Big List of Naughty Strings.
 func naughty(t testing.TB) []string {
 	t.Helper()
 	file, err := filepath.Abs("../go.work")

@@ -13,23 +13,27 @@ import (
 	"time"
 )
 
-// NewTransport returns a transport for upstreams, to share between them, to change before its first use, and to close
-// (CloseIdleConnections):
+// NewTransport returns a transport for upstreams. Upstreams may share it. Change it only before its
+// first use, and close it with CloseIdleConnections.
 //
-//	connections per host       1,000, of which 100 stay idle; further calls wait for one until their context ends
-//	idle connections           closed after 90 s
-//	dial, TLS handshake        10 s each; over a dial that takes longer the call fails with 504
-//	answer's header            256 KiB, informational answers included
-//	HTTP/2                     where TLS negotiates it; a connection without traffic is checked after 30 s, for 15 s
-//	Expect: 100-continue       the body goes after 1 s if nothing was answered
-//	proxy                      none, whatever the environment says
-//	compression                as the caller asks; never on its own
+//	connections per host   1,000, of which 100 stay idle; further calls wait for a free one
+//	                       until their context ends
+//	idle connections       closed after 90 s
+//	dial, TLS handshake    10 s each; a call whose dial takes longer fails with 504
+//	header of the answer   256 KiB, informational answers included
+//	HTTP/2                 where TLS negotiates it; a connection without traffic is pinged after
+//	                       30 s and closed 15 s later if no answer comes
+//	Expect: 100-continue   the body goes after 1 s if no answer came
+//	proxy                  not used, whatever the environment says
+//	compression            as the caller asks; never added by the transport
 //
-// How long an upstream may take to answer is not its business: that is a policy's.
+// How long an upstream may take to answer is not limited here; a decorator such as policy.Timeout
+// does that.
 //
-// What an upstream sends beyond the end of an answer is dropped with the connection, and is not taken for the next
-// answer if it has come before the next request is written. What comes later cannot be told from an answer over
-// HTTP/1.1, by anybody. (net/http writes a line to the standard log when it finds such bytes.)
+// Bytes that an upstream sends beyond the end of an answer are dropped with the connection. If they
+// arrive before the next request is written, they are never taken for its answer. If they arrive
+// later, nobody can tell them from an answer over HTTP/1.1. (net/http writes a line to the standard
+// log when it finds such bytes.)
 func NewTransport() *http.Transport {
 	return &http.Transport{
 		DialContext:            dial,
@@ -49,7 +53,8 @@ func NewTransport() *http.Transport {
 	}
 }
 
-// isTransport reports whether rt is a transport of NewTransport that runs no code of a user while a call waits for it.
+// isTransport reports whether rt is a transport of NewTransport that runs no code of a user while a
+// call waits for it.
 func isTransport(rt http.RoundTripper) bool {
 	t, ok := rt.(*http.Transport)
 	return ok && t != nil && t.Proxy == nil && t.DialContext != nil &&
@@ -65,7 +70,7 @@ func dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	return newConn(c), nil
 }
 
-// settled has a connection that was used before settle before it gets the next request.
+// settled is a trace that makes a reused connection settle before it gets the next request.
 var settled = &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 	if !info.Reused {
 		return
@@ -75,27 +80,28 @@ var settled = &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		c.settle(true)
 	case *tls.Conn:
 		if plain, ok := c.NetConn().(*conn); ok && c.ConnectionState().NegotiatedProtocol != "h2" {
-			plain.settle(false) // records of TLS itself may come at any time
+			plain.settle(false) // TLS may send records of its own at any time
 		}
 	}
 }}
 
-// errSurplus is why a connection is closed on which something came that nobody asked for.
+// errSurplus is why a connection is closed on which bytes arrived that nobody asked for.
 var errSurplus = errors.New("surplus bytes after the end of an answer")
 
-// A conn keeps what comes after the end of an answer from being taken for the next one. The transport puts a connection
-// back into its pool before it looks whether there are bytes left, so that a request could take them for its answer.
+// A conn keeps bytes that arrive after the end of an answer from being taken for the next answer.
+// The transport puts a connection back into its pool before it checks for left-over bytes, so a
+// request could take them for its answer.
 //
-// Before a connection is used again it settles: the transport's reader, which closes the connection on bytes that no
-// request waits for, has used up all that came and waits for more. From then on until the request is written nothing may
-// come.
+// A connection settles before it is used again: the transport's reader, which closes the connection
+// when bytes arrive that no request waits for, must have consumed all that arrived and wait for
+// more. From then on nothing may arrive until the request is written.
 type conn struct {
 	net.Conn
 	mu      sync.Mutex // guards what follows
 	changed *sync.Cond
-	reading bool // somebody waits for the next byte
+	reading bool // a Read waits for the next byte
 	closed  bool
-	quiet   bool // settled, and the request is not written yet
+	quiet   bool // it has settled, and the request is not written yet
 }
 
 func newConn(c net.Conn) *conn {
@@ -104,7 +110,8 @@ func newConn(c net.Conn) *conn {
 	return k
 }
 
-// settle returns once the reader waits for the next byte, or the connection is closed.
+// settle returns when the reader waits for the next byte or the connection is closed. quiet says
+// whether bytes that arrive before the next write are surplus.
 func (c *conn) settle(quiet bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,7 +143,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// speak ends the quiet: an answer may come.
+// speak ends the quiet, so that an answer may arrive.
 func (c *conn) speak() {
 	c.mu.Lock()
 	c.quiet = false
@@ -151,13 +158,13 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// ReadFrom keeps the ways in which the kernel can copy.
+// ReadFrom keeps the fast paths of the kernel, such as sendfile.
 func (c *conn) ReadFrom(r io.Reader) (int64, error) {
 	c.speak()
 	return io.Copy(c.Conn, r)
 }
 
-// CloseWrite lets the other side of an upgraded connection read to its end.
+// CloseWrite lets the peer of an upgraded connection read to the end.
 func (c *conn) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()
@@ -165,7 +172,7 @@ func (c *conn) CloseWrite() error {
 	return http.ErrNotSupported
 }
 
-// honours reports whether rt says that a call of it returns when its context is done.
+// transportHonoursContext reports whether rt says that its calls return when their context is done.
 func transportHonoursContext(rt http.RoundTripper) bool {
 	h, ok := rt.(interface{ HonoursContext() bool })
 	return ok && h.HonoursContext()

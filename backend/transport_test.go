@@ -26,10 +26,10 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// outcome of one answer, read to its end.
+// outcome returns what became of one answer, read to its end.
 func outcome(t testing.TB, p proxy.Proxy) (body string, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a broken limit fails, it does not hang
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // so that a broken limit fails instead of hanging
 	defer cancel()
 	res, err := p(ctx, proxy.NewRequest("GET", "/"))
 	if err != nil {
@@ -52,8 +52,8 @@ func TestTheFramingOfAnAnswer(t *testing.T) {
 	)
 	tests := []struct {
 		name, answer string
-		decoded      bool // whether a document comes of it
-		streamed     bool // whether a whole stream comes of it
+		decoded      bool // whether it results in a document
+		streamed     bool // whether it results in a whole stream
 		conns        int32
 	}{
 		{"length", ok + "Content-Length: 7\r\n\r\n" + payload, true, true, 1},
@@ -136,7 +136,7 @@ func TestTheFramingOfAnAnswer(t *testing.T) {
 
 // proves F4, M7
 func TestSurplusBytesAreNeverTheNextAnswer(t *testing.T) {
-	log.SetOutput(io.Discard) // net/http tells the standard log what it found
+	log.SetOutput(io.Discard) // net/http logs the surplus bytes
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 	const forged = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n\"forged!!\""
 	for _, tt := range []struct{ name, answer string }{

@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// twinsOf spells a name as servers exist that take it for the name.
+// twinsOf returns spellings of a name that some servers take for the name.
 func twinsOf(name string) []string {
 	var twins []string
 	for _, c := range []string{"_", ".", "~", "!"} {
@@ -58,7 +58,7 @@ func TestATwinOfAManagedHeaderNeverReachesTheUpstream(t *testing.T) {
 }
 
 // proves H1
-func TestWhatConnectionNamesDoesNotGoWhereTheSpecNamesIt(t *testing.T) {
+func TestAHeaderThatConnectionNamesNeverGoes(t *testing.T) {
 	t.Parallel()
 	up := &answers{body: "{}"}
 	req := proxy.NewRequest("GET", "/")
@@ -70,7 +70,7 @@ func TestWhatConnectionNamesDoesNotGoWhereTheSpecNamesIt(t *testing.T) {
 }
 
 // proves H2, H5
-func TestCodeSendsNoTwinOfWhatABackendMakes(t *testing.T) {
+func TestCodeCannotSendATwinOfAManagedHeader(t *testing.T) {
 	t.Parallel()
 	up := &answers{body: "{}"}
 	req := proxy.NewRequest("GET", "/")
@@ -80,11 +80,11 @@ func TestCodeSendsNoTwinOfWhatABackendMakes(t *testing.T) {
 	assert.Equal(t, http.Header{"X_tenant": {"acme"}, "Accept-Encoding": {"gzip"}, "User-Agent": nil}, up.last.Header)
 }
 
-// What an endpoint hands over has no hop-by-hop header left in any spelling, and nothing that
-// describes the body. The rest is for the backend.
+// The header from an endpoint has no hop-by-hop field left in any spelling, and no field that
+// describes the body. The backend removes the rest.
 //
 // proves H5, H6
-func TestATwinIsTakenBackOfAHeaderThatIsTakenOver(t *testing.T) {
+func TestTakingBackAHeaderTakesBackItsTwins(t *testing.T) {
 	t.Parallel()
 	for _, decode := range []backend.Decoder{nil, backend.Passthrough} {
 		names := []string{"X-Taken-Back", "X-Tenant-Id"}
@@ -111,7 +111,7 @@ func TestATwinIsTakenBackOfAHeaderThatIsTakenOver(t *testing.T) {
 }
 
 // proves H1, H2, H5
-func TestATwinOfAnUpstreamsManagedHeaderGoesNoFurther(t *testing.T) {
+func TestATwinOfAManagedAnswerHeaderIsRemoved(t *testing.T) {
 	t.Parallel()
 	for _, name := range append([]string{"X-Secret-Key", "Content-Length"}, hopByHop...) {
 		for _, spelling := range twinsOf(name) {
@@ -153,7 +153,7 @@ func TestAValueWithAControlByteGoesNeitherWay(t *testing.T) {
 				req.Header = http.Header{"X-In": {bad, "good"}}
 				res, err := newBackend(t, up, backend.Spec{Headers: list, Expose: []string{"X-Out"}})(ctx, req)
 				require.NoError(t, err)
-				if !call.Described(ctx) { // else the endpoint has done it
+				if !call.Described(ctx) { // else the endpoint has removed it
 					assert.Equal(t, []string{"good"}, up.last.Header["X-In"], "%#x", c)
 				}
 				assert.Equal(t, []string{"good"}, res.Header["X-Out"], "%#x", c)

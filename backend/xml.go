@@ -14,17 +14,17 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// An XMLSpec says how XML is read. The zero value is that of [XML].
+// An XMLSpec says how XML is read. The zero value is how [XML] reads it.
 type XMLSpec struct {
-	// Arrays names the elements that become an array even where there is only one, so that what reads a list meets no
-	// other shape. A name is the one that the member has, without a prefix.
+	// Arrays names the elements that become an array even if there is only one, so that a reader of
+	// the list always finds the same shape. A name is that of the member, without a prefix.
 	Arrays []string
 
-	// Limits are those of the JSON that is made. Elements nested deeper are not read on.
+	// Limits bounds the JSON that is made. Reading stops at an element that is nested deeper.
 	Limits document.Limits
 }
 
-// XMLWith returns a decoder that is [XML] read as s says. It keeps nothing of s.
+// XMLWith returns a decoder that is [XML] with the settings of s. It keeps nothing of s.
 func XMLWith(s XMLSpec) Decoder {
 	return &xmlDecoder{arrays: slices.Clone(s.Arrays), limits: s.Limits}
 }
@@ -43,14 +43,14 @@ var (
 	errXMLCharset = errors.New("a charset other than UTF-8 and US-ASCII is not accepted")
 )
 
-// Decode reads the elements into a list of nodes, each once, and writes the JSON from there: both take time in proportion
-// to the body, however elements of equal names are mixed.
+// Decode first reads the elements into a list of nodes, each once, and then writes the JSON. Both
+// take time in proportion to the body, however elements of the same name are mixed with others.
 func (d *xmlDecoder) Decode(contentType string, body []byte) (document.Document, error) {
 	if len(body) > math.MaxInt32 {
 		return document.Document{}, ErrTooLarge
 	}
 	if _, params, err := mime.ParseMediaType(contentType); err == nil {
-		// It counts before the one of the declaration (RFC 7303, section 3).
+		// It takes precedence over the charset of the XML declaration (RFC 7303, section 3).
 		if charset, there := params["charset"]; there && !isCharset(charset) {
 			return document.Document{}, fmt.Errorf("xml: %w", errXMLCharset)
 		}
@@ -70,42 +70,42 @@ func isCharset(name string) bool {
 // An xmlReader holds one document while it is read.
 type xmlReader struct {
 	tokens *xml.Decoder
-	depth  int  // of elements; less than 0 is no limit
-	other  bool // another charset is declared
+	depth  int  // the limit for elements; negative is no limit
+	other  bool // the XML declares another charset
 
 	nodes []xmlNode
-	text  []byte // of all nodes
+	text  []byte // the text of all nodes
 	names []xmlName
-	known map[string]int32 // the index of a name
+	known map[string]int32 // the index in names
 	open  []xmlOpen
 }
 
-// An xmlNode is an element, an attribute, or a piece of text. Indexes refer to the nodes of the reader; 0, where the
-// document itself is, stands for none.
+// An xmlNode is an element, an attribute, or a piece of text. The fields refer to other nodes by
+// their index. Index 0 is the document itself, and means none in these fields.
 type xmlNode struct {
-	name int32 // 0 of a piece of text
-	next int32 // the next one in the same element
-	same int32 // the next one of the same name, which is then not among the others
+	name int32 // 0 for a piece of text
+	next int32 // the next node in the same element
+	same int32 // the next node of the same name, once end has taken it out of the next chain
 
-	child int32 // of an element: the first node in it that is not text
-	from  int32 // of an element: its first piece of text; else where the text begins
-	to    int32 // of an element: 1 if elements are in it; else where the text ends
+	child int32 // element: the first node in it that is not text
+	from  int32 // element: its first piece of text; others: where their text begins
+	to    int32 // element: 1 if it has child elements; others: where their text ends
 }
 
 type xmlName struct {
-	text  string // as the member is called
+	text  string // the name of the member
 	attr  bool
 	array bool
 
-	// The element that was closed last with this name in it, and the last node there that has it.
+	// The last closed element that has this name in it, and the last node there of this name.
 	owner, tail int32
 }
 
-// An xmlOpen is an element whose end has not come.
+// An xmlOpen is an element whose end tag has not come yet.
 type xmlOpen struct {
-	name       xml.Name // as it is written
+	name       xml.Name // as written
 	node, last int32
-	elements   bool // are in it
+	elements   bool // it has child elements
 }
 
 func newXMLReader(d *xmlDecoder, body []byte) *xmlReader {
@@ -123,12 +123,13 @@ func newXMLReader(d *xmlDecoder, body []byte) *xmlReader {
 	for _, name := range d.arrays {
 		r.names[r.name(name, false)].array = true
 	}
-	r.nodes = make([]xmlNode, 1, 1+bytes.Count(body, []byte("<"))) // enough for elements with text, most of the time
+	r.nodes = make([]xmlNode, 1, 1+bytes.Count(body, []byte("<"))) // usually enough for elements with text
 	r.open = []xmlOpen{{}}
 	return r
 }
 
-// name returns the index of a name. No name of XML begins like an attribute's or like that of text.
+// name returns the index of a name. No XML name begins with the "@" of attributes or the "#" of
+// text.
 func (r *xmlReader) name(local string, attr bool) int32 {
 	if attr {
 		local = "@" + local
@@ -153,7 +154,7 @@ func (r *xmlReader) read() error {
 		case err == io.EOF:
 			return errXMLRoot
 		case err != nil:
-			return errXML // what the package says quotes the body
+			return errXML // the text of err would quote the body
 		case r.other:
 			return errXMLCharset
 		}
@@ -177,7 +178,7 @@ func (r *xmlReader) read() error {
 	}
 }
 
-// add makes a node the last one of the innermost element.
+// add adds a node at the end of the innermost element.
 func (r *xmlReader) add(n xmlNode) int32 {
 	i := int32(len(r.nodes))
 	r.nodes = append(r.nodes, n)
@@ -215,7 +216,7 @@ func (r *xmlReader) start(t xml.StartElement) error {
 	return nil
 }
 
-// repeats reports whether an element has an attribute twice, which package xml does not see.
+// repeats reports whether an element has an attribute twice, which package xml does not check.
 func repeats(attrs []xml.Attr) bool {
 	if len(attrs) < 16 {
 		for i := range attrs {
@@ -237,7 +238,7 @@ func repeats(attrs []xml.Attr) bool {
 	return false
 }
 
-// chars keeps a piece of text. White space between elements is none.
+// chars keeps a piece of text. White space between elements is not text.
 func (r *xmlReader) chars(t []byte) error {
 	top := &r.open[len(r.open)-1]
 	if len(r.open) == 1 || top.elements {
@@ -250,7 +251,8 @@ func (r *xmlReader) chars(t []byte) error {
 	}
 	from := int32(len(r.text))
 	r.text = append(r.text, t...)
-	if last := &r.nodes[top.last]; top.last != 0 && last.name == 0 && last.to == from { // a comment or CDATA is between
+	// A comment or the border of a CDATA section splits one piece of text into two tokens.
+	if last := &r.nodes[top.last]; top.last != 0 && last.name == 0 && last.to == from {
 		last.to = int32(len(r.text))
 	} else {
 		r.add(xmlNode{from: from, to: int32(len(r.text))})
@@ -262,7 +264,8 @@ const xmlSpace = " \t\r\n"
 
 func blank(t []byte) bool { return len(bytes.Trim(t, xmlSpace)) == 0 }
 
-// end puts the nodes of equal names in the element that ends behind the first of them, and its text aside.
+// end closes the innermost element. In each group of its nodes with the same name it chains the
+// later ones to the first by same, and it moves the text to a chain of its own.
 func (r *xmlReader) end(name xml.Name) error {
 	top := r.open[len(r.open)-1]
 	if len(r.open) == 1 || name != top.name {
@@ -270,7 +273,7 @@ func (r *xmlReader) end(name xml.Name) error {
 	}
 	r.open = r.open[:len(r.open)-1]
 	first := r.nodes[top.node].child
-	kept, pieces := int32(0), int32(0) // the last ones
+	kept, pieces := int32(0), int32(0) // the last node of each chain
 	r.nodes[top.node].child = 0
 	for i := first; i != 0; {
 		n := &r.nodes[i]
@@ -308,15 +311,15 @@ func (r *xmlReader) end(name xml.Name) error {
 	return nil
 }
 
-// An xmlFrame is an object that is being written. It is no level of recursion: who takes away the limit of depth must not
-// run out of stack.
+// An xmlFrame is an object that is being written. Frames replace recursion, because a document
+// without a limit of depth must not exhaust the stack.
 type xmlFrame struct {
 	node   int32
-	group  int32 // the next member
+	group  int32 // the first node of the next member
 	member int32 // the next element of the array, or the value of the member
 	array  bool
-	more   bool // in the array already
-	empty  bool // the object, so far
+	more   bool // the array has an element already
+	empty  bool // the object has no member yet
 }
 
 // write returns the document as JSON.
@@ -380,7 +383,7 @@ func (r *xmlReader) writeText(b []byte, element int32) []byte {
 		return append(b, '"', '"')
 	}
 	text := r.text[r.nodes[i].from:r.nodes[i].to]
-	if i = r.nodes[i].same; i != 0 { // with elements between
+	if i = r.nodes[i].same; i != 0 { // the pieces have elements between them
 		text = slices.Clone(text)
 	}
 	for ; i != 0; i = r.nodes[i].same {

@@ -54,7 +54,7 @@ func TestXMLIsMappedAsDocumented(t *testing.T) {
 }
 
 // proves F8, M8
-func TestXMLThatIsNotAcceptedIsAnErrorThatDoesNotRepeatIt(t *testing.T) {
+func TestErrorsDoNotQuoteTheRefusedXML(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, contentType, xml, want string }{
 		{"no element", "", "\n", "xml: line 2: want one element at the root"},

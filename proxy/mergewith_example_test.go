@@ -34,7 +34,7 @@ func ExampleMergeWith() {
 	// Output:
 	// {"customer":{"name":"Ada","tags":["sale"],"basket":3}}
 	// {"customer":{"basket":3,"tags":["sale"]}}
-	// 502 merge: part shop: a member is in two parts: "customer" is in part crm too
+	// 502 merge: part shop: a member is in two documents: "customer" is in part crm too
 }
 
 // A Combine of your own gets the results in declared order, whichever arrived first.

@@ -145,7 +145,7 @@ func TestMergeWithRefusesWhatACombinerCannotUse(t *testing.T) {
 		{"deep", proxy.Deep, []string{`{}`, ``, `null`}, document.ErrNotObject, "part c: not an object: the root is null; group it"},
 		{"concat", proxy.Concat, []string{`[]`, `{}`}, document.ErrNotArray, "part b: not an array: the root is object"},
 		{"disjoint", proxy.Disjoint, []string{`7`}, document.ErrNotObject, "part a: not an object: the root is number; group it"},
-		{"disjoint, a conflict", proxy.Disjoint, []string{`{"a":1}`, `{"x":2,"id\n":3}`, `{"b":4,"\u0069d\n":5}`}, document.ErrConflict, `part c: a member is in two parts: "id\n" is in part b too`},
+		{"disjoint, a conflict", proxy.Disjoint, []string{`{"a":1}`, `{"x":2,"id\n":3}`, `{"b":4,"\u0069d\n":5}`}, document.ErrConflict, `part c: a member is in two documents: "id\n" is in part b too`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

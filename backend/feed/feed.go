@@ -1,14 +1,17 @@
-// Package feed decodes RSS and Atom to one form, that of JSON Feed 1.1 (https://jsonfeed.org/version/1.1).
+// Package feed decodes RSS and Atom into one form, that of JSON Feed 1.1
+// (https://jsonfeed.org/version/1.1).
 //
-//	p, err := backend.New(backend.Spec{Name: "news", URL: "http://news:8080/feed", Decode: feed.Decoder{}})
+//	p, err := backend.New(backend.Spec{
+//		Name: "news", URL: "http://news:8080/feed", Decode: feed.Decoder{},
+//	})
 //
-// For upstreams that speak something else as well there is backend.Auto:
+// For upstreams that also speak another format, use backend.Auto:
 //
 //	Decode: backend.Auto(map[string]backend.Decoder{
 //		"application/rss+xml": feed.Decoder{}, "application/atom+xml": feed.Decoder{},
 //	})
 //
-// # What becomes of a feed
+// # How a feed is mapped
 //
 //	of the feed      RSS 0.9x, 1.0, 2.0           Atom (RFC 4287)
 //	title            title                        title
@@ -20,7 +23,7 @@
 //	items            item                         entry
 //
 //	of an item       RSS                          Atom
-//	id               guid, else link, else title  id, the same
+//	id               guid, else link, else title  id, else link, else title
 //	url              link, else a guid that is    link, alternate
 //	title            title                        title
 //	content_html     content:encoded, else        content of type html or xhtml
@@ -34,12 +37,15 @@
 //	tags             category, dc:subject         category
 //	attachments      enclosure                    link, enclosure
 //
-// The members are always in the order of JSON Feed, items in that of the source. What is empty is left out, but for version,
-// items, and the id of an item. Times are those of RFC 3339; one that cannot be read is left out. HTML is passed on as it
-// came, scripts too: whoever shows it has to clean it. Everything else of a feed, as extensions of podcasts, is left out.
+// The members are always in the order of JSON Feed, and the items in that of the source. Empty
+// members are left out, except version, items, and the id of an item. Times have the form of RFC
+// 3339; a time that cannot be read is left out. HTML is passed on as it came, scripts included:
+// whatever shows it must sanitize it. Everything else in a feed, such as podcast extensions, is
+// left out.
 //
-// The XML is read as strictly as by backend.XML: UTF-8 or US-ASCII, no document type declaration, no entities but the five
-// of XML, 512 levels. What is no feed is an error.
+// The XML is read as strictly as backend.XML reads it: in UTF-8 or US-ASCII, without a document
+// type declaration, with no entities but the five of XML, and at most 512 levels deep. A document
+// that is not a feed is an error.
 package feed
 
 import (
@@ -63,7 +69,8 @@ type Decoder struct{}
 // String returns "feed".
 func (Decoder) String() string { return "feed" }
 
-// Mark says that the decoder is sluice's own, so that no goroutine guards a call against it.
+// Mark says that the decoder is part of sluice, so that a call needs no goroutine to guard against
+// it.
 func (Decoder) Mark() mark.Type { return mark.TypeOf[Decoder]() }
 
 var (
@@ -73,7 +80,7 @@ var (
 	errFeed    = errors.New("neither RSS nor Atom")
 )
 
-// Decode returns the feed that body holds.
+// Decode returns the feed that body contains.
 func (Decoder) Decode(contentType string, body []byte) (document.Document, error) {
 	if _, params, err := mime.ParseMediaType(contentType); err == nil {
 		if charset, there := params["charset"]; there && !isCharset(charset) {
@@ -92,7 +99,8 @@ func isCharset(name string) bool {
 	return strings.EqualFold(name, "utf-8") || strings.EqualFold(name, "us-ascii")
 }
 
-// The namespaces of what is read. Elements of RSS have none, or one of several.
+// The namespaces of the elements that are read. Elements of RSS have none, or one of those in
+// kindOf.
 const (
 	nsAtom    = "http://www.w3.org/2005/Atom"
 	nsContent = "http://purl.org/rss/1.0/modules/content/"
@@ -101,7 +109,8 @@ const (
 	nsXML     = "http://www.w3.org/XML/1998/namespace"
 )
 
-// kindOf returns the name of an element with the prefix that the package documentation gives it, and "" for others.
+// kindOf returns the name of an element with the prefix that the package documentation uses, or ""
+// if its namespace is unknown.
 func kindOf(name xml.Name) string {
 	switch name.Space {
 	case "", "http://purl.org/rss/1.0/", "http://my.netscape.com/rdf/simple/0.9/", "http://backend.userland.com/rss2":
@@ -127,15 +136,15 @@ func attr(start xml.StartElement, space, local string) string {
 	return ""
 }
 
-// A reader writes items as they come, and what is said of the feed in the end.
+// A reader writes the items as they come, and the members of the feed itself at the end.
 type reader struct {
 	body   []byte
 	tokens *xml.Decoder
-	other  bool  // another charset is declared
+	other  bool  // the XML declares another charset
 	before int64 // where the last token began
 
 	feed  entry
-	one   entry // the item that is read, again and again: the smallest has 7 bytes
+	one   entry // the item being read; reused, because a body may hold very many
 	inOne func(xml.StartElement) error
 	items []byte
 	depth int
@@ -151,7 +160,8 @@ func newReader(body []byte) *reader {
 	return r
 }
 
-// next returns the next token, or io.EOF behind the root. What the package says of an error quotes the body.
+// next returns the next token, or io.EOF at the end of the document. It replaces errors of package
+// xml, whose text quotes the body.
 func (r *reader) next() (xml.Token, error) {
 	r.before = r.tokens.InputOffset()
 	token, err := r.tokens.Token()
@@ -225,7 +235,8 @@ func (r *reader) format(start xml.StartElement) error {
 	return errFeed
 }
 
-// children calls f for each element in the one that has begun, to its end. f reads the element that it is given.
+// children calls f for each child of the element that was just opened, up to its end tag. f must
+// read its element to the end.
 func (r *reader) children(f func(xml.StartElement) error) error {
 	for {
 		token, err := r.next()
@@ -243,7 +254,7 @@ func (r *reader) children(f func(xml.StartElement) error) error {
 	}
 }
 
-// early is the error where an element has no end.
+// early returns the error for a body that ends inside an element.
 func early(err error) error {
 	if err == io.EOF {
 		return errXML
@@ -256,13 +267,13 @@ func (r *reader) skip() error {
 	return err
 }
 
-// text returns all text in the element that has begun, to its end, without the white space around it.
+// text returns all text inside the element that was just opened, without the white space around it.
 func (r *reader) text() (string, error) {
 	text, _, err := r.inside()
 	return text, err
 }
 
-// inside returns text and bytes of the element that has begun.
+// inside reads the element that was just opened to its end and returns its text and its bytes.
 func (r *reader) inside() (text string, raw []byte, err error) {
 	var b strings.Builder
 	from := r.tokens.InputOffset()
@@ -298,7 +309,7 @@ type author struct{ name, url string }
 
 type attachment struct{ url, mimeType, size string }
 
-// item reads one and appends it.
+// item reads an item and appends it.
 func (r *reader) item() error {
 	e := &r.one
 	*e = entry{authors: e.authors[:0], tags: e.tags[:0], attachments: e.attachments[:0]}
@@ -312,8 +323,8 @@ func (r *reader) item() error {
 	return nil
 }
 
-// member reads an element of an item or of the feed. Of several that stand for one thing the first counts, and what RSS
-// itself calls it before what others do.
+// member reads an element of an item or of the feed. If several elements give the same member, the
+// first counts, but an element of RSS itself takes precedence over those of other namespaces.
 func (r *reader) member(e *entry, t xml.StartElement) error {
 	kind := kindOf(t.Name)
 	switch kind {
@@ -359,7 +370,7 @@ func (r *reader) member(e *entry, t xml.StartElement) error {
 	return err
 }
 
-// field returns where the text of an element goes, or nil.
+// field returns where the text of an element goes, or nil if the element is left out.
 func (e *entry) field(kind string) *string {
 	switch kind {
 	case "title", "atom:title":
@@ -402,7 +413,8 @@ func (r *reader) author(e *entry) error {
 	return err
 }
 
-// content reads what Atom has as text, as HTML in text, or as elements.
+// content reads the content of Atom, which is text, HTML that is escaped as text, or XHTML
+// elements.
 func (r *reader) content(e *entry, t xml.StartElement) error {
 	text, raw, err := r.inside()
 	switch attr(t, "", "type") {
@@ -441,7 +453,7 @@ func (e *entry) attach(url string, t xml.StartElement) {
 		return
 	}
 	a := attachment{url: url, mimeType: attr(t, "", "type")}
-	if n, err := strconv.ParseUint(attr(t, "", "length"), 10, 63); err == nil && n > 0 { // 0 is what many write who do not know
+	if n, err := strconv.ParseUint(attr(t, "", "length"), 10, 63); err == nil && n > 0 { // many feeds write 0 for an unknown length
 		a.size = strconv.FormatUint(n, 10)
 	}
 	e.attachments = append(e.attachments, a)
@@ -544,13 +556,13 @@ func appendMember(b []byte, name, value string) []byte {
 	return document.AppendString(b, value)
 }
 
-// timeOf returns a time of RSS (RFC 822, with the many ways there are to get it wrong), of Dublin Core or of Atom as one of
-// RFC 3339, or "" if it is none. A zone is known if it is one of RFC 822.
+// timeOf returns a time of RSS (RFC 822, with common mistakes), Dublin Core or Atom in the form of
+// RFC 3339, or "" if it cannot read the time. It knows the time zones of RFC 822 only.
 func timeOf(s string) string {
-	if s == "" || len(s) > 64 { // a time that is none costs an error for each layout
+	if s == "" || len(s) > 64 { // an invalid time costs an error for each layout
 		return ""
 	}
-	if _, rest, found := strings.Cut(s, ","); found { // the day of the week says nothing
+	if _, rest, found := strings.Cut(s, ","); found { // the day of the week adds nothing
 		s = strings.TrimSpace(rest)
 	}
 	if i := strings.LastIndexByte(s, ' '); i >= 0 {
@@ -567,6 +579,7 @@ func timeOf(s string) string {
 	return ""
 }
 
-// zones are those of RFC 822, section 5.1, without the military ones, which it has the wrong way round. It is only read.
+// zones are the time zones of RFC 822, section 5.1, except the military ones, which that RFC got
+// the wrong way round. It is only read.
 var zones = map[string]string{"UT": "+0000", "UTC": "+0000", "GMT": "+0000", "Z": "+0000", "EST": "-0500", "EDT": "-0400",
 	"CST": "-0600", "CDT": "-0500", "MST": "-0700", "MDT": "-0600", "PST": "-0800", "PDT": "-0700"}

@@ -89,7 +89,7 @@ func TestDatesAreReadAsTheyAreWritten(t *testing.T) {
 		"2026-11-30T12:00:00Z":            "2026-11-30T12:00:00Z",
 		"2026-11-30T12:00+01:00":          "2026-11-30T12:00:00+01:00",
 		"Mon, 30 Nov 2026":                "2026-11-30T00:00:00Z",
-		"Mon, 30 Nov 2026 12:00:00 CET":   "", // not of RFC 822: nobody knows
+		"Mon, 30 Nov 2026 12:00:00 CET":   "", // not a zone of RFC 822
 		"Mon, 31 Nov 2026 12:00:00 +0000": "",
 		"yesterday":                       "",
 		"":                                "",
@@ -102,7 +102,7 @@ func TestDatesAreReadAsTheyAreWritten(t *testing.T) {
 }
 
 // proves M8
-func TestWhatCannotBeDecodedIsAnErrorThatDoesNotRepeatIt(t *testing.T) {
+func TestErrorsDoNotQuoteTheBody(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, contentType, body, want string }{
 		{"nothing", "", "", "feed: line 1: neither RSS nor Atom"},

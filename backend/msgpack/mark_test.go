@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// A users is a decoder of a user, who may have changed any method of the one inside.
+// A users is a decoder of a user, who may have overridden any method of the decoder inside.
 type users struct{ msgpack.Decoder }
 
 func TestADecoderNeedsNoGoroutine(t *testing.T) {

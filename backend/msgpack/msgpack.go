@@ -1,24 +1,28 @@
 // Package msgpack decodes the answers of upstreams that speak MessagePack.
 //
-//	p, err := backend.New(backend.Spec{Name: "stock", URL: "http://stock:8080/{id}", Decode: msgpack.Decoder{}})
+//	p, err := backend.New(backend.Spec{
+//		Name: "stock", URL: "http://stock:8080/{id}", Decode: msgpack.Decoder{},
+//	})
 //
-// For upstreams that speak something else as well there is backend.Auto:
+// For upstreams that also speak another format, use backend.Auto:
 //
 //	Decode: backend.Auto(map[string]backend.Decoder{"application/msgpack": msgpack.Decoder{}})
 //
-// # What becomes of a value
+// # How values are mapped
 //
-//	nil, bool             null, true, false
-//	int, uint             the number
-//	float 32, float 64    the shortest number that is this one; NaN and infinities are an error
-//	str                   a string; it must be UTF-8
-//	bin                   a string in base64 (RFC 4648, section 4)
-//	array, map            array, object, in the order of the source
-//	timestamp             a string (RFC 3339, in UTC) with as many decimals as it needs, for the years 0 to 9999
-//	other extensions      an error
+//	nil, bool           null, true, false
+//	int, uint           the number
+//	float 32, float 64  the shortest number that reads back the same; NaN and infinities are errors
+//	str                 a string; it must be UTF-8
+//	bin                 a string in base64 (RFC 4648, section 4)
+//	array, map          array, object, in the order of the source
+//	timestamp           a string (RFC 3339, in UTC) with as many decimals as it needs,
+//	                    for the years 0 to 9999
+//	other extensions    an error
 //
-// The key of a map is a str, or an integer or bool, which becomes the string of its text; any other is an error. The body
-// is one value, and bytes behind it are an error. The JSON is at most eight times as long as the body.
+// The key of a map is a str, or an integer or bool, which becomes the string of its text. Any other
+// key is an error. The body is one value; bytes after it are an error. The JSON is at most eight
+// times as long as the body.
 package msgpack
 
 import (
@@ -35,18 +39,20 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-const maxDepth = 10_000 // each is a level of recursion
+const maxDepth = 10_000 // each level recurses
 
 // A Decoder is a backend.Decoder. It is safe for concurrent use.
 type Decoder struct {
-	// Depth is how deep arrays and maps may be nested. 0 is 512, and less than 0 as many as there can be, 10,000.
+	// Depth is how deep arrays and maps may be nested. 0 means 512; a negative value means the
+	// maximum, 10,000.
 	Depth int
 }
 
 // String returns "msgpack".
 func (d Decoder) String() string { return "msgpack" }
 
-// Mark says that the decoder is sluice's own, so that no goroutine guards a call against it.
+// Mark says that the decoder is part of sluice, so that a call needs no goroutine to guard against
+// it.
 func (Decoder) Mark() mark.Type { return mark.TypeOf[Decoder]() }
 
 var (
@@ -55,11 +61,11 @@ var (
 	errUTF8      = errors.New("a string is not UTF-8")
 	errNumber    = errors.New("a number that JSON does not have")
 	errKey       = errors.New("a key that is neither string, integer nor bool")
-	errExtension = errors.New("an extension that is no timestamp")
+	errExtension = errors.New("an extension that is not a timestamp")
 	errTime      = errors.New("a timestamp outside the years 0 to 9999")
 )
 
-// Decode returns the document that body holds. It does not look at the content type.
+// Decode returns the document that body contains. It ignores the content type.
 func (d Decoder) Decode(_ string, body []byte) (document.Document, error) {
 	limit := d.Depth
 	switch {
@@ -79,9 +85,10 @@ func (d Decoder) Decode(_ string, body []byte) (document.Document, error) {
 	return document.Limits{Depth: limit}.Parse(r.out)
 }
 
-// A reader writes the values that it reads as JSON. What a header announces it believes as far as it is there.
+// A reader writes the values that it reads as JSON. It never allocates by the length that a header
+// announces, but only for what the body contains.
 type reader struct {
-	in    []byte // what is left
+	in    []byte // the rest of the body
 	out   []byte
 	limit int
 }
@@ -120,7 +127,7 @@ func (r *reader) value(depth int) error {
 	return r.timestamp()
 }
 
-// plain appends an integer or bool.
+// plain appends an integer or a bool.
 func (r *reader) plain() (err error) {
 	var rest []byte
 	switch msgp.NextType(r.in) {
@@ -239,10 +246,11 @@ func (r *reader) key() error {
 	return errKey
 }
 
-// timestamp appends the extension of type -1. The others that the library knows are its own.
+// timestamp appends the extension of type -1. The other extensions that the library knows are its
+// own, not part of MessagePack.
 func (r *reader) timestamp() error {
 	const ext8, timestampType = 0xc7, 0xff
-	at := 1 // of the type: behind the lead, or its length
+	at := 1 // the offset of the type: after the first byte, or after the length
 	if r.in[0] == ext8 {
 		at = 2
 	}

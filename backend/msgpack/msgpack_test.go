@@ -61,7 +61,7 @@ func TestValuesAreMappedAsDocumented(t *testing.T) {
 }
 
 // proves M8
-func TestWhatCannotBeDecodedIsAnErrorThatDoesNotRepeatIt(t *testing.T) {
+func TestErrorsDoNotQuoteTheBody(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
@@ -81,9 +81,9 @@ func TestWhatCannotBeDecodedIsAnErrorThatDoesNotRepeatIt(t *testing.T) {
 		{"infinity", msgp.AppendFloat32(nil, float32(math.Inf(-1))), "msgpack: offset 0: a number that JSON does not have"},
 		{"a key that is nil", []byte{0x81, 0xc0, 0xc0}, "msgpack: offset 1: a key that is neither string, integer nor bool"},
 		{"a key that is a map", []byte{0x81, 0x80, 0xc0}, "msgpack: offset 1: a key that is neither string, integer nor bool"},
-		{"an extension", []byte{0xd4, 1, 1}, "msgpack: offset 0: an extension that is no timestamp"},
-		{"a time of the library", msgp.AppendTime(nil, time.Unix(0, 0)), "msgpack: offset 0: an extension that is no timestamp"},
-		{"a complex number", msgp.AppendComplex64(nil, 1), "msgpack: offset 0: an extension that is no timestamp"},
+		{"an extension", []byte{0xd4, 1, 1}, "msgpack: offset 0: an extension that is not a timestamp"},
+		{"a time of the library", msgp.AppendTime(nil, time.Unix(0, 0)), "msgpack: offset 0: an extension that is not a timestamp"},
+		{"a complex number", msgp.AppendComplex64(nil, 1), "msgpack: offset 0: an extension that is not a timestamp"},
 		{"half an extension", []byte{0xc7, 8}, "msgpack: offset 0: not MessagePack"},
 		{"a timestamp of 5 bytes", []byte{0xc7, 5, 0xff, 0, 0, 0, 0, 0}, "msgpack: offset 0: not MessagePack"},
 		{"the year 300,000", msgp.AppendTimeExt(nil, time.Date(300_000, 1, 1, 0, 0, 0, 0, time.UTC)), "msgpack: offset 0: a timestamp outside the years 0 to 9999"},

@@ -1,29 +1,34 @@
 // Package yaml decodes the answers of upstreams that speak YAML.
 //
-//	p, err := backend.New(backend.Spec{Name: "config", URL: "http://config:8080/{id}", Decode: yaml.Decoder{}})
+//	p, err := backend.New(backend.Spec{
+//		Name: "config", URL: "http://config:8080/{id}", Decode: yaml.Decoder{},
+//	})
 //
-// For upstreams that speak something else as well there is backend.Auto:
+// For upstreams that also speak another format, use backend.Auto:
 //
 //	Decode: backend.Auto(map[string]backend.Decoder{"application/yaml": yaml.Decoder{}})
 //
-// # What becomes of a value
+// # How values are mapped
 //
-//	null, ~, nothing       null
-//	true, false            the same; yes, no, on and off are strings
-//	integers, floats       the number, with every digit where it is one of JSON; .inf and .nan are an error
-//	strings                strings; so are timestamps, as they are written, and !!binary, the base64 as it is written
-//	sequences, mappings    arrays, objects, in the order of the source
-//	other tags             an error
+//	null, ~, nothing     null
+//	true, false          true, false; yes, no, on and off are strings
+//	integers, floats     the number, digit for digit where JSON has it; .inf and .nan are errors
+//	strings              strings
+//	timestamps           strings, as written
+//	!!binary             strings: the base64 as written, without white space
+//	sequences, mappings  arrays, objects, in the order of the source
+//	other tags           an error
 //
-// The key of a mapping is a scalar, and becomes the string of its text; a sequence or mapping as a key, a key that is there
-// twice, and a merge key (<<) are errors. The body is one document, and a second one is an error; a body of comments alone
-// is an absent document. Comments are left out.
+// The key of a mapping is a scalar and becomes the string of its text. A sequence or mapping as a
+// key, a duplicate key and a merge key (<<) are errors. The body is one document; a second one is
+// an error. A body that contains only comments is an absent document. Comments are left out.
 //
 // # Limits
 //
-//	depth       512
-//	values      100,000, by an estimate; see Decoder
-//	aliases     the JSON is at most ten times as long as the body, however often an alias repeats its anchor
+//	depth    512
+//	values   100,000, by an estimate; see Decoder
+//	aliases  the JSON is at most ten times as long as the body, however often aliases repeat
+//	         their anchors
 package yaml
 
 import (
@@ -42,43 +47,46 @@ import (
 )
 
 const (
-	maxDepth      = 10_000 // which the parser bears, too
+	maxDepth      = 10_000 // the depth that the parser can handle too
 	defaultValues = 100_000
 	maxGrowth     = 10
 )
 
 // A Decoder is a backend.Decoder. It is safe for concurrent use.
 type Decoder struct {
-	// Depth is how deep sequences and mappings may be nested. 0 is 512, and less than 0 as many as there can be, 10,000.
+	// Depth is how deep sequences and mappings may be nested. 0 means 512; a negative value means
+	// the maximum, 10,000.
 	Depth int
 
-	// Values bounds how many values, keys among them, the body may have, before it is parsed: each takes some 200 bytes. It
-	// is compared with the number of characters that can stand between values (the line break and ,:[{?-), in text too. 0 is
-	// 100,000, less than 0 no limit.
+	// Values bounds the number of values in the body, including keys, before the body is parsed:
+	// each value takes about 200 bytes. The number is estimated by the characters that may separate
+	// values (line breaks and , : [ { ? -), even where they are part of a text. 0 means 100,000,
+	// negative no limit.
 	Values int
 }
 
 // String returns "yaml".
 func (d Decoder) String() string { return "yaml" }
 
-// Mark says that the decoder is sluice's own, so that no goroutine guards a call against it.
+// Mark says that the decoder is part of sluice, so that a call needs no goroutine to guard against
+// it.
 func (Decoder) Mark() mark.Type { return mark.TypeOf[Decoder]() }
 
 var (
 	errSyntax   = errors.New("not YAML")
-	errMany     = errors.New("the document is not the only one")
+	errMany     = errors.New("more than one document")
 	errValues   = errors.New("too many values")
 	errGrowth   = errors.New("aliases repeat too much")
-	errKey      = errors.New("a key that is no scalar")
-	errTwice    = errors.New("a key that is there twice")
+	errKey      = errors.New("a key that is not a scalar")
+	errTwice    = errors.New("a duplicate key")
 	errMerge    = errors.New("a merge key")
-	errTag      = errors.New("a tag beside those of null, bool, int, float, str, timestamp, binary, seq and map")
+	errTag      = errors.New("a tag other than those of null, bool, int, float, str, timestamp, binary, seq and map")
 	errValue    = errors.New("a value that does not fit its tag")
 	errNumber   = errors.New("a number that JSON does not have")
 	errEncoding = errors.New("a string is not UTF-8")
 )
 
-// Decode returns the document that body holds. It does not look at the content type.
+// Decode returns the document that body contains. It ignores the content type.
 func (d Decoder) Decode(_ string, body []byte) (document.Document, error) {
 	if d.Values >= 0 {
 		most := d.Values
@@ -111,7 +119,7 @@ func (d Decoder) Decode(_ string, body []byte) (document.Document, error) {
 	return document.Limits{Depth: limit}.Parse(w.out)
 }
 
-// separators counts what can stand between values.
+// separators counts the characters that may stand between values.
 func separators(body []byte) (n int) {
 	for _, c := range body {
 		switch c {
@@ -122,7 +130,8 @@ func separators(body []byte) (n int) {
 	return n
 }
 
-// parse returns the value of the only document, or nil where there is none. What the library says quotes the body.
+// parse returns the value of the only document, or nil if there is none. It replaces errors of the
+// library, whose text quotes the body.
 func parse(body []byte) (*yaml.Node, error) {
 	var first, second yaml.Node
 	parser := yaml.NewDecoder(bytes.NewReader(body))
@@ -144,14 +153,14 @@ func parse(body []byte) (*yaml.Node, error) {
 // A writer writes nodes as JSON.
 type writer struct {
 	out   []byte
-	most  int // that out may become
-	limit int // of depth
-	line  int // of the node that is written
+	most  int // the length that out may reach
+	limit int // the maximum depth
+	line  int // the line of the node being written
 }
 
 func (w *writer) value(n *yaml.Node, depth int) error {
 	if n.Kind == yaml.AliasNode {
-		n = n.Alias // never another alias; where it is an anchor around itself, the limits hold
+		n = n.Alias // never another alias; an alias inside its own anchor runs into the limits
 	}
 	w.line = n.Line
 	if len(w.out) > w.most {
@@ -251,7 +260,7 @@ func (w *writer) scalar(n *yaml.Node) error {
 		return w.text(strings.Join(strings.Fields(n.Value), ""))
 	case "!!str", "!!timestamp":
 		return w.text(n.Value)
-	case "!!merge": // only a key is one
+	case "!!merge": // << is a merge only as a key
 		return w.text(n.Value)
 	default:
 		return errTag
@@ -259,7 +268,8 @@ func (w *writer) scalar(n *yaml.Node) error {
 	return nil
 }
 
-// number writes a number as it is where JSON has it too. The library knows what YAML has beside: 0x1f, 0o17, 1_000, +1.
+// number writes a number unchanged if JSON has that form too. The library parses the forms that
+// only YAML has: 0x1f, 0o17, 1_000, +1.
 func (w *writer) number(n *yaml.Node) error {
 	if isNumber(n.Value) {
 		w.out = append(w.out, n.Value...)
@@ -291,7 +301,7 @@ func (w *writer) number(n *yaml.Node) error {
 	return nil
 }
 
-// isNumber reports whether s is a number of JSON.
+// isNumber reports whether s is a JSON number.
 func isNumber(s string) bool {
 	s = strings.TrimPrefix(s, "-")
 	whole := len(s) - len(strings.TrimLeft(s, "0123456789"))

@@ -57,22 +57,22 @@ func TestValuesAreMappedAsDocumented(t *testing.T) {
 }
 
 // proves M8
-func TestWhatCannotBeDecodedIsAnErrorThatDoesNotRepeatIt(t *testing.T) {
+func TestErrorsDoNotQuoteTheBody(t *testing.T) {
 	t.Parallel()
-	const tag = "yaml: line 1: a tag beside those of null, bool, int, float, str, timestamp, binary, seq and map"
+	const tag = "yaml: line 1: a tag other than those of null, bool, int, float, str, timestamp, binary, seq and map"
 	for _, tt := range []struct{ name, body, want string }{
 		{"no YAML", "a: secret: b", "yaml: not YAML"},
 		{"an open string", "a: 'secret", "yaml: not YAML"},
 		{"no UTF-8", "a: \xff", "yaml: not YAML"},
 		{"an unknown anchor", "a: *secret", "yaml: not YAML"},
-		{"two documents", "a: 1\n---\nb: 2\n", "yaml: line 2: the document is not the only one"},
+		{"two documents", "a: 1\n---\nb: 2\n", "yaml: line 2: more than one document"},
 		{"something behind", "a: 1\n...\n]", "yaml: not YAML"},
 		{"infinity", "\na: .inf", "yaml: line 2: a number that JSON does not have"},
 		{"NaN", "a: .nan", "yaml: line 1: a number that JSON does not have"},
-		{"a sequence as a key", "? [secret]\n: 1", "yaml: line 1: a key that is no scalar"},
-		{"a mapping as a key", "? {secret: 1}\n: 1", "yaml: line 1: a key that is no scalar"},
-		{"a key twice", "secret: 1\n'secret': 2", "yaml: line 2: a key that is there twice"},
-		{"a key twice as text", "1: 1\n'1': 2", "yaml: line 2: a key that is there twice"},
+		{"a sequence as a key", "? [secret]\n: 1", "yaml: line 1: a key that is not a scalar"},
+		{"a mapping as a key", "? {secret: 1}\n: 1", "yaml: line 1: a key that is not a scalar"},
+		{"a key twice", "secret: 1\n'secret': 2", "yaml: line 2: a duplicate key"},
+		{"a key twice as text", "1: 1\n'1': 2", "yaml: line 2: a duplicate key"},
 		{"a merge", "a: &x {b: 1}\nc:\n  <<: *x\n", "yaml: line 3: a merge key"},
 		{"a tag", "!secret a", tag},
 		{"a tag of a sequence", "!secret [a]", tag},
@@ -126,7 +126,7 @@ func TestValuesAreBoundedBeforeTheyAreParsed(t *testing.T) { // alone: it measur
 	runtime.ReadMemStats(&before)
 	_, err := yaml.Decoder{}.Decode("", []byte(worst))
 	runtime.ReadMemStats(&after)
-	assert.ErrorContains(t, err, "a key that is there twice")
+	assert.ErrorContains(t, err, "a duplicate key")
 	assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64<<20))
 
 	_, err = yaml.Decoder{Values: 3}.Decode("", []byte("[a,b,c]"))

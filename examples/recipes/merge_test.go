@@ -49,7 +49,7 @@ func Example_sameNameRefused() {
 	get(page, "/users/7")
 	// Output:
 	// 502 Bad Gateway
-	// reported: merge: part profile: a member is in two parts: "name" is in part user too
+	// reported: merge: part profile: a member is in two documents: "name" is in part user too
 }
 
 func Example_sameNameDeep() {

@@ -5,18 +5,19 @@ import (
 	"strings"
 )
 
-// Listed are the fields of one header that its Connection names: they go no further (RFC 9110,
-// section 7.6.1). The zero value has none.
+// A Listed is the set of fields of one header that its Connection names; they go no further (RFC
+// 9110, section 7.6.1). The zero value is the empty set.
 type Listed struct {
-	few  [4]string // tokens, as they came
-	n    int
-	many map[string]bool // in place of few: by twin, every field of the header, and whether it is named
+	few  [4]string       // the tokens, as they came
+	n    int             // how many of few are used
+	many map[string]bool // replaces few: whether each field of the header is named, by its twin
 }
 
-// Connection returns the fields that the Connection lines of h name, as net/http spells that name.
+// Connection returns the fields that the Connection lines of h name. It looks only for the name
+// "Connection" as net/http spells it.
 //
 // Its cost grows with the size of h, however many tokens and fields there are, and its memory with
-// the number of fields. As long as there are few tokens it allocates nothing.
+// the number of fields. With few tokens it allocates nothing.
 func Connection(h http.Header) (l Listed) {
 	if lines := h["Connection"]; lines != nil {
 		l.add(h, lines)
@@ -24,8 +25,7 @@ func Connection(h http.Header) (l Listed) {
 	return l
 }
 
-// ConnectionInAnyCase is [Connection] for a header of which the names come from elsewhere than
-// net/http.
+// ConnectionInAnyCase is [Connection] for a header whose names do not come from net/http.
 func ConnectionInAnyCase(h http.Header) (l Listed) {
 	for name, lines := range h {
 		if EqualToken(name, "Connection") {
@@ -40,7 +40,7 @@ func (l *Listed) add(h http.Header, lines []string) {
 		for name := range strings.SplitSeq(line, ",") {
 			name = strings.Trim(name, " \t\r\n")
 			switch name {
-			case "", "close", "keep-alive", "Upgrade", "upgrade", "TE": // the usual ones name what is dropped anyway
+			case "", "close", "keep-alive", "Upgrade", "upgrade", "TE": // the usual tokens; what they name is dropped anyway
 				continue
 			}
 			switch {
@@ -57,8 +57,8 @@ func (l *Listed) add(h http.Header, lines []string) {
 	}
 }
 
-// index prepares for many tokens. What is kept of them is what there is a field for: they may be
-// longer than it.
+// index prepares for many tokens. It keeps only which of the existing fields are named, because the
+// tokens may take much more memory than the fields.
 func (l *Listed) index(h http.Header) {
 	l.many = make(map[string]bool, len(h))
 	for name := range h {
@@ -70,15 +70,15 @@ func (l *Listed) index(h http.Header) {
 }
 
 func (l *Listed) name(token string) {
-	var room [64]byte // of the stack
+	var room [64]byte // on the stack
 	twin := appendTwin(room[:0], token)
 	if named, there := l.many[string(twin)]; there && !named {
 		l.many[string(twin)] = true
 	}
 }
 
-// Has reports whether a field of the header, given by its name in any form, is one of them.
-func (l *Listed) Has(name string) bool { return l.n > 0 && l.has(name) } // inlined: mostly there are none
+// Has reports whether l contains a field of the header. The name may be spelled in any form.
+func (l *Listed) Has(name string) bool { return l.n > 0 && l.has(name) } // inlined: most headers name none
 
 func (l *Listed) has(name string) bool {
 	if l.many != nil {

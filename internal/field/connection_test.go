@@ -43,7 +43,7 @@ func TestALongTokenIsHeededAmongMany(t *testing.T) {
 }
 
 // proves H1
-func TestConnectionIsReadInAnyCaseWhereNamesComeFromElsewhere(t *testing.T) {
+func TestConnectionInAnyCaseFindsEverySpelling(t *testing.T) {
 	t.Parallel()
 	h := http.Header{"connection": {"X-A"}, "CONNECTION": {"x-b"}, "Connection": {"x-c"}, "X-A": nil, "X-B": nil, "X-C": nil, "X-D": nil}
 	l := field.ConnectionInAnyCase(h)
@@ -61,8 +61,7 @@ func TestFewTokensCostNoAllocation(t *testing.T) {
 	}))
 }
 
-// What tokens are kept for is the fields that are there, so an upstream's 256 KiB of them are not
-// held.
+// A Listed keeps only the fields that exist, so it does not hold an upstream's 256 KiB of tokens.
 func TestManyTokensAreNotKept(t *testing.T) {
 	line := strings.Repeat("x-nothing-of-it,", 16<<10)
 	h := http.Header{"Connection": {line}, "X-A": {"1"}}
@@ -96,9 +95,9 @@ func FuzzConnection(f *testing.F) {
 	})
 }
 
-// The time of a row is to that of 1x as its name says: it is linear in the bytes.
+// The time is linear in the bytes: a row takes as many times that of 1x as its name says.
 func BenchmarkConnectionTokens(b *testing.B) {
-	const unit = 15 << 10 // four of them are as much as a server takes of a client's headers
+	const unit = 15 << 10 // four of these are as much as a server accepts of a client's headers
 	for _, times := range []int{1, 2, 4, 16} {
 		b.Run(fmt.Sprintf("%dx", times), func(b *testing.B) {
 			h := http.Header{}

@@ -1,11 +1,11 @@
-// Package field knows what may be the name or the value of an HTTP header field, which names are
-// one, and which stay between two neighbours. Every stage asks it, so that all of them answer the
-// same.
+// Package field knows which names and values an HTTP header field may have, which names stand for
+// the same field, and which fields stay between two neighbours. Every stage asks this package, so
+// that all of them decide alike.
 //
-// The canonical name of a field is its name as net/http spells it. Two names are twins where they
-// are equal, without regard to the case of ASCII letters, once every byte but letters and digits is
-// "-": X_User, X.User and x~user are twins of X-User. Servers exist that take one for the other, as
-// CGI does, so what a stage manages it manages under every twin.
+// The canonical name of a field is its name as net/http spells it. Two names are twins if they are
+// equal, ignoring the case of ASCII letters, once every byte but letters and digits is "-": X_User,
+// X.User and x~user are twins of X-User. Some servers take one for the other, as CGI does, so a
+// stage that manages a field manages all its twins too.
 package field
 
 import (
@@ -13,10 +13,11 @@ import (
 	"strings"
 )
 
-// What a byte is in a name. A table, for every byte of every header is asked.
+// What a byte is in a name. It is looked up in a table, because it is asked for every byte of every
+// header.
 const (
 	token uint8 = 1 << iota // may stand in a token (RFC 9110, section 5.6.2)
-	plain                   // letter, digit or hyphen
+	plain                   // a letter, digit or hyphen
 	lower
 	upper
 )
@@ -40,7 +41,7 @@ var bytes = func() (table [256]uint8) {
 // IsTokenByte reports whether c may stand in a token.
 func IsTokenByte(c byte) bool { return bytes[c]&token != 0 }
 
-// IsToken reports whether s is a token (RFC 9110, section 5.6.2), as the name of a field is.
+// IsToken reports whether s is a token (RFC 9110, section 5.6.2). The name of a field is a token.
 func IsToken(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if bytes[s[i]]&token == 0 {
@@ -50,8 +51,8 @@ func IsToken(s string) bool {
 	return s != ""
 }
 
-// EqualToken compares two tokens without regard to the case of ASCII letters. strings.EqualFold
-// would fold others onto them: the Kelvin sign is k, and ſ is s.
+// EqualToken reports whether two tokens are equal, ignoring the case of ASCII letters.
+// strings.EqualFold would fold other characters onto them: the Kelvin sign onto k, and ſ onto s.
 func EqualToken(a, b string) bool {
 	if len(a) != len(b) {
 		return false
@@ -64,8 +65,8 @@ func EqualToken(a, b string) bool {
 	return true
 }
 
-// HasToken reports whether a field whose lines are lists has the token among their elements, as TE
-// has "trailers". An element with parameters is not the token.
+// HasToken reports whether the token is an element of a field whose lines are lists, as "trailers"
+// may be of TE. An element with parameters is not the token.
 func HasToken(lines []string, token string) bool {
 	for _, line := range lines {
 		for element := range strings.SplitSeq(line, ",") {
@@ -77,9 +78,9 @@ func HasToken(lines []string, token string) bool {
 	return false
 }
 
-// Parse returns the canonical form of a name, and the name it is a twin of, or is itself: letters,
-// digits and hyphens, in canonical form too. It is not ok if name is no token; then key is name.
-// Where name is both already, as nearly always, it allocates nothing.
+// Parse returns the canonical form of a name in key. In twin it returns the canonical name of
+// letters, digits and hyphens that the name is a twin of or equal to. If name is not a token, ok is
+// false and key is name. If name already has both forms, as nearly always, Parse allocates nothing.
 func Parse(name string) (key, twin string, ok bool) {
 	if isPlain(name) {
 		return name, name, true
@@ -91,8 +92,8 @@ func Parse(name string) (key, twin string, ok bool) {
 	return key, Twin(key), true
 }
 
-// Twin returns the one name of letters, digits and hyphens, in canonical form, that name is a twin
-// of, or name itself. Twins have the same.
+// Twin returns the canonical name of letters, digits and hyphens that name is a twin of, or name
+// itself if it has that form. It returns the same for all twins.
 func Twin(name string) string {
 	if isPlain(name) {
 		return name
@@ -100,10 +101,10 @@ func Twin(name string) string {
 	return string(appendTwin(make([]byte, 0, len(name)), name))
 }
 
-// isPlain reports whether a name is canonical and all of letters, digits and hyphens, as nearly
-// every one is. Branches are faster here than the table.
+// isPlain reports whether a name is canonical and consists of letters, digits and hyphens, as
+// nearly every name does. Branches are faster here than the table.
 func isPlain(name string) bool {
-	start := true // of a word
+	start := true // at the start of a word
 	for i := 0; i < len(name); i++ {
 		c := name[i]
 		switch {
@@ -127,7 +128,7 @@ func isPlain(name string) bool {
 }
 
 func appendTwin(b []byte, name string) []byte {
-	start := true // of a word
+	start := true // at the start of a word
 	for i := 0; i < len(name); i++ {
 		c := name[i]
 		switch class := bytes[c]; {
@@ -144,7 +145,7 @@ func appendTwin(b []byte, name string) []byte {
 	return b
 }
 
-// AreTwins reports whether two names are twins, or one.
+// AreTwins reports whether two names are twins or equal.
 func AreTwins(a, b string) bool {
 	if len(a) != len(b) {
 		return false
@@ -171,9 +172,9 @@ func lowered(c byte) byte {
 	return c
 }
 
-// HopByHop reports whether a field, given by its canonical name, is of one connection and never
-// goes on: those of RFC 9110, section 7.6.1, what is treated like them, and Alt-Svc, with which an
-// upstream would have clients go around the gateway.
+// HopByHop reports whether a field, given by its canonical name, belongs to one connection and
+// never goes further. These are the fields of RFC 9110, section 7.6.1, some that are treated like
+// them, and Alt-Svc, by which an upstream could lead clients around the gateway.
 func HopByHop(name string) bool {
 	switch name {
 	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
@@ -183,8 +184,8 @@ func HopByHop(name string) bool {
 	return false
 }
 
-// OfBody reports whether a field, given by its canonical name, says how the bytes of the body are
-// to be read. A stage sets it together with the body.
+// OfBody reports whether a field, given by its canonical name, says how to read the bytes of the
+// body. A stage sets such a field together with the body.
 func OfBody(name string) bool {
 	return name == "Content-Length" || name == "Content-Type" || name == "Content-Encoding"
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // proves H5
-func TestTwinsAreOneNameWhereEveryByteButLettersAndDigitsIsAHyphen(t *testing.T) {
+func TestTwinsDifferOnlyInCaseAndPunctuation(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"X-User", "x-user", "X_User", "X.User", "X~User", "x!uSER", "X User", "X\x00User", "X\xffUser"} {
 		assert.Equal(t, "X-User", field.Twin(name), "%q", name)
@@ -25,7 +25,7 @@ func TestTwinsAreOneNameWhereEveryByteButLettersAndDigitsIsAHyphen(t *testing.T)
 	assert.Equal(t, "1-2", field.Twin("1_2"))
 }
 
-func TestParseTellsANameFromWhatItIsATwinOf(t *testing.T) {
+func TestParseReturnsTheNameAndItsTwin(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, key, twin string
@@ -61,7 +61,7 @@ func TestATokenIsThatOfRFC9110(t *testing.T) {
 	assert.False(t, field.IsToken(""))
 }
 
-func TestTokensAreComparedByTheCaseOfASCIIAlone(t *testing.T) {
+func TestTokensFoldOnlyASCIICase(t *testing.T) {
 	t.Parallel()
 	assert.True(t, field.EqualToken("WebSocket", "websocket"))
 	for _, other := range []string{"webſocket", "web\u212aocket", "websocket ", "websocke", "web{ocket", ""} {
@@ -76,7 +76,7 @@ func TestTokensAreComparedByTheCaseOfASCIIAlone(t *testing.T) {
 }
 
 // proves H2
-func TestWhatIsOfOneHopHasItsNameInCanonicalForm(t *testing.T) {
+func TestHopByHopTakesCanonicalNames(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "TE",
 		"Trailer", "Transfer-Encoding", "Upgrade", "HTTP2-Settings", "Alt-Svc"} {
@@ -129,7 +129,7 @@ func FuzzNames(f *testing.F) {
 	})
 }
 
-// latin1 makes each byte a rune.
+// latin1 makes a rune of each byte.
 func latin1(s string) string {
 	runes := make([]rune, len(s))
 	for i := range len(s) {

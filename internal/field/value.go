@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// IsValue reports whether s may be the value of a field (RFC 9110, section 5.5): it has no control
-// byte but tab. net/http makes spaces of CR and LF, but writes a NUL as it is.
+// IsValue reports whether s may be the value of a field (RFC 9110, section 5.5): it contains no
+// control byte other than tab. net/http replaces CR and LF by spaces, but writes a NUL unchanged.
 func IsValue(s string) bool {
 	const ones = 0x0101010101010101
 	rest := s
-	for ; len(rest) >= 8; rest = rest[8:] { // eight bytes at a time; what may be a control byte is looked at below
+	for ; len(rest) >= 8; rest = rest[8:] { // eight bytes at a time, up to the first possible control byte
 		x := uint64(rest[0]) | uint64(rest[1])<<8 | uint64(rest[2])<<16 | uint64(rest[3])<<24 |
 			uint64(rest[4])<<32 | uint64(rest[5])<<40 | uint64(rest[6])<<48 | uint64(rest[7])<<56
 		del := x ^ ones*0x7f
@@ -26,7 +26,7 @@ func IsValue(s string) bool {
 	return true
 }
 
-// AreValues reports whether each may be the value of a field.
+// AreValues reports whether each of values may be the value of a field.
 func AreValues(values []string) bool {
 	for _, v := range values {
 		if !IsValue(v) {
@@ -36,7 +36,8 @@ func AreValues(values []string) bool {
 	return true
 }
 
-// Values returns a copy of those values that may be the value of a field. It is nil for nil.
+// Values returns a copy of values without those that may not be the value of a field. It returns
+// nil for nil.
 func Values(values []string) []string {
 	if values == nil {
 		return nil
@@ -44,9 +45,9 @@ func Values(values []string) []string {
 	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !IsValue(v) })
 }
 
-// ValidSegment reports whether a decoded value can become one segment of a path, or one value of a
-// query, without a meaning of its own: it is not a dot or two, and has no NUL, CR or LF. The empty
-// value is for the caller to judge.
+// ValidSegment reports whether a decoded value can become one segment of a path or one value of a
+// query without a special meaning: it is neither "." nor "..", and contains no NUL, CR or LF. The
+// caller must judge the empty value.
 func ValidSegment(s string) bool {
 	return s != "." && s != ".." && !strings.ContainsAny(s, "\x00\r\n")
 }

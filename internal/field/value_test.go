@@ -9,7 +9,7 @@ import (
 	"github.com/sluice-go/sluice/internal/field"
 )
 
-// Eight bytes are looked at together, so every byte is tried at every place among others.
+// IsValue checks eight bytes at once, so the test tries every byte at every offset.
 //
 // proves H7
 func TestAControlByteIsFoundAnywhereInAValue(t *testing.T) {
@@ -30,7 +30,7 @@ func TestAControlByteIsFoundAnywhereInAValue(t *testing.T) {
 	assert.True(t, field.IsValue(""))
 }
 
-func TestValuesAreACopyOfThoseThatCanBeSent(t *testing.T) {
+func TestValuesCopiesOnlyValidValues(t *testing.T) {
 	t.Parallel()
 	in := []string{"a", "b\a", "c\td"}
 	out := field.Values(in)
@@ -44,7 +44,7 @@ func TestValuesAreACopyOfThoseThatCanBeSent(t *testing.T) {
 }
 
 // proves U2
-func TestASegmentIsNoDotAndHasNoLineBreak(t *testing.T) {
+func TestValidSegmentRefusesDotsAndLineBreaks(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{"", "a", "...", "a/b", "%2e", "\t", "é", "\xff"} {
 		assert.True(t, field.ValidSegment(s), "%q", s)

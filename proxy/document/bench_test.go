@@ -115,8 +115,8 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// BenchmarkMerge is the work of an aggregate of three answers, from their bytes to the bytes of the
-// answer.
+// BenchmarkMerge measures an aggregate of three answers, from their bytes to the bytes of the
+// result.
 func BenchmarkMerge(b *testing.B) {
 	for _, shape := range []string{"records", "flat"} {
 		parts := [][]byte{payload(shape, "user"), payload(shape, "orders"), payload(shape, "recs")}
@@ -166,7 +166,7 @@ func documentMerge(out []byte, parts [][]byte, shape func(int, document.Document
 	return d.AppendJSON(out)
 }
 
-// peerMerge is what one writes by hand with encoding/json.
+// peerMerge is the merge that one writes by hand with encoding/json.
 func peerMerge(parts [][]byte, names []string) []byte {
 	merged := map[string]json.RawMessage{}
 	for i, p := range parts {
@@ -189,7 +189,7 @@ func peerMerge(parts [][]byte, names []string) []byte {
 	return b
 }
 
-// peerKeep picks two fields of every record.
+// peerKeep keeps two fields of every record.
 func peerKeep(parts [][]byte, names []string) []byte {
 	type record struct {
 		ID      string `json:"id"`
@@ -218,7 +218,7 @@ func peerKeep(parts [][]byte, names []string) []byte {
 	return b
 }
 
-// BenchmarkKeep is Keep and Drop of a parsed document.
+// BenchmarkKeep measures Keep and Drop of a parsed document.
 func BenchmarkKeep(b *testing.B) {
 	d, err := document.Parse(payload("records", "user"))
 	if err != nil {

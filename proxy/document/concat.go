@@ -1,8 +1,8 @@
 package document
 
 // Concat returns one array with the elements of all arrays ds, in the order given. Absent documents
-// add nothing; without any elements the result is []. The error is a [*MergeError] with the index
-// of the first document that is no array, and wraps [ErrNotArray].
+// add nothing; if there are no elements, the result is []. If a document is not an array, the error
+// is a [*MergeError] with the index of the first such document that wraps [ErrNotArray].
 func Concat(ds ...Document) (Document, error) {
 	rope := append(make([][]byte, 0, 2*len(ds)+1), brackets[:1])
 	for i, d := range ds {

@@ -6,40 +6,40 @@ import (
 	"math/bits"
 )
 
-// A Cursor stands at one value in a [Document]. It is for code that reads all of one, such as a
-// writer of another format; the example is such a writer.
+// A Cursor stands at one value in a [Document]. It is for code that reads a whole document, such as
+// a writer of another format; the example shows one.
 //
-// A Document answers the same questions and is cheaper for a few of them, but it finds the end of a
-// value by reading it, at each level again. [Document.Cursor] reads the text once and notes where
-// every array and object ends. From then on a step over an array or object takes constant time, so
-// reading all of a document takes time in proportion to its size, however deep it is nested, and a
-// step allocates only where a name or string has an escape.
+// A Document answers the same questions, and for a few of them it is cheaper. But it finds the end
+// of a value by reading the value, again at each level. [Document.Cursor] reads the text once and
+// records where every array and object ends. After that, a step over an array or object takes
+// constant time, so reading the whole document takes time in proportion to its size, however deep
+// it is nested. A step allocates only if a name or string contains an escape.
 //
-// A Cursor is a small value that never changes: to save a place is to keep the Cursor. What it
-// stands at can be read again, and by any number of goroutines at once. The zero Cursor stands at
+// A Cursor is a small value that never changes: keep a copy to return to its place. Any number of
+// goroutines may read the value that it stands at, and read it again. The zero Cursor stands at
 // nothing; its kind is [Absent].
 //
 // Names and texts are parts of the copy that Document.Cursor makes. To keep a few of them without
-// the whole copy, use [strings.Clone].
+// keeping the whole copy, use [strings.Clone].
 type Cursor struct {
 	in  *indexed
-	pos int // of the value
-	n   int // how many arrays and objects begin before it
+	pos int // the offset of the value
+	n   int // how many arrays and objects begin before the value
 }
 
-// An indexed is a text in which the ends of arrays and objects are known.
+// An indexed is a text with an index of where its arrays and objects end.
 type indexed struct {
 	b    []byte
-	s    string // the same
-	ends []end  // of arrays and objects, in the order in which they begin
+	s    string // the same text
+	ends []end  // the ends of arrays and objects, in the order in which they begin
 }
 
-// An end is the offset behind an array or object, and how many arrays and objects begin before
-// that.
+// An end is the offset after an array or object, and the number of arrays and objects that begin
+// before that offset.
 type end struct{ pos, n int }
 
-// Cursor returns a cursor at the root of d. It copies the text, reads it once, and needs 16 bytes
-// more for each array and object in it.
+// Cursor returns a cursor at the root of d. It copies the text, reads it once, and needs 16 more
+// bytes for each array and object.
 func (d Document) Cursor() Cursor {
 	if d.n == nil {
 		return Cursor{}
@@ -48,8 +48,8 @@ func (d Document) Cursor() Cursor {
 	return Cursor{in: &indexed{b: b, s: string(b), ends: endsIn(b)}}
 }
 
-// endsIn returns where the arrays and objects of a text end. Of one that is open, n is the one
-// around it.
+// endsIn returns where the arrays and objects of a text end. While one of them is open, n in its
+// end is the index of the one around it.
 func endsIn(b []byte) []end {
 	if b[0] != '{' && b[0] != '[' {
 		return nil
@@ -92,9 +92,9 @@ func (c Cursor) Kind() Kind {
 	return kindOf(c.in.b[c.pos])
 }
 
-// IsEmpty reports whether there is no other value in the one that c stands at. It is false for an
-// array with elements and an object with members, and true for everything else, scalars and the
-// zero Cursor too.
+// IsEmpty reports whether the value contains no other value. It is false for an array with elements
+// and for an object with members. It is true for everything else, including scalars and the zero
+// Cursor.
 func (c Cursor) IsEmpty() bool {
 	if k := c.Kind(); k != Array && k != Object {
 		return true
@@ -103,8 +103,8 @@ func (c Cursor) IsEmpty() bool {
 	return next == ']' || next == '}'
 }
 
-// Members returns the members of an object in their order, with equal names each, as
-// [Document.Members] does. It yields nothing for anything else.
+// Members returns the members of an object in their order, including each of several with equal
+// names, as [Document.Members] does. It yields nothing for anything else.
 func (c Cursor) Members() iter.Seq2[string, Cursor] {
 	return func(yield func(string, Cursor) bool) {
 		if c.Kind() != Object {
@@ -149,16 +149,17 @@ func (c Cursor) Elements() iter.Seq2[int, Cursor] {
 	}
 }
 
-// behind returns the offset behind the value, and how many arrays and objects begin before that.
+// behind returns the offset after the value, and the number of arrays and objects that begin before
+// that offset.
 func (c Cursor) behind() (pos, n int) {
-	if b := c.in.b; b[c.pos]|0x20 != '{' { // nor [
+	if b := c.in.b; b[c.pos]|0x20 != '{' { // neither { nor [
 		return skipValue(b, c.pos), c.n
 	}
 	over := c.in.ends[c.n]
 	return over.pos, over.n
 }
 
-// text returns what the string between two offsets says.
+// text returns the text of the string between two offsets.
 func (in *indexed) text(from, to int, escaped bool) string {
 	if escaped {
 		return unquote(in.b[from:to])
@@ -180,8 +181,8 @@ func (c Cursor) Text() (string, bool) {
 	return "", false
 }
 
-// Document returns the value that c stands at. It shares memory with the document that the cursor
-// was made of. That of the zero Cursor is absent.
+// Document returns the value that c stands at, or the absent Document for the zero Cursor. It
+// shares memory with the document that the cursor was made from.
 func (c Cursor) Document() Document {
 	if c.in == nil {
 		return Document{}

@@ -35,11 +35,12 @@ func ExampleCursor() {
 	//   vip: false
 }
 
-// An object can be read twice: first for what has to be known before its members are written.
+// An object can be read twice: first to count its members, which must be known before they are
+// written.
 func ExampleCursor_Members() {
 	row := document.MustParse(`{"Ann": {"age": 36}, "total": 1}`).Cursor()
 	columns := 0
-	for range row.Members() { // a step over Ann reads none of her
+	for range row.Members() { // a step over Ann does not read her record
 		columns++
 	}
 	fmt.Println(columns, "columns")

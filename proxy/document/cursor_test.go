@@ -29,7 +29,7 @@ func TestZeroCursorStandsAtNothing(t *testing.T) {
 	}
 }
 
-// assertReadsAlike checks that a cursor finds what a Document does, and returns how many values
+// assertReadsAlike checks that a cursor finds the same values as a Document, and returns how many
 // there are.
 func assertReadsAlike(t *testing.T, d document.Document, c document.Cursor) int {
 	t.Helper()
@@ -151,7 +151,7 @@ func TestCursorStepsOverAnythingInConstantTime(t *testing.T) {
 	d, err := document.Limits{Depth: -1}.Parse([]byte(strings.Repeat(`{"a":`, levels) + large + strings.Repeat("}", levels)))
 	require.NoError(t, err)
 	depth := 0
-	for c := d.Cursor(); c.Kind() == document.Object; depth++ { // with a document this is 40 GB to read
+	for c := d.Cursor(); c.Kind() == document.Object; depth++ { // with a Document this would read 40 GB
 		for _, value := range c.Members() {
 			c = value
 		}
@@ -159,7 +159,7 @@ func TestCursorStepsOverAnythingInConstantTime(t *testing.T) {
 	assert.Equal(t, levels, depth)
 }
 
-// FuzzCursor holds a cursor against the Document that it reads.
+// FuzzCursor compares a cursor with the Document that it reads.
 func FuzzCursor(f *testing.F) {
 	f.Add([]byte(`{"a":[1,{"\u0062":"\n"}],"":{}, "c" : [ [ ] , null ] }`))
 	f.Add([]byte("[\"aaaaaaaa\u00e9\u00e9]\",{\"Y\":\"}\"}]"))

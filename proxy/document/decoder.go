@@ -8,35 +8,35 @@ import (
 	"sync/atomic"
 )
 
-// A Decoder decodes documents into values of one type, for code that does so again and again. It
-// gives encoding/json only the members that the type can use, which is several times faster where a
-// document holds more than that.
+// A Decoder decodes documents into values of one type, for code that does so repeatedly. It gives
+// encoding/json only the members that the type can use. If a document holds much more than that,
+// this is several times faster.
 //
-// It is made by [DecoderOf], once for a type, and safe for concurrent use. It keeps buffers of up
-// to 1 MiB for its next calls, and must not be copied.
+// Make a Decoder with [DecoderOf], once per type. It is safe for concurrent use. It keeps buffers
+// of up to 1 MiB between calls, and must not be copied.
 type Decoder[T any] struct {
-	code   bool // decoding runs code of the user
-	narrow *narrowing
+	code       bool        // decoding runs code of the user
+	projection *projection // nil if T can use all of a document
 
-	wide    atomic.Int64 // documents for which narrowing is not tried
+	wide    atomic.Int64 // how many more documents to decode without projection
 	buffers sync.Pool    // of *[]byte
 }
 
-// DecoderOf returns a decoder for T. It looks into the type, so it is for wiring.
+// DecoderOf returns a decoder for T. It inspects the type, which is slow, so call it at wiring.
 func DecoderOf[T any]() *Decoder[T] {
 	t := reflect.TypeFor[T]()
-	m := unmarshalling(t)
-	return &Decoder[T]{code: m.code, narrow: narrowTo(t, m, map[reflect.Type]*narrowing{})}
+	m := unmarshalMethods(t)
+	return &Decoder[T]{code: m.code, projection: projectionOf(t, m, map[reflect.Type]*projection{})}
 }
 
-// RunsCode reports whether decoding may run code of a user, which may take its time or panic: an
-// UnmarshalJSON or UnmarshalText of T, or of a type in it. Those of Document, [time.Time], [big.Int]
-// and the types of [net/netip] do not count.
+// RunsCode reports whether decoding may run code of a user, which may be slow or panic: an
+// UnmarshalJSON or UnmarshalText method of T or of a type in it. The methods of Document,
+// [time.Time], [big.Int] and the types of [net/netip] do not count.
 func (d *Decoder[T]) RunsCode() bool { return d.code }
 
-// Decode stores the document in what v points to, by the rules of [json.Unmarshal]. It does what
-// [Document.Decode] does, with the same errors, except that a T that is [Document] takes any
-// document, the absent one too.
+// Decode stores the document in the value that v points to, by the rules of [json.Unmarshal]. It
+// does what [Document.Decode] does, with the same errors, except that a T that is [Document] takes
+// any document, including the absent one.
 func (d *Decoder[T]) Decode(doc Document, v *T) error {
 	if to, ok := any(v).(*Document); ok && to != nil {
 		*to = doc
@@ -52,9 +52,9 @@ func (d *Decoder[T]) Decode(doc Document, v *T) error {
 }
 
 // unmarshal decodes the text of a document. encoding/json copies what it keeps, but a method of the
-// user may keep or write to its input.
+// user may keep its input or write to it.
 func (d *Decoder[T]) unmarshal(text []byte, v *T) error {
-	if d.narrow == nil || d.wide.Load() > 0 && d.wide.Add(-1) >= 0 {
+	if d.projection == nil || d.wide.Load() > 0 && d.wide.Add(-1) >= 0 {
 		if d.code {
 			text = slices.Clone(text)
 		}
@@ -64,7 +64,7 @@ func (d *Decoder[T]) unmarshal(text []byte, v *T) error {
 	if buf == nil {
 		buf = new([]byte)
 	}
-	*buf, _ = d.narrow.append((*buf)[:0], text, 0)
+	*buf, _ = d.projection.append((*buf)[:0], text, 0)
 	if len(*buf) > len(text)/4*3 {
 		d.wide.Store(wideFor)
 	}
@@ -75,8 +75,9 @@ func (d *Decoder[T]) unmarshal(text []byte, v *T) error {
 	return err
 }
 
-// wideFor is how many documents are decoded as they are after one of which narrowing left most.
+// wideFor is how many documents are decoded without projection after a document of which projection
+// kept most.
 const wideFor = 31
 
-// maxPooled is the largest buffer that is kept: one huge document must not stay in memory.
+// maxPooled is the largest buffer that is kept, so that one huge document does not stay in memory.
 const maxPooled = 1 << 20

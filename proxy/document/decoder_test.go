@@ -35,7 +35,7 @@ func TestDecoderOfDocumentsTakesAnyDocument(t *testing.T) {
 	assert.True(t, got.IsZero(), "the absent one too")
 }
 
-// A keeper keeps what it was given, which no contract allows.
+// A keeper keeps its input, against the contract of json.Unmarshaler.
 type keeper struct{ kept []byte }
 
 func (k *keeper) UnmarshalJSON(b []byte) error { k.kept = b; return nil }
@@ -44,7 +44,7 @@ func (k *keeper) UnmarshalJSON(b []byte) error { k.kept = b; return nil }
 func TestDecoderGivesAnUnmarshalerBytesOfItsOwn(t *testing.T) {
 	t.Parallel()
 	keepers := document.DecoderOf[struct{ A keeper }]()
-	for _, text := range []string{`{"a":"first","other":[1,2,3,4,5,6,7,8,9]}`, `{"a":"later"}`} { // narrowed, and soon not
+	for _, text := range []string{`{"a":"first","other":[1,2,3,4,5,6,7,8,9]}`, `{"a":"later"}`} { // with projection, and soon without
 		d := document.MustParse(text)
 		var before []byte
 		for range 3 {
@@ -85,7 +85,7 @@ func (*textual) UnmarshalText([]byte) error { return nil }
 func TestDecoderKnowsWhetherCodeRuns(t *testing.T) {
 	t.Parallel()
 	assert.False(t, document.DecoderOf[string]().RunsCode())
-	assert.False(t, document.DecoderOf[narrowDeep]().RunsCode())
+	assert.False(t, document.DecoderOf[hardDeep]().RunsCode())
 	assert.False(t, document.DecoderOf[any]().RunsCode(), "what is decoded into an interface has no methods")
 	assert.False(t, document.DecoderOf[map[string]time.Time]().RunsCode(), "nobody's code")
 	assert.False(t, document.DecoderOf[document.Document]().RunsCode())

@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// Depth returns how deep arrays and objects are nested in d: 1 for [] and {}, and 0 for a scalar
-// and where d is absent. It goes over the whole text.
+// Depth returns how deep arrays and objects are nested in d: 1 for [] and {}, 0 for a scalar and
+// for the absent Document. It reads the whole text.
 func (d Document) Depth() int {
 	if d.Kind() != Array && d.Kind() != Object {
 		return 0
@@ -38,7 +38,8 @@ func (d Document) Depth() int {
 	}
 }
 
-// tooDeep reports whether v would be nested too deep inside so many arrays and objects.
+// tooDeep reports whether v would exceed [DefaultDepth] inside the given number of arrays and
+// objects.
 func tooDeep(v Document, levels int) bool {
 	return v.Size()/2+levels > DefaultDepth && v.Depth()+levels > DefaultDepth // each level takes two bytes
 }

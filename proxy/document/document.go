@@ -9,36 +9,36 @@ import (
 
 // A Document is an immutable JSON value of any kind, or absent.
 //
-// It holds the checked text and looks into it only as far as it is asked. Every byte nobody touches
-// stays as it came: numbers keep all their digits and members their order. The zero Document is
-// absent: there is no value at all, which is different from null and from {}.
+// It holds the checked text and reads only as much of it as an operation needs. Bytes that no
+// operation touches stay as they came: numbers keep all their digits and members their order. The
+// zero Document is absent: it is no value at all, which differs from null and from {}.
 //
-// Every operation returns a Document and leaves its source as it was, so a Document can be copied,
+// Every operation returns a Document and leaves its source unchanged, so a Document can be copied,
 // kept, cached and used by any number of goroutines at once. A Document made from a part of another
-// one may keep the other's bytes alive; [Document.Clip] cuts it loose.
+// one may keep the other's bytes in memory; [Document.Clip] releases them.
 //
 // # Names
 //
-// Names compare by what they say, not by how they are written: "\u0073ecret" is secret. An object
-// may repeat a name (RFC 8259, section 4): [Document.Get] answers the last of them, as
-// encoding/json does, and Set, Keep, Drop and Rename act on all of them, so that a reader with
-// another rule finds nothing that was taken out.
+// Names are compared by what they say, not by how they are written: "\u0073ecret" is secret. An
+// object may repeat a name (RFC 8259, section 4). [Document.Get] returns the last of them, as
+// encoding/json does. Set, Keep, Drop and Rename act on all of them, so that a reader that picks
+// another one finds nothing that was taken out.
 //
 // # Output
 //
 // What a Document writes is valid JSON in UTF-8.
 type Document struct{ n *node }
 
-// Parse returns the JSON value in b with default [Limits].
+// Parse returns the JSON value in b with the default [Limits].
 //
-// It is strict: RFC 8259 and nothing else, one value with optional white space around it, no byte
-// order mark, valid UTF-8, no lone surrogate. Otherwise the error is a [*Error] with the offset
-// that wraps [ErrSyntax], [ErrEncoding] or [ErrDepth]; input without a value is an error too.
+// It is strict and accepts only RFC 8259: one value with optional white space around it, no byte
+// order mark, valid UTF-8, and no lone surrogate. Otherwise the error is a [*Error] with the offset
+// that wraps [ErrSyntax], [ErrEncoding] or [ErrDepth]. Input without a value is an error too.
 //
-// The Document takes over b without a copy: the caller must not write to it any more.
+// The Document takes ownership of b without copying it: the caller must not write to b afterwards.
 func Parse(b []byte) (Document, error) { return Limits{}.Parse(b) }
 
-// MustParse is [Parse] for JSON written in code: it panics where Parse returns an error.
+// MustParse is [Parse] for JSON that is written in code: it panics where Parse returns an error.
 func MustParse(text string) Document {
 	d, err := Parse([]byte(text))
 	if err != nil {
@@ -47,10 +47,10 @@ func MustParse(text string) Document {
 	return d
 }
 
-// Of returns the JSON that [json.Marshal] makes of v. A Document answers itself, and nil is null.
-// Nothing of v is kept, so it can be changed afterwards.
+// Of returns the JSON that [json.Marshal] makes of v. A Document is returned as it is, and nil
+// becomes null. Of keeps nothing of v, so v may be changed afterwards.
 //
-// The error is a [*Error] that wraps the one of encoding/json. What a [json.Marshaler] has written
+// The error is a [*Error] that wraps the error of encoding/json. The output of a [json.Marshaler]
 // is checked as by [Parse], with the same errors.
 func Of(v any) (Document, error) {
 	if d, ok := v.(Document); ok {
@@ -71,11 +71,11 @@ func (d Document) Kind() Kind {
 	return d.n.kind
 }
 
-// IsZero reports whether d is absent. encoding/json asks it for fields tagged omitzero.
+// IsZero reports whether d is absent. encoding/json calls it for fields that are tagged omitzero.
 func (d Document) IsZero() bool { return d.n == nil }
 
-// Len returns the number of members of an object, counting equal names each, or of elements of an
-// array. It is 0 for anything else.
+// Len returns the number of members of an object, counting each of several with equal names, or the
+// number of elements of an array. It returns 0 for anything else.
 func (d Document) Len() int {
 	switch d.Kind() {
 	case Object:
@@ -90,8 +90,8 @@ func (d Document) Len() int {
 	return 0
 }
 
-// Members returns the members of an object in their order, with equal names each. It yields nothing
-// for anything else.
+// Members returns the members of an object in their order, including each of several with equal
+// names. It yields nothing for anything else.
 func (d Document) Members() iter.Seq2[string, Document] {
 	return func(yield func(string, Document) bool) {
 		if d.Kind() != Object {
@@ -135,8 +135,8 @@ func (d Document) Text() (string, bool) {
 	return "", false
 }
 
-// Decode stores the value in what v points to, by the rules of [json.Unmarshal]. The error is a
-// [*Error] that wraps the one of encoding/json, or [ErrAbsent] if d is absent.
+// Decode stores the value in the variable that v points to, by the rules of [json.Unmarshal]. The
+// error is a [*Error] that wraps the error of encoding/json, or [ErrAbsent] if d is absent.
 //
 // Nothing in v shares memory with d.
 func (d Document) Decode(v any) error {
@@ -147,7 +147,7 @@ func (d Document) Decode(v any) error {
 		*p = d
 		return nil
 	}
-	// The copy keeps a json.Unmarshaler that writes to its input away from our bytes.
+	// A json.Unmarshaler may write to its input, so it gets a copy.
 	if err := json.Unmarshal(d.AppendJSON(make([]byte, 0, d.Size())), v); err != nil {
 		return &Error{Err: err}
 	}
@@ -155,7 +155,7 @@ func (d Document) Decode(v any) error {
 }
 
 // AppendJSON appends the JSON text to dst and returns the extended buffer; an absent Document
-// appends nothing. With room for [Document.Size] bytes in dst it does not allocate.
+// appends nothing. If dst has room for [Document.Size] bytes, AppendJSON does not allocate.
 func (d Document) AppendJSON(dst []byte) []byte {
 	if d.n == nil {
 		return dst
@@ -163,7 +163,7 @@ func (d Document) AppendJSON(dst []byte) []byte {
 	return d.n.appendTo(dst)
 }
 
-// Size returns how many bytes [Document.AppendJSON] appends. It costs nothing.
+// Size returns how many bytes [Document.AppendJSON] appends. It takes constant time.
 func (d Document) Size() int {
 	if d.n == nil {
 		return 0
@@ -171,8 +171,8 @@ func (d Document) Size() int {
 	return d.n.size
 }
 
-// Clip returns the same value in memory of its own, exactly as large as its text, so that keeping
-// it keeps nothing else alive.
+// Clip returns the same value in memory of its own, which is exactly as large as its text, so that
+// keeping the result keeps no other memory alive.
 func (d Document) Clip() Document {
 	if d.n == nil {
 		return d
@@ -180,11 +180,11 @@ func (d Document) Clip() Document {
 	return raw(d.n.appendTo(make([]byte, 0, d.n.size)))
 }
 
-// String returns the JSON text, and "" if d is absent.
+// String returns the JSON text, or "" if d is absent.
 func (d Document) String() string { return string(d.AppendJSON(nil)) }
 
-// MarshalJSON implements [json.Marshaler]. An absent Document is null, unless its field is tagged
-// omitzero.
+// MarshalJSON implements [json.Marshaler]. An absent Document is written as null, unless its field
+// is tagged omitzero.
 func (d Document) MarshalJSON() ([]byte, error) {
 	if d.n == nil {
 		return []byte("null"), nil
@@ -192,8 +192,8 @@ func (d Document) MarshalJSON() ([]byte, error) {
 	return d.n.appendTo(make([]byte, 0, d.n.size)), nil
 }
 
-// UnmarshalJSON implements [json.Unmarshaler]: it replaces d by the value in b, which is copied, as
-// [Parse] does. It changes the variable, never the value that other copies of d have.
+// UnmarshalJSON implements [json.Unmarshaler]: it sets d to a copy of the value in b, which it
+// checks as [Parse] does. It changes only this variable, not other copies of its old value.
 func (d *Document) UnmarshalJSON(b []byte) error {
 	parsed, err := Parse(slices.Clone(b))
 	if err != nil {

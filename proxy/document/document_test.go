@@ -139,7 +139,7 @@ func TestDecodeSharesNothingWithTheDocument(t *testing.T) {
 	assert.Error(t, new(document.Document).UnmarshalJSON([]byte("{")))
 }
 
-// A writer breaks the contract of json.Unmarshaler.
+// A writer writes to its input, against the contract of json.Unmarshaler.
 type writer struct{}
 
 func (*writer) UnmarshalJSON(b []byte) error { clear(b); return nil }
@@ -222,7 +222,7 @@ func TestClipPinsNothing(t *testing.T) {
 	require.NoError(t, err)
 	small := d.Get(document.MustPath("small"))
 	clipped := small.Clip()
-	clear(in) // what no caller may do shows who still looks at these bytes
+	clear(in) // no caller may do this, but it shows who still reads these bytes
 	assert.NotEqual(t, `{"a":1}`, small.String())
 	assert.Equal(t, `{"a":1}`, clipped.String())
 	assert.Equal(t, "1", clipped.Get(document.MustPath("a")).String())

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// encodesAs checks that an Encoder does what Of does.
+// encodesAs checks that an Encoder returns what Of returns.
 func encodesAs[T any](t *testing.T, v T) {
 	t.Helper()
 	got, err := document.EncoderOf[T]().Encode(v)

@@ -2,8 +2,8 @@ package document
 
 import "bytes"
 
-// Defaults are the members that [Document.Fill] adds where they are missing. They are made by
-// [DefaultsOf], at wiring, and never change, so any number of goroutines may use them at once. The
+// Defaults are the members that [Document.Fill] adds where they are missing. Make them with
+// [DefaultsOf], at wiring. They never change, so any number of goroutines may use them at once. The
 // zero value adds nothing.
 type Defaults struct{ f *filler }
 
@@ -11,13 +11,13 @@ type Defaults struct{ f *filler }
 type filler struct {
 	doc   Document
 	names []string
-	texts [][]byte       // of the members, each with a comma before it
-	index map[string]int // of a name
-	size  int            // of all texts
+	texts [][]byte       // the texts of the members, each with a comma before it
+	index map[string]int // the index of a name in names
+	size  int            // the length of all texts
 }
 
-// DefaultsOf returns the members of an object as defaults. Of equal names the last one counts.
-// Where d is anything else, also absent, the error is a [*Error] that wraps [ErrNotObject].
+// DefaultsOf returns the members of an object as defaults. Of members with equal names the last one
+// counts. If d is not an object, or is absent, the error is a [*Error] that wraps [ErrNotObject].
 func DefaultsOf(d Document) (Defaults, error) {
 	if d.Kind() != Object {
 		return Defaults{}, &Error{Err: ErrNotObject}
@@ -33,7 +33,7 @@ func DefaultsOf(d Document) (Defaults, error) {
 	return Defaults{f}, nil
 }
 
-// Document returns the defaults as an object, {} for the zero value.
+// Document returns the defaults as an object, which is {} for the zero value.
 func (d Defaults) Document() Document {
 	if d.f == nil {
 		return raw([]byte("{}"))
@@ -42,11 +42,11 @@ func (d Defaults) Document() Document {
 }
 
 // Fill returns the object with the defaults that it lacks, added at its end in their order. A
-// member that is there stays, even null, and nothing is added inside it. It takes time in
+// member that exists stays, even if it is null, and Fill adds nothing inside it. It takes time in
 // proportion to the members of both.
 //
-// The absent Document becomes the object of all defaults. Any other kind is a [*Error] that wraps
-// [ErrNotObject].
+// The absent Document becomes the object of all defaults. For any other kind the error is a
+// [*Error] that wraps [ErrNotObject].
 func (d Document) Fill(with Defaults) (Document, error) {
 	switch d.Kind() {
 	case Object:
@@ -60,7 +60,7 @@ func (d Document) Fill(with Defaults) (Document, error) {
 		return d, nil
 	}
 	spans, b := d.n.members(), d.n.bytes()
-	var room [32]bool // of the stack
+	var room [32]bool // on the stack
 	found, missing := room[:], len(f.names)
 	if missing > len(room) {
 		found = make([]bool, missing)

@@ -101,6 +101,6 @@ func TestDefaultsAreAnObjectWithEachNameOnce(t *testing.T) {
 	require.NoError(t, err)
 	with, err := document.DefaultsOf(d)
 	require.NoError(t, err)
-	clear(in) // what no caller may do shows whether it is held
+	clear(in) // no caller may do this, but it shows who still reads these bytes
 	assert.Equal(t, `{"a":[3],"b":2}`, with.Document().String())
 }

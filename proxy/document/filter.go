@@ -1,16 +1,16 @@
 package document
 
-// Keep returns d with nothing but what the paths lead to, in the order of the source.
+// Keep returns only those parts of d that the paths lead to, in the order of the source.
 //
-// Objects and arrays on the way stay, if only as {} and []; the elements of an array that stay
-// close up. A path into a scalar selects nothing, so a scalar on the way goes. The empty set
-// selects nothing: it leaves {} of an object, [] of an array, and makes a scalar absent. An absent
-// Document stays absent.
+// Objects and arrays on the way stay, even if only as {} and []. The remaining elements of an array
+// close up. A path that goes on below a scalar selects nothing, so such a scalar is removed. The
+// empty set selects nothing: it reduces an object to {} and an array to [], and makes a scalar
+// absent. An absent Document stays absent.
 func (d Document) Keep(p Paths) Document { return d.filter(p.root, true) }
 
-// Drop returns d without what the paths lead to, in the order of the source. Elements of an array
-// that stay close up. A path that leads nowhere drops nothing, and the path of the whole document
-// leaves an absent one.
+// Drop returns d without the parts that the paths lead to, in the order of the source. The
+// remaining elements of an array close up. A path that leads nowhere drops nothing. The path of the
+// whole document makes d absent.
 func (d Document) Drop(p Paths) Document { return d.filter(p.root, false) }
 
 func (d Document) filter(t *trie, keep bool) Document {
@@ -34,7 +34,7 @@ func (d Document) filter(t *trie, keep bool) Document {
 	f := filter{b: d.n.bytes(), keep: keep}
 	room := len(f.b)
 	if keep {
-		room /= 4 // a guess: who keeps some members keeps few
+		room /= 4 // a guess: usually few members are kept
 	}
 	f.out = make([]byte, 0, room)
 	f.value(0, t)
@@ -47,14 +47,14 @@ func (d Document) filter(t *trie, keep bool) Document {
 	return raw(f.out)
 }
 
-// A filter copies from b to out what is to stay.
+// A filter copies the parts of b that stay to out.
 type filter struct {
 	b, out  []byte
-	keep    bool // what a path leads to stays, else it goes
-	changed bool // something went
+	keep    bool // keep what a path leads to; else drop it
+	changed bool // something was left out
 }
 
-// value copies what stays of the object or array at i and returns the offset behind it.
+// value copies what stays of the object or array at i and returns the offset after it.
 func (f *filter) value(i int, t *trie) int {
 	if f.b[i] == '{' {
 		return f.object(i, t)
@@ -80,9 +80,9 @@ func (f *filter) object(i int, t *trie) int {
 		if escaped {
 			name = []byte(unquote(b[at:i]))
 		}
-		i = skipSpace(b, skipSpace(b, i)+1) // behind the colon
+		i = skipSpace(b, skipSpace(b, i)+1) // after the colon
 		next := t.member(name)
-		if next == nil && f.keep { // what most members are, so no call
+		if next == nil && f.keep { // this is so for most members, so they cost no call
 			f.changed = true
 			i = skipSpace(b, skipValue(b, i))
 			continue
@@ -108,11 +108,11 @@ func (f *filter) array(i int, t *trie) int {
 	return i + 1
 }
 
-// part copies what stays of a member or element and returns the offset behind it. It begins at
-// from, its value at value; t is what goes on there, and first is where the first part of its
-// container went.
+// part copies what stays of a member or element and returns the offset after it. The member or
+// element begins at from and its value at value. t is the trie below it, and first is the offset in
+// out at which the contents of its container begin.
 func (f *filter) part(from, value int, t *trie, first int) int {
-	stays := !f.keep // where no path leads, or one into a scalar
+	stays := !f.keep // if no path leads here, or one goes on below a scalar
 	switch {
 	case t == nil:
 	case t.leaf:

@@ -1,11 +1,12 @@
 package document
 
-// Get returns the value at a path, or the absent Document if there is none: a name is missing, or a
-// scalar or an array is in the way. Of members with equal names it answers the last.
+// Get returns the value at a path. It returns the absent Document if there is none: a name is
+// missing, or a scalar or an array is in the way. Of members with equal names it returns the last.
 //
-// A path with a wildcard answers an array of every value it leads to, in their order, also when
-// there is one or none; of several wildcards the array is still flat, and members with equal names
-// are all in it. It is absent only if nothing stands where the first wildcard applies, or a scalar.
+// For a path with a wildcard, Get returns an array of all values that the path leads to, in their
+// order, even if there is only one or none. With several wildcards the array is still flat, and it
+// includes each of several members with equal names. The result is absent only if the first
+// wildcard applies to nothing or to a scalar.
 func (d Document) Get(p Path) Document {
 	if d.n == nil || len(p.steps) == 0 {
 		return d
@@ -37,7 +38,7 @@ func last(b []byte, members []span, name string) (at, end int) {
 	return -1, -1
 }
 
-// child returns where the member or element of that name is within the value at i, or -1.
+// child returns where the member or element of that name is in the value at i, or -1.
 func child(b []byte, i int, name string) (at, end int) {
 	at, end = -1, -1
 	switch b[i] {
@@ -58,8 +59,8 @@ func child(b []byte, i int, name string) (at, end int) {
 	return at, end
 }
 
-// collect returns the array of what the steps, the first of which is a wildcard, lead to from the
-// value at i.
+// collect returns the array of the values that the steps lead to from the value at i. The first
+// step is a wildcard.
 func collect(b []byte, i int, steps []step) Document {
 	if b[i] != '{' && b[i] != '[' {
 		return Document{}

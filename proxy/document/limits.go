@@ -1,26 +1,25 @@
 package document
 
-// DefaultDepth is how deep the arrays and objects of a document may be nested when [Limits] say
-// nothing.
+// DefaultDepth is how deep arrays and objects may be nested if [Limits] sets no depth.
 const DefaultDepth = 512
 
-// DefaultMembers is how many members the root of a merged object may have when [Merge] is told
-// nothing.
+// DefaultMembers is how many members the root of a merged object may have if [Merge] gets a max of
+// 0.
 const DefaultMembers = 100_000
 
-// Limits bound what [Limits.Parse] accepts. The zero value is the default. The size in bytes is for
-// whoever reads them to bound.
+// Limits bounds what [Limits.Parse] accepts. The zero value is the default. Limits does not bound
+// the size in bytes; the code that reads the bytes must do that.
 type Limits struct {
 	// Depth is how deep arrays and objects may be nested: 1 allows [] but not [[]]. 0 means 512
-	// ([DefaultDepth]), less than 0 no limit.
+	// ([DefaultDepth]), negative no limit.
 	Depth int
-	// Members is how many members the root may have if it is an object; equal names count each. 0
-	// and less mean no limit: a parsed document is bounded by its bytes, and [Merge] has its own
-	// limit.
+	// Members is how many members the root may have if it is an object; each of several with equal
+	// names counts. 0 and negative mean no limit: the number of bytes bounds a parsed document, and
+	// [Merge] has a limit of its own.
 	Members int
 }
 
-// Parse is the function [Parse] with these limits; the error may wrap [ErrMembers] too.
+// Parse is the function [Parse] with these limits. Its error may also wrap [ErrMembers].
 func (l Limits) Parse(b []byte) (Document, error) {
 	s, err := scan(b, l)
 	if err != nil {

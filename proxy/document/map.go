@@ -1,11 +1,12 @@
 package document
 
-// Map returns d with every value that a path leads to replaced by what f makes of it, members with
-// equal names each, in their order. A path that leads nowhere changes nothing. f must be a pure
-// function, and quick.
+// Map returns d with every value that the path leads to replaced by the result of f for it. It
+// calls f for the values in their order, including each of several members with equal names. A path
+// that leads nowhere changes nothing. f must be a pure function, and quick.
 //
-// An error of f is handed on as it is. An absent document from f, and one that would be nested
-// deeper than [DefaultDepth], is a [*Error] with the path that wraps [ErrAbsent] or [ErrDepth].
+// An error of f is returned unchanged. If f returns an absent document, or one that would be nested
+// deeper than [DefaultDepth], the error is a [*Error] with the path that wraps [ErrAbsent] or
+// [ErrDepth].
 func (d Document) Map(p Path, f func(Document) (Document, error)) (Document, error) {
 	if d.n == nil {
 		return d, nil

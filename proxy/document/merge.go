@@ -8,23 +8,22 @@ import (
 )
 
 // Merge returns one object with the members of all objects ds, in the order given. The merge is
-// shallow: of members with equal names, also within one document, the first gives the place and the
-// last the value. Absent documents add nothing; without any members the result is {}.
+// shallow. Of members with equal names, even within one document, the first determines the place
+// and the last the value. Absent documents add nothing; if there are no members, the result is {}.
 //
-// max is how many members the result may have: 0 means 100,000 ([DefaultMembers]), less than 0 no
+// max is how many members the result may have: 0 means 100,000 ([DefaultMembers]), negative no
 // limit. The error is a [*MergeError] with the index of the document at fault that wraps
 // [ErrNotObject] or [ErrMembers].
 //
-// It takes time in proportion to the number of members, whatever their names.
+// Merge takes time in proportion to the number of members, whatever their names.
 func Merge(max int, ds ...Document) (Document, error) { return mergeObjects(max, false, ds) }
 
-// MergeDisjoint is [Merge] for documents that must not have a member of the same name: two that
-// have are a [*MergeError] with the index of the later one that wraps a [*ConflictError] and
+// MergeDisjoint is [Merge] for documents that must not share the name of a member. If two do, the
+// error is a [*MergeError] with the index of the later one that wraps a [*ConflictError] and
 // [ErrConflict]. Equal names within one document are merged.
 func MergeDisjoint(max int, ds ...Document) (Document, error) { return mergeObjects(max, true, ds) }
 
-// mergeObjects is Merge. Where the documents are to be disjoint, a name that is in two is an error
-// too.
+// mergeObjects is Merge. If disjoint is true, a name that is in two documents is an error.
 func mergeObjects(max int, disjoint bool, ds []Document) (Document, error) {
 	if max == 0 {
 		max = DefaultMembers
@@ -40,13 +39,13 @@ func mergeObjects(max int, disjoint bool, ds []Document) (Document, error) {
 		}
 		sources++
 		if total += len(d.n.members()); total > math.MaxInt32 {
-			return Document{}, &MergeError{Index: i, Err: ErrMembers} // what a ref can count
+			return Document{}, &MergeError{Index: i, Err: ErrMembers} // more than a ref can count
 		}
 	}
-	m := merger{ds: ds, seed: maphash.MakeSeed()} // a seed of its own: nobody can choose names that collide
+	m := merger{ds: ds, seed: maphash.MakeSeed()} // nobody can choose colliding names
 	var places [64]ref
 	var slots [128]slot
-	if total <= len(places) { // few members cost no allocation
+	if total <= len(places) { // for few members nothing is allocated
 		m.places, m.slots = places[:total], slots[:]
 	} else {
 		m.places, m.slots = make([]ref, total), make([]slot, 1<<bits.Len(uint(2*total-1)))
@@ -76,29 +75,30 @@ func mergeObjects(max int, disjoint bool, ds []Document) (Document, error) {
 	return roped(rope(ds, m.places, m.distinct)), nil
 }
 
-// A ref is a member: of which document, and which one there.
+// A ref refers to a member by the index of its document and its index there.
 type ref struct{ doc, member int32 }
 
-// none in the place of a ref says that an earlier member has taken over.
+// none in a place says that an earlier member of the same name has taken it over.
 var none = ref{-1, -1}
 
 // A merger finds equal names in a hash table with open addressing.
 type merger struct {
 	ds       []Document
 	seed     maphash.Seed
-	places   []ref  // for every member in order: the one that is written in its place
-	slots    []slot // a power of two, at most half of them taken
-	n        int    // how many of places are taken
+	places   []ref  // for every member in order, the member that is written in its place
+	slots    []slot // their number is a power of two, and at most half are taken
+	n        int    // how many of places are filled
 	distinct int
 }
 
-// A slot holds the place of a name, counted from 1, and the hash that led to it.
+// A slot holds the place of a name, counted from 1, and the hash of the name.
 type slot struct {
 	hash  uint32
 	place int32
 }
 
-// add gives the next member its place, or that of a member of the same name, which it returns.
+// add gives the next member a place of its own, or the place of an earlier member of the same name,
+// which it returns.
 func (m *merger) add(r ref) (old ref) {
 	name := nameOf(m.ds, r)
 	hash := uint32(maphash.Bytes(m.seed, name))
@@ -122,7 +122,7 @@ func (m *merger) add(r ref) (old ref) {
 	}
 }
 
-// nameOf returns what the name of a member says.
+// nameOf returns the unescaped name of a member.
 func nameOf(ds []Document, r ref) []byte {
 	n := ds[r.doc].n
 	s := &n.members()[r.member]
@@ -133,8 +133,9 @@ func nameOf(ds []Document, r ref) []byte {
 	return appendUnescaped(nil, name)
 }
 
-// rope returns the text of the result. Members that follow each other in their document stay
-// together. It is no method of the merger, whose arrays can stay on the stack so.
+// rope returns the text of the result in pieces. Members that follow each other in their document
+// stay in one piece. It is not a method of merger, so that the arrays of the merger can stay on the
+// stack.
 func rope(ds []Document, places []ref, distinct int) [][]byte {
 	replaced := len(places) - distinct
 	rope := append(make([][]byte, 0, 6*len(ds)+4*replaced+2), braces[:1])
@@ -149,7 +150,7 @@ func rope(ds []Document, places []ref, distinct int) [][]byte {
 		if d.n == nil {
 			continue
 		}
-		from, to := -1, -1 // the run that is not emitted yet
+		from, to := -1, -1 // the run of members that is not emitted yet
 		for k, s := range d.n.members() {
 			place := places[at]
 			at++

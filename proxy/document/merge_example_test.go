@@ -28,6 +28,6 @@ func ExampleMergeDisjoint() {
 		fmt.Println(conflict.Name, conflict.Index)
 	}
 	// Output:
-	// merge: document 1: a member is in two parts: "id" is in document 0 too
+	// merge: document 1: a member is in two documents: "id" is in document 0 too
 	// id 0
 }

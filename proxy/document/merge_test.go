@@ -65,7 +65,7 @@ func TestMergeTakesRopes(t *testing.T) {
 }
 
 // proves M8
-func TestMergeNamesTheDocumentThatIsNone(t *testing.T) {
+func TestMergeNamesTheDocumentThatIsNoObject(t *testing.T) {
 	t.Parallel()
 	for _, in := range []string{`null`, `true`, `1`, `"x"`, `[]`} {
 		d, err := document.Merge(0, parse(t, `{}`), document.Document{}, parse(t, in))
@@ -104,7 +104,7 @@ func TestMergeBoundsTheMembers(t *testing.T) {
 	assert.ErrorIs(t, err, document.ErrMembers)
 }
 
-// FuzzMerge holds a merge against one written with maps.
+// FuzzMerge compares a merge with one written with maps.
 func FuzzMerge(f *testing.F) {
 	f.Add([]byte(`{"a":1,"b":2}`), []byte(`{"b":3}`), []byte(`{"\u0061":[4],"a":5}`))
 	f.Add([]byte(` { } `), []byte(`{"x" : {} , "y":1}`), []byte(`null`))
@@ -149,7 +149,7 @@ func FuzzMerge(f *testing.F) {
 	})
 }
 
-// parseAll parses texts, of which an empty one is the absent document.
+// parseAll parses texts. An empty one is the absent document.
 func parseAll(t testing.TB, texts []string) []document.Document {
 	t.Helper()
 	ds := make([]document.Document, len(texts))
@@ -183,11 +183,11 @@ func TestMergeDisjoint(t *testing.T) {
 	assert.ErrorIs(t, err, document.ErrNotObject)
 }
 
-func TestConflictErrorQuotesNoMoreThanAPartOfAName(t *testing.T) {
+func TestConflictErrorShortensALongName(t *testing.T) {
 	t.Parallel()
 	err := &document.ConflictError{Index: 2, Name: "a\n\"b\""}
 	assert.Equal(t, `"a\n\"b\""`, err.Quoted())
-	assert.EqualError(t, err, `a member is in two parts: "a\n\"b\"" is in document 2 too`)
+	assert.EqualError(t, err, `a member is in two documents: "a\n\"b\"" is in document 2 too`)
 	err.Name = strings.Repeat("n", 101)
 	assert.Equal(t, `"`+strings.Repeat("n", 100)+`"…`, err.Quoted())
 }

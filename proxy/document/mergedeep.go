@@ -7,17 +7,17 @@ import (
 	"slices"
 )
 
-// deepest is how deep objects may be nested that MergeDeep merges: as deep as a goroutine can go
-// without harm.
+// deepest is how deep the objects that MergeDeep merges may be nested: as deep as a goroutine can
+// safely recurse.
 const deepest = 10_000
 
-// MergeDeep is [Merge], but members of equal names that are all objects are merged in turn, at any
-// depth. Anything else is replaced by what comes later, arrays too, and an object that follows it
-// begins anew. Of equal names within one document the last value counts.
+// MergeDeep is [Merge], except that it also merges members of equal names, at any depth, if their
+// values are objects. A later value of any other kind, such as an array, replaces those before it,
+// and an object after it starts anew. Of equal names within one document the last value counts.
 //
 // max bounds the members of the root, as in Merge. The error is a [*MergeError] that wraps
-// [ErrNotObject], [ErrMembers], or [ErrDepth] where objects are nested deeper than 10,000. Every
-// document is read once, however deep they overlap.
+// [ErrNotObject], [ErrMembers], or [ErrDepth] if objects are nested deeper than 10,000. Every
+// document is read once, however deep the documents overlap.
 func MergeDeep(max int, ds ...Document) (Document, error) {
 	if max == 0 {
 		max = DefaultMembers
@@ -60,17 +60,18 @@ func MergeDeep(max int, ds ...Document) (Document, error) {
 	return raw(m.out), nil
 }
 
-// An outline tells where the members of an object stand, and behind each of them those of the
-// object that is its value.
+// An outline lists where the members of an object are. Each member is followed by the members of
+// the object that is its value.
 type outline struct {
 	b       []byte
 	members []outlined
 }
 
-// An outlined is a member: its name is at name, and the next below members are inside its value.
+// An outlined is a member of an outline. The next below members of the outline are inside its
+// value.
 type outlined struct{ name, value, end, below int }
 
-// add adds the object at i and returns the offset behind it.
+// add adds the object at i and returns the offset after it.
 func (o *outline) add(i, depth int) (int, error) {
 	if depth > deepest {
 		return 0, ErrDepth
@@ -94,35 +95,35 @@ func (o *outline) add(i, depth int) (int, error) {
 	return c.i, nil
 }
 
-// An object is a part of an outline: its members and all below them.
+// An object is a part of an outline: the members of one object and all below them.
 type object struct{ doc, from, to int }
 
-// A deepMerger writes objects merged into one. Its slices, but for out, are stacks: each level uses
-// what is above the level that it is in.
+// A deepMerger writes several objects as one. Its slices, except out, are stacks: each level uses
+// the part above that of the level around it.
 type deepMerger struct {
 	outlines []outline
-	max      int // of members at the root; negative is no limit
+	max      int // the limit for members of the root; negative is no limit
 	seed     maphash.Seed
 	out      []byte
 
 	objects []object
 	places  []deepPlace
 	members []deepMember
-	slots   []slot // of one level at a time; see merger
+	slots   []slot // the hash table of one level at a time; see merger
 	level   int
 }
 
-// A deepPlace is a name, with the last of the members that have it.
+// A deepPlace is a name, with the last member that has it.
 type deepPlace struct {
 	name []byte
 	last int
 }
 
-// A deepMember is a member, with the one before it that has the same name, or -1.
+// A deepMember is a member. before is the member before it with the same name, or -1.
 type deepMember struct{ doc, at, before int }
 
-// merge writes the objects merged into one. It returns -1, or the document with which the root has
-// too many members.
+// merge writes the objects as one. It returns -1, or the index of the document with which the root
+// has too many members.
 func (m *deepMerger) merge(objects []object) int {
 	first, lowest := len(m.places), len(m.members)
 	if over := m.sort(objects, first); over >= 0 {
@@ -157,7 +158,8 @@ func (m *deepMerger) member(r deepMember) (*outlined, []byte) {
 	return &o.members[r.at], o.b
 }
 
-// sort gives each name among the members of the objects a place, from first on.
+// sort gives each name among the members of the objects a place, from first on. It returns -1, or
+// the index of the document with which the root has too many members.
 func (m *deepMerger) sort(objects []object, first int) int {
 	total := 0
 	for _, o := range objects {
@@ -205,8 +207,8 @@ func (m *deepMerger) add(doc, at, first int) {
 	}
 }
 
-// collect pushes the objects that are to be merged for a name, the last one first: the last value
-// of each document, up to one that is no object.
+// collect pushes the objects that are to be merged for a name, the last one first. It takes the
+// last value of each document, and stops at one that is not an object.
 func (m *deepMerger) collect(i int) {
 	doc := -1
 	for i >= 0 {

@@ -79,7 +79,7 @@ func TestMergeDeepBoundsMembersAndDepth(t *testing.T) {
 	assert.Equal(t, 1, fault.Index)
 }
 
-// FuzzMergeDeep holds a deep merge against one of maps.
+// FuzzMergeDeep compares a deep merge with one of maps.
 func FuzzMergeDeep(f *testing.F) {
 	f.Add([]byte(`{"a":{"b":1},"c":2}`), []byte(`{"a":{"\u0062":{"d":3}}}`), []byte(`{"a":{"b":{"e":[]}}}`))
 	f.Add([]byte(`{"a":{"b":1},"a":{}}`), []byte(`{"a":0}`), []byte(`{"a":{"b":{}},"a":{"c":1}}`))

@@ -10,24 +10,24 @@ import (
 	"time"
 )
 
-// A methods is what a type is searched for: how encoding/json may run code of the user for a value
-// of it.
+// A methods says in which ways encoding/json may run code of the user for a value of a type. It is
+// the result of a search in the type.
 type methods struct {
-	by   []reflect.Type // interfaces
-	any  bool           // in an interface there may be a value of any type
-	code bool           // found
-	loop bool           // found: the type contains itself or raw JSON, so what is made of it may be no document
+	by   []reflect.Type // the interfaces whose methods encoding/json calls
+	any  bool           // an interface may hold a value of any type, so it counts as code
+	code bool           // found: such a method
+	loop bool           // found: the type contains itself or raw JSON, so its JSON must be checked
 	seen map[reflect.Type]bool
 }
 
-func unmarshalling(t reflect.Type) *methods {
+func unmarshalMethods(t reflect.Type) *methods {
 	m := &methods{seen: map[reflect.Type]bool{},
 		by: []reflect.Type{reflect.TypeFor[json.Unmarshaler](), reflect.TypeFor[encoding.TextUnmarshaler]()}}
 	m.search(t, nil)
 	return m
 }
 
-func marshalling(t reflect.Type) *methods {
+func marshalMethods(t reflect.Type) *methods {
 	m := &methods{any: true, seen: map[reflect.Type]bool{},
 		by: []reflect.Type{reflect.TypeFor[json.Marshaler](), reflect.TypeFor[encoding.TextMarshaler](),
 			reflect.TypeFor[interface{ IsZero() bool }]()}}
@@ -35,17 +35,17 @@ func marshalling(t reflect.Type) *methods {
 	return m
 }
 
-// known are types whose methods return, keep nothing of what they read, and write what Parse
+// known are types whose methods return, keep nothing of what they read, and write only what Parse
 // accepts.
 var known = []reflect.Type{reflect.TypeFor[Document](), reflect.TypeFor[time.Time](), reflect.TypeFor[big.Int](),
 	reflect.TypeFor[netip.Addr](), reflect.TypeFor[netip.AddrPort](), reflect.TypeFor[netip.Prefix]()}
 
-// has reports whether t has such a method itself.
+// has reports whether t itself has such a method.
 func (m *methods) has(t reflect.Type) bool {
 	return slices.ContainsFunc(m.by, func(i reflect.Type) bool { return t.Implements(i) || reflect.PointerTo(t).Implements(i) })
 }
 
-// search looks into t, which stands inside the types given.
+// search searches t. inside are the types around t.
 func (m *methods) search(t reflect.Type, inside []reflect.Type) {
 	switch {
 	case slices.Contains(known, t):

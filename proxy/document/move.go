@@ -5,32 +5,33 @@ import (
 	"slices"
 )
 
-// Copy returns d with the value at one path set at another one too.
+// Copy returns d with the value at one path also set at another.
 //
 //	copy a.b       to c          {"a":{"b":1}}               {"a":{"b":1},"c":1}
 //	copy items.*.a to all        {"items":[{"a":1},{"a":2}]} {"items":[{"a":1},{"a":2}],"all":[1,2]}
 //	copy items.*.a to items.*.b  {"items":[{"a":1},{}]}      {"items":[{"a":1,"b":1},{}]}
 //	copy a         to items.*.a  {"a":1,"items":[{},{}]}     {"a":1,"items":[{"a":1},{"a":1}]}
 //
-// The steps that both paths begin with, up to the last wildcard among them, are places: wildcards
-// pair up there, and in each place the copy is made on its own. In a place, the value is what
-// [Document.Get] answers for the rest of from, so a wildcard that is left collects an array, also
-// of one value and of none; and it is set as [Document.Set] does at the rest of to: a value that is
-// there is replaced, missing objects are made, arrays never, and a wildcard that is left stands for
-// every member and element there is. Where there is no value nothing is done.
+// The steps that both paths begin with, up to the last wildcard among them, lead to places. Their
+// wildcards pair up, and Copy works in each place on its own. There, the value is what
+// [Document.Get] returns for the rest of from, so a remaining wildcard collects an array, even of
+// one value or of none. Copy sets the value at the rest of to as [Document.Set] does: it replaces a
+// value that is there, makes missing objects but never arrays, and a remaining wildcard stands for
+// every existing member and element. Where there is no value, Copy does nothing.
 //
-// The error is a [*Error]. It wraps [ErrPath] if wildcards are left in both paths, also where d is
-// absent; [ErrNotObject] with the path of the obstacle if a scalar, or an array without that index,
-// is in the way; and [ErrDepth] if the value would come to be nested deeper than [DefaultDepth].
+// The error is a [*Error]. It wraps [ErrPath] if wildcards remain in both paths, even if d is
+// absent. It wraps [ErrNotObject], with the path of the obstacle, if a scalar or an array without
+// that index is in the way. It wraps [ErrDepth] if the value would be nested deeper than
+// [DefaultDepth].
 func (d Document) Copy(from, to Path) (Document, error) { return d.transfer(from, to, false, false) }
 
-// Move is [Document.Copy] that takes the value out of where it was, as [Document.Drop] does: with
-// all members of that name, and elements of an array that stay close up. It is taken out before it
-// is set, as in JSON Patch (RFC 6902, section 4.4), so that an index in to counts the elements that
-// stay, and a value can be moved into a member of its own name.
+// Move is [Document.Copy], but it also takes the value out of where it was, as [Document.Drop]
+// does: it drops all members of that name, and the remaining elements of an array close up. It
+// takes the value out before it sets it, as in JSON Patch (RFC 6902, section 4.4). So an index in
+// to counts the remaining elements, and a value can move into a member of its own name.
 //
-// A value moves to one place: a wildcard that is left in to is an error that wraps [ErrPath]. A
-// value that is moved to where it is stays, and so does all else.
+// A value moves to one place only: if a wildcard remains in to, the error wraps [ErrPath]. Moving a
+// value to its own path changes nothing.
 func (d Document) Move(from, to Path) (Document, error) {
 	if slices.Equal(from.steps, to.steps) {
 		return d, nil
@@ -38,10 +39,10 @@ func (d Document) Move(from, to Path) (Document, error) {
 	return d.transfer(from, to, true, false)
 }
 
-// Append returns d with the elements of the array at from added at the end of the array at to; a
-// value of another kind is added as one element. What is at from stays there. An array that is
-// missing at to is made, with the objects on the way. Wildcards and errors are those of
-// [Document.Copy]; where what stands at to is no array the error wraps [ErrNotArray].
+// Append returns d with the elements of the array at from added to the end of the array at to. A
+// value of another kind is added as one element. The value at from stays there. If there is no
+// value at to, Append makes an array there, with the objects on the way. Wildcards and errors are
+// those of [Document.Copy]; if the value at to is not an array, the error wraps [ErrNotArray].
 func (d Document) Append(from, to Path) (Document, error) { return d.transfer(from, to, false, true) }
 
 func (d Document) transfer(from, to Path, move, list bool) (Document, error) {
@@ -73,13 +74,13 @@ func (d Document) transfer(from, to Path, move, list bool) (Document, error) {
 		s.b = d.filter(chain(from.steps), false).n.bytes()
 	}
 	n := 0
-	_, err := each(s.b, 0, to.steps[:places], func(i int) (int, error) { // as many places as before
+	_, err := each(s.b, 0, to.steps[:places], func(i int) (int, error) { // the same number of places as before
 		s.text = values[n]
 		n++
 		switch {
 		case s.text == nil:
 			return skipValue(s.b, i), nil
-		case move && len(source) == 0: // nothing is left of the place itself
+		case move && len(source) == 0: // the value moved is the place itself
 			head, tail := nest(nil, target)
 			end := skipValue(s.b, i)
 			s.edits = append(s.edits, edit{from: i, to: end, head: head, text: s.text, tail: tail})
@@ -90,7 +91,7 @@ func (d Document) transfer(from, to Path, move, list bool) (Document, error) {
 	if err != nil {
 		return Document{}, err
 	}
-	if len(s.edits) == 0 { // a wildcard in to stands for nothing, or there are no elements to add
+	if len(s.edits) == 0 { // a wildcard in to matches nothing, or there are no elements to add
 		return d, nil
 	}
 	return splice(s.b, s.edits), nil
@@ -107,8 +108,8 @@ func shared(a, b []step) int {
 	return n
 }
 
-// deeper reports whether a value would be nested too deep inside so many arrays and objects, and
-// deeper than it was.
+// deeper reports whether a value would be nested too deep inside the given number of arrays and
+// objects, and deeper than it was before.
 func deeper(v []byte, levels int, list bool, before int, collected bool) bool {
 	if v == nil {
 		return false
@@ -119,8 +120,9 @@ func deeper(v []byte, levels int, list bool, before int, collected bool) bool {
 	return (levels > before || collected) && tooDeep(raw(v), levels)
 }
 
-// each calls f with where every value is that the steps lead to from the value at i, also of
-// members with equal names, in their order. f returns the offset behind it, as each does.
+// each calls f with the offset of every value that the steps lead to from the value at i, in their
+// order, including each of several members with equal names. f returns the offset after the value,
+// and so does each.
 func each(b []byte, i int, steps []step, f func(i int) (int, error)) (int, error) {
 	if len(steps) == 0 {
 		return f(i)
@@ -143,7 +145,7 @@ func each(b []byte, i int, steps []step, f func(i int) (int, error)) (int, error
 	return c.i, nil
 }
 
-// pick returns the text that Get answers for the steps from the value at i, or nil.
+// pick returns the text of what Get returns for the steps from the value at i, or nil.
 func pick(b []byte, i int, steps []step) []byte {
 	for n, s := range steps {
 		if s.any {

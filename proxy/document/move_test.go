@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// parseSome is parse that has the absent document for no text.
+// parseSome is parse, but returns the absent document for an empty text.
 func parseSome(t testing.TB, text string) document.Document {
 	if text == "" {
 		return document.Document{}
@@ -193,8 +193,8 @@ func TestNothingIsNestedDeeperThanAllowed(t *testing.T) {
 	assert.NoError(t, err, "what is deep already may stay so")
 }
 
-// FuzzTransfer holds Copy, Move, Append, Map and Unwrap against the same on what encoding/json
-// reads.
+// FuzzTransfer compares Copy, Move, Append, Map and Unwrap with the same operations on what
+// encoding/json reads.
 func FuzzTransfer(f *testing.F) {
 	f.Add([]byte(`{"i":[{"a":1,"b":{"c":2}},{},{"\u0061":[3]}],"x":[]}`), "i.*.a", "i.*.d", "i")
 	f.Add([]byte(`{"i":[{"a":1},{"a":2.50}],"x":{"y":0}}`), "i.*.a", "x.y", "x")
@@ -290,7 +290,7 @@ func transferred(kind string, tree any, from, to []string) (any, error) {
 	return result, fault
 }
 
-// childOf returns what a step that is no wildcard leads to.
+// childOf returns what a step that is not a wildcard leads to.
 func childOf(v any, step string) (any, bool) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -312,7 +312,7 @@ func indexOf(step string, n int) int {
 	return i
 }
 
-// inEach returns v with f applied to what the steps lead to. It copies what it changes.
+// inEach returns v with f applied to the values that the steps lead to. It copies what it changes.
 func inEach(v any, steps []string, f func(any) any) any {
 	if len(steps) == 0 {
 		return f(v)

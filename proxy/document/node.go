@@ -5,28 +5,28 @@ import (
 	"sync/atomic"
 )
 
-// A node is one value: either its text in one slice, or a rope, the slices that make its text one
-// after another. Everything but lazy is set once, before the node is shared.
+// A node is one value. It holds its text either in one slice or in a rope: slices that make up the
+// text one after another. All fields except lazy are set once, before the node is shared.
 type node struct {
 	kind  Kind
 	size  int
 	raw   []byte   // the text; nil in a rope
 	rope  [][]byte // the text in pieces, none of them empty
-	spans []span   // members of an object; nil if not known yet. Offsets are into the text, in a rope too
+	spans []span   // the members of an object by offsets into the whole text; nil if not known yet
 	lazy  atomic.Pointer[lazy]
 }
 
-// A lazy is what a node found out about itself when asked.
+// A lazy is what a node has found out about itself on demand.
 type lazy struct {
 	raw   []byte
 	spans []span
 }
 
-// A span is where a member of an object stands: name is at its opening quote, nameEnd behind the
-// closing one.
+// A span is where a member of an object is. name is the offset of the opening quote of its name,
+// and nameEnd the offset after the closing one.
 type span struct{ name, nameEnd, value, end int }
 
-// raw returns the Document whose text is b: valid, without white space around.
+// raw returns the Document whose text is b, which is valid and has no white space around it.
 func raw(b []byte) Document {
 	return Document{&node{kind: kindOf(b[0]), size: len(b), raw: b}}
 }
@@ -45,7 +45,7 @@ func (n *node) appendTo(dst []byte) []byte {
 	return dst
 }
 
-// appendPieces appends the text from one offset to another as pieces.
+// appendPieces appends the text between two offsets as pieces.
 func (n *node) appendPieces(dst [][]byte, from, to int) [][]byte {
 	if b := n.joined(); b != nil {
 		return append(dst, b[from:to:to])
@@ -62,7 +62,7 @@ func (n *node) appendPieces(dst [][]byte, from, to int) [][]byte {
 	return dst
 }
 
-// joined returns the text if it is in one slice, else nil.
+// joined returns the text if it is in one slice, or nil.
 func (n *node) joined() []byte {
 	if n.raw != nil {
 		return n.raw
@@ -78,10 +78,11 @@ func (n *node) part(from, to int) []byte {
 	if b := n.joined(); b != nil {
 		return b[from:to]
 	}
-	return n.rope[0][from:to] // only Wrap makes a rope that knows its members, and its name is in the first piece
+	// Only Wrap makes a rope with known members, and it puts the name into the first piece.
+	return n.rope[0][from:to]
 }
 
-// bytes returns the text in one slice, joining a rope once.
+// bytes returns the text in one slice. It joins a rope once.
 func (n *node) bytes() []byte {
 	if b := n.joined(); b != nil {
 		return b
@@ -89,7 +90,7 @@ func (n *node) bytes() []byte {
 	return n.learn(n.spans).raw
 }
 
-// members returns where the members of an object stand, looking for them once.
+// members returns where the members of an object are. It looks for them once.
 func (n *node) members() []span {
 	if n.spans != nil {
 		return n.spans
@@ -106,7 +107,7 @@ func (n *node) members() []span {
 	return n.learn(spans).spans
 }
 
-// learn publishes what was found out. Two goroutines may do the work twice; either result is right.
+// learn publishes what was found out. Two goroutines may do the same work; either result is right.
 func (n *node) learn(spans []span) *lazy {
 	l := &lazy{raw: n.raw, spans: spans}
 	if old := n.lazy.Load(); old != nil {

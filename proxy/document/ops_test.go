@@ -48,7 +48,7 @@ func TestNaughtyStringsAsNamesAndValues(t *testing.T) {
 	}
 }
 
-// FuzzOps holds every operation against the same on what encoding/json reads.
+// FuzzOps compares every operation with the same operation on what encoding/json reads.
 func FuzzOps(f *testing.F) {
 	f.Add([]byte(`{"a":{"b":[1,{"c":2}]},"\u0064":"e","f":3}`), "a.b.*.c", "d", "f")
 	f.Add([]byte(` [ { "a" : 1 , "b" : { } } , [ ] , null ] `), "*.a", "0.b", "x")
@@ -148,7 +148,7 @@ func repeatsName(d document.Document) bool {
 	return false
 }
 
-// filtered is Keep or Drop on a tree; ok says that something stays.
+// filtered is Keep or Drop on a tree; ok reports whether something stays.
 func filtered(v any, keep bool, paths ...[]string) (result any, ok bool) {
 	if len(paths) == 0 {
 		return v, !keep

@@ -8,31 +8,32 @@ import (
 	"unicode/utf8"
 )
 
-// A Path says where in a [Document] a value stands: names from the root inwards, each of which may
-// be a wildcard. It is made once, at wiring, by [ParsePath], [MustPath] or [PathOf], and is safe
-// for concurrent use.
+// A Path says where in a [Document] a value is: names from the root inwards, each of which may be a
+// wildcard. Make it once, at wiring, with [ParsePath], [MustPath] or [PathOf]. It is safe for
+// concurrent use.
 //
-// In an object a name stands for the member of that name. In an array a name that is a decimal
+// In an object, a name stands for the member of that name. In an array, a name that is a decimal
 // number without sign or leading zero stands for the element of that index. The wildcard stands for
 // every member and every element.
 //
 // The zero Path is the whole document.
 type Path struct{ steps []step }
 
-// A step of a path is a name, or any name.
+// A step of a path is a name or the wildcard.
 type step struct {
 	name string
 	any  bool
 }
 
-// ParsePath returns the path that s spells: names joined by dots, such as user.address.city, where
-// * alone is the wildcard, as in items.*.id.
+// ParsePath returns the path that s spells: names joined by dots, such as user.address.city. A *
+// that is a whole name is the wildcard, as in items.*.id.
 //
-// A backslash takes the meaning from what follows: \. is a dot in a name, \* a name that is a star,
-// \\ a backslash. \e alone is the name without letters. Everything else stands for itself.
+// A backslash takes away the special meaning of the next character: \. is a dot in a name, \* is a
+// name that is a star, and \\ is a backslash. A whole name \e is the empty name. Everything else
+// stands for itself.
 //
-// An empty text, an empty name, another escape and invalid UTF-8 are a [*Error] that wraps
-// [ErrPath].
+// For an empty text, an empty name, any other escape and invalid UTF-8, the error is a [*Error]
+// that wraps [ErrPath].
 func ParsePath(s string) (Path, error) {
 	steps, err := parseSteps(s)
 	if err != nil {
@@ -41,7 +42,8 @@ func ParsePath(s string) (Path, error) {
 	return Path{steps}, nil
 }
 
-// MustPath is [ParsePath] for paths written in code: it panics where ParsePath returns an error.
+// MustPath is [ParsePath] for paths that are written in code: it panics where ParsePath returns an
+// error.
 func MustPath(s string) Path {
 	p, err := ParsePath(s)
 	if err != nil {
@@ -50,9 +52,9 @@ func MustPath(s string) Path {
 	return p
 }
 
-// PathOf returns the path of these names, which are taken literally, so that any name can be
-// addressed: dots, stars, backslashes and the empty name are nothing special. Bytes that are not
-// UTF-8 become U+FFFD. Without names it is the whole document.
+// PathOf returns the path of these names. It takes them literally, so that any name can be
+// addressed: dots, stars, backslashes and the empty name have no special meaning. Bytes that are
+// not UTF-8 become U+FFFD. Without names, the path is the whole document.
 func PathOf(names ...string) Path {
 	steps := make([]step, len(names))
 	for i, name := range names {
@@ -61,14 +63,14 @@ func PathOf(names ...string) Path {
 	return Path{steps}
 }
 
-// validName returns the name as we write and compare it.
+// validName returns the name in the form in which it is written and compared.
 func validName(name string) string { return strings.ToValidUTF8(name, "\uFFFD") }
 
-// HasWildcard reports whether a name of the path is the wildcard. Then it may lead to several
-// values, and [Document.Get] answers with an array of them.
+// HasWildcard reports whether a name of the path is the wildcard. Such a path may lead to several
+// values, and [Document.Get] returns an array of them.
 func (p Path) HasWildcard() bool { return wild(p.steps) }
 
-// String returns the text that [ParsePath] makes the same path of, and "" for the whole document.
+// String returns the text from which [ParsePath] makes the same path, or "" for the whole document.
 func (p Path) String() string {
 	var b strings.Builder
 	for i, s := range p.steps {
@@ -127,7 +129,7 @@ func parseSteps(s string) ([]step, error) {
 	return steps, nil
 }
 
-// parseStep cuts the first step off s; more says that another one follows.
+// parseStep cuts the first step off s. more reports whether another step follows.
 func parseStep(s string) (st step, rest string, more bool, err error) {
 	var name strings.Builder
 	for i := 0; i < len(s); i++ {

@@ -39,7 +39,7 @@ func TestParsePathReadsEscapes(t *testing.T) {
 	assert.Equal(t, document.PathOf("\uFFFD"), document.PathOf("\xff\xfe"))
 }
 
-func TestParsePathRefusesWhatIsNoPath(t *testing.T) {
+func TestParsePathRefusesInvalidPaths(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{``, `.`, `a.`, `.a`, `a..b`, `\`, `a\`, `\a`, `\n`, `a\e`, `\ea`, `\e\e`, `\\e\e`, "\xff"} {
 		_, err := document.ParsePath(text)
@@ -73,11 +73,11 @@ func TestPathSetsStaySmallHoweverDeep(t *testing.T) {
 	deep := strings.Repeat("*.", 200) + "x"
 	named := strings.Repeat("a.", 200) + "x"
 	in := strings.Repeat(`{"a":`, 200) + `{"x":1,"y":2}` + strings.Repeat("}", 200)
-	paths := document.MustPaths(deep, named) // doubles at every level if done without thought
+	paths := document.MustPaths(deep, named) // a naive trie would double at every level
 	assert.Equal(t, strings.ReplaceAll(in, `,"y":2`, ""), parse(t, in).Keep(paths).String())
 }
 
-// FuzzPath holds ParsePath and String against each other.
+// FuzzPath checks that ParsePath and String are inverse.
 func FuzzPath(f *testing.F) {
 	for _, s := range []string{`a.b`, `items.*.id`, `\*.\..\\`, `\e`, `a..b`, `\x`, "\xff"} {
 		f.Add(s)

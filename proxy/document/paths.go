@@ -5,15 +5,15 @@ import (
 	"strings"
 )
 
-// Paths is a set of paths, compiled for [Document.Keep] and [Document.Drop]. It is made once, at
-// wiring, and is safe for concurrent use. The zero Paths is the empty set.
+// A Paths is a set of paths, compiled for [Document.Keep] and [Document.Drop]. Make it once, at
+// wiring. It is safe for concurrent use. The zero Paths is the empty set.
 type Paths struct {
 	list []Path
 	root *trie
 }
 
-// ParsePaths returns the set of the paths that the texts spell, see [ParsePath]. The error is that
-// of the first text that is none.
+// ParsePaths returns the set of the paths that the texts spell; see [ParsePath]. The error is that
+// of the first text that is not a path.
 func ParsePaths(texts ...string) (Paths, error) {
 	list := make([]Path, len(texts))
 	for i, text := range texts {
@@ -26,7 +26,8 @@ func ParsePaths(texts ...string) (Paths, error) {
 	return PathsOf(list...), nil
 }
 
-// MustPaths is [ParsePaths] for paths written in code: it panics where ParsePaths returns an error.
+// MustPaths is [ParsePaths] for paths that are written in code: it panics where ParsePaths returns
+// an error.
 func MustPaths(texts ...string) Paths {
 	p, err := ParsePaths(texts...)
 	if err != nil {
@@ -44,7 +45,7 @@ func PathsOf(paths ...Path) Paths {
 	return Paths{list: slices.Clone(paths), root: compile(routes)}
 }
 
-// String returns the paths in the order they were given, joined by a comma and a space.
+// String returns the paths in the order in which they were given, joined by a comma and a space.
 func (p Paths) String() string {
 	texts := make([]string, len(p.list))
 	for i, path := range p.list {

@@ -6,36 +6,36 @@ import (
 	"strings"
 )
 
-// Rename returns d with another name for the member at a path; the member keeps its place and
-// value. A path that leads nowhere, or to an element of an array, changes nothing. Members with
-// equal names, and all those that a wildcard stands for, get the name.
+// Rename returns d with another name for the member at a path. The member keeps its place and its
+// value. A path that leads nowhere, or to an element of an array, changes nothing. Of several
+// members with equal names, and of all that a wildcard stands for, each gets the new name.
 //
-// Where the object has members of that name already, they go: the renamed one takes over. Bytes of
-// the name that are not UTF-8 become U+FFFD.
+// If the object already has members of the new name, they are removed, and the renamed member
+// replaces them. Bytes of the name that are not UTF-8 become U+FFFD.
 func (d Document) Rename(from Path, to string) Document {
 	return d.rename(compile([]route{{steps: from.steps, to: validName(to)}}))
 }
 
-// RenameAll is [Document.Rename] with several pairs at once: every path is looked up in d as it is,
-// so the pairs a to b and b to a swap two members. To rename what an earlier pair has renamed, call
-// it again.
+// RenameAll is [Document.Rename] for several pairs at once. Every path is looked up in d as it is,
+// so the pairs a to b and b to a swap two members. To rename a member that an earlier pair has
+// renamed, call RenameAll again.
 //
-// Members that are renamed never make room for one another: two that get the same name are both
-// there.
+// Renamed members never remove one another: if two get the same name, both stay.
 func (d Document) RenameAll(r Renames) Document { return d.rename(r.root) }
 
-// Renames is a set of new names, compiled for [Document.RenameAll]. It is made once, at wiring, and
+// A Renames is a set of new names, compiled for [Document.RenameAll]. Make it once, at wiring. It
 // is safe for concurrent use. The zero Renames changes nothing.
 type Renames struct {
 	list []string
 	root *trie
 }
 
-// ParseRenames returns the renaming that the pairs spell: a path (see [ParsePath]), then the new
-// name of the member that stands there, which is one plain name and no path. Of two pairs with the
-// same path the later one counts.
+// ParseRenames returns the renames that the pairs spell. Each pair is a path (see [ParsePath]) and
+// the new name of the member at that path; the new name is a plain name, not a path. Of two pairs
+// with the same path, the later one counts.
 //
-// An odd number of texts and a text that is no path are a [*Error] that wraps [ErrPath].
+// If the number of texts is odd, or a text is not a path, the error is a [*Error] that wraps
+// [ErrPath].
 func ParseRenames(pairs ...string) (Renames, error) {
 	if len(pairs)%2 != 0 {
 		return Renames{}, &Error{Path: pairs[len(pairs)-1], Err: fmt.Errorf("%w: no new name for it", ErrPath)}
@@ -51,8 +51,8 @@ func ParseRenames(pairs ...string) (Renames, error) {
 	return Renames{slices.Clone(pairs), compile(routes)}, nil
 }
 
-// String returns the pairs in the order they were given, as "from → to" joined by a comma and a
-// space.
+// String returns the pairs in the order in which they were given, each as "from → to", joined by a
+// comma and a space.
 func (r Renames) String() string {
 	var b strings.Builder
 	for i := 0; i+1 < len(r.list); i += 2 {
@@ -76,13 +76,13 @@ func (d Document) rename(t *trie) Document {
 	return splice(r.b, r.edits)
 }
 
-// A renamer finds the names to change.
+// A renamer collects the edits that rename members.
 type renamer struct {
 	b     []byte
 	edits []edit
 }
 
-// value renames in the value at i.
+// value renames members in the value at i.
 func (r *renamer) value(i int, t *trie) {
 	switch r.b[i] {
 	case '{':
@@ -99,7 +99,7 @@ func (r *renamer) value(i int, t *trie) {
 }
 
 func (r *renamer) object(i int, t *trie) {
-	var taken []string // the names that are given, of which there are few
+	var taken []string // the new names here, usually few
 	for c := open(r.b, i); c.member(); c.skip() {
 		next := t.member(c.says())
 		if next != nil && next.leaf && !slices.Contains(taken, next.to) {
@@ -107,8 +107,8 @@ func (r *renamer) object(i int, t *trie) {
 		}
 	}
 	c := open(r.b, i)
-	kept := false // a member before this one has stayed
-	behind := c.i // behind the member before
+	kept := false // an earlier member stays
+	behind := c.i // the offset after the previous member
 	for c.member() {
 		c.skip()
 		next := t.member(c.says())
@@ -127,8 +127,8 @@ func (r *renamer) object(i int, t *trie) {
 	}
 }
 
-// remove cuts the member of the walker out, with the comma before it or, if none before it stays,
-// the one behind it.
+// remove cuts out the member at which the walker stands. It also cuts the comma before it or, if no
+// earlier member stays, the comma after it.
 func (r *renamer) remove(c *walker, kept bool, behind int) {
 	e := edit{from: c.name, to: c.end}
 	if kept {

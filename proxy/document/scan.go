@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// A scanned is what scan found: where the value is in the input and, for a root object, where in
-// the value its members are.
+// A scanned is the result of scan: where the value is in the input and, for a root object, where
+// its members are in the value.
 type scanned struct {
 	start, end int
 	spans      []span
@@ -17,15 +17,15 @@ const (
 	highs = 0x8080808080808080
 )
 
-// special marks, by the high bit of the first such byte, a quote, a backslash, a control character
-// or a byte that is not ASCII among the eight bytes of w. Marks behind the first one mean nothing.
+// special marks a quote, a backslash, a control character or a byte that is not ASCII among the
+// eight bytes of w, by the high bit of the first such byte. Marks after the first one mean nothing.
 func special(w uint64) uint64 {
 	return (((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*' ') | w) & highs
 }
 
-// scan checks that b is one JSON text within the limits. It makes one pass and keeps the nesting in
-// a bit per level, so that no input can make it recurse. Offsets are compared unsigned, which
-// spares the compiler a check of its own.
+// scan checks that b is one JSON text within the limits. It makes one pass and keeps one bit for
+// each level of nesting, so that no input can make it recurse. Offsets are compared as unsigned
+// numbers, which lets the compiler omit its own bounds check.
 func scan(b []byte, l Limits) (scanned, error) {
 	if l.Depth == 0 {
 		l.Depth = DefaultDepth
@@ -34,9 +34,9 @@ func scan(b []byte, l Limits) (scanned, error) {
 		levels [DefaultDepth/64 + 1]uint64 // bit n: the container at depth n is an object
 		stack  = levels[:]
 		depth  int
-		object bool // of the container we are in
+		object bool // the innermost container is an object
 		found  spans
-		m      span // member of the root that we are in
+		m      span // the current member of the root
 		i      = skipSpace(b, 0)
 		start  = i
 		done   bool
@@ -67,7 +67,7 @@ value:
 		}
 		i = skipSpace(b, i+1)
 		switch {
-		case uint(i) < uint(len(b)) && b[i] == c+2: // { and }, [ and ] are two apart
+		case uint(i) < uint(len(b)) && b[i] == c+2: // the codes of { and }, and of [ and ], differ by two
 			i++
 			goto closed
 		case object:
@@ -167,7 +167,7 @@ func literal(b []byte) int {
 
 func fail(offset int, err error) error { return &Error{Offset: offset, Err: err} }
 
-// spans collects members: the first ones where they cost no allocation.
+// A spans collects members. The first ones cost no allocation.
 type spans struct {
 	n     int
 	first [32]span
@@ -186,7 +186,7 @@ func (s *spans) add(m span) {
 	s.n++
 }
 
-// list returns the members in memory of their own; it is not nil for an object.
+// list returns the members in memory of their own. For an object it is not nil.
 func (s *spans) list(object bool) []span {
 	switch {
 	case !object:
@@ -197,7 +197,7 @@ func (s *spans) list(object bool) []span {
 	return append(make([]span, 0, s.n), s.first[:s.n]...)
 }
 
-// skipSpace returns the offset behind the white space at i.
+// skipSpace returns the offset after the white space at i.
 func skipSpace(b []byte, i int) int {
 	if uint(i) < uint(len(b)) && b[i] <= ' ' {
 		return skipSpaces(b, i)
@@ -221,9 +221,10 @@ func skipSpaces(b []byte, i int) int {
 	return i
 }
 
-// plain goes over up to eight bytes of a string, from i, as far as they are plain, and reports
-// whether that was its end: then it returns the offset behind the closing quote. It is the part of
-// scanString that fits into its callers.
+// plain checks eight bytes of a string from i. If all of them are plain, next is the offset after
+// them. If all before the closing quote are plain, next is the offset after the quote and done is
+// true. Otherwise next is i. plain is the part of scanString that the compiler inlines into
+// callers.
 func plain(b []byte, i int) (next int, done bool) {
 	if len(b)-i < 8 {
 		return i, false
@@ -235,10 +236,10 @@ func plain(b []byte, i int) (next int, done bool) {
 	if end := i + bits.TrailingZeros64(m)>>3; b[end] == '"' {
 		return end + 1, true
 	}
-	return i, false // not end: what a branch can predict need not be waited for
+	return i, false // not end: i is known early, so the CPU need not wait for m
 }
 
-// scanString checks a string from i, which is inside it, and returns the offset behind the closing
+// scanString checks a string from i, an offset inside it, and returns the offset after the closing
 // quote.
 func scanString(b []byte, i int) (int, error) {
 	for {
@@ -274,7 +275,7 @@ func scanString(b []byte, i int) (int, error) {
 	}
 }
 
-// scanEscape returns the length of the escape that b begins with; a pair of surrogates is one
+// scanEscape returns the length of the escape that b begins with. A pair of surrogates is one
 // escape.
 func scanEscape(b []byte) (int, error) {
 	if len(b) < 2 {
@@ -321,8 +322,8 @@ func hex4(b []byte) rune {
 	return r
 }
 
-// scanRunes checks the run of characters of more than one byte at i and returns the offset behind
-// it, or the complement of where it breaks off.
+// scanRunes checks the run of multi-byte characters at i and returns the offset after it, or the
+// complement of the offset of the first invalid byte.
 func scanRunes(b []byte, i int) int {
 	for len(b)-i >= 3 {
 		switch c := b[i]; {
@@ -330,7 +331,7 @@ func scanRunes(b []byte, i int) int {
 			return i
 		case c-0xC2 < 0xE0-0xC2 && b[i+1]&0xC0 == 0x80:
 			i += 2
-		case (c-0xE1 < 0xED-0xE1 || c&^1 == 0xEE) && b[i+1]&0xC0 == 0x80 && b[i+2]&0xC0 == 0x80: // any of its three bytes is right
+		case (c-0xE1 < 0xED-0xE1 || c&^1 == 0xEE) && b[i+1]&0xC0 == 0x80 && b[i+2]&0xC0 == 0x80: // any continuation bytes are valid here
 			i += 3
 		default:
 			n := runeLen(b[i:])
@@ -350,8 +351,8 @@ func scanRunes(b []byte, i int) int {
 	return i
 }
 
-// runeLen returns the length of the character that b begins with if it is one of two to four bytes
-// in UTF-8, else 0 (RFC 3629, section 4).
+// runeLen returns the length of the character that b begins with if it is valid UTF-8 of two to
+// four bytes, else 0 (RFC 3629, section 4).
 func runeLen(b []byte) int {
 	c := b[0]
 	switch {
@@ -376,8 +377,8 @@ func runeLen(b []byte) int {
 	return 0
 }
 
-// scanNumber checks the number at i and returns the offset behind it, or the complement of where it
-// breaks off.
+// scanNumber checks the number at i and returns the offset after it, or the complement of the
+// offset at which it is invalid.
 func scanNumber(b []byte, i int) int {
 	if b[i] == '-' {
 		i++

@@ -20,7 +20,7 @@ func TestParseAgreesWithTheJSONTestSuite(t *testing.T) {
 	files, err := filepath.Glob("testdata/jsontestsuite/*.json")
 	require.NoError(t, err)
 	counts := map[string]int{}
-	trailing := 0 // invalid ones that a json.Decoder reads, for it stops behind the first value
+	trailing := 0 // invalid texts that a json.Decoder reads, because it stops after the first value
 	for _, file := range files {
 		name := filepath.Base(file)
 		accept := name[0] == 'y' || strings.HasPrefix(name, "i_number_") || name == "i_structure_500_nested_arrays.json"
@@ -167,7 +167,7 @@ func TestErrorHoldsNoByteOfThePayload(t *testing.T) {
 	}
 }
 
-// FuzzParse holds the parser against encoding/json, which accepts more in three ways only.
+// FuzzParse compares the parser with encoding/json, which accepts more in three ways only.
 func FuzzParse(f *testing.F) {
 	files, err := filepath.Glob("testdata/jsontestsuite/*.json")
 	require.NoError(f, err)
@@ -194,7 +194,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// decode is the value that encoding/json reads, numbers digit for digit.
+// decode returns the value that encoding/json reads, with numbers digit for digit.
 func decode(t testing.TB, b []byte) any {
 	t.Helper()
 	dec := json.NewDecoder(bytes.NewReader(b))
@@ -204,7 +204,7 @@ func decode(t testing.TB, b []byte) any {
 	return v
 }
 
-// valueOf is the same value, read through the API of Document alone.
+// valueOf returns the same value, read only through the API of Document.
 func valueOf(d document.Document) any {
 	text, _ := d.Text()
 	switch d.Kind() {
@@ -230,7 +230,8 @@ func valueOf(d document.Document) any {
 	return nil
 }
 
-// hasLoneSurrogate looks for it in valid JSON, in another way than the parser does.
+// hasLoneSurrogate reports whether valid JSON has a lone surrogate. It looks in another way than
+// the parser.
 func hasLoneSurrogate(b []byte) bool {
 	var units []string // "" for anything but an escaped code unit
 	for i := 0; i < len(b); i++ {
@@ -255,7 +256,7 @@ func hasLoneSurrogate(b []byte) bool {
 	return false
 }
 
-// depthOf counts the levels of valid JSON.
+// depthOf returns the depth of valid JSON.
 func depthOf(b []byte) int {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	depth, deepest := 0, 0

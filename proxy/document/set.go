@@ -2,15 +2,15 @@ package document
 
 import "strings"
 
-// Set returns d with v at a path. A member that is there keeps its place, a missing one is added at
-// the end, and missing objects on the way are made, also where d itself is absent. Members with
-// equal names are all set. A wildcard stands for every member and element there is; below a
-// wildcard without any nothing is made. The path of the whole document answers v.
+// Set returns d with v at a path. An existing member keeps its place; a missing one is added at the
+// end. Missing objects on the way are made, even if d itself is absent. Each of several members
+// with equal names is set. A wildcard stands for every existing member and element; Set makes
+// nothing below a wildcard that matches none. For the path of the whole document, Set returns v.
 //
-// The error is a [*Error]: with the path up to the obstacle it wraps [ErrNotObject] where a scalar
-// (null is one), or an array without that index, is in the way; with the path it wraps [ErrAbsent]
-// if v is absent and [ErrDepth] if v would be nested deeper than [DefaultDepth] there. To remove a
-// value use [Document.Drop].
+// The error is a [*Error]. It wraps [ErrNotObject], with the path up to the obstacle, if a scalar
+// (such as null) or an array without that index is in the way. With the whole path, it wraps
+// [ErrAbsent] if v is absent, and [ErrDepth] if v would be nested deeper than [DefaultDepth] there.
+// To remove a value use [Document.Drop].
 func (d Document) Set(p Path, v Document) (Document, error) {
 	if v.n == nil {
 		return Document{}, &Error{Path: p.String(), Err: ErrAbsent}
@@ -43,16 +43,16 @@ type setter struct {
 	b     []byte
 	path  Path
 	with  *node  // the value to set, or nil
-	text  []byte // its text, without with
-	list  bool   // the value is to be added to an array, see Append
+	text  []byte // if with is nil, the text of the value
+	list  bool   // add the value to an array; see Append
 	edits []edit
-	heads [2]struct { // of the member that was made last, without and with a comma before it
-		depth      int // of its name in the path, counted from 1
+	heads [2]struct { // the member that was made last, without and with a comma before it
+		depth      int // the position of its name in the path, counted from 1
 		head, tail []byte
 	}
 }
 
-// value sets what the path leads to from step n on in the value at i, and returns the offset behind
+// value sets what the path leads to, from step n on, in the value at i. It returns the offset after
 // the value.
 func (s *setter) value(i, n int) (int, error) {
 	if n == len(s.path.steps) {
@@ -133,15 +133,15 @@ func (s *setter) array(i, n int) (int, error) {
 	return c.i, nil
 }
 
-// member makes the member that step n names, and the objects in it, at an offset behind a member or
-// an opening brace.
+// member makes the member that step n names, and the objects in it. at is the offset after a member
+// or, if behind is false, after an opening brace.
 func (s *setter) member(at, n int, behind bool) {
 	made := &s.heads[0]
 	var head []byte
 	if behind {
 		made, head = &s.heads[1], comma[:1:1]
 	}
-	if made.depth != n+1 { // for one path, most often in every element of an array, it is the same text
+	if made.depth != n+1 { // the elements of an array usually get the same text
 		steps := s.path.steps[n:]
 		made.head, made.tail = nest(append(AppendString(head, steps[0].name), ':'), steps[1:])
 		made.depth = n + 1
@@ -154,8 +154,8 @@ func (s *setter) member(at, n int, behind bool) {
 	s.edits = append(s.edits, e)
 }
 
-// nest appends the names of nested objects up to where the value goes, and returns what closes them
-// too.
+// nest appends the names of nested objects up to where the value goes, and also returns the braces
+// that close them.
 func nest(dst []byte, steps []step) (head, tail []byte) {
 	for _, s := range steps {
 		dst = append(AppendString(append(dst, '{'), s.name), ':')

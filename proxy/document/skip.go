@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// The functions below read text that scan has accepted, or that we wrote: they check nothing, so
-// they are fast, and they must not be given anything else.
+// The functions below read only text that scan has accepted or this package has written. They check
+// nothing, which makes them fast, so they must not be given any other text.
 
 // A walker goes over the members of an object or the elements of an array:
 //
@@ -17,11 +17,11 @@ import (
 //		… c.skip() // or c.jump, over the value
 //	}
 //
-// Behind the loop, i is behind the container.
+// After the loop, i is the offset after the container.
 type walker struct {
 	b       []byte
-	i       int // where the next one may begin
-	span        // end is known once the value is skipped
+	i       int // where the next member or element may begin
+	span        // the current one; end is known once the value is skipped
 	escaped bool
 }
 
@@ -59,13 +59,13 @@ func (c *walker) element() bool {
 	return true
 }
 
-// skip moves over the value.
+// skip moves past the value.
 func (c *walker) skip() { c.jump(skipValue(c.b, c.value)) }
 
-// jump moves over the value, which ends there.
+// jump moves past the value, which ends at end.
 func (c *walker) jump(end int) { c.end, c.i = end, skipSpace(c.b, end) }
 
-// says returns what the name of the member says. The result is not to be kept or written to.
+// says returns the unescaped name of the member. Do not keep the result or write to it.
 func (c *walker) says() []byte {
 	if s := c.b[c.name+1 : c.nameEnd-1]; !c.escaped {
 		return s
@@ -73,11 +73,11 @@ func (c *walker) says() []byte {
 	return []byte(unquote(c.b[c.name:c.nameEnd]))
 }
 
-// is reports whether the name of the member says name.
+// is reports whether the unescaped name of the member is name.
 func (c *walker) is(name string) bool { return string(c.says()) == name }
 
-// skipString returns the offset behind the string that begins at i, and whether there is an escape
-// in it.
+// skipString returns the offset after the string that begins at i, and whether the string contains
+// an escape.
 func skipString(b []byte, i int) (end int, escaped bool) {
 	end, done := skipPlain(b, i+1)
 	if done {
@@ -101,14 +101,14 @@ func skipPlain(b []byte, i int) (next int, done bool) {
 	return i, false
 }
 
-// quotes marks, by the high bit of the first such byte, a quote or a backslash among the eight
-// bytes of w.
+// quotes marks a quote or a backslash among the eight bytes of w, by the high bit of the first such
+// byte.
 func quotes(w uint64) uint64 {
 	return (((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones)) &^ w & highs
 }
 
-// skipRest returns the offset behind the string that i is inside of, and whether there is an escape
-// in the rest of it.
+// skipRest returns the offset after the string that contains i, and whether the rest of the string
+// contains an escape.
 func skipRest(b []byte, i int) (end int, escaped bool) {
 	for len(b)-i >= 8 {
 		m := quotes(binary.LittleEndian.Uint64(b[i:]))
@@ -134,7 +134,7 @@ func skipRest(b []byte, i int) (end int, escaped bool) {
 	}
 }
 
-// skipValue returns the offset behind the value that begins at i.
+// skipValue returns the offset after the value that begins at i.
 func skipValue(b []byte, i int) int {
 	switch b[i] {
 	case '"':
@@ -151,13 +151,14 @@ func skipValue(b []byte, i int) int {
 	return i
 }
 
-// skipContainer returns the offset behind the object or array that begins at i.
+// skipContainer returns the offset after the object or array that begins at i.
 func skipContainer(b []byte, i int) int {
 	depth := 0
 	for {
 		for len(b)-i >= 8 {
-			// Brackets of both kinds become 0x7F; what else does (Y, y, _ and DEL) stands in
-			// strings only, as do bytes that are not ASCII, so that the first mark is right.
+			// Brackets of both kinds become 0x7F. The other bytes that do (Y, y, _ and DEL) are
+			// only in strings, and so are bytes that are not ASCII. So the first mark is always
+			// right.
 			w := binary.LittleEndian.Uint64(b[i:])
 			m := (((w ^ ones*'"') - ones) | (((w | ones*0x26) ^ ones*0x7F) - ones)) & highs
 			if m != 0 {
@@ -185,7 +186,7 @@ func skipContainer(b []byte, i int) int {
 	}
 }
 
-// unquote returns what a string says.
+// unquote returns the text of a string.
 func unquote(quoted []byte) string {
 	s := quoted[1 : len(quoted)-1]
 	if bytes.IndexByte(s, '\\') < 0 {
@@ -194,10 +195,10 @@ func unquote(quoted []byte) string {
 	return string(appendUnescaped(make([]byte, 0, len(s)), s))
 }
 
-// sameName reports whether a string says name.
+// sameName reports whether the text of a string is name.
 func sameName(quoted []byte, name string) bool {
 	s := quoted[1 : len(quoted)-1]
-	if len(s) < len(name) { // an escape is longer than what it says
+	if len(s) < len(name) { // an escape is longer than its text
 		return false
 	}
 	if bytes.IndexByte(s, '\\') < 0 {
@@ -206,7 +207,7 @@ func sameName(quoted []byte, name string) bool {
 	return unquote(quoted) == name
 }
 
-// appendUnescaped appends what the inside of a string says.
+// appendUnescaped appends the text of a string whose inside is s.
 func appendUnescaped(dst, s []byte) []byte {
 	for {
 		i := bytes.IndexByte(s, '\\')

@@ -2,17 +2,17 @@ package document
 
 import "slices"
 
-// An edit puts head, the value with or its text, and tail in place of a part of a text.
+// An edit replaces a part of a text by head, the value with or its text, and tail.
 type edit struct {
 	from, to int
 	head     []byte
-	with     *node // nil for none
+	with     *node // may be nil
 	text     []byte
 	tail     []byte
 }
 
-// splice returns b with the edits made, which are in order: a rope, or one text if that would have
-// too many pieces.
+// splice returns b with the edits made. They are in order and do not overlap. The result is a rope,
+// or one text if the rope would have too many pieces.
 func splice(b []byte, edits []edit) Document {
 	rope := make([][]byte, 0, 3*len(edits)+2)
 	piece := func(p []byte) {
@@ -35,7 +35,7 @@ func splice(b []byte, edits []edit) Document {
 	return roped(rope)
 }
 
-// roped returns the Document whose text is in these pieces, joined if they are many.
+// roped returns the Document whose text is in these pieces. It joins them if they are many.
 func roped(rope [][]byte) Document {
 	const many = 64
 	n := &node{kind: kindOf(rope[0][0]), rope: rope}
@@ -48,7 +48,7 @@ func roped(rope [][]byte) Document {
 	return Document{n}
 }
 
-// Pieces of ropes that are never written to.
+// Pieces of ropes. They are never written to.
 var (
 	braces = []byte("{}")
 	comma  = []byte(",")

@@ -7,24 +7,24 @@ import (
 	"unicode/utf8"
 )
 
-// AppendString appends s as a JSON string, quotes included, and returns the extended buffer. It is
-// for code that writes JSON by hand and then has [Parse] check it; [Of] makes a Document of a
-// string, or of anything else, in one go.
+// AppendString appends s as a JSON string, including the quotes, and returns the extended buffer.
+// It is for code that writes JSON by hand and then has [Parse] check it. To make a Document of a
+// string, or of any other value, use [Of].
 //
-// Only what must be is escaped: quotes, backslashes and control characters; HTML is left as it is.
-// Each byte that is not part of valid UTF-8 becomes U+FFFD. A string and the bytes of it give the
-// same text, and s is not kept.
+// It escapes only what must be escaped: quotes, backslashes and control characters. It does not
+// escape HTML. Each byte that is not part of valid UTF-8 becomes U+FFFD. A string and a byte slice
+// with the same bytes give the same text. AppendString does not keep s.
 func AppendString[S ~string | ~[]byte](dst []byte, s S) []byte {
 	const short = 64
 	dst = append(slices.Grow(dst, len(s)+2), '"')
 	for most := short; len(s) > 0; {
-		// Most text needs no escape, so it is copied first and then looked at, where that goes by
-		// words. What is copied in vain before an escape is bounded by what was copied well, or by
-		// short.
+		// Most text needs no escape, so it is copied first and then checked in place, a word at a
+		// time. The bytes copied in vain before an escape are at most as many as were copied well
+		// before, or short.
 		n, from := min(len(s), most), len(dst)
 		dst = append(dst, s[:n]...)
 		fine := plainEnd(dst, from) - from
-		cut := fine > 0 && n < len(s) && n-fine < utf8.UTFMax // the rest may be the beginning of a character
+		cut := fine > 0 && n < len(s) && n-fine < utf8.UTFMax // the cut may split a character
 		dst, s = dst[:from+fine], s[fine:]
 		switch {
 		case fine == n:
@@ -37,8 +37,8 @@ func AppendString[S ~string | ~[]byte](dst []byte, s S) []byte {
 	return append(dst, '"')
 }
 
-// plainEnd returns the offset, from i on, of the first byte that cannot stand in a string as it is,
-// or of the end.
+// plainEnd returns the offset, from i on, of the first byte that needs an escape, or the length of
+// b.
 func plainEnd(b []byte, i int) int {
 	for {
 		for ; len(b)-i >= 8; i += 8 {
@@ -63,7 +63,7 @@ func plainEnd(b []byte, i int) int {
 	}
 }
 
-// escapes are what stands for a byte that cannot stand for itself.
+// escapes holds the replacement of each byte that cannot stand for itself.
 var escapes = func() (table [256]string) {
 	const hex = "0123456789abcdef"
 	for c := range table {

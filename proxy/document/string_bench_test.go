@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// BenchmarkAppendString is a string of about 2 KB, beside encoding/json.
+// BenchmarkAppendString measures a string of about 2 KB, beside encoding/json.
 func BenchmarkAppendString(b *testing.B) {
 	for name, s := range map[string]string{
 		"plain":   strings.Repeat("The quick brown fox jumps over the lazy dog. ", 45),

@@ -35,7 +35,7 @@ func TestAppendStringEscapesOnlyWhatItMust(t *testing.T) {
 	}
 }
 
-func TestAppendStringMindsCharactersWhereverTheyStand(t *testing.T) {
+func TestAppendStringKeepsCharactersWholeAtAnyOffset(t *testing.T) {
 	t.Parallel()
 	for _, c := range []string{"é", "日", "😀", "\"", "\n", "\xff", "\xe6\x97"} {
 		for before := range 200 {
@@ -60,7 +60,7 @@ func TestAppendStringMakesRoomOnce(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(100, func() { _ = document.AppendString(buf, escapes) }))
 }
 
-// FuzzAppendString holds it against encoding/json, which must read the same string.
+// FuzzAppendString checks that encoding/json reads back the same string.
 func FuzzAppendString(f *testing.F) {
 	for _, s := range []string{"", "a\"\\/\b\f\n\r\t\x00\x7f", "é日😀\u2028", "\xff\xc3(\xe2\x82", strings.Repeat("x", 63) + "é\"" + strings.Repeat("日", 70) + "\xe6\x97"} {
 		f.Add(s)

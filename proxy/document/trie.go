@@ -2,24 +2,24 @@ package document
 
 import "strconv"
 
-// A route is what is left of a path below a place, and what is to become of the value it leads to.
+// A route is what remains of a path below a place, and what to do with the value that it leads to.
 type route struct {
 	steps []step
 	to    string // the new name, for Renames
-	id    int    // of the path, set by compile
+	id    int    // identifies the path; set by compile
 }
 
-// A trie says for a place in a document which paths go on below it. Wildcards are merged into the
-// names beside them, so that a place has at most one trie. Places below which the same is left of
-// the same paths share theirs.
+// A trie says, for a place in a document, which paths go on below it. Wildcards are merged into the
+// names beside them, so that a place has at most one trie. Places share a trie if the same remains
+// of the same paths below them.
 type trie struct {
 	leaf   bool   // a path ends here
 	to     string // the new name of the member here, for Renames
-	quoted []byte // the same as a string
+	quoted []byte // the new name as a JSON string
 	edges  []edge
 	index  bool             // an edge may be the index of an element
-	any    *trie            // every other member or element; nil if none
-	names  map[string]*trie // the edges by name, if they are many
+	any    *trie            // for every other member or element; may be nil
+	names  map[string]*trie // the edges by name, if there are many
 }
 
 type edge struct {
@@ -35,7 +35,7 @@ func compile(routes []route) *trie {
 	return compiler{}.compile(routes, 0)
 }
 
-// A compiler knows the tries it has made, by depth and paths: without that, a wildcard beside a
+// A compiler holds the tries that it has made, by depth and paths. Without it, a wildcard beside a
 // name would double the work at every level.
 type compiler map[string]*trie
 
@@ -78,7 +78,7 @@ func (c compiler) compile(routes []route, depth int) *trie {
 	return t
 }
 
-// below returns what is left of the routes that go on through a step.
+// below returns what remains of the routes that go on through a step.
 func below(routes []route, s step) []route {
 	var left []route
 	for _, r := range routes {
@@ -105,7 +105,7 @@ func (t *trie) member(name []byte) *trie {
 	return t.any
 }
 
-// element returns the trie below an element, or nil.
+// element returns the trie below the element of that index, or nil.
 func (t *trie) element(i int) *trie {
 	if t.index {
 		for k := range t.edges {
@@ -120,7 +120,7 @@ func (t *trie) element(i int) *trie {
 // inner reports whether a path goes on below this place.
 func (t *trie) inner() bool { return t.any != nil || len(t.edges) > 0 }
 
-// chain returns the trie of one path, without what it takes to merge several.
+// chain returns the trie of one path, without the cost of merging several.
 func chain(steps []step) *trie {
 	tries, edges := make([]trie, len(steps)+1), make([]edge, len(steps))
 	for i, s := range steps {

@@ -1,7 +1,7 @@
 package document
 
-// Wrap returns the object whose only member has that name and d as its value. An absent Document
-// stays absent. Bytes of the name that are not UTF-8 become U+FFFD.
+// Wrap returns an object with one member, which has the given name and the value d. An absent
+// Document stays absent. Bytes of the name that are not UTF-8 become U+FFFD.
 func (d Document) Wrap(name string) Document {
 	if d.n == nil {
 		return d
@@ -15,12 +15,13 @@ func (d Document) Wrap(name string) Document {
 	return w
 }
 
-// Unwrap undoes [Document.Wrap]. The value of an only member of that name, whatever it is, is the
-// result. Among other members, a member of that name gives its place to the members of its value;
-// of members with equal names then the first gives the place and the last the value, as in [Merge].
+// Unwrap undoes [Document.Wrap]. If d has only one member and it has that name, the result is its
+// value, of any kind. If d has other members too, the members of its value take the place of the
+// member. Of members with equal names, the first then determines the place and the last the value,
+// as in [Merge].
 //
-// A d without such a member stays as it is. The error is a [*Error] that wraps [ErrNotObject] where
-// the value is no object and the member has others beside it.
+// A d without such a member is returned unchanged. If the value is not an object but d has other
+// members, the error is a [*Error] that wraps [ErrNotObject].
 func (d Document) Unwrap(name string) (Document, error) {
 	if d.Kind() != Object {
 		return d, nil
@@ -55,6 +56,6 @@ func (d Document) Unwrap(name string) (Document, error) {
 	return Merge(-1, roped(append(rope, braces[1:])))
 }
 
-// inside returns what stands between the brackets of a container, which is nothing if it has no
+// inside returns what is between the brackets of a container. It is empty if the container has no
 // members or elements.
 func inside(b []byte) []byte { return b[skipSpace(b, 1) : len(b)-1] }

@@ -13,21 +13,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The types below have what makes names of JSON objects hard: cases, tags, embedding, methods,
-// recursion.
+// The types below make it hard to match the names of JSON objects: by cases, tags, embedding,
+// methods and recursion.
 type (
-	narrowBase  struct{ Base, Shared string }
-	narrowOther struct{ Shared string }
-	narrowDeep  struct {
-		Kids  []narrowDeep
-		Next  *narrowDeep
-		ByKey map[string]narrowDeep
+	hardBase  struct{ Base, Shared string }
+	hardOther struct{ Shared string }
+	hardDeep  struct {
+		Kids  []hardDeep
+		Next  *hardDeep
+		ByKey map[string]hardDeep
 		V     int
 	}
-	narrowOwn struct{ text string }
-	narrowAll struct {
-		narrowBase
-		*narrowOther
+	hardOwn struct{ text string }
+	hardAll struct {
+		hardBase
+		*hardOther
 		A       int             `json:"a"`
 		AA      string          `json:"A"`
 		Kelvin  string          `json:"kelvin"`
@@ -39,8 +39,8 @@ type (
 		Dash int `json:"-,"`
 		//lint:ignore U1000 encoding/json must not look at it
 		inner  string
-		Deep   narrowDeep
-		Own    narrowOwn
+		Deep   hardDeep
+		Own    hardOwn
 		Any    any
 		Raw    json.RawMessage
 		When   time.Time
@@ -50,7 +50,7 @@ type (
 	}
 )
 
-func (n *narrowOwn) UnmarshalJSON(b []byte) error {
+func (n *hardOwn) UnmarshalJSON(b []byte) error {
 	if string(b) == `"refused"` {
 		return errors.New("refused")
 	}
@@ -63,7 +63,7 @@ func decodesAlike[T any](t *testing.T, text []byte) {
 	d, err := document.Parse(bytes.Clone(text))
 	require.NoError(t, err)
 	var got, want T
-	err = document.DecoderOf[T]().Decode(d, &got) // a new one each time: one that met a document of which all is used rests
+	err = document.DecoderOf[T]().Decode(d, &got) // a new one: after a wide document a decoder skips projection
 	wantErr := json.Unmarshal(text, &want)
 	assert.True(t, reflect.DeepEqual(want, got), "%s into %T:\n%+v, want\n%+v", text, want, got, want)
 	if err == nil || wantErr == nil {
@@ -73,7 +73,8 @@ func decodesAlike[T any](t *testing.T, text []byte) {
 	assert.Equal(t, "document: "+wantErr.Error(), err.Error(), "%s into %T", text, want)
 }
 
-// A Decoder hands encoding/json only what the type can use, and nobody must notice.
+// FuzzDecoder checks that a Decoder, which hands encoding/json only what the type can use, decodes
+// the same as encoding/json.
 func FuzzDecoder(f *testing.F) {
 	for _, doc := range []string{
 		`{"base":"1","SHARED":"2","Shared":"3","a":1,"A":"2","KELVIN":"k","\u004belvin":"K","longS":"s","LONGſ":"t","x":"x","Tagged":"no"}`,
@@ -90,10 +91,10 @@ func FuzzDecoder(f *testing.F) {
 		if _, err := document.Parse(bytes.Clone(text)); err != nil {
 			return
 		}
-		decodesAlike[narrowAll](t, text)
-		decodesAlike[narrowDeep](t, text)
-		decodesAlike[[]narrowDeep](t, text)
-		decodesAlike[map[string]narrowDeep](t, text)
+		decodesAlike[hardAll](t, text)
+		decodesAlike[hardDeep](t, text)
+		decodesAlike[[]hardDeep](t, text)
+		decodesAlike[map[string]hardDeep](t, text)
 		decodesAlike[map[string][]struct{ V int }](t, text)
 		decodesAlike[struct{}](t, text)
 	})

@@ -8,24 +8,24 @@ import (
 	"unicode/utf8"
 )
 
-// A narrowing is what encoding/json can use of a value when it decodes it into a type. Our scanner
-// passes over the rest several times as fast as encoding/json, which reads all of its input twice.
-// Of what it decodes nothing is different: a member goes only where no field of the struct can have
-// its name. nil uses all of a value.
-type narrowing struct {
-	fields []narrowField // of a struct
-	exotic bool          // a field has a name that is not ASCII
-	object bool          // it is of a struct or a map, else of a slice or an array
-	each   *narrowing    // of every element, or member of a map; nil in that of a struct
+// A projection says which parts of a value encoding/json can use when it decodes the value into a
+// type. Our scanner skips the other parts several times as fast as encoding/json, which reads all
+// of its input twice. The projection does not change the result: it leaves out a member only if no
+// field of the struct can have its name. A nil projection uses the whole value.
+type projection struct {
+	fields []projectedField // the fields of a struct
+	exotic bool             // some field has a name that is not ASCII
+	object bool             // the type is a struct or a map; else a slice or an array
+	each   *projection      // for every element, or every member of a map; nil for a struct
 }
 
-type narrowField struct {
+type projectedField struct {
 	name []byte
-	of   *narrowing
+	of   *projection
 }
 
-// narrowTo returns the narrowing to a type, and nil if it uses all.
-func narrowTo(t reflect.Type, by *methods, known map[reflect.Type]*narrowing) *narrowing {
+// projectionOf returns the projection for a type, or nil if the type uses the whole value.
+func projectionOf(t reflect.Type, by *methods, known map[reflect.Type]*projection) *projection {
 	for t.Kind() == reflect.Pointer && !by.has(t) {
 		t = t.Elem()
 	}
@@ -36,22 +36,22 @@ func narrowTo(t reflect.Type, by *methods, known map[reflect.Type]*narrowing) *n
 	case reflect.Struct:
 		n := known[t]
 		if n == nil {
-			n = &narrowing{object: true, fields: []narrowField{}}
-			known[t] = n // before its fields, which may be of the same type
+			n = &projection{object: true, fields: []projectedField{}}
+			known[t] = n // set before its fields, which may have the same type
 			n.add(t, by, known, map[reflect.Type]bool{})
 		}
 		return n
 	case reflect.Slice, reflect.Array, reflect.Map:
-		if each := narrowTo(t.Elem(), by, known); each != nil {
-			return &narrowing{object: t.Kind() == reflect.Map, each: each}
+		if each := projectionOf(t.Elem(), by, known); each != nil {
+			return &projection{object: t.Kind() == reflect.Map, each: each}
 		}
 	}
 	return nil
 }
 
-// add adds the fields of a struct, with those of the structs embedded in it. One name too many
-// costs little.
-func (n *narrowing) add(t reflect.Type, by *methods, known map[reflect.Type]*narrowing, embedded map[reflect.Type]bool) {
+// add adds the fields of a struct and of the structs embedded in it. A superfluous name costs
+// little.
+func (n *projection) add(t reflect.Type, by *methods, known map[reflect.Type]*projection, embedded map[reflect.Type]bool) {
 	if embedded[t] {
 		return
 	}
@@ -74,24 +74,25 @@ func (n *narrowing) add(t reflect.Type, by *methods, known map[reflect.Type]*nar
 		if !f.IsExported() && !f.Anonymous {
 			continue
 		}
-		of := narrowTo(f.Type, by, known)
+		of := projectionOf(f.Type, by, known)
 		if name != "" {
 			n.field(name, of)
 		}
-		if name == "" || !plainName(name) { // encoding/json takes the name of the field for that of a strange tag
+		// encoding/json ignores a strange tag and uses the name of the field.
+		if name == "" || !plainName(name) {
 			n.field(f.Name, of)
 		}
 	}
 }
 
-func (n *narrowing) field(name string, of *narrowing) {
+func (n *projection) field(name string, of *projection) {
 	for i := range n.fields {
 		if string(n.fields[i].name) == name {
-			n.fields[i].of = nil // which of the two it is, only encoding/json knows
+			n.fields[i].of = nil // only encoding/json knows which of the two it takes
 			return
 		}
 	}
-	n.fields = append(n.fields, narrowField{[]byte(name), of})
+	n.fields = append(n.fields, projectedField{[]byte(name), of})
 	n.exotic = n.exotic || !ascii(n.fields[len(n.fields)-1].name)
 }
 
@@ -110,9 +111,9 @@ func ascii(b []byte) bool {
 	return true
 }
 
-// append appends what is used of the value that begins at i, and returns the offset behind the
+// append appends the used parts of the value that begins at i, and returns the offset after the
 // value.
-func (n *narrowing) append(dst, b []byte, i int) ([]byte, int) {
+func (n *projection) append(dst, b []byte, i int) ([]byte, int) {
 	switch {
 	case n != nil && b[i] == '{' && n.object:
 		return n.members(dst, b, i)
@@ -123,7 +124,7 @@ func (n *narrowing) append(dst, b []byte, i int) ([]byte, int) {
 	return append(dst, b[i:end]...), end
 }
 
-func (n *narrowing) members(dst, b []byte, i int) ([]byte, int) {
+func (n *projection) members(dst, b []byte, i int) ([]byte, int) {
 	dst = append(dst, '{')
 	empty := len(dst)
 	c := open(b, i)
@@ -144,7 +145,7 @@ func (n *narrowing) members(dst, b []byte, i int) ([]byte, int) {
 	return append(dst, '}'), c.i
 }
 
-func (n *narrowing) elements(dst, b []byte, i int) ([]byte, int) {
+func (n *projection) elements(dst, b []byte, i int) ([]byte, int) {
 	dst = append(dst, '[')
 	empty := len(dst)
 	c := open(b, i)
@@ -159,8 +160,9 @@ func (n *narrowing) elements(dst, b []byte, i int) ([]byte, int) {
 	return append(dst, ']'), c.i
 }
 
-// uses reports whether the member at which c stands may be decoded, and what is used of its value.
-func (n *narrowing) uses(c *walker) (of *narrowing, used bool) {
+// uses reports whether the member at which c stands may be decoded, and returns the projection for
+// its value.
+func (n *projection) uses(c *walker) (of *projection, used bool) {
 	if n.each != nil {
 		return n.each, true
 	}
@@ -170,10 +172,10 @@ func (n *narrowing) uses(c *walker) (of *narrowing, used bool) {
 			return n.fields[i].of, true
 		}
 	}
-	long := n.exotic || !ascii(name) // letters that are equal but for their case may differ in length
+	long := n.exotic || !ascii(name) // the cases of one letter may differ in length
 	for i := range n.fields {
 		if f := n.fields[i].name; (long || len(f) == len(name)) && bytes.EqualFold(f, name) {
-			return nil, true // by whichever field
+			return nil, true // whichever field takes it
 		}
 	}
 	return nil, false
