@@ -25,7 +25,7 @@ const (
 // half a second; calls that do not come back are abandoned, see [Agent.Abandoned]. To let the messages in flight finish
 // call Drain first. When the source ends, they are finished before Run returns.
 func (a *Agent) Run(ctx context.Context) error {
-	r := &run{Agent: a, ctx: a.scope.Context(ctx), received: make(chan receipt, 1)}
+	r := &run{agent: a, ctx: a.scope.Context(ctx), received: make(chan receipt, 1)}
 	if err := r.start(); err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (a *Agent) beginDrain() bool {
 
 // A run is the Run of an agent. Whoever works for it has a slot: first to receive a message, then to work on it.
 type run struct {
-	*Agent
+	agent    *Agent
 	ctx      context.Context // of the calls
 	intake   context.Context // of Receive: ends when the agent is drained too
 	settling context.Context // of Ack and Nack: goes on for a moment when ctx has ended
@@ -88,15 +88,15 @@ type run struct {
 }
 
 func (r *run) start() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.started {
-		return fmt.Errorf("async: %s: %w", title(r.spec.Name), ErrStarted)
+	r.agent.mu.Lock()
+	defer r.agent.mu.Unlock()
+	if r.agent.started {
+		return fmt.Errorf("async: %s: %w", title(r.agent.spec.Name), ErrStarted)
 	}
-	r.started = true
-	r.intake, r.stop = context.WithCancel(r.ctx)
-	if r.drained {
-		r.stop()
+	r.agent.started = true
+	r.intake, r.agent.stop = context.WithCancel(r.ctx)
+	if r.agent.drained {
+		r.agent.stop()
 	}
 	return nil
 }
@@ -114,7 +114,7 @@ func (r *run) takeAll() error {
 		switch {
 		case got.err == nil:
 		case got.again:
-			pause(r.intake, r.spec.Backoff.delay(r.failures))
+			pause(r.intake, r.agent.spec.Backoff.delay(r.failures))
 		case got.late, got.err == io.EOF: // an EOF that is wrapped is a connection that broke
 			return nil
 		default:
@@ -139,7 +139,7 @@ func (r *run) receipt(err error) receipt {
 		r.failures = 0
 	case !got.late && isTransient(err):
 		r.failures++
-		tries := r.spec.Backoff.Tries
+		tries := r.agent.spec.Backoff.Tries
 		got.again = tries <= 0 || r.failures <= tries
 	}
 	return got
@@ -164,12 +164,12 @@ func (r *run) next() (got receipt, known bool) {
 // slot waits for a slot and reports whether it is to be used.
 func (r *run) slot() bool {
 	select {
-	case r.slots <- struct{}{}:
+	case r.agent.slots <- struct{}{}:
 	case <-r.intake.Done():
 		return false
 	}
 	if !r.bears() {
-		<-r.slots
+		<-r.agent.slots
 		return false
 	}
 	return true
@@ -177,9 +177,9 @@ func (r *run) slot() bool {
 
 // bears waits while as many calls into the source are abandoned as may be, and reports whether messages are to be taken.
 func (r *run) bears() bool {
-	for r.maxAway >= 0 && r.away.Load() >= r.maxAway {
+	for r.agent.maxAway >= 0 && r.agent.away.Load() >= r.agent.maxAway {
 		select {
-		case <-r.eased:
+		case <-r.agent.eased:
 		case <-r.intake.Done():
 			return false
 		}
@@ -199,7 +199,7 @@ func pause(ctx context.Context, d time.Duration) {
 // finish waits for everything that has a slot and returns how many have given it back. While ctx goes on it waits for all
 // but a receiver: that has no work, only a source that does not return.
 func (r *run) finish() int {
-	n := cap(r.slots)
+	n := cap(r.agent.slots)
 	back := r.collect(r.ctx, 0, n-1)
 	if r.idle() {
 		back = r.collect(r.ctx, back, n)
@@ -235,13 +235,13 @@ func (r *run) collectFor(d time.Duration, back, want int) int {
 func (r *run) collect(ctx context.Context, back, want int) int {
 	for back < want {
 		select {
-		case r.slots <- struct{}{}:
+		case r.agent.slots <- struct{}{}:
 			back++
 			continue
 		default:
 		}
 		select {
-		case r.slots <- struct{}{}:
+		case r.agent.slots <- struct{}{}:
 			back++
 		case <-ctx.Done():
 			return back
@@ -256,7 +256,7 @@ type sourceError struct {
 	err   error
 }
 
-func (r *run) sourceError(err error) error { return &sourceError{r.spec.Name, err} }
+func (r *run) sourceError(err error) error { return &sourceError{r.agent.spec.Name, err} }
 
 func (e *sourceError) Error() string {
 	return oneLine("async: " + title(e.agent) + ": receive: " + e.err.Error())

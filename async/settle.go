@@ -63,9 +63,9 @@ func (w *worker) ask(op string, cause error) error {
 		_ = w.m.Request.Body.Close() // it was read to its end, or is not wanted
 		return nil
 	}
-	ctx := w.settling
-	if w.ackTimeout > 0 {
-		expiry := call.After(ctx, w.ackTimeout)
+	ctx := w.run.settling
+	if w.run.agent.ackTimeout > 0 {
+		expiry := call.After(ctx, w.run.agent.ackTimeout)
 		defer expiry.Cancel()
 		ctx = expiry
 	}
@@ -77,18 +77,18 @@ func (w *worker) ask(op string, cause error) error {
 
 // begin begins to watch a call; nil is one that nobody waits for, or without limit.
 func (w *worker) begin(op string) *watch {
-	if w.given || w.ackTimeout < 0 {
+	if w.given || w.run.agent.ackTimeout < 0 {
 		return nil
 	}
 	if watch := w.watch; watch != nil {
 		w.watch = nil
 		watch.op = op
 		watch.over.Store(false)
-		watch.timer.Reset(w.ackTimeout)
+		watch.timer.Reset(w.run.agent.ackTimeout)
 		return watch
 	}
 	watch := &watch{worker: w, op: op}
-	watch.timer = time.AfterFunc(w.ackTimeout, watch.expire)
+	watch.timer = time.AfterFunc(w.run.agent.ackTimeout, watch.expire)
 	return watch
 }
 
@@ -107,22 +107,23 @@ func (w *worker) end(watch *watch) bool {
 
 // A watch abandons a call that does not return in time. Who sets over first, the call or the timer, decides.
 type watch struct {
-	*worker
-	op    string
-	timer *time.Timer
-	over  atomic.Bool
+	worker *worker
+	op     string
+	timer  *time.Timer
+	over   atomic.Bool
 }
 
 // expire reports, and gives the worker's slot back: in this order, so that Run does not return before the report.
 func (w *watch) expire() {
-	n := w.away.Add(1) // before the call can see it and count down
+	run, agent := w.worker.run, w.worker.run.agent
+	n := agent.away.Add(1) // before the call can see it and count down
 	if !w.over.CompareAndSwap(false, true) {
-		w.comeBack()
+		agent.comeBack()
 		return
 	}
-	defer func() { <-w.slots }()
-	if n == w.maxAway {
-		defer proxy.Report(w.ctx, w.sourceError(proxy.ErrAbandoned))
+	defer func() { <-agent.slots }()
+	if n == agent.maxAway {
+		defer proxy.Report(run.ctx, run.sourceError(proxy.ErrAbandoned))
 	}
-	w.fail(w.op, fmt.Errorf("did not return within %s: %w", w.ackTimeout, context.DeadlineExceeded))
+	w.worker.fail(w.op, fmt.Errorf("did not return within %s: %w", agent.ackTimeout, context.DeadlineExceeded))
 }

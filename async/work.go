@@ -13,7 +13,7 @@ import (
 
 // A worker receives one message and works on it, on a goroutine of its own. It has a slot meanwhile.
 type worker struct {
-	*run
+	run   *run
 	gone  chan<- struct{} // closed when it has gone
 	m     Message
 	watch *watch // to be used again, if there is one
@@ -24,11 +24,11 @@ func (w *worker) one() {
 	defer w.leave()
 	defer close(w.gone)
 	var err error
-	if w.m, err = w.receive(); err != nil {
+	if w.m, err = w.run.receive(); err != nil {
 		return
 	}
 	defer w.closeBody()
-	if w.intake.Err() != nil {
+	if w.run.intake.Err() != nil {
 		w.nack(stopped(nil))
 		return
 	}
@@ -47,10 +47,10 @@ func (w *worker) one() {
 // leave gives the slot back.
 func (w *worker) leave() {
 	if w.given {
-		w.comeBack()
+		w.run.agent.comeBack()
 		return
 	}
-	<-w.slots
+	<-w.run.agent.slots
 }
 
 // receive asks the source for a message and tells the run what came of it, also after a panic or runtime.Goexit. It reports
@@ -67,7 +67,7 @@ func (r *run) receive() (m Message, err error) {
 			proxy.Report(r.ctx, r.sourceError(err))
 		}
 	}()
-	m, err = r.spec.Source.Receive(r.intake)
+	m, err = r.agent.spec.Source.Receive(r.intake)
 	returned = true
 	return m, err
 }
@@ -77,14 +77,14 @@ func (w *worker) call() (lost, err error) {
 	if w.m.Request == nil {
 		return nil, &proxy.Error{Status: http.StatusInternalServerError, Op: "message", Err: errNoRequest}
 	}
-	ctx := w.ctx
-	if w.timeout > 0 {
-		expiry := call.After(ctx, w.timeout)
+	ctx := w.run.ctx
+	if w.run.agent.timeout > 0 {
+		expiry := call.After(ctx, w.run.agent.timeout)
 		defer expiry.Cancel()
 		ctx = expiry
 	}
-	res, err := w.held(ctx, w.m.Request)
-	if err != nil && w.ctx.Err() != nil { // whatever the pipe has made of it
+	res, err := w.run.agent.held(ctx, w.m.Request)
+	if err != nil && w.run.ctx.Err() != nil { // whatever the pipe has made of it
 		return nil, stopped(err)
 	}
 	if err != nil {
@@ -141,5 +141,5 @@ func (a *Agent) judge(res *proxy.Response) (*proxy.Response, error) {
 }
 
 func (w *worker) fail(op string, err error) {
-	proxy.Report(w.ctx, &MessageError{Agent: w.spec.Name, ID: w.m.ID, Attempt: w.m.Attempt, Op: op, Err: err})
+	proxy.Report(w.run.ctx, &MessageError{Agent: w.run.agent.spec.Name, ID: w.m.ID, Attempt: w.m.Attempt, Op: op, Err: err})
 }

@@ -80,7 +80,7 @@ func NewHealth(checks ...Check) *Health {
 		if c.Timeout == 0 {
 			c.Timeout = DefaultCheckTimeout
 		}
-		h.checks = append(h.checks, &check{Check: c})
+		h.checks = append(h.checks, &check{spec: c})
 	}
 	return h
 }
@@ -122,7 +122,7 @@ func (h *Health) Ready() http.Handler {
 		if len(report.required) > 0 {
 			status = http.StatusServiceUnavailable
 		}
-		writeStatus(w, status, report.readiness)
+		writeStatus(w, status, report.body)
 	}}
 }
 
@@ -134,21 +134,21 @@ type readiness struct {
 }
 
 type report struct {
-	readiness
+	body     readiness
 	required []error
 }
 
 func (h *Health) report(ctx context.Context) report {
-	report := report{readiness: readiness{Status: "ready"}}
+	report := report{body: readiness{Status: "ready"}}
 	if h.draining.Load() {
-		report.Status = "draining"
+		report.body.Status = "draining"
 		report.required = []error{ErrDraining}
 		return report // whatever the checks say
 	}
 	if len(h.faults) > 0 {
-		report.Status, report.required = "unready", h.faults
+		report.body.Status, report.required = "unready", h.faults
 		for _, err := range h.faults {
-			report.Faults = append(report.Faults, err.Error())
+			report.body.Faults = append(report.body.Faults, err.Error())
 		}
 		return report
 	}
@@ -160,12 +160,12 @@ func (h *Health) report(ctx context.Context) report {
 		err := runs[i].wait(ctx)
 		switch {
 		case err == nil:
-		case c.Optional:
-			report.Degraded = append(report.Degraded, c.Name)
+		case c.spec.Optional:
+			report.body.Degraded = append(report.body.Degraded, c.spec.Name)
 		default:
-			report.Status = "unready"
-			report.Failing = append(report.Failing, c.Name)
-			report.required = append(report.required, fmt.Errorf("check %s: %w", c.Name, err))
+			report.body.Status = "unready"
+			report.body.Failing = append(report.body.Failing, c.spec.Name)
+			report.required = append(report.required, fmt.Errorf("check %s: %w", c.spec.Name, err))
 		}
 	}
 	return report
@@ -173,7 +173,7 @@ func (h *Health) report(ctx context.Context) report {
 
 // A check is a Check with its call, if one runs.
 type check struct {
-	Check
+	spec    Check
 	mu      sync.Mutex
 	running *run // guarded by mu
 }
@@ -196,8 +196,8 @@ func (c *check) start(ctx context.Context) *run {
 	}
 	run := &run{done: make(chan struct{})}
 	detached := context.WithoutCancel(ctx) // others may wait for it than who asked first
-	if c.Timeout > 0 {
-		run.ctx, run.cancel = context.WithTimeout(detached, c.Timeout)
+	if c.spec.Timeout > 0 {
+		run.ctx, run.cancel = context.WithTimeout(detached, c.spec.Timeout)
 	} else {
 		run.ctx, run.cancel = context.WithCancel(detached)
 	}
@@ -219,7 +219,7 @@ func (c *check) call(run *run) {
 		close(run.done)
 		run.cancel() // last: whoever sees the end of the context without done has waited in vain
 	}()
-	err = c.Func(run.ctx)
+	err = c.spec.Func(run.ctx)
 }
 
 func (r *run) wait(ctx context.Context) error {
