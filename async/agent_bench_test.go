@@ -43,7 +43,8 @@ func BenchmarkAgent(b *testing.B) {
 	}
 }
 
-// BenchmarkByHand is the peer: a loop that gives each message a deadline that holds, recovers, and acknowledges.
+// BenchmarkByHand is the peer: a loop that gives each message a deadline that holds, recovers, and
+// acknowledges.
 func BenchmarkByHand(b *testing.B) {
 	b.ReportAllocs()
 	f := newFeed(b.N)

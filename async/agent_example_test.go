@@ -84,7 +84,7 @@ func ExampleMemory() {
 	// Output:
 	// agent orders: message "1" (attempt 1): the warehouse is closed
 	// agent orders: message "1" (attempt 2): the warehouse is closed
-	// agent orders: message "1" (attempt 2): nack: the message is given up after 2 deliveries
+	// agent orders: message "1" (attempt 2): nack: the message is dropped after 2 deliveries
 	// <nil>
 }
 

@@ -258,7 +258,7 @@ func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
 	_, err := async.New(async.Spec{Name: "orders", Workers: -1, Proxy: needs("user", "id", "*").With(sets("id"))})
 	require.Error(t, err)
 	for _, want := range []string{"agent orders: the Source is nil", "there are -1 Workers, want 0 or more",
-		`backend user needs the param "*", which neither Params nor a step before it gives (what code sets is named in backend.Spec.Given)`} {
+		`backend user needs the param "*", which neither Params nor a step before it gives (if your code sets it, name it in backend.Spec.Given)`} {
 		assert.Contains(t, err.Error(), want)
 	}
 	assert.NotContains(t, err.Error(), `"id"`, "a step around it gives it")

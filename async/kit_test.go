@@ -96,7 +96,8 @@ func newAgent(t testing.TB, l *ledger, s async.Spec) *async.Agent {
 	return a
 }
 
-// runs runs an agent over the plays and then to the end of the source. It is for the bubble of a test.
+// runs runs an agent over the plays and then to the end of the source. It is for the bubble of a
+// test.
 func runs(t testing.TB, l *ledger, s async.Spec, plays ...play) {
 	t.Helper()
 	s.Source = &script{plays: append(plays, fails(io.EOF))}

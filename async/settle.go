@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// The calls into a source about one message, as errors name them.
+// These are the names of the calls that settle a message, for errors.
 const (
 	opAck   = "ack"
 	opNack  = "nack"
@@ -36,8 +36,9 @@ func (w *worker) closeBody() {
 	}
 }
 
-// tell tells the source what became of the message. What fails of that is reported, also a panic or runtime.Goexit. A call
-// that does not return in time is abandoned: the goroutine is left to it, and the slot is free.
+// tell makes one of the calls that settle the message. It reports a failure, including a panic or
+// runtime.Goexit. A call that does not return in time is abandoned: the goroutine is left to it,
+// and its slot becomes free.
 func (w *worker) tell(op string, cause error) {
 	var err error
 	returned := false
@@ -50,7 +51,7 @@ func (w *worker) tell(op string, cause error) {
 		switch {
 		case inTime && err != nil:
 			w.fail(op, err)
-		case !inTime && !returned: // that it did not return in time is known
+		case !inTime && !returned: // that it was late is reported already
 			w.fail(op, fmt.Errorf("abandoned call: %w", err))
 		}
 	}()
@@ -60,7 +61,7 @@ func (w *worker) tell(op string, cause error) {
 
 func (w *worker) ask(op string, cause error) error {
 	if op == opClose {
-		_ = w.m.Request.Body.Close() // it was read to its end, or is not wanted
+		_ = w.m.Request.Body.Close() // the body was read to its end, or is not wanted
 		return nil
 	}
 	ctx := w.run.settling
@@ -75,9 +76,10 @@ func (w *worker) ask(op string, cause error) error {
 	return w.m.Nack(ctx, cause)
 }
 
-// begin begins to watch a call; nil is one that nobody waits for, or without limit.
+// begin starts the watch over a call. It returns nil if the call has no limit, or if the worker is
+// abandoned already.
 func (w *worker) begin(op string) *watch {
-	if w.given || w.run.agent.ackTimeout < 0 {
+	if w.abandoned || w.run.agent.ackTimeout < 0 {
 		return nil
 	}
 	if watch := w.watch; watch != nil {
@@ -97,15 +99,16 @@ func (w *worker) end(watch *watch) bool {
 	switch {
 	case watch == nil:
 	case !watch.over.CompareAndSwap(false, true):
-		w.given = true
+		w.abandoned = true
 		return false
-	case watch.timer.Stop(): // else its function may still look at it
+	case watch.timer.Stop(): // else expire may still look at the watch
 		w.watch = watch
 	}
 	return true
 }
 
-// A watch abandons a call that does not return in time. Who sets over first, the call or the timer, decides.
+// A watch abandons a call that does not return in time. Either the call or the timer sets over
+// first, and that decides.
 type watch struct {
 	worker *worker
 	op     string
@@ -113,7 +116,8 @@ type watch struct {
 	over   atomic.Bool
 }
 
-// expire reports, and gives the worker's slot back: in this order, so that Run does not return before the report.
+// expire reports the call, then gives the worker's slot back: in this order, so that Run does not
+// return before the report.
 func (w *watch) expire() {
 	run, agent := w.worker.run, w.worker.run.agent
 	n := agent.away.Add(1) // before the call can see it and count down

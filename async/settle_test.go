@@ -22,8 +22,8 @@ type stuckBody struct{ close func() }
 func (stuckBody) Read([]byte) (int, error) { return 0, io.EOF }
 func (b stuckBody) Close() error           { b.close(); return nil }
 
-// doing returns a message whose ack, nack or close, whichever op says, does what f does; with it a proxy that fails it where
-// that is needed, and no other.
+// doing returns a message whose ack, nack or close, whichever op says, does what f does; with it a
+// proxy that fails it where that is needed, and no other.
 func (l *ledger) doing(op, id string, f func()) (async.Message, proxy.Proxy) {
 	m := l.message(id)
 	switch op {

@@ -34,7 +34,7 @@ func givenBy(route Route) ([]string, error) {
 	for _, name := range route.Outer {
 		switch {
 		case name == "" || strings.ContainsAny(name, "{}*:"):
-			errs = append(errs, fmt.Errorf("the name %q in Outer is none of a placeholder", name))
+			errs = append(errs, fmt.Errorf("the name %q in Outer is not a valid placeholder name", name))
 		case slices.Contains(own, name):
 			errs = append(errs, fmt.Errorf("{%s} of the pattern hides the one in Outer", name))
 		}
@@ -51,7 +51,7 @@ func checkNeeds(plan *pipe.Step, given []string) error {
 			continue
 		}
 		errs = append(errs, fmt.Errorf("%s needs the param %q, which neither the pattern, nor Outer, nor a step before it gives"+
-			" (what code sets is named in %s)", need.Step, need.Param, need.Given))
+			" (if your code sets it, name it in %s)", need.Step, need.Param, need.Given))
 	}
 	return errors.Join(errs...)
 }

@@ -59,7 +59,7 @@ func ExampleMount_faults() {
 	))
 	fmt.Println(len(r.Routes()), "route")
 	// Output:
-	// router: GET /orders/{id}: backend orders needs the param "account", which neither the pattern, nor Outer, nor a step before it gives (what code sets is named in backend.Spec.Given)
+	// router: GET /orders/{id}: backend orders needs the param "account", which neither the pattern, nor Outer, nor a step before it gives (if your code sets it, name it in backend.Spec.Given)
 	// router: GET /users/{account}: the router has GET /users/{name} already
 	// 1 route
 }
