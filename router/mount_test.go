@@ -119,7 +119,7 @@ func TestMountJoinsAllFaultsAndMountsNothing(t *testing.T) {
 		"router: GET /{id: chi: route param closing delimiter '}' is missing",
 		"router: GET /{id}/{id}: chi: routing pattern '/{id}/{id}' contains duplicate param key, 'id'",
 		"router: GET /{id:[}: chi: invalid regexp pattern '^[$' in route param",
-		"router: GET /f/{*}: {*} is no placeholder of chi; write * at the end of the pattern",
+		"router: GET /f/{*}: {*} is not a placeholder of chi; write * at the end of the pattern",
 		`router: GET /users/{ID}: backend user needs the param "id", which neither the pattern, nor Outer, nor a step before it gives (if your code sets it, name it in backend.Spec.Given)`,
 		`router: GET /users/{ID}: backend user needs what a * stands for, but the pattern has none at its end`,
 		"router: GET /outer/{id}: {id} of the pattern hides the one in Outer",

@@ -13,15 +13,16 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// checkPattern asks chi, on a router of its own, and refuses what chi takes but nobody can mean. What chi takes alone it
-// takes beside any other pattern.
+// checkPattern asks chi, on an empty router, whether it takes a pattern, and refuses a pattern that
+// chi takes but that nobody can mean. A pattern that chi takes on an empty router, it takes beside
+// any other pattern.
 func checkPattern(pattern string) error {
 	if err := try(chi.NewRouter(), http.MethodGet, pattern, http.NotFoundHandler()); err != nil {
 		return err
 	}
 	for _, p := range parse(pattern) {
 		if p.kind == placeholder && p.name == "*" {
-			return errors.New("{*} is no placeholder of chi; write * at the end of the pattern")
+			return errors.New("{*} is not a placeholder of chi; write * at the end of the pattern")
 		}
 	}
 	return nil
@@ -42,7 +43,7 @@ func givenBy(route Route) ([]string, error) {
 	return slices.Concat(route.Outer, own), errors.Join(errs...)
 }
 
-// checkNeeds joins what steps of a plan need and nobody before them gives.
+// checkNeeds joins an error for each param that a step of a plan needs and no step before it gives.
 func checkNeeds(plan *pipe.Step, given []string) error {
 	var errs []error
 	for _, need := range call.Needs(plan, given) {

@@ -15,9 +15,9 @@ import (
 	"github.com/sluice-go/sluice/router"
 )
 
-// What the router matched is what the params say: a path that is put together from the params of a request, each
-// escaped, takes the same route and has the same params. So nothing is decoded twice, or not at all, and no way of
-// escaping leads past a guard.
+// What the router matched is what the params say: a path that is put together from the params of a
+// request, each escaped, takes the same route and has the same params. So nothing is decoded twice,
+// or not at all, and no way of escaping leads past a guard.
 //
 // proves U2, U3, U4
 func FuzzPath(f *testing.F) {

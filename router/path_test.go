@@ -294,7 +294,8 @@ func TestParamsWithMiddlewareThatChangesThePath(t *testing.T) {
 	}
 }
 
-// A dot segment that only a middleware has made of an escaped slash never reaches the middlewares of the route.
+// A dot segment that only a middleware has made of an escaped slash never reaches the middlewares
+// of the route.
 //
 // proves U2
 func TestDotsThatMiddlewareHasDecoded(t *testing.T) {
