@@ -37,7 +37,7 @@ func BenchmarkAgent(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ResetTimer() // one Run works on all messages, so there is no b.Loop
+	b.ResetTimer() // one Run processes all messages, so there is no b.Loop
 	if err := a.Run(b.Context()); err != nil {
 		b.Fatal(err)
 	}

@@ -15,8 +15,8 @@ func Escaped(path string) string { return escaped(path) }
 // Delay lets the tests see the waits.
 func (b Backoff) Delay(n int) time.Duration { return b.delay(n) }
 
-// KnowsWhatCame reports whether a run knows a receipt that came just before the end of the intake.
-func KnowsWhatCame() bool {
+// KnowsReceipt reports whether a run knows a receipt that came just before the end of the intake.
+func KnowsReceipt() bool {
 	intake, stop := context.WithCancel(context.Background())
 	r := &run{intake: intake, received: make(chan receipt, 1)}
 	r.received <- r.receipt(nil)

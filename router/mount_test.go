@@ -352,7 +352,7 @@ func TestAbsoluteFormIsRoutedByPath(t *testing.T) {
 }
 
 // proves O2
-func TestMiddlewareAroundTheRouterChangesPathAndMethodBeforeRouting(t *testing.T) {
+func TestMiddlewareAroundTheRouterMayChangePathAndMethod(t *testing.T) {
 	t.Parallel()
 	var got seen
 	r := chi.NewRouter()
@@ -414,7 +414,7 @@ func TestNewMakesARouterWithProblems(t *testing.T) {
 	assert.Nil(t, r)
 }
 
-// One bad entry of a table costs nobody the mistakes of the others.
+// One bad entry of a table does not hide the mistakes in the others.
 func TestMountRefusesAllFaultsOfATableOfEndpoints(t *testing.T) {
 	t.Parallel()
 	upstreams := backend.Decorate(backend.HTTP{}, func(s backend.Spec) proxy.Decorator {
