@@ -1,4 +1,4 @@
-# `make` is what a change must pass before it is sent. `make help` lists the rest.
+# A change must pass `make` before it is sent. `make help` lists the other targets.
 
 GO          ?= go
 include .ci/tools
@@ -33,7 +33,7 @@ modules: ## each module on its own, without the workspace
 bench: ## the benchmarks of docs/performance.md, with their peers
 	$(GO) test -run '^$$' -bench . -benchmem ./bench
 
-soak: ## a million requests in bad weather, and ten thousand idle connections
+soak: ## a million requests with failing upstreams, and ten thousand idle connections
 	SLUICE_SOAK=1000000 $(GO) test -count=1 -timeout 60m -run NothingGrows -v ./test
 	SLUICE_SOAK=10000 $(GO) test -count=1 -timeout 60m -run Idle -v ./adapter
 
@@ -53,5 +53,5 @@ newest: ## every test on the newest Go, which the go command downloads
 quickstart: ## the first program
 	$(GO) run ./examples/quickstart
 
-ci: ## what runs for every change
+ci: ## everything that CI runs for every change
 	.ci/run

@@ -1,8 +1,9 @@
-// Package sluice is the documentation of a library of composable gateway pipes. It has no code; import its packages.
+// Package sluice is the documentation of a library of composable gateway pipes. It has no code;
+// import its packages.
 //
-// A gateway made with sluice is Go code in a service you already have: pure functions composed into pipes, mounted on
-// your chi router. There is no configuration file. The nesting in the code is the order of execution, and any composed
-// pipe can tell what it is made of without being run.
+// A gateway made with sluice is Go code in a service you already have: functions composed into
+// pipes, mounted on your chi router. There is no configuration file. The nesting in the code is the
+// order of execution, and any composed pipe can tell what it is made of without being run.
 //
 // # The smallest program
 //
@@ -26,56 +27,66 @@
 //
 // # Stages
 //
-// A request passes them from top to bottom, and the response from bottom to top.
+// A request passes these packages from top to bottom, and its response from bottom to top:
 //
-//   - [github.com/sluice-go/sluice/adapter] owns the process: it listens, limits, drains and stops.
-//   - [github.com/sluice-go/sluice/router] puts endpoints on a chi router and checks their wiring; health and plans.
-//   - [github.com/sluice-go/sluice/endpoint] makes a message of an HTTP request and an HTTP answer of a response or error.
-//     It works without chi too.
-//   - [github.com/sluice-go/sluice/async] feeds the same pipes from messages instead.
-//   - [github.com/sluice-go/sluice/proxy] is the message, and what makes one proxy of many: Merge, Sequence, Fallback and so on.
-//   - [github.com/sluice-go/sluice/proxy/flow] aggregates with types: a graph of calls that the compiler checks.
-//   - [github.com/sluice-go/sluice/proxy/policy] decides whether, when and how often the next proxy is called.
+//   - [github.com/sluice-go/sluice/adapter] runs the process: it listens, limits, drains and stops.
+//   - [github.com/sluice-go/sluice/router] puts endpoints on a chi router and checks their wiring;
+//     it also serves health and plans.
+//   - [github.com/sluice-go/sluice/endpoint] turns an HTTP request into a message, and a response
+//     or an error into an HTTP answer. It works without chi too.
+//   - [github.com/sluice-go/sluice/async] runs the same pipes for messages instead.
+//   - [github.com/sluice-go/sluice/proxy] has the messages, and the combinators that make one proxy
+//     of many: Merge, Sequence, Fallback and others.
+//   - [github.com/sluice-go/sluice/proxy/flow] aggregates with types: a graph of calls that the
+//     compiler checks.
+//   - [github.com/sluice-go/sluice/proxy/policy] decides whether, when and how often the next proxy
+//     is called.
 //   - [github.com/sluice-go/sluice/proxy/shape] changes documents and headers.
 //   - [github.com/sluice-go/sluice/backend] talks to one upstream.
-//   - [github.com/sluice-go/sluice/pipe] is the shape of all of them, and the plan.
-//   - [github.com/sluice-go/sluice/proxy/proxytest] and [github.com/sluice-go/sluice/pipe/pipetest] test what you add.
+//
+// The others stand beside that path:
+//
+//   - [github.com/sluice-go/sluice/proxy/document] is the JSON of messages.
+//   - [github.com/sluice-go/sluice/pipe] is the function type of all pipes, and the plan.
+//   - [github.com/sluice-go/sluice/proxy/proxytest] and [github.com/sluice-go/sluice/pipe/pipetest]
+//     are kits for your tests.
 //
 // # Order
 //
-// Decorators are listed with the outermost first: it sees the request first and the response last. A pipe's plan shows
-// the order, and a test can hold it:
+// Decorators are listed with the outermost first: it sees the request first and the response last.
+// The plan of a pipe shows the order, and a test can check it:
 //
 //	before, err := router.PlanOf(r).Before("audit", "user")
 //
 // # Safe defaults
 //
-// For every limit, the zero value of its field is the default and a negative value is none.
+// For every limit, the zero value of its field is the default, and a negative value means no limit.
 //
 //	what                                        default
-//	client headers and query to an upstream     none but those that backend.Spec names; all with "*", less "-Name"
+//	client headers and query to an upstream     only those that backend.Spec names; "*" is all, "-Name" is without that one
 //	hop-by-hop headers                          stripped both ways, before user code
 //	X-Forwarded-*, Forwarded, X-Real-Ip         rebuilt from the socket; appended to behind endpoint.Spec.TrustedProxies
-//	placeholders in an upstream URL             escaped; given by the route, or named in Given, else router.Mount refuses
+//	placeholders in an upstream URL             escaped; router.Mount refuses those that neither the route, a step nor Given names
 //	escaped letters in a path                   matched in normal form, or 400
 //	redirects of an upstream                    not followed
 //	request body                                1 MiB, then 413 before any upstream; unlimited with endpoint.Spec.Stream
 //	decoded body of an upstream                 8 MiB decompressed, 512 deep, strict JSON; 100,000 members merged
-//	XML                                         512 deep, no DTD; an answer in XML has 32 MiB or four times its JSON at most
+//	XML                                         512 deep, no DTD; an answer in XML has at most 32 MiB or four times its JSON
 //	decoded 304 or 206                          a failure; 204 and 205 are an absent document
 //	GET routes                                  answer HEAD too
-//	endpoint                                    10 s to read the body, 10 s for the pipe; streams per write and silence
+//	endpoint                                    10 s to read the body, 10 s for the pipe; a stream has 30 s per write and 60 s of silence
 //	optional parts                              end a tenth, at most 250 ms, before the deadline
-//	shadow calls                                10 s each, 100 at a time, dropped above; never waited for
+//	shadow calls                                10 s each, 100 at a time, more are dropped; the answer never waits for them
 //	server                                      5 s for headers, 60 s idle, 64 KiB of headers, 15 s to drain
-//	truncated upstream answer                   an error, or an aborted connection; never complete
+//	truncated upstream answer                   an error, or an aborted connection; never shown as complete
 //	partial answer                              X-Completed: false and Cache-Control: no-store
 //	plans, health                               served only where they are mounted
-//	retries                                     none unless asked for, and within a budget
-//	redelivery of a message                     10 deliveries with backoff by the source in memory, then it is dropped
+//	retries                                     only if asked for, and within a budget
+//	redelivery of a message                     async.Memory delivers up to 10 times with backoff, then drops the message
 //
 // # What it will not do
 //
-// sluice reads no configuration, registers nothing, logs nothing, and starts nothing that Run does not end. It is not
-// a service mesh, a control plane, or a proxy you deploy; it is what you write one with.
+// sluice reads no configuration, registers nothing, logs nothing, and starts nothing that Run does
+// not end. It is not a service mesh, a control plane or a proxy that you deploy; you write a
+// gateway with it.
 package sluice

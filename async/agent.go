@@ -21,66 +21,76 @@ const (
 	defaultMaxBody    = 1 << 20
 )
 
-// A Spec describes an [Agent]. Source and Proxy are needed; the zero values of all other fields are safe.
+// A Spec describes an [Agent]. Source and Proxy are required; the zero values of all other fields
+// are safe.
 type Spec struct {
-	// Name is the agent's in its plan and in errors. "" shows the kind alone.
+	// Name names the agent in its plan and in errors. If it is "", they show the kind alone.
 	Name string
 
-	// Source delivers the messages. Two agents may share one that says so.
+	// Source delivers the messages. Two agents may share a source only if its documentation allows
+	// that.
 	Source Source
 
-	// Proxy works on each message. See the package documentation for what counts as success.
+	// Proxy is called for each message. See the package documentation for what counts as success.
 	Proxy proxy.Proxy
 
-	// Params names the params that every message brings along in its Request, set by the source; "*" stands for the
-	// segments of a wildcard. A message that lacks one fails with status 400 before Proxy is called, as does one with a
-	// value that is empty, "." or "..", or holds NUL, CR or LF.
+	// Params names the params that the source sets in the Request of every message; "*" stands for
+	// the segments of a wildcard. A message that lacks one of them fails with status 400 before
+	// Proxy is called, as does a message with a value that is empty, "." or "..", or holds NUL, CR
+	// or LF. nil names no params.
 	//
-	// Every placeholder of an upstream in the plan of Proxy must be named here, unless a step before the upstream gives it,
-	// or the Given of the upstream's Spec says that code sets it. nil is none.
+	// Every placeholder of an upstream in the plan of Proxy must be named here, unless a step
+	// before the upstream gives it, or the Given field of the upstream's Spec says that code sets
+	// it.
 	Params []string
 
-	// Workers is how many messages are worked on at a time; 0 is 1, and New refuses a negative number. With more
-	// than one, messages are not finished in the order in which they came.
+	// Workers is how many messages are processed at a time; 0 is 1, and New refuses a negative
+	// number. With more than one, messages do not finish in the order in which they came.
 	Workers int
 
-	// Timeout is how long Proxy may work on one message, reading a streamed answer included; 0 is 10 s, negative is no
-	// limit. The answer of a proxy that ignores its context is not waited for. The default is shorter than the time
-	// that a server takes to drain, and than brokers commonly wait before they deliver a message again.
+	// Timeout is how long Proxy may work on one message, including the time to read a streamed
+	// answer; 0 is 10 s, negative is no limit. The agent does not wait for a proxy that ignores its
+	// context. The default is shorter than the time that a server takes to drain, and than brokers
+	// commonly wait before they deliver a message again.
 	Timeout time.Duration
 
-	// AckTimeout is how long Ack and Nack each may take, and the Close of a message's Body; 0 is 5 s, negative is no limit.
-	// A call that has not returned by then is abandoned: it is reported, with context.DeadlineExceeded, and the worker goes
-	// on. What the source makes of that message is its own matter.
+	// AckTimeout is how long each of Ack, Nack and the Close of a message's Body may take; 0 is 5
+	// s, negative is no limit. A call that has not returned by then is abandoned: the agent reports
+	// it, with context.DeadlineExceeded, and the worker goes on. The source decides what happens to
+	// that message.
 	AckTimeout time.Duration
 
-	// MaxBody is how large the body of a message may be, in bytes; 0 is 1 MiB, negative is no limit. A message above it
-	// fails with status 413 and [ErrTooLarge] before Proxy is called.
+	// MaxBody is how large the body of a message may be, in bytes; 0 is 1 MiB, negative is no
+	// limit. A message with a larger body fails with status 413 and [ErrTooLarge] before Proxy is
+	// called.
 	MaxBody int64
 
-	// PartialOK acknowledges a message whose answer is partial: the failure of what was optional is then reported only.
-	// Otherwise such a message has failed, with [ErrPartial].
+	// PartialOK acknowledges a message whose answer is partial: the failure of the optional parts
+	// is then only reported. Without PartialOK such a message fails with [ErrPartial].
 	PartialOK bool
 
-	// Backoff is the wait after a transient error of the source. Tries is how many such errors in a row it may have
-	// before Run returns the next one; 0 and negative are no limit. A message ends the row.
+	// Backoff is the wait after a transient error of the source. Its Tries is how many such errors
+	// may come in a row; Run returns the next one. 0 and negative are no limit. A message that
+	// arrives ends the row.
 	Backoff Backoff
 
-	// MaxAbandoned is how many calls of Proxy may be abandoned at a time, see proxy.Hold, and how many of Ack, Nack and
-	// Close; 0 is proxy.DefaultMaxAbandoned, negative is no limit. With so many of Proxy every message fails with status
-	// 503. With so many of the others no message is taken, so that none is lost, until one of them returns; that is
-	// reported with proxy.ErrAbandoned.
+	// MaxAbandoned limits two counts separately: how many calls of Proxy may be abandoned at a time
+	// (see proxy.Hold), and how many calls of Ack, Nack and Close. 0 is proxy.DefaultMaxAbandoned,
+	// negative is no limit. At the limit of Proxy every message fails with status 503. At the limit
+	// of the others the agent takes no message, so that none is lost, until one of them returns; it
+	// reports that with proxy.ErrAbandoned.
 	MaxAbandoned int
 
-	// Report gets every failure once: a message's as a [*MessageError], a transient error of the source, and what has
-	// failed in the background of Proxy. The error that Run returns is not among them. It is called concurrently, on the
-	// goroutine that met the failure, which waits for it; for what was abandoned also after Run has returned. nil drops
-	// them.
+	// Report gets every failure once: that of a message as a [*MessageError], a transient error of
+	// the source, and a failure in the background of Proxy. It does not get the error that Run
+	// returns. Report is called concurrently, on the goroutine that met the failure, which waits
+	// for it. For abandoned calls it may be called after Run has returned. A nil Report drops the
+	// failures.
 	Report func(ctx context.Context, err error)
 }
 
-// A Factory makes an agent of a Spec. [New] is the one of this package, as FactoryFunc(async.New); another one can add
-// what every agent of a house has.
+// A Factory makes an agent from a Spec. This package's own is FactoryFunc(async.New). Another
+// factory can add what every agent of an organization should have.
 type Factory interface {
 	New(Spec) (*Agent, error)
 }
@@ -88,7 +98,7 @@ type Factory interface {
 // FactoryFunc is a function that is a [Factory].
 type FactoryFunc func(Spec) (*Agent, error)
 
-// New calls f. Of a nil f it is an error.
+// New calls f. A nil f returns an error.
 func (f FactoryFunc) New(s Spec) (*Agent, error) {
 	if f == nil {
 		return nil, errors.New("async: FactoryFunc: the function is nil")
@@ -96,8 +106,8 @@ func (f FactoryFunc) New(s Spec) (*Agent, error) {
 	return f(s)
 }
 
-// An Agent takes messages from a source and runs a proxy for each. It is made by [New] and does nothing until Run is
-// called. Its methods are safe for concurrent use.
+// An Agent takes messages from a source and runs a proxy for each. [New] makes it, and it does
+// nothing until Run is called. Its methods are safe for concurrent use.
 //
 // It is a Runner and a Drainer of package adapter, which runs it beside the servers of a process.
 type Agent struct {
@@ -107,25 +117,26 @@ type Agent struct {
 	maxBody    int64
 
 	scope call.Scope
-	held  proxy.Proxy // work on one message
+	held  proxy.Proxy // a.work, whose deadline holds
 	plan  proxy.Proxy // described, never called
 	slots chan struct{}
 
 	maxAway int64
-	away    atomic.Int64  // calls into the source that are abandoned
-	eased   chan struct{} // has something in it when there may be fewer of them
+	away    atomic.Int64  // abandoned calls into the source
+	eased   chan struct{} // holds a token when away may have become smaller
 
 	ended chan struct{} // closed when Run is over
-	back  int           // how many slots were free then; written before ended is closed
+	back  int           // how many slots were free by then; written before ended is closed
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	started bool
 	drained bool
-	stop    context.CancelFunc // of taking messages; nil before Run
+	stop    context.CancelFunc // ends the taking of messages; nil before Run
 }
 
-// New returns the agent that s describes. It joins everything that is wrong with s: no source or one with a fault, no proxy, a
-// negative number of workers, the construction errors in the plan of the proxy, placeholders of upstreams that nothing fills.
+// New returns the agent that s describes. Its error joins everything that is wrong with s: no
+// source or one with a fault, no proxy, a negative number of workers, the faults in the plan of the
+// proxy, and placeholders of upstreams that nothing fills.
 func New(s Spec) (*Agent, error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -157,7 +168,8 @@ func orDefault[T int64 | time.Duration](v, def T) T {
 	return v
 }
 
-// quiet returns report so that its panics end with it: they must not take the place of the failure that is reported.
+// quiet wraps report and recovers its panics: they must not replace the failure that is being
+// reported.
 func quiet(report func(context.Context, error)) func(context.Context, error) {
 	return func(ctx context.Context, err error) {
 		defer func() { _ = recover() }()
@@ -200,13 +212,13 @@ func (s Spec) check() error {
 		fault("%w", err)
 	}
 	for _, need := range call.Needs(plan, s.Params) {
-		fault("%s needs the param %q, which neither Params nor a step before it gives (what code sets is named in %s)",
+		fault("%s needs the param %q, which neither Params nor a step before it gives (if your code sets it, name it in %s)",
 			need.Step, need.Param, need.Given)
 	}
 	return errors.Join(errs...)
 }
 
-// joined returns the errors in a join of [pipe.Step.Faults].
+// joined returns the errors that [pipe.Step.Faults] joined.
 func joined(err error) []error {
 	if list, ok := err.(interface{ Unwrap() []error }); ok {
 		return list.Unwrap()
@@ -214,13 +226,14 @@ func joined(err error) []error {
 	return nil
 }
 
-// Plan returns what the agent runs: a step of kind "agent" around the plan of its proxy. The plan belongs to the
-// caller.
+// Plan returns what the agent runs: a step of kind "agent" around the plan of its proxy. The plan
+// belongs to the caller.
 func (a *Agent) Plan() *pipe.Step { return pipe.PlanOf(a.plan) }
 
-// Abandoned returns how many calls run at the moment that nobody waits for: those of the proxy that ignored the end of
-// their context, those of Ack, Nack and the Close of a body that did not return in time, and, once Run has returned, all
-// that the source has not come back from.
+// Abandoned returns how many abandoned calls, which nobody waits for, are still running: calls of
+// the proxy that ignored the end of their context; calls of Ack, Nack and the Close of a body that
+// did not return in time; and, once Run has returned, all calls into the source that have not
+// returned.
 func (a *Agent) Abandoned() int {
 	n := a.scope.Abandoned() + int(a.away.Load())
 	select {
@@ -231,11 +244,11 @@ func (a *Agent) Abandoned() int {
 	return n
 }
 
-// comeBack counts a call into the source that was abandoned as over.
+// comeBack notes that an abandoned call into the source has returned.
 func (a *Agent) comeBack() {
 	a.away.Add(-1)
 	select {
 	case a.eased <- struct{}{}:
-	default: // somebody is to look already
+	default: // the token is there already
 	}
 }

@@ -37,13 +37,14 @@ func BenchmarkAgent(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ResetTimer() // one Run works on all messages, so there is no b.Loop
+	b.ResetTimer() // one Run processes all messages, so there is no b.Loop
 	if err := a.Run(b.Context()); err != nil {
 		b.Fatal(err)
 	}
 }
 
-// BenchmarkByHand is the peer: a loop that gives each message a deadline that holds, recovers, and acknowledges.
+// BenchmarkByHand is the peer: a loop that gives each message a deadline that holds, recovers, and
+// acknowledges.
 func BenchmarkByHand(b *testing.B) {
 	b.ReportAllocs()
 	f := newFeed(b.N)

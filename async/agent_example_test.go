@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A request that was published is worked on by the agent, behind the decorators of its proxy.
+// The agent processes a published request, through the decorators of its proxy.
 func ExampleAgent() {
 	send := proxy.Proxy(func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
 		mail, err := req.Document()
@@ -59,10 +59,10 @@ func ExampleAgent() {
 	// ended: <nil>
 }
 
-// A message that failed comes again, with a wait that grows; the hook is told each time.
+// A failed message is delivered again, after a wait that grows; Report gets each failure.
 func ExampleMemory() {
 	queue := async.NewMemory(10)
-	queue.Backoff = async.Backoff{First: -1, Tries: 2} // at once: the example need not wait
+	queue.Backoff = async.Backoff{First: -1, Tries: 2} // no wait, for the example
 	agent, err := async.New(async.Spec{
 		Name:   "orders",
 		Source: queue,
@@ -84,11 +84,11 @@ func ExampleMemory() {
 	// Output:
 	// agent orders: message "1" (attempt 1): the warehouse is closed
 	// agent orders: message "1" (attempt 2): the warehouse is closed
-	// agent orders: message "1" (attempt 2): nack: the message is given up after 2 deliveries
+	// agent orders: message "1" (attempt 2): nack: the message is dropped after 2 deliveries
 	// <nil>
 }
 
-// A factory adds what every agent of a house has.
+// A factory adds what every agent of an organization has.
 func ExampleFactoryFunc() {
 	house := async.FactoryFunc(func(s async.Spec) (*async.Agent, error) {
 		s.Proxy = s.Proxy.With(pipe.Recover)
@@ -111,7 +111,7 @@ func ExampleFactoryFunc() {
 	//     ↔ work
 }
 
-// What a source returns decides how the agent goes on.
+// The error that a source returns decides how the agent goes on.
 func ExampleTransient() {
 	lost := errors.New("connection lost")
 	err := async.Transient(lost) // Receive returns it: the agent waits and tries again

@@ -21,14 +21,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What package adapter runs and drains, by shape; async does not import it.
+// These are the interfaces that package adapter runs and drains; async does not import adapter.
 var _ interface {
 	Run(ctx context.Context) error
 	Drain(ctx context.Context) error
 } = (*async.Agent)(nil)
 
 // proves O18, M28
-func TestAgentAcknowledgesAfterTheWholePipeAndTheCloseOfItsAnswer(t *testing.T) {
+func TestAgentAcknowledgesAfterTheAnswerIsClosed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var order []string
 		note := func(s string) { order = append(order, s) }
@@ -56,7 +56,7 @@ func TestAgentAcknowledgesAfterTheWholePipeAndTheCloseOfItsAnswer(t *testing.T) 
 	})
 }
 
-// A broken reader fails before its end.
+// A broken is a reader that fails before its end.
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
@@ -258,7 +258,7 @@ func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
 	_, err := async.New(async.Spec{Name: "orders", Workers: -1, Proxy: needs("user", "id", "*").With(sets("id"))})
 	require.Error(t, err)
 	for _, want := range []string{"agent orders: the Source is nil", "there are -1 Workers, want 0 or more",
-		`backend user needs the param "*", which neither Params nor a step before it gives (what code sets is named in backend.Spec.Given)`} {
+		`backend user needs the param "*", which neither Params nor a step before it gives (if your code sets it, name it in backend.Spec.Given)`} {
 		assert.Contains(t, err.Error(), want)
 	}
 	assert.NotContains(t, err.Error(), `"id"`, "a step around it gives it")
@@ -304,7 +304,7 @@ func needs(name string, params ...string) proxy.Proxy {
 	return pipe.Describe(ok, pipe.Step{Kind: "backend", Name: name, Needs: params, Effects: pipe.Terminal})
 }
 
-// sets is a decorator that declares to give a param.
+// sets is a decorator that declares that it gives a param.
 func sets(param string) proxy.Decorator {
 	return func(next proxy.Proxy) proxy.Proxy {
 		return pipe.Describe(next, pipe.Step{Kind: "bind", Gives: []string{param}}, next)

@@ -11,13 +11,13 @@ const (
 	defaultMax   = 30 * time.Second
 )
 
-// A Backoff is how long to wait between tries of something that fails: First, then twice as long each time, up to Max.
-// Each wait is shortened by a random part of at most its half, so that those who failed together do not come back
-// together. The zero value is ready.
+// A Backoff says how long to wait between tries of something that fails: First, then twice as long
+// each time, up to Max. Each wait is shortened by a random amount of up to half, so that tries that
+// failed together are not repeated together. The zero value is ready to use.
 type Backoff struct {
 	First time.Duration // the longest first wait; 0 is 100 ms, negative is no wait at all, whatever Max is
-	Max   time.Duration // the longest wait, and never less than First; 0 is 30 s, negative is no limit
-	Tries int           // in a row that may fail; 0 is the default of where the Backoff is used, negative is no limit
+	Max   time.Duration // the longest wait, raised to First if less; 0 is 30 s, negative is no limit
+	Tries int           // the limit on tries; see the field of this type for what is counted and what 0 means
 }
 
 // delay returns how long to wait after the nth failure in a row, counted from 1.

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// Clean lets the tests see the header filter by itself.
+// Clean lets the tests call the header filter.
 func Clean(h http.Header) http.Header { return clean(h) }
 
 // Escaped lets the tests see how a topic becomes a path.
 func Escaped(path string) string { return escaped(path) }
 
-// Delay lets the tests see the waits themselves.
+// Delay lets the tests see the waits.
 func (b Backoff) Delay(n int) time.Duration { return b.delay(n) }
 
-// KnowsWhatCame lets the tests see that a message is known that came just before the end of the intake.
-func KnowsWhatCame() bool {
+// KnowsReceipt reports whether a run knows a receipt that came just before the end of the intake.
+func KnowsReceipt() bool {
 	intake, stop := context.WithCancel(context.Background())
 	r := &run{intake: intake, received: make(chan receipt, 1)}
 	r.received <- r.receipt(nil)

@@ -8,9 +8,9 @@ import (
 	"github.com/sluice-go/sluice/internal/field"
 )
 
-// managed reports whether a message cannot bring along a header, given by its canonical name and
-// what that is a twin of: one of a connection, or one that would say how the message came to us, or
-// speak of another body or host than the request has.
+// managed reports whether a header of a message is dropped. The arguments are its canonical name
+// and the name that it is a twin of. Dropped are hop-by-hop headers, headers that would say how the
+// message reached us, and headers that would describe another body or host than the request has.
 func managed(name, twin string) bool {
 	switch twin {
 	case "Content-Length", "Expect", "Forwarded", "Host", "X-Real-Ip":
@@ -19,9 +19,9 @@ func managed(name, twin string) bool {
 	return field.HopByHop(twin) || strings.HasPrefix(twin, "X-Forwarded-") || name != twin && field.OfBody(twin)
 }
 
-// clean returns the headers of a message as a pipe may see them, the names in canonical form. A
-// broker's names come in any case: the values of names that differ in case alone are put together
-// in the order of the names.
+// clean returns the headers of a message that a pipe may see, with canonical names. A broker may
+// send names in any case: the values of names that differ only in case are joined, in the order of
+// the names as sent.
 func clean(h http.Header) http.Header {
 	named := field.ConnectionInAnyCase(h)
 	out := make(http.Header, len(h))

@@ -40,7 +40,7 @@ func fails(err error) play {
 	return func(context.Context) (async.Message, error) { return async.Message{}, err }
 }
 
-// A ledger notes what became of messages and what was reported.
+// A ledger notes how messages were settled and what was reported.
 type ledger struct {
 	mu      sync.Mutex
 	acked   []string
@@ -96,7 +96,8 @@ func newAgent(t testing.TB, l *ledger, s async.Spec) *async.Agent {
 	return a
 }
 
-// runs runs an agent over the plays and then to the end of the source. It is for the bubble of a test.
+// runs runs an agent over the plays, and then to the end of the source. It must be called in a
+// bubble.
 func runs(t testing.TB, l *ledger, s async.Spec, plays ...play) {
 	t.Helper()
 	s.Source = &script{plays: append(plays, fails(io.EOF))}

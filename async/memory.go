@@ -17,64 +17,70 @@ import (
 )
 
 var (
-	// ErrFull is why a [Memory] takes no message: it holds as many as it may. It has status 503.
+	// ErrFull means that a [Memory] refused a message because it holds as many as it may. It has
+	// status 503.
 	ErrFull = errors.New("the queue is full")
 
-	// ErrClosed is why a [Memory] takes no message: Close was called. It has status 503.
+	// ErrClosed means that a [Memory] refused a message because Close was called. It has status
+	// 503.
 	ErrClosed = errors.New("the queue is closed")
 
-	// ErrGivenUp is what Nack of a [Memory] returns when the message will not come again: it has been delivered as often
-	// as it may be.
-	ErrGivenUp = errors.New("the message is given up")
+	// ErrGivenUp is what Nack of a [Memory] returns when it drops the message, which has been
+	// delivered as often as it may be.
+	ErrGivenUp = errors.New("the message is dropped")
 )
 
 const defaultTries = 10
 
-// A Memory is a [Source] in memory: a bounded queue of which the other end is a proxy, see [Memory.Publisher]. It lets an
-// endpoint answer at once and do the work later, and stands for a broker in tests. Messages that are in it when the
-// process ends are lost.
+// A Memory is a [Source] in memory: a bounded queue that is filled through a proxy, see
+// [Memory.Publisher]. With it an endpoint can answer at once and leave the work for later; in tests
+// it stands for a broker. Messages that it holds when the process ends are lost.
 //
-// A message that is handed back comes again after a wait that grows, behind those that are ready by then. Unless Backoff
-// says otherwise it is delivered 10 times in all, with less than a minute of waits between; then it is dropped, for there
-// is no dead letter queue, and Nack says so with [ErrGivenUp], which an agent reports. A message that is handed back with
-// [ErrStopped] has not failed: it comes again at once, before all others, and the delivery does not count.
+// A message that was handed back is delivered again after a wait that grows, behind the messages
+// that are ready by then. By default it is delivered at most 10 times in all, with waits of less
+// than a minute in total; Backoff changes that. Then the queue drops the message, because it has no
+// dead letter queue, and Nack returns [ErrGivenUp], which an agent reports. A message that is
+// handed back with [ErrStopped] has not failed: it is delivered again at once, before all others,
+// and its delivery does not count.
 //
-// It is made by [NewMemory]. Its fields must not be changed once it is in use; its methods are safe for concurrent use,
-// and several agents may receive from it.
+// [NewMemory] makes a Memory. Its fields must not be changed once it is in use. Its methods are
+// safe for concurrent use, and several agents may receive from it.
 type Memory struct {
-	// Backoff is the wait before a message comes again. Tries is how often it may be delivered in all; 0 is 10, negative is
-	// no limit: then a message that always fails comes again for ever.
+	// Backoff is the wait before a message is delivered again. Its Tries is how often a message may
+	// be delivered in all; 0 is 10, negative is no limit: a message that always fails is then
+	// delivered forever.
 	Backoff Backoff
 
-	// MaxBody is how large the body of a message may be, in bytes; 0 is 1 MiB, negative is no limit.
+	// MaxBody is how large the body of a message may be, in bytes; 0 is 1 MiB, negative is no
+	// limit.
 	MaxBody int64
 
 	size   int
 	source string // where it was made
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	ready   []*entry   // in the order of delivery
-	waiting []*entry   // to come again, the earliest first
-	held    int        // messages not settled, those being worked on included
-	last    uint64     // ID
+	waiting []*entry   // to be delivered again, the earliest first
+	held    int        // messages not settled, including those being processed
+	last    uint64     // the ID given last
 	closed  bool
-	changed chan struct{} // closed when any of this has changed; nil if nobody waits
+	changed chan struct{} // closed when any of these has changed; nil if nobody waits
 }
 
 // An entry is a message of a Memory.
 type entry struct {
 	id      string
 	attempt int
-	due     time.Time // when it comes again
+	due     time.Time // when it is delivered again
 	req     *proxy.Request
 }
 
-// NewMemory returns an empty queue that holds n messages, those being worked on and those that wait to come again
-// included. An n that is not positive is the Fault of the queue.
+// NewMemory returns an empty queue with room for n messages, including those being processed and
+// those that wait to be delivered again. An n below 1 is a fault of the queue, see [Memory.Fault].
 func NewMemory(n int) *Memory { return &Memory{size: n, source: pipe.Here()} }
 
-// Fault returns why the queue cannot be used, nil for nothing. It is a fault in the plan of a publisher, and [New] refuses
-// an agent with such a source.
+// Fault returns why the queue cannot be used, or nil if it can. The plan of a publisher shows the
+// fault, and [New] refuses an agent with such a source.
 func (q *Memory) Fault() error {
 	switch {
 	case q == nil:
@@ -85,12 +91,12 @@ func (q *Memory) Fault() error {
 	return nil
 }
 
-// Publisher returns a proxy that puts each request into the queue, as a message of its own, and answers 202 without a
-// document. The message has everything that the request has, its method, path and params included; of its body it has a
-// copy, which the request must be able to replay.
+// Publisher returns a proxy that puts each request into the queue, as a message of its own, and
+// answers 202 without a document. The message has everything that the request has, including its
+// method, path and params, and a copy of its body. The request must be able to replay that body.
 //
-// The errors are a [*proxy.Error]: status 503 with [ErrFull] or [ErrClosed], 413 with [ErrTooLarge], and
-// proxy.ErrBodyNotReplayable.
+// An error is a [*proxy.Error]: status 503 with [ErrFull] or [ErrClosed], 413 with [ErrTooLarge],
+// or one that wraps proxy.ErrBodyNotReplayable.
 func (q *Memory) Publisher() proxy.Proxy {
 	step := pipe.Step{Mark: mark.Ours(), Kind: "publish", Acts: pipe.In, State: q, Effects: pipe.Terminal | pipe.Buffers |
 		pipe.NeedsReplay | pipe.NotIdempotent | pipe.HonoursContext | pipe.Stateful}
@@ -133,7 +139,7 @@ func (q *Memory) room() error {
 	return q.refusal()
 }
 
-// refusal says why there is no place for a message. The lock is held.
+// refusal returns why the queue cannot take a message. The lock is held.
 func (q *Memory) refusal() error {
 	switch {
 	case q.closed:
@@ -157,7 +163,7 @@ func (q *Memory) put(req *proxy.Request) error {
 	return nil
 }
 
-// wake lets everybody who waits look again. The lock is held.
+// wake lets all waiting receivers look again. The lock is held.
 func (q *Memory) wake() {
 	if q.changed != nil {
 		close(q.changed)
@@ -165,15 +171,15 @@ func (q *Memory) wake() {
 	}
 }
 
-// Len returns how many messages the queue holds, those being worked on included.
+// Len returns how many messages the queue holds, including those being processed.
 func (q *Memory) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.held
 }
 
-// Close takes no more messages. What the queue holds is still delivered, also what is handed back meanwhile; when
-// nothing is left Receive returns io.EOF.
+// Close makes the queue refuse new messages. The queue still delivers the messages it holds,
+// including those handed back meanwhile. When none are left, Receive returns io.EOF.
 func (q *Memory) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -181,8 +187,8 @@ func (q *Memory) Close() {
 	q.wake()
 }
 
-// Receive waits for the next message; see [Source]. Each delivery has a copy of the request. Of its Ack and Nack only the
-// first call counts.
+// Receive waits for the next message; see [Source]. Each delivery has its own copy of the request.
+// Only the first call of its Ack or Nack counts.
 func (q *Memory) Receive(ctx context.Context) (Message, error) {
 	if err := q.Fault(); err != nil {
 		return Message{}, err
@@ -199,10 +205,10 @@ func (q *Memory) Receive(ctx context.Context) (Message, error) {
 	}
 }
 
-// A wait is what a receiver waits for: a change, or the time at which a message comes again.
+// A wait is what a receiver waits for: a change, or the time at which a message is due again.
 type wait struct {
 	changed <-chan struct{}
-	delay   time.Duration // 0 is none
+	delay   time.Duration // 0 if no message is due
 }
 
 func (w *wait) until(ctx context.Context) {
@@ -250,7 +256,7 @@ func (q *Memory) next() (Message, *wait, error) {
 func (q *Memory) deliver(e *entry) (Message, error) {
 	req, err := e.req.Clone()
 	if err != nil {
-		return Message{}, err // it does not happen: the body is in memory
+		return Message{}, err // cannot happen: the body is in memory
 	}
 	e.attempt++
 	var once sync.Once
@@ -276,7 +282,7 @@ func (q *Memory) settled() {
 	q.wake()
 }
 
-// again lets a message wait to be delivered again, or gives it up.
+// again queues a message to be delivered again, or drops it.
 func (q *Memory) again(e *entry, cause error) error {
 	if isStopped(cause) {
 		q.takeBack(e)

@@ -154,7 +154,7 @@ func TestMemoryRefusesABodyThatItCannotHold(t *testing.T) {
 }
 
 // proves M23
-func TestMemoryTakesNothingWhenTheContextIsOver(t *testing.T) {
+func TestMemoryTakesNothingOnceTheContextIsDone(t *testing.T) {
 	t.Parallel()
 	q := async.NewMemory(1)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -237,7 +237,7 @@ func TestMemoryDeliversAgainAtOnceWhereTold(t *testing.T) {
 	})
 }
 
-func TestMemoryDeliversWhatWasHandedBackBehindTheOthers(t *testing.T) {
+func TestMemoryRedeliversBehindReadyMessages(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := async.NewMemory(3)
 		publish(t, q, "a")
@@ -250,7 +250,7 @@ func TestMemoryDeliversWhatWasHandedBackBehindTheOthers(t *testing.T) {
 	})
 }
 
-func TestMemoryKeepsTheOrderOfWhatComesAgainAtTheSameTime(t *testing.T) {
+func TestMemoryKeepsTheOrderOfMessagesDueAtTheSameTime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := async.NewMemory(3)
 		q.Backoff.First = time.Nanosecond
@@ -370,7 +370,7 @@ func TestAMemoryWithoutRoomIsAFault(t *testing.T) {
 }
 
 // proves M28, M32, O18
-func TestAgentsThatShareAMemoryWorkOnEveryMessageUntilItSucceeds(t *testing.T) {
+func TestAgentsSharingAMemoryProcessEveryMessage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const n = 100
 		q := async.NewMemory(n)

@@ -15,21 +15,21 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// prepare makes a pipe's request of a message's, in place.
+// prepare turns the request of a message into one for the pipe, in place.
 func (a *Agent) prepare(req *proxy.Request) error {
 	if req.Method == "" {
 		req.Method = http.MethodPost
 	}
 	req.Path = escaped(req.Path)
 	req.Header = clean(req.Header)
-	req.Trailer, req.Upgrade, req.Inform = nil, "", nil // of a connection, which a message does not have
+	req.Trailer, req.Upgrade, req.Inform = nil, "", nil // they belong to a connection
 	if err := a.checkParams(&req.Params); err != nil {
 		return &proxy.Error{Status: http.StatusBadRequest, Op: "message", Err: err}
 	}
 	return load(req, a.maxBody)
 }
 
-// escaped returns a path as it is if it is an escaped one, and else escapes it.
+// escaped returns the escaped form of a path, which may be escaped already.
 func escaped(path string) string {
 	if !strings.HasPrefix(path, "/") {
 		path = "/" + path
@@ -41,7 +41,8 @@ func escaped(path string) string {
 	return (&url.URL{Path: plain, RawPath: path}).EscapedPath()
 }
 
-// load reads the body of req into memory, from where it can be replayed. The body that req had stays open.
+// load reads the body of req into memory, so that it can be replayed. It does not close the body
+// that req had.
 func load(req *proxy.Request, most int64) error {
 	b, err := bodyOf(req, most)
 	if err != nil {
@@ -86,8 +87,8 @@ func bodyOf(req *proxy.Request, most int64) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// checkParams holds a message to the params that were declared, and their values to what a URL can take: an upstream
-// path has the segments that its template has.
+// checkParams checks that a message has the declared params, and that every value is a valid
+// segment of a URL, so that the path of an upstream has just the segments of its template.
 func (a *Agent) checkParams(params *proxy.Params) error {
 	for _, name := range a.spec.Params {
 		_, ok := params.Lookup(name)
@@ -109,7 +110,7 @@ func (a *Agent) checkParams(params *proxy.Params) error {
 	return fmt.Errorf("the param %q of the message: %w", rest, errParam)
 }
 
-// rest is how plans and specs name the segments that a wildcard stands for.
+// rest is the name, in plans and specs, of the segments that a wildcard stands for.
 const rest = "*"
 
 var errParam = errors.New("the value is empty, a dot segment, or has a control byte that no URL takes")

@@ -8,24 +8,26 @@ import (
 	"time"
 )
 
-// ErrStarted is why Run refuses to run an agent a second time.
+// ErrStarted means that Run was called before: an agent runs only once.
 var ErrStarted = errors.New("the agent was started before")
 
-// When the context of Run has ended there is a little time for everything to come back, less than adapter.Run grants.
+// These are the times for calls to return once the context of Run has ended. Together they are less
+// than adapter.Run grants.
 const (
 	cutAfter = 500 * time.Millisecond // then the contexts of Ack and Nack end too
-	cutWait  = 250 * time.Millisecond // then Run returns without what is left
+	cutWait  = 250 * time.Millisecond // after that; then Run returns and abandons what still runs
 )
 
-// Run takes messages and works on them until ctx ends, the agent is drained, or the source has no more; then it returns
-// nil. Any other end of the source is its error. An agent runs once: a second Run returns an error that wraps
-// [ErrStarted].
+// Run takes messages and processes them until ctx ends, the agent is drained, or the source has no
+// more; then it returns nil. If the source fails otherwise, Run returns that error. An agent runs
+// once: a second Run returns an error that wraps [ErrStarted].
 //
-// When ctx ends, the calls in flight are cancelled and their messages handed back with [ErrStopped], for which there is
-// half a second; calls that do not come back are abandoned, see [Agent.Abandoned]. To let the messages in flight finish
-// call Drain first. When the source ends, they are finished before Run returns.
+// When ctx ends, Run cancels the calls in flight and hands their messages back with [ErrStopped],
+// for which it allows half a second. Calls that do not return are abandoned, see [Agent.Abandoned].
+// To let the messages in flight finish, call Drain first. When the source ends, Run finishes them
+// before it returns.
 func (a *Agent) Run(ctx context.Context) error {
-	r := &run{Agent: a, ctx: a.scope.Context(ctx), received: make(chan receipt, 1)}
+	r := &run{agent: a, ctx: a.scope.Context(ctx), received: make(chan receipt, 1)}
 	if err := r.start(); err != nil {
 		return err
 	}
@@ -39,13 +41,14 @@ func (a *Agent) Run(ctx context.Context) error {
 	return err
 }
 
-// Drain takes no new messages, waits until those in flight are finished and settled, and lets Run return nil. It returns
-// the error of ctx, wrapped, if that ends first; what is in flight goes on then until the context of Run ends. It does not
-// wait for a call that is abandoned, and for a Receive that ignores its context less than a second, once all else is
-// finished.
+// Drain stops the taking of messages, waits until those in flight are finished and settled, and
+// lets Run return nil. If ctx ends first, Drain returns its error, wrapped; messages in flight then
+// go on until the context of Run ends. Drain does not wait for abandoned calls. Once all else is
+// finished, it waits less than a second for a Receive that ignores its context.
 //
-// A message that the source delivers when Drain was called already is handed back with [ErrStopped]. Drain is final: an
-// agent that is drained before it runs takes no message at all. To call it again is to wait again.
+// A message that the source delivers after Drain was called is handed back with [ErrStopped]. Drain
+// is final: an agent that is drained before it runs takes no message at all. A second call waits
+// again.
 func (a *Agent) Drain(ctx context.Context) error {
 	if !a.beginDrain() {
 		return nil
@@ -74,34 +77,35 @@ func (a *Agent) beginDrain() bool {
 	return a.started
 }
 
-// A run is the Run of an agent. Whoever works for it has a slot: first to receive a message, then to work on it.
+// A run is one call of Agent.Run. Each of its workers holds a slot, first to receive a message and
+// then to process it.
 type run struct {
-	*Agent
-	ctx      context.Context // of the calls
-	intake   context.Context // of Receive: ends when the agent is drained too
-	settling context.Context // of Ack and Nack: goes on for a moment when ctx has ended
+	agent    *Agent
+	ctx      context.Context // for calls of the proxy
+	intake   context.Context // for Receive: also ends when the agent is drained
+	settling context.Context // for Ack and Nack: goes on for a moment after ctx has ended
 	cut      context.CancelFunc
 
-	received chan receipt  // of each Receive; it has room for one, as there is one receiver at a time
-	receiver chan struct{} // closed when the last receiver has gone; nil if its receipt is known
-	failures int           // transient ones in a row; the receiver's until its receipt is known
+	received chan receipt  // the receipt of each Receive; room for one, as there is one receiver at a time
+	receiver chan struct{} // closed when the last receiver is done; nil once its receipt is known
+	failures int           // transient failures in a row; owned by the receiver until its receipt is known
 }
 
 func (r *run) start() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.started {
-		return fmt.Errorf("async: %s: %w", title(r.spec.Name), ErrStarted)
+	r.agent.mu.Lock()
+	defer r.agent.mu.Unlock()
+	if r.agent.started {
+		return fmt.Errorf("async: %s: %w", title(r.agent.spec.Name), ErrStarted)
 	}
-	r.started = true
-	r.intake, r.stop = context.WithCancel(r.ctx)
-	if r.drained {
-		r.stop()
+	r.agent.started = true
+	r.intake, r.agent.stop = context.WithCancel(r.ctx)
+	if r.agent.drained {
+		r.agent.stop()
 	}
 	return nil
 }
 
-// takeAll takes messages, one whenever a slot is free, until there are to be no more.
+// takeAll takes a message whenever a slot is free, until the intake or the source ends.
 func (r *run) takeAll() error {
 	for r.slot() {
 		r.receiver = make(chan struct{})
@@ -114,8 +118,8 @@ func (r *run) takeAll() error {
 		switch {
 		case got.err == nil:
 		case got.again:
-			pause(r.intake, r.spec.Backoff.delay(r.failures))
-		case got.late, got.err == io.EOF: // an EOF that is wrapped is a connection that broke
+			pause(r.intake, r.agent.spec.Backoff.delay(r.failures))
+		case got.late, got.err == io.EOF: // a wrapped EOF is a broken connection
 			return nil
 		default:
 			return r.sourceError(got.err)
@@ -124,14 +128,14 @@ func (r *run) takeAll() error {
 	return nil
 }
 
-// A receipt is what came of a Receive, but for the message.
+// A receipt is the result of a Receive without the message.
 type receipt struct {
 	err   error
-	again bool // err is transient, and there may be another try
-	late  bool // it came when there were to be no more messages
+	again bool // err is transient, and another try is allowed
+	late  bool // Receive returned after the intake had ended
 }
 
-// receipt judges the result of a Receive. There is one at a time.
+// receipt makes the receipt of a Receive. Only one Receive runs at a time.
 func (r *run) receipt(err error) receipt {
 	got := receipt{err: err, late: r.intake.Err() != nil}
 	switch {
@@ -139,14 +143,14 @@ func (r *run) receipt(err error) receipt {
 		r.failures = 0
 	case !got.late && isTransient(err):
 		r.failures++
-		tries := r.spec.Backoff.Tries
+		tries := r.agent.spec.Backoff.Tries
 		got.again = tries <= 0 || r.failures <= tries
 	}
 	return got
 }
 
-// next waits for the receipt. It is not known when the intake ends first: the worker knows that too, and hands back what it
-// receives.
+// next waits for the receipt. If the intake ends first, the receipt is not known; the worker sees
+// that too, and hands back what it receives.
 func (r *run) next() (got receipt, known bool) {
 	select {
 	case got = <-r.received:
@@ -154,32 +158,33 @@ func (r *run) next() (got receipt, known bool) {
 	case <-r.intake.Done():
 	}
 	select {
-	case got = <-r.received: // at the same moment
+	case got = <-r.received: // both were ready
 		return got, true
 	default:
 		return receipt{}, false
 	}
 }
 
-// slot waits for a slot and reports whether it is to be used.
+// slot waits for a slot and reports whether a message may be received with it.
 func (r *run) slot() bool {
 	select {
-	case r.slots <- struct{}{}:
+	case r.agent.slots <- struct{}{}:
 	case <-r.intake.Done():
 		return false
 	}
-	if !r.bears() {
-		<-r.slots
+	if !r.eased() {
+		<-r.agent.slots
 		return false
 	}
 	return true
 }
 
-// bears waits while as many calls into the source are abandoned as may be, and reports whether messages are to be taken.
-func (r *run) bears() bool {
-	for r.maxAway >= 0 && r.away.Load() >= r.maxAway {
+// eased waits while the number of abandoned calls into the source is at its limit. It reports false
+// if the intake has ended.
+func (r *run) eased() bool {
+	for r.agent.maxAway >= 0 && r.agent.away.Load() >= r.agent.maxAway {
 		select {
-		case <-r.eased:
+		case <-r.agent.eased:
 		case <-r.intake.Done():
 			return false
 		}
@@ -196,10 +201,11 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// finish waits for everything that has a slot and returns how many have given it back. While ctx goes on it waits for all
-// but a receiver: that has no work, only a source that does not return.
+// finish waits for all slots and returns how many it got back. Until ctx ends it waits for the
+// workers without limit, but not for a receiver, which has no message yet: its source may never
+// return.
 func (r *run) finish() int {
-	n := cap(r.slots)
+	n := cap(r.agent.slots)
 	back := r.collect(r.ctx, 0, n-1)
 	if r.idle() {
 		back = r.collect(r.ctx, back, n)
@@ -209,7 +215,7 @@ func (r *run) finish() int {
 	return r.collectFor(cutWait, back, n)
 }
 
-// idle reports whether nobody is still receiving.
+// idle reports whether no worker is receiving.
 func (r *run) idle() bool {
 	if r.receiver == nil {
 		return true
@@ -235,13 +241,13 @@ func (r *run) collectFor(d time.Duration, back, want int) int {
 func (r *run) collect(ctx context.Context, back, want int) int {
 	for back < want {
 		select {
-		case r.slots <- struct{}{}:
+		case r.agent.slots <- struct{}{}:
 			back++
 			continue
 		default:
 		}
 		select {
-		case r.slots <- struct{}{}:
+		case r.agent.slots <- struct{}{}:
 			back++
 		case <-ctx.Done():
 			return back
@@ -250,13 +256,13 @@ func (r *run) collect(ctx context.Context, back, want int) int {
 	return back
 }
 
-// A sourceError is what a source has failed with, on one line whatever it holds.
+// A sourceError is an error of a source. Its text is always on one line.
 type sourceError struct {
 	agent string
 	err   error
 }
 
-func (r *run) sourceError(err error) error { return &sourceError{r.spec.Name, err} }
+func (r *run) sourceError(err error) error { return &sourceError{r.agent.spec.Name, err} }
 
 func (e *sourceError) Error() string {
 	return oneLine("async: " + title(e.agent) + ": receive: " + e.err.Error())

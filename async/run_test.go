@@ -137,7 +137,7 @@ func TestRunTriesAgainAtOnceWhereTold(t *testing.T) {
 	})
 }
 
-func TestRunGivesUpAfterTheTriesOfItsBackoff(t *testing.T) {
+func TestRunReturnsAfterTheTriesOfItsBackoff(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &ledger{}
 		down := errors.New("down")
@@ -151,7 +151,7 @@ func TestRunGivesUpAfterTheTriesOfItsBackoff(t *testing.T) {
 }
 
 // proves T4, M21
-func TestRunEndsWithTheErrorOfItsSourceOnceItsMessagesAreFinished(t *testing.T) {
+func TestRunFinishesMessagesThenReturnsTheSourceError(t *testing.T) {
 	t.Parallel()
 	gone := errors.New("queue deleted")
 	tests := []struct {
@@ -209,7 +209,7 @@ func TestRunEndsWhenItsSourceCallsGoexit(t *testing.T) {
 }
 
 // proves M32
-func TestDrainFinishesWhatIsInFlightAndTakesNoMore(t *testing.T) {
+func TestDrainFinishesMessagesInFlightAndTakesNoMore(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &ledger{}
 		s := &script{plays: []play{l.delivers("1"), l.delivers("2")}}
@@ -237,7 +237,7 @@ func TestDrainFinishesWhatIsInFlightAndTakesNoMore(t *testing.T) {
 }
 
 // proves M32
-func TestDrainGivesUpWithItsBudgetAndRunThenCancels(t *testing.T) {
+func TestDrainReturnsAtItsDeadlineAndRunThenCancels(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &ledger{}
 		s := &script{plays: []play{l.delivers("1")}}
@@ -283,7 +283,7 @@ func TestDrainBeforeRunMeansThatNothingIsTaken(t *testing.T) {
 	})
 }
 
-func TestRunTakesNothingWhenItsContextIsOver(t *testing.T) {
+func TestRunTakesNothingOnceItsContextIsDone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &ledger{}
 		s := &script{plays: []play{l.delivers("1")}}
@@ -324,7 +324,7 @@ func TestAgentHandsBackAMessageThatComesAfterDrain(t *testing.T) {
 }
 
 // proves M32
-func TestRunHandsBackWhatIsInFlightWhenItIsCancelled(t *testing.T) {
+func TestCancelledRunHandsBackMessagesInFlight(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &ledger{}
 		m := l.message("1")
@@ -349,7 +349,7 @@ func TestRunHandsBackWhatIsInFlightWhenItIsCancelled(t *testing.T) {
 }
 
 // proves T3, M32
-func TestRunReturnsAlthoughSourceAndPipeIgnoreTheirContexts(t *testing.T) {
+func TestRunReturnsIfSourceAndPipeIgnoreTheirContexts(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name      string
@@ -565,7 +565,7 @@ func TestAgentSurvivesItsReportHook(t *testing.T) {
 }
 
 // proves T4
-func TestRunSurvivesAHookThatIsToldOfItsSource(t *testing.T) {
+func TestRunSurvivesAReportThatFailsOnASourceError(t *testing.T) {
 	t.Parallel()
 	for name, hook := range map[string]func(){"panic": func() { panic("hook") }, "Goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
@@ -582,7 +582,7 @@ func TestRunSurvivesAHookThatIsToldOfItsSource(t *testing.T) {
 }
 
 // proves T3, M32
-func TestRunReturnsAlthoughAHookThatIsToldOfItsSourceBlocks(t *testing.T) {
+func TestRunReturnsIfReportBlocksOnASourceError(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &ledger{}
 		release := make(chan struct{})
@@ -602,14 +602,14 @@ func TestRunReturnsAlthoughAHookThatIsToldOfItsSourceBlocks(t *testing.T) {
 	})
 }
 
-func TestRunKnowsWhatCameAtTheMomentOfADrain(t *testing.T) {
+func TestRunKnowsAReceiptThatCameWithTheDrain(t *testing.T) {
 	t.Parallel()
 	for range 100 {
-		assert.True(t, async.KnowsWhatCame(), "else the message that a worker works on is not waited for")
+		assert.True(t, async.KnowsReceipt(), "else the message that a worker works on is not waited for")
 	}
 }
 
-// A hollow error is a nil pointer that was returned as an error: nothing of it can be called.
+// A hollow error is a nil pointer that was returned as an error: every call of its methods panics.
 type hollow struct{ err error }
 
 func (h *hollow) Error() string   { return h.err.Error() }
@@ -626,7 +626,7 @@ func TestRunEndsWithAnErrorOfItsSourceThatPanics(t *testing.T) {
 }
 
 // proves T4, M28
-func TestAMessageThatFailsWithAnErrorThatPanicsComesAgain(t *testing.T) {
+func TestAMessageWhoseErrorPanicsIsDeliveredAgain(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &ledger{}
 		q := async.NewMemory(1)
@@ -646,7 +646,7 @@ func TestAMessageThatFailsWithAnErrorThatPanicsComesAgain(t *testing.T) {
 }
 
 // proves T4, M32
-func TestRunHandsBackWhatFailsWithAnErrorThatPanicsWhenItIsCancelled(t *testing.T) {
+func TestCancelledRunHandsBackAMessageWhoseErrorPanics(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		l := &ledger{}
 		s := &script{plays: []play{l.delivers("1")}}
@@ -661,7 +661,7 @@ func TestRunHandsBackWhatFailsWithAnErrorThatPanicsWhenItIsCancelled(t *testing.
 }
 
 // proves M32
-func TestRunHandsBackAsNotFailedWhateverAPipeMakesOfItsCancellation(t *testing.T) {
+func TestCancelledRunHandsBackAsStoppedWhateverThePipeReturns(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name   string

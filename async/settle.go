@@ -10,7 +10,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// The calls into a source about one message, as errors name them.
+// These are the names of the calls that settle a message, for errors.
 const (
 	opAck   = "ack"
 	opNack  = "nack"
@@ -36,8 +36,9 @@ func (w *worker) closeBody() {
 	}
 }
 
-// tell tells the source what became of the message. What fails of that is reported, also a panic or runtime.Goexit. A call
-// that does not return in time is abandoned: the goroutine is left to it, and the slot is free.
+// tell makes one of the calls that settle the message. It reports a failure, including a panic or
+// runtime.Goexit. A call that does not return in time is abandoned: the goroutine is left to it,
+// and its slot becomes free.
 func (w *worker) tell(op string, cause error) {
 	var err error
 	returned := false
@@ -50,7 +51,7 @@ func (w *worker) tell(op string, cause error) {
 		switch {
 		case inTime && err != nil:
 			w.fail(op, err)
-		case !inTime && !returned: // that it did not return in time is known
+		case !inTime && !returned: // that it was late is reported already
 			w.fail(op, fmt.Errorf("abandoned call: %w", err))
 		}
 	}()
@@ -60,12 +61,12 @@ func (w *worker) tell(op string, cause error) {
 
 func (w *worker) ask(op string, cause error) error {
 	if op == opClose {
-		_ = w.m.Request.Body.Close() // it was read to its end, or is not wanted
+		_ = w.m.Request.Body.Close() // the body was read to its end, or is not wanted
 		return nil
 	}
-	ctx := w.settling
-	if w.ackTimeout > 0 {
-		expiry := call.After(ctx, w.ackTimeout)
+	ctx := w.run.settling
+	if w.run.agent.ackTimeout > 0 {
+		expiry := call.After(ctx, w.run.agent.ackTimeout)
 		defer expiry.Cancel()
 		ctx = expiry
 	}
@@ -75,20 +76,21 @@ func (w *worker) ask(op string, cause error) error {
 	return w.m.Nack(ctx, cause)
 }
 
-// begin begins to watch a call; nil is one that nobody waits for, or without limit.
+// begin starts the watch over a call. It returns nil if the call has no limit, or if the worker is
+// abandoned already.
 func (w *worker) begin(op string) *watch {
-	if w.given || w.ackTimeout < 0 {
+	if w.abandoned || w.run.agent.ackTimeout < 0 {
 		return nil
 	}
 	if watch := w.watch; watch != nil {
 		w.watch = nil
 		watch.op = op
 		watch.over.Store(false)
-		watch.timer.Reset(w.ackTimeout)
+		watch.timer.Reset(w.run.agent.ackTimeout)
 		return watch
 	}
 	watch := &watch{worker: w, op: op}
-	watch.timer = time.AfterFunc(w.ackTimeout, watch.expire)
+	watch.timer = time.AfterFunc(w.run.agent.ackTimeout, watch.expire)
 	return watch
 }
 
@@ -97,32 +99,35 @@ func (w *worker) end(watch *watch) bool {
 	switch {
 	case watch == nil:
 	case !watch.over.CompareAndSwap(false, true):
-		w.given = true
+		w.abandoned = true
 		return false
-	case watch.timer.Stop(): // else its function may still look at it
+	case watch.timer.Stop(): // else expire may still look at the watch
 		w.watch = watch
 	}
 	return true
 }
 
-// A watch abandons a call that does not return in time. Who sets over first, the call or the timer, decides.
+// A watch abandons a call that does not return in time. Either the call or the timer sets over
+// first, and that decides.
 type watch struct {
-	*worker
-	op    string
-	timer *time.Timer
-	over  atomic.Bool
+	worker *worker
+	op     string
+	timer  *time.Timer
+	over   atomic.Bool
 }
 
-// expire reports, and gives the worker's slot back: in this order, so that Run does not return before the report.
+// expire reports the call, then gives the worker's slot back: in this order, so that Run does not
+// return before the report.
 func (w *watch) expire() {
-	n := w.away.Add(1) // before the call can see it and count down
+	run, agent := w.worker.run, w.worker.run.agent
+	n := agent.away.Add(1) // before the call can see it and count down
 	if !w.over.CompareAndSwap(false, true) {
-		w.comeBack()
+		agent.comeBack()
 		return
 	}
-	defer func() { <-w.slots }()
-	if n == w.maxAway {
-		defer proxy.Report(w.ctx, w.sourceError(proxy.ErrAbandoned))
+	defer func() { <-agent.slots }()
+	if n == agent.maxAway {
+		defer proxy.Report(run.ctx, run.sourceError(proxy.ErrAbandoned))
 	}
-	w.fail(w.op, fmt.Errorf("did not return within %s: %w", w.ackTimeout, context.DeadlineExceeded))
+	w.worker.fail(w.op, fmt.Errorf("did not return within %s: %w", agent.ackTimeout, context.DeadlineExceeded))
 }

@@ -16,14 +16,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A stuckBody does in Close what it is told to.
+// A stuckBody calls a function in Close.
 type stuckBody struct{ close func() }
 
 func (stuckBody) Read([]byte) (int, error) { return 0, io.EOF }
 func (b stuckBody) Close() error           { b.close(); return nil }
 
-// doing returns a message whose ack, nack or close, whichever op says, does what f does; with it a proxy that fails it where
-// that is needed, and no other.
+// doing returns a message that calls f in its ack, nack or close, as op says, and a proxy that
+// fails the message if op needs that.
 func (l *ledger) doing(op, id string, f func()) (async.Message, proxy.Proxy) {
 	m := l.message(id)
 	switch op {
@@ -42,7 +42,7 @@ func (l *ledger) doing(op, id string, f func()) (async.Message, proxy.Proxy) {
 	}
 }
 
-// failures returns what was reported of one kind of call.
+// failures returns the reports about one kind of call.
 func (l *ledger) failures(op string) (of []*async.MessageError) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,7 +55,7 @@ func (l *ledger) failures(op string) (of []*async.MessageError) {
 }
 
 // proves T3, M28
-func TestAgentDoesNotWaitForASourceThatIsNotToldInTime(t *testing.T) {
+func TestAgentDoesNotWaitForASettlingCallThatHangs(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{"ack", "nack", "close"} {
 		t.Run(op, func(t *testing.T) {

@@ -11,30 +11,32 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A worker receives one message and works on it, on a goroutine of its own. It has a slot meanwhile.
+// A worker receives one message and processes it, on a goroutine of its own. It holds a slot
+// meanwhile.
 type worker struct {
-	*run
-	gone  chan<- struct{} // closed when it has gone
+	run   *run
+	gone  chan<- struct{} // closed when the worker is done
 	m     Message
-	watch *watch // to be used again, if there is one
-	given bool   // a call was abandoned: the slot was given back, and the worker is counted
+	watch *watch // to be used again; nil if there is none
+
+	abandoned bool // a call was abandoned: the slot is free already, and the call is counted in Agent.away
 }
 
 func (w *worker) one() {
 	defer w.leave()
 	defer close(w.gone)
 	var err error
-	if w.m, err = w.receive(); err != nil {
+	if w.m, err = w.run.receive(); err != nil {
 		return
 	}
 	defer w.closeBody()
-	if w.intake.Err() != nil {
+	if w.run.intake.Err() != nil {
 		w.nack(stopped(nil))
 		return
 	}
 	lost, err := w.call()
 	if err != nil {
-		defer w.nack(err) // whatever the hook of the user does
+		defer w.nack(err) // even if Spec.Report ends the goroutine
 		w.fail("", err)
 		return
 	}
@@ -44,17 +46,18 @@ func (w *worker) one() {
 	}
 }
 
-// leave gives the slot back.
+// leave gives the slot back, or notes that the abandoned call has returned.
 func (w *worker) leave() {
-	if w.given {
-		w.comeBack()
+	if w.abandoned {
+		w.run.agent.comeBack()
 		return
 	}
-	<-w.slots
+	<-w.run.agent.slots
 }
 
-// receive asks the source for a message and tells the run what came of it, also after a panic or runtime.Goexit. It reports
-// the errors that Run does not return: here, because a hook that blocks or calls runtime.Goexit must not end Run.
+// receive asks the source for a message and gives the run its receipt, even after a panic or
+// runtime.Goexit. It reports the errors that Run does not return. It does so here because a Report
+// that blocks or calls runtime.Goexit must not end Run.
 func (r *run) receive() (m Message, err error) {
 	returned := false
 	defer func() {
@@ -67,24 +70,25 @@ func (r *run) receive() (m Message, err error) {
 			proxy.Report(r.ctx, r.sourceError(err))
 		}
 	}()
-	m, err = r.spec.Source.Receive(r.intake)
+	m, err = r.agent.spec.Source.Receive(r.intake)
 	returned = true
 	return m, err
 }
 
-// call runs the proxy for a message. What was lost of a success is what was optional.
+// call runs the proxy for a message. On success, lost is the error of the optional parts that are
+// missing, if any.
 func (w *worker) call() (lost, err error) {
 	if w.m.Request == nil {
 		return nil, &proxy.Error{Status: http.StatusInternalServerError, Op: "message", Err: errNoRequest}
 	}
-	ctx := w.ctx
-	if w.timeout > 0 {
-		expiry := call.After(ctx, w.timeout)
+	ctx := w.run.ctx
+	if w.run.agent.timeout > 0 {
+		expiry := call.After(ctx, w.run.agent.timeout)
 		defer expiry.Cancel()
 		ctx = expiry
 	}
-	res, err := w.held(ctx, w.m.Request)
-	if err != nil && w.ctx.Err() != nil { // whatever the pipe has made of it
+	res, err := w.run.agent.held(ctx, w.m.Request)
+	if err != nil && w.run.ctx.Err() != nil { // whatever error the pipe returned for it
 		return nil, stopped(err)
 	}
 	if err != nil {
@@ -95,7 +99,7 @@ func (w *worker) call() (lost, err error) {
 
 var errNoRequest = errors.New("the message has no request")
 
-// stopped is the cause with which a message is handed back that has not failed.
+// stopped returns the cause for handing back a message that has not failed.
 func stopped(err error) error {
 	cause := ErrStopped
 	if err != nil {
@@ -104,8 +108,8 @@ func stopped(err error) error {
 	return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "agent", Err: cause}
 }
 
-// work is what is done for a message: it runs on a goroutine of its own, on a copy of the request. All of the pipe is over
-// when it returns, the answer closed.
+// work processes a message. It runs on a goroutine of its own, with a copy of the request. When it
+// returns, the pipe is finished and the answer closed.
 func (a *Agent) work(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 	if err := a.prepare(req); err != nil {
 		return nil, err
@@ -121,7 +125,8 @@ func (a *Agent) work(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 	return a.judge(res)
 }
 
-// judge returns an empty response, with the error of what was missing and is allowed to, or why the answer is a failure.
+// judge returns an empty response if the answer counts as success, with the error of any missing
+// parts that are allowed to be missing. Otherwise it returns why the answer is a failure.
 func (a *Agent) judge(res *proxy.Response) (*proxy.Response, error) {
 	if res == nil {
 		return nil, &proxy.Error{Status: http.StatusInternalServerError, Op: "answer", Err: proxy.ErrNoResponse}
@@ -132,7 +137,7 @@ func (a *Agent) judge(res *proxy.Response) (*proxy.Response, error) {
 	if res.Err != nil && !a.spec.PartialOK {
 		return nil, &proxy.Error{Status: proxy.StatusOf(res.Err), Op: "answer", Err: fmt.Errorf("%w: %w", ErrPartial, res.Err)}
 	}
-	if res.Body != nil { // of a stream only its end tells that it was complete
+	if res.Body != nil { // only the end of a stream tells that it was complete
 		if _, err := io.Copy(io.Discard, res.Body); err != nil {
 			return nil, &proxy.Error{Op: "answer", Err: err}
 		}
@@ -141,5 +146,5 @@ func (a *Agent) judge(res *proxy.Response) (*proxy.Response, error) {
 }
 
 func (w *worker) fail(op string, err error) {
-	proxy.Report(w.ctx, &MessageError{Agent: w.spec.Name, ID: w.m.ID, Attempt: w.m.Attempt, Op: op, Err: err})
+	proxy.Report(w.run.ctx, &MessageError{Agent: w.run.agent.spec.Name, ID: w.m.ID, Attempt: w.m.Attempt, Op: op, Err: err})
 }

@@ -27,8 +27,8 @@ func upstreams() memory {
 	return m
 }
 
-// gateway mounts a merge of three upstreams, each with a timeout, below a limit: a pipe as a service would have it, of
-// described steps only. part makes a part of the upstream with the name.
+// gateway mounts a merge of three upstreams, each with a timeout, below a limit: a pipe that a
+// service would have, of described steps only. part makes a part from the upstream with the name.
 func gateway(b testing.TB, part func(name string, p proxy.Proxy) proxy.Part) http.Handler {
 	b.Helper()
 	f := backend.Decorate(backend.HTTP{Transport: upstreams()}, func(backend.Spec) proxy.Decorator { return policy.Timeout(time.Second) })
@@ -45,7 +45,7 @@ func gateway(b testing.TB, part func(name string, p proxy.Proxy) proxy.Part) htt
 	return r
 }
 
-// hand serves the peer in the same way.
+// hand serves the peer, which is written by hand, in the same way.
 func hand(combine func([][]byte) ([]byte, error)) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /page/{id}", &byHand{client: &http.Client{Transport: upstreams()}, base: "http://upstream.test", combine: combine})

@@ -13,8 +13,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// byHand is an aggregator as it is written without a library: an errgroup, an http.Client, and json.RawMessage so that
-// nothing is decoded that need not be. It has the guards that one should have, a timeout and a limit on bodies.
+// byHand is an aggregator written without a library: an errgroup, an http.Client, and
+// json.RawMessage so that nothing is decoded needlessly. It has the guards that it should have, a
+// timeout and a limit on bodies.
 type byHand struct {
 	client  *http.Client
 	base    string
@@ -123,7 +124,8 @@ func keepByHand(parts [][]byte) ([]byte, error) {
 	return json.Marshal(grouped)
 }
 
-// keepTyped does the same with types that name only what is kept, for those who know the fields when they compile.
+// keepTyped does the same with types that name only the fields to keep, which must be known when
+// the program is compiled.
 func keepTyped(parts [][]byte) ([]byte, error) {
 	type owner struct {
 		Address struct {

@@ -15,8 +15,8 @@ import (
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
-// BenchmarkCombinator is what each combinator costs beside the call of one small upstream: a pipe of described steps, called
-// with a request of a browser, without an endpoint.
+// BenchmarkCombinator measures what each combinator costs beyond the call of one small upstream. It
+// calls a pipe of described steps with a browser's request, without an endpoint.
 func BenchmarkCombinator(b *testing.B) {
 	m := memory{"/a": store([]byte(`{"id":"4711","name":"Ada"}`)), "/b": store([]byte(`{"total":12.5,"list":[1,2,3]}`))}
 	upstream := func(name string) proxy.Proxy {

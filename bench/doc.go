@@ -1,3 +1,4 @@
-// Package bench holds the benchmarks of docs/performance.md. Each has its peer in the same run: httputil.ReverseProxy, or
-// an aggregator as a good engineer would write it by hand. It has no code to import.
+// Package bench holds the benchmarks of docs/performance.md. Each has a peer in the same run:
+// httputil.ReverseProxy, or an aggregator as a good engineer would write it by hand. The package
+// has no code to import.
 package bench

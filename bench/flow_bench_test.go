@@ -20,7 +20,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// What a page is made of. A wide record names all that an upstream's answer has, a narrow one what the page shows.
+// These are the parts of a page. A wide record names all members of an upstream's answer, a narrow
+// one only those that the page shows.
 type (
 	flowRecord interface{ id() string }
 	flowWide   struct {
@@ -70,14 +71,15 @@ type (
 func (f flowWide) id() string   { return f.ID }
 func (f flowNarrow) id() string { return f.ID }
 
-// flowUpstreams answers /user/1, and what depends on its answer and on that of the orders, with 20 KB each.
+// flowUpstreams answers /user/1, the paths that its answer names and those that the orders name,
+// with 20 KB each.
 func flowUpstreams() memory {
 	part := store(payload("x", partSize))
 	return memory{"/user/1": part, "/orders/x-4711": part, "/recs/x-4711": part, "/products/x-4711": part}
 }
 
-// flowGateway mounts a graph of four calls: the user, at once the orders and the recommendations, and the products of the
-// orders.
+// flowGateway mounts a graph of four calls: the user, at once the orders and the recommendations,
+// and the products of the orders.
 func flowGateway[T flowRecord](b *testing.B) http.Handler {
 	b.Helper()
 	f := backend.Decorate(backend.HTTP{Transport: flowUpstreams()}, func(backend.Spec) proxy.Decorator { return policy.Timeout(time.Second) })
@@ -99,7 +101,7 @@ func flowGateway[T flowRecord](b *testing.B) http.Handler {
 	return r
 }
 
-// flowByHand is the same by hand.
+// flowByHand does the same, written by hand.
 func flowByHand[T flowRecord]() http.Handler {
 	h := &byHand{client: &http.Client{Transport: flowUpstreams()}, base: "http://upstream.test"}
 	mux := http.NewServeMux()

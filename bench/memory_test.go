@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// memory is an upstream in memory: it answers each path with its bytes, and honours the context by being immediate. It
-// allocates as little as a transport can, so that it does not hide what is measured.
+// memory is an upstream in memory. It answers each path with its bytes, and honours the context
+// because it never waits. It allocates as little as a transport can, so that it does not hide the
+// cost of the code measured.
 type memory map[string]*stored
 
 type stored struct {
@@ -58,8 +59,8 @@ func (b *reading) Close() error               { return nil }
 // HonoursContext tells package backend that a call never outlives its context.
 func (memory) HonoursContext() bool { return true }
 
-// payload returns a JSON object of about size bytes whose member names begin with prefix: a few scalars, a nested
-// object, and a list of records, as answers of services look.
+// payload returns a JSON object of about size bytes whose member names begin with prefix: a few
+// scalars, a nested object, and a list of records, as the answers of services often are.
 func payload(prefix string, size int) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, `{"%[1]sId":"%[1]s-4711","%[1]sVersion":12,"%[1]sActive":true,"%[1]sNote":null,`, prefix)
@@ -95,7 +96,7 @@ func (s *sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// What a connection of net/http can do too, and a streaming endpoint insists on.
+// A connection of net/http has these methods too, and a streaming endpoint requires them.
 
 func (s *sink) Flush()                                       {}
 func (s *sink) SetReadDeadline(time.Time) error              { return nil }
@@ -103,8 +104,9 @@ func (s *sink) SetWriteDeadline(time.Time) error             { return nil }
 func (s *sink) EnableFullDuplex() error                      { return nil }
 func (s *sink) Hijack() (net.Conn, *bufio.ReadWriter, error) { return nil, nil, http.ErrNotSupported }
 
-// serve measures requests through h: time, allocations, and the processor time of all goroutines and the garbage
-// collector, which is what a comparison between code on one goroutine and on several has to look at.
+// serve measures requests through h: time, allocations, and the processor time of all goroutines
+// and the garbage collector. Only processor time can compare code on one goroutine with code on
+// several.
 func serve(b *testing.B, h http.Handler, target string, atLeast int) {
 	b.Helper()
 	req := asBrowser(b, target)

@@ -26,8 +26,8 @@ func six() memory {
 	return m
 }
 
-// BenchmarkNestedMerge merges two merges of three upstreams each, all at once. The peers are to it what those of
-// BenchmarkSequence are to that; they have one errgroup for all six calls.
+// BenchmarkNestedMerge merges two merges of three upstreams each, all at once. Its peers are like
+// those of BenchmarkSequence, with one errgroup for all six calls.
 func BenchmarkNestedMerge(b *testing.B) {
 	b.Run("sluice", func(b *testing.B) { serve(b, nested(b), "/page/1", 6*partSize-4000) })
 	b.Run("by-hand-typed", func(b *testing.B) { serve(b, handNested(nestedTyped), "/page/1", 6*partSize-4000) })
@@ -49,7 +49,7 @@ func nested(b *testing.B) http.Handler {
 	return mounted(b, page.With(policy.Limit(rate.NewLimiter(rate.Inf, 0))))
 }
 
-// handNested calls all six and makes the page of their answers, which each comes as soon as it is there.
+// handNested calls all six upstreams at once and makes the page from their answers.
 func handNested(page func() (into func(i int, text []byte) error, page any)) http.Handler {
 	h := &byHand{client: &http.Client{Transport: six()}, base: "http://upstream.test"}
 	return handPage(func(ctx context.Context, r *http.Request) (any, error) {

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// bufferPool is what ReverseProxy needs so as not to allocate 32 KiB for each answer.
+// bufferPool saves ReverseProxy the allocation of 32 KiB for each answer.
 type bufferPool struct{ pool sync.Pool }
 
 func (p *bufferPool) Get() []byte {
@@ -37,7 +37,7 @@ func reverseProxy(m memory, pool httputil.BufferPool) http.Handler {
 	}
 }
 
-// opaque is a user's decorator that nobody described.
+// opaque is a user's decorator without a description.
 func opaque(next proxy.Proxy) proxy.Proxy {
 	return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return next(ctx, req) }
 }
@@ -64,7 +64,7 @@ func BenchmarkPassthrough(b *testing.B) {
 			b.Run(size.name+"/"+name, func(b *testing.B) { serve(b, h, "/a/1", atLeast) })
 		}
 		limit := policy.Limit(rate.NewLimiter(rate.Inf, 0))
-		run("sluice", passthrough(b, m)) // as ReverseProxy: nothing but the way there and back
+		run("sluice", passthrough(b, m)) // as ReverseProxy: only the request there and the answer back
 		run("sluice-limit-timeout", passthrough(b, m, limit, policy.Timeout(time.Second)))
 		run("sluice-opaque-in-timeout", passthrough(b, m, limit, policy.Timeout(time.Second), opaque))
 		run("ReverseProxy-pool", reverseProxy(m, &bufferPool{}))

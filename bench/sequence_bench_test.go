@@ -20,7 +20,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// chained answers /a/1 with 20 KB that tell where b is, and so on to c.
+// chained answers /a/1 with 20 KB that name the path of b, whose answer names that of c.
 func chained() memory {
 	return memory{
 		"/a/1":     store(payload("", partSize)),
@@ -29,11 +29,11 @@ func chained() memory {
 	}
 }
 
-// BenchmarkSequence calls three upstreams one after another, the second with what the first says, the third with what the
-// second says, and answers with all three documents, each under its name.
+// BenchmarkSequence calls three upstreams one after another, each with a value from the answer
+// before, and answers with all three documents, each under its name.
 //
-// The peers do the same. "by-hand-typed" has a type for each document, as is usual: what is added to a document later
-// does not go through. "by-hand" decodes no more than it needs for the next call.
+// The peers do the same. "by-hand-typed" has a type for each document, as is usual, so it drops
+// members that upstreams add later. "by-hand" decodes no more than it needs for the next call.
 func BenchmarkSequence(b *testing.B) {
 	b.Run("sluice", func(b *testing.B) { serve(b, sequence(b), "/page/1", 3*partSize-2000) })
 	b.Run("by-hand-typed", func(b *testing.B) { serve(b, handSequence(sequenceTyped), "/page/1", 3*partSize-2000) })
@@ -96,7 +96,7 @@ type answer struct {
 // getter gets a path of an upstream.
 type getter func(path string) ([]byte, error)
 
-// handSequence serves a sequence that is written by hand.
+// handSequence serves a sequence written by hand.
 func handSequence(page func(id string, get getter) (any, error)) http.Handler {
 	h := &byHand{client: &http.Client{Transport: chained()}, base: "http://upstream.test"}
 	return handPage(func(ctx context.Context, r *http.Request) (any, error) {
@@ -104,7 +104,7 @@ func handSequence(page func(id string, get getter) (any, error)) http.Handler {
 	})
 }
 
-// timely gets a path within a second.
+// timely gets a path, with a timeout of a second.
 func (h *byHand) timely(ctx context.Context, path string, r *http.Request) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

@@ -21,7 +21,7 @@ import (
 
 const gigabyte = 1 << 30
 
-// source answers with n bytes of which nobody knows the length beforehand.
+// source answers with n bytes without announcing the length.
 func source(n int) http.Handler {
 	block := bytes.Repeat([]byte("0123456789abcdef"), 2<<10)
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -47,8 +47,8 @@ func residentKB() (int, bool) {
 	return kb, err == nil
 }
 
-// drain reads n bytes through a gateway over loopback, and returns by how many KiB the memory of the process grew at the
-// most meanwhile.
+// drain reads n bytes through a gateway over loopback, and returns the most by which the memory of
+// the process grew meanwhile, in KiB.
 func drain(tb testing.TB, gateway http.Handler, n int) (grown int) {
 	tb.Helper()
 	srv := httptest.NewServer(gateway)

@@ -41,8 +41,13 @@ type Factory interface {
 // A FactoryFunc is a function that is a [Factory].
 type FactoryFunc func(Spec) (Proxy, error)
 
-// New calls f.
-func (f FactoryFunc) New(s Spec) (Proxy, error) { return f(s) }
+// New calls f. If f is nil, that is the error.
+func (f FactoryFunc) New(s Spec) (Proxy, error) {
+	if f == nil {
+		return nil, errors.New("proxy: the FactoryFunc is nil")
+	}
+	return f(s)
+}
 
 // New returns the merge or the sequence that s describes. If s has faults, the error joins all of
 // them, followed by the faults of the inner proxies. If only inner proxies have faults, there is no

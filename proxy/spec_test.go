@@ -177,3 +177,9 @@ func TestMergeKeepsNothingOfExpose(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, http.Header{"Open": {"1"}}, res.Header)
 }
+
+func TestANilFactoryFuncIsAnError(t *testing.T) {
+	t.Parallel()
+	_, err := proxy.FactoryFunc(nil).New(proxy.Spec{})
+	assert.EqualError(t, err, "proxy: the FactoryFunc is nil")
+}

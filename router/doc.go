@@ -1,4 +1,5 @@
-// Package router puts endpoints on a chi router and checks, before anything is served, that each route and its pipe fit.
+// Package router mounts endpoints on a chi router. Before anything is served, it checks that each
+// route fits its pipe.
 //
 //	r := chi.NewRouter()
 //	r.Use(middleware.Logger)
@@ -11,40 +12,46 @@
 //	}
 //	http.ListenAndServe(":8080", r)
 //
-// The router is the user's own: it may have routes and middleware already, be a group, or be mounted below another.
-// Nothing of it is changed but for the routes that are added; what is more, such as [Problems], is asked for.
+// The router is your own: it may have routes and middleware already, be a group, or be mounted
+// below another. [Mount] only adds routes to it. Anything more, such as [Problems], is a call of
+// its own.
 //
 // # Order
 //
-// A request passes the middleware of r.Use, r.With and the routers above from the outside in, then the check of its
-// path, then [Route.Middlewares], the first outermost, then the endpoint and its pipe. [PlanOf] shows just that, for
-// every route.
+// A request passes the middleware of r.Use, r.With and the routers above from the outside in, then
+// the check of its path, then [Route.Middlewares], the first outermost, then the endpoint and its
+// pipe. [PlanOf] shows this order for every route.
 //
-// A pipe takes params from its proxy.Request. It may outlive the request (a shadow, an abandoned call), and chi gives the
-// context that chi.URLParam reads to another request as soon as this one is answered.
+// A pipe must take params from its proxy.Request, not from chi.URLParam. It may outlive the request
+// (as a shadow or an abandoned call does), and chi reuses the context that chi.URLParam reads as
+// soon as the request is answered.
 //
-// # What chi has
+// # With chi
 //
-// An endpoint takes the id of a request from chi's middleware.RequestID if its Spec says so:
+// An endpoint can take the id of a request from chi's middleware.RequestID:
 //
 //	endpoint.Spec{RequestID: func(r *http.Request) string { return middleware.GetReqID(r.Context()) }}
 //
-// A method that chi does not know, such as PROPFIND, is given to chi.RegisterMethod before there is a router.
+// To serve a method that chi does not know, such as PROPFIND, pass it to chi.RegisterMethod before
+// you make a router.
 //
 // # Paths
 //
-// Params come from the escaped path and are decoded exactly once, in whatever form chi has them. A request is answered
-// with 400, before any middleware of the route, any endpoint and any upstream, if
+// Params come from the escaped path and are decoded exactly once, whichever form of the path chi
+// has routed. The router answers a request with 400, before any middleware of the route, any
+// endpoint and any upstream, if
 //
 //   - its path has a segment that is . or .., escaped or not;
-//   - a param is . or .., is empty, holds NUL, CR or LF, or does not decode; segments of a * may be empty;
-//   - its path is escaped where it need not be, as in /%61dmin/1, and would take another route if it were not;
+//   - a param is . or .., is empty, holds NUL, CR or LF, or does not decode; segments of a * may be
+//     empty;
+//   - its path has needless escapes, as in /%61dmin/1, and would take another route without them;
 //   - a param does not match the regular expression of its placeholder once it is decoded;
-//   - a middleware has rewritten the path so that the two forms net/http keeps of it, URL.Path and URL.RawPath,
-//     contradict each other.
+//   - a middleware has rewritten the path so that its two forms in net/http, URL.Path and
+//     URL.RawPath, contradict each other.
 //
-// A slash that is escaped is data: /files/a%2Fb has one segment with a slash in it. So is any other character that means
-// something in a URL, unless a pattern has it: with a route /users/@me the path /users/%40me is refused, not taken for
-// a user. chi compares a path that has such an escape as it is, so beside one it finds neither a pattern with letters
-// beyond ASCII nor, most often, one with an expression; those answer 404 then, or 400 where another route would answer.
+// An escaped slash is data: /files/a%2Fb has one segment with a slash in it. So is any other
+// escaped character that means something in a URL, unless a pattern contains it: with a route
+// /users/@me the path /users/%40me is refused, not taken for a user. chi matches a path with such
+// an escape undecoded. In such a path it finds neither a pattern with letters beyond ASCII nor,
+// usually, one with an expression. The answer is then 404, or 400 if another route would match.
 package router

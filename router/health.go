@@ -14,40 +14,45 @@ import (
 )
 
 var (
-	// ErrDraining is why a process that has begun to stop is not ready.
+	// ErrDraining means that the process is not ready because it has begun to stop.
 	ErrDraining = errors.New("draining")
 
-	// ErrCheckTimeout is why a check fails that has not returned in its time, and until it has.
+	// ErrCheckTimeout means that a check has not returned within its Timeout. The check fails with
+	// it until it returns.
 	ErrCheckTimeout = errors.New("the check has not returned in time")
 )
 
-// DefaultCheckTimeout is how long a [Check] may take that does not say.
+// DefaultCheckTimeout is the Timeout of a [Check] that sets none.
 const DefaultCheckTimeout = 2 * time.Second
 
-// A Check tells whether something works that the process needs to answer.
+// A Check tells whether something works that the process needs to serve requests.
 type Check struct {
-	// Name is what the readiness answer says when the check fails. It is required, and unique.
+	// Name stands for the check in the readiness answer when it fails. It is required and must be
+	// unique.
 	Name string
 
-	// Func returns nil if all is well. It is required. A panic is a failure. It never runs twice at a time: requests
-	// that come while it runs share its result.
+	// Func returns nil if all is well. It is required. A panic is a failure. It never runs twice at
+	// the same time: requests that come while it runs share its result.
 	Func func(ctx context.Context) error
 
-	// Timeout ends the context of Func, and the wait for it. 0 is DefaultCheckTimeout, negative is none.
+	// Timeout ends the context of Func, and the wait for Func. 0 is DefaultCheckTimeout, negative
+	// is no limit.
 	Timeout time.Duration
 
-	// Optional checks are named when they fail, but the process is ready without them.
+	// Optional makes the process ready even if the check fails. The answer still names the check.
 	Optional bool
 }
 
-// Health answers whether the process lives and whether it is ready for requests. It is safe for concurrent use.
+// Health answers whether the process is alive and whether it is ready for requests. It is safe for
+// concurrent use.
 //
 //	health := router.NewHealth(router.Check{Name: "db", Func: db.PingContext})
 //	r.Method("GET", "/healthz", health.Live())
 //	r.Method("GET", "/readyz", health.Ready())
 //	adapter.Run(ctx, adapter.Server{Handler: r, OnDrain: []func(){health.Drain}})
 //
-// Mount both where no guard of other routes (hosts, authentication, rates) stands in front of them; [PlanOf] shows it.
+// Mount both where no guard of other routes (hosts, authentication, rates) stands in front of them;
+// [PlanOf] shows what does.
 type Health struct {
 	checks   []*check
 	faults   []error
@@ -55,8 +60,9 @@ type Health struct {
 	draining atomic.Bool
 }
 
-// NewHealth returns a Health that is ready while all checks that are not optional succeed and [Health.Drain] has not
-// been called. A check without a name or a function, and two of one name, are its Fault.
+// NewHealth returns a Health that is ready while all required checks succeed and [Health.Drain] has
+// not been called. A check without a name or a function is a fault, and so are two checks of the
+// same name; see [Health.Fault].
 func NewHealth(checks ...Check) *Health {
 	h := &Health{source: pipe.Here()}
 	fault := func(format string, args ...any) {
@@ -80,41 +86,44 @@ func NewHealth(checks ...Check) *Health {
 		if c.Timeout == 0 {
 			c.Timeout = DefaultCheckTimeout
 		}
-		h.checks = append(h.checks, &check{Check: c})
+		h.checks = append(h.checks, &check{spec: c})
 	}
 	return h
 }
 
-// Fault joins what is wrong with the checks, nil for nothing. With a fault the process is never ready: no check runs, the
-// readiness answer has status 503 and names the fault, and so does the plan of its handler. The process lives all the same.
+// Fault returns everything that is wrong with the checks, joined, or nil. With a fault the process
+// is never ready: no check runs, the readiness answer has status 503 and names the fault, and the
+// plan of its handler shows it. The liveness answer is still 200.
 func (h *Health) Fault() error { return errors.Join(h.faults...) }
 
 // Drain makes the process not ready, for good. It is a hook for adapter.Server.OnDrain.
 func (h *Health) Drain() { h.draining.Store(true) }
 
-// Err runs the checks, all at once, and joins why the process is not ready: [ErrDraining], the Fault, or the failure of each
-// required check behind its name, in their order. It is nil if the process is ready. It is for logs: unlike the answer
-// of [Health.Ready] it says what happened.
+// Err runs the checks, all at once, and returns why the process is not ready, or nil if it is
+// ready. The error is [ErrDraining], the Fault, or the failures of the required checks, each with
+// its name, joined in the order of the checks. It is meant for logs: unlike the answer of
+// [Health.Ready] it says what happened.
 func (h *Health) Err(ctx context.Context) error {
 	report := h.report(ctx)
 	return errors.Join(report.required...)
 }
 
-// Live returns a handler that answers 200 as long as the process can answer at all. It runs no check: a process that
-// is restarted because its database is down helps nobody.
+// Live returns a handler that answers 200 as long as the process can answer at all. It runs no
+// checks: to restart the process because its database is down would help nobody.
 func (h *Health) Live() http.Handler {
 	return healthHandler{name: "live", serve: func(w http.ResponseWriter, _ *http.Request) {
 		writeStatus(w, http.StatusOK, readiness{Status: "live"})
 	}}
 }
 
-// Ready returns a handler that runs the checks, all at once, and answers 200, or 503 while the process drains or a
-// required check fails, with an object such as
+// Ready returns a handler that runs the checks, all at once, and answers 200, or 503 while the
+// process drains or a required check fails, with an object such as
 //
 //	{"status":"unready","failing":["db"],"degraded":["mail"]}
 //
-// The status is "ready", "unready" or "draining"; failing names the required checks that fail, degraded the optional
-// ones, both in their order. What happened is in [Health.Err] only. Where there is a [Health.Fault], faults has its texts.
+// The status is "ready", "unready" or "draining". The member failing names the required checks that
+// fail and degraded the optional ones, both in the order of the checks; only [Health.Err] says why.
+// If there is a [Health.Fault], the member faults has its texts.
 func (h *Health) Ready() http.Handler {
 	return healthHandler{name: "ready", health: h, serve: func(w http.ResponseWriter, r *http.Request) {
 		report := h.report(r.Context())
@@ -122,7 +131,7 @@ func (h *Health) Ready() http.Handler {
 		if len(report.required) > 0 {
 			status = http.StatusServiceUnavailable
 		}
-		writeStatus(w, status, report.readiness)
+		writeStatus(w, status, report.body)
 	}}
 }
 
@@ -134,21 +143,21 @@ type readiness struct {
 }
 
 type report struct {
-	readiness
+	body     readiness
 	required []error
 }
 
 func (h *Health) report(ctx context.Context) report {
-	report := report{readiness: readiness{Status: "ready"}}
+	report := report{body: readiness{Status: "ready"}}
 	if h.draining.Load() {
-		report.Status = "draining"
+		report.body.Status = "draining"
 		report.required = []error{ErrDraining}
 		return report // whatever the checks say
 	}
 	if len(h.faults) > 0 {
-		report.Status, report.required = "unready", h.faults
+		report.body.Status, report.required = "unready", h.faults
 		for _, err := range h.faults {
-			report.Faults = append(report.Faults, err.Error())
+			report.body.Faults = append(report.body.Faults, err.Error())
 		}
 		return report
 	}
@@ -160,34 +169,34 @@ func (h *Health) report(ctx context.Context) report {
 		err := runs[i].wait(ctx)
 		switch {
 		case err == nil:
-		case c.Optional:
-			report.Degraded = append(report.Degraded, c.Name)
+		case c.spec.Optional:
+			report.body.Degraded = append(report.body.Degraded, c.spec.Name)
 		default:
-			report.Status = "unready"
-			report.Failing = append(report.Failing, c.Name)
-			report.required = append(report.required, fmt.Errorf("check %s: %w", c.Name, err))
+			report.body.Status = "unready"
+			report.body.Failing = append(report.body.Failing, c.spec.Name)
+			report.required = append(report.required, fmt.Errorf("check %s: %w", c.spec.Name, err))
 		}
 	}
 	return report
 }
 
-// A check is a Check with its call, if one runs.
+// A check is a Check and the call of it that is running, if any.
 type check struct {
-	Check
+	spec    Check
 	mu      sync.Mutex
 	running *run // guarded by mu
 }
 
-// A run is one call of a check, which all that ask meanwhile wait for.
+// A run is one call of a check. All requests that come while it runs wait for it.
 type run struct {
-	ctx    context.Context // ends with the timeout, whoever waits
+	ctx    context.Context // ends with the timeout, not with the context of a request
 	cancel context.CancelFunc
 	done   chan struct{}
-	err    error // once done is closed
+	err    error // valid once done is closed
 }
 
-// start returns the call that runs, or a new one. A call that ignores its context is waited for no longer than its
-// time, and there is never a second one beside it.
+// start returns the running call, or a new one. A call that ignores its context is waited for until
+// its timeout, and no second call starts beside it.
 func (c *check) start(ctx context.Context) *run {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -195,9 +204,9 @@ func (c *check) start(ctx context.Context) *run {
 		return c.running
 	}
 	run := &run{done: make(chan struct{})}
-	detached := context.WithoutCancel(ctx) // others may wait for it than who asked first
-	if c.Timeout > 0 {
-		run.ctx, run.cancel = context.WithTimeout(detached, c.Timeout)
+	detached := context.WithoutCancel(ctx) // requests other than the first may wait for it
+	if c.spec.Timeout > 0 {
+		run.ctx, run.cancel = context.WithTimeout(detached, c.spec.Timeout)
 	} else {
 		run.ctx, run.cancel = context.WithCancel(detached)
 	}
@@ -217,9 +226,9 @@ func (c *check) call(run *run) {
 		c.mu.Unlock()
 		run.err = err
 		close(run.done)
-		run.cancel() // last: whoever sees the end of the context without done has waited in vain
+		run.cancel() // last: a waiter that sees the context end before done reports a timeout
 	}()
-	err = c.Func(run.ctx)
+	err = c.spec.Func(run.ctx)
 }
 
 func (r *run) wait(ctx context.Context) error {
@@ -238,10 +247,10 @@ func (r *run) wait(ctx context.Context) error {
 	}
 }
 
-// A healthHandler shows in a plan what it is.
+// A healthHandler is a handler of a Health that has a plan.
 type healthHandler struct {
 	name   string
-	health *Health // of readiness
+	health *Health // set for readiness only
 	serve  http.HandlerFunc
 }
 

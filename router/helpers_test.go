@@ -16,7 +16,7 @@ import (
 	"github.com/sluice-go/sluice/router"
 )
 
-// seen is what a pipe got of the last request.
+// seen holds what a pipe got of the last request.
 type seen struct {
 	called bool
 	name   string
@@ -50,7 +50,7 @@ func route(method, pattern string) router.Route {
 	return router.Route{Method: method, Pattern: pattern, Endpoint: endpoint.Spec{Proxy: answer}}
 }
 
-// request returns the request that net/http would make of a target on the wire.
+// request returns the request that net/http would make from a target on the wire.
 func request(t testing.TB, method, target string) *http.Request {
 	t.Helper()
 	u, err := url.ParseRequestURI(target)

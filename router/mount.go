@@ -19,22 +19,28 @@ var errNilHandler = errors.New("the factory returned a nil handler")
 // Mount puts routes on a router, all of them or none. It is the short form of [Spec.Mount].
 func Mount(r chi.Router, routes ...Route) error { return Spec{Routes: routes}.Mount(r) }
 
-// Mount puts the routes of s on a router, all of them or none: whatever is wrong with any of them is joined in the
-// error, in the order of the routes, and the router is as it was. An error names its route, as in
+// Mount puts the routes of s on a router, all of them or none. If anything is wrong with any route,
+// the router stays as it was, and the error joins everything that is wrong, in the order of the
+// routes. Each error names its route, as in
 //
 //	router: GET /users/{id}/page: backend user needs the param "account", …
 //
-// It refuses
+// Mount refuses
 //
-//   - what the endpoint's factory refuses, construction errors ([pipe.Check]) of the whole pipe among it;
-//   - an upstream's placeholder that neither the pattern, nor Outer, nor a step before the upstream gives;
-//   - a pattern that chi does not take, a method that it does not know, and CONNECT;
-//   - a route of the same method and pattern as another one, also if the names of the placeholders differ, for chi
-//     would drop one of them without a word. Routes already on the router count, those below it too, those above it
-//     cannot be seen. What is mounted at /sub also answers /sub and /sub/, a router there the methods that its root
-//     has. A route without a Method makes room for those with one in the same call.
+//   - whatever the endpoint's factory refuses, including construction errors ([pipe.Check])
+//     anywhere in the pipe;
+//   - a placeholder of an upstream that neither the pattern, nor Outer, nor a step before the
+//     upstream gives;
+//   - a pattern that chi does not take, a method that chi does not know, and CONNECT;
+//   - a second route with the same method and pattern, even if the names of the placeholders
+//     differ, because chi would silently drop one of them. Routes that are already on the router
+//     count, as do those on routers below it; Mount cannot see those on routers above. A handler
+//     mounted at /sub also occupies /sub and /sub/; a router mounted there occupies them for the
+//     methods that its root has. A route without a Method yields to those with one in the same
+//     call.
 //
-// r may be a group or be mounted elsewhere, before or after. Mount is for wiring: it may not run while r serves.
+// r may be a group, and may be mounted on another router before or after the call. Mount is for
+// wiring: do not call it while r serves requests.
 func (s Spec) Mount(r chi.Router) error {
 	if r == nil {
 		return errors.New("router: Mount: the router is nil")
@@ -57,19 +63,19 @@ func (s Spec) factory() endpoint.Factory {
 	return s.Endpoint
 }
 
-// A planner prepares what Mount does, and does it in the end.
+// A planner checks all routes of a call of Mount, and then mounts them.
 type planner struct {
 	router   chi.Router
-	known    *patternSet         // of all routes of the call, whose handlers share it
+	known    *patternSet         // shared by the handlers of all routes of the call
 	methods  []string            // all that chi knows, without CONNECT
-	taken    map[place]*occupant // on the router already
+	taken    map[place]*occupant // what is on the router already
 	claims   map[place]claim
 	handlers []*mounted // by index of the route; nil where it could not be made
 	valid    []bool     // by index of the route: chi takes its pattern
 	errs     [][]error  // by index of the route
 }
 
-// A claim is a route's on a place; of two the stronger one has it.
+// A claim is the claim of a route to a place. The stronger of two claims wins.
 type claim struct {
 	route    int
 	strength strength
@@ -88,7 +94,8 @@ func newPlanner(r chi.Router) *planner {
 	return &planner{router: r, known: &patternSet{}, methods: methods, taken: takenOn(r, methods), claims: map[place]claim{}}
 }
 
-// knownMethods asks chi for its methods, those among them that were registered with it.
+// knownMethods asks chi for the methods it knows, including registered ones, and leaves out
+// CONNECT.
 func knownMethods() []string {
 	r := chi.NewRouter()
 	r.Handle("/", http.NotFoundHandler())
@@ -96,9 +103,9 @@ func knownMethods() []string {
 	return slices.DeleteFunc(methods, func(m string) bool { return m == "*" || m == http.MethodConnect })
 }
 
-// fault notes an error of a route, joined ones one by one, so that each can name its route.
+// fault notes an error of a route. It splits joined errors, so that each one can name its route.
 func (p *planner) fault(i int, err error) {
-	switch joined, ok := err.(interface{ Unwrap() []error }); { // a join further inside has a message around it
+	switch joined, ok := err.(interface{ Unwrap() []error }); { // only a join that no other error wraps
 	case err == nil:
 	case ok:
 		for _, err := range joined.Unwrap() {
@@ -109,7 +116,7 @@ func (p *planner) fault(i int, err error) {
 	}
 }
 
-// add checks a route alone and makes its handler.
+// add checks a route by itself and makes its handler.
 func (p *planner) add(i int, route Route, f endpoint.Factory) {
 	p.errs = append(p.errs, nil)
 	p.fault(i, p.checkMethod(route.Method))
@@ -158,7 +165,8 @@ func (p *planner) claim(routes []Route) {
 	}
 }
 
-// strengthFor returns with which strength a route of a method claims the place of another, 0 for not at all.
+// strengthFor returns how strongly a route with the method of claims a place for method; 0 is not
+// at all.
 func strengthFor(of, method string) strength {
 	switch {
 	case of == method:
@@ -188,14 +196,14 @@ func (p *planner) claimPlace(i int, routes []Route, method string, s strength) {
 	}
 }
 
-// faultOnce notes a fault that every method of a route would bring.
+// faultOnce notes a fault that would otherwise repeat for every method of a route.
 func (p *planner) faultOnce(i int, text string) {
 	if !slices.ContainsFunc(p.errs[i], func(err error) bool { return err.Error() == text }) {
 		p.fault(i, errors.New(text))
 	}
 }
 
-// try puts a handler on a router; a panic of the router is an error.
+// try puts a handler on a router, and returns a panic of the router as an error.
 func try(r chi.Router, method, pattern string, h http.Handler) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

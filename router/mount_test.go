@@ -119,11 +119,11 @@ func TestMountJoinsAllFaultsAndMountsNothing(t *testing.T) {
 		"router: GET /{id: chi: route param closing delimiter '}' is missing",
 		"router: GET /{id}/{id}: chi: routing pattern '/{id}/{id}' contains duplicate param key, 'id'",
 		"router: GET /{id:[}: chi: invalid regexp pattern '^[$' in route param",
-		"router: GET /f/{*}: {*} is no placeholder of chi; write * at the end of the pattern",
-		`router: GET /users/{ID}: backend user needs the param "id", which neither the pattern, nor Outer, nor a step before it gives (what code sets is named in backend.Spec.Given)`,
+		"router: GET /f/{*}: {*} is not a placeholder of chi; write * at the end of the pattern",
+		`router: GET /users/{ID}: backend user needs the param "id", which neither the pattern, nor Outer, nor a step before it gives (if your code sets it, name it in backend.Spec.Given)`,
 		`router: GET /users/{ID}: backend user needs what a * stands for, but the pattern has none at its end`,
 		"router: GET /outer/{id}: {id} of the pattern hides the one in Outer",
-		`router: GET /outer/{id}: the name "a*" in Outer is none of a placeholder`,
+		`router: GET /outer/{id}: the name "a*" in Outer is not a valid placeholder name`,
 		"router: GET /old/{name}: the router has GET /old/{id} already",
 		"router: GET /sub/{y}: the router has GET /sub/{x} already",
 		"router: GET /sub/*: the router has GET /sub/* already",
@@ -352,7 +352,7 @@ func TestAbsoluteFormIsRoutedByPath(t *testing.T) {
 }
 
 // proves O2
-func TestMiddlewareAroundTheRouterChangesPathAndMethodBeforeRouting(t *testing.T) {
+func TestMiddlewareAroundTheRouterMayChangePathAndMethod(t *testing.T) {
 	t.Parallel()
 	var got seen
 	r := chi.NewRouter()
@@ -414,7 +414,7 @@ func TestNewMakesARouterWithProblems(t *testing.T) {
 	assert.Nil(t, r)
 }
 
-// One bad entry of a table costs nobody the mistakes of the others.
+// One bad entry of a table does not hide the mistakes in the others.
 func TestMountRefusesAllFaultsOfATableOfEndpoints(t *testing.T) {
 	t.Parallel()
 	upstreams := backend.Decorate(backend.HTTP{}, func(s backend.Spec) proxy.Decorator {
@@ -451,7 +451,7 @@ func TestMountRefusesAllFaultsOfATableOfEndpoints(t *testing.T) {
 		`router: GET /odd: backend odd: decode: backend: Auto: "x" has no decoder`,
 		`router: GET /late: policy: Retry: Max is -1, want 0 or more`,
 		`router: GET /late: policy: NewBudget: the ratio is NaN and the tries per second are 0, want numbers`,
-		`router: GET /late: backend late needs the param "account", which neither the pattern, nor Outer, nor a step before it gives (what code sets is named in backend.Spec.Given)`,
+		`router: GET /late: backend late needs the param "account", which neither the pattern, nor Outer, nor a step before it gives (if your code sets it, name it in backend.Spec.Given)`,
 		`router: GET /flow: flow: Call: the node has no name`,
 		`router: GET /flow: flow: Call: the pipe is nil`,
 		`router: POST /orders: async: NewMemory: n is 0, want 1 or more`,
@@ -459,4 +459,10 @@ func TestMountRefusesAllFaultsOfATableOfEndpoints(t *testing.T) {
 	}, strings.Split(regexp.MustCompile(` \(mount_test\.go:\d+\)`).ReplaceAllString(err.Error(), ""), "\n"))
 	assert.Equal(t, 9, strings.Count(err.Error(), "(mount_test.go:"), "with their places")
 	assert.Empty(t, r.Routes())
+}
+
+func TestANilFactoryFuncIsAnError(t *testing.T) {
+	t.Parallel()
+	_, err := router.FactoryFunc(nil).New(router.Spec{})
+	assert.EqualError(t, err, "router: the FactoryFunc is nil")
 }

@@ -10,17 +10,18 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// A mounted route is the handler that chi runs for it: it checks the path, then runs the middlewares of the route and
-// the endpoint.
+// A mounted route is the handler that chi runs for it: it checks the path, then runs the
+// middlewares of the route and the endpoint.
 type mounted struct {
 	route    Route
-	own      chi.Routes   // the router it stands on
-	known    *patternSet  // its own pattern and those of the routers above
+	own      chi.Routes   // the router it was mounted on
+	known    *patternSet  // parsed patterns: its own and those of the routers above
 	endpoint http.Handler // as the factory made it
-	next     http.Handler // the endpoint in the middlewares of the route
+	next     http.Handler // the endpoint inside the middlewares of the route
 }
 
-// newMounted makes the endpoint and calls the middlewares. Whatever that panics with is an error.
+// newMounted makes the endpoint and calls the middlewares. A panic of a middleware becomes an
+// error.
 func newMounted(r chi.Router, route Route, f endpoint.Factory, known *patternSet) (*mounted, error) {
 	h, err := f.New(route.Endpoint)
 	if err != nil {
@@ -63,7 +64,8 @@ func (m *mounted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	m.next.ServeHTTP(w, endpoint.WithParams(r, params))
 }
 
-// refuse answers a request whose path is refused as the endpoint answers its errors, if it can.
+// refuse answers a request whose path is refused. It uses the Refuse method of the endpoint, if
+// there is one.
 func (m *mounted) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if h, ok := m.endpoint.(interface {
 		Refuse(http.ResponseWriter, *http.Request, error)
@@ -74,7 +76,7 @@ func (m *mounted) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	endpoint.WriteProblem(w, r, err)
 }
 
-// planned is a handler that tells its plan, as those of package endpoint do.
+// planned is a handler that has a plan, as those of package endpoint do.
 type planned interface{ Plan() *pipe.Step }
 
 // plan returns the plan of the endpoint.

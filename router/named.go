@@ -7,9 +7,9 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// Named gives a middleware a name in [PlanOf], where it would stand as "func at file.go:12" otherwise, so that a test
-// can ask what is before it. It works wherever chi takes a middleware: r.Use, r.With, [Route.Middlewares]. Named of nil
-// is nil.
+// Named gives a middleware a name in [PlanOf], so that a test can ask what runs before it. Without
+// a name it shows as "func at file.go:12". Named works wherever chi takes a middleware: in r.Use,
+// r.With and [Route.Middlewares]. Named of nil is nil.
 func Named(name string, middleware func(http.Handler) http.Handler) func(http.Handler) http.Handler {
 	if middleware == nil {
 		return nil
@@ -23,8 +23,9 @@ type probe struct {
 	name string
 }
 
-// naming makes every middleware that has a name, so that all share one code pointer, by which they are told apart from
-// those that planning may not call. Inlined, there would be several.
+// naming makes all named middlewares. They share one code pointer, which tells them from
+// middlewares that planning must not call. It must not be inlined, or there would be several code
+// pointers.
 //
 //go:noinline
 func naming(name string, middleware func(http.Handler) http.Handler) func(http.Handler) http.Handler {
@@ -37,7 +38,7 @@ func naming(name string, middleware func(http.Handler) http.Handler) func(http.H
 	}
 }
 
-// middlewareName returns the name of a middleware without calling any that the user wrote.
+// middlewareName returns the name of a middleware. It never calls a middleware that a user wrote.
 func middlewareName(middleware func(http.Handler) http.Handler) string {
 	if reflect.ValueOf(middleware).Pointer() != reflect.ValueOf(naming("", nil)).Pointer() {
 		return pipe.FuncName(middleware)

@@ -13,15 +13,16 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// checkPattern asks chi, on a router of its own, and refuses what chi takes but nobody can mean. What chi takes alone it
-// takes beside any other pattern.
+// checkPattern asks chi, on an empty router, whether it takes a pattern, and refuses a pattern that
+// chi takes but that nobody can mean. A pattern that chi takes on an empty router, it takes beside
+// any other pattern.
 func checkPattern(pattern string) error {
 	if err := try(chi.NewRouter(), http.MethodGet, pattern, http.NotFoundHandler()); err != nil {
 		return err
 	}
 	for _, p := range parse(pattern) {
 		if p.kind == placeholder && p.name == "*" {
-			return errors.New("{*} is no placeholder of chi; write * at the end of the pattern")
+			return errors.New("{*} is not a placeholder of chi; write * at the end of the pattern")
 		}
 	}
 	return nil
@@ -34,7 +35,7 @@ func givenBy(route Route) ([]string, error) {
 	for _, name := range route.Outer {
 		switch {
 		case name == "" || strings.ContainsAny(name, "{}*:"):
-			errs = append(errs, fmt.Errorf("the name %q in Outer is none of a placeholder", name))
+			errs = append(errs, fmt.Errorf("the name %q in Outer is not a valid placeholder name", name))
 		case slices.Contains(own, name):
 			errs = append(errs, fmt.Errorf("{%s} of the pattern hides the one in Outer", name))
 		}
@@ -42,7 +43,7 @@ func givenBy(route Route) ([]string, error) {
 	return slices.Concat(route.Outer, own), errors.Join(errs...)
 }
 
-// checkNeeds joins what steps of a plan need and nobody before them gives.
+// checkNeeds joins an error for each param that a step of a plan needs and no step before it gives.
 func checkNeeds(plan *pipe.Step, given []string) error {
 	var errs []error
 	for _, need := range call.Needs(plan, given) {
@@ -51,7 +52,7 @@ func checkNeeds(plan *pipe.Step, given []string) error {
 			continue
 		}
 		errs = append(errs, fmt.Errorf("%s needs the param %q, which neither the pattern, nor Outer, nor a step before it gives"+
-			" (what code sets is named in %s)", need.Step, need.Param, need.Given))
+			" (if your code sets it, name it in %s)", need.Step, need.Param, need.Given))
 	}
 	return errors.Join(errs...)
 }

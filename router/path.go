@@ -14,11 +14,11 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// Why a path is refused. No message holds a byte of the request.
+// These are the reasons for refusing a path. Their texts contain no byte of the request.
 var (
 	errDots      = errors.New("the path has a dot segment")
 	errForms     = errors.New("URL.Path and URL.RawPath contradict each other")
-	errAnother   = errors.New("the path takes another route once it is in its normal form")
+	errAnother   = errors.New("the path takes another route in its normal form")
 	errEmpty     = errors.New("the value is empty")
 	errDotValue  = errors.New("the value is a dot segment")
 	errControl   = errors.New("the value holds NUL, CR or LF")
@@ -27,24 +27,25 @@ var (
 	errNoContext = errors.New("chi's routing context is gone")
 )
 
-// A match is how chi routed a request: the patterns of the routers from the outside in, and what their placeholders
-// stand for.
+// A match is how chi routed a request: the patterns of the routers from the outside in, and the
+// values of their placeholders.
 type match struct {
 	root     chi.Routes // the outermost router
 	own      chi.Routes // the router that the route was mounted on
 	method   string
 	patterns []string
 	names    []string
-	values   []string // as chi cut them out: escaped, or not
-	escaped  bool     // whether values are
-	parsed   [][]part // patterns, taken apart once the path has turned out to have two forms
+	values   []string // as chi cut them out of the path, escaped or not
+	escaped  bool     // whether the values are escaped
+	parsed   [][]part // the patterns, parsed only if the path has two forms
 }
 
-// paramsOf returns the params of a request that chi has routed, or why it is to be refused with 400.
+// paramsOf returns the params of a request that chi has routed, or the error with which to refuse
+// the request, of status 400.
 //
-// chi routes URL.RawPath where net/http has set it, URL.Path otherwise, and middleware may have it route either, or a
-// part. So its values are escaped or not, which they do not tell themselves. Nearly always RawPath is empty, and
-// the values are decoded.
+// chi routes URL.RawPath if net/http has set it, and URL.Path otherwise; middleware may make it
+// route either of them, or a part. So the values may or may not be escaped, and do not show which.
+// Nearly always RawPath is empty, and the values are decoded.
 func paramsOf(r *http.Request, own chi.Routes, known *patternSet) (proxy.Params, error) {
 	var params proxy.Params
 	ctx := chi.RouteContext(r.Context())
@@ -68,7 +69,7 @@ func paramsOf(r *http.Request, own chi.Routes, known *patternSet) (proxy.Params,
 func (m *match) setNamed(params *proxy.Params) error {
 	for i, name := range m.names {
 		if name == "*" {
-			continue // the rest; or where a router above goes on here
+			continue // the rest, or the mount point of a router
 		}
 		value, err := m.value(m.values[i])
 		if err == nil && value == "" && name != "" {
@@ -105,7 +106,7 @@ func badPath(err error) error {
 	return &proxy.Error{Status: http.StatusBadRequest, Op: "path", Err: err}
 }
 
-// value decodes a value, once, and refuses what no segment of a path may be.
+// value decodes a value, once, and refuses it if it cannot be a segment of a path.
 func (m *match) value(s string) (string, error) {
 	if m.escaped && strings.Contains(s, "%") {
 		decoded, err := url.PathUnescape(s)
@@ -123,7 +124,8 @@ func (m *match) value(s string) (string, error) {
 	return "", errControl
 }
 
-// check refuses a path that others may read differently than the router has, and finds out whether values are escaped.
+// check refuses a path that an upstream may read differently than the router did, and finds out
+// whether the values are escaped.
 func (m *match) check(u *url.URL, known *patternSet) error {
 	if decoded, err := url.PathUnescape(u.RawPath); u.RawPath != "" && (err != nil || decoded != u.Path) {
 		return errForms
@@ -133,7 +135,7 @@ func (m *match) check(u *url.URL, known *patternSet) error {
 	}
 	isEscape := func(s string) bool { return strings.Contains(s, "%") }
 	if !isEscape(u.RawPath) && !slices.ContainsFunc(m.values, isEscape) {
-		return nil // there is one form only
+		return nil // the path has only one form
 	}
 	m.parsed = known.all(m.patterns)
 	routed := build(m.parsed, m.values)
@@ -154,14 +156,15 @@ func (m *match) check(u *url.URL, known *patternSet) error {
 	return m.checkNormal(routed)
 }
 
-// build returns the path that the patterns of a chain of routers matched with these values.
+// build returns the path that the patterns of a chain of routers matched, given the values of their
+// placeholders.
 func build(patterns [][]part, values []string) string {
 	var b strings.Builder
 	next := 0
 	for i, parts := range patterns {
 		for j, p := range parts {
 			switch {
-			case p.kind == literal && i > 0 && j == 0: // the router above has its slash, before the * that chi has cleared
+			case p.kind == literal && i > 0 && j == 0: // the slash is in the pattern of the router above, before the * that chi has cleared
 				b.WriteString(strings.TrimPrefix(p.text, "/"))
 			case p.kind == literal:
 				b.WriteString(p.text)
@@ -174,17 +177,18 @@ func build(patterns [][]part, values []string) string {
 	return b.String()
 }
 
-// isFrom reports whether each segment of routed that has a % is the beginning of one of path, in the same order: it may
-// be that path with something cut off, but not another form of it. Equality would not do, for middleware changes what chi
-// routes, chi does not tell from which form, and the URL of the request stays as it was:
+// isFrom reports whether routed can be made from path by cutting parts off, without another
+// escaping: whether each segment of routed that has a % is the beginning of a segment of path, in
+// the same order. It cannot test for equality, because middleware changes the path that chi routes,
+// chi does not tell from which form, and the URL of the request stays as it was:
 //
-//   - StripSlashes and URLFormat of chi route URL.Path without the slash at its end, or the .json of its last segment:
-//     so a segment need only be the beginning of one;
+//   - StripSlashes and URLFormat of chi route URL.Path without the slash at its end, or the .json
+//     of its last segment: so a segment need only be the beginning of one;
 //   - CleanPath of chi routes URL.RawPath without doubled slashes: so only segments are compared;
-//   - StripPrefix of chi before a single route, as r.With puts it there, takes the prefix off both forms after chi has
-//     routed with it: so a segment without an escape may be missing.
+//   - StripPrefix of chi in front of a single route, as r.With puts it there, cuts the prefix off
+//     both forms after chi has routed with it: so a segment without an escape may be missing.
 //
-// The caller refuses what could be from both forms, or from none.
+// The caller refuses a path that could come from both forms, or from neither.
 func isFrom(routed, path string) bool {
 	for segment := range strings.SplitSeq(routed, "/") {
 		if !strings.Contains(segment, "%") {
@@ -202,7 +206,8 @@ func isFrom(routed, path string) bool {
 	return true
 }
 
-// checkExprs refuses values that match the regular expression of their placeholder only as long as they are escaped.
+// checkExprs refuses a value that matches the regular expression of its placeholder only in its
+// escaped form.
 func (m *match) checkExprs() error {
 	next := 0
 	for _, parts := range m.parsed {
@@ -225,9 +230,10 @@ func (m *match) checkExprs() error {
 	return nil
 }
 
-// checkNormal asks the routers again for the path in other forms than the one the client chose. Without needless
-// escapes it means the same (RFC 3986, section 6.2.2) and must take the same route. Without any escape but that of a
-// slash it may mean something else, but whoever wrote /users/@me meant /users/%40me too: it must not take another.
+// checkNormal asks the routers again, with other forms of the path than the one the client chose.
+// Without needless escapes the path means the same (RFC 3986, section 6.2.2) and must take the same
+// route. Without any escapes but those of slashes the path may mean something else. But a pattern
+// /users/@me is meant for /users/%40me too, so such a path must not take another route.
 func (m *match) checkNormal(routed string) error {
 	if normal := unescape(routed, reserved); normal != routed && m.sameRoute(routed, normal) != same {
 		return errAnother
@@ -244,11 +250,12 @@ const (
 	same verdict = iota
 	different
 	none    // no route at all
-	unknown // there is nobody to ask
+	unknown // no router can tell
 )
 
-// sameRoute tells whether the path other would go the way that routed went. Routers of chi are asked down to a handler
-// that hides the next one; from there on, only the router that the route stands on can be.
+// sameRoute tells whether the path other takes the route that routed took. It can ask the routers
+// of chi down to a handler that hides the next router; beyond that it can ask only the router that
+// the route was mounted on.
 func (m *match) sameRoute(routed, other string) verdict {
 	want, got := find(m.root, m.method, routed), find(m.root, m.method, other)
 	n := len(want)
@@ -260,20 +267,20 @@ func (m *match) sameRoute(routed, other string) verdict {
 	case !slices.Equal(want, got):
 		return different
 	case n == len(m.patterns), !strings.HasSuffix(want[n-1], "*"):
-		return same // what is left is nothing, or the root of a router
+		return same // nothing is left of the path, or the root of a router
 	case n < len(m.patterns)-1:
 		return unknown
 	}
 	return m.sameHidden(routed, other)
 }
 
-// sameHidden is sameRoute where the last router is wrapped in a handler that is none, as in
+// sameHidden is sameRoute for a router that is wrapped in a handler that is not a router, as in
 //
 //	r.Mount("/v", otelhttp.NewHandler(sub, "v"))
 //
-// The context of chi goes through it, so the patterns of sub are known, but who asks r for a path gets no further than
-// /v/*. What is behind it is asked of the router that the route stands on, with the rest of the path, which can be told
-// only if both paths begin with the same text.
+// The context of chi passes through the handler, so the patterns of sub are known. But when r is
+// asked for a path, it finds nothing beyond /v/*. So the router that the route was mounted on is
+// asked, with the rest of the path. That rest is known only if both paths begin with the same text.
 func (m *match) sameHidden(routed, other string) verdict {
 	n := len(m.patterns) - 1
 	tail := build(m.parsed[n:], m.values[countValues(m.parsed[:n]):])
@@ -306,7 +313,8 @@ func countValues(patterns [][]part) int {
 	return n
 }
 
-// find returns the patterns by which routers would route a path, or none.
+// find returns the patterns with which routers would route a path, or nil if they have no route for
+// it.
 func find(routes chi.Routes, method, path string) []string {
 	if routes == nil {
 		return nil
@@ -318,7 +326,7 @@ func find(routes chi.Routes, method, path string) []string {
 	return ctx.RoutePatterns
 }
 
-// reserved are the characters that mean something else when they are escaped, and the % itself.
+// reserved holds the characters that mean something else when escaped, and the % itself.
 const reserved = ":/?#[]@!$&'()*+,;=%"
 
 // unescape decodes the escapes in s except those of the bytes in keep.
@@ -338,7 +346,7 @@ func unescape(s, keep string) string {
 	return b.String()
 }
 
-// escapeAt decodes the escape that begins at s[i], if one does.
+// escapeAt decodes the escape at s[i], if there is one.
 func escapeAt(s string, i int) (byte, bool) {
 	if i+2 >= len(s) || s[i] != '%' {
 		return 0, false

@@ -13,14 +13,14 @@ import (
 	"github.com/sluice-go/sluice/router"
 )
 
-// nobody is a ResponseWriter that costs nothing.
+// nobody is a ResponseWriter that does nothing.
 type nobody struct{ h http.Header }
 
 func (n nobody) Header() http.Header         { return n.h }
 func (n nobody) Write(b []byte) (int, error) { return len(b), nil }
 func (n nobody) WriteHeader(int)             {}
 
-// What the check of the path and the params cost, beside chi with a plain handler.
+// The peer of the check of the path and of the params is chi with a plain handler.
 func BenchmarkMount(b *testing.B) {
 	ok := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	factory := endpoint.FactoryFunc(func(endpoint.Spec) (http.Handler, error) { return ok, nil })

@@ -15,9 +15,9 @@ import (
 	"github.com/sluice-go/sluice/router"
 )
 
-// What the router matched is what the params say: a path that is put together from the params of a request, each
-// escaped, takes the same route and has the same params. So nothing is decoded twice, or not at all, and no way of
-// escaping leads past a guard.
+// The params agree with what the router matched: a path made from the params of a request, each
+// escaped, takes the same route and has the same params. So no param is decoded twice, or not at
+// all, and no escaping leads past a guard.
 //
 // proves U2, U3, U4
 func FuzzPath(f *testing.F) {
@@ -65,14 +65,14 @@ func FuzzPath(f *testing.F) {
 		again := escaped(first)
 		w := serve(t, plain, "GET", again)
 		if strings.ContainsAny(first.name, ":é") && w.Code == http.StatusBadRequest {
-			return // chi does not find what needs unescaping beside another escape; it is refused, not routed elsewhere
+			return // chi does not match a path with both kinds of escapes; it is refused, not routed elsewhere
 		}
 		require.Equal(t, http.StatusOK, w.Code, "%q as %q", path, again)
 		assert.Equal(t, first, got, "%q as %q", path, again)
 	})
 }
 
-// escaped returns the path that the params of a request say it had.
+// escaped returns the path of a request, made from its params.
 func escaped(s seen) string {
 	path := s.name
 	var b strings.Builder

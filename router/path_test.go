@@ -294,7 +294,8 @@ func TestParamsWithMiddlewareThatChangesThePath(t *testing.T) {
 	}
 }
 
-// A dot segment that only a middleware has made of an escaped slash never reaches the middlewares of the route.
+// A dot segment that a middleware made by unescaping a slash never reaches the middlewares of the
+// route.
 //
 // proves U2
 func TestDotsThatMiddlewareHasDecoded(t *testing.T) {
@@ -360,7 +361,7 @@ func TestAMiddlewareThatDropsTheContextOfChi(t *testing.T) {
 	assert.False(t, got.called)
 }
 
-// The same as the tables above, byte for byte on a connection.
+// The cases of the tables above, sent byte for byte on a connection.
 //
 // proves U4, U5, O4
 func TestRequestsOnTheWire(t *testing.T) {

@@ -8,12 +8,12 @@ import (
 
 // A part is a piece of a chi pattern: literal text, a placeholder, or the * at its end.
 type part struct {
-	text string // as it stands in the pattern
+	text string // as in the pattern
 	kind partKind
 	name string // of a placeholder, "" for an anonymous one; "*" for the rest
-	expr string // the regular expression of a placeholder, anchored as chi does it; "" without one
+	expr string // the regular expression of a placeholder, anchored as chi does it; "" if it has none
 
-	compiled *regexp.Regexp // expr, in a patternSet
+	compiled *regexp.Regexp // expr compiled; set only in a patternSet
 }
 
 type partKind uint8
@@ -24,7 +24,7 @@ const (
 	rest
 )
 
-// parse takes a pattern apart. It must be one that chi accepts.
+// parse parses a pattern that chi accepts.
 func parse(pattern string) []part {
 	var parts []part
 	for pattern != "" {
@@ -67,7 +67,7 @@ func closing(s string) int {
 	return len(s) - 1
 }
 
-// names returns the names of the placeholders, "*" among them.
+// names returns the names of the placeholders, including "*".
 func names(parts []part) []string {
 	var found []string
 	for _, p := range parts {
@@ -78,7 +78,8 @@ func names(parts []part) []string {
 	return found
 }
 
-// shape returns the pattern without the names of its placeholders: chi keeps patterns of one shape in one place.
+// shape returns the pattern without the names of its placeholders: chi keeps patterns of the same
+// shape in one place.
 func shape(pattern string) string {
 	var b strings.Builder
 	for _, p := range parse(pattern) {
@@ -94,12 +95,14 @@ func shape(pattern string) string {
 	return b.String()
 }
 
-// join returns the pattern of a route on a router that is mounted at outer, a pattern that ends in /*.
+// join returns the pattern of a route on a router that is mounted at outer, a pattern that ends in
+// /*.
 func join(outer, inner string) string { return strings.TrimSuffix(outer, "/*") + inner }
 
-// A patternSet keeps patterns taken apart, their expressions compiled. Those of routers above come to it with the first
-// request that passes them; so it grows with what was wired, not with requests. It is safe for concurrent use.
-type patternSet struct{ parsed sync.Map } // of string: to []part
+// A patternSet holds parsed patterns, with their expressions compiled. Patterns of routers above
+// are added by the first request that needs them, so the set grows with the wiring, not with the
+// number of requests. It is safe for concurrent use.
+type patternSet struct{ parsed sync.Map } // from string to []part
 
 // of returns the parts of a pattern.
 func (s *patternSet) of(pattern string) []part {

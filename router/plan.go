@@ -13,20 +13,22 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// PlanOf returns the plan of everything on a router: a step of kind "router" with one step of kind "route" for each
-// route, named by its method and pattern as in "GET /users/{id}", sorted by pattern. A route that answers every method
-// is named by its pattern alone; the HEAD that comes with a GET is not shown.
+// PlanOf returns the plan of everything on a router: a step of kind "router" with one step of kind
+// "route" for each route, named by its method and pattern as in "GET /users/{id}", sorted by
+// pattern. A route that answers every method is named by its pattern alone; the HEAD that comes
+// with a GET is not shown.
 //
-// Inside a route stand, in the order of execution, the middlewares of the routers from the outside in (kind
-// "middleware", opaque; see [Named]), the check of the path (kind "path"), the middlewares of the route, and the
-// endpoint with its pipe. The plan of a handler that has none is a step of kind "handler".
+// A route contains, in the order of execution, the middlewares of the routers from the outside in
+// (kind "middleware", opaque; see [Named]), the check of the path (kind "path"), the middlewares of
+// the route, and the endpoint with its pipe. A handler without a plan of its own shows as a step of
+// kind "handler".
 //
-// A middleware or a handler that is a func shows as "func at file.go:12", which changes with each edit above it. Where a
-// test compares the text of a plan, let middlewares be [Named], and handlers be of a type with a method
-// Plan() *pipe.Step, whose step takes the place of that line.
+// A middleware or a handler that is a func shows as "func at file.go:12", which changes with each
+// edit above it. If a test compares the text of a plan, name its middlewares with [Named], and give
+// its handlers a type with a method Plan() *pipe.Step, whose step is shown instead.
 //
-// No function is called for it: neither middleware, nor handlers, nor pipes. Ask [pipe.Step.Before] of the whole plan
-// for every route that has both names, or of one route:
+// PlanOf calls no middleware, no handler and no pipe. Ask [pipe.Step.Before] of the whole plan to
+// check every route that has both names, or of one route:
 //
 //	plan.Find("GET /users/{id}")[0].Before("auth", "limit")
 func PlanOf(r chi.Routes) *pipe.Step {
@@ -37,8 +39,8 @@ func PlanOf(r chi.Routes) *pipe.Step {
 	return plan
 }
 
-// Abandoned returns how many calls of the endpoints on a router still run in code that ignores its context, after
-// their requests were answered. It is what adapter.Server.Abandoned takes.
+// Abandoned returns how many calls of the endpoints on a router still run in code that ignores its
+// context, after their requests were answered. It is meant for adapter.Server.Abandoned.
 func Abandoned(r chi.Routes) int {
 	n := 0
 	seen := map[http.Handler]bool{}
@@ -57,7 +59,7 @@ func Abandoned(r chi.Routes) int {
 	return n
 }
 
-// An entry is a route of a router or one below it.
+// An entry is a route of a router, or of one below it.
 type entry struct {
 	method      string // "" for every method
 	pattern     string // joined from the outside in
@@ -104,7 +106,7 @@ func appendEntries(found []entry, r chi.Routes, outer string, above []func(http.
 	return found
 }
 
-// inline returns the middlewares that chi has put around a single handler, as of r.With.
+// inline returns the middlewares that chi has put around a single handler, such as those of r.With.
 func inline(h http.Handler) []func(http.Handler) http.Handler {
 	if chain, ok := h.(*chi.ChainHandler); ok {
 		return chain.Middlewares
@@ -119,7 +121,7 @@ func innermost(h http.Handler) http.Handler {
 	return h
 }
 
-// sameHandler compares handlers of which most are funcs, which do not compare.
+// sameHandler compares handlers. Most of them are funcs, which are not comparable.
 func sameHandler(a, b http.Handler) bool {
 	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
 	switch {

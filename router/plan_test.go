@@ -84,7 +84,7 @@ func TestPlanOfShowsEverythingInTheOrderOfExecution(t *testing.T) {
 	assert.Len(t, plan.Find("*http.redirectHandler"), 1)
 }
 
-// The order that a plan shows is the one in which the parts run.
+// The parts run in the order that a plan shows.
 //
 // proves O2
 func TestPlanOfAgreesWithWhatRuns(t *testing.T) {

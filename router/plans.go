@@ -12,10 +12,11 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// Plans returns a handler that answers with [PlanOf] of a router, as it is at that moment. The query parameter format
-// is text (the default), json or mermaid; anything else is answered with 400.
+// Plans returns a handler that answers with the current plan of a router, see [PlanOf]. The query
+// parameter format is text (the default), json or mermaid; any other value is answered with 400.
 //
-// A plan tells the addresses of upstreams and the lines of your code: mount it on a listener for administrators.
+// A plan shows the addresses of upstreams and the lines of your code: mount the handler on a
+// listener for administrators.
 func Plans(r chi.Routes) http.Handler { return plans{r} }
 
 type plans struct{ routes chi.Routes }
@@ -41,7 +42,7 @@ func (p plans) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Plan shows the handler in the plan that it serves.
+// Plan returns the step of the handler itself in the plan that it serves.
 func (p plans) Plan() *pipe.Step {
 	return &pipe.Step{Kind: "plans", Effects: pipe.Terminal | pipe.HonoursContext}
 }
@@ -51,5 +52,5 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that is gone is nobody's fault
+	_, _ = w.Write(body) // the client may be gone
 }

@@ -18,13 +18,14 @@ var (
 	errMethod   = errors.New("no route of this path has this method")
 )
 
-// Problems makes a router answer with problem details (RFC 9457) where it has no route: 404 for a path, 405 with an
-// Allow header for a method. A method that nobody knows is 405 too, or 404 where the path has no route at all. OPTIONS
-// of a path whose routes do not answer it themselves is 204 with Allow.
+// Problems makes a router answer with problem details (RFC 9457) where it has no route: with 404 if
+// no route has the path, and with 405 and an Allow header if no route of the path has the method,
+// even if the method is unknown. It answers OPTIONS with 204 and Allow, for a path whose routes do
+// not answer OPTIONS themselves.
 //
-// It sets NotFound and MethodNotAllowed of r, so it also holds for routers that are mounted on r, before or after,
-// unless they have handlers of their own; on a router of r.Group it holds for the whole router that the group is of,
-// inside the middlewares of the group.
+// It sets NotFound and MethodNotAllowed of r. So it also holds for routers that are mounted on r,
+// before or after, unless they have handlers of their own. If r is a router of r.Group, it holds
+// for the whole router that the group belongs to, inside the middlewares of the group.
 func Problems(r chi.Router) {
 	methods, known := knownMethods(), &patternSet{}
 	r.NotFound(notFound)
@@ -55,14 +56,15 @@ func methodNotAllowed(w http.ResponseWriter, r *http.Request, allowed []string) 
 	endpoint.WriteProblem(w, r, &proxy.Error{Status: http.StatusMethodNotAllowed, Op: "route", Header: header, Err: errMethod})
 }
 
-// allow asks the routers which of the methods they would route: chi keeps what it found out itself to its own handler.
-// own is asked where a handler that is no router hides those that have matched already.
+// allow asks the routers which of the methods they would route, because chi tells only its own
+// handler which it found. It asks own if a handler that is not a router hides the routers that have
+// matched already.
 func allow(r *http.Request, own chi.Routes, methods []string, known *patternSet) []string {
 	ctx := chi.RouteContext(r.Context())
 	if ctx == nil || ctx.Routes == nil {
 		return nil
 	}
-	left := cmp.Or(ctx.RoutePath, r.URL.RawPath, r.URL.Path, "/") // by the routers that have matched
+	left := cmp.Or(ctx.RoutePath, r.URL.RawPath, r.URL.Path, "/") // what the routers that matched have left of the path
 	n := len(ctx.RoutePatterns)
 	if n == 0 {
 		return methodsOf(ctx.Routes, left, methods)
@@ -91,8 +93,8 @@ func methodsOf(routes chi.Routes, path string, methods []string) []string {
 	return found
 }
 
-// mountedAt returns the router whose root the patterns lead to, if they do: chi finds the place where it is mounted for
-// any method, as for CONNECT, and does not look into it.
+// mountedAt returns the router whose root the patterns lead to, or nil. chi finds a mounted
+// router's root for any method, even for CONNECT, without asking that router.
 func mountedAt(routes chi.Routes, patterns []string) chi.Routes {
 	for i, pattern := range patterns {
 		at := pattern

@@ -11,7 +11,8 @@ import (
 	"github.com/sluice-go/sluice/router"
 )
 
-// chi keeps what is mounted at /sub in three places and shows one of them: /sub and /sub/ are not among its routes.
+// chi keeps a mount at /sub in three places and lists only one: /sub and /sub/ are not among its
+// routes.
 //
 // proves T6
 func TestMountDoesNotReplaceTheRootOfWhatIsMounted(t *testing.T) {

@@ -20,7 +20,7 @@ func ExampleMount() {
 		doc, err := document.Parse(fmt.Appendf(nil, `{"name":%q}`, req.Params.Get("id")))
 		return &proxy.Response{Document: doc}, err
 	}))
-	r := chi.NewRouter() // or the one that you have
+	r := chi.NewRouter() // or your own
 	err := router.Mount(r, router.Route{Method: "GET", Pattern: "/users/{id}", Endpoint: endpoint.Spec{Proxy: user}})
 	if err != nil {
 		fmt.Println(err)
@@ -47,7 +47,7 @@ func ExampleMount() {
 	//         ↔ user
 }
 
-// All that is wrong is found at once, and nothing is mounted.
+// Mount reports everything that is wrong at once, and mounts nothing.
 func ExampleMount_faults() {
 	orders := pipe.Describe(func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, nil },
 		pipe.Step{Kind: "backend", Name: "orders", Needs: []string{"account"}, Effects: pipe.Terminal})
@@ -59,7 +59,7 @@ func ExampleMount_faults() {
 	))
 	fmt.Println(len(r.Routes()), "route")
 	// Output:
-	// router: GET /orders/{id}: backend orders needs the param "account", which neither the pattern, nor Outer, nor a step before it gives (what code sets is named in backend.Spec.Given)
+	// router: GET /orders/{id}: backend orders needs the param "account", which neither the pattern, nor Outer, nor a step before it gives (if your code sets it, name it in backend.Spec.Given)
 	// router: GET /users/{account}: the router has GET /users/{name} already
 	// 1 route
 }
@@ -187,7 +187,7 @@ func ExamplePlans() {
 	// {"kind":"router","acts":"none","layout":"choice","steps":[{"kind":"route","name":"GET /healthz","acts":"none","layout":"around","steps":[{"kind":"health","name":"live","acts":"both","effects":["terminal"]}]}]}
 }
 
-// A house has its own router: logged, and with endpoints that say what they are.
+// An organization has its own router, with a log and endpoints whose answers are never cached.
 func ExampleFactoryFunc() {
 	var house router.Factory = router.FactoryFunc(func(s router.Spec) (chi.Router, error) {
 		r := chi.NewRouter()

@@ -11,14 +11,14 @@ import (
 // A place is where chi keeps one handler.
 type place struct{ method, shape string }
 
-// An occupant is what the router has in a place.
+// An occupant is a route that the router has in a place.
 type occupant struct {
 	pattern string
-	mount   string // where it stands, of a root that chi does not list
-	derived bool   // a HEAD that only stands for a GET of ours
+	mount   string // the pattern of the mount, for a root that chi does not list
+	derived bool   // whether it is the HEAD that Mount added for a GET
 }
 
-// refusal says why a route of a method cannot have the place.
+// refusal returns why a route with this method cannot have the place.
 func (o *occupant) refusal(method string) string {
 	text := fmt.Sprintf("the router has %s already", routeName(method, o.pattern))
 	if o.mount != "" {
@@ -27,10 +27,10 @@ func (o *occupant) refusal(method string) string {
 	return text
 }
 
-// taken is what a router has already, those below it included.
+// taken holds what is already on a router and on the routers below it.
 type taken struct {
 	methods []string
-	mount   http.Handler // what chi makes of any handler that is mounted
+	mount   http.Handler // the handler that chi makes for any mount
 	places  map[place]*occupant
 }
 
@@ -42,7 +42,7 @@ func takenOn(r chi.Routes, methods []string) map[place]*occupant {
 	return t.places
 }
 
-// add notes the places of a router, and of those below it.
+// add notes the places of a router and of the routers below it.
 func (t *taken) add(r chi.Routes, outer string) {
 	for _, route := range r.Routes() {
 		t.addRoots(r, route, outer)
@@ -62,8 +62,9 @@ func (t *taken) add(r chi.Routes, outer string) {
 	}
 }
 
-// addRoots notes /sub and /sub/ of what is mounted at /sub/*: chi leads them there too, but lists them nowhere, and a
-// route in their place would be answered instead. A method that the root of a mounted router does not have is free.
+// addRoots notes /sub and /sub/ for a mount at /sub/*. chi routes them to the mount too but does
+// not list them, and a route in their place would answer instead. If the root of a mounted router
+// does not have a method, that method is free.
 func (t *taken) addRoots(r chi.Routes, mount chi.Route, outer string) {
 	base, ok := strings.CutSuffix(mount.Pattern, "/*")
 	if !ok {
@@ -82,9 +83,9 @@ func (t *taken) addRoots(r chi.Routes, mount chi.Route, outer string) {
 	}
 }
 
-// has reports whether a router has a route of just this pattern, listed or not. The router is asked with a path that fits.
-// No such path is known where there is an expression; there it has one if what is mounted was mounted as nearly always,
-// without a slash at the end.
+// has reports whether a router has a route with exactly this pattern, listed or not. It asks the
+// router for a path that matches. For a pattern with an expression no such path is known. There it
+// assumes the usual form of a mount, one without a slash at the end.
 func (t *taken) has(r chi.Routes, method, pattern string, mount chi.Route) bool {
 	var path strings.Builder
 	for _, p := range parse(pattern) {
@@ -95,7 +96,7 @@ func (t *taken) has(r chi.Routes, method, pattern string, mount chi.Route) bool 
 			h := innermost(mount.Handlers["*"])
 			return mount.SubRoutes != nil || h != nil && sameHandler(h, t.mount)
 		default:
-			path.WriteByte(0) // what no literal has
+			path.WriteByte(0) // in no literal
 		}
 	}
 	found := find(r, method, path.String())

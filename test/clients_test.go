@@ -123,7 +123,8 @@ func TestAGoneClientCausesNoCall(t *testing.T) {
 	}
 }
 
-// What a client does to its own body: the status, when it comes, and how many requests the upstream had.
+// Each row says what a client does to its body, the status it gets and when, and how many requests
+// the upstream gets.
 //
 // proves M24, F7, L9
 func TestSpoiltRequestBodies(t *testing.T) {
@@ -215,8 +216,8 @@ func TestAStreamedBodyIsSentOnce(t *testing.T) {
 	})
 }
 
-// A deadline counts by the monotonic clock as long as nobody takes that from it, and then it cannot matter what happens to
-// the clock on the wall.
+// A deadline counts by the monotonic clock unless code strips that reading. As long as no code
+// does, changes of the wall clock have no effect.
 //
 // proves M26
 func TestDeadlinesAreMonotonic(t *testing.T) {
@@ -305,11 +306,11 @@ func TestAHundredFailuresUseOneConnection(t *testing.T) {
 					c := s.serve(w, answer(status, "", strings.Repeat("boom ", 1000)))
 					for range 100 {
 						look(t, c)
-						synctest.Wait() // until the connection is back where it is taken from
+						synctest.Wait() // until the connection is back in the pool
 					}
 					for name, conns := range w.conns {
 						if s.name == "required" && name != "faulty" {
-							continue // a call that the failure of another part cancels costs its connection
+							continue // a call that was cancelled because another part failed loses its connection
 						}
 						assert.EqualValues(t, 1, conns.Load(), "connections to %s", name)
 					}
@@ -383,7 +384,7 @@ func TestAStopLeavesNoGoroutine(t *testing.T) {
 		for name := range w.hosts {
 			_ = w.hosts[name].Close()
 		}
-		w.all.Wait() // the upstreams see that their connections were closed by the stop, and nobody else has told them
+		w.all.Wait() // the upstreams see that the stop closed their connections; nothing else tells them
 		goleak.VerifyNone(t, before)
 	}
 }

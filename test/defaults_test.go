@@ -21,7 +21,7 @@ import (
 	"github.com/sluice-go/sluice/router"
 )
 
-// The tests of this file set no field of a Spec that has a default, and go through the whole gateway.
+// The tests of this file leave every default of a Spec as it is, and go through the whole gateway.
 
 // inBubble runs a subtest in a bubble, where everything is in memory and time is exact.
 func inBubble(t *testing.T, name string, f func(t *testing.T, w *world)) {
@@ -100,7 +100,7 @@ func TestDefaultSizesAtTheirLimits(t *testing.T) {
 	})
 }
 
-// status asks once.
+// status returns the status of one request.
 func (w *world) status(c *http.Client) int {
 	res, err := c.Get("http://gateway/")
 	require.NoError(w.t, err)
@@ -186,7 +186,8 @@ func TestDefaultLimitsOfTheServer(t *testing.T) {
 		w.upstream("up", says(`{}`))
 		w.serve(endpoint.Spec{Proxy: w.backend(backend.Spec{Name: "up"})})
 	}
-	// talk writes first, waits, writes the rest, and tells the status or that the connection was closed.
+	// talk writes first, waits, writes the rest, and returns the status, or "closed" if the
+	// connection was closed.
 	talk := func(w *world, first string, wait time.Duration, rest string) string {
 		conn := w.connect()
 		_, err := io.WriteString(conn, first)

@@ -22,7 +22,8 @@ import (
 	"github.com/sluice-go/sluice/router"
 )
 
-// recorder is an upstream that keeps the header it got and answers with headers of one hop. It honours its context.
+// recorder is an upstream that keeps the header it got and answers with headers of one hop. It
+// honours its context.
 type recorder struct{ got http.Header }
 
 func (r *recorder) HonoursContext() bool { return true }
@@ -50,8 +51,9 @@ func exchange(t *testing.T, p proxy.Proxy, r *http.Request) *httptest.ResponseRe
 	return w
 }
 
-// A user may describe a decorator, which then looks like one of ours in the plan. It is still not trusted: what it leaves
-// in the header is filtered, and what comes back was filtered before it sees it.
+// A user's decorator that describes itself looks like one of ours in the plan, but is still not
+// trusted: the headers that it sets are filtered, and the response is filtered before the decorator
+// sees it.
 //
 // proves H1, H2
 func TestADescribedDecoratorIsNotTrusted(t *testing.T) {
@@ -139,7 +141,8 @@ func TestAStreamIsNoDocument(t *testing.T) {
 	assert.EqualError(t, err, "proxy: Merge: part 1 (files) answers with a stream, which cannot be merged: decode it")
 }
 
-// A round tripper of a user may do what it likes, but a passthrough is one over it too.
+// A passthrough over a user's round tripper still works as a passthrough, whatever the round
+// tripper does.
 func TestAPassthroughOverAnyTransportStreams(t *testing.T) {
 	t.Parallel()
 	p, err := backend.HTTP{Transport: roundTripper(http.DefaultTransport.RoundTrip)}.New(

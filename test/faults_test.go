@@ -29,15 +29,17 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// A fault is what one upstream, or the code around it, does, and what a client of the gateway sees of it in each shape:
+// A fault is what one upstream, or the code around it, does, and what a client of the gateway sees
+// of it in each shape:
 //
 //	single     the upstream alone behind an endpoint: its answer is b
 //	required   one of three required parts, of which the others answer {"a":1} and {"c":3} at once
 //	optional   the same, but the gateway may answer without it
 //	stream     a passthrough
 //
-// What a client sees is the status, the body of a success, what is special about it ("partial"; "cut" where the
-// connection ended too soon, "aborted" where that was before the header left), and when, unless it is at once.
+// What a client sees is the status, the body of a success, what is special about it ("partial";
+// "cut" where the connection ended too soon, "aborted" where that was before the header left), and
+// when, unless it is at once.
 type fault struct {
 	id, name                           string
 	faulty                             source
@@ -170,7 +172,7 @@ func TestWhatAClientSeesOfAFault(t *testing.T) {
 	}
 }
 
-// The same over sockets, where nothing has to wait for a clock.
+// The same faults over sockets, except for those that wait for a clock.
 //
 // proves M4, M5, M6, M7, M11, M12
 func TestWhatAClientSeesOfAFaultOnTheWire(t *testing.T) {
@@ -196,7 +198,7 @@ func TestWhatAClientSeesOfAFaultOnTheWire(t *testing.T) {
 	}
 }
 
-// A gatewayShape is what stands around the upstream at fault.
+// A gatewayShape is the gateway around the upstream at fault.
 type gatewayShape struct {
 	name   string
 	want   func(fault) string
@@ -331,7 +333,8 @@ func after(d time.Duration, s source) source {
 	}
 }
 
-// deaf never looks at its context. It answers when the test ends, to be closed then.
+// deaf never looks at its context. It answers when the test ends, and its response must be closed
+// then.
 func deaf() source {
 	return func(w *world, _ bool) proxy.Proxy {
 		release := make(chan struct{})
@@ -381,10 +384,10 @@ func zip(text string) string {
 
 var bomb = zip(`{"b":2}` + strings.Repeat(" ", 64<<20))
 
-// flows is how much of a stream is read before it counts as one without end.
+// flows is how much of a stream is read before it counts as endless.
 const flows = 16 << 20
 
-// look asks the gateway once and tells what a client sees. It asserts what holds for every answer.
+// look sends one request and returns what a client sees. It asserts what holds for every answer.
 func look(t *testing.T, c *http.Client) string {
 	t.Helper()
 	start, informed := time.Now(), ""
@@ -420,7 +423,7 @@ func look(t *testing.T, c *http.Client) string {
 	case problem:
 		assertProblem(t, res, b)
 	case err != nil:
-		seen += " cut" // after how many bytes is a matter of chance
+		seen += " cut" // how many bytes come before that is random
 	case len(b) > 100 || !utf8.Valid(b):
 		seen += fmt.Sprintf(" %d bytes", len(b))
 	case len(b) > 0:
@@ -440,7 +443,7 @@ func look(t *testing.T, c *http.Client) string {
 	return seen + took()
 }
 
-// assertProblem asserts that a problem says nothing but its status and the id of the request.
+// assertProblem asserts that a problem contains only its status and the id of the request.
 func assertProblem(t *testing.T, res *http.Response, body []byte) {
 	t.Helper()
 	var said struct {

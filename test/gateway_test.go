@@ -31,7 +31,7 @@ type wire struct {
 	broken *atomic.Bool // in memory: the other end sees a reset
 }
 
-// reset ends the connection as a process that died does.
+// reset ends the connection as the death of a process would.
 func (w *wire) reset() {
 	if tcp, ok := w.Conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
@@ -117,7 +117,7 @@ type world struct {
 	memory bool
 	name   string // of the upstream at fault
 
-	outside func(http.Handler) http.Handler // stands around the router; nil is nothing
+	outside func(http.Handler) http.Handler // wraps the router; nil wraps nothing
 
 	hosts map[string]net.Listener  // of upstreams; complete before the gateway starts
 	conns map[string]*atomic.Int64 // how many were accepted
@@ -131,7 +131,7 @@ type world struct {
 	release   []func()     // called before the stop, for calls that ignore their context
 }
 
-// inMemory returns a world whose network are pipes. It can be used in a bubble.
+// inMemory returns a world whose connections are pipes in memory. It can be used in a bubble.
 func inMemory(t *testing.T) *world {
 	w := newWorld(t)
 	w.memory = true
@@ -146,7 +146,7 @@ func inMemory(t *testing.T) *world {
 	return w
 }
 
-// onLoopback returns a world whose network are sockets.
+// onLoopback returns a world whose connections are sockets.
 func onLoopback(t *testing.T) *world { return newWorld(t) }
 
 func newWorld(t *testing.T) *world {
@@ -179,7 +179,7 @@ func (w *world) end() {
 	w.all.Wait()
 }
 
-// upstream starts an upstream that speaks HTTP/1.1 as answer says.
+// upstream starts an upstream that reads HTTP/1.1 requests and answers them with answer.
 func (w *world) upstream(name string, answer script) {
 	calls := new(atomic.Int64)
 	w.calls[name] = calls
@@ -201,7 +201,7 @@ func (w *world) upstream(name string, answer script) {
 	})
 }
 
-// accept starts an upstream that speaks anything.
+// accept starts an upstream that may speak any protocol.
 func (w *world) accept(name string, serve func(*wire)) {
 	l, conns := w.listen(), new(atomic.Int64)
 	w.hosts[name], w.conns[name] = l, conns
@@ -226,13 +226,13 @@ func (w *world) accept(name string, serve func(*wire)) {
 	})
 }
 
-// refused is an upstream that nobody runs.
+// refused adds an upstream that refuses connections.
 func (w *world) refused(name string) {
 	w.accept(name, nil)
 	_ = w.hosts[name].Close()
 }
 
-// url returns the address of an upstream with a path that nobody but the upstream is to see.
+// url returns the address of an upstream, with a path that no client may see.
 func (w *world) url(scheme, name string) string {
 	host := name
 	if l, ok := w.hosts[name]; ok && !w.memory {
@@ -295,7 +295,7 @@ func (w *world) dial(ctx context.Context, network, _ string) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, network, w.public.Addr().String())
 }
 
-// connect connects to the gateway for a client that writes bytes.
+// connect connects to the gateway for a client that writes raw bytes.
 func (w *world) connect() net.Conn {
 	c, err := w.dial(w.t.Context(), "tcp", "")
 	require.NoError(w.t, err)
@@ -303,7 +303,7 @@ func (w *world) connect() net.Conn {
 	return c
 }
 
-// assertBodiesClosedOnce is for the end of a test.
+// assertBodiesClosedOnce is called at the end of a test.
 func (w *world) assertBodiesClosedOnce() {
 	w.t.Helper()
 	w.transport.mu.Lock()

@@ -18,7 +18,8 @@ import (
 
 const mib = 1 << 20
 
-// allocated returns how many bytes the whole process allocates while f runs: an upper bound of what f needs at a time.
+// allocated returns how many bytes the process allocates while f runs: an upper bound of what f
+// holds at a time.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -27,7 +28,7 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// wrote is an upstream that answers with bytes that were made before.
+// wrote is an upstream that answers with bytes made in advance.
 func wrote(header, body string) script {
 	text := []byte("HTTP/1.1 200 OK\r\n" + header + "Content-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body)
 	return func(c *wire, _ *http.Request) bool {

@@ -15,8 +15,8 @@ import (
 
 const module = "github.com/sluice-go/sluice"
 
-// mayImport lists which packages of the module a package may import, by path below the module. What a package may
-// import, it may import through it.
+// mayImport lists which packages of the module a package may import, by path below the module. A
+// package may also import what those may import.
 var mayImport = map[string][]string{
 	"":                {},
 	"internal/call":   {"pipe"},
@@ -37,13 +37,14 @@ var mayImport = map[string][]string{
 	"adapter":         {},
 }
 
-// looksFromOutside lists the packages that measure or test the others: they may import everything, and nobody imports them.
+// looksFromOutside lists the packages that measure or test the others: they may import everything,
+// and no package imports them.
 var looksFromOutside = map[string]bool{"bench": true, "test": true}
 
 // mayDepend lists the modules that a package may bring into a user's build.
 var mayDepend = map[string][]string{
 	"router":       {"github.com/go-chi/chi/v5"},
-	"proxy/policy": {"golang.org/x/time/rate"}, // a leaf, for what a limiter can tell
+	"proxy/policy": {"golang.org/x/time/rate"}, // a small package, for the rate of a limiter
 }
 
 type listed struct {

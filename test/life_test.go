@@ -30,7 +30,7 @@ import (
 	"github.com/sluice-go/sluice/router"
 )
 
-// upstreams are those of the page: what each answers by its host, and what it was asked.
+// upstreams are the upstreams of the page: the answer of each, by host, and the requests it got.
 type upstreams struct {
 	answers map[string]string
 
@@ -48,7 +48,7 @@ func (u *upstreams) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (*upstreams) HonoursContext() bool { return true }
 
-// fields writes a header in the order of its names.
+// fields returns a header as text, in the order of its names.
 func fields(h http.Header) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(h)) {
@@ -59,7 +59,7 @@ func fields(h http.Header) string {
 	return b.String()
 }
 
-// page is the gateway of the README. What its audit sees goes to look.
+// page returns the gateway of the README. Its audit passes the requests it gets to look.
 func (u *upstreams) page(t *testing.T, look func(*proxy.Request)) chi.Router {
 	factory := backend.Decorate(backend.HTTP{Transport: u}, func(backend.Spec) proxy.Decorator { return policy.Timeout(300 * time.Millisecond) })
 	user := pipe.Check(factory.New(backend.Spec{Name: "user", URL: "http://users:8080/users/{id}"}))
@@ -95,7 +95,7 @@ func blocks(t *testing.T, file string) map[string]string {
 	return found
 }
 
-// What docs/life-of-a-request.md shows is what happens.
+// The blocks in docs/life-of-a-request.md show what happens.
 func TestTheLifeOfARequest(t *testing.T) {
 	t.Parallel()
 	const good, bad = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nEtag: \"1\"\r\n\r\n", "HTTP/1.1 500 Internal Server Error\r\n\r\n"
@@ -105,7 +105,7 @@ func TestTheLifeOfARequest(t *testing.T) {
 		"orders": good + `[{"id":"o-1","total":12.50}]`,
 		"recs":   good + `{"model":"stable","items":[{"id":"p-3","score":0.93}]}`,
 	}
-	// exchange sends what the page shows to the gateway, with one upstream that fails.
+	// exchange sends the request of the page to the gateway, with one upstream that fails.
 	exchange := func(failing string) (u *upstreams, seen, answer string) {
 		u = &upstreams{answers: maps.Clone(answers), asked: map[string]string{}}
 		u.answers[failing] = bad

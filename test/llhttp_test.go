@@ -18,7 +18,7 @@ import (
 	"github.com/sluice-go/sluice/endpoint"
 )
 
-// A llhttpRequest is what the tests of llhttp, the parser of Node.js, write to a connection.
+// An llhttpRequest is what the tests of llhttp, the parser of Node.js, write to a connection.
 type llhttpRequest struct {
 	name  string
 	bytes []byte
@@ -29,7 +29,7 @@ var (
 	llhttpEscape = regexp.MustCompile(`\\(r|n|t|f|x[0-9a-fA-F]{2}|[0-7]{1,3})`)
 )
 
-// readLLHTTP returns the requests of a file, which is written as testdata/llhttp/requests.md tells.
+// readLLHTTP returns the requests of a file, in the form that testdata/llhttp/requests.md explains.
 func readLLHTTP(t testing.TB, file string) (all []llhttpRequest) {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -69,7 +69,8 @@ func llhttpBytes(block string) []byte {
 	}))
 }
 
-// explainedRequests are those that a handler of net/http may take, with what an endpoint answers and why.
+// explainedRequests are the requests that net/http passes to a handler, with the answer of an
+// endpoint and the reason.
 var explainedRequests = map[string]struct {
 	status int
 	reason string
@@ -83,7 +84,7 @@ var explainedRequests = map[string]struct {
 
 const connectRefused = "an endpoint is no tunnel to anywhere: it refuses CONNECT"
 
-// Whatever a parser of HTTP/1 is tested with: our server says of it what a plain net/http server says.
+// Our server judges every input of the tests of an HTTP/1 parser as a plain net/http server does.
 //
 // proves F1, F7, H13
 func TestLLHTTPGetsTheVerdictOfNetHTTP(t *testing.T) {

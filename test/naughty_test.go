@@ -39,7 +39,8 @@ func naughtyStrings(t testing.TB) (all []string) {
 	return all
 }
 
-// A lineRecorder is an upstream that keeps what it got, by the letter, under the number n of its query.
+// A lineRecorder is an upstream that keeps each request byte for byte, under the number n in its
+// query.
 type lineRecorder struct {
 	mu  sync.Mutex
 	got map[int][]*rawMessage
@@ -109,7 +110,7 @@ func (rec *lineRecorder) take(t *testing.T, n int) *rawMessage {
 	return got[0]
 }
 
-// target splits the target of a request as the grammar has it, with nothing decoded.
+// target splits the target of a request as the grammar says, without decoding anything.
 func (m *rawMessage) target() (segments, pairs []string) {
 	_, target, _ := strings.Cut(m.line, " ")
 	target, _, _ = strings.Cut(target, " ")
@@ -117,7 +118,8 @@ func (m *rawMessage) target() (segments, pairs []string) {
 	return strings.Split(path, "/"), strings.Split(query, "&")
 }
 
-// ask writes a request on a connection of its own and returns the status and the body of the answer.
+// ask writes a request on a connection of its own and returns the status and the body of the
+// answer.
 func ask(t *testing.T, w *network, request string) (int, []byte) {
 	t.Helper()
 	conn, err := w.dial(t.Context(), "", "")
@@ -152,8 +154,8 @@ func mayBeParam(s string) bool {
 	return s != "" && s != "." && s != ".." && !strings.ContainsAny(s, "\x00\r\n")
 }
 
-// A param arrives in the path and the query of the upstream byte for byte, and changes neither: or it is refused, and the
-// upstream is not called.
+// A param arrives in the path and the query of the upstream byte for byte, and changes nothing else
+// in them; or it is refused, and the upstream is not called.
 //
 // proves U2, U3, L13
 func TestNaughtyParams(t *testing.T) {
@@ -266,8 +268,8 @@ func TestNaughtyHeaderValues(t *testing.T) {
 	assert.Equal(t, 2*5, refused)
 }
 
-// A string that is the name and the value of a member arrives as it is, whichever op has touched it and wherever it stands
-// in a merge.
+// A string that is the name and the value of a member arrives unchanged, whichever ops touched it
+// and wherever it stands in a merge.
 //
 // proves F8, M18
 func TestNaughtyNamesAndValues(t *testing.T) {
@@ -311,7 +313,7 @@ func TestNaughtyNamesAndValues(t *testing.T) {
 	}
 }
 
-// gets refuses a document that has not the value at the path.
+// gets returns an error unless the document has the value at the path.
 func gets(value string, names ...string) proxy.Decorator {
 	path := document.MustPath(document.PathOf(names...).String())
 	return func(next proxy.Proxy) proxy.Proxy {

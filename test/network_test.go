@@ -22,8 +22,8 @@ import (
 	"github.com/sluice-go/sluice/adapter"
 )
 
-// A network is a listener in memory and what dials it. In a bubble it makes "nothing more will come" a fact, not
-// a matter of waiting.
+// A network is a listener in memory with a way to dial it. In a bubble, a test then knows for
+// certain that nothing more will come, without waiting.
 type network struct {
 	conns chan net.Conn
 	done  chan struct{}
@@ -101,15 +101,16 @@ func runUntilEnd(t *testing.T, run func(ctx context.Context) error) {
 	})
 }
 
-// A wireVerdict is what came of bytes on a connection: the statuses of the answers, and whether the server kept the
-// connection.
+// A wireVerdict is the result of writing bytes to a connection: the statuses of the answers, and
+// whether the server kept the connection.
 type wireVerdict struct {
 	Statuses []int
 	Kept     bool
 }
 
-// judgeWire writes each input to a connection of its own, in one go, and returns the verdict on each. It needs a bubble: a
-// connection is kept if it is still open when everybody has had a second with nothing else to do.
+// judgeWire writes each input to a connection of its own, in one go, and returns the verdict on
+// each. It needs a bubble: a connection counts as kept if it is still open after a second in which
+// every goroutine was idle.
 func judgeWire(t *testing.T, w *network, inputs [][]byte) []wireVerdict {
 	t.Helper()
 	const atOnce = 200
@@ -151,7 +152,8 @@ func startTalk(t *testing.T, w *network, input []byte) *wireTalk {
 	return talk
 }
 
-// A statusLine begins each answer and is nowhere else, for no body that the tests send back has one.
+// A statusLine begins each answer. It occurs nowhere else, because no body in these tests contains
+// one.
 var statusLine = regexp.MustCompile(`HTTP/1\.[01] ([0-9]{3}) `)
 
 func (talk *wireTalk) end() wireVerdict {
@@ -171,13 +173,13 @@ func (talk *wireTalk) end() wireVerdict {
 	return v
 }
 
-// A rawMessage is a request as it stood on the wire, read by the letter of RFC 9112: CRLF only, no folding, and exactly
-// one way to tell where the body ends.
+// A rawMessage is a request as it was on the wire, read strictly by RFC 9112: CRLF only, no
+// folding, and exactly one way to tell where the body ends.
 type rawMessage struct {
 	line   string
 	fields [][2]string // as written
 	body   []byte
-	whole  bool  // the body came to its end
+	whole  bool  // whether the body is complete
 	err    error // what a strict reader cannot accept
 }
 
@@ -190,7 +192,7 @@ func (m *rawMessage) values(name string) (values []string) {
 	return values
 }
 
-// readRaw reads a request; io.EOF says that there is none.
+// readRaw reads a request; io.EOF means that there is none.
 func readRaw(r *bufio.Reader) (*rawMessage, error) {
 	line, err := readCRLF(r)
 	if err != nil {
@@ -273,7 +275,7 @@ func (m *rawMessage) readChunks(r *bufio.Reader) error {
 	}
 }
 
-// readCRLF reads a line that ends with CRLF and holds neither of the two otherwise.
+// readCRLF reads a line that ends with CRLF and contains no other CR or LF.
 func readCRLF(r *bufio.Reader) (string, error) {
 	line, err := r.ReadString('\n')
 	if err != nil {

@@ -25,7 +25,7 @@ import (
 	"github.com/sluice-go/sluice/router"
 )
 
-// A diary notes what happens in which order.
+// A diary notes events in their order.
 type diary struct {
 	mu    sync.Mutex
 	notes []string
@@ -37,7 +37,7 @@ func (d *diary) note(what string) {
 	d.notes = append(d.notes, what)
 }
 
-// read returns what was noted since the last call.
+// read returns the notes since the last call.
 func (d *diary) read() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -78,7 +78,7 @@ func (d *diary) leaf(name, text string) proxy.Proxy {
 	})
 }
 
-// gateway is a gateway with everything that has an order.
+// gateway returns a gateway with every kind of step that has an order.
 func (d *diary) gateway(t *testing.T) chi.Router {
 	page := proxy.Merge(
 		proxy.Part{Proxy: d.leaf("user", `{"a":1}`).With(d.decorator("credentials"), shape.Response(d.op("shape user")))},
@@ -95,7 +95,7 @@ func (d *diary) gateway(t *testing.T) chi.Router {
 	return r
 }
 
-// The orders that the plan of the whole gateway tells, and that hold when it runs.
+// The plan of the whole gateway tells these orders, and they hold when it runs.
 //
 // proves O2, O3, O11
 func TestThePlanTellsTheOrder(t *testing.T) {
@@ -171,7 +171,8 @@ func TestFaultsAreFoundAtWiring(t *testing.T) {
 	assert.Empty(t, r.Routes(), "nothing is served without its guard")
 }
 
-// A limit outside a retry counts calls, and one inside tries; a timeout outside is for all tries, and one inside for each.
+// A limit outside a retry counts calls, and a limit inside counts tries. A timeout outside is for
+// all tries together, and a timeout inside for each.
 func TestPoliciesCountWhatStandsInside(t *testing.T) {
 	t.Parallel()
 	busy := &proxy.Error{Status: http.StatusServiceUnavailable, Op: "status", Err: errors.New("busy")}

@@ -50,7 +50,7 @@ func TestLinksOfPagesLeadSomewhere(t *testing.T) {
 	}
 }
 
-// What a page names as `package.Name` or `package.type.method` is there, and what it names as a folder, too.
+// Every `package.Name` and `package.type.method` in a page exists.
 func TestPagesNameWhatThereIs(t *testing.T) {
 	t.Parallel()
 	there, packages := map[string]bool{}, map[string]bool{}
@@ -76,7 +76,7 @@ func TestPagesNameWhatThereIs(t *testing.T) {
 	name := regexp.MustCompile("`((\\w+)\\.\\w+(?:\\.\\w+)?)(?:`|\\(|\\{)")
 	for page, text := range pages(t) {
 		if filepath.Base(page) == "CHANGELOG.md" {
-			text = row.ReplaceAllString(text, "") // its table has the names that were
+			text = row.ReplaceAllString(text, "") // its table has old names
 		}
 		for _, m := range name.FindAllStringSubmatch(text, -1) {
 			if packages[m[2]] && !strings.HasSuffix(m[1], ".go") {
@@ -86,8 +86,8 @@ func TestPagesNameWhatThereIs(t *testing.T) {
 	}
 }
 
-// declared tells the names of a declaration: those of types, functions, constants and variables, and type.name for methods
-// and fields.
+// declared passes the names in a declaration to tell: those of types, functions, constants and
+// variables, and type.name for methods and fields.
 func declared(decl ast.Decl, tell func(name string)) {
 	switch d := decl.(type) {
 	case *ast.FuncDecl:

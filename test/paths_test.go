@@ -20,7 +20,7 @@ import (
 	"github.com/sluice-go/sluice/router"
 )
 
-// pathRoutes are patterns, and what their upstream is asked for.
+// pathRoutes are patterns, each with the path that its upstream gets.
 var pathRoutes = []struct {
 	outer, pattern, upstream string
 	params                   []string
@@ -35,12 +35,12 @@ var pathRoutes = []struct {
 	{"/t/{tenant}", "/f/*", "/7/{tenant}/{*}", []string{"tenant", "*"}},
 }
 
-// pathPieces are what paths are made of. Some say the same in another way.
+// pathPieces are the pieces from which paths are made. Some are two spellings of the same text.
 var pathPieces = []string{"admin", "%61dmin", "adm%69n", "%2561dmin", "u", "%75", "f", "%66", "x", "t", "%74", "i", "b@b", "b%40b", "%62@b", "a", "b", "1",
 	"%31", "%2F", "%2f", "%252F", "%25", "%00", "%0A", "%0d", ".", "..", "%2e", "%2E%2e", ".%2E", "%20", "+", ";", "%3B", "@", "%3F", "%23", "é", "%C3%A9",
 	"%C3", "%ff", "~", "%7E", "*", "{id}", "%7Bid%7D", "!", "'", ":", "%zz", "%", "/", "//", "\\", "%5C"}
 
-// pathSkeletons lead to routes, or nearly; what is empty is for chance to fill.
+// pathSkeletons lead to routes, or nearly; empty segments are filled at random.
 var pathSkeletons = [][]string{{"admin", ""}, {"", ""}, {"u", "", "x", ""}, {"f", "", ""}, {"f", ""}, {"admin", "f", "", ""}, {"b@b"}, {"t", "", "i", ""},
 	{"t", "", "f", "", ""}, {"", "", ""}, {"", "", "", ""}, {"", "", "", "", ""}}
 
@@ -65,7 +65,7 @@ func randomPath(r *rand.Rand) string {
 	return b.String()
 }
 
-// onPathRouter puts each route on a router, nested as it is to be.
+// onPathRouter puts each route on a router, nested as the route says.
 func onPathRouter(r chi.Router, put func(r chi.Router, i int)) {
 	for i, route := range pathRoutes {
 		if route.outer == "" {
@@ -84,8 +84,8 @@ func onPathRouter(r chi.Router, put func(r chi.Router, i int)) {
 // A pathTwin is a plain chi router with the same routes.
 type pathTwin struct {
 	mux   *chi.Mux
-	route string // the upstream of the route; "" is no route
-	path  string // what the upstream is to be asked for
+	route string // the upstream of the route; "" if no route matches
+	path  string // the path that the upstream should get
 }
 
 func newPathTwin() *pathTwin {
@@ -102,14 +102,14 @@ func newPathTwin() *pathTwin {
 	return twin
 }
 
-// finds returns the route for the path as it is spelt.
+// finds returns the route for the path as it is spelled.
 func (twin *pathTwin) finds(path string) string {
 	twin.serve(path)
 	return twin.route
 }
 
-// wants returns the route for segments, and those that the upstream is to be asked for. The twin is asked for the path in
-// the one usual spelling, so that it cannot take two spellings for two paths.
+// wants returns the route for segments, and the path that the upstream should get. It asks the twin
+// for the path in its usual spelling, so that two spellings cannot count as two paths.
 func (twin *pathTwin) wants(segments []string) (route string, want []string) {
 	var usual []string
 	for _, segment := range segments {
@@ -135,9 +135,9 @@ func (twin *pathTwin) serve(path string) {
 	twin.mux.ServeHTTP(httptest.NewRecorder(), r)
 }
 
-// What the router matched is what the upstream gets, whatever way the path is spelt: the segments of the path, each decoded
-// once, take the route that they take on a plain chi router, and arrive. Or the client gets 400, for a reason, or 404 where
-// chi has nothing under that spelling.
+// The upstream gets the path that the router matched, however it is spelled. The segments of the
+// path, each decoded once, take the route that they take on a plain chi router, and arrive.
+// Otherwise the client gets 400 for a known reason, or 404 if chi has no route for that spelling.
 //
 // proves U2, U3, U4
 func TestRouterAndUpstreamAgreeOnThePath(t *testing.T) {
@@ -200,7 +200,7 @@ func TestRouterAndUpstreamAgreeOnThePath(t *testing.T) {
 	}
 }
 
-// isRefused reports whether a segment is reason enough to refuse a path.
+// isRefused reports whether a segment is a reason to refuse a path.
 func isRefused(segment string) bool { return segment == "" || !mayBeParam(segment) }
 
 // decodeSegments decodes the segments of a path once, and reports whether that could be done.

@@ -19,7 +19,8 @@ var (
 	statementID   = regexp.MustCompile(`\b[CDHUFTMLO]\d+\b`)
 )
 
-// TestEveryStatementIsProven compares the ids of docs/hardening.md with the comments above the tests.
+// TestEveryStatementIsProven compares the ids of docs/hardening.md with the comments above the
+// tests.
 func TestEveryStatementIsProven(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../docs/hardening.md")
@@ -56,8 +57,8 @@ func TestEveryStatementIsProven(t *testing.T) {
 	}
 }
 
-// skipGit passes over .git, a folder or in a linked work tree a file: it changes all the time, and a test that has read it is
-// run again each time.
+// skipGit skips .git, which is a folder, or a file in a linked work tree. It changes all the time,
+// and the go command does not cache a test that reads it.
 func skipGit(d fs.DirEntry) error {
 	if d.IsDir() {
 		return filepath.SkipDir

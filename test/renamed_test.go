@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is ours is decided by marks, not by names: under another module path everything behaves the same.
+// Marks decide which steps are ours, not names: under another module path everything behaves the
+// same.
 func TestTheModuleCanBeRenamed(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

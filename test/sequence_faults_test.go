@@ -12,8 +12,9 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// The upstream at fault is the stage between two that answer at once, or the last one that is the answer as it is. A
-// client sees of it what it sees in a merge, or of a passthrough.
+// The upstream at fault is a stage between two that answer at once, or the last stage, whose
+// response is the answer. A client sees the same as with a merge in the first case, and as with a
+// passthrough in the second.
 //
 // proves M1, M2, M3, M4, M5, M6, M7, M8, M9, M10, M11, M12, M13, M14, M15, M16, M18, M19, M21, M37
 func TestWhatAClientSeesOfASequence(t *testing.T) {
@@ -29,7 +30,7 @@ func TestWhatAClientSeesOfASequence(t *testing.T) {
 		{name: "optional", want: func(f fault) string { return f.optional }, around: between(true)},
 		{name: "last", want: func(f fault) string { return f.single }, around: last},
 		{name: "last, a stream", want: func(f fault) string {
-			return strings.TrimPrefix(strings.TrimPrefix(f.stream, "103 "), "102 ") // only an endpoint that streams requests too hands them on
+			return strings.TrimPrefix(strings.TrimPrefix(f.stream, "103 "), "102 ") // only an endpoint that also streams requests forwards them
 		}, stream: true, around: last},
 	}
 	for _, f := range faults() {

@@ -28,8 +28,8 @@ import (
 	"github.com/sluice-go/sluice/router"
 )
 
-// A gadget is a way to say where a body ends that two parsers may read differently. In its header, "LENGTH" stands for
-// what the form of the message makes the length.
+// A gadget is a way to mark the end of a body that two parsers may read differently. In its header,
+// "LENGTH" stands for the length that the form of the message gives.
 type gadget struct {
 	name   string
 	header string // after the start line and Host, with the line end of each field
@@ -39,7 +39,7 @@ type gadget struct {
 
 const lengthLine = "Content-Length: LENGTH\r\n"
 
-// gadgetPositions are where a byte is put into the line that says "chunked".
+// gadgetPositions are the places where a byte is put into the line that says "chunked".
 var gadgetPositions = []struct {
 	name string
 	line func(b string) string
@@ -106,7 +106,7 @@ var gadgetChunks = []string{
 	"5\r\n[1,2]\r\n-0\r\n\r\n", "5\r\n[1,2]\r\n+0\r\n\r\n", "5\r\n[1,2]\r\n0 \r\n\r\n", "g\r\n[1,2]\r\n0\r\n\r\n", ";\r\n[1,2]\r\n0\r\n\r\n", "\x005\r\n[1,2]\r\n0\r\n\r\n",
 }
 
-// gadgets makes them all. In a short run every eighth byte has to do.
+// gadgets returns all gadgets. In a short run it uses only every eighth byte.
 func gadgets() []gadget {
 	var all []gadget
 	step := 1
@@ -132,15 +132,18 @@ func gadgets() []gadget {
 	return all
 }
 
-// forms returns the header and the body of a message with the gadget, in each form, that hides another message.
+// forms returns the header and the body of a message with the gadget, in each form, that hides
+// another message.
 func (g gadget) forms(hidden string) (forms [][2]string) {
 	if g.body != "" {
 		return [][2]string{{g.header, g.body + hidden}}
 	}
-	// Who believes the length takes the hidden message for the body; who believes the chunks, for the next message.
+	// A parser that believes the length takes the hidden message for the body. One that believes
+	// the chunks takes it for the next message.
 	body := "0\r\n\r\n" + hidden
 	forms = append(forms, [2]string{strings.ReplaceAll(g.header, "LENGTH", strconv.Itoa(len(body))), body})
-	// Who believes the chunks takes it for the body; who believes the length, for the next message.
+	// A parser that believes the chunks takes it for the body. One that believes the length takes
+	// it for the next message.
 	size := strconv.FormatInt(int64(len(hidden)), 16) + "\r\n"
 	body = size + hidden + "\r\n0\r\n\r\n"
 	return append(forms, [2]string{strings.ReplaceAll(g.header, "LENGTH", strconv.Itoa(len(size))), body})
@@ -159,7 +162,7 @@ type smuggler struct {
 	bytes []byte
 }
 
-// smugglers returns the requests; the query tells which of them a request belongs to.
+// smugglers returns the requests. The query of a request says which smuggler it belongs to.
 func smugglers() (all []smuggler) {
 	for _, g := range gadgets() {
 		for form := range 2 {
@@ -182,7 +185,7 @@ type twinCall struct {
 	whole  bool
 }
 
-// A smugglersTwin is the plain net/http service that ours is measured by.
+// A smugglersTwin is the plain net/http service that ours is compared with.
 type smugglersTwin struct {
 	mu    sync.Mutex
 	calls map[int][]twinCall
@@ -209,7 +212,7 @@ func (s *smugglersTwin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"ok":true}`)
 }
 
-// A rawUpstream records every request by the letter, and answers each.
+// A rawUpstream records every request byte for byte, and answers each.
 type rawUpstream struct {
 	mu     sync.Mutex
 	calls  map[int][]*rawMessage
@@ -266,8 +269,9 @@ func (u *rawUpstream) note(m *rawMessage, err error) {
 	u.calls[n] = append(u.calls[n], m)
 }
 
-// Every request in which two parsers could see two different ones: our server says of it what a plain net/http server
-// says, and the upstream gets exactly what a plain handler would have been given, framed once and by us.
+// Two parsers could read each of these requests differently. Our server judges it as a plain
+// net/http server does, and the upstream gets exactly what a plain handler would have got, framed
+// once and by us.
 //
 // proves F1, F2, H2, H5
 func TestNoRequestIsSmuggledToAnUpstream(t *testing.T) {
@@ -341,10 +345,11 @@ func serveSmugglers(t *testing.T, up *rawUpstream, spec backend.Spec, in endpoin
 }
 
 var (
-	// oursAlone are the headers that we make; what a client sends under these names has no say.
+	// oursAlone are the headers that we make; those of a client have no effect.
 	oursAlone = []string{"Host", "Content-Length", "Transfer-Encoding", "Accept-Encoding", "X-Request-Id", "X-Forwarded-For",
 		"X-Forwarded-Host", "X-Forwarded-Proto"}
-	// withTheBody are the headers that need not be named: they say what the body is, not where it ends.
+	// withTheBody are the headers that a Spec need not name: they say what the body is, not where
+	// it ends.
 	withTheBody = []string{"Content-Type", "Content-Encoding"}
 )
 
@@ -382,8 +387,8 @@ func compareCalls(t *testing.T, name string, want []twinCall, got []*rawMessage,
 	}
 }
 
-// The recorder is not blind: given what the clients sent, it sees the hidden requests, and requests that no strict reader
-// accepts.
+// The recorder works: given the bytes that the clients sent, it sees the hidden requests, and
+// requests that no strict reader accepts.
 func TestTheRecorderSeesWhatIsSmuggled(t *testing.T) {
 	t.Parallel()
 	var smugs, faults int
@@ -427,8 +432,9 @@ func splitters() (all []splitter) {
 	return all
 }
 
-// A splitUpstream answers the first request of each case with its bytes, and any further one honestly. Where the answer
-// ends with the connection, or not at all, it closes the connection.
+// A splitUpstream answers the first request of each case with the bytes of the case, and every
+// later one correctly. If the answer ends with the connection, or not at all, it closes the
+// connection.
 type splitUpstream struct{ cases []splitter }
 
 var splitLine = regexp.MustCompile(`^GET /a/([0-9]+)/(first|then) HTTP/1\.1$`)
@@ -461,7 +467,7 @@ func (u *splitUpstream) talk(t *testing.T, c net.Conn) {
 	}
 }
 
-// twin is what net/http reads of the answer when the connection ends behind it.
+// twin returns what net/http reads of the answer if the connection ends after it.
 func (u *splitUpstream) twin(n int) (res *http.Response, body string, err error) {
 	if res, err = http.ReadResponse(bufio.NewReader(bytes.NewReader(u.cases[n].bytes)), nil); err != nil {
 		return nil, "", err
@@ -470,13 +476,13 @@ func (u *splitUpstream) twin(n int) (res *http.Response, body string, err error)
 	return res, string(b), err
 }
 
-// explainedAnswers are those that we refuse and net/http accepts, with the reason.
+// explainedAnswers are the answers that we refuse and net/http accepts, with the reason.
 var explainedAnswers = map[string]string{
 	lengthLine + "Content-Encoding: chunked\r\n": "a Document is not made of a body in an unknown coding; net/http does not look at it",
 }
 
-// Every answer in which two parsers could see two different ones: the client gets a failure, or the one that net/http sees;
-// and no bytes that are left over answer the next request.
+// Two parsers could read each of these answers differently. The client gets a failure, or the
+// answer that net/http reads, and leftover bytes never answer the next request.
 //
 // proves F1, F3, F4
 func TestNoAnswerIsSmuggledToAClient(t *testing.T) {
@@ -553,7 +559,8 @@ func newSplitClient(t *testing.T, up *splitUpstream, spec backend.Spec, in endpo
 	return &splitClient{up: up, addr: l.Addr().String()}
 }
 
-// check asks for the first answer of a case, then for an honest one, and returns what came of the first.
+// check asks for the first answer of a case and then for a correct one, and returns the result of
+// the first.
 func (c *splitClient) check(t *testing.T, n int, stream bool) (outcome string) {
 	name := c.up.cases[n].name
 	conn, err := net.Dial("tcp", c.addr)
@@ -561,7 +568,7 @@ func (c *splitClient) check(t *testing.T, n int, stream bool) (outcome string) {
 		return "lost"
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(time.Minute)) // a test that hangs fails
+	_ = conn.SetDeadline(time.Now().Add(time.Minute)) // so that the test fails rather than hangs
 	_, err = fmt.Fprintf(conn, "GET /a/%d/first HTTP/1.1\r\nHost: a\r\n\r\nGET /a/%d/then HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", n, n)
 	assert.NoError(t, err)
 	r := bufio.NewReader(conn)

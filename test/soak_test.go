@@ -24,8 +24,8 @@ import (
 	"github.com/sluice-go/sluice/proxy/policy"
 )
 
-// weather is an upstream of which seven calls in ten are well. Of the rest one hangs, one fails, and the others are reset
-// or ignore their context for a while.
+// weather is an upstream where seven calls in ten succeed. Of the others one hangs, one fails, and
+// the rest are reset or ignore their context for a while.
 type weather struct{ calls atomic.Int64 }
 
 const (
@@ -54,7 +54,7 @@ func (w *weather) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer(http.StatusOK)
 }
 
-// usage is what must not grow.
+// usage holds the counts that must not grow.
 type usage struct {
 	goroutines, files int
 	heap              uint64
@@ -70,8 +70,8 @@ func measure(t *testing.T) usage {
 	return usage{runtime.NumGoroutine(), len(files), m.HeapAlloc}
 }
 
-// A gateway in bad weather for as many requests as SLUICE_SOAK says, over 64 connections: what it holds after them is what
-// it held after the first ten thousand.
+// SLUICE_SOAK says how many requests a gateway with failing upstreams gets, over 64 connections. It
+// must hold no more after them than after the first ten thousand.
 //
 // proves L32
 func TestNothingGrowsInBadWeather(t *testing.T) {
@@ -106,7 +106,7 @@ func TestNothingGrowsInBadWeather(t *testing.T) {
 			})
 		}
 		all.Wait()
-		<-time.After(2 * deafness) // what is abandoned comes back
+		<-time.After(2 * deafness) // abandoned calls return
 	}
 	run(10_000)
 	before := measure(t)

@@ -16,12 +16,13 @@ import (
 	"github.com/sluice-go/sluice/backend"
 )
 
-// explainedDocuments are those files of the JSON test suite that are not JSON and no failure either, with the reason.
+// explainedDocuments are the files of the JSON test suite that are not JSON but do not fail, with
+// the reason.
 var explainedDocuments = map[string]string{
 	"n_structure_no_data.json": "no bytes at all: an answer without a body is no document (204, 205 or 200), so ours has no body",
 }
 
-// What an upstream calls JSON is passed on if it is, to the last digit, and otherwise fails.
+// An answer that an upstream calls JSON is passed on exactly if it is JSON, and otherwise fails.
 //
 // proves F8, M8, M18, L17
 func TestJSONTestSuite(t *testing.T) {

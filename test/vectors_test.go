@@ -9,8 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// vectorsFolder returns the folder of the vectors of other projects: what SLUICE_VECTORS names, else shared/vectors beside
-// the folder of go.work. Where there is none the test is skipped.
+// vectorsFolder returns the folder with the test vectors of other projects: the one that
+// SLUICE_VECTORS names, else shared/vectors beside the folder of go.work. If there is none, the
+// test is skipped.
 func vectorsFolder(t *testing.T) string {
 	t.Helper()
 	folder := os.Getenv("SLUICE_VECTORS")
@@ -35,7 +36,8 @@ func vectorsFolder(t *testing.T) string {
 	return folder
 }
 
-// The vectors that are small have a copy in the repository. Where the originals are at hand, the copies hold the same.
+// The repository has copies of the small vectors. If the originals are there, the copies must be
+// the same.
 func TestCopiesOfVectorsAreWhole(t *testing.T) {
 	t.Parallel()
 	folder := vectorsFolder(t)

@@ -1,10 +1,10 @@
 // Command aggregate merges the answers of several paths of one upstream.
 //
 //	GET  /merge      the paths merged flat
-//	GET  /group      each under its path's name
+//	GET  /group      each path under its name
 //	GET  /one        the first path alone
 //	GET  /item/{id}  /items/{id}/profile of the upstream
-//	POST /merge      the body goes to every path, the answers are merged flat
+//	POST /merge      sends the body to every path and merges the answers flat
 package main
 
 import (
@@ -101,7 +101,7 @@ func (c config) call(name, path string) proxy.Proxy {
 	}))
 }
 
-// A list is a flag of values between commas.
+// A list is a flag with values separated by commas.
 type list []string
 
 func (l *list) String() string { return strings.Join(*l, ",") }
@@ -116,7 +116,7 @@ func (l *list) Set(s string) error {
 	return nil
 }
 
-// A size is a flag of bytes, also as in 64KiB or 1MiB.
+// A size is a flag with a number of bytes, as in 65536, 64KiB or 1MiB.
 type size int64
 
 func (n *size) String() string { return strconv.FormatInt(int64(*n), 10) }

@@ -1,5 +1,5 @@
-// Command bff is the backend of a shop's front end: two pages over five upstreams, one of which speaks XML. It starts the
-// upstreams itself, and makes them slow or dead when asked.
+// Command bff is the backend of a shop's front end: two pages over five upstreams, one of which
+// speaks XML. It starts the upstreams itself; flags make them slow or stop them.
 package main
 
 import (

@@ -18,13 +18,13 @@ import (
 	"github.com/sluice-go/sluice/router"
 )
 
-// A shop is the gateway and what runs beside it.
+// A shop is the gateway and the runners beside it.
 type shop struct {
 	home, order proxy.Proxy
 	mirror      *proxy.Shadow
 }
 
-// What the home page takes from the upstreams, and what it gives.
+// These types are the answers of the upstreams, and the home page.
 type (
 	user struct {
 		ID      string `json:"id"`
@@ -59,7 +59,7 @@ type (
 	}
 )
 
-// newShop wires the pages. urls are the upstreams'.
+// newShop wires the pages. urls holds the address of each upstream by name.
 func newShop(urls map[string]string) (*shop, error) {
 	factory := backend.Decorate(backend.HTTP{}, func(backend.Spec) proxy.Decorator { return policy.Timeout(500 * time.Millisecond) })
 	var faults []error
@@ -81,8 +81,8 @@ func newShop(urls map[string]string) (*shop, error) {
 
 type connect func(name, url string, s backend.Spec) proxy.Proxy
 
-// homePage is a typed graph: the user, then orders, recommendations and loyalty at the same time, then each product that was
-// ordered, once.
+// homePage is a typed graph. It calls the user and the recommendations at once, then the orders and
+// the loyalty of the user, then each product that was ordered, once.
 func homePage(upstream connect) proxy.Proxy {
 	users := upstream("users", "/users/{id}", backend.Spec{})
 	orders := upstream("orders", "/accounts/{account}/orders", backend.Spec{Given: []string{"account"}})
@@ -120,17 +120,17 @@ func render(u user, o []order, p flow.Maybe[map[string]product], r flow.Maybe[re
 	return page, nil
 }
 
-// bestsellers stand where nobody recommends anything. The page is partial then all the same.
+// bestsellers takes the place of recommendations if there are none. The page is still partial then.
 func bestsellers() document.Document {
 	d, err := document.Parse([]byte(`{"model":"bestsellers","items":[{"id":"p-1"}]}`))
 	if err != nil {
-		panic(err) // it is written above
+		panic(err) // cannot happen: the value is above
 	}
 	return d
 }
 
-// orderPage is a sequence: the order, then what it is of and whose it is. The next version of the order service gets a copy of
-// each request, and what it answers differently is told.
+// orderPage is a sequence: the order, then its product and its user. The next version of the order
+// service gets a copy of each request, and different answers are logged.
 func orderPage(upstream connect) (proxy.Proxy, *proxy.Shadow, error) {
 	mirror, err := proxy.NewShadow(proxy.ShadowSpec{
 		Name: "next", Mirror: upstream("orders", "/next/orders/{id}", backend.Spec{}),
@@ -163,7 +163,7 @@ func (s *shop) mount() (chi.Router, error) {
 	)
 }
 
-// report tells what clients do not get to see.
+// report logs errors that clients do not see.
 func report(ctx context.Context, err error) {
 	log.Printf("%s: %v", endpoint.HTTPRequest(ctx).URL.Path, err)
 }

@@ -20,7 +20,7 @@ const (
 	graphPage = "../../docs/graph.md"
 )
 
-// newTestShop returns a shop whose upstreams nobody runs: a plan calls nothing.
+// newTestShop returns a shop whose upstreams do not run: a plan calls nothing.
 func newTestShop(t *testing.T) *shop {
 	t.Helper()
 	urls := map[string]string{}

@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// names are those of the upstreams.
+// names are the names of the upstreams.
 var names = []string{"users", "orders", "products", "recs", "loyalty"}
 
-// faults are what is wrong with the upstreams.
+// faults says which upstreams are slow or dead.
 type faults struct {
 	dead map[string]bool
 	slow map[string]time.Duration
@@ -65,7 +65,7 @@ func newUpstreams(f faults) (*upstreams, error) {
 	return u, nil
 }
 
-// urls tells where each upstream is.
+// urls returns the address of each upstream.
 func (u *upstreams) urls() map[string]string {
 	urls := map[string]string{}
 	for name, l := range u.listeners {
@@ -97,7 +97,7 @@ func (u *upstreams) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// late lets a service answer with a delay.
+// late makes a service answer with a delay.
 func (u *upstreams) late(name string, h http.Handler) http.Handler {
 	d := u.slow[name]
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -109,7 +109,7 @@ func (u *upstreams) late(name string, h http.Handler) http.Handler {
 	})
 }
 
-// services are what the upstreams answer.
+// services returns the handler of each upstream.
 var services = map[string]func() http.Handler{
 	"users": func() http.Handler {
 		m := http.NewServeMux()

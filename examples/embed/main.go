@@ -1,5 +1,5 @@
-// Command embed is an existing chi service to which sluice was added: an endpoint that joins a note with its author, and
-// an agent that tells another service about each new note.
+// Command embed is an existing chi service to which sluice was added: an endpoint that joins a note
+// with its author, and an agent that tells another service about each new note.
 package main
 
 import (
@@ -68,7 +68,8 @@ func run(ctx context.Context, addr string, out io.Writer) error {
 	)
 }
 
-// addSluice is all that the service needed: a route on its router and an agent beside its server.
+// addSluice is all that was added to the service: a route on its router and an agent beside its
+// server.
 func addSluice(r chi.Router, notes *service, self, people string) (*async.Agent, error) {
 	author := pipe.Check(backend.New(backend.Spec{Name: "author", URL: people + "/people/{name}"}))
 	text := pipe.Check(backend.New(backend.Spec{Name: "note", URL: self + "/notes/{id}"}))

@@ -10,7 +10,7 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 )
 
-// A service is the program as it was before sluice: notes in memory, its own routes and its own middleware.
+// A service is the program before sluice: notes in memory, its own routes and its own middleware.
 type service struct {
 	mu    sync.Mutex // guards notes
 	notes []note

@@ -1,4 +1,5 @@
-// Command passthrough is a reverse proxy: any request goes to one upstream and its answer comes back, as they stream.
+// Command passthrough is a reverse proxy: it streams every request to one upstream, and the answer
+// back.
 package main
 
 import (

@@ -49,7 +49,8 @@ func newGateway(users, orders, recs string, log io.Writer) (chi.Router, error) {
 	return r, router.Mount(r, router.Route{Method: "GET", Pattern: "/users/{id}/page", Endpoint: endpoint.Spec{Proxy: page}})
 }
 
-// audit is a decorator as you would write one: it sees the request on the way in and the response on the way out.
+// audit is a decorator such as you would write. It sees the request on the way in and the response
+// on the way out.
 func audit(log io.Writer) proxy.Decorator {
 	return func(next proxy.Proxy) proxy.Proxy {
 		return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
@@ -61,7 +62,7 @@ func audit(log io.Writer) proxy.Decorator {
 	}
 }
 
-// newAdmin returns the router for operators: the plan, and a way to stop an upstream and see what happens.
+// newAdmin returns the router for operators, with the plan and a route that stops an upstream.
 func newAdmin(gateway chi.Router, upstreams []*upstream) chi.Router {
 	r := chi.NewRouter()
 	r.Handle("/debug/plan", router.Plans(gateway))

@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-go/sluice/adapter"
 )
 
-// An upstream is a small service of this program on a port of its own. It can be stopped, to see what the gateway does
-// then.
+// An upstream is a small service of this program on a port of its own. Stop one to see what the
+// gateway does.
 type upstream struct {
 	name     string
 	listener net.Listener
@@ -19,7 +19,7 @@ type upstream struct {
 	stop     chan struct{}
 }
 
-// newUpstreams makes the three services and makes them listen.
+// newUpstreams makes the three services and lets them listen.
 func newUpstreams() ([]*upstream, error) {
 	users := http.NewServeMux()
 	users.HandleFunc("GET /users/{id}", answer(`{"id":%q,"name":"Ada Lovelace","email":"ada@example.com","since":1843}`))
@@ -51,7 +51,7 @@ func reply(w http.ResponseWriter, body string) {
 	_, _ = w.Write([]byte(body))
 }
 
-// URL is where the upstream listens.
+// URL returns the address of the upstream.
 func (u *upstream) URL() string { return "http://" + u.listener.Addr().String() }
 
 // Kill stops the upstream for good: connections to it are refused from now on.

@@ -13,7 +13,7 @@ import (
 func tenant(next proxy.Proxy) proxy.Proxy {
 	return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 		name, _, _ := strings.Cut(req.Host, ".")
-		req.Upstream.Set("X-Tenant", name) // goes to upstreams, and no client can forge it
+		req.Upstream.Set("X-Tenant", name) // only code sets Upstream, so no client can forge it
 		return next(ctx, req)
 	}
 }

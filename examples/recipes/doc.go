@@ -1,5 +1,5 @@
-// Package recipes has the code of docs/recipes.md: each recipe of that page is an example here, which is compiled, run and
-// compared with the page. After a change,
+// Package recipes has the code of docs/recipes.md. Each recipe of that page is an example here,
+// which is compiled, run and compared with the page. After a change,
 //
 //	go test ./examples/recipes -update
 //

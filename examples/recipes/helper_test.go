@@ -17,7 +17,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/proxytest"
 )
 
-// answers is an upstream of which nothing matters but its JSON.
+// answers is an upstream that answers with JSON.
 func answers(name, json string) proxy.Proxy {
 	return replies(name, proxytest.Answer(200, json))
 }
@@ -27,23 +27,24 @@ func down(name string) proxy.Proxy {
 	return replies(name, proxytest.Fail(errors.New("connection refused")))
 }
 
-// replies is an upstream whose status and headers matter too.
+// replies is an upstream that answers with r, including its status and headers.
 func replies(name string, r proxytest.Reply) proxy.Proxy {
 	factory := backend.HTTP{Transport: honest{proxytest.NewUpstream(r)}}
 	return pipe.Check(factory.New(backend.Spec{Name: name, URL: "http://" + name + "/"}))
 }
 
-// upstream is a real backend over a transport that prints what it is asked for.
+// upstream is a real backend over a transport that prints each request.
 func upstream(s backend.Spec, r proxytest.Reply) proxy.Proxy {
 	return pipe.Check(backend.HTTP{Transport: teller{honest{proxytest.NewUpstream(r)}, s.Name}}.New(s))
 }
 
-// An honest transport says that it honours its context, so that whose deadline is told does not depend on chance.
+// An honest transport declares that it honours its context, so that it is not random which deadline
+// an error names.
 type honest struct{ *proxytest.Upstream }
 
 func (honest) HonoursContext() bool { return true }
 
-// A teller prints each request in a line.
+// A teller prints each request on a line.
 type teller struct {
 	honest
 	name string
@@ -66,12 +67,13 @@ func (t teller) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.honest.RoundTrip(req)
 }
 
-// get asks for a page and prints what the client gets.
+// get sends a request for a page and prints what the client gets.
 func get(page proxy.Proxy, target string, header ...string) {
 	send(endpoint.Spec{Proxy: page}, "GET", target, header...)
 }
 
-// send mounts an endpoint on /users/{id}, sends it a request, and prints the answer and what was reported.
+// send mounts an endpoint on /users/{id}, sends it a request, and prints the answer and what was
+// reported.
 func send(s endpoint.Spec, method, target string, header ...string) {
 	var reported []error
 	s.Report = func(_ context.Context, err error) { reported = append(reported, err) }
@@ -107,7 +109,7 @@ func send(s endpoint.Spec, method, target string, header ...string) {
 	}
 }
 
-// fields are the headers as they are written, in order of their names.
+// fields returns the headers as text, in the order of their names.
 func fields(h http.Header, but ...string) (fs []string) {
 	for name, values := range h {
 		if !slices.Contains(but, name) {

@@ -31,7 +31,7 @@ func TestPageShowsTheRecipes(t *testing.T) {
 		text = block.ReplaceAllFunc(text, func(b []byte) []byte {
 			name := string(block.FindSubmatch(b)[1])
 			if code[name] == "" {
-				return b // told below
+				return b // reported below
 			}
 			return []byte("<!-- recipe: " + name + " -->\n```go\n" + code[name] + "```\n")
 		})
@@ -52,8 +52,8 @@ func TestPageShowsTheRecipes(t *testing.T) {
 	assert.Equal(t, strings.Count(string(text), "```go"), len(shown), "code in the page has no marker")
 }
 
-// recipes returns the code of all recipes of this package by name: the bodies of the examples Example_name, and what stands
-// between the lines "// recipe: name" and "// end".
+// recipes returns the code of all recipes of this package by name: the bodies of the examples
+// Example_name, and the lines between "// recipe: name" and "// end".
 func recipes(t *testing.T) map[string]string {
 	files, err := filepath.Glob("*_test.go")
 	require.NoError(t, err)
