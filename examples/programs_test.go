@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -71,13 +72,19 @@ func start(t *testing.T, name string, args ...string) *output {
 	return out
 }
 
-// freeAddr returns an address that nobody listens on at the moment.
+// freeAddr returns an address that nobody listens on. Its port is below those that a system gives to listeners and clients
+// that ask for any, so nobody gets it before the program does.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+	require.Fail(t, "no port is free")
+	return ""
 }
 
 // listening waits until somebody accepts connections.

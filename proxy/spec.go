@@ -44,7 +44,7 @@ type FactoryFunc func(Spec) (Proxy, error)
 // New calls f. If f is nil, that is the error.
 func (f FactoryFunc) New(s Spec) (Proxy, error) {
 	if f == nil {
-		return nil, errors.New("proxy: the FactoryFunc is nil")
+		return nil, errors.New("proxy: FactoryFunc: the function is nil")
 	}
 	return f(s)
 }

@@ -181,5 +181,5 @@ func TestMergeKeepsNothingOfExpose(t *testing.T) {
 func TestANilFactoryFuncIsAnError(t *testing.T) {
 	t.Parallel()
 	_, err := proxy.FactoryFunc(nil).New(proxy.Spec{})
-	assert.EqualError(t, err, "proxy: the FactoryFunc is nil")
+	assert.EqualError(t, err, "proxy: FactoryFunc: the function is nil")
 }

@@ -464,5 +464,5 @@ func TestMountRefusesAllFaultsOfATableOfEndpoints(t *testing.T) {
 func TestANilFactoryFuncIsAnError(t *testing.T) {
 	t.Parallel()
 	_, err := router.FactoryFunc(nil).New(router.Spec{})
-	assert.EqualError(t, err, "router: the FactoryFunc is nil")
+	assert.EqualError(t, err, "router: FactoryFunc: the function is nil")
 }

@@ -74,7 +74,7 @@ type FactoryFunc func(Spec) (chi.Router, error)
 // New calls f. If f is nil, that is the error.
 func (f FactoryFunc) New(s Spec) (chi.Router, error) {
 	if f == nil {
-		return nil, errors.New("router: the FactoryFunc is nil")
+		return nil, errors.New("router: FactoryFunc: the function is nil")
 	}
 	return f(s)
 }

@@ -226,11 +226,31 @@ func (w *world) accept(name string, serve func(*wire)) {
 	})
 }
 
-// refused adds an upstream that refuses connections.
+// refused adds an upstream that refuses connections. On loopback its port is that of a client's end: nobody listens there,
+// and as long as the connection is open nobody else can.
 func (w *world) refused(name string) {
-	w.accept(name, nil)
-	_ = w.hosts[name].Close()
+	l := w.listen()
+	defer l.Close()
+	if !w.memory {
+		kept, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(w.t, err)
+		w.t.Cleanup(func() { _ = kept.Close() })
+		accepted, err := l.Accept()
+		require.NoError(w.t, err)
+		w.t.Cleanup(func() { _ = accepted.Close() })
+		w.hosts[name], w.conns[name] = unheard{Listener: l, at: kept.LocalAddr()}, new(atomic.Int64)
+		return
+	}
+	w.hosts[name], w.conns[name] = l, new(atomic.Int64)
 }
+
+// An unheard is a listener that is closed, of another address.
+type unheard struct {
+	net.Listener
+	at net.Addr
+}
+
+func (u unheard) Addr() net.Addr { return u.at }
 
 // url returns the address of an upstream, with a path that no client may see.
 func (w *world) url(scheme, name string) string {
