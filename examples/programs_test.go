@@ -72,8 +72,8 @@ func start(t *testing.T, name string, args ...string) *output {
 	return out
 }
 
-// freeAddr returns an address that nobody listens on. Its port is below those that a system gives to listeners and clients
-// that ask for any, so nobody gets it before the program does.
+// freeAddr returns an address that nobody listens on. Its port is below those that a system gives
+// to listeners and clients that ask for any, so nobody gets it before the program does.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	for range 100 {

@@ -8,9 +8,10 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// Gives returns a decorator that says in the plan which params code sets for what is inside, and does nothing else. It is
-// for what needs params and is no upstream, such as a shape.Body around one; for the URL of an upstream, backend.Spec has
-// the field Given. Whoever mounts the pipe then does not look for them in the route:
+// Gives returns a decorator that says in the plan which params code sets for what is inside, and
+// does nothing else. It is for what needs params and is no upstream, such as a shape.Body around
+// one; for the URL of an upstream, backend.Spec has the field Given. Whoever mounts the pipe then
+// does not look for them in the route:
 //
 //	proxy.Decode[Quote](quotes.With(proxy.Gives("account"), shape.Body(`{"of":"{param.account}"}`)))
 //

@@ -226,8 +226,8 @@ func (w *world) accept(name string, serve func(*wire)) {
 	})
 }
 
-// refused adds an upstream that refuses connections. On loopback its port is that of a client's end: nobody listens there,
-// and as long as the connection is open nobody else can.
+// refused adds an upstream that refuses connections. On loopback its port is that of a client's
+// end: nobody listens there, and as long as the connection is open nobody else can.
 func (w *world) refused(name string) {
 	l := w.listen()
 	defer l.Close()

@@ -11,10 +11,10 @@ const (
 	earlyMost  = 250 * time.Millisecond
 )
 
-// ForOptional returns the context for the optional part of a call. It ends before the deadline of ctx
-// by a tenth of the remaining time, at most 250 ms, so that an answer without the optional part is
-// in time. ForOptional returns nil if ctx has no deadline. It also returns nil if a combinator further
-// out has already taken that time off and ctx has no sooner deadline since. The caller must
+// ForOptional returns the context for the optional part of a call. It ends before the deadline of
+// ctx by a tenth of the remaining time, at most 250 ms, so that an answer without the optional part
+// is in time. ForOptional returns nil if ctx has no deadline. It also returns nil if a combinator
+// further out has already taken that time off and ctx has no sooner deadline since. The caller must
 // eventually cancel the context.
 func ForOptional(ctx context.Context) *Clock {
 	deadline, ok := ctx.Deadline()

@@ -14,8 +14,8 @@ type Need struct {
 	Given string // where code says that it sets the param: an upstream's Spec, or a decorator around the step
 }
 
-// Needs returns what steps of a plan need where the params in given are set and no step before them gives it, in the order
-// of the plan and each once.
+// Needs returns what steps of a plan need where the params in given are set and no step before them
+// gives it, in the order of the plan and each once.
 func Needs(plan *pipe.Step, given []string) []Need {
 	var n needs
 	n.check(plan, given)
@@ -24,7 +24,8 @@ func Needs(plan *pipe.Step, given []string) []Need {
 
 type needs []Need
 
-// check checks a step where the params in given are set, and returns those that are set at the innermost place in it.
+// check checks a step where the params in given are set, and returns those that are set at the
+// innermost place in it.
 func (n *needs) check(s *pipe.Step, given []string) []string {
 	for _, name := range s.Needs {
 		need := Need{Step: strings.TrimSpace(s.Kind + " " + s.Name), Param: name, Given: "proxy.Gives"}

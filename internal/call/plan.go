@@ -28,8 +28,8 @@ func Repeatable(plan *pipe.Step) (always bool, never *pipe.Step) {
 	return always, nil
 }
 
-// AlwaysStreams reports whether a pipe is certain to answer with a stream: the leaves of its plan do, and
-// no step around them could turn the stream into another answer.
+// AlwaysStreams reports whether a pipe is certain to answer with a stream: the leaves of its plan
+// do, and no step around them could turn the stream into another answer.
 func AlwaysStreams(plan *pipe.Step) bool {
 	streams := false
 	return leadsToStreams(plan, &streams) && streams
