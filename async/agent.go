@@ -212,8 +212,8 @@ func (s Spec) check() error {
 		fault("%w", err)
 	}
 	for _, need := range call.Needs(plan, s.Params) {
-		fault("%s needs the param %q, which neither Params nor a step before it gives (if your code sets it, name it in %s)",
-			need.Step, need.Param, need.Given)
+		fault("%s needs the param %q, which neither Params nor a step before it gives (if your code sets it, name it in %s)%s",
+			need.Step, need.Param, need.Given, need.Place)
 	}
 	return errors.Join(errs...)
 }

@@ -48,11 +48,11 @@ func checkNeeds(plan *pipe.Step, given []string) error {
 	var errs []error
 	for _, need := range call.Needs(plan, given) {
 		if need.Param == "*" {
-			errs = append(errs, fmt.Errorf("%s needs what a * stands for, but the pattern has none at its end", need.Step))
+			errs = append(errs, fmt.Errorf("%s needs what a * stands for, but the pattern has none at its end%s", need.Step, need.Place))
 			continue
 		}
 		errs = append(errs, fmt.Errorf("%s needs the param %q, which neither the pattern, nor Outer, nor a step before it gives"+
-			" (if your code sets it, name it in %s)", need.Step, need.Param, need.Given))
+			" (if your code sets it, name it in %s)%s", need.Step, need.Param, need.Given, need.Place))
 	}
 	return errors.Join(errs...)
 }

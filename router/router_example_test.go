@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 
 	"github.com/go-chi/chi/v5"
 
@@ -53,13 +54,14 @@ func ExampleMount_faults() {
 		pipe.Step{Kind: "backend", Name: "orders", Needs: []string{"account"}, Effects: pipe.Terminal})
 	r := chi.NewRouter()
 	r.Get("/users/{name}", http.NotFound)
-	fmt.Println(router.Mount(r,
+	err := router.Mount(r,
 		router.Route{Method: "GET", Pattern: "/orders/{id}", Endpoint: endpoint.Spec{Proxy: orders}},
 		router.Route{Method: "GET", Pattern: "/users/{account}", Endpoint: endpoint.Spec{Proxy: orders}},
-	))
+	)
+	fmt.Println(regexp.MustCompile(`_test\.go:\d+`).ReplaceAllString(err.Error(), ".go:12")) // where orders is described
 	fmt.Println(len(r.Routes()), "route")
 	// Output:
-	// router: GET /orders/{id}: backend orders needs the param "account", which neither the pattern, nor Outer, nor a step before it gives (if your code sets it, name it in backend.Spec.Given)
+	// router: GET /orders/{id}: backend orders needs the param "account", which neither the pattern, nor Outer, nor a step before it gives (if your code sets it, name it in backend.Spec.Given) (router_example.go:12)
 	// router: GET /users/{account}: the router has GET /users/{name} already
 	// 1 route
 }

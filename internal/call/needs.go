@@ -12,6 +12,7 @@ type Need struct {
 	Step  string // its kind and name
 	Param string // "*" is what a wildcard stands for
 	Given string // where code says that it sets the param: an upstream's Spec, or a decorator around the step
+	Place string // " (gateway.go:12)" where the step was written, or ""
 }
 
 // Needs returns what steps of a plan need where the params in given are set and no step before them
@@ -29,6 +30,9 @@ type needs []Need
 func (n *needs) check(s *pipe.Step, given []string) []string {
 	for _, name := range s.Needs {
 		need := Need{Step: strings.TrimSpace(s.Kind + " " + s.Name), Param: name, Given: "proxy.Gives"}
+		if s.Source != "" {
+			need.Place = " (" + s.Source + ")"
+		}
 		if s.Effects.Has(pipe.Terminal) { // made of a Spec, whose URL has the placeholder
 			need.Given = "backend.Spec.Given"
 		}
