@@ -257,3 +257,20 @@ func TestDescribedPassThroughDecoratorsAllocateNothing(t *testing.T) {
 	ctx := t.Context()
 	assert.Zero(t, testing.AllocsPerRun(100, func() { _, _ = ten(ctx, 1) }))
 }
+
+// A plan gives no mark away: a step that is taken from one and described anew is a user's.
+func TestAPlanRevealsNoMark(t *testing.T) {
+	t.Parallel()
+	plan := pipe.PlanOf(ints(double).With(pipe.Recover, pipe.Named("a", func(next ints) ints { return next })))
+	n := 0
+	for step := range plan.All() {
+		assert.False(t, step.Mark.Ours(), step.Kind)
+		if step.Kind == "recover" {
+			n++
+			assert.False(t, step.Effects.Has(pipe.Custom), "it is ours")
+			again := pipe.PlanOf(pipe.Describe(double, *step))
+			assert.True(t, again.Effects.Has(pipe.Custom), "and what is made of it is not")
+		}
+	}
+	assert.Equal(t, 1, n)
+}

@@ -12,7 +12,8 @@
 //	p := double.With(pipe.Named("log", logged), pipe.Recover)
 //	fmt.Print(pipe.PlanOf(p)) // log, recover, the function: first is outermost
 //
-// The package knows neither HTTP nor messages and imports only the standard library.
+// The package knows neither HTTP nor messages and imports the standard library alone,
+// and the mark by which it knows steps of sluice.
 //
 // # Order
 //

@@ -861,3 +861,25 @@ func TestAShadowUnderLoadEndsWithNothingLeft(t *testing.T) {
 		assert.NoError(t, shadow.Drain(t.Context()))
 	})
 }
+
+// What a mirrored Decode misses is missing from the mirror's answer, not from the one that is
+// encoded around both.
+func TestWhatAMirrorMissesIsNotMissingFromTheAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		partial := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+			return &proxy.Response{Document: asDocument(t, `{"N":2}`), Err: errors.New("a part")}, nil
+		})
+		decoded := make(chan error, 1)
+		mirror := proxy.Proxy(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			_, err := proxy.Decode[struct{ N int }](partial)(ctx, req)
+			decoded <- err
+			return &proxy.Response{}, nil
+		})
+		whole := answers(t, time.Second, `{"N":1}`).With(newShadow(t, proxy.ShadowSpec{Mirror: mirror}).Decorate)
+		res, err := proxy.Encode(proxy.Decode[struct{ N int }](whole))(t.Context(), get())
+		require.NoError(t, err)
+		assert.NoError(t, res.Err)
+		assert.ErrorContains(t, <-decoded, "a part", "nobody collects there, so it is the error")
+	})
+}

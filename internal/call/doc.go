@@ -7,4 +7,7 @@
 // is over. Such a call is abandoned: its panic is recovered, its late result is closed, and its
 // [Bound] and its [Scope] count it. When the bound is reached, no further calls begin.
 // [Branch.Await] runs one branch, a [Group] several.
+//
+// What a plan says about a call stands here too: whether it may be repeated ([Repeatable]), whether
+// it is certain to answer with a stream ([AlwaysStreams]), and which params nobody gives ([Needs]).
 package call

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/shape"
 )
@@ -47,4 +48,28 @@ func TestEveryOpIsAStepOfThePlan(t *testing.T) {
 	before, err := plan.Before("move", "append")
 	require.NoError(t, err)
 	assert.True(t, before)
+}
+
+// Ops of this package are sluice's own, wherever they stand, and a function of a user is not.
+func TestOpsOfOursAreNotCustom(t *testing.T) {
+	t.Parallel()
+	own := func(_ context.Context, d document.Document) (document.Document, error) { return d, nil }
+	described := pipe.Describe(own, pipe.Step{Kind: "own"})
+	leaf := answers(t, `{"a":1}`)
+	for name, tt := range map[string]struct {
+		op   shape.Op
+		want bool
+	}{
+		"keep": {shape.Keep("a"), false}, "rename": {shape.Rename("a", "b"), false}, "set": {shape.Set("a", 1), false},
+		"group": {shape.Group("g"), false}, "upper": {shape.Upper("a"), false}, "copy": {shape.Copy("a", "b"), false},
+		"described by a user": {described, true},
+	} {
+		for way, d := range map[string]proxy.Decorator{"response": shape.Response(tt.op), "request": shape.Request(tt.op)} {
+			for step := range pipe.PlanOf(leaf.With(d)).All() {
+				if step.Kind != "func" { // the leaf of this test
+					assert.Equal(t, tt.want && step.Kind == "own", step.Effects.Has(pipe.Custom), "%s, %s: %s", name, way, step.Kind)
+				}
+			}
+		}
+	}
 }
