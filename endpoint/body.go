@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -32,7 +33,7 @@ func (x *exchange) receive() error {
 		return tooLarge()
 	}
 	if spec.Stream {
-		x.upload = &upload{request: r, body: r.Body, control: http.NewResponseController(w),
+		x.upload = &upload{request: r, body: r.Body, control: http.NewResponseController(w), call: &x.call,
 			idle: spec.IdleTimeout, limit: spec.MaxBody}
 		x.req.Body, x.req.Trailer = x.upload, x.upload.trailer
 		return x.upload.prepare(w)
@@ -104,6 +105,9 @@ const firstRead = 16 << 10
 func bodyError(err error, slow string, limit time.Duration) error {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return tooLarge()
+	}
+	if call.Panicked(err) {
+		return &proxy.Error{Op: "body", Err: err}
 	}
 	status := http.StatusBadRequest
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {

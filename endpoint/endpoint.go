@@ -109,7 +109,7 @@ type Spec struct {
 
 	// RequestID returns the id of a request. nil takes the client's X-Request-Id. An id is well-formed
 	// if it is 1 to 128 letters, digits and characters of "-._~+/=:@"; any other is replaced by 128
-	// random bits in hex.
+	// random bits in hex. If the function panics, the client gets 500.
 	//
 	// The function [RequestID] returns the id to the pipe. It is also in each problem, and in the
 	// header X-Request-Id of the proxy.Request, which an upstream gets if its Spec names it.
@@ -123,7 +123,7 @@ type Spec struct {
 	// Report gets every failure once: what the pipe returned, what a partial answer lacks, what broke
 	// while reading or writing, and what failed in the background. A client that went away is an error
 	// of status 499. It is called concurrently, and perhaps after the request was answered. nil drops
-	// all failures.
+	// all failures, and a panic of its own is dropped too.
 	//
 	// The context tells which request and route it was, and of a panic the error has the stack:
 	//

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -117,19 +116,14 @@ func (h *handler) writeProblem(w http.ResponseWriter, r *http.Request, err error
 }
 
 // render calls RenderError and reports whether it wrote an answer.
-func (h *handler) render(rw http.ResponseWriter, r *http.Request, err error) (answered bool) {
+func (h *handler) render(rw http.ResponseWriter, r *http.Request, err error) bool {
 	w := &witness{ResponseWriter: rw}
-	defer func() {
-		v := recover()
-		if v == nil {
-			return
-		}
-		h.report(r.Context(), &proxy.Error{Op: "render", Err: pipe.NewPanicError(v)})
-		if answered = w.wrote; answered {
+	if bug := apart(func() { h.spec.RenderError(w, r, err) }); bug != nil {
+		h.report(r.Context(), &proxy.Error{Op: "render", Err: bug})
+		if w.wrote {
 			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 		}
-	}()
-	h.spec.RenderError(w, r, err)
+	}
 	return w.wrote
 }
 

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/call"
 )
 
 var errOver = errors.New("the request is over")
@@ -16,6 +18,7 @@ type upload struct {
 	request *http.Request
 	body    io.ReadCloser // of request
 	control *http.ResponseController
+	call    *pipeCall     // which gets the body
 	idle    time.Duration // the longest silence; 0 is no limit
 	limit   int64         // of bytes; 0 is no limit
 
@@ -50,7 +53,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	if u.idle > 0 {
 		_ = u.control.SetReadDeadline(time.Now().Add(u.idle))
 	}
-	n, err := u.body.Read(p)
+	n, err := u.pull(p)
 	u.read += int64(n)
 	switch {
 	case u.limit > 0 && u.read > u.limit:
@@ -63,6 +66,28 @@ func (u *upload) Read(p []byte) (int, error) {
 	u.mu.Lock()
 	u.err = err
 	u.mu.Unlock()
+	return n, err
+}
+
+// pull reads from the body, which a middleware may have made. Most often that is on a goroutine of
+// net/http, where a panic would end the process, and runtime.Goexit would leave the call waiting.
+func (u *upload) pull(p []byte) (n int, err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		v := recover()
+		n, err = 0, call.PanicOf(v)
+		if v == nil { // nobody gets the error
+			u.mu.Lock()
+			u.err = bodyError(err, "", 0)
+			u.mu.Unlock()
+			u.call.end()
+		}
+	}()
+	n, err = u.body.Read(p)
+	returned = true
 	return n, err
 }
 
