@@ -43,6 +43,12 @@
 // connection by panicking with [http.ErrAbortHandler], as net/http asks for. It panics for no other
 // reason. A panic in the pipe becomes a problem of status 500, and the connection lives on.
 //
+// A client of HTTP/1.0 cannot tell a close from the end of an answer without a length, so its
+// connection is reset, and one of TLS ends without a close_notify. For that the ResponseWriter must let
+// net/http's connection go (Hijack), and that must have the method SetLinger of a [net.TCPConn], or a
+// method NetConn that returns one which has it. Over a Unix socket, a listener that wraps its
+// connections, or a ResponseWriter that hides the original, it is a close.
+//
 // # XML
 //
 // [XML] is written as backend.XML is read, member by member in their order:

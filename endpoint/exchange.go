@@ -13,6 +13,7 @@ package endpoint
 //	document.go   answers with a Document, stream.go with a Body that source.go reads, and
 //	tunnel.go     with a connection (101), all through answer.go; inform.go sends 1xx
 //	problem.go    answers with an error
+//	abort.go      ends the connection where half an answer is out
 
 import (
 	"context"
@@ -196,7 +197,7 @@ func (x *exchange) end() {
 	x.release()
 	x.exits = exits
 	if abort {
-		panic(http.ErrAbortHandler)
+		x.abort()
 	}
 }
 
