@@ -36,6 +36,11 @@
 //	a Body                  status, end-to-end headers and bytes as they come, with trailers
 //	an error                a problem of RFC 9457 with the status of the error, its text and the request id; no-store
 //
+// A header that a middleware has set before the endpoint is called wins over one of the same name that
+// the answer has, but for lists to which both may add: Set-Cookie, Vary, Link, Via, Allow,
+// WWW-Authenticate, Server-Timing and Cache-Status have the values of both. Content-Length is always the
+// answer's, and so is Content-Type but in a stream.
+//
 // A problem never says more than that: no text of an error, no address and no stack. The errors go to
 // [Spec.Report], each once.
 //

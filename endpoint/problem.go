@@ -37,8 +37,8 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	for _, name := range [...]string{"Content-Encoding", "Content-Range", "Etag", "Last-Modified", "Accept-Ranges", completed} {
 		h.Del(name) // a middleware may have set it for another answer
 	}
-	for name, values := range problemHeader(err, status) {
-		h[name] = values
+	if e := headed(err, status); e != nil {
+		filter(h, e.Header, 0, false, keepBesideDocument)
 	}
 	body := problemBody(status, id)
 	h["Content-Type"] = []string{"application/problem+json"}
@@ -72,19 +72,8 @@ func problemBody(status int, id string) []byte {
 	return append(b, "\"}\n"...)
 }
 
-// problemHeader returns the headers that are sent with err: those of the outermost error that has
-// this status and any headers.
-func problemHeader(err error, status int) http.Header {
-	e := headed(err, status)
-	if e == nil {
-		return nil
-	}
-	h := http.Header{}
-	filter(h, e.Header, 0, false, keepBesideDocument)
-	return h
-}
-
-// headed searches err, as errors.As does, for an error that has this status and headers.
+// headed searches err, as errors.As does, for an error that has this status and headers. The headers
+// of the outermost are sent.
 func headed(err error, status int) *proxy.Error {
 	for err != nil {
 		if e, ok := err.(*proxy.Error); ok && e.Status == status && len(e.Header) > 0 {

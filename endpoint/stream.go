@@ -68,6 +68,7 @@ func (x *exchange) passOn(length int64) error {
 
 // streamHeader prepares the header of an answer with a length, or -1 for one without.
 func (h *handler) streamHeader(dst http.Header, res *proxy.Response, length int64) {
+	delete(dst, "Content-Length") // of a middleware, which does not know it
 	h.successHeader(dst, res, keepAny, 0)
 	if length < 0 {
 		delete(dst, "Content-Length")
