@@ -49,4 +49,3 @@ func rawConn(conn net.Conn) net.Conn {
 		conn = wrapper.NetConn()
 	}
 }
-

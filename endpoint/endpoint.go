@@ -105,7 +105,17 @@ type Spec struct {
 	// the networks. Where an element is not an address, it and all before it are dropped. Forwarded is
 	// not used for that: a proxy that writes one of the two headers passes on the other as the client
 	// sent it.
+	//
+	// The address is RemoteAddr of the request. One without a port, as a middleware leaves it that asks a
+	// header for the client, is the client's: it is Request.Remote, and never that of a trusted proxy.
 	TrustedProxies []netip.Prefix
+
+	// TrustLocal says that a peer without an address is such a proxy: whoever connects through a Unix
+	// socket, or a listener in memory. false trusts none, and Request.Remote is not valid then. A peer
+	// has no address if neither RemoteAddr nor the local address of its connection, as net/http tells it
+	// ([http.LocalAddrContextKey]), is one of IP. Such a proxy is not in X-Forwarded-For, and "unknown" in
+	// Forwarded.
+	TrustLocal bool
 
 	// RequestID returns the id of a request. nil takes the client's X-Request-Id. An id is well-formed
 	// if it is 1 to 128 letters, digits and characters of "-._~+/=:@"; any other is replaced by 128

@@ -24,7 +24,9 @@ var ways = map[string]func(header func() http.Header) (status int, p proxy.Proxy
 		return 200, streams(true, answers(func() *proxy.Response { return &proxy.Response{Header: header(), Body: newBody("rows")} }))
 	},
 	"a problem": func(header func() http.Header) (int, proxy.Proxy) {
-		return 429, func(ctx, *proxy.Request) (*proxy.Response, error) { return nil, &proxy.Error{Status: 429, Header: header()} }
+		return 429, func(ctx, *proxy.Request) (*proxy.Response, error) {
+			return nil, &proxy.Error{Status: 429, Header: header()}
+		}
 	},
 	"a tunnel": func(header func() http.Header) (int, proxy.Proxy) {
 		return 101, streams(true, answers(func() *proxy.Response {

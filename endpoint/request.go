@@ -35,7 +35,7 @@ func (h *handler) convert(req *proxy.Request, r *http.Request, id string, room [
 		req.Header = make(http.Header, size)
 		all = filter(req.Header, r.Header, 4, false, keepEndToEnd)
 	}
-	all = forward(req, r, h.spec.TrustedProxies, all)
+	all = h.forward(req, r, all)
 	// Not assigned anew where it is there already: that would make a small map grow that is full.
 	if ids := req.Header[xRequestID]; len(ids) != 1 || ids[0] != id {
 		set(req.Header, all, xRequestID, id)
