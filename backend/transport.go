@@ -21,7 +21,7 @@ import (
 //	dial, TLS handshake        10 s each; over a dial that takes longer the call fails with 504
 //	answer's header            256 KiB, informational answers included
 //	HTTP/2                     where TLS negotiates it; a connection without traffic is checked after 30 s, for 15 s
-//	Expect: 100-continue       the body goes after 1 s if nothing was answered
+//	Expect: 100-continue       the body goes after 1 s if nothing was answered; a connection carries one such stream
 //	proxy                      none, whatever the environment says
 //	compression                as the caller asks; never on its own
 //

@@ -73,6 +73,9 @@ func (x *exchange) serve() {
 		return
 	}
 	err = x.call.do(&x.req)
+	if x.upload != nil {
+		x.upload.hold()
+	}
 	if err == nil {
 		err = x.respond()
 	}

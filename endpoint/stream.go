@@ -57,6 +57,9 @@ func (x *exchange) passOn(length int64) error {
 	x.h.streamHeader(x.answer.w.Header(), res, length)
 	x.begin()
 	x.answer.w.WriteHeader(res.StatusCode())
+	if x.upload != nil {
+		x.upload.letGo()
+	}
 	if s.flush {
 		if err := x.answer.flush(); err != nil {
 			return err
