@@ -32,7 +32,8 @@
 //	a Document              status of the response (200), application/json, its exact length, X-Completed: true;
 //	                        other formats if Spec.Encode has them, 406 if the client accepts none
 //	a partial Document      the same with X-Completed: false and Cache-Control: no-store
-//	a Response with neither the status and no body, never null; X-Completed as with a Document, also with 202 and 204
+//	a Response with neither the status and no body, never null; X-Completed as with a Document, also with 202 and 204,
+//	                        but not with 3xx
 //	a Body                  status, end-to-end headers and bytes as they come, with trailers
 //	an error                a problem of RFC 9457 with the status of the error, its text and the request id; no-store
 //
@@ -42,7 +43,7 @@
 // answer's, and so is Content-Type but in a stream.
 //
 // A problem never says more than that: no text of an error, no address and no stack. The errors go to
-// [Spec.Report], each once.
+// [Spec.Report], each once; [Refused] tells refusals (401, 403, 429) from failures.
 //
 // A stream that breaks after its first byte must not look complete, so the handler ends the
 // connection by panicking with [http.ErrAbortHandler], as net/http asks for. It panics for no other

@@ -29,6 +29,9 @@ func (x *exchange) changeProtocol() error {
 	filter(header, x.answer.w.Header(), 0, false, keepAny)
 	filter(header, x.call.res.Header, 0, false, keepAny)
 	delete(header, "Content-Length")
+	if x.h.spec.SendRequestID {
+		header[xRequestID] = []string{x.ctx.id}
+	}
 	header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{x.req.Upgrade}
 
 	conn, buffered, err := http.NewResponseController(x.answer.w).Hijack()
