@@ -45,8 +45,7 @@ const getHeaders = "\x82\x86\x84\x41\x01a"
 // of a map cannot be recovered.
 //
 // proves F11
-func TestAResetWhileInformationalAnswersAreWrittenDoesNotEndTheProcess(t *testing.T) {
-	t.Parallel()
+func TestAResetWhileInformationalAnswersAreWrittenDoesNotEndTheProcess(t *testing.T) { // alone: it takes all processors
 	if runtime.GOMAXPROCS(0) < 8 {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
 	}
@@ -76,7 +75,7 @@ func TestAResetWhileInformationalAnswersAreWrittenDoesNotEndTheProcess(t *testin
 				_, _ = io.Copy(io.Discard, conn)
 			}()
 			_, err = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+frame(4, 0, 0, ""))
-			for stream := uint32(1); stream < 1000 && err == nil; stream += 2 {
+			for stream := uint32(1); stream < 500 && err == nil; stream += 2 {
 				_, err = io.WriteString(conn, frame(1, 5, stream, getHeaders))
 				for range rand.IntN(40) {
 					runtime.Gosched()

@@ -45,7 +45,8 @@ func TestAnAddressWithoutAPortIsAnAddress(t *testing.T) {
 func TestBehindRealIPTheClientIsKnown(t *testing.T) {
 	t.Parallel()
 	var s seen
-	srv, _ := startServer(t, middleware.RealIP(newHandler(t, endpoint.Spec{Proxy: s.call}))) //nolint:staticcheck // deprecated, and in use
+	//lint:ignore SA1019 it is in use, whatever it believes
+	srv, _ := startServer(t, middleware.RealIP(newHandler(t, endpoint.Spec{Proxy: s.call})))
 	req, err := http.NewRequest(http.MethodGet, srv.URL, nil)
 	require.NoError(t, err)
 	req.Header.Set("X-Real-IP", "6.6.6.6")
