@@ -166,6 +166,38 @@ func TestAMiddlewaresBodyThatPanicsOrExitsDoesNotEndTheProcess(t *testing.T) {
 	}
 }
 
+// A badError is a nil pointer of a user's error type.
+type badError struct{ cause error }
+
+func (e *badError) Error() string { return "bad" }
+func (e *badError) Unwrap() error { return e.cause }
+
+type badErrorBody struct{ io.ReadCloser }
+
+func (badErrorBody) Read([]byte) (int, error) { return 0, (*badError)(nil) }
+
+// proves T4
+func TestAnErrorOfAMiddlewaresBodyWhoseMethodsPanicDoesNotEndTheProcess(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	t.Cleanup(upstream.Close)
+	tr := backend.NewTransport()
+	t.Cleanup(tr.CloseIdleConnections)
+	up, err := backend.HTTP{Transport: tr}.New(backend.Spec{Method: "POST", URL: upstream.URL, Decode: backend.Passthrough})
+	require.NoError(t, err)
+	for _, stream := range []bool{false, true} {
+		h := newHandler(t, endpoint.Spec{Stream: stream, Proxy: up})
+		srv, _ := startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Body = badErrorBody{r.Body}
+			h.ServeHTTP(w, r)
+		}))
+		res, err := srv.Client().Post(srv.URL, "text/plain", strings.NewReader("hello"))
+		require.NoError(t, err)
+		_ = res.Body.Close()
+		assert.Equal(t, 500, res.StatusCode, "stream %v", stream)
+	}
+}
+
 // proves T4, F3
 func TestTrailersThatPanicOrExitAbortTheStream(t *testing.T) {
 	t.Parallel()
@@ -186,5 +218,76 @@ func TestTrailersThatPanicOrExitAbortTheStream(t *testing.T) {
 			assert.Error(t, err, name)
 			assert.NotEmpty(t, got.all(), name)
 		})
+	}
+}
+
+// A badWriter is that of a middleware.
+type badWriter struct{ http.ResponseWriter }
+
+func (w badWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w badWriter) WriteHeader(status int) {
+	if status < 200 {
+		panic("bug")
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// proves T4
+func TestAResponseWriterThatPanicsAtA103DoesNotEndTheProcess(t *testing.T) {
+	t.Parallel()
+	tr := backend.NewTransport()
+	t.Cleanup(tr.CloseIdleConnections)
+	up, err := backend.HTTP{Transport: tr}.New(backend.Spec{Decode: backend.Passthrough,
+		URL: refusing(t, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 0\r\n\r\n")})
+	require.NoError(t, err)
+	var got reports
+	h := newHandler(t, endpoint.Spec{Stream: true, Proxy: up, Report: got.add})
+	srv, _ := startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-House", "1")
+		h.ServeHTTP(badWriter{w}, r)
+	}))
+	res, err := srv.Client().Get(srv.URL)
+	require.NoError(t, err)
+	_ = res.Body.Close()
+	assert.Equal(t, 200, res.StatusCode)
+	assert.Equal(t, "1", res.Header.Get("X-House"))
+	assert.NotContains(t, res.Header, "Link", "nothing of it is left")
+	assert.Len(t, got.all(), 1)
+}
+
+// A badConn is that of a user's listener.
+type badConn struct{ net.Conn }
+
+func (c badConn) Close() error {
+	_ = c.Conn.Close()
+	panic("bug")
+}
+
+// A hijacker hands out a bad connection.
+type hijacker struct{ http.ResponseWriter }
+
+func (w hijacker) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	return badConn{conn}, rw, err
+}
+
+// proves T4
+func TestAConnectionThatPanicsInCloseDoesNotEndTheProcess(t *testing.T) {
+	t.Parallel()
+	_, p := ways["a tunnel"](func() http.Header { return nil })
+	hang := streams(true, func(ctx, *proxy.Request) (*proxy.Response, error) {
+		ours, _ := net.Pipe() // nobody closes the other end: a timer ends the tunnel
+		return &proxy.Response{Status: 101, Upgrade: ours}, nil
+	})
+	for _, p := range []proxy.Proxy{p, hang} {
+		h := newHandler(t, endpoint.Spec{Stream: true, Proxy: p, IdleTimeout: 50 * time.Millisecond})
+		srv, _ := startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(hijacker{w}, r) }))
+		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+		require.NoError(t, err)
+		answer, _ := readAll(t, conn, upgrade)
+		assert.True(t, strings.HasPrefix(answer, "HTTP/1.1 101 "), answer)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/proxy"
 )
 
 var errOver = errors.New("the request is over")
@@ -56,6 +57,31 @@ func (u *upload) Read(p []byte) (int, error) {
 		_ = u.control.SetReadDeadline(time.Now().Add(u.idle))
 	}
 	n, err := u.pull(p)
+	u.mu.Lock()
+	u.err = err
+	u.mu.Unlock()
+	return n, err
+}
+
+// pull reads from the body, which a middleware may have made, with the methods of its errors. Most
+// often that is on a goroutine of net/http, where a panic would end the process, and runtime.Goexit
+// would leave the call waiting.
+func (u *upload) pull(p []byte) (n int, err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		v := recover()
+		n, err = 0, &proxy.Error{Op: "body", Err: call.PanicOf(v)}
+		if v == nil { // nobody gets the error
+			u.mu.Lock()
+			u.err = err
+			u.mu.Unlock()
+			u.call.end()
+		}
+	}()
+	n, err = u.body.Read(p)
 	u.read += int64(n)
 	switch {
 	case u.limit > 0 && u.read > u.limit:
@@ -65,30 +91,6 @@ func (u *upload) Read(p []byte) (int, error) {
 	case err != nil && err != io.EOF:
 		err = bodyError(err, "was silent for IdleTimeout", u.idle)
 	}
-	u.mu.Lock()
-	u.err = err
-	u.mu.Unlock()
-	return n, err
-}
-
-// pull reads from the body, which a middleware may have made. Most often that is on a goroutine of
-// net/http, where a panic would end the process, and runtime.Goexit would leave the call waiting.
-func (u *upload) pull(p []byte) (n int, err error) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		v := recover()
-		n, err = 0, call.PanicOf(v)
-		if v == nil { // nobody gets the error
-			u.mu.Lock()
-			u.err = bodyError(err, "", 0)
-			u.mu.Unlock()
-			u.call.end()
-		}
-	}()
-	n, err = u.body.Read(p)
 	returned = true
 	return n, err
 }
