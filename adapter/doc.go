@@ -26,7 +26,7 @@
 //	IdleTimeout          60 s      between two requests
 //	MaxHeaderBytes       64 KiB    of a request header, then 431
 //	HTTP2                100       streams of a connection; windows of 64 KiB per stream and
-//	                               1 MiB per connection;
+//	                               1 MiB per connection, and frames that fit into both;
 //	                     15 s      of silence until a ping, for its answer, and for a write
 //	                               to make progress
 //	DrainTimeout         15 s      for everything in flight when the group stops

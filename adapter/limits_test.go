@@ -304,16 +304,32 @@ func TestHTTP2LimitsAreAnnounced(t *testing.T) {
 		want   map[uint16]uint32
 		window uint32
 	}{
-		{"defaults", adapter.Server{}, map[uint16]uint32{3: 100, 4: 64 << 10, 6: 64<<10 + 320}, 1 << 20},
+		{"defaults", adapter.Server{}, map[uint16]uint32{3: 100, 4: 64 << 10, 5: 64 << 10, 6: 64<<10 + 320}, 1 << 20},
 		{
 			"own", adapter.Server{MaxHeaderBytes: 1000, HTTP2: http.HTTP2Config{
 				MaxConcurrentStreams: 7, MaxReceiveBufferPerStream: 1 << 17, MaxReceiveBufferPerConnection: 1 << 18,
 			}},
-			map[uint16]uint32{3: 7, 4: 1 << 17, 6: 1320}, 1 << 18,
+			map[uint16]uint32{3: 7, 4: 1 << 17, 5: 1 << 17, 6: 1320}, 1 << 18,
+		},
+		{
+			"small windows", adapter.Server{HTTP2: http.HTTP2Config{MaxReceiveBufferPerStream: 1 << 10, MaxReceiveBufferPerConnection: 1 << 17}},
+			map[uint16]uint32{4: 1 << 10, 5: 1 << 14}, 1 << 17, // no frame size is smaller
+		},
+		{
+			"large windows", adapter.Server{HTTP2: http.HTTP2Config{MaxReceiveBufferPerStream: 1 << 22, MaxReceiveBufferPerConnection: 1 << 23}},
+			map[uint16]uint32{4: 1 << 22, 5: 1 << 20}, 1 << 23,
+		},
+		{
+			"a stream larger than its connection", adapter.Server{HTTP2: http.HTTP2Config{MaxReceiveBufferPerStream: 1 << 20, MaxReceiveBufferPerConnection: 1 << 17}},
+			map[uint16]uint32{4: 1 << 20, 5: 1 << 17}, 1 << 17,
+		},
+		{
+			"an own frame size", adapter.Server{HTTP2: http.HTTP2Config{MaxReadFrameSize: 1 << 15}},
+			map[uint16]uint32{4: 64 << 10, 5: 1 << 15}, 1 << 20,
 		},
 		{
 			"none", adapter.Server{HTTP2: http.HTTP2Config{MaxConcurrentStreams: -1, MaxReceiveBufferPerStream: -1, MaxReceiveBufferPerConnection: -1}},
-			map[uint16]uint32{3: 1<<32 - 1, 4: 1 << 20, 6: 64<<10 + 320}, 1 << 20,
+			map[uint16]uint32{3: 1<<32 - 1, 4: 1 << 20, 5: 1 << 20, 6: 64<<10 + 320}, 1 << 20,
 		},
 	}
 	for _, tt := range tests {
@@ -331,6 +347,51 @@ func TestHTTP2LimitsAreAnnounced(t *testing.T) {
 				}
 				assert.Equal(t, tt.window, window)
 			})
+		})
+	}
+}
+
+// A client may fill a frame, as h2spec does (4.2/1). What is announced as the largest must fit into the window.
+//
+// proves T5
+func TestAFrameOfTheAnnouncedSizeBreaksNoWindow(t *testing.T) {
+	t.Parallel()
+	for _, more := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newMemory("public")
+			start(t, adapter.Server{Listener: l, Handler: ok, H2C: true})
+			conn := l.dial(t)
+			go func() { _, _ = io.WriteString(conn, preface+settings) }()
+			got, _ := announced(t, conn)
+			size := int(got[5]) + more
+			post := "\x00\x00\x06\x01\x04\x00\x00\x00\x01\x83" + request[1:]
+			data := string([]byte{byte(size >> 16), byte(size >> 8), byte(size), 0, 1, 0, 0, 0, 1}) + strings.Repeat("x", size)
+			go func() { _, _ = io.WriteString(conn, post+data) }()
+			code := uint32(0) // no error
+			for r := bufio.NewReader(conn); ; {
+				var head [9]byte
+				_, err := io.ReadFull(r, head[:])
+				require.NoError(t, err)
+				body := make([]byte, int(head[0])<<16|int(head[1])<<8|int(head[2]))
+				_, err = io.ReadFull(r, body)
+				require.NoError(t, err)
+				kind := head[3]
+				if kind == 7 { // GOAWAY
+					code = binary.BigEndian.Uint32(body[4:])
+					break
+				}
+				if more > 0 { // the handler may have answered, and net/http reset the stream, without an error
+					continue
+				}
+				if kind == 3 { // RST_STREAM
+					code = binary.BigEndian.Uint32(body)
+				}
+				if kind == 1 || kind == 3 { // HEADERS
+					break
+				}
+			}
+			want := []uint32{0, 6}[more] // FRAME_SIZE_ERROR
+			assert.Equal(t, want, code)
 		})
 	}
 }

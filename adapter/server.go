@@ -26,6 +26,9 @@ const (
 	defaultStreamWindow      = 64 << 10
 	defaultConnWindow        = 1 << 20
 	defaultHTTP2Silence      = 15 * time.Second
+
+	minFrameSize = 16 << 10 // of HTTP/2
+	netHTTPSize  = 1 << 20  // of the frames and windows of HTTP/2, where net/http is told nothing
 )
 
 // A Server says what one listener serves and how. Only Handler is required. In every limit 0 means
@@ -77,8 +80,9 @@ type Server struct {
 
 	// HTTP2 limits HTTP/2 connections, including h2c. In these fields of it 0 means:
 	// MaxConcurrentStreams 100, MaxReceiveBufferPerStream 64 KiB, MaxReceiveBufferPerConnection 1
-	// MiB, SendPingTimeout, PingTimeout and WriteByteTimeout 15 s. The two windows are always
-	// finite: net/http takes 1 MiB for a negative one.
+	// MiB, MaxReadFrameSize as much as fits into both, from 16 KiB to 1 MiB, SendPingTimeout,
+	// PingTimeout and WriteByteTimeout 15 s. The two windows and the frames are always finite: net/http
+	// takes 1 MiB for a negative one.
 	HTTP2 http.HTTP2Config
 
 	// ErrorLog gets the messages of net/http: failed accepts and handshakes, panics of handlers.
@@ -206,10 +210,23 @@ func (s *server) http2() http.HTTP2Config {
 	c.MaxConcurrentStreams = limit(c.MaxConcurrentStreams, defaultStreams)
 	c.MaxReceiveBufferPerStream = limit(c.MaxReceiveBufferPerStream, defaultStreamWindow)
 	c.MaxReceiveBufferPerConnection = limit(c.MaxReceiveBufferPerConnection, defaultConnWindow)
+	c.MaxReadFrameSize = limit(c.MaxReadFrameSize, frameSize(c))
 	c.SendPingTimeout = limit(c.SendPingTimeout, defaultHTTP2Silence)
 	c.PingTimeout = limit(c.PingTimeout, defaultHTTP2Silence)
 	c.WriteByteTimeout = limit(c.WriteByteTimeout, defaultHTTP2Silence)
 	return c
+}
+
+// frameSize returns the largest frame that fits into the windows: a client that fills the 1 MiB which
+// net/http announces otherwise would break them. RFC 9113, section 4.2, allows no less than 16 KiB.
+func frameSize(c http.HTTP2Config) int {
+	size := netHTTPSize
+	for _, window := range [...]int{c.MaxReceiveBufferPerStream, c.MaxReceiveBufferPerConnection} {
+		if window > 0 { // else it is 1 MiB too
+			size = min(size, window)
+		}
+	}
+	return max(size, minFrameSize)
 }
 
 func (s *server) protocols() (p http.Protocols) {

@@ -335,6 +335,9 @@ func (c *exchange) header(out *http.Request, req *proxy.Request, ours bool) erro
 				b.copy(name, ofBody[i])
 			}
 		}
+		// The transport sends the body also where the upstream refuses it, so that it keeps the connection, unless that
+		// is to close: then nobody pulls a body that the client waits to be asked for.
+		out.Close = req.GetBody == nil && field.HasToken(b.h["Expect"], "100-continue")
 	} else {
 		delete(b.h, "Expect")
 	}

@@ -23,7 +23,8 @@ import (
 //	header of the answer   256 KiB, informational answers included
 //	HTTP/2                 where TLS negotiates it; a connection without traffic is pinged after
 //	                       30 s and closed 15 s later if no answer comes
-//	Expect: 100-continue   the body goes after 1 s if no answer came
+//	Expect: 100-continue   the body goes after 1 s if no answer came; a connection carries one
+//	                       such stream
 //	proxy                  not used, whatever the environment says
 //	compression            as the caller asks; never added by the transport
 //

@@ -74,16 +74,28 @@ func writeError(err error) error {
 
 // successHeader copies the headers of a response that keep accepts to dst, and adds what every
 // success has. The values it returns have room for spare more; see filter.
-func (h *handler) successHeader(dst http.Header, res *proxy.Response, keep func(string, headerKind) bool, spare int) []string {
+func (x *exchange) successHeader(dst http.Header, res *proxy.Response, keep func(string, headerKind) bool, spare int) []string {
+	h := x.h
 	all := filter(dst, res.Header, spare, h.scope.Described(), keep)
+	if h.spec.SendRequestID {
+		all = set(dst, all, xRequestID, x.ctx.id)
+	}
 	switch {
 	case res.Err != nil:
-		all = set(dst, all, completed, "false")
+		if h.saysCompleted(res) {
+			all = set(dst, all, completed, "false")
+		}
 		all = set(dst, all, "Cache-Control", "no-store")
 	case h.spec.CacheControl != "" && dst["Cache-Control"] == nil && res.StatusCode() < 400:
 		all = set(dst, all, "Cache-Control", h.spec.CacheControl)
 	}
 	return all
+}
+
+// saysCompleted reports whether an answer says whether it is complete. A redirect has nothing that
+// could be partial.
+func (h *handler) saysCompleted(res *proxy.Response) bool {
+	return !h.spec.OmitCompleted && res.StatusCode()/100 != 3
 }
 
 // bodyAllowed reports whether an answer of the status may have a body (RFC 9110, sections 15.3.5,

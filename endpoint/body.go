@@ -21,7 +21,7 @@ func (x *exchange) receive() error {
 	r, w, spec := x.in, x.answer.w, &x.h.spec
 	x.req.ContentLength = r.ContentLength
 	if spec.Stream {
-		offerStreaming(&x.req, r, &x.answer)
+		x.offerStreaming()
 	}
 	if !hasBody(r) {
 		x.req.ContentLength = 0
@@ -32,7 +32,7 @@ func (x *exchange) receive() error {
 		return tooLarge()
 	}
 	if spec.Stream {
-		x.upload = &upload{request: r, body: r.Body, control: http.NewResponseController(w),
+		x.upload = &upload{request: r, body: r.Body, control: http.NewResponseController(w), call: &x.call,
 			idle: spec.IdleTimeout, limit: spec.MaxBody}
 		x.req.Body, x.req.Trailer = x.upload, x.upload.trailer
 		return x.upload.prepare(w)
@@ -141,14 +141,15 @@ func hangUp(w http.ResponseWriter, r *http.Request) {
 // drainTime is how long the rest of a request body that nobody wants may take.
 const drainTime = 500 * time.Millisecond
 
-// offerStreaming gives req what only a Stream endpoint offers: trailers, another protocol, and
+// offerStreaming gives the request what only a Stream endpoint offers: trailers, another protocol, and
 // informational answers.
-func offerStreaming(req *proxy.Request, r *http.Request, a *answer) {
+func (x *exchange) offerStreaming() {
+	req, r := &x.req, x.in
 	if field.HasToken(r.Header["Te"], "trailers") {
 		req.Header["Te"] = []string{"trailers"}
 	}
 	req.Upgrade = protocolOf(r)
 	if r.ProtoAtLeast(1, 1) && len(r.Header["Expect"]) == 0 {
-		req.Inform = a.inform // with Expect, net/http's own 100 may be on its way
+		req.Inform = x.inform // with Expect, net/http's own 100 may be on its way
 	}
 }

@@ -32,16 +32,28 @@
 //	a Document              status of the response (200), application/json, its exact length, X-Completed: true;
 //	                        other formats if Spec.Encode has them, 406 if the client accepts none
 //	a partial Document      the same with X-Completed: false and Cache-Control: no-store
-//	a Response with neither the status and no body, never null; X-Completed as with a Document, also with 202 and 204
+//	a Response with neither the status and no body, never null; X-Completed as with a Document, also with 202 and 204,
+//	                        but not with 3xx
 //	a Body                  status, end-to-end headers and bytes as they come, with trailers
 //	an error                a problem of RFC 9457 with the status of the error, its text and the request id; no-store
 //
+// A header that a middleware has set before the endpoint is called wins over one of the same name that
+// the answer has, but for lists to which both may add: Set-Cookie, Vary, Link, Via, Allow,
+// WWW-Authenticate, Server-Timing and Cache-Status have the values of both. Content-Length is always the
+// answer's, and so is Content-Type but in a stream.
+//
 // A problem never says more than that: no text of an error, no address and no stack. The errors go to
-// [Spec.Report], each once.
+// [Spec.Report], each once; [Refused] tells refusals (401, 403, 429) from failures.
 //
 // A stream that breaks after its first byte must not look complete, so the handler ends the
 // connection by panicking with [http.ErrAbortHandler], as net/http asks for. It panics for no other
 // reason. A panic in the pipe becomes a problem of status 500, and the connection lives on.
+//
+// A client of HTTP/1.0 cannot tell a close from the end of an answer without a length, so its
+// connection is reset, and one of TLS ends without a close_notify. For that the ResponseWriter must let
+// net/http's connection go (Hijack), and that must have the method SetLinger of a [net.TCPConn], or a
+// method NetConn that returns one which has it. Over a Unix socket, a listener that wraps its
+// connections, or a ResponseWriter that hides the original, it is a close.
 //
 // # XML
 //

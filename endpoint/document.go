@@ -23,8 +23,8 @@ func (x *exchange) document() error {
 		contentType, length = x.format.contentType, len(*buf)
 	}
 	h := x.answer.w.Header()
-	all := x.h.successHeader(h, res, keepBesideDocument, 5)
-	if res.Err == nil {
+	all := x.successHeader(h, res, keepBesideDocument, 6)
+	if res.Err == nil && x.h.saysCompleted(res) {
 		all = set(h, all, completed, "true")
 	}
 	if payload {

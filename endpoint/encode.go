@@ -238,12 +238,17 @@ func (h *handler) chooseFormat(header http.Header, accept []string) (*format, er
 // since it may keep it.
 func (h *handler) encode(f *format, d document.Document) (*[]byte, error) {
 	var buf *[]byte
+	var b []byte
+	var err error
 	if f.ours {
 		buf = h.documentBuffer()
+		b, err = f.encoder.Encode((*buf)[:0], d)
 	} else {
 		buf = new([]byte)
+		if bug := apart(func() { b, err = f.encoder.Encode(nil, d) }); bug != nil {
+			return nil, hookError("encode", bug)
+		}
 	}
-	b, err := f.encoder.Encode((*buf)[:0], d)
 	if err == nil {
 		*buf = b
 		return buf, nil

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
-	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -79,6 +77,9 @@ type Spec struct {
 	// CacheControl is the Cache-Control of a complete answer below 400 whose response has none; ""
 	// sends none. A value without public, private, s-maxage or no-store is made private: "max-age=60"
 	// is sent as "private, max-age=60". Partial answers and problems are always no-store.
+	//
+	// New refuses a directive that is not one of an answer in RFC 9111, RFC 5861 or RFC 8246, is there
+	// twice, or has no value that can be read: a cache would ignore it.
 	CacheControl string
 
 	// Encode are the formats that a Document is answered in: [JSON], [XML], [Text], a [Collection], or
@@ -105,15 +106,33 @@ type Spec struct {
 	// the networks. Where an element is not an address, it and all before it are dropped. Forwarded is
 	// not used for that: a proxy that writes one of the two headers passes on the other as the client
 	// sent it.
+	//
+	// The address is RemoteAddr of the request. One without a port, as a middleware leaves it that asks a
+	// header for the client, is the client's: it is Request.Remote, and never that of a trusted proxy.
 	TrustedProxies []netip.Prefix
+
+	// TrustLocal says that a peer without an address is such a proxy: whoever connects through a Unix
+	// socket, or a listener in memory. false trusts none, and Request.Remote is not valid then. A peer
+	// has no address if neither RemoteAddr nor the local address of its connection, as net/http tells it
+	// ([http.LocalAddrContextKey]), is one of IP. Such a proxy is not in X-Forwarded-For, and "unknown" in
+	// Forwarded.
+	TrustLocal bool
 
 	// RequestID returns the id of a request. nil takes the client's X-Request-Id. An id is well-formed
 	// if it is 1 to 128 letters, digits and characters of "-._~+/=:@"; any other is replaced by 128
-	// random bits in hex.
+	// random bits in hex. If the function panics, the client gets 500.
 	//
 	// The function [RequestID] returns the id to the pipe. It is also in each problem, and in the
 	// header X-Request-Id of the proxy.Request, which an upstream gets if its Spec names it.
 	RequestID func(r *http.Request) string
+
+	// SendRequestID sends the id in the header X-Request-Id of every answer, also of a 101, in place of
+	// one that the response or a middleware has set. false sends it with a problem only.
+	SendRequestID bool
+
+	// OmitCompleted leaves out X-Completed, which says whether an answer is partial. false sends it but
+	// with 3xx. A partial answer is no-store either way.
+	OmitCompleted bool
 
 	// RenderError writes the answer to an error in place of [WriteProblem]; nil is WriteProblem. It is
 	// called with a request whose context [RequestID] knows. If it panics or writes nothing, the client
@@ -123,7 +142,9 @@ type Spec struct {
 	// Report gets every failure once: what the pipe returned, what a partial answer lacks, what broke
 	// while reading or writing, and what failed in the background. A client that went away is an error
 	// of status 499. It is called concurrently, and perhaps after the request was answered. nil drops
-	// all failures.
+	// all failures, and a panic of its own is dropped too.
+	//
+	// It gets what was refused as well as what failed; [Refused] tells the two apart.
 	//
 	// The context tells which request and route it was, and of a panic the error has the stack:
 	//
@@ -207,8 +228,8 @@ func (s Spec) check() error {
 	if len(s.Encode) > 0 && s.Proxy != nil && call.AlwaysStreams(pipe.PlanOf(s.Proxy)) {
 		fault("Encode over a pipe that streams: there is no document")
 	}
-	if !field.IsValue(s.CacheControl) {
-		fault("CacheControl has a control character")
+	for _, err := range faultsOfCacheControl(s.CacheControl) {
+		fault("%w", err)
 	}
 	return errors.Join(errs...)
 }
@@ -256,19 +277,4 @@ func limit[T ~int | ~int64](field, standard T) T {
 		return 0
 	}
 	return field
-}
-
-// cacheControl makes a Cache-Control private unless it says who may keep the answer.
-func cacheControl(s string) string {
-	if s == "" {
-		return ""
-	}
-	for directive := range strings.SplitSeq(s, ",") {
-		name, _, _ := strings.Cut(directive, "=")
-		switch strings.ToLower(strings.TrimSpace(name)) {
-		case "public", "private", "s-maxage", "no-store":
-			return s
-		}
-	}
-	return "private, " + s
 }

@@ -13,6 +13,7 @@ package endpoint
 //	document.go   answers with a Document, stream.go with a Body that source.go reads, and
 //	tunnel.go     with a connection (101), all through answer.go; inform.go sends 1xx
 //	problem.go    answers with an error
+//	abort.go      ends the connection where half an answer is out
 
 import (
 	"context"
@@ -40,6 +41,8 @@ type exchange struct {
 	answer answer
 
 	served bool // serve returned, without a panic
+	whole  bool // the client is to get what was written, and not an abort
+	exits  bool // the goroutine of the handler ends: runtime.Goexit was called
 }
 
 func (h *handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
@@ -52,8 +55,10 @@ func (h *handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange 
 
 // serve answers the request, unless it panics: then end does.
 func (x *exchange) serve() {
-	x.ctx.id = x.h.requestID(x.in)
-	err := x.h.convert(&x.req, x.in, x.ctx.id, x.rest[:0])
+	var err error
+	if x.ctx.id, err = x.h.requestID(x.in); err == nil {
+		err = x.h.convert(&x.req, x.in, x.ctx.id, x.rest[:0])
+	}
 	if err == nil {
 		// Before the pipe is called: what cannot be answered is not begun.
 		x.format, err = x.h.chooseFormat(x.answer.w.Header(), x.in.Header["Accept"])
@@ -68,6 +73,9 @@ func (x *exchange) serve() {
 		return
 	}
 	err = x.call.do(&x.req)
+	if x.upload != nil {
+		x.upload.hold()
+	}
 	if err == nil {
 		err = x.respond()
 	}
@@ -181,12 +189,26 @@ func withCause(err, cause error) error {
 func (x *exchange) end() {
 	v := recover() // nil after runtime.Goexit too: then served is false
 	abort := v == http.ErrAbortHandler
+	exits := v == nil && !x.served
 	if !abort && (v != nil || !x.served) {
+		if exits && x.in.ProtoMajor == 1 && !x.answer.begun {
+			x.answer.w.Header().Set("Connection", "close")
+		}
 		abort = !x.survive(&proxy.Error{Op: "endpoint", Err: call.PanicOf(v)})
 	}
+	x.whole, x.exits = !abort, true // unless release returns
 	x.release()
+	x.exits = exits
 	if abort {
-		panic(http.ErrAbortHandler)
+		x.abort()
+	}
+}
+
+// sendAtExit sends the answer where the goroutine of the handler ends, for net/http sends nothing
+// then. It closes the connection, and resets the stream of HTTP/2.
+func (x *exchange) sendAtExit() {
+	if x.exits && x.whole {
+		_ = http.NewResponseController(x.answer.w).Flush()
 	}
 }
 

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -28,34 +29,47 @@ func inNetworks(networks []netip.Prefix, addr netip.Addr) bool {
 }
 
 // forward makes the headers about the client anew, and sets Remote and Scheme of req. What r says
-// about the client counts if its peer is in one of the networks. The new values are appended to all,
-// which has room for three.
-func forward(req *proxy.Request, r *http.Request, networks []netip.Prefix, all []string) []string {
-	h := req.Header
-	peer := parseRemote(r.RemoteAddr)
+// about the client counts if its peer is trusted. The new values are appended to all, which has room
+// for three.
+func (h *handler) forward(req *proxy.Request, r *http.Request, all []string) []string {
+	header, networks := req.Header, h.spec.TrustedProxies
+	peer, ofConnection := parseRemote(r.RemoteAddr)
 	req.Remote = peer
 	req.Scheme = "http"
 	if r.TLS != nil {
 		req.Scheme = "https"
 	}
-	trusted := peer.IsValid() && inNetworks(networks, peer.Addr())
-	if trusted { // otherwise none of these headers is in h
+	trusted := ofConnection && inNetworks(networks, peer.Addr())
+	if !peer.IsValid() {
+		trusted = h.spec.TrustLocal && isLocal(r)
+	}
+	if trusted { // otherwise none of these headers is there
 		trustForwarded(req, r, networks, peer)
 	}
 	if peer.IsValid() {
 		list := addrText(r.RemoteAddr, peer.Addr())
-		if trusted && len(h[xForwardedFor]) > 0 {
-			list = h[xForwardedFor][0] + ", " + list
+		if trusted && len(header[xForwardedFor]) > 0 {
+			list = header[xForwardedFor][0] + ", " + list
 		}
-		all = set(h, all, xForwardedFor, list)
+		all = set(header, all, xForwardedFor, list)
 	}
-	if (!trusted || h[xForwardedHost] == nil) && validHost(r.Host) {
-		all = set(h, all, xForwardedHost, r.Host)
+	if (!trusted || header[xForwardedHost] == nil) && validHost(r.Host) {
+		all = set(header, all, xForwardedHost, r.Host)
 	}
-	if !trusted || h[xForwardedProto] == nil {
-		all = set(h, all, xForwardedProto, req.Scheme)
+	if !trusted || header[xForwardedProto] == nil {
+		all = set(header, all, xForwardedProto, req.Scheme)
 	}
 	return all
+}
+
+// isLocal reports whether the connection of a request has no address of IP.
+func isLocal(r *http.Request) bool {
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if local == nil {
+		return false // nobody knows
+	}
+	addr, _ := parseRemote(local.String())
+	return !addr.IsValid()
 }
 
 // trustForwarded takes over what a trusted peer says about the client.
@@ -84,7 +98,7 @@ func trustForwarded(req *proxy.Request, r *http.Request, networks []netip.Prefix
 	if proto := h.Get(xForwardedProto); proto == "http" || proto == "https" {
 		req.Scheme = proto
 	}
-	if r.Header[xRealIP] != nil {
+	if r.Header[xRealIP] != nil && req.Remote.IsValid() {
 		h[xRealIP] = []string{req.Remote.Addr().String()}
 	}
 	if lines := r.Header[forwardedName]; lines != nil {
@@ -127,19 +141,28 @@ func parseHop(s string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(hop.Addr().Unmap(), hop.Port()), err == nil && hop.Addr().Zone() == ""
 }
 
-// parseRemote parses the address of the connection as net/http gives it.
-func parseRemote(s string) netip.AddrPort {
+// parseRemote parses the address of a connection as net/http gives it, or an address without a port,
+// which is not that of a connection.
+func parseRemote(s string) (peer netip.AddrPort, ofConnection bool) {
 	peer, err := netip.ParseAddrPort(s)
+	ofConnection = err == nil
 	if err != nil {
-		return netip.AddrPort{}
+		if inner, ok := strings.CutPrefix(s, "["); ok {
+			s, _ = strings.CutSuffix(inner, "]")
+		}
+		addr, err := netip.ParseAddr(s)
+		if err != nil {
+			return netip.AddrPort{}, false
+		}
+		peer = netip.AddrPortFrom(addr, 0)
 	}
-	return netip.AddrPortFrom(peer.Addr().Unmap().WithZone(""), peer.Port())
+	return netip.AddrPortFrom(peer.Addr().Unmap().WithZone(""), peer.Port()), ofConnection
 }
 
-// addrText returns the text of addr. It allocates nothing for IPv4, where it is the beginning of
-// remote.
+// addrText returns the text of addr. It allocates nothing for IPv4 with a port, where it is the
+// beginning of remote.
 func addrText(remote string, addr netip.Addr) string {
-	if i := strings.LastIndexByte(remote, ':'); addr.Is4() && i > 0 && remote[0] != '[' {
+	if i := strings.IndexByte(remote, ':'); addr.Is4() && i > 0 && strings.IndexByte(remote[i+1:], ':') < 0 {
 		return remote[:i]
 	}
 	return addr.String()
@@ -147,9 +170,12 @@ func addrText(remote string, addr netip.Addr) string {
 
 // forwardedElement returns the element of RFC 7239 for a connection.
 func forwardedElement(peer netip.Addr, host string, secure bool) string {
-	element := "for=" + peer.String()
-	if peer.Is6() {
+	element := "for=unknown"
+	switch {
+	case peer.Is6():
 		element = `for="[` + peer.String() + `]"`
+	case peer.IsValid():
+		element = "for=" + peer.String()
 	}
 	if validHost(host) {
 		element += `;host="` + host + `"`

@@ -117,18 +117,19 @@ func (h *handler) admit() error {
 	return nil
 }
 
-// report hands a failure to the hook. If the hook panics, that is dropped: nobody is left to tell.
+// report hands a failure to the hook. If the hook panics or exits, that is dropped: nobody is left to
+// tell.
 func (h *handler) report(ctx context.Context, err error) {
 	if h.spec.Report == nil || err == nil {
 		return
 	}
-	defer func() { _ = recover() }()
-	h.spec.Report(ctx, err)
+	_ = apart(func() { h.spec.Report(ctx, err) })
 }
 
 // ServeHTTP answers one request.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := h.newExchange(w, r)
+	defer x.sendAtExit()
 	defer x.end()
 	x.serve()
 	x.served = true

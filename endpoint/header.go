@@ -3,6 +3,7 @@ package endpoint
 import (
 	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/sluice-go/sluice/internal/field"
 )
@@ -53,9 +54,10 @@ func parse(name string) (key, twin string, kind headerKind, ok bool) {
 	return key, twin, kind, true
 }
 
-// filter puts into dst the headers of src that are to be forwarded and that keep accepts. The values are copied, into one
-// array for all, unless they may be shared: where no code but ours has either header. spare is room for values that the
-// caller has to add, and what is left of the array is returned.
+// filter puts into dst the headers of src that are to be forwarded and that keep accepts. What is in dst is the house's,
+// as a middleware has set it: it wins, unless the field is one that is joined. The values are copied, into one array for
+// all, unless they may be shared: where no code but ours has either header. spare is room for values that the caller has
+// to add, and what is left of the array is returned.
 func filter(dst, src http.Header, spare int, share bool, keep func(twin string, kind headerKind) bool) []string {
 	drop := field.Connection(src)
 	n := spare
@@ -69,6 +71,11 @@ func filter(dst, src http.Header, spare int, share bool, keep func(twin string, 
 	}
 	all := make([]string, 0, n)
 	single := len(dst) == 0 // so far no name was there before, or came in another spelling
+	var room [16]string
+	house := room[:0]
+	for name := range dst {
+		house = append(house, name)
+	}
 	for name, values := range src {
 		key, twin, kind, ok := parse(name)
 		if !ok || kind >= hopByHop || !keep(twin, kind) || drop.Has(twin) {
@@ -89,13 +96,26 @@ func filter(dst, src http.Header, spare int, share bool, keep func(twin string, 
 			continue
 		}
 		if single = single && key == name; !single {
-			if there := dst[key]; len(there) > 0 { // another spelling of the name, or a middleware
+			if there := dst[key]; len(there) > 0 { // another spelling of the name, or the house
+				if !joins(key) && slices.Contains(house, key) {
+					continue
+				}
 				values = append(there[:len(there):len(there)], values...)
 			}
 		}
 		dst[key] = values
 	}
 	return all
+}
+
+// joins reports whether a field is a list to which each side that answers adds its own. Every other stands once: browsers
+// refuse two Access-Control-Allow-Origin, and of two Location none is right.
+func joins(key string) bool {
+	switch key {
+	case "Set-Cookie", "Vary", "Link", "Via", "Allow", "Www-Authenticate", "Server-Timing", "Cache-Status":
+		return true
+	}
+	return false
 }
 
 // cloned returns what filter would put into an empty header, for a source whose values may be shared. Most of the time

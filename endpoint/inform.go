@@ -3,7 +3,21 @@ package endpoint
 import (
 	"maps"
 	"net/http"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
 )
+
+// inform is what the pipe informs the client with. A transport calls it on a goroutine of its own,
+// where a ResponseWriter of a middleware that panics would end the process.
+func (x *exchange) inform(status int, header http.Header) {
+	defer func() {
+		if v := recover(); v != nil {
+			x.ctx.report(&proxy.Error{Op: "inform", Err: pipe.NewPanicError(v)})
+		}
+	}()
+	x.answer.inform(status, header)
+}
 
 // inform sends an informational answer (RFC 9110, section 15.2). The pipe may call it on any
 // goroutine and at any time, so it holds the lock under which the answer begins. It sends neither
@@ -19,12 +33,18 @@ func (a *answer) inform(status int, header http.Header) {
 	}
 	h := a.w.Header()
 	kept := maps.Clone(h)
+	defer func() {
+		clear(h) // nothing of it is left in the next header
+		maps.Copy(h, kept)
+	}()
 	clear(h)
 	filter(h, header, 0, false, keepAny)
+	// The writer of HTTP/2 may still read the header when WriteHeader has returned, because the client
+	// has reset the stream. net/http gives it the map itself, but a copy where there is a length, which
+	// it never sends with a 1xx. Without a value there is nothing to send either.
+	h["Content-Length"] = nil
 	a.setWriteDeadline()
 	a.w.WriteHeader(status)
-	clear(h) // nothing of it is left in the next header
-	maps.Copy(h, kept)
 }
 
 // endInforming makes later informational answers do nothing, and waits for one that is written.

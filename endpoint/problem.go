@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -38,8 +37,8 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	for _, name := range [...]string{"Content-Encoding", "Content-Range", "Etag", "Last-Modified", "Accept-Ranges", completed} {
 		h.Del(name) // a middleware may have set it for another answer
 	}
-	for name, values := range problemHeader(err, status) {
-		h[name] = values
+	if e := headed(err, status); e != nil {
+		filter(h, e.Header, 0, false, keepBesideDocument)
 	}
 	body := problemBody(status, id)
 	h["Content-Type"] = []string{"application/problem+json"}
@@ -73,19 +72,8 @@ func problemBody(status int, id string) []byte {
 	return append(b, "\"}\n"...)
 }
 
-// problemHeader returns the headers that are sent with err: those of the outermost error that has
-// this status and any headers.
-func problemHeader(err error, status int) http.Header {
-	e := headed(err, status)
-	if e == nil {
-		return nil
-	}
-	h := http.Header{}
-	filter(h, e.Header, 0, false, keepBesideDocument)
-	return h
-}
-
-// headed searches err, as errors.As does, for an error that has this status and headers.
+// headed searches err, as errors.As does, for an error that has this status and headers. The headers
+// of the outermost are sent.
 func headed(err error, status int) *proxy.Error {
 	for err != nil {
 		if e, ok := err.(*proxy.Error); ok && e.Status == status && len(e.Header) > 0 {
@@ -117,19 +105,14 @@ func (h *handler) writeProblem(w http.ResponseWriter, r *http.Request, err error
 }
 
 // render calls RenderError and reports whether it wrote an answer.
-func (h *handler) render(rw http.ResponseWriter, r *http.Request, err error) (answered bool) {
+func (h *handler) render(rw http.ResponseWriter, r *http.Request, err error) bool {
 	w := &witness{ResponseWriter: rw}
-	defer func() {
-		v := recover()
-		if v == nil {
-			return
-		}
-		h.report(r.Context(), &proxy.Error{Op: "render", Err: pipe.NewPanicError(v)})
-		if answered = w.wrote; answered {
+	if bug := apart(func() { h.spec.RenderError(w, r, err) }); bug != nil {
+		h.report(r.Context(), &proxy.Error{Op: "render", Err: bug})
+		if w.wrote {
 			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 		}
-	}()
-	h.spec.RenderError(w, r, err)
+	}
 	return w.wrote
 }
 

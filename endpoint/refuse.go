@@ -1,13 +1,36 @@
 package endpoint
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// Refused reports whether err, as [Spec.Report] gets it, is a refusal and no failure: its status, by
+// [proxy.StatusOf], is 401, 403 or 429. Whoever refused does not matter, a guard, a limit or an upstream;
+// the client was told that it may not, or not so often. It is false for nil.
+func Refused(err error) bool {
+	if err == nil {
+		return false
+	}
+	switch proxy.StatusOf(err) {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+		return true
+	}
+	return false
+}
 
 // Refuse answers a request that the router in front does not let through, as if the endpoint had
 // refused it: with its request id, its RenderError, and its Report. The pipe is not called.
 func (h *handler) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	x := h.newExchange(w, r)
+	defer x.sendAtExit()
 	defer x.end()
-	x.ctx.id = h.requestID(r)
+	id, broken := h.requestID(r)
+	x.ctx.id = id
+	if broken != nil {
+		err = broken
+	}
 	x.refuse(err)
 	x.served = true
 }

@@ -35,7 +35,7 @@ func (h *handler) convert(req *proxy.Request, r *http.Request, id string, room [
 		req.Header = make(http.Header, size)
 		all = filter(req.Header, r.Header, 4, false, keepEndToEnd)
 	}
-	all = forward(req, r, h.spec.TrustedProxies, all)
+	all = h.forward(req, r, all)
 	// Not assigned anew where it is there already: that would make a small map grow that is full.
 	if ids := req.Header[xRequestID]; len(ids) != 1 || ids[0] != id {
 		set(req.Header, all, xRequestID, id)
@@ -92,15 +92,18 @@ const maxPairs = 10_000
 
 const xRequestID = "X-Request-Id"
 
-// requestID returns the id of a request, which is always well-formed.
-func (h *handler) requestID(r *http.Request) string {
+// requestID returns the id of a request, which is always well-formed, also where the hook fails.
+func (h *handler) requestID(r *http.Request) (id string, err error) {
 	if h.spec.RequestID == nil {
-		return requestIDOf(r)
+		return requestIDOf(r), nil
 	}
-	if id := h.spec.RequestID(r); validID(id) {
-		return id
+	if err := apart(func() { id = h.spec.RequestID(r) }); err != nil {
+		return newID(), hookError("request id", err)
 	}
-	return newID()
+	if !validID(id) {
+		id = newID()
+	}
+	return id, nil
 }
 
 // requestIDOf returns the id that the client gave, or a new one.

@@ -29,7 +29,7 @@ func (x *exchange) stream() error {
 	if status == http.StatusResetContent {
 		length = -1 // it has none (RFC 9110, section 15.3.6); of the others net/http takes care
 	}
-	x.h.streamHeader(x.answer.w.Header(), res, length)
+	x.streamHeader(x.answer.w.Header(), res, length)
 	x.answer.setWriteDeadline()
 	x.begin()
 	x.answer.w.WriteHeader(status)
@@ -54,9 +54,12 @@ func (x *exchange) passOn(length int64) error {
 	if err := x.call.stopClock(); err != nil {
 		return err
 	}
-	x.h.streamHeader(x.answer.w.Header(), res, length)
+	x.streamHeader(x.answer.w.Header(), res, length)
 	x.begin()
 	x.answer.w.WriteHeader(res.StatusCode())
+	if x.upload != nil {
+		x.upload.letGo()
+	}
 	if s.flush {
 		if err := x.answer.flush(); err != nil {
 			return err
@@ -67,8 +70,9 @@ func (x *exchange) passOn(length int64) error {
 }
 
 // streamHeader prepares the header of an answer with a length, or -1 for one without.
-func (h *handler) streamHeader(dst http.Header, res *proxy.Response, length int64) {
-	h.successHeader(dst, res, keepAny, 0)
+func (x *exchange) streamHeader(dst http.Header, res *proxy.Response, length int64) {
+	delete(dst, "Content-Length") // of a middleware, which does not know it
+	x.successHeader(dst, res, keepAny, 0)
 	if length < 0 {
 		delete(dst, "Content-Length")
 	}

@@ -29,6 +29,9 @@ func (x *exchange) changeProtocol() error {
 	filter(header, x.answer.w.Header(), 0, false, keepAny)
 	filter(header, x.call.res.Header, 0, false, keepAny)
 	delete(header, "Content-Length")
+	if x.h.spec.SendRequestID {
+		header[xRequestID] = []string{x.ctx.id}
+	}
 	header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{x.req.Upgrade}
 
 	conn, buffered, err := http.NewResponseController(x.answer.w).Hijack()
@@ -36,8 +39,8 @@ func (x *exchange) changeProtocol() error {
 		return unable("be taken over for another protocol", err)
 	}
 	x.answer.begun = true
-	defer conn.Close()
 	client := &clientConn{conn: conn, buffered: buffered.Reader, timeout: x.h.spec.WriteTimeout}
+	defer client.close()
 	if err := writeSwitch(client, header); err != nil {
 		x.ctx.report(&proxy.Error{Status: proxy.StatusClientGone, Op: "tunnel", Err: err})
 		return nil
@@ -90,6 +93,12 @@ func (c *clientConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
+// close survives a connection of a user that panics: it may be closed by a timer.
+func (c *clientConn) close() {
+	defer func() { _ = recover() }()
+	_ = c.conn.Close()
+}
+
 // A tunnel carries bytes both ways until both ends have closed, nothing moves for the idle time, or
 // the context of the call ends. If one side closes its half, the other side is told (CloseWrite);
 // if it cannot be told, the tunnel ends.
@@ -137,7 +146,7 @@ func (t *tunnel) end(cause error) {
 	t.once.Do(func() {
 		defer close(t.ended)
 		t.cause = cause
-		_ = t.client.conn.Close()
+		t.client.close()
 		t.call.closeResponse()
 	})
 }

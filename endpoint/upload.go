@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/proxy"
 )
 
 var errOver = errors.New("the request is over")
@@ -16,6 +19,7 @@ type upload struct {
 	request *http.Request
 	body    io.ReadCloser // of request
 	control *http.ResponseController
+	call    *pipeCall     // which gets the body
 	idle    time.Duration // the longest silence; 0 is no limit
 	limit   int64         // of bytes; 0 is no limit
 
@@ -25,6 +29,8 @@ type upload struct {
 	mu     sync.Mutex // guards what follows, and is never held for long
 	err    error      // of the last read
 	closed bool
+	pulled bool          // a read has begun: a client that waits for 100 is told to send
+	held   chan struct{} // reads wait until it is closed; nil if they need not
 }
 
 // prepare makes w ready for an answer that begins while the request is still read.
@@ -44,13 +50,38 @@ func (u *upload) prepare(w http.ResponseWriter) error {
 func (u *upload) Read(p []byte) (int, error) {
 	u.reading.Lock()
 	defer u.reading.Unlock()
-	if err := u.state(); err != nil {
+	if err := u.begin(); err != nil {
 		return 0, err
 	}
 	if u.idle > 0 {
 		_ = u.control.SetReadDeadline(time.Now().Add(u.idle))
 	}
-	n, err := u.body.Read(p)
+	n, err := u.pull(p)
+	u.mu.Lock()
+	u.err = err
+	u.mu.Unlock()
+	return n, err
+}
+
+// pull reads from the body, which a middleware may have made, with the methods of its errors. Most
+// often that is on a goroutine of net/http, where a panic would end the process, and runtime.Goexit
+// would leave the call waiting.
+func (u *upload) pull(p []byte) (n int, err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		v := recover()
+		n, err = 0, &proxy.Error{Op: "body", Err: call.PanicOf(v)}
+		if v == nil { // nobody gets the error
+			u.mu.Lock()
+			u.err = err
+			u.mu.Unlock()
+			u.call.end()
+		}
+	}()
+	n, err = u.body.Read(p)
 	u.read += int64(n)
 	switch {
 	case u.limit > 0 && u.read > u.limit:
@@ -60,9 +91,7 @@ func (u *upload) Read(p []byte) (int, error) {
 	case err != nil && err != io.EOF:
 		err = bodyError(err, "was silent for IdleTimeout", u.idle)
 	}
-	u.mu.Lock()
-	u.err = err
-	u.mu.Unlock()
+	returned = true
 	return n, err
 }
 
@@ -72,7 +101,40 @@ func (u *upload) Close() error {
 	u.mu.Lock()
 	u.closed = true
 	u.mu.Unlock()
+	u.letGo()
 	return nil
+}
+
+// begin returns why nothing can be read, or nil once a read may begin.
+func (u *upload) begin() error {
+	u.mu.Lock()
+	held := u.held
+	u.pulled = u.pulled || held == nil
+	u.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+	return u.state()
+}
+
+// hold makes a read that has not begun wait: the answer is known, and a client that waits for 100 must
+// not be told to send a body that nobody asked for.
+func (u *upload) hold() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.pulled && !u.closed && u.held == nil && len(u.request.Header["Expect"]) > 0 {
+		u.held = make(chan struct{})
+	}
+}
+
+// letGo ends hold: after the header of the answer net/http sends no 100.
+func (u *upload) letGo() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.held != nil {
+		close(u.held)
+		u.held = nil
+	}
 }
 
 // state returns why nothing more can be read, or nil.
@@ -124,5 +186,16 @@ func (u *upload) end() {
 		_ = u.control.SetReadDeadline(time.Time{}) // if the end came at the same moment
 		return
 	}
-	_ = u.control.SetReadDeadline(time.Now().Add(drainTime)) // net/http reads the rest of the body
+	drain := drainTime // net/http reads the rest of the body
+	if u.waits() {
+		drain = 0 // nothing comes
+	}
+	_ = u.control.SetReadDeadline(time.Now().Add(drain))
+}
+
+// waits reports whether the client still waits for 100 before it sends.
+func (u *upload) waits() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return !u.pulled && len(u.request.Header["Expect"]) > 0
 }

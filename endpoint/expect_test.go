@@ -1,0 +1,174 @@
+package endpoint_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+const expects = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
+
+// refusing is an upstream that answers at once, reads no body, and keeps the connection.
+func refusing(t *testing.T, answer string) (url string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				r := bufio.NewReader(conn)
+				if _, err := http.ReadRequest(r); err == nil {
+					_, _ = io.WriteString(conn, answer)
+				}
+				_, _ = io.Copy(io.Discard, r)
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+// proves F13
+func TestAClientWhoseBodyIsRefusedIsNotToldToSendIt(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]string{
+		"without a body":  "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
+		"with a body":     "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno",
+		"chunked":         "HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n",
+		"after a 103":     "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno",
+		"in two segments": "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nn",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tr := backend.NewTransport()
+			defer tr.CloseIdleConnections()
+			up, err := backend.HTTP{Transport: tr}.New(backend.Spec{URL: refusing(t, answer), Headers: []string{"Expect"}, Decode: backend.Passthrough})
+			require.NoError(t, err)
+			idle := time.Duration(0)
+			if name == "in two segments" { // and the second never comes
+				idle = 50 * time.Millisecond
+			}
+			srv, _ := startServer(t, newHandler(t, endpoint.Spec{Stream: true, Proxy: up, IdleTimeout: idle}))
+			for range 20 {
+				conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+				require.NoError(t, err)
+				got, _ := readAll(t, conn, expects)
+				if idle > 0 {
+					assert.NotContains(t, got, "HTTP/1.1 100")
+					continue
+				}
+				assert.True(t, strings.HasPrefix(got, "HTTP/1.1 401 Unauthorized\r\n"), got)
+			}
+		})
+	}
+}
+
+// proves F13
+func TestAClientWhoseBodyIsWantedIsToldToSendIt(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
+	t.Cleanup(upstream.Close)
+	tr := backend.NewTransport()
+	t.Cleanup(tr.CloseIdleConnections)
+	up, err := backend.HTTP{Transport: tr}.New(backend.Spec{URL: upstream.URL, Headers: []string{"Expect"}, Decode: backend.Passthrough})
+	require.NoError(t, err)
+	srv, _ := startServer(t, newHandler(t, endpoint.Spec{Stream: true, Proxy: up}))
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, expects)
+	require.NoError(t, err)
+	r := bufio.NewReader(conn)
+	line, err := r.ReadString('\n')
+	require.NoError(t, err)
+	assert.Equal(t, "HTTP/1.1 100 Continue\r\n", line)
+	_, _ = r.ReadString('\n')
+	_, err = io.WriteString(conn, "hello")
+	require.NoError(t, err)
+	res, err := http.ReadResponse(r, nil)
+	require.NoError(t, err)
+	b, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	assert.Equal(t, "hello", string(b))
+}
+
+// Whoever still pulls, as a transport of HTTP/2 does after a second, waits for the header of the answer, after which
+// net/http says no 100.
+//
+// proves F13
+func TestNobodyPullsTheBodyBetweenTheAnswerAndItsHeader(t *testing.T) {
+	for name, way := range map[string]func() (*proxy.Response, error){
+		"a stream": func() (*proxy.Response, error) {
+			r, w := io.Pipe()
+			time.AfterFunc(2*time.Second, func() {
+				_, _ = io.WriteString(w, "no")
+				_ = w.Close()
+			})
+			return &proxy.Response{Status: 401, Body: r, Header: http.Header{"Content-Length": {"2"}}}, nil
+		},
+		"a document": func() (*proxy.Response, error) { return &proxy.Response{Status: 401, Document: documentOf(`{}`)}, nil },
+		"an error":   func() (*proxy.Response, error) { return nil, &proxy.Error{Status: 401} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pulled := make(chan error, 1)
+				dial := serve(t, newHandler(t, endpoint.Spec{Stream: true, Proxy: streams(true, func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+					res, err := way()
+					go func() {
+						<-time.After(time.Second)
+						_, err := req.Body.Read(make([]byte, 1))
+						pulled <- err
+					}()
+					return res, err
+				})}))
+				c := dial()
+				go fmt.Fprint(c, expects)
+				res, err := http.ReadResponse(bufio.NewReader(c), nil)
+				require.NoError(t, err)
+				assert.Equal(t, 401, res.StatusCode)
+				_, err = io.ReadAll(res.Body)
+				require.NoError(t, err)
+				assert.Error(t, <-pulled)
+			})
+		})
+	}
+}
+
+// A body may go both ways at a time, also where the client has sent it unasked.
+//
+// proves F13
+func TestABodyIsPulledAfterTheHeaderOfTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dial := serve(t, newHandler(t, endpoint.Spec{Stream: true, Proxy: streams(true, func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+			return &proxy.Response{Body: req.Body}, nil // an echo
+		})}))
+		c := dial()
+		go fmt.Fprint(c, expects, "hello")
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		assert.Equal(t, 200, res.StatusCode)
+		b, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		assert.Equal(t, "hello", string(b))
+	})
+}

@@ -1,0 +1,293 @@
+package endpoint_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
+)
+
+// An encoder is a user's, which may do anything.
+type encoder func()
+
+func (encoder) ContentTypes() []string { return []string{"text/x-test"} }
+func (encoder) String() string         { return "test" }
+func (e encoder) Encode(dst []byte, _ document.Document) ([]byte, error) {
+	e()
+	return append(dst, "ok"...), nil
+}
+
+// proves T4
+func TestAHookThatPanicsOrExitsCostsOneAnswerAndNoConnection(t *testing.T) {
+	t.Parallel()
+	failed := fails(&proxy.Error{Status: 404})
+	hooks := []struct {
+		name   string
+		spec   func(bug func()) endpoint.Spec
+		status int
+	}{
+		{"RequestID", func(bug func()) endpoint.Spec {
+			return endpoint.Spec{Proxy: jsonOf(`{}`), RequestID: func(*http.Request) string { bug(); return "" }}
+		}, 500},
+		{"Encoder", func(bug func()) endpoint.Spec {
+			return endpoint.Spec{Proxy: jsonOf(`{}`), Encode: []endpoint.Encoder{encoder(bug)}}
+		}, 500},
+		{"RenderError", func(bug func()) endpoint.Spec {
+			return endpoint.Spec{Proxy: failed, RenderError: func(http.ResponseWriter, *http.Request, error) { bug() }}
+		}, 404},
+		{"Report", func(bug func()) endpoint.Spec {
+			return endpoint.Spec{Proxy: failed, Report: func(context.Context, error) { bug() }}
+		}, 404},
+	}
+	bugs := map[string]func(){"panic": func() { panic("bug") }, "Goexit": runtime.Goexit}
+	for _, hook := range hooks {
+		for name, bug := range bugs {
+			for proto, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {
+				t.Run(hook.name+", "+name+", "+proto, func(t *testing.T) {
+					t.Parallel()
+					var got reports
+					spec := hook.spec(bug)
+					if spec.Report == nil {
+						spec.Report = got.add
+					}
+					srv := startProto(t, newHandler(t, spec), http2)
+					for range 2 {
+						status, body := get(t, srv, "/")
+						assert.Equal(t, hook.status, status)
+						assert.Contains(t, body, `"requestId":"`)
+					}
+					if hook.name == "Report" {
+						return
+					}
+					require.NotEmpty(t, got.all())
+					p, ok := errors.AsType[*pipe.PanicError](errors.Join(got.all()...))
+					require.True(t, ok)
+					assert.Contains(t, string(p.Stack), "hooks_test.go", "the stack of the hook")
+				})
+			}
+		}
+	}
+}
+
+// proves T4
+func TestAHookOfTheRouterThatExitsIsStillAnswered(t *testing.T) {
+	t.Parallel()
+	h := newHandler(t, endpoint.Spec{Proxy: jsonOf(`{}`), RequestID: func(*http.Request) string { runtime.Goexit(); return "" }})
+	refuse := h.(interface {
+		Refuse(http.ResponseWriter, *http.Request, error)
+	}).Refuse
+	srv, _ := startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { refuse(w, r, &proxy.Error{Status: 404}) }))
+	status, _ := get(t, srv, "/")
+	assert.Equal(t, 500, status)
+}
+
+// proves T4
+func TestTheHandlersGoroutineThatExitsIsStillAnswered(t *testing.T) {
+	t.Parallel()
+	exits := func() { runtime.Goexit() }
+	for name, spec := range map[string]endpoint.Spec{
+		"a pipe that says it honours its context": {Proxy: streams(true, func(ctx, *proxy.Request) (*proxy.Response, error) { exits(); return nil, nil })},
+		"OnClose": {Proxy: func(ctx, *proxy.Request) (*proxy.Response, error) {
+			res := &proxy.Response{Status: 500}
+			res.OnClose(exits)
+			return res, nil
+		}},
+	} {
+		srv, _ := startServer(t, newHandler(t, spec))
+		status, _ := get(t, srv, "/")
+		assert.Equal(t, 500, status, name)
+	}
+}
+
+// A badBody is that of a middleware.
+type badBody struct {
+	io.Reader
+	read, close func()
+}
+
+func (b *badBody) Read(p []byte) (int, error) { b.read(); return b.Reader.Read(p) }
+func (b *badBody) Close() error               { b.close(); return nil }
+
+// proves T4
+func TestAMiddlewaresBodyThatPanicsOrExitsDoesNotEndTheProcess(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	t.Cleanup(upstream.Close)
+	tr := backend.NewTransport()
+	t.Cleanup(tr.CloseIdleConnections)
+	up, err := backend.HTTP{Transport: tr}.New(backend.Spec{Method: "POST", URL: upstream.URL, Decode: backend.Passthrough})
+	require.NoError(t, err)
+	fine := func() {}
+	for name, bug := range map[string]func(){"panic": func() { panic("bug") }, "Goexit": runtime.Goexit} {
+		for _, stream := range []bool{false, true} {
+			for _, closes := range []bool{false, true} {
+				var got reports
+				h := newHandler(t, endpoint.Spec{Stream: stream, Report: got.add, Timeout: 5 * time.Second, Proxy: up})
+				srv, _ := startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					b := &badBody{Reader: r.Body, read: fine, close: fine}
+					if closes {
+						b.close = bug
+					} else {
+						b.read = bug
+					}
+					r.Body = b
+					h.ServeHTTP(w, r)
+				}))
+				res, err := srv.Client().Post(srv.URL, "text/plain", strings.NewReader("hello"))
+				if !assert.NoError(t, err, "%s, stream %v, closes %v", name, stream, closes) {
+					continue
+				}
+				_ = res.Body.Close()
+				if closes {
+					assert.Equal(t, 200, res.StatusCode, "nobody closes it but net/http")
+					continue
+				}
+				assert.Equal(t, 500, res.StatusCode, "%s, stream %v", name, stream)
+				_, ok := errors.AsType[*pipe.PanicError](errors.Join(got.all()...))
+				assert.True(t, ok, "%s, stream %v: %v", name, stream, got.all())
+			}
+		}
+	}
+}
+
+// A badError is a nil pointer of a user's error type.
+type badError struct{ cause error }
+
+func (e *badError) Error() string { return "bad" }
+func (e *badError) Unwrap() error { return e.cause }
+
+type badErrorBody struct{ io.ReadCloser }
+
+func (badErrorBody) Read([]byte) (int, error) { return 0, (*badError)(nil) }
+
+// proves T4
+func TestAnErrorOfAMiddlewaresBodyWhoseMethodsPanicDoesNotEndTheProcess(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	t.Cleanup(upstream.Close)
+	tr := backend.NewTransport()
+	t.Cleanup(tr.CloseIdleConnections)
+	up, err := backend.HTTP{Transport: tr}.New(backend.Spec{Method: "POST", URL: upstream.URL, Decode: backend.Passthrough})
+	require.NoError(t, err)
+	for _, stream := range []bool{false, true} {
+		h := newHandler(t, endpoint.Spec{Stream: stream, Proxy: up})
+		srv, _ := startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Body = badErrorBody{r.Body}
+			h.ServeHTTP(w, r)
+		}))
+		res, err := srv.Client().Post(srv.URL, "text/plain", strings.NewReader("hello"))
+		require.NoError(t, err)
+		_ = res.Body.Close()
+		assert.Equal(t, 500, res.StatusCode, "stream %v", stream)
+	}
+}
+
+// proves T4, F3
+func TestTrailersThatPanicOrExitAbortTheStream(t *testing.T) {
+	t.Parallel()
+	for name, bug := range map[string]func(){"panic": func() { panic("bug") }, "Goexit": runtime.Goexit} {
+		bothWays(t, func(t *testing.T, honoursContext bool) {
+			var got reports
+			srv, _ := startServer(t, newHandler(t, endpoint.Spec{Report: got.add, Proxy: streams(honoursContext, answers(func() *proxy.Response {
+				return &proxy.Response{Body: newBody("rows"), Trailer: func() http.Header { bug(); return nil }}
+			}))}))
+			conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+			require.NoError(t, err)
+			defer conn.Close()
+			_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			require.NoError(t, err)
+			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			_, err = io.ReadAll(res.Body)
+			assert.Error(t, err, name)
+			assert.NotEmpty(t, got.all(), name)
+		})
+	}
+}
+
+// A badWriter is that of a middleware.
+type badWriter struct{ http.ResponseWriter }
+
+func (w badWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w badWriter) WriteHeader(status int) {
+	if status < 200 {
+		panic("bug")
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// proves T4
+func TestAResponseWriterThatPanicsAtA103DoesNotEndTheProcess(t *testing.T) {
+	t.Parallel()
+	tr := backend.NewTransport()
+	t.Cleanup(tr.CloseIdleConnections)
+	up, err := backend.HTTP{Transport: tr}.New(backend.Spec{Decode: backend.Passthrough,
+		URL: refusing(t, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 0\r\n\r\n")})
+	require.NoError(t, err)
+	var got reports
+	h := newHandler(t, endpoint.Spec{Stream: true, Proxy: up, Report: got.add})
+	srv, _ := startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-House", "1")
+		h.ServeHTTP(badWriter{w}, r)
+	}))
+	res, err := srv.Client().Get(srv.URL)
+	require.NoError(t, err)
+	_ = res.Body.Close()
+	assert.Equal(t, 200, res.StatusCode)
+	assert.Equal(t, "1", res.Header.Get("X-House"))
+	assert.NotContains(t, res.Header, "Link", "nothing of it is left")
+	assert.Len(t, got.all(), 1)
+}
+
+// A badConn is that of a user's listener.
+type badConn struct{ net.Conn }
+
+func (c badConn) Close() error {
+	_ = c.Conn.Close()
+	panic("bug")
+}
+
+// A hijacker hands out a bad connection.
+type hijacker struct{ http.ResponseWriter }
+
+func (w hijacker) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	return badConn{conn}, rw, err
+}
+
+// proves T4
+func TestAConnectionThatPanicsInCloseDoesNotEndTheProcess(t *testing.T) {
+	t.Parallel()
+	_, p := ways["a tunnel"](func() http.Header { return nil })
+	hang := streams(true, func(ctx, *proxy.Request) (*proxy.Response, error) {
+		ours, _ := net.Pipe() // nobody closes the other end: a timer ends the tunnel
+		return &proxy.Response{Status: 101, Upgrade: ours}, nil
+	})
+	for _, p := range []proxy.Proxy{p, hang} {
+		h := newHandler(t, endpoint.Spec{Stream: true, Proxy: p, IdleTimeout: 50 * time.Millisecond})
+		srv, _ := startServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(hijacker{w}, r) }))
+		conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+		require.NoError(t, err)
+		answer, _ := readAll(t, conn, upgrade)
+		assert.True(t, strings.HasPrefix(answer, "HTTP/1.1 101 "), answer)
+	}
+}
