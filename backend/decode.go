@@ -102,14 +102,16 @@ func faultsOf(d Decoder) []error {
 	if !ok {
 		return nil
 	}
-	switch err := f.Fault().(type) {
-	case nil:
+	err := f.Fault()
+	if err == nil {
 		return nil
-	case interface{ Unwrap() []error }:
-		return err.Unwrap()
-	default:
-		return []error{err}
 	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		if all := joined.Unwrap(); errors.Join(all...) != nil {
+			return all
+		}
+	}
+	return []error{err}
 }
 
 // isOurs reports whether a decoder is part of sluice and runs no code of a user.

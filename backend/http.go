@@ -69,7 +69,7 @@ func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 type leaf struct {
 	spec      Spec
 	transport http.RoundTripper
-	trace     *httptrace.ClientTrace // nil unless the transport is ours
+	trace     *httptrace.ClientTrace // nil unless the transport is that of net/http
 	held      proxy.Proxy            // call under proxy.Hold, see serve; nil if the transport is opaque
 
 	url     *Template
@@ -155,9 +155,10 @@ func (l *leaf) step(honoursContext bool) pipe.Step {
 			s.Detail += ", " + l.decode.String()
 		}
 	}
-	// A round tripper that says it honours its context is treated like a transport of ours. It runs
-	// behind the leaf: it sees only the request that the leaf made, and its answer is filtered like
-	// that of any upstream. So the promises of call.Scope.Serve do not concern it.
+	// A round tripper that says it honours its context is treated like a transport of net/http. It
+	// runs behind the leaf: it sees only a header that the leaf made for it, and its answer is
+	// filtered like that of any upstream; see described. So the promises of call.Scope.Serve do not
+	// concern it.
 	if honoursContext && isOurs(l.decode) {
 		s.Effects |= pipe.HonoursContext
 	} else {
@@ -195,6 +196,10 @@ func (l *leaf) call(ctx context.Context, req *proxy.Request) (*proxy.Response, e
 	defer c.end()
 	return c.decoded(ctx, req, resp)
 }
+
+// described reports whether no user's function sees the request and the answer; see
+// [call.Described]. A plan does not show a user's round tripper that honours its context.
+func (l *leaf) described(ctx context.Context) bool { return l.trace != nil && call.Described(ctx) }
 
 // An exchange is one call of the upstream.
 type exchange struct {
@@ -243,7 +248,7 @@ func (c *exchange) prepare(ctx context.Context, req *proxy.Request) error {
 	}
 	out.Host = l.host(req)
 	c.attach(out, req)
-	if err := c.header(out, req, call.Described(ctx)); err != nil {
+	if err := c.header(out, req, l.described(ctx)); err != nil {
 		return &proxy.Error{Status: http.StatusInternalServerError, Backend: l.spec.Name, Op: "send", Err: err}
 	}
 	return nil

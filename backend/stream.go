@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -31,7 +30,7 @@ func (c *exchange) streamed(ctx context.Context, req *proxy.Request, resp *http.
 	b := c.answer
 	b.ctx, b.resp, b.rc, b.left = ctx, resp, resp.Body, -1
 	h := resp.Header
-	if !call.Described(ctx) { // else only the endpoint sees it, and filters it the same way
+	if !c.leaf.described(ctx) { // else only the endpoint sees it, and filters it the same way
 		if h = endToEnd(h); h == nil {
 			h = http.Header{}
 		}

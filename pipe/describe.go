@@ -56,12 +56,8 @@ func Describe[Req, Res any](call Pipe[Req, Res], step Step, inner ...Any) Pipe[R
 	if call == nil && step.Err == nil {
 		fault("%s is nil", step.label())
 	}
-	if step.State != nil && !reflect.ValueOf(step.State).Comparable() {
-		fault("the State of %s cannot be compared", step.label())
-		step.State = nil
-	}
-	steps := make([]*Step, 0, len(step.Steps)+len(inner))
-	steps = append(steps, step.Steps...)
+	step.mend(fault)
+	steps := slices.Clip(step.Steps)
 	for i, p := range inner {
 		if p == nil || p.isNil() {
 			fault("inner pipe %d of %s is nil", i+1, step.label())

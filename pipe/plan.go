@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -33,6 +34,31 @@ func (s *Step) copy(done map[*Step]*Step) *Step {
 	return c
 }
 
+// mend removes from a tree of steps that code gave to [Describe] what no plan can show: nil steps,
+// and a State that cannot be compared. It calls fault for each.
+func (s *Step) mend(fault func(format string, args ...any)) {
+	done := map[*Step]bool{} // else a step used twice on every level costs exponential time
+	var in func(s *Step)
+	in = func(s *Step) {
+		if done[s] {
+			return
+		}
+		done[s] = true
+		if s.State != nil && !reflect.ValueOf(s.State).Comparable() {
+			fault("the State of %s cannot be compared", s.label())
+			s.State = nil
+		}
+		if slices.Contains(s.Steps, nil) {
+			fault("an inner step of %s is nil", s.label())
+			s.Steps = slices.DeleteFunc(slices.Clone(s.Steps), func(inner *Step) bool { return inner == nil })
+		}
+		for _, inner := range s.Steps {
+			in(inner)
+		}
+	}
+	in(s)
+}
+
 // Faults joins the faults of all steps, in their order and each once. Every fault ends with its
 // place in the code:
 //
@@ -54,7 +80,8 @@ func (s *Step) Faults() error {
 // placed adds a place to err or, if errors.Join made err, to each of the joined errors.
 func placed(err error, source string) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		if all := joined.Unwrap(); errors.Join(all...).Error() == err.Error() { // fmt.Errorf can wrap several too
+		all := joined.Unwrap() // perhaps nothing, and fmt.Errorf can wrap several too
+		if one := errors.Join(all...); one != nil && one.Error() == err.Error() {
 			var errs []error
 			for _, err := range all {
 				errs = append(errs, placed(err, source)...)

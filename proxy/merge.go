@@ -258,6 +258,7 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 			defer c.early.Cancel()
 		}
 	}
+	defer c.closeAll() // even if a part ends the goroutine
 	c.run()
 	return c.answer(ctx)
 }
@@ -269,8 +270,10 @@ func (m *merge) full() bool {
 		slices.ContainsFunc(m.parts, func(p mergePart) bool { return !p.Optional && !p.honoursContext }))
 }
 
-// run runs the branches and returns when each has arrived or was left.
+// run runs the branches and returns when each has arrived or was left, even if the last one ends
+// the goroutine.
 func (c *mergeCall) run() {
+	defer c.group.Wait()
 	var early context.Context
 	if c.early != nil {
 		early = c.early
@@ -289,9 +292,6 @@ func (c *mergeCall) run() {
 		} else {
 			c.group.Run(&b.branch)
 		}
-	}
-	for c.group.Waiting() > 0 {
-		c.group.Next()
 	}
 }
 
@@ -342,7 +342,6 @@ func (p *mergePart) unfit(res *Response) error {
 
 // answer makes the response from what arrived.
 func (c *mergeCall) answer(parent context.Context) (*Response, error) {
-	defer c.closeAll()
 	if err := c.failure(parent); err != nil {
 		return nil, err
 	}

@@ -164,8 +164,10 @@ func (r *race) may(req *Request) bool {
 	return req.Idempotent()
 }
 
-// run runs the branches and returns when each has arrived or was left.
+// run runs the branches and returns when each has arrived or was left, even if the last one ends
+// the goroutine.
 func (c *raceCall) run() {
+	defer c.group.Wait()
 	c.group.Begin(len(c.branches), c.ctx, nil)
 	for i := range c.branches { // set up all before the first one can win
 		b := &c.branches[i]
@@ -178,9 +180,6 @@ func (c *raceCall) run() {
 		c.group.Go(&c.branches[i].branch)
 	}
 	c.group.Run(&c.branches[last].branch)
-	for c.group.Waiting() > 0 {
-		c.group.Next()
-	}
 }
 
 // Do calls the proxy, and turns a stream that reports a failure into an error. It refuses if

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/go-chi/chi/v5"
@@ -166,4 +167,80 @@ func TestBoundNamesTheParamsOfABody(t *testing.T) {
 	assert.Contains(t, err.Error(), "proxy.Gives")
 	route.Endpoint.Proxy = quotes.With(proxy.Gives("account"))
 	assert.NoError(t, router.Mount(chi.NewRouter(), route))
+}
+
+// A careless is a round tripper that honours its context but not the contract of
+// http.RoundTripper: it writes to the header of the request.
+type careless struct {
+	tag  string
+	seen *[]string // values that it did not write itself
+	mu   *sync.Mutex
+}
+
+func (careless) HonoursContext() bool { return true }
+
+func (c careless) RoundTrip(r *http.Request) (*http.Response, error) {
+	r.Header.Add("X-Tags", c.tag)
+	r.Header["X-One"][0] += c.tag
+	tags, one := r.Header["X-Tags"], r.Header["X-One"]
+	if tags[len(tags)-1] != c.tag || one[0] != "1"+c.tag {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		*c.seen = append(*c.seen, tags[len(tags)-1], one[0])
+	}
+	h := http.Header{"connection": {"X-Hop"}, "X-Hop": {"1"}, "X-Plain": {"1"}}
+	return &http.Response{StatusCode: 200, ProtoMajor: 1, Header: h, ContentLength: 2, Body: io.NopCloser(strings.NewReader("{}")), Request: r}, nil
+}
+
+// The plan does not show a round tripper that honours its context, so it gets a header of its own.
+// Three lines of one name are the case to test: net/http leaves room for a fourth behind them.
+// Run with -race.
+//
+// proves H10, L4, L5
+func TestARoundTripperSharesNoHeaderWithOtherBranches(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var seen []string
+	var parts []proxy.Part
+	for _, name := range []string{"a", "b", "c"} {
+		p, err := backend.HTTP{Transport: careless{name, &seen, &mu}}.New(
+			backend.Spec{Name: name, URL: "http://upstream.test/", Headers: []string{"*"}})
+		require.NoError(t, err)
+		parts = append(parts, proxy.Grouped(name, p))
+	}
+	h, err := endpoint.New(endpoint.Spec{Proxy: proxy.Merge(parts...)})
+	require.NoError(t, err)
+	var clients sync.WaitGroup
+	for range 8 {
+		clients.Go(func() {
+			for range 50 {
+				r := httptest.NewRequest("GET", "/", nil)
+				r.Header["X-Tags"] = append(make([]string, 0, 4), "1", "2", "3")
+				r.Header["X-One"] = []string{"1"}
+				h.ServeHTTP(httptest.NewRecorder(), r)
+				if r.Header["X-One"][0] != "1" {
+					mu.Lock()
+					seen = append(seen, "the request of the client")
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	clients.Wait()
+	assert.Empty(t, seen)
+}
+
+// net/http makes names canonical, but a round tripper may not.
+//
+// proves H1
+func TestAConnectionLineInAnyCaseIsHeededInAStream(t *testing.T) {
+	t.Parallel()
+	p, err := backend.HTTP{Transport: careless{mu: new(sync.Mutex), seen: new([]string)}}.New(
+		backend.Spec{Name: "files", URL: "http://upstream.test/", Headers: []string{"X-One"}, Decode: backend.Passthrough})
+	require.NoError(t, err)
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("X-One", "1")
+	w := exchange(t, p, r)
+	assert.Equal(t, "1", w.Header().Get("X-Plain"))
+	assert.NotContains(t, w.Header(), "X-Hop")
 }

@@ -68,6 +68,14 @@ func (g *Group[T]) Next() *Branch[T] {
 	}
 }
 
+// Wait takes all branches with Next. Defer it where Run may run a branch: if the branch calls
+// runtime.Goexit, only deferred functions can still take the others.
+func (g *Group[T]) Wait() {
+	for g.Waiting() > 0 {
+		g.Next()
+	}
+}
+
 // overdue leaves one branch whose context has ended, and returns it, or nil if there is none. It
 // forgets the branches that have arrived.
 func (g *Group[T]) overdue() *Branch[T] {
