@@ -400,7 +400,7 @@ func (c *mergeCall) failure(parent context.Context) error {
 	ended := parent.Err() != nil
 	if first >= 0 {
 		_, err := c.branches[first].branch.Result()
-		ended = ended && errors.Is(err, parent.Err())
+		ended = ended && call.Is(err, parent.Err())
 	} else if !ended {
 		return nil
 	}

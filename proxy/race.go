@@ -253,7 +253,7 @@ func (c *raceCall) failure() error {
 	if len(errs) > 1 {
 		err = errors.Join(errs...)
 	}
-	if ended := c.ctx.Err(); ended != nil && errors.Is(err, ended) {
+	if ended := c.ctx.Err(); ended != nil && call.Is(err, ended) {
 		return &Error{Status: StatusOf(ended), Op: "race", Err: err}
 	}
 	return within("race", err)

@@ -302,8 +302,8 @@ func (c *sequenceCall) without(st *stage, err error) error {
 // reportBeside reports other if it holds a panic that err, the error of the sequence, does not
 // hold.
 func (c *sequenceCall) reportBeside(err, other error) {
-	told, _ := errors.AsType[*pipe.PanicError](err)
-	if p, ok := errors.AsType[*pipe.PanicError](other); ok && p != told {
+	told, _ := call.As[*pipe.PanicError](err)
+	if p, ok := call.As[*pipe.PanicError](other); ok && p != told {
 		Report(c.ctx, other)
 	}
 }

@@ -202,7 +202,7 @@ func (c *choice) call(ctx context.Context, req *Request) (*Response, error) {
 
 // named adds to err which of several proxies failed, unless err says so already.
 func named(noun, name string, err error) error {
-	if e, ok := errors.AsType[*Error](err); ok && e.Backend == name {
+	if e, ok := call.As[*Error](err); ok && e.Backend == name {
 		return err
 	}
 	return fmt.Errorf("%s %s: %w", noun, name, err)
@@ -228,6 +228,6 @@ func within(where string, err error) error {
 
 // aborts reports whether code asked for the connection to be aborted, as a handler of net/http can.
 func aborts(err error) bool {
-	p, ok := errors.AsType[*pipe.PanicError](err)
+	p, ok := call.As[*pipe.PanicError](err)
 	return ok && err == error(p) && p.Value == http.ErrAbortHandler
 }

@@ -13,7 +13,7 @@ type Task[T any] interface {
 	Do(ctx context.Context) (T, error)
 
 	// Arrived is called on the goroutine of the branch when its result is ready. It is not called
-	// for a branch that was left.
+	// for a branch that was left. Nothing recovers it, so it calls no code of a user.
 	Arrived()
 }
 
@@ -83,6 +83,7 @@ func (b *Branch[T]) run(to chan<- *Branch[T]) {
 		}
 	}()
 	b.value, b.err = b.Task.Do(b.Ctx)
+	b.err = Sound(b.err) // its methods are code of a user
 	returned = true
 }
 

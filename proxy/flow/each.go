@@ -158,7 +158,7 @@ func (e *eachRun[K, T]) end(ctx *call.Clock, parent context.Context) {
 
 // failed says which call failed; the key is the upstream's data and not for a log.
 func (e *eachRun[K, T]) failed(parent context.Context, i int, err error) error {
-	if ended := parent.Err(); ended != nil && errors.Is(err, ended) && !call.Panicked(err) {
+	if ended := parent.Err(); ended != nil && call.Is(err, ended) && !call.Panicked(err) {
 		return ended
 	}
 	return fmt.Errorf("call %d of %d: %w", i+1, len(e.keys), err)

@@ -125,7 +125,7 @@ func errFull() error {
 // named says which node failed, where the error does not say so.
 func (g *graph) named(i int, err error) error {
 	step := &g.nodes[i].step
-	if e, ok := errors.AsType[*proxy.Error](err); ok && step.Name != "" && e.Backend == step.Name {
+	if e, ok := call.As[*proxy.Error](err); ok && step.Name != "" && e.Backend == step.Name {
 		return err
 	}
 	if step.Name == "" {

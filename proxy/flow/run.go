@@ -181,7 +181,7 @@ func (t *task) Arrived() {}
 // whoever saw it first.
 func resultOf[T any](b *call.Branch[T]) (T, error) {
 	v, err := b.Result()
-	if ended := b.Ctx.Err(); err != nil && !b.HonoursContext && ended != nil && errors.Is(err, ended) && !call.Panicked(err) {
+	if ended := b.Ctx.Err(); err != nil && !b.HonoursContext && ended != nil && call.Is(err, ended) && !call.Panicked(err) {
 		err = ended
 	}
 	return v, err
@@ -243,7 +243,7 @@ func (c *run) end() {
 // failure is the error of the required node that failed first; where that is the end of the context, of all that failed by
 // it. What was cancelled by the first is no news, but a panic among it is.
 func (c *run) failure(parent context.Context) error {
-	ended := parent.Err() != nil && errors.Is(c.tasks[c.first].err, parent.Err())
+	ended := parent.Err() != nil && call.Is(c.tasks[c.first].err, parent.Err())
 	var errs []error
 	for i := range c.tasks {
 		t := &c.tasks[i]

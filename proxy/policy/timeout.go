@@ -87,7 +87,7 @@ func held(next proxy.Proxy) proxy.Proxy {
 		if err == nil {
 			return res, nil
 		}
-		if ended := ctx.Err(); ended != nil && errors.Is(err, ended) && !call.Panicked(err) {
+		if ended := ctx.Err(); ended != nil && call.Is(err, ended) && !call.Panicked(err) {
 			return nil, ended // seen by the hold or by next, whoever was first
 		}
 		if e, ok := errors.AsType[*proxy.Error](err); ok && err == error(e) && e.Op == "" {
