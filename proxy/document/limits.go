@@ -12,7 +12,8 @@ const DefaultMembers = 100_000
 // whoever reads them to bound.
 type Limits struct {
 	// Depth is how deep arrays and objects may be nested: 1 allows [] but not [[]]. 0 means 512
-	// ([DefaultDepth]), less than 0 no limit.
+	// ([DefaultDepth]), less than 0 no limit. No function here exhausts the stack, however deep a
+	// document is; Decode and MergeDeep refuse what is nested deeper than 10,000.
 	Depth int
 	// Members is how many members the root may have if it is an object; equal names count each. 0
 	// and less mean no limit: a parsed document is bounded by its bytes, and [Merge] has its own

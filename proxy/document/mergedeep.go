@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// deepest is how deep objects may be nested that MergeDeep merges: as deep as a goroutine can go
-// without harm.
+// deepest is how deep MergeDeep and a Decoder recurse into a document: as deep as a goroutine can
+// go without harm, and as encoding/json does.
 const deepest = 10_000
 
 // MergeDeep is [Merge], but members of equal names that are all objects are merged in turn, at any

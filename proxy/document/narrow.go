@@ -3,6 +3,7 @@ package document
 import (
 	"bytes"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -26,13 +27,19 @@ type narrowField struct {
 
 // narrowTo returns the narrowing to a type, and nil if it uses all.
 func narrowTo(t reflect.Type, by *methods, known map[reflect.Type]*narrowing) *narrowing {
-	for t.Kind() == reflect.Pointer && !by.has(t) {
-		t = t.Elem()
-	}
-	if by.has(t) {
+	return narrowIn(nil, t, by, known)
+}
+
+// narrowIn is narrowTo for a type inside others, up to the next struct around it. One that contains
+// itself without a struct between, such as map[string]tree for a tree, uses all.
+func narrowIn(inside []reflect.Type, t reflect.Type, by *methods, known map[reflect.Type]*narrowing) *narrowing {
+	if by.has(t) || slices.Contains(inside, t) {
 		return nil
 	}
+	inside = append(inside, t)
 	switch t.Kind() {
+	case reflect.Pointer:
+		return narrowIn(inside, t.Elem(), by, known)
 	case reflect.Struct:
 		n := known[t]
 		if n == nil {
@@ -42,7 +49,7 @@ func narrowTo(t reflect.Type, by *methods, known map[reflect.Type]*narrowing) *n
 		}
 		return n
 	case reflect.Slice, reflect.Array, reflect.Map:
-		if each := narrowTo(t.Elem(), by, known); each != nil {
+		if each := narrowIn(inside, t.Elem(), by, known); each != nil {
 			return &narrowing{object: t.Kind() == reflect.Map, each: each}
 		}
 	}
@@ -111,19 +118,20 @@ func ascii(b []byte) bool {
 }
 
 // append appends what is used of the value that begins at i, and returns the offset behind the
-// value.
-func (n *narrowing) append(dst, b []byte, i int) ([]byte, int) {
+// value. It goes at most so many levels deep: what is deeper than that, encoding/json refuses.
+func (n *narrowing) append(dst, b []byte, i, levels int) ([]byte, int) {
 	switch {
-	case n != nil && b[i] == '{' && n.object:
-		return n.members(dst, b, i)
-	case n != nil && b[i] == '[' && !n.object:
-		return n.elements(dst, b, i)
+	case n == nil || levels == 0:
+	case b[i] == '{' && n.object:
+		return n.members(dst, b, i, levels-1)
+	case b[i] == '[' && !n.object:
+		return n.elements(dst, b, i, levels-1)
 	}
 	end := skipValue(b, i)
 	return append(dst, b[i:end]...), end
 }
 
-func (n *narrowing) members(dst, b []byte, i int) ([]byte, int) {
+func (n *narrowing) members(dst, b []byte, i, levels int) ([]byte, int) {
 	dst = append(dst, '{')
 	empty := len(dst)
 	c := open(b, i)
@@ -138,13 +146,13 @@ func (n *narrowing) members(dst, b []byte, i int) ([]byte, int) {
 		}
 		dst = append(append(dst, b[c.name:c.nameEnd]...), ':')
 		var end int
-		dst, end = of.append(dst, b, c.value)
+		dst, end = of.append(dst, b, c.value, levels)
 		c.jump(end)
 	}
 	return append(dst, '}'), c.i
 }
 
-func (n *narrowing) elements(dst, b []byte, i int) ([]byte, int) {
+func (n *narrowing) elements(dst, b []byte, i, levels int) ([]byte, int) {
 	dst = append(dst, '[')
 	empty := len(dst)
 	c := open(b, i)
@@ -153,7 +161,7 @@ func (n *narrowing) elements(dst, b []byte, i int) ([]byte, int) {
 			dst = append(dst, ',')
 		}
 		var end int
-		dst, end = n.each.append(dst, b, c.value)
+		dst, end = n.each.append(dst, b, c.value, levels)
 		c.jump(end)
 	}
 	return append(dst, ']'), c.i

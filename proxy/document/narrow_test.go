@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,4 +98,55 @@ func FuzzDecoder(f *testing.F) {
 		decodesAlike[map[string][]struct{ V int }](t, text)
 		decodesAlike[struct{}](t, text)
 	})
+}
+
+// The types below contain themselves.
+type (
+	tree     map[string]tree
+	list     []list
+	pointer  *pointer
+	pointers []*pointers
+	rows     []struct {
+		V    int
+		Next rows
+	}
+	twice map[string][]map[string]twice
+)
+
+// proves T13
+func TestATypeThatContainsItselfCanBeDecoded(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`null`, `{}`, `[]`, `{"a":{"b":{}}}`, `[[],[[]]]`, `[{"v":1,"x":2,"next":[{"V":2,"y":[]}]}]`, `{"a":[{"b":[]}]}`} {
+		decodesAlike[tree](t, []byte(text))
+		decodesAlike[list](t, []byte(text))
+		decodesAlike[pointers](t, []byte(text))
+		decodesAlike[rows](t, []byte(text))
+		decodesAlike[twice](t, []byte(text))
+		decodesAlike[struct {
+			A tree
+			B *rows
+		}](t, []byte(text))
+	}
+	assert.NotNil(t, document.DecoderOf[pointer](), "which is of no use, but is made")
+	assert.NotNil(t, document.EncoderOf[tree]())
+	assert.NotNil(t, document.EncoderOf[pointer]())
+}
+
+// proves T13
+func TestADocumentWithoutALimitOfDepthDoesNotExhaustTheStack(t *testing.T) {
+	t.Parallel()
+	const levels = 1_000_000
+	text := strings.Repeat(`{"next":`, levels) + "{}" + strings.Repeat("}", levels)
+	d, err := document.Limits{Depth: -1}.Parse([]byte(text))
+	require.NoError(t, err)
+	var v narrowDeep
+	assert.ErrorContains(t, document.DecoderOf[narrowDeep]().Decode(d, &v), "exceeded max depth")
+	assert.ErrorContains(t, d.Decode(&v), "exceeded max depth")
+	assert.Equal(t, levels+1, d.Depth())
+	assert.Equal(t, document.Object, d.Get(document.MustPath("next.next")).Kind())
+	assert.False(t, d.Drop(document.MustPaths("next.next.next")).IsZero())
+	assert.Equal(t, "{}", d.Keep(document.MustPaths("other")).String())
+	assert.Equal(t, d.Size(), d.Cursor().Document().Size())
+	_, err = document.MergeDeep(0, d, d)
+	assert.ErrorIs(t, err, document.ErrDepth)
 }
