@@ -360,7 +360,7 @@ func (c *exchange) send(ctx context.Context) (*http.Response, error) {
 	switch {
 	case err != nil:
 		if resp != nil && resp.Body != nil {
-			_ = resp.Body.Close()
+			call.Discard(ctx, resp.Body)
 		}
 		if cause := c.body.failure(); cause != nil {
 			return nil, c.failed(ctx, "send", cause) // the client's fault, not the upstream's
@@ -386,7 +386,7 @@ func (c *exchange) end() {
 
 // decoded reads the answer into a document.
 func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.Response) (*proxy.Response, error) {
-	defer func() { _ = resp.Body.Close() }() // perhaps another body than the one that came
+	defer func() { call.Discard(ctx, resp.Body) }() // perhaps another body than the one that came
 	if !c.spec.succeeds(resp.StatusCode) {
 		return nil, c.refused(ctx, req, resp)
 	}

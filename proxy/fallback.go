@@ -167,7 +167,7 @@ func (c *fallbackCall) next(i int) (next *Request, why error) {
 // failed records a failure and closes the response that failed.
 func (c *fallbackCall) failed(i int, res *Response, err error) {
 	if err == nil {
-		err = failureOf(res)
+		err = failureOf(c.ctx, res)
 	}
 	c.errs = append(c.errs, namedAs("proxy", c.fallback.alternatives[i].name, err))
 }
@@ -208,8 +208,8 @@ func (c *fallbackCall) aborted(err error) error {
 }
 
 // failureOf closes a stream that reports a failure, and returns the error that it stands for.
-func failureOf(res *Response) error {
-	_ = res.Close()
+func failureOf(ctx context.Context, res *Response) error {
+	call.Discard(ctx, res)
 	status := res.StatusCode()
 	e := &Error{Status: http.StatusBadGateway, Op: "status", Upstream: &UpstreamAnswer{Status: status, Header: res.Header}}
 	if status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout {
@@ -230,10 +230,10 @@ func callCopy(ctx context.Context, p Proxy, req *Request) (res *Response, err er
 	}
 	defer func() {
 		if res == nil {
-			closeBody(body)
+			call.Discard(ctx, body)
 			return
 		}
-		res.OnClose(func() { closeBody(body) }) // a stream may begin while the body is still being sent
+		res.OnClose(func() { call.Discard(ctx, body) }) // a stream may begin while the body is still being sent
 	}()
 	return call.Checked(p(ctx, req))
 }

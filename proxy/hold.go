@@ -86,7 +86,7 @@ func (c *holdCall) Arrived() {}
 type branch = call.Branch[*Response]
 
 // closeResponse closes the late response of an abandoned call.
-func closeResponse(res *Response) { _ = res.Close() }
+func closeResponse(res *Response) error { return res.Close() }
 
 // errFull is the refusal of a call that could become one more abandoned call.
 func errFull() error { return &Error{Status: http.StatusServiceUnavailable, Err: ErrAbandoned} }

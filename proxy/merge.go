@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -251,7 +250,7 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 		return nil, fmt.Errorf("merge: %w", errFull())
 	}
 	c := &mergeCall{merge: m, branches: make([]mergeBranch, len(m.parts))}
-	if err := req.fork(len(c.branches), headersFor(ctx), func(i int) *Request { return &c.branches[i].req }); err != nil {
+	if err := req.fork(ctx, len(c.branches), func(i int) *Request { return &c.branches[i].req }); err != nil {
 		return nil, fmt.Errorf("merge: %w", err)
 	}
 	c.ctx.StartCancellable(ctx)
@@ -302,7 +301,7 @@ func (c *mergeCall) run() {
 // are abandoned and this one could become one more.
 func (b *mergeBranch) Do(ctx context.Context) (*Response, error) {
 	if body := b.req.Body; body != nil && len(b.call.branches) > 1 {
-		defer closeBody(body)
+		defer call.Discard(ctx, body)
 	}
 	if !b.part.honoursContext && b.call.merge.bound.Full() {
 		return nil, errFull()
@@ -321,12 +320,6 @@ func (b *mergeBranch) Arrived() {
 	}
 }
 
-func closeBody(body io.ReadCloser) {
-	if body != nil {
-		_ = body.Close()
-	}
-}
-
 // call calls the part, and fails if the merge cannot use the answer.
 func (p mergePart) call(ctx context.Context, req *Request) (*Response, error) {
 	res, err := p.Proxy(ctx, req)
@@ -334,7 +327,7 @@ func (p mergePart) call(ctx context.Context, req *Request) (*Response, error) {
 		return res, err
 	}
 	if err := p.unfit(res); err != nil {
-		_ = res.Close()
+		call.Discard(ctx, res)
 		return nil, err
 	}
 	return res, nil
@@ -449,7 +442,7 @@ func (c *mergeCall) closeAll() {
 	for i := range c.branches {
 		if b := &c.branches[i].branch; b.HasArrived() {
 			res, _ := b.Result()
-			_ = res.Close()
+			call.Discard(&c.ctx, res)
 		}
 	}
 }

@@ -145,7 +145,7 @@ func (r *race) call(ctx context.Context, req *Request) (*Response, error) {
 		return nil, &Error{Status: http.StatusInternalServerError, Op: "race", Err: fmt.Errorf("%w: %q", ErrUnsafe, req.Method)}
 	}
 	c := &raceCall{race: r, ctx: ctx, branches: make([]raceBranch, len(r.racers))}
-	if err := req.fork(len(c.branches), headersFor(ctx), func(i int) *Request { return &c.branches[i].req }); err != nil {
+	if err := req.fork(ctx, len(c.branches), func(i int) *Request { return &c.branches[i].req }); err != nil {
 		return nil, fmt.Errorf("race: %w", err)
 	}
 	defer c.leave()
@@ -199,7 +199,7 @@ func (b *raceBranch) Do(ctx context.Context) (*Response, error) {
 	}
 	res, err := send(ctx, p, &b.req)
 	if err == nil && failing(ctx, res, nil) {
-		return nil, failureOf(res)
+		return nil, failureOf(ctx, res)
 	}
 	return res, err
 }
@@ -269,7 +269,7 @@ func (c *raceCall) leave() {
 		b.clock.Cancel()
 		if b.branch.HasArrived() {
 			res, _ := b.branch.Result()
-			_ = res.Close()
+			call.Discard(c.ctx, res)
 		}
 	}
 }

@@ -130,7 +130,8 @@ func (r *Request) copyTo(c *Request, header func(http.Header) http.Header) {
 
 // fork makes the n requests that to returns clones of r: all of them, or none. A single one takes
 // over the body; it is a copy only because its call may be abandoned.
-func (r *Request) fork(n int, header func(http.Header) http.Header, to func(i int) *Request) error {
+func (r *Request) fork(ctx context.Context, n int, to func(i int) *Request) error {
+	header := headersFor(ctx)
 	if n == 1 {
 		r.copyTo(to(0), header)
 		return nil
@@ -138,7 +139,7 @@ func (r *Request) fork(n int, header func(http.Header) http.Header, to func(i in
 	made := 0
 	defer func() {
 		for i := range made { // GetBody, which is code of the user, failed or panicked
-			closeBody(to(i).Body)
+			call.Discard(ctx, to(i).Body)
 		}
 	}()
 	for i := range n {

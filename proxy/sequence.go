@@ -271,7 +271,7 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 			if res.Err != nil {
 				c.missing = append(c.missing, st.named(res.Err))
 			}
-			_ = res.Close() // the document lives on
+			call.Discard(c.ctx, res) // the document lives on
 		}
 	}
 	return c.answer()
@@ -407,7 +407,7 @@ func (b *stageCall) Arrived() {}
 func (b *stageCall) Do(ctx context.Context) (*Response, error) {
 	st, req := b.stage, &b.req
 	if !st.alone {
-		defer closeBody(req.Body) // the body of the copy, even if Prepare replaces it
+		defer call.Discard(ctx, req.Body) // the body of the copy, even if Prepare replaces it
 	}
 	if st.When != nil && !st.When(ctx, req, slices.Clone(b.before)) || st.Optional && b.unbound() {
 		b.skipped = true
@@ -435,7 +435,7 @@ func (b *stageCall) Do(ctx context.Context) (*Response, error) {
 		return res, err
 	}
 	if err := st.unfit(res); err != nil {
-		_ = res.Close()
+		call.Discard(ctx, res)
 		return nil, err
 	}
 	return res, nil

@@ -357,7 +357,7 @@ func (m *mirrorCall) copyOf(req *Request, header func(http.Header) http.Header) 
 func (m *mirrorCall) mirrored() {
 	defer m.leave()
 	if m.base.Err() != nil { // Run has ended in the meantime
-		closeBody(m.req.Body)
+		call.Discard(&m.base, m.req.Body)
 		m.shadow.dropped.Add(1)
 		return
 	}
@@ -378,7 +378,7 @@ func (m *mirrorCall) Do(ctx context.Context) (*Response, error) {
 	if !m.shadow.honoursContext {
 		defer m.release()
 	}
-	defer closeBody(m.req.Body)
+	defer call.Discard(&m.base, m.req.Body)
 	return call.Checked(m.shadow.spec.Mirror(ctx, &m.req))
 }
 
@@ -414,7 +414,9 @@ func (m *mirrorCall) result() (result Result, whole bool) {
 
 // close closes the response.
 func (m *mirrorCall) close(res *Response) {
-	m.guarded("close", func() { _ = res.Close() })
+	if err := call.Close(res); call.Panicked(err) {
+		m.report(&Error{Op: "close", Err: err})
+	}
 }
 
 // compare waits for the answer and passes both results to Compare.

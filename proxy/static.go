@@ -94,7 +94,7 @@ func Static(when Moment, d document.Document) Decorator {
 			if err != nil {
 				return f.cover(ctx, err)
 			}
-			return f.complete(res)
+			return f.complete(ctx, res)
 		}
 		return pipe.Describe(serve, step, next)
 	}
@@ -136,7 +136,7 @@ func (f *filler) cover(ctx context.Context, err error) (*Response, error) {
 }
 
 // complete fills the document of an answer.
-func (f *filler) complete(res *Response) (*Response, error) {
+func (f *filler) complete(ctx context.Context, res *Response) (*Response, error) {
 	if res.open() || !f.when.holds(false, res.Err == nil) {
 		return res, nil
 	}
@@ -144,7 +144,7 @@ func (f *filler) complete(res *Response) (*Response, error) {
 	doc, err := res.Document.Fill(f.with)
 	if err != nil {
 		err = fmt.Errorf("%w: the root is %s", document.ErrNotObject, res.Document.Kind())
-		_ = res.Close()
+		call.Discard(ctx, res)
 		return nil, &Error{Status: http.StatusBadGateway, Op: "static", Err: err}
 	}
 	res.Document = doc

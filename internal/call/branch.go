@@ -29,9 +29,9 @@ type Branch[T any] struct {
 	HonoursContext bool
 
 	// Bound counts the branch from when it is left until its task returns. Close gets the value
-	// that the task returns late; nil closes nothing.
+	// that the task returns late, and a panic in its error is reported; nil closes nothing.
 	Bound *Bound
-	Close func(T)
+	Close func(T) error
 
 	value T
 	err   error
@@ -111,7 +111,9 @@ func (b *Branch[T]) late() {
 		ReportPanic(b.Ctx, fmt.Errorf("abandoned call: %w", b.err))
 	}
 	if b.Close != nil {
-		b.Close(b.value)
+		if err := b.Close(b.value); err != nil {
+			ReportPanic(b.Ctx, fmt.Errorf("abandoned call: %w", err))
+		}
 	}
 	returned = true
 }

@@ -1,6 +1,7 @@
 package call
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -68,10 +69,36 @@ func Checked[Res interface {
 	var none Res
 	switch {
 	case err != nil:
-		_ = res.Close()
+		if closed := Close(res); Panicked(closed) {
+			err = errors.Join(err, closed)
+		}
 		return none, Sound(err)
 	case res == none:
 		return none, ErrNoResponse
 	}
 	return res, nil
+}
+
+// Close closes c, which may be code of a user. A panic or runtime.Goexit in it is its error.
+func Close(c io.Closer) (err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			err = PanicOf(recover())
+		}
+	}()
+	err = c.Close()
+	returned = true
+	return err
+}
+
+// Discard closes what nobody gets, such as the answer of a call that has lost. The only failure of
+// that which is news is a panic, and it is reported. A nil c is nothing to close.
+func Discard(ctx context.Context, c io.Closer) {
+	if c == nil {
+		return
+	}
+	if err := Close(c); Panicked(err) {
+		Report(ctx, fmt.Errorf("close: %w", err))
+	}
 }

@@ -203,8 +203,4 @@ func (c *eachCall[K, T]) Do(ctx context.Context) (v T, err error) {
 // Arrived does nothing: the node waits.
 func (c *eachCall[K, T]) Arrived() {}
 
-func (c *eachCall[K, T]) closeBody() {
-	if c.req.Body != nil {
-		_ = c.req.Body.Close()
-	}
-}
+func (c *eachCall[K, T]) closeBody() { call.Discard(c.branch.Ctx, c.req.Body) }

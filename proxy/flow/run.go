@@ -162,7 +162,7 @@ func (t *task) prepare() (err error) {
 // Do makes the value of the node. It refuses while too many calls of the node are abandoned and this could become one more.
 func (t *task) Do(ctx context.Context) (any, error) {
 	if t.req != nil && !t.lent && t.req.Body != nil {
-		defer t.req.Body.Close()
+		defer call.Discard(ctx, t.req.Body)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err

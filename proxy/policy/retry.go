@@ -123,11 +123,9 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 		if why != nil {
 			return res, tried(tries, err, why)
 		}
-		_ = res.Close()
+		call.Discard(ctx, res)
 		if ended := pause(ctx, wait); ended != nil {
-			if again.Body != nil {
-				_ = again.Body.Close()
-			}
+			call.Discard(ctx, again.Body)
 			return nil, tried(tries, ended, err)
 		}
 		res, err = r.try(ctx, again)
@@ -184,7 +182,7 @@ func (r *retry) again(
 	opened := false
 	defer func() {
 		if !opened { // GetBody is anybody's code: it panicked
-			_ = res.Close()
+			call.Discard(ctx, res)
 		}
 	}()
 	again, err := spare.Clone()
@@ -205,10 +203,10 @@ func (r *retry) try(ctx context.Context, req *proxy.Request) (res *proxy.Respons
 	}
 	defer func() {
 		if res == nil {
-			_ = body.Close()
+			call.Discard(ctx, body)
 			return
 		}
-		res.OnClose(func() { _ = body.Close() }) // a stream may begin while the body is still being sent
+		res.OnClose(func() { call.Discard(ctx, body) }) // a stream may begin while the body is still being sent
 	}()
 	return call.Checked(r.next(ctx, req))
 }

@@ -69,7 +69,7 @@ func (t *timeout) call(ctx context.Context, req *proxy.Request) (*proxy.Response
 	}()
 	res, err := call.Checked(t.next(clock, req))
 	if !clock.Stop() && clock.Err() == context.DeadlineExceeded { // by our clock, the caller's was not to be first
-		_ = res.Close()
+		call.Discard(ctx, res)
 		return nil, t.late(err)
 	}
 	if err == nil && open(res) {

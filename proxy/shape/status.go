@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -56,7 +57,7 @@ func MapStatus(pairs map[int]int) proxy.Decorator {
 			switch {
 			case !mapped:
 			case err != nil && to >= 400:
-				_ = res.Close() // none, unless next broke its contract
+				call.Discard(ctx, res) // none, unless next broke its contract
 				return nil, &proxy.Error{Status: to, Op: "map-status", Err: err, Header: retryAfter(err)}
 			case err == nil && res != nil:
 				res.Status = to
