@@ -54,7 +54,7 @@ import (
 //
 // It is a fault in the plan if a proxy is nil.
 func Fallback(p Proxy, others ...Proxy) Proxy {
-	f := new(fallback)
+	f := &fallback{bound: call.NewBound(0)}
 	faults := faultsOf("Fallback", "")
 	var inner []pipe.Any
 	for i, p := range append([]Proxy{p}, others...) {
@@ -76,7 +76,10 @@ func Fallback(p Proxy, others ...Proxy) Proxy {
 		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.HonoursContext, Err: faults.err()}, inner...)
 }
 
-type fallback struct{ alternatives []alternative }
+type fallback struct {
+	alternatives []alternative
+	bound        *call.Bound // of bodies that are being opened again
+}
 
 type alternative struct {
 	name  string
@@ -158,7 +161,7 @@ func (c *fallbackCall) next(i int) (next *Request, why error) {
 		}
 	}()
 	next = new(Request)
-	if err := c.spare.cloneTo(next, headersFor(c.ctx)); err != nil {
+	if err := c.spare.cloneTo(next, headersFor(c.ctx), opens(c.ctx, c.fallback.bound)); err != nil {
 		return nil, err
 	}
 	return next, nil

@@ -250,7 +250,7 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 		return nil, fmt.Errorf("merge: %w", errFull())
 	}
 	c := &mergeCall{merge: m, branches: make([]mergeBranch, len(m.parts))}
-	if err := req.fork(ctx, len(c.branches), func(i int) *Request { return &c.branches[i].req }); err != nil {
+	if err := req.fork(ctx, m.bound, len(c.branches), func(i int) *Request { return &c.branches[i].req }); err != nil {
 		return nil, fmt.Errorf("merge: %w", err)
 	}
 	c.ctx.StartCancellable(ctx)

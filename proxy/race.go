@@ -145,7 +145,7 @@ func (r *race) call(ctx context.Context, req *Request) (*Response, error) {
 		return nil, &Error{Status: http.StatusInternalServerError, Op: "race", Err: fmt.Errorf("%w: %q", ErrUnsafe, req.Method)}
 	}
 	c := &raceCall{race: r, ctx: ctx, branches: make([]raceBranch, len(r.racers))}
-	if err := req.fork(ctx, len(c.branches), func(i int) *Request { return &c.branches[i].req }); err != nil {
+	if err := req.fork(ctx, r.bound, len(c.branches), func(i int) *Request { return &c.branches[i].req }); err != nil {
 		return nil, fmt.Errorf("race: %w", err)
 	}
 	defer c.leave()

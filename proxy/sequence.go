@@ -388,7 +388,7 @@ func (c *sequenceCall) run(st *stage) (res *Response, skipped bool, err error) {
 	b.branch = branch{Ctx: ctx, Task: b, Bound: c.seq.bound, Close: closeResponse, HonoursContext: st.honoursContext}
 	if st.alone { // it is the last stage, so it gets the connection and the body themselves
 		c.req.copyTo(&b.req, c.header)
-	} else if err := c.req.cloneTo(&b.req, c.header); err != nil {
+	} else if err := c.req.cloneTo(&b.req, c.header, opens(ctx, c.seq.bound)); err != nil {
 		return nil, false, err
 	}
 	if st.honoursContext {

@@ -289,7 +289,7 @@ func (s *Shadow) start(ctx context.Context, req *Request) *mirrorCall {
 		return nil
 	}
 	m.base.StartCancellable(call.Detach(ctx))
-	if !m.copyOf(req, headersFor(ctx)) {
+	if !m.copyOf(ctx, req) {
 		return nil
 	}
 	if s.spec.Compare != nil {
@@ -336,7 +336,8 @@ func (m *mirrorCall) release() {
 
 // copyOf copies the request, and reports whether that succeeded. GetBody is code of the user, and
 // its failure must not become one of the answer.
-func (m *mirrorCall) copyOf(req *Request, header func(http.Header) http.Header) (made bool) {
+func (m *mirrorCall) copyOf(ctx context.Context, req *Request) (made bool) {
+	header := headersFor(ctx)
 	defer func() {
 		if v := recover(); v != nil {
 			m.report(pipe.NewPanicError(v))
@@ -346,7 +347,7 @@ func (m *mirrorCall) copyOf(req *Request, header func(http.Header) http.Header) 
 			m.leave()
 		}
 	}()
-	if err := req.cloneTo(&m.req, header); err != nil {
+	if err := req.cloneTo(&m.req, header, opens(ctx, m.shadow.bound)); err != nil {
 		m.report(err)
 		return false
 	}

@@ -147,7 +147,11 @@ func (t *task) prepare() (err error) {
 	}
 	req := t.run.req
 	if t.lent = !t.run.replays; !t.lent {
+		restore := call.Opening(t.branch.Ctx, n.bound, &req.GetBody)
 		t.req, err = req.Clone()
+		if restore(); err == nil {
+			t.req.GetBody = req.GetBody
+		}
 		return err
 	}
 	bare := *req // the only call there is may have the body as it is

@@ -60,7 +60,7 @@ func Retry(a Attempts) proxy.Decorator {
 	a = a.withDefaults()
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {
-		r := &retry{Attempts: a, next: next}
+		r := &retry{Attempts: a, next: next, bound: call.NewBound(0)}
 		step := pipe.Step{Mark: mark.Ours(), Kind: "retry", Source: source, Effects: pipe.CallsMany | pipe.Stateful, State: a.Budget}
 		if a.Max == 1 {
 			step.Effects = pipe.CallsOnce | pipe.Stateful // the call still counts for the budget
@@ -93,7 +93,8 @@ func count(tries int) string {
 type retry struct {
 	Attempts
 	next     proxy.Proxy
-	whatever bool // the method is
+	whatever bool        // the method is
+	bound    *call.Bound // of bodies that are being opened again
 }
 
 // once is the call of a retry that never tries again.
@@ -120,7 +121,14 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 			return res, tried(tries, err, nil)
 		}
 		again, wait, why := r.again(ctx, spare, res, tries, header)
-		if why != nil {
+		switch ended := ctx.Err(); {
+		case call.Panicked(why): // the code of a user that opens the body
+			call.Discard(ctx, res)
+			return nil, tried(tries, why, err)
+		case ended != nil && call.Is(why, ended): // opening the body took the rest of the time
+			call.Discard(ctx, res)
+			return nil, tried(tries, ended, err)
+		case why != nil:
 			return res, tried(tries, err, why)
 		}
 		call.Discard(ctx, res)
@@ -180,14 +188,20 @@ func (r *retry) again(
 		return nil, 0, ErrBudget
 	}
 	opened := false
+	restore := call.Opening(ctx, r.bound, &spare.GetBody)
 	defer func() {
+		restore()
 		if !opened { // GetBody is anybody's code: it panicked
 			call.Discard(ctx, res)
 		}
 	}()
 	again, err := spare.Clone()
 	opened = true
-	return again, wait, err
+	if restore(); err != nil {
+		return nil, 0, err
+	}
+	again.GetBody = spare.GetBody
+	return again, wait, nil
 }
 
 var (
