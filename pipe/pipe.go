@@ -71,7 +71,8 @@ func Chain[Req, Res any](ds ...Decorator[Req, Res]) Decorator[Req, Res] {
 }
 
 // Named gives the decorator d a name in the plan, which otherwise shows it as "func at file.go:12".
-// Named of a nil decorator is nil.
+// A d that describes itself keeps its step, with the name in it. One that adds several steps, as a
+// [Chain] does, gets a step around them that only groups them. Named of a nil decorator is nil.
 func Named[Req, Res any](name string, d Decorator[Req, Res]) Decorator[Req, Res] {
 	if d == nil {
 		return nil
@@ -81,7 +82,13 @@ func Named[Req, Res any](name string, d Decorator[Req, Res]) Decorator[Req, Res]
 		next = identified(next)
 		step := Step{Kind: kindFunc, Name: name, Source: source, Mark: mark.Ours()}
 		p := decorate(d, next, &step)
-		return Describe(p, step, around(p, next, &step)...)
+		if own := stepOf(p); isDescribing(p) && slices.Contains(own.Steps, stepOf(next)) {
+			renamed := *own
+			renamed.Name = name
+			return describing(p, &renamed)
+		}
+		inner := around(p, next, &step)
+		return Describe(p, step, inner...)
 	}
 }
 
@@ -93,6 +100,7 @@ func NamedPipe[Req, Res any](name string, p Pipe[Req, Res]) Pipe[Req, Res] {
 	case p == nil:
 		step.Err = fmt.Errorf("pipe: NamedPipe: %s is nil", name)
 	case isDescribing(p):
+		step.Effects = PassesOn
 		return Describe(p, step, p)
 	}
 	step.Effects = Opaque
@@ -104,23 +112,33 @@ func wrap[Req, Res any](d Decorator[Req, Res], next Pipe[Req, Res], name string)
 	next = identified(next)
 	step := Step{Kind: kindFunc, Name: name, Mark: mark.Ours()}
 	p := decorate(d, next, &step)
-	if step.Err == nil && stepOf(p).contains(stepOf(next)) {
+	if step.Err == nil && shown(p, next) {
 		return p
 	}
-	return Describe(p, step, around(p, next, &step)...)
+	inner := around(p, next, &step)
+	return Describe(p, step, inner...)
 }
 
-// around returns the pipes inside a user's decorator that made p of next, outermost first. It marks
-// step as opaque if the decorator runs a function that nobody described.
+// shown reports whether p shows next wherever it may call it. A p that is described may hide next in
+// a function inside it. Where there is none, p has taken the place of next.
+func shown[Req, Res any](p, next Pipe[Req, Res]) bool {
+	return isDescribing(p) && (stepOf(p).contains(stepOf(next)) || !stepOf(p).hides())
+}
+
+// around returns the pipes inside a user's decorator that made p of next, outermost first, and
+// completes the step. It is opaque if the decorator runs a function that nobody described, and only
+// groups or names what describes itself.
 func around[Req, Res any](p, next Pipe[Req, Res], step *Step) []Any {
 	switch {
 	case !isDescribing(p):
 		step.Effects |= Opaque
 		return []Any{next}
-	case stepOf(p).contains(stepOf(next)):
+	case shown(p, next):
+		step.Acts = None
+		step.Effects |= PassesOn
 		return []Any{p}
 	}
-	return []Any{p, next} // p is described, but a function inside it hides next
+	return []Any{p, next}
 }
 
 // decorate applies d to next. If d returns nil, decorate returns next instead and gives step a

@@ -54,7 +54,7 @@ import (
 //
 // It is a fault in the plan if a proxy is nil.
 func Fallback(p Proxy, others ...Proxy) Proxy {
-	f := &fallback{bound: call.NewBound(0)}
+	f := &fallback{opens: call.NewBound(0)}
 	faults := faultsOf("Fallback", "")
 	var inner []pipe.Any
 	for i, p := range append([]Proxy{p}, others...) {
@@ -73,12 +73,12 @@ func Fallback(p Proxy, others ...Proxy) Proxy {
 		inner = append(inner, p)
 	}
 	return pipe.Describe(f.call, pipe.Step{Mark: mark.Ours(), Kind: "fallback", Detail: "on failure", Source: pipe.Here(),
-		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.HonoursContext, Err: faults.err()}, inner...)
+		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext, Err: faults.err()}, inner...)
 }
 
 type fallback struct {
 	alternatives []alternative
-	bound        *call.Bound // of bodies that are being opened again
+	opens        *call.Bound // of bodies that are being opened again
 }
 
 type alternative struct {
@@ -161,7 +161,7 @@ func (c *fallbackCall) next(i int) (next *Request, why error) {
 		}
 	}()
 	next = new(Request)
-	if err := c.spare.cloneTo(next, headersFor(c.ctx), opens(c.ctx, c.fallback.bound)); err != nil {
+	if err := c.spare.cloneTo(next, headersFor(c.ctx), opens(c.ctx, c.fallback.opens)); err != nil {
 		return nil, err
 	}
 	return next, nil

@@ -37,7 +37,7 @@ func Hold(limit int) Decorator {
 			serve = h.callDirectly
 		}
 		return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "hold", Source: source, Acts: pipe.Both,
-			Effects: pipe.CallsOnce | pipe.HonoursContext}, next)
+			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext}, next)
 	}
 }
 

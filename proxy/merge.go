@@ -115,6 +115,7 @@ type merge struct {
 	combine    Combine // of the custom method
 	maxMembers int     // as document.Merge takes it
 	bound      *call.Bound
+	opens      *call.Bound // of bodies that are being opened again
 }
 
 type mergePart struct {
@@ -126,7 +127,7 @@ type mergePart struct {
 }
 
 func newMerge(s Spec) Proxy {
-	m := &merge{method: methodOf(s.Combine), combine: s.Combine, maxMembers: s.MaxMembers, bound: call.NewBound(s.MaxAbandoned)}
+	m := &merge{method: methodOf(s.Combine), combine: s.Combine, maxMembers: s.MaxMembers, bound: call.NewBound(s.MaxAbandoned), opens: call.NewBound(0)}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "merge", Name: s.Name, Detail: counted(len(s.Parts), "part"), Source: pipe.Here(),
 		Layout: pipe.Parallel, Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext}
 	faults := faultsOf("Merge", s.Name)
@@ -250,7 +251,7 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 		return nil, fmt.Errorf("merge: %w", errFull())
 	}
 	c := &mergeCall{merge: m, branches: make([]mergeBranch, len(m.parts))}
-	if err := req.fork(ctx, m.bound, len(c.branches), func(i int) *Request { return &c.branches[i].req }); err != nil {
+	if err := req.fork(ctx, m.opens, len(c.branches), func(i int) *Request { return &c.branches[i].req }); err != nil {
 		return nil, fmt.Errorf("merge: %w", err)
 	}
 	c.ctx.StartCancellable(ctx)

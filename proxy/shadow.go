@@ -67,6 +67,7 @@ type Shadow struct {
 	honoursContext bool       // Mirror returns when its context ends
 	mirror         pipe.Any   // the mirror as plans show it
 	bound          *call.Bound
+	opens          *call.Bound // of bodies that are being opened again
 	dropped        atomic.Int64
 
 	mu      sync.Mutex // guards the fields below, and users of every mirrorCall
@@ -100,7 +101,7 @@ func NewShadow(s ShadowSpec) (*Shadow, error) {
 	if s.Max == 0 {
 		s.Max = defaultShadowMax
 	}
-	sh := &Shadow{spec: s, honoursContext: plan.HonoursContext(), bound: call.NewBound(-1), open: map[*mirrorCall]struct{}{},
+	sh := &Shadow{spec: s, honoursContext: plan.HonoursContext(), bound: call.NewBound(-1), opens: call.NewBound(0), open: map[*mirrorCall]struct{}{},
 		idle: make(chan struct{})}
 	sh.mirror = pipe.Describe(s.Mirror, sh.step(plan))
 	return sh, nil
@@ -155,7 +156,7 @@ func (s *Shadow) step(plan *pipe.Step) pipe.Step {
 func (s *Shadow) Decorate(next Proxy) Proxy {
 	sh := &shadowed{shadow: s, next: next}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "shadow", Source: pipe.Here(), Acts: pipe.In, Layout: pipe.Parallel,
-		Effects: pipe.CallsOnce | pipe.Stateful, State: s}
+		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: s}
 	p := pipe.Describe(sh.call, step, next, s.mirror)
 	sh.name = nameIn(pipe.PlanOf(next), "answer")
 	return p
@@ -347,7 +348,7 @@ func (m *mirrorCall) copyOf(ctx context.Context, req *Request) (made bool) {
 			m.leave()
 		}
 	}()
-	if err := req.cloneTo(&m.req, header, opens(ctx, m.shadow.bound)); err != nil {
+	if err := req.cloneTo(&m.req, header, opens(ctx, m.shadow.opens)); err != nil {
 		m.report(err)
 		return false
 	}

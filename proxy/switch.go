@@ -163,7 +163,7 @@ type option struct {
 func (c *choice) described(step pipe.Step) Proxy {
 	chosen := Proxy(c.call)
 	step.Acts, step.Layout = pipe.In, pipe.Choice
-	step.Effects |= pipe.CallsOnce
+	step.Effects |= pipe.CallsOnce | pipe.PassesOn
 	if step.Effects.Has(pipe.Opaque) {
 		chosen = Hold(0)(chosen)
 		step.Effects |= pipe.HonoursContext
@@ -179,7 +179,7 @@ func (c *choice) described(step pipe.Step) Proxy {
 	for _, o := range c.options {
 		if o.proxy != nil { // nil is a fault
 			inner = append(inner, pipe.Describe(o.proxy, pipe.Step{Mark: mark.Ours(), Kind: c.noun, Name: o.name, Detail: o.detail,
-				Source: step.Source, Acts: pipe.None}, o.proxy))
+				Source: step.Source, Acts: pipe.None, Effects: pipe.PassesOn}, o.proxy))
 		}
 	}
 	return pipe.Describe(serve, step, inner...)

@@ -12,9 +12,10 @@ import (
 
 // A graph is all that one node can reach. It is made at wiring and only read then, but for the counts of abandoned calls.
 type graph struct {
-	nodes    []placed // dependencies before their users, the root last
-	replays  bool     // a request body is needed more than once
-	optional bool     // some nodes are not required
+	nodes    []placed    // dependencies before their users, the root last
+	replays  bool        // a request body is needed more than once
+	optional bool        // some nodes are not required
+	opens    *call.Bound // of bodies that are being opened again
 
 	err   error      // joins what is wrong with the nodes, in their order; then nothing runs
 	steps []pipe.Any // the plan that says so
@@ -30,7 +31,7 @@ type placed struct {
 }
 
 func newGraph(what string, root *node) *graph {
-	g := new(graph)
+	g := &graph{opens: call.NewBound(0)}
 	var order []*node
 	at := map[*node]int{}
 	var visit func(n *node)

@@ -147,7 +147,7 @@ func (t *task) prepare() (err error) {
 	}
 	req := t.run.req
 	if t.lent = !t.run.replays; !t.lent {
-		restore := call.Opening(t.branch.Ctx, n.bound, &req.GetBody)
+		restore := call.Opening(t.branch.Ctx, t.run.opens, &req.GetBody)
 		t.req, err = req.Clone()
 		if restore(); err == nil {
 			t.req.GetBody = req.GetBody

@@ -61,9 +61,9 @@ func Retry(a Attempts) proxy.Decorator {
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {
 		r := &retry{Attempts: a, next: next, bound: call.NewBound(0)}
-		step := pipe.Step{Mark: mark.Ours(), Kind: "retry", Source: source, Effects: pipe.CallsMany | pipe.Stateful, State: a.Budget}
+		step := pipe.Step{Mark: mark.Ours(), Kind: "retry", Source: source, Effects: pipe.CallsMany | pipe.PassesOn | pipe.Stateful, State: a.Budget}
 		if a.Max == 1 {
-			step.Effects = pipe.CallsOnce | pipe.Stateful // the call still counts for the budget
+			step.Effects = pipe.CallsOnce | pipe.PassesOn | pipe.Stateful // the call still counts for the budget
 		}
 		serve := r.call
 		var never *pipe.Step
@@ -73,7 +73,7 @@ func Retry(a Attempts) proxy.Decorator {
 			step.Detail = fmt.Sprintf("%s, unsafe", count(a.Max))
 		case never != nil:
 			step.Detail = fmt.Sprintf("never: %s is not idempotent", never.Title())
-			step.Effects, step.State, serve = pipe.CallsOnce, nil, r.once
+			step.Effects, step.State, serve = pipe.CallsOnce | pipe.PassesOn, nil, r.once
 		case !r.whatever:
 			step.Detail = fmt.Sprintf("%s of idempotent methods", count(a.Max))
 		default:

@@ -50,7 +50,7 @@ var (
 // UTF-8 is an error of status 400 that wraps [document.ErrEncoding], and a value that would be nested too deep one that wraps
 // [document.ErrDepth]. In the plan the step needs the params that may not be missing.
 func Body(template string) proxy.Decorator {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "body", Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce}
+	step := pipe.Step{Mark: mark.Ours(), Kind: "body", Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce | pipe.PassesOn}
 	t, holders, errs := parseTemplate(template)
 	if errs != nil {
 		return broken(step, errs...)

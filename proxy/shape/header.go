@@ -67,7 +67,7 @@ func RemoveResponseHeader(name string) proxy.Decorator {
 
 // onRequest returns the decorator that changes requests with f, or, with an err, fails.
 func onRequest(kind, key string, err error, f func(*proxy.Request)) proxy.Decorator {
-	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce}
+	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce | pipe.PassesOn}
 	if err != nil {
 		return broken(step, err)
 	}
@@ -82,7 +82,7 @@ func onRequest(kind, key string, err error, f func(*proxy.Request)) proxy.Decora
 
 // onResponse returns the decorator that changes responses with f, or, with an err, fails.
 func onResponse(kind, key string, err error, f func(*proxy.Response)) proxy.Decorator {
-	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
+	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce | pipe.PassesOn}
 	if err != nil {
 		return broken(step, err)
 	}
