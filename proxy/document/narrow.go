@@ -93,8 +93,12 @@ func (n *narrowing) add(t reflect.Type, by *methods, known map[reflect.Type]*nar
 
 func (n *narrowing) field(name string, of *narrowing) {
 	for i := range n.fields {
-		if string(n.fields[i].name) == name {
-			n.fields[i].of = nil // which of the two it is, only encoding/json knows
+		other := &n.fields[i]
+		if !bytes.EqualFold(other.name, []byte(name)) {
+			continue
+		}
+		other.of, of = nil, nil // which of the two it is, only encoding/json knows
+		if string(other.name) == name {
 			return
 		}
 	}

@@ -101,6 +101,29 @@ func FuzzDecoder(f *testing.F) {
 	})
 }
 
+type (
+	// Inner is embedded in two structs, so that its Shared is ambiguous in the third.
+	Inner struct{ Shared struct{ P int } }
+	Left  struct{ Inner }
+	Right struct{ Inner }
+	both  struct {
+		Left
+		Right
+		Other struct{ Q int } `json:"shared"`
+	}
+)
+
+func TestANameThatFoldsToAnAmbiguousOneIsDecoded(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`{"Shared":{"P":1,"Q":2}}`, `{"shared":{"P":1,"Q":2}}`, `{"SHARED":{"P":1,"Q":2}}`} {
+		decodesAlike[both](t, []byte(text))
+		decodesAlike[struct {
+			A struct{ P int }
+			B struct{ Q int } `json:"a"`
+		}](t, []byte(strings.ReplaceAll(strings.ReplaceAll(text, "Shared", "A"), "shared", "a")))
+	}
+}
+
 // The types below contain themselves.
 type (
 	tree     map[string]tree
