@@ -3,6 +3,7 @@ package pipe_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -204,4 +205,31 @@ func titles(plan *pipe.Step) string {
 		b = append(append(b, title...), '\n')
 	}
 	return string(b)
+}
+
+func TestAdaptKeepsThePipeInThePlan(t *testing.T) {
+	t.Parallel()
+	text := func(next ints) pipe.Pipe[string, string] {
+		return func(ctx context.Context, s string) (string, error) {
+			n, err := next(ctx, len(s))
+			return strconv.Itoa(n), err
+		}
+	}
+	p := pipe.Adapt(pipe.NamedPipe("double", ints(double)).With(in("limit")), text)
+	res, err := p(t.Context(), "four")
+	require.NoError(t, err)
+	assert.Equal(t, "8", res)
+	assert.Regexp(t, `^↔ func at pipe_test.go:\d+\n  → limit\n    ↔ double\n$`, pipe.PlanOf(p).String())
+	assert.True(t, pipe.PlanOf(p).Effects.Has(pipe.Opaque), "it may ignore its context")
+
+	described := pipe.Adapt(leaf("a"), func(next ints) pipe.Pipe[string, string] {
+		return pipe.Describe(text(next), pipe.Step{Kind: "text", Acts: pipe.Both}, next)
+	})
+	assert.Equal(t, "↔ text\n  ↔ a\n", pipe.PlanOf(described).String())
+	assert.ErrorContains(t, pipe.PlanOf(pipe.Adapt(nil, text)).Faults(), "pipe: Adapt: the pipe or the function is nil")
+	assert.ErrorContains(t, pipe.PlanOf(pipe.Adapt[int, int, int, int](leaf("a"), nil)).Faults(), "pipe: Adapt")
+	lost := pipe.Adapt(leaf("a"), func(ints) pipe.Pipe[string, string] { return nil })
+	assert.ErrorContains(t, pipe.PlanOf(lost).Faults(), "is nil")
+	_, err = lost(t.Context(), "")
+	assert.Error(t, err)
 }

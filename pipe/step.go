@@ -169,7 +169,9 @@ func (s *Step) HonoursContext() bool {
 	return true
 }
 
-func (s *Step) contains(other *Step) bool { return s.has(func(step *Step) bool { return step == other }) }
+func (s *Step) contains(other *Step) bool {
+	return s.has(func(step *Step) bool { return step == other })
+}
 
 // hides reports whether a function inside the step may call what the plan does not show there.
 func (s *Step) hides() bool {
