@@ -73,7 +73,7 @@ func Retry(a Attempts) proxy.Decorator {
 			step.Detail = fmt.Sprintf("%s, unsafe", count(a.Max))
 		case never != nil:
 			step.Detail = fmt.Sprintf("never: %s is not idempotent", never.Title())
-			step.Effects, step.State, serve = pipe.CallsOnce | pipe.PassesOn, nil, r.once
+			step.Effects, step.State, serve = pipe.CallsOnce|pipe.PassesOn, nil, r.once
 		case !r.whatever:
 			step.Detail = fmt.Sprintf("%s of idempotent methods", count(a.Max))
 		default:
