@@ -110,7 +110,7 @@ func stopped(err error) error {
 
 // work processes a message. It runs on a goroutine of its own, with a copy of the request. When it
 // returns, the pipe is finished and the answer closed.
-func (a *Agent) work(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+func (a *Agent) work(ctx context.Context, req *proxy.Request) (answer *proxy.Response, err error) {
 	if err := a.prepare(req); err != nil {
 		return nil, err
 	}
@@ -118,7 +118,11 @@ func (a *Agent) work(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 		return nil, &proxy.Error{Op: "message", Err: err}
 	}
 	res, err := a.spec.Proxy(ctx, req)
-	defer func() { _ = res.Close() }()
+	defer func() {
+		if closed := res.Close(); call.Panicked(closed) {
+			answer, err = nil, errors.Join(err, closed)
+		}
+	}()
 	if err != nil {
 		return nil, err
 	}

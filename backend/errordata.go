@@ -44,7 +44,7 @@ func ErrorAsData(member string) proxy.Decorator {
 			if answer == nil {
 				return res, err
 			}
-			_ = res.Close() // nil, by the contract of next
+			call.Discard(ctx, res) // nil, by the contract of next
 			res = &proxy.Response{Document: failureData(answer).Wrap(member), Err: err}
 			if !call.Described(ctx) {
 				res.Header = http.Header{}

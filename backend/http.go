@@ -381,7 +381,7 @@ func (c *exchange) send(ctx context.Context) (*http.Response, error) {
 	switch {
 	case err != nil:
 		if resp != nil && resp.Body != nil {
-			_ = resp.Body.Close()
+			call.Discard(ctx, resp.Body)
 		}
 		if cause := c.body.failure(); cause != nil {
 			return nil, c.leaf.failed(ctx, "send", cause) // the client failed, not the upstream
@@ -408,7 +408,7 @@ func (c *exchange) end() {
 // decoded reads the answer into a document.
 func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.Response) (*proxy.Response, error) {
 	l := c.leaf
-	defer func() { _ = resp.Body.Close() }() // by then hurry may have replaced it
+	defer func() { call.Discard(ctx, resp.Body) }() // by then hurry may have replaced it
 	if !l.spec.succeeds(resp.StatusCode) {
 		return nil, c.refused(ctx, req, resp)
 	}

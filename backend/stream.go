@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -23,7 +24,7 @@ func (c *exchange) streamed(ctx context.Context, req *proxy.Request, resp *http.
 	case status == http.StatusSwitchingProtocols:
 		return c.upgraded(ctx, resp)
 	case status < 200 || status > 999:
-		_ = resp.Body.Close()
+		call.Discard(ctx, resp.Body)
 		c.end()
 		return nil, c.leaf.failed(ctx, "status", fmt.Errorf("upstream answered %d", status))
 	}
@@ -37,7 +38,7 @@ func (c *exchange) streamed(ctx context.Context, req *proxy.Request, resp *http.
 	}
 	switch {
 	case c.out.Method == http.MethodHead || isEmpty(resp.StatusCode):
-		_ = resp.Body.Close()
+		call.Discard(ctx, resp.Body)
 		b.rc = http.NoBody
 		switch {
 		case resp.StatusCode == http.StatusNoContent, resp.StatusCode == http.StatusResetContent:
@@ -70,7 +71,7 @@ func (c *exchange) upgraded(ctx context.Context, resp *http.Response) (*proxy.Re
 	conn, ok := resp.Body.(io.ReadWriteCloser)
 	got := resp.Header["Upgrade"]
 	if !ok || c.asked == "" || len(got) != 1 || !isProtocol(got[0]) || !field.EqualToken(got[0], c.asked) {
-		_ = resp.Body.Close()
+		call.Discard(ctx, resp.Body)
 		c.end()
 		return nil, c.leaf.failed(ctx, "status", errSwitch)
 	}

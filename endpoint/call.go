@@ -74,7 +74,9 @@ func (c *pipeCall) closeResponse() {
 			c.parent.report(&proxy.Error{Op: "close", Err: pipe.NewPanicError(v)})
 		}
 	}()
-	_ = c.res.Close()
+	if err := c.res.Close(); call.Panicked(err) {
+		c.parent.report(&proxy.Error{Op: "close", Err: err})
+	}
 }
 
 // end ends the context of the call.

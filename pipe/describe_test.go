@@ -67,11 +67,11 @@ func TestPlanningRunsNoFunctionOfTheUser(t *testing.T) {
 		},
 		{
 			"a named decorator that returns next", leaf("backend").With(pipe.Named("off", func(next ints) ints { return next })),
-			[]string{"↔ off", "  ↔ backend"},
+			[]string{"· off", "  ↔ backend"},
 		},
 		{
 			"a decorator built from described ones", leaf("backend").With(pipe.Named("house", func(next ints) ints { return next.With(pipe.Recover, in("limit")) })),
-			[]string{"↔ house", "  ← recover", "    → limit", "      ↔ backend"},
+			[]string{"· house", "  ← recover", "    → limit", "      ↔ backend"},
 		},
 		{
 			"an unnamed decorator built from described ones", leaf("backend").With(func(next ints) ints { return next.With(pipe.Recover, in("limit")) }),

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/report"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -77,32 +78,55 @@ type closer struct{ closed int }
 
 func (c *closer) Close() error { c.closed++; return nil }
 
-// proves F10, M21
-func TestAFailingObserveHookClosesTheResponseAndRunsOnce(t *testing.T) {
+// A reporter keeps what is reported to it.
+type reporter struct{ errs []error }
+
+func (r *reporter) Failed(_ context.Context, err error) { r.errs = append(r.errs, err) }
+
+// proves T14
+func TestAPanicOfAnObserveHookIsReportedAndChangesNoAnswer(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name string
-		fail func()
-	}{
-		{"by a panic", func() { panic("hook") }},
-		{"by Goexit", runtime.Goexit},
+	var to reporter
+	ctx := context.WithValue(t.Context(), report.Key{}, &to)
+	calls, res := 0, new(closer)
+	var p pipe.Pipe[int, *closer] = func(context.Context, int) (*closer, error) { return res, nil }
+	p = p.With(pipe.Observe(func(context.Context, pipe.Observation[int, *closer]) { calls++; panic("hook") }))
+	for _, ctx := range []context.Context{ctx, t.Context()} {
+		got, err := p(ctx, 1)
+		assert.NoError(t, err)
+		assert.Same(t, res, got)
+		assert.Zero(t, res.closed, "it is the caller's")
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			calls, res := 0, new(closer)
-			var p pipe.Pipe[int, *closer] = func(context.Context, int) (*closer, error) { return res, nil }
-			p = p.With(pipe.Observe(func(context.Context, pipe.Observation[int, *closer]) { calls++; tt.fail() }))
-			done := make(chan any)
-			go func() {
-				defer func() { done <- recover() }()
-				_, _ = p(context.Background(), 1)
-			}()
-			<-done
-			assert.Equal(t, 1, calls)
-			assert.Equal(t, 1, res.closed)
-		})
+	assert.Equal(t, 2, calls)
+	require.Len(t, to.errs, 1)
+	assert.EqualError(t, to.errs[0], "pipe: Observe: panic: hook")
+}
+
+// proves F10, M21
+func TestAnObserveHookThatEndsTheGoroutineClosesTheResponse(t *testing.T) {
+	t.Parallel()
+	calls, res := 0, new(closer)
+	var p pipe.Pipe[int, *closer] = func(context.Context, int) (*closer, error) { return res, nil }
+	p = p.With(pipe.Observe(func(context.Context, pipe.Observation[int, *closer]) { calls++; runtime.Goexit() }))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = p(context.Background(), 1)
+	}()
+	<-done
+	assert.Equal(t, 1, calls)
+	assert.Equal(t, 1, res.closed)
+}
+
+func TestAnObservationHasTheFirstNameInside(t *testing.T) {
+	t.Parallel()
+	name := func(p ints) (name string) {
+		_, _ = p.With(pipe.Observe(func(_ context.Context, o seen) { name = o.Name }))(t.Context(), 1)
+		return name
 	}
+	orders := pipe.Describe(double, pipe.Step{Kind: "backend", Name: "orders", Effects: pipe.Terminal})
+	assert.Equal(t, "orders", name(orders.With(in("timeout"), pipe.Named("mine", func(next ints) ints { return next }))))
+	assert.Equal(t, "timeout", name(ints(double).With(in("timeout"))), "without any it is the kind")
 }
 
 func TestObserveClosesNothingWhenThereIsNoResponse(t *testing.T) {

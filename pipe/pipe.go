@@ -2,6 +2,7 @@ package pipe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -71,7 +72,8 @@ func Chain[Req, Res any](ds ...Decorator[Req, Res]) Decorator[Req, Res] {
 }
 
 // Named gives the decorator d a name in the plan, which otherwise shows it as "func at file.go:12".
-// Named of a nil decorator is nil.
+// A d that describes itself keeps its step, with the name in it. One that adds several steps, as a
+// [Chain] does, gets a step around them that only groups them. Named of a nil decorator is nil.
 func Named[Req, Res any](name string, d Decorator[Req, Res]) Decorator[Req, Res] {
 	if d == nil {
 		return nil
@@ -81,22 +83,47 @@ func Named[Req, Res any](name string, d Decorator[Req, Res]) Decorator[Req, Res]
 		next = identified(next)
 		step := Step{Kind: kindFunc, Name: name, Source: source, Mark: mark.Ours()}
 		p := decorate(d, next, &step)
-		return Describe(p, step, around(p, next, &step)...)
+		if own := stepOf(p); isDescribing(p) && slices.Contains(own.Steps, stepOf(next)) {
+			renamed := *own
+			renamed.Name = name
+			return describing(p, &renamed)
+		}
+		return enclosed(p, next, step)
 	}
 }
 
 // NamedPipe gives the pipe p a name in the plan, which otherwise shows it as "func at file.go:12".
 // A nil p is a fault in the plan.
 func NamedPipe[Req, Res any](name string, p Pipe[Req, Res]) Pipe[Req, Res] {
-	step := Step{Kind: kindFunc, Name: name, Source: Here(), Mark: mark.Ours()}
+	step := Step{Kind: kindFunc, Name: name, Effects: Opaque, Source: Here(), Mark: mark.Ours()}
 	switch {
 	case p == nil:
 		step.Err = fmt.Errorf("pipe: NamedPipe: %s is nil", name)
 	case isDescribing(p):
+		step.Effects = PassesOn
 		return Describe(p, step, p)
 	}
-	step.Effects = Opaque
 	return Describe(p, step)
+}
+
+// Adapt returns the pipe that f makes of p, where that is of another type, as decorators cannot
+// make one:
+//
+//	totals := pipe.Adapt(orders, func(next pipe.Pipe[*Query, []Order]) pipe.Pipe[*Query, Total] { … })
+//
+// As [Pipe.With] does for decorators, Adapt adds a step to the plan if f does not describe itself, so
+// that p stays in the plan. f runs once, at wiring. A nil p or f, or an f that returns nil, is a
+// fault in the plan.
+func Adapt[Req, Res, Req2, Res2 any](p Pipe[Req, Res], f func(next Pipe[Req, Res]) Pipe[Req2, Res2]) Pipe[Req2, Res2] {
+	if p == nil || f == nil {
+		return Check[Req2, Res2](nil, errors.New("pipe: Adapt: the pipe or the function is nil"))
+	}
+	next := identified(p)
+	adapted := f(next)
+	if shown(adapted, next) {
+		return adapted
+	}
+	return enclosed(adapted, next, Step{Kind: kindFunc, Name: FuncName(f), Mark: mark.Ours()})
 }
 
 // wrap applies d to next and makes sure that the plan of the result shows both.
@@ -104,23 +131,30 @@ func wrap[Req, Res any](d Decorator[Req, Res], next Pipe[Req, Res], name string)
 	next = identified(next)
 	step := Step{Kind: kindFunc, Name: name, Mark: mark.Ours()}
 	p := decorate(d, next, &step)
-	if step.Err == nil && stepOf(p).contains(stepOf(next)) {
+	if step.Err == nil && shown(p, next) {
 		return p
 	}
-	return Describe(p, step, around(p, next, &step)...)
+	return enclosed(p, next, step)
 }
 
-// around returns the pipes inside a user's decorator that made p of next, outermost first. It marks
-// step as opaque if the decorator runs a function that nobody described.
-func around[Req, Res any](p, next Pipe[Req, Res], step *Step) []Any {
+// shown reports whether p shows next wherever it may call it. A p that is described may hide next in
+// a function inside it. Where there is none, p has taken the place of next.
+func shown[Req, Res any](p Pipe[Req, Res], next Any) bool {
+	return isDescribing(p) && (stepOf(p).contains(next.describe()) || !stepOf(p).hides())
+}
+
+// enclosed returns p, which a user's function made of next, with a step around both. The step is
+// opaque if p is a function that nobody described, and only groups or names what shows next.
+func enclosed[Req, Res any](p Pipe[Req, Res], next Any, step Step) Pipe[Req, Res] {
 	switch {
 	case !isDescribing(p):
 		step.Effects |= Opaque
-		return []Any{next}
-	case stepOf(p).contains(stepOf(next)):
-		return []Any{p}
+		return Describe(p, step, next)
+	case shown(p, next):
+		step.Acts, step.Effects = None, step.Effects|PassesOn
+		return Describe(p, step, p)
 	}
-	return []Any{p, next} // p is described, but a function inside it hides next
+	return Describe(p, step, p, next)
 }
 
 // decorate applies d to next. If d returns nil, decorate returns next instead and gives step a

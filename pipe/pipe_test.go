@@ -3,6 +3,8 @@ package pipe_test
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/sluice-go/sluice/pipe"
@@ -77,7 +79,38 @@ func TestNamedDoesWhatItsDecoratorDoes(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 8, res)
 	assert.Equal(t, []string{"a in", "a out"}, seen)
-	assert.Equal(t, "audit\nrecover\nrecover\ndouble\n", titles(pipe.PlanOf(p)))
+	assert.Equal(t, "audit\nrecover\ndouble\n", titles(pipe.PlanOf(p)))
+}
+
+func TestNamedKeepsTheStepOfADescribedDecorator(t *testing.T) {
+	t.Parallel()
+	state := new(int)
+	limit := func(next ints) ints {
+		return pipe.Describe(double, pipe.Step{Kind: "limit", Name: "old", Detail: "3", Acts: pipe.In, State: state,
+			Effects: pipe.CallsOnce | pipe.Stateful, Gives: []string{"id"}}, next)
+	}
+	p := ints(double).With(pipe.Named("first", limit), pipe.Named("both", pipe.Chain(limit, pipe.Recover)), pipe.Named("last", limit))
+	assert.Equal(t, "→ limit first (3), shared\n  · both\n    → limit old (3), shared\n      ← recover\n        → limit last (3), shared\n"+
+		"          ↔ func", strings.SplitN(pipe.PlanOf(p).String(), " at ", 2)[0])
+	step := pipe.PlanOf(p)
+	assert.Equal(t, pipe.CallsOnce|pipe.Stateful|pipe.Custom, step.Effects)
+	assert.Equal(t, []string{"id"}, step.Gives)
+	assert.Equal(t, pipe.PassesOn, step.Find("both")[0].Effects)
+}
+
+// A plan that shows what is never called would be believed by Retry and by the checks of params.
+func TestAPipeThatReplacesNextDoesNotShowIt(t *testing.T) {
+	t.Parallel()
+	replaced := ints(double).With(func(ints) ints { return leaf("other") })
+	assert.Equal(t, "other\n", titles(pipe.PlanOf(replaced)))
+	replaced = leaf("backend").With(pipe.Named("cached", func(ints) ints { return leaf("other").With(in("limit")) }))
+	assert.Equal(t, "cached\nlimit\nother\n", titles(pipe.PlanOf(replaced)))
+	hidden := leaf("backend").With(func(next ints) ints { return trap(next).With(in("limit")) })
+	assert.Contains(t, titles(pipe.PlanOf(hidden)), "backend", "a function may call it")
+	forgotten := leaf("backend").With(func(next ints) ints {
+		return pipe.Describe(func(ctx context.Context, n int) (int, error) { return next(ctx, n) }, pipe.Step{Kind: "audit"})
+	})
+	assert.Contains(t, titles(pipe.PlanOf(forgotten)), "backend", "a step without any inner pipe is no leaf unless it says so")
 }
 
 func TestNamedPipeKeepsTheInnerSteps(t *testing.T) {
@@ -172,4 +205,31 @@ func titles(plan *pipe.Step) string {
 		b = append(append(b, title...), '\n')
 	}
 	return string(b)
+}
+
+func TestAdaptKeepsThePipeInThePlan(t *testing.T) {
+	t.Parallel()
+	text := func(next ints) pipe.Pipe[string, string] {
+		return func(ctx context.Context, s string) (string, error) {
+			n, err := next(ctx, len(s))
+			return strconv.Itoa(n), err
+		}
+	}
+	p := pipe.Adapt(pipe.NamedPipe("double", ints(double)).With(in("limit")), text)
+	res, err := p(t.Context(), "four")
+	require.NoError(t, err)
+	assert.Equal(t, "8", res)
+	assert.Regexp(t, `^↔ func at pipe_test.go:\d+\n  → limit\n    ↔ double\n$`, pipe.PlanOf(p).String())
+	assert.True(t, pipe.PlanOf(p).Effects.Has(pipe.Opaque), "it may ignore its context")
+
+	described := pipe.Adapt(leaf("a"), func(next ints) pipe.Pipe[string, string] {
+		return pipe.Describe(text(next), pipe.Step{Kind: "text", Acts: pipe.Both}, next)
+	})
+	assert.Equal(t, "↔ text\n  ↔ a\n", pipe.PlanOf(described).String())
+	assert.ErrorContains(t, pipe.PlanOf(pipe.Adapt(nil, text)).Faults(), "pipe: Adapt: the pipe or the function is nil")
+	assert.ErrorContains(t, pipe.PlanOf(pipe.Adapt[int, int, int, int](leaf("a"), nil)).Faults(), "pipe: Adapt")
+	lost := pipe.Adapt(leaf("a"), func(ints) pipe.Pipe[string, string] { return nil })
+	assert.ErrorContains(t, pipe.PlanOf(lost).Faults(), "is nil")
+	_, err = lost(t.Context(), "")
+	assert.Error(t, err)
 }

@@ -44,5 +44,5 @@ func Recover[Req, Res any](next Pipe[Req, Res]) Pipe[Req, Res] {
 		}()
 		return next(ctx, req)
 	}
-	return Describe(call, Step{Kind: "recover", Acts: Out, Effects: CallsOnce, Mark: mark.Ours()}, next)
+	return Describe(call, Step{Kind: "recover", Acts: Out, Effects: CallsOnce | PassesOn, Mark: mark.Ours()}, next)
 }

@@ -99,13 +99,14 @@ const (
 	Opaque                             // runs a user's function that no plan can look into
 	Custom                             // was described outside sluice; set by Describe
 	Detached                           // its inner pipe runs beside the call and does not answer it
+	PassesOn                           // answers with the response of an inner pipe, perhaps changed, and no other
 )
 
 var (
 	wayNames    = [...]string{"both", "in", "out", "none"}
 	layoutNames = [...]string{"around", "serial", "parallel", "choice"}
 	effectNames = [...]string{"calls-once", "calls-many", "buffers", "streams", "caches", "authenticates", "needs-replay",
-		"terminal", "honours-context", "idempotent", "not-idempotent", "stateful", "opaque", "custom", "detached"}
+		"terminal", "honours-context", "idempotent", "not-idempotent", "stateful", "opaque", "custom", "detached", "passes-on"}
 )
 
 func nameOf(names []string, i int) string {
@@ -169,14 +170,26 @@ func (s *Step) HonoursContext() bool {
 }
 
 func (s *Step) contains(other *Step) bool {
+	return s.has(func(step *Step) bool { return step == other })
+}
+
+// hides reports whether a function inside the step may call what the plan does not show there.
+func (s *Step) hides() bool {
+	return s.has(func(step *Step) bool {
+		return step.Effects.Has(Opaque) || len(step.Steps) == 0 && !step.Effects.Has(Terminal)
+	})
+}
+
+// has reports whether the step, or one inside it, is as is says.
+func (s *Step) has(is func(*Step) bool) bool {
 	seen := map[*Step]bool{} // else a pipe used twice on every level costs exponential time
 	var in func(step *Step) bool
 	in = func(step *Step) bool {
-		if step == other || seen[step] {
-			return step == other
+		if seen[step] {
+			return false
 		}
 		seen[step] = true
-		return slices.ContainsFunc(step.Steps, in)
+		return is(step) || slices.ContainsFunc(step.Steps, in)
 	}
 	return in(s)
 }

@@ -109,5 +109,5 @@ func (b *Binding) value(r *Result) (string, error) {
 // step shows the binding in a plan.
 func (b *Binding) step() *pipe.Step {
 	return &pipe.Step{Kind: "bind", Name: b.param, Detail: b.text + " of " + b.stage, Source: b.source, Acts: pipe.In,
-		Effects: pipe.CallsOnce | pipe.HonoursContext, Gives: []string{b.param}}
+		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext, Gives: []string{b.param}}
 }

@@ -92,12 +92,23 @@ func wrapError(op string, status int, err error) error {
 // there is no such Error, an expired deadline or a network timeout is 504, a client that has gone
 // away is 499, a panic is 500, and anything else is 502.
 //
-// For joined errors, StatusOf returns the first status of 500 or more, or else the first status.
-func StatusOf(err error) int {
+// For joined errors, StatusOf returns the first status of 500 or more, or else the first status. For
+// an error that has a method that panics, or that wraps others without end, it is 500.
+func StatusOf(err error) (status int) {
 	if err == nil {
 		return http.StatusOK
 	}
-	if status := statusOf(err); status != 0 {
+	defer func() {
+		if v := recover(); v != nil {
+			status = http.StatusInternalServerError
+		}
+	}()
+	return statusIn(err, new(int))
+}
+
+// statusIn is StatusOf for an error in another one, of which seen errors were looked at.
+func statusIn(err error, seen *int) int {
+	if status := statusOf(err, seen); status != 0 {
 		return status
 	}
 	return http.StatusBadGateway
@@ -119,8 +130,14 @@ func Status(res *Response, err error) int {
 // client receives it; it is for logs. It is not a registered status; nginx made it known.
 const StatusClientGone = 499
 
+// maxErrors is how many errors StatusOf looks at.
+const maxErrors = 10_000
+
 // statusOf returns the status of err, or 0 if err does not determine one.
-func statusOf(err error) int {
+func statusOf(err error, seen *int) int {
+	if *seen++; *seen > maxErrors {
+		return http.StatusInternalServerError
+	}
 	switch e := err.(type) { // one level at a time: errors.AsType would skip the levels between
 	case *Error:
 		if e.Status >= 400 && e.Status <= 599 {
@@ -145,21 +162,21 @@ func statusOf(err error) int {
 	switch e := err.(type) {
 	case interface{ Unwrap() error }:
 		if inner := e.Unwrap(); inner != nil {
-			return statusOf(inner)
+			return statusOf(inner, seen)
 		}
 	case interface{ Unwrap() []error }:
-		return worstOf(e.Unwrap())
+		return worstOf(e.Unwrap(), seen)
 	}
 	return 0
 }
 
-func worstOf(errs []error) int {
+func worstOf(errs []error, seen *int) int {
 	worst := 0
 	for _, err := range errs {
 		if err == nil {
 			continue
 		}
-		status := StatusOf(err)
+		status := statusIn(err, seen)
 		if worst == 0 || worst < 500 && status >= 500 {
 			worst = status
 		}

@@ -54,7 +54,7 @@ import (
 //
 // It is a fault in the plan if a proxy is nil.
 func Fallback(p Proxy, others ...Proxy) Proxy {
-	f := new(fallback)
+	f := &fallback{opens: call.NewBound(0)}
 	faults := faultsOf("Fallback", "")
 	var inner []pipe.Any
 	for i, p := range append([]Proxy{p}, others...) {
@@ -73,10 +73,13 @@ func Fallback(p Proxy, others ...Proxy) Proxy {
 		inner = append(inner, p)
 	}
 	return pipe.Describe(f.call, pipe.Step{Mark: mark.Ours(), Kind: "fallback", Detail: "on failure", Source: pipe.Here(),
-		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.HonoursContext, Err: faults.err()}, inner...)
+		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext, Err: faults.err()}, inner...)
 }
 
-type fallback struct{ alternatives []alternative }
+type fallback struct {
+	alternatives []alternative
+	opens        *call.Bound // of bodies that are being opened again
+}
 
 type alternative struct {
 	name  string
@@ -158,7 +161,7 @@ func (c *fallbackCall) next(i int) (next *Request, why error) {
 		}
 	}()
 	next = new(Request)
-	if err := c.spare.cloneTo(next, headersFor(c.ctx)); err != nil {
+	if err := c.spare.cloneTo(next, headersFor(c.ctx), opens(c.ctx, c.fallback.opens)); err != nil {
 		return nil, err
 	}
 	return next, nil
@@ -167,7 +170,7 @@ func (c *fallbackCall) next(i int) (next *Request, why error) {
 // failed records a failure and closes the response that failed.
 func (c *fallbackCall) failed(i int, res *Response, err error) {
 	if err == nil {
-		err = failureOf(res)
+		err = failureOf(c.ctx, res)
 	}
 	c.errs = append(c.errs, namedAs("proxy", c.fallback.alternatives[i].name, err))
 }
@@ -208,8 +211,8 @@ func (c *fallbackCall) aborted(err error) error {
 }
 
 // failureOf closes a stream that reports a failure, and returns the error that it stands for.
-func failureOf(res *Response) error {
-	_ = res.Close()
+func failureOf(ctx context.Context, res *Response) error {
+	call.Discard(ctx, res)
 	status := res.StatusCode()
 	e := &Error{Status: http.StatusBadGateway, Op: "status", Upstream: &UpstreamAnswer{Status: status, Header: res.Header}}
 	if status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout {
@@ -230,10 +233,10 @@ func callCopy(ctx context.Context, p Proxy, req *Request) (res *Response, err er
 	}
 	defer func() {
 		if res == nil {
-			closeBody(body)
+			call.Discard(ctx, body)
 			return
 		}
-		res.OnClose(func() { closeBody(body) }) // a stream may begin while the body is still being sent
+		res.OnClose(func() { call.Discard(ctx, body) }) // a stream may begin while the body is still being sent
 	}()
 	return call.Checked(p(ctx, req))
 }

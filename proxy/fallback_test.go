@@ -427,7 +427,7 @@ func TestFallbackShowsItsOrderInThePlan(t *testing.T) {
   ← recover
     ↔ backend replica
 `, plan.String())
-	assert.Equal(t, pipe.CallsOnce|pipe.HonoursContext, plan.Effects)
+	assert.Equal(t, pipe.CallsOnce|pipe.HonoursContext|pipe.PassesOn, plan.Effects)
 	before, err := plan.Before("prices", "replica")
 	assert.NoError(t, err)
 	assert.True(t, before)

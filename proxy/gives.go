@@ -23,6 +23,6 @@ func Gives(names ...string) Decorator {
 	names = slices.Clone(names)
 	source := pipe.Here()
 	return func(next Proxy) Proxy {
-		return pipe.Describe(next, pipe.Step{Mark: mark.Ours(), Kind: "gives", Source: source, Acts: pipe.None, Effects: pipe.CallsOnce, Gives: names}, next)
+		return pipe.Describe(next, pipe.Step{Mark: mark.Ours(), Kind: "gives", Source: source, Acts: pipe.None, Effects: pipe.CallsOnce | pipe.PassesOn, Gives: names}, next)
 	}
 }

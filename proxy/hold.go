@@ -37,7 +37,7 @@ func Hold(limit int) Decorator {
 			serve = h.callDirectly
 		}
 		return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "hold", Source: source, Acts: pipe.Both,
-			Effects: pipe.CallsOnce | pipe.HonoursContext}, next)
+			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext}, next)
 	}
 }
 
@@ -86,7 +86,7 @@ func (c *holdCall) Arrived() {}
 type branch = call.Branch[*Response]
 
 // closeResponse closes the late response of an abandoned call.
-func closeResponse(res *Response) { _ = res.Close() }
+func closeResponse(res *Response) error { return res.Close() }
 
 // errFull is the refusal of a call that could become one more abandoned call.
 func errFull() error { return &Error{Status: http.StatusServiceUnavailable, Err: ErrAbandoned} }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -116,6 +115,7 @@ type merge struct {
 	combine    Combine // of the custom method
 	maxMembers int     // as document.Merge takes it
 	bound      *call.Bound
+	opens      *call.Bound // of bodies that are being opened again
 }
 
 type mergePart struct {
@@ -126,7 +126,7 @@ type mergePart struct {
 }
 
 func newMerge(s Spec) Proxy {
-	m := &merge{method: methodOf(s.Combine), combine: s.Combine, maxMembers: s.MaxMembers, bound: call.NewBound(s.MaxAbandoned)}
+	m := &merge{method: methodOf(s.Combine), combine: s.Combine, maxMembers: s.MaxMembers, bound: call.NewBound(s.MaxAbandoned), opens: call.NewBound(0)}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "merge", Name: s.Name, Detail: counted(len(s.Parts), "part"), Source: pipe.Here(),
 		Layout: pipe.Parallel, Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext}
 	faults := faultsOf("Merge", s.Name)
@@ -248,7 +248,7 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 		return nil, fmt.Errorf("merge: %w", errFull())
 	}
 	c := &mergeCall{merge: m, branches: make([]mergeBranch, len(m.parts))}
-	if err := req.fork(len(c.branches), headersFor(ctx), func(i int) *Request { return &c.branches[i].req }); err != nil {
+	if err := req.fork(ctx, m.opens, len(c.branches), func(i int) *Request { return &c.branches[i].req }); err != nil {
 		return nil, fmt.Errorf("merge: %w", err)
 	}
 	c.ctx.StartCancellable(ctx)
@@ -299,7 +299,7 @@ func (c *mergeCall) run() {
 // are abandoned and this one could become one more.
 func (b *mergeBranch) Do(ctx context.Context) (*Response, error) {
 	if body := b.req.Body; body != nil && len(b.call.branches) > 1 {
-		defer closeBody(body)
+		defer call.Discard(ctx, body)
 	}
 	if !b.part.honoursContext && b.call.merge.bound.Full() {
 		return nil, errFull()
@@ -313,7 +313,7 @@ func (b *mergeBranch) Do(ctx context.Context) (*Response, error) {
 		return nil, err
 	}
 	if err := b.part.unfit(res); err != nil {
-		_ = res.Close()
+		call.Discard(ctx, res)
 		return nil, err
 	}
 	return res, nil
@@ -323,12 +323,6 @@ func (b *mergeBranch) Do(ctx context.Context) (*Response, error) {
 func (b *mergeBranch) Arrived() {
 	if _, err := b.branch.Result(); err != nil && !b.part.Optional && b.call.failed.CompareAndSwap(0, int32(b.part.i)+1) {
 		b.call.ctx.Cancel()
-	}
-}
-
-func closeBody(body io.ReadCloser) {
-	if body != nil {
-		_ = body.Close()
 	}
 }
 
@@ -391,7 +385,7 @@ func (c *mergeCall) failure(parent context.Context) error {
 	ended := parent.Err() != nil
 	if first >= 0 {
 		_, err := c.branches[first].branch.Result()
-		ended = ended && errors.Is(err, parent.Err())
+		ended = ended && call.Is(err, parent.Err())
 	} else if !ended {
 		return nil
 	}
@@ -440,7 +434,7 @@ func (c *mergeCall) closeAll() {
 	for i := range c.branches {
 		if b := &c.branches[i].branch; b.HasArrived() {
 			res, _ := b.Result()
-			_ = res.Close()
+			call.Discard(&c.ctx, res)
 		}
 	}
 }

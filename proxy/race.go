@@ -69,9 +69,9 @@ func Race(ps ...Proxy) Proxy { return RaceWith(RaceSpec{Proxies: ps}) }
 
 // RaceWith is [Race] with a name, or for requests that Race refuses.
 func RaceWith(s RaceSpec) Proxy {
-	r := &race{always: true, bound: call.NewBound(0)}
+	r := &race{always: true, bound: call.NewBound(0), opens: call.NewBound(0)}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "race", Name: s.Name, Detail: fmt.Sprintf("%d at once", len(s.Proxies)),
-		Source: pipe.Here(), Layout: pipe.Parallel, Effects: pipe.CallsOnce | pipe.HonoursContext}
+		Source: pipe.Here(), Layout: pipe.Parallel, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext}
 	faults := faultsOf("Race", s.Name)
 	if len(s.Proxies) == 0 {
 		faults.add("there are no proxies")
@@ -109,6 +109,7 @@ type race struct {
 	racers []racer
 	always bool // every request may race, whatever its method
 	bound  *call.Bound
+	opens  *call.Bound // of bodies that are being opened again
 }
 
 type racer struct {
@@ -145,7 +146,7 @@ func (r *race) call(ctx context.Context, req *Request) (*Response, error) {
 		return nil, &Error{Status: http.StatusInternalServerError, Op: "race", Err: fmt.Errorf("%w: %q", ErrUnsafe, req.Method)}
 	}
 	c := &raceCall{race: r, ctx: ctx, branches: make([]raceBranch, len(r.racers))}
-	if err := req.fork(len(c.branches), headersFor(ctx), func(i int) *Request { return &c.branches[i].req }); err != nil {
+	if err := req.fork(ctx, r.opens, len(c.branches), func(i int) *Request { return &c.branches[i].req }); err != nil {
 		return nil, fmt.Errorf("race: %w", err)
 	}
 	defer c.leave()
@@ -198,7 +199,7 @@ func (b *raceBranch) Do(ctx context.Context) (*Response, error) {
 	}
 	res, err := send(ctx, p, &b.req)
 	if err == nil && failing(ctx, res, nil) {
-		return nil, failureOf(res)
+		return nil, failureOf(ctx, res)
 	}
 	return res, err
 }
@@ -252,7 +253,7 @@ func (c *raceCall) failure() error {
 	if len(errs) > 1 {
 		err = errors.Join(errs...)
 	}
-	if ended := c.ctx.Err(); ended != nil && errors.Is(err, ended) {
+	if ended := c.ctx.Err(); ended != nil && call.Is(err, ended) {
 		return &Error{Status: StatusOf(ended), Op: "race", Err: err}
 	}
 	return within("race", err)
@@ -268,7 +269,7 @@ func (c *raceCall) leave() {
 		b.clock.Cancel()
 		if b.branch.HasArrived() {
 			res, _ := b.branch.Result()
-			_ = res.Close()
+			call.Discard(c.ctx, res)
 		}
 	}
 }

@@ -86,14 +86,14 @@ func NewRequest(method, path string) *Request {
 // If the body cannot be replayed, Clone fails with [ErrBodyNotReplayable] and leaves r unchanged.
 func (r *Request) Clone() (*Request, error) {
 	c := new(Request)
-	if err := r.cloneTo(c, cloneValues); err != nil {
+	if err := r.cloneTo(c, cloneValues, nil); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
-// cloneTo makes c a clone of r.
-func (r *Request) cloneTo(c *Request, header func(http.Header) http.Header) error {
+// cloneTo makes c a clone of r. It opens the body with open, or if that is nil with GetBody.
+func (r *Request) cloneTo(c *Request, header func(http.Header) http.Header, open opener) error {
 	r.copyTo(c, header)
 	c.Trailer, c.Upgrade, c.Inform = nil, "", nil
 	if !r.hasBody() {
@@ -107,12 +107,28 @@ func (r *Request) cloneTo(c *Request, header func(http.Header) http.Header) erro
 		r.parsed = new(parsedBody)
 	}
 	c.parsed = r.parsed
-	body, err := r.GetBody()
+	if open == nil {
+		open = directly
+	}
+	body, err := open(r.GetBody)
+	if err == call.ErrAbandoned {
+		return &Error{Status: http.StatusServiceUnavailable, Op: "clone", Err: err}
+	}
 	if err != nil {
 		return &Error{Op: "clone", Err: err}
 	}
 	c.Body = body
 	return nil
+}
+
+// An opener calls a GetBody, which is code of a user.
+type opener func(get func() (io.ReadCloser, error)) (io.ReadCloser, error)
+
+func directly(get func() (io.ReadCloser, error)) (io.ReadCloser, error) { return get() }
+
+// opens returns an opener that waits no longer than ctx for a GetBody.
+func opens(ctx context.Context, bound *call.Bound) opener {
+	return func(get func() (io.ReadCloser, error)) (io.ReadCloser, error) { return call.Open(ctx, bound, get) }
 }
 
 // Replayable reports whether Clone can copy the request: it has no body, or it has GetBody.
@@ -130,19 +146,20 @@ func (r *Request) copyTo(c *Request, header func(http.Header) http.Header) {
 
 // fork makes the n requests that to returns clones of r: all of them, or none. A single one takes
 // over the body; it is a copy only because its call may be abandoned.
-func (r *Request) fork(n int, header func(http.Header) http.Header, to func(i int) *Request) error {
+func (r *Request) fork(ctx context.Context, bound *call.Bound, n int, to func(i int) *Request) error {
+	header := headersFor(ctx)
 	if n == 1 {
 		r.copyTo(to(0), header)
 		return nil
 	}
-	made := 0
+	open, made := opens(ctx, bound), 0
 	defer func() {
 		for i := range made { // GetBody, which is code of the user, failed or panicked
-			closeBody(to(i).Body)
+			call.Discard(ctx, to(i).Body)
 		}
 	}()
 	for i := range n {
-		if err := r.cloneTo(to(i), header); err != nil {
+		if err := r.cloneTo(to(i), header, open); err != nil {
 			return err
 		}
 		made++

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"sync"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
@@ -37,7 +38,14 @@ type Response struct {
 
 	mu      sync.Mutex // guards the fields below
 	closed  bool
-	onClose []func()
+	onClose []closing
+}
+
+// A closing is what is left to do when a response is closed: to call a function or to close the
+// response that was replaced.
+type closing struct {
+	f        func()
+	replaced *Response
 }
 
 // StatusCode returns Status, or 200 if Status is 0. For a nil response, which is no answer, it
@@ -59,49 +67,78 @@ func (r *Response) open() bool { return r.Body != nil || r.Upgrade != nil }
 // in the reverse order of their registration. If there is no open body, or the response is already
 // closed, f runs at once, because there is nothing left to wait for.
 func (r *Response) OnClose(f func()) {
-	r.mu.Lock()
-	later := !r.closed && r.open()
-	if later {
-		r.onClose = append(r.onClose, f)
-	}
-	r.mu.Unlock()
-	if !later {
+	if !r.later(closing{f: f}) {
 		f()
 	}
 }
 
+// later has something done when the response is closed, and reports false if that was before.
+func (r *Response) later(c closing) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	later := !r.closed && r.open()
+	if later {
+		r.onClose = append(r.onClose, c)
+	}
+	return later
+}
+
 // Close closes the body or the connection, and then runs the callbacks that OnClose registered. It
 // returns the error of closing them. Only the first call has an effect. On nil, Close does nothing.
-func (r *Response) Close() error {
+//
+// A panic in a body, a connection or a callback does not keep the others from being closed and run,
+// and does not leave Close: the error joins it as a [*pipe.PanicError]. Who discards the error of
+// an answer that nobody gets reports such a panic; see [Report].
+func (r *Response) Close() (err error) {
 	if r == nil {
 		return nil
 	}
 	r.mu.Lock()
-	callbacks, done := r.onClose, r.closed
+	left, done := r.onClose, r.closed
 	r.onClose, r.closed = nil, true
 	r.mu.Unlock()
 	if done {
 		return nil
 	}
-	defer runLast(callbacks)
-	var errs [2]error
+	defer runLast(left, &err) // also where the body ends the goroutine
 	if r.Body != nil {
-		errs[0] = r.Body.Close()
+		err = call.Close(r.Body)
 	}
 	if r.Upgrade != nil {
-		errs[1] = r.Upgrade.Close()
+		err = errors.Join(err, call.Close(r.Upgrade))
 	}
-	return errors.Join(errs[:]...)
+	return err
 }
 
-// runLast runs the callbacks, last one first. It runs all of them even if one panics.
-func runLast(callbacks []func()) {
-	if len(callbacks) == 0 {
+// runLast does what is left to do, last first and all of it, and joins to err what fails.
+func runLast(left []closing, err *error) {
+	if len(left) == 0 {
 		return
 	}
-	last := len(callbacks) - 1
-	defer runLast(callbacks[:last])
-	callbacks[last]()
+	last := len(left) - 1
+	defer runLast(left[:last], err) // also where one ends the goroutine
+	if failed := left[last].run(); failed != nil {
+		*err = errors.Join(*err, failed)
+	}
+}
+
+// run returns an error only for a panic.
+func (c closing) run() (err error) {
+	if c.replaced != nil {
+		if err := c.replaced.Close(); call.Panicked(err) {
+			return err
+		}
+		return nil
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			err = call.PanicOf(recover())
+		}
+	}()
+	c.f()
+	returned = true
+	return nil
 }
 
 // Replace transfers ownership of r to by, and returns by. It is meant for a decorator that answers
@@ -122,7 +159,9 @@ func (r *Response) Replace(by *Response) *Response {
 	if same(by.Upgrade, r.Upgrade) {
 		r.Upgrade = nil
 	}
-	by.OnClose(func() { _ = r.Close() })
+	if !by.later(closing{replaced: r}) {
+		_ = r.Close()
+	}
 	return by
 }
 

@@ -150,8 +150,14 @@ func TestEveryCallbackRunsWhenSomePanic(t *testing.T) {
 	ran := false
 	res := &proxy.Response{Body: closeFunc(func() error { panic("body") })}
 	res.OnClose(func() { ran = true })
-	assert.PanicsWithValue(t, "body", func() { _ = res.Close() })
+	upgrade := &countedConn{}
+	res.Upgrade = upgrade
+	old := &proxy.Response{Body: closeFunc(func() error { panic("old") })}
+	old.Replace(res)
+	assert.EqualError(t, res.Close(), "panic: body\npanic: old")
 	assert.True(t, ran, "a body that panics neither")
+	assert.EqualValues(t, 1, upgrade.closed.Load())
+	assert.NoError(t, res.Close())
 }
 
 // proves C4

@@ -95,7 +95,8 @@ type sequence struct {
 	optional   bool // a stage is optional
 	loose      bool // a required stage may ignore its context
 	bound      *call.Bound
-	maxMembers int // as document.Merge takes it
+	opens      *call.Bound // of bodies that are being opened again
+	maxMembers int         // as document.Merge takes it
 }
 
 type stage struct {
@@ -107,7 +108,7 @@ type stage struct {
 }
 
 func newSequence(spec Spec) Proxy {
-	s := &sequence{bound: call.NewBound(spec.MaxAbandoned), maxMembers: spec.MaxMembers}
+	s := &sequence{bound: call.NewBound(spec.MaxAbandoned), opens: call.NewBound(0), maxMembers: spec.MaxMembers}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "sequence", Name: spec.Name, Detail: counted(len(spec.Stages), "stage"),
 		Source: pipe.Here(), Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.HonoursContext}
 	faults := faultsOf("Sequence", spec.Name)
@@ -134,6 +135,9 @@ func newSequence(spec Spec) Proxy {
 		st := &s.stages[i]
 		last := i == len(s.stages)-1
 		st.alone = last && s.answering == 1 && !st.Internal && st.Group == ""
+		if st.alone {
+			step.Effects |= pipe.PassesOn
+		}
 		if last && !st.alone {
 			step.Effects |= pipe.Buffers
 		}
@@ -203,6 +207,9 @@ func (s *sequence) check(i int, faults *faults) {
 // describe returns the proxy of the stage as the plan shows it.
 func (st *stage) describe(source string) pipe.Any {
 	step := pipe.Step{Mark: mark.Ours(), Kind: "stage", Name: st.Name, Source: source, Acts: pipe.None}
+	if st.When == nil { // else the answer may be none
+		step.Effects = pipe.PassesOn
+	}
 	var notes []string
 	if st.Optional {
 		notes = append(notes, "optional")
@@ -223,7 +230,7 @@ func (st *stage) describe(source string) pipe.Any {
 	}
 	if st.Prepare != nil {
 		step.Steps = append(step.Steps, &pipe.Step{Kind: "prepare", Source: source, Acts: pipe.In,
-			Effects: pipe.CallsOnce | pipe.Opaque})
+			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Opaque})
 	}
 	return pipe.Describe(st.Proxy, step, st.Proxy)
 }
@@ -271,7 +278,7 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 			if res.Err != nil {
 				c.missing = append(c.missing, st.named(res.Err))
 			}
-			_ = res.Close() // the document lives on
+			call.Discard(c.ctx, res) // the document lives on
 		}
 	}
 	return c.answer()
@@ -302,8 +309,8 @@ func (c *sequenceCall) without(st *stage, err error) error {
 // reportBeside reports other if it holds a panic that err, the error of the sequence, does not
 // hold.
 func (c *sequenceCall) reportBeside(err, other error) {
-	told, _ := errors.AsType[*pipe.PanicError](err)
-	if p, ok := errors.AsType[*pipe.PanicError](other); ok && p != told {
+	told, _ := call.As[*pipe.PanicError](err)
+	if p, ok := call.As[*pipe.PanicError](other); ok && p != told {
 		Report(c.ctx, other)
 	}
 }
@@ -388,7 +395,7 @@ func (c *sequenceCall) run(st *stage) (res *Response, skipped bool, err error) {
 	b.branch = branch{Ctx: ctx, Task: b, Bound: c.seq.bound, Close: closeResponse, HonoursContext: st.honoursContext}
 	if st.alone { // it is the last stage, so it gets the connection and the body themselves
 		c.req.copyTo(&b.req, c.header)
-	} else if err := c.req.cloneTo(&b.req, c.header); err != nil {
+	} else if err := c.req.cloneTo(&b.req, c.header, opens(ctx, c.seq.opens)); err != nil {
 		return nil, false, err
 	}
 	if st.honoursContext {
@@ -407,7 +414,7 @@ func (b *stageCall) Arrived() {}
 func (b *stageCall) Do(ctx context.Context) (*Response, error) {
 	st, req := b.stage, &b.req
 	if !st.alone {
-		defer closeBody(req.Body) // the body of the copy, even if Prepare replaces it
+		defer call.Discard(ctx, req.Body) // the body of the copy, even if Prepare replaces it
 	}
 	if st.When != nil && !st.When(ctx, req, slices.Clone(b.before)) || st.Optional && b.unbound() {
 		b.skipped = true
@@ -435,7 +442,7 @@ func (b *stageCall) Do(ctx context.Context) (*Response, error) {
 		return res, err
 	}
 	if err := st.unfit(res); err != nil {
-		_ = res.Close()
+		call.Discard(ctx, res)
 		return nil, err
 	}
 	return res, nil

@@ -392,7 +392,7 @@ func TestSequenceInThePlan(t *testing.T) {
 func TestASequenceWhoseAnswerIsTheLastStagesDoesNotBuffer(t *testing.T) {
 	t.Parallel()
 	plan := pipe.PlanOf(proxy.Sequence(proxy.Stage{Proxy: says(t, `{}`)}))
-	assert.Equal(t, pipe.CallsOnce|pipe.HonoursContext, plan.Effects)
+	assert.Equal(t, pipe.CallsOnce|pipe.HonoursContext|pipe.PassesOn, plan.Effects)
 	assert.Equal(t, "↔ sequence (1 stage)", strings.SplitN(plan.String(), "\n", 2)[0])
 }
 

@@ -67,6 +67,7 @@ type Shadow struct {
 	honoursContext bool       // Mirror returns when its context ends
 	mirror         pipe.Any   // the mirror as plans show it
 	bound          *call.Bound
+	opens          *call.Bound // of bodies that are being opened again
 	dropped        atomic.Int64
 
 	mu      sync.Mutex // guards the fields below, and users of every mirrorCall
@@ -100,7 +101,7 @@ func NewShadow(s ShadowSpec) (*Shadow, error) {
 	if s.Max == 0 {
 		s.Max = defaultShadowMax
 	}
-	sh := &Shadow{spec: s, honoursContext: plan.HonoursContext(), bound: call.NewBound(-1), open: map[*mirrorCall]struct{}{},
+	sh := &Shadow{spec: s, honoursContext: plan.HonoursContext(), bound: call.NewBound(-1), opens: call.NewBound(0), open: map[*mirrorCall]struct{}{},
 		idle: make(chan struct{})}
 	sh.mirror = pipe.Describe(s.Mirror, sh.step(plan))
 	return sh, nil
@@ -155,7 +156,7 @@ func (s *Shadow) step(plan *pipe.Step) pipe.Step {
 func (s *Shadow) Decorate(next Proxy) Proxy {
 	sh := &shadowed{shadow: s, next: next}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "shadow", Source: pipe.Here(), Acts: pipe.In, Layout: pipe.Parallel,
-		Effects: pipe.CallsOnce | pipe.Stateful, State: s}
+		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: s}
 	p := pipe.Describe(sh.call, step, next, s.mirror)
 	sh.name = nameIn(pipe.PlanOf(next), "answer")
 	return p
@@ -289,7 +290,7 @@ func (s *Shadow) start(ctx context.Context, req *Request) *mirrorCall {
 		return nil
 	}
 	m.base.StartCancellable(call.Detach(ctx))
-	if !m.copyOf(req, headersFor(ctx)) {
+	if !m.copyOf(ctx, req) {
 		return nil
 	}
 	if s.spec.Compare != nil {
@@ -336,7 +337,8 @@ func (m *mirrorCall) release() {
 
 // copyOf copies the request, and reports whether that succeeded. GetBody is code of the user, and
 // its failure must not become one of the answer.
-func (m *mirrorCall) copyOf(req *Request, header func(http.Header) http.Header) (made bool) {
+func (m *mirrorCall) copyOf(ctx context.Context, req *Request) (made bool) {
+	header := headersFor(ctx)
 	defer func() {
 		if v := recover(); v != nil {
 			m.report(pipe.NewPanicError(v))
@@ -346,7 +348,7 @@ func (m *mirrorCall) copyOf(req *Request, header func(http.Header) http.Header) 
 			m.leave()
 		}
 	}()
-	if err := req.cloneTo(&m.req, header); err != nil {
+	if err := req.cloneTo(&m.req, header, opens(ctx, m.shadow.opens)); err != nil {
 		m.report(err)
 		return false
 	}
@@ -357,7 +359,7 @@ func (m *mirrorCall) copyOf(req *Request, header func(http.Header) http.Header) 
 func (m *mirrorCall) mirrored() {
 	defer m.leave()
 	if m.base.Err() != nil { // Run has ended in the meantime
-		closeBody(m.req.Body)
+		call.Discard(&m.base, m.req.Body)
 		m.shadow.dropped.Add(1)
 		return
 	}
@@ -378,7 +380,7 @@ func (m *mirrorCall) Do(ctx context.Context) (*Response, error) {
 	if !m.shadow.honoursContext {
 		defer m.release()
 	}
-	defer closeBody(m.req.Body)
+	defer call.Discard(&m.base, m.req.Body)
 	return call.Checked(m.shadow.spec.Mirror(ctx, &m.req))
 }
 
@@ -414,7 +416,9 @@ func (m *mirrorCall) result() (result Result, whole bool) {
 
 // close closes the response.
 func (m *mirrorCall) close(res *Response) {
-	m.guarded("close", func() { _ = res.Close() })
+	if err := call.Close(res); call.Panicked(err) {
+		m.report(&Error{Op: "close", Err: err})
+	}
 }
 
 // compare waits for the answer and passes both results to Compare.

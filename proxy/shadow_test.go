@@ -363,7 +363,7 @@ func TestACallIsNotMirroredIf(t *testing.T) {
 		{name: "its body cannot be opened again", req: replays(func() (io.ReadCloser, error) { return nil, errors.New("gone") }),
 			reported: "shadow mirror: clone: gone"},
 		{name: "opening its body again panics", req: replays(func() (io.ReadCloser, error) { panic("bug") }),
-			reported: "shadow mirror: panic: bug"},
+			reported: "shadow mirror: clone: panic: bug"},
 		{name: "the shadow was drained", req: get(), stop: true},
 	}
 	for _, tt := range tests {

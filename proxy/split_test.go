@@ -307,7 +307,7 @@ func TestSplitShowsItsVariantsInThePlan(t *testing.T) {
   · variant canary (weight 10)
     ↔ backend v2
 `, plan.String())
-	assert.Equal(t, pipe.CallsOnce, plan.Effects)
+	assert.Equal(t, pipe.CallsOnce|pipe.PassesOn, plan.Effects)
 	assert.Equal(t, pipe.Choice, plan.Layout)
 
 	weights := proxy.NewWeights(1, 0)
@@ -316,7 +316,7 @@ func TestSplitShowsItsVariantsInThePlan(t *testing.T) {
 	plan = pipe.PlanOf(proxy.If(always, proxy.Split(moving), proxy.Split(moving)))
 	splits := plan.Find("orders")
 	require.Len(t, splits, 2)
-	assert.Equal(t, pipe.CallsOnce|pipe.Opaque|pipe.HonoursContext|pipe.Stateful, splits[0].Effects)
+	assert.Equal(t, pipe.CallsOnce|pipe.PassesOn|pipe.Opaque|pipe.HonoursContext|pipe.Stateful, splits[0].Effects)
 	assert.Contains(t, plan.String(), `→ split orders (by key, X-Variant may name one, weights may change), one of, shared
       · variant v1 (weight 1 at wiring)
         ↔ backend v1

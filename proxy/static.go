@@ -72,21 +72,27 @@ func (m Moment) holds(failed, complete bool) bool {
 // A next that hangs until the deadline leaves no time to answer without it; put a policy.Timeout
 // inside.
 //
-// It is a fault in the plan if d is not an object, or when is not one of the moments. Static keeps
-// no state and changes no document.
+// It is a fault in the plan if d is not an object, or when is not one of the moments. With [OnError]
+// nothing is filled, so d may be any value, such as [] in place of a list, but not absent. Static
+// keeps no state and changes no document.
 func Static(when Moment, d document.Document) Decorator {
 	faults := faultsOf("Static", "")
 	if int(when) >= len(momentNames) {
 		faults.add("there is no %s", when)
 	}
 	with, err := document.DefaultsOf(d)
-	if err != nil {
+	switch {
+	case err == nil:
+		d = with.Document() // each name once
+	case when != OnError:
 		faults.add("the document is %s, want an object", d.Kind())
+	case d.IsZero():
+		faults.add("the document is %s, want a value", d.Kind())
 	}
 	if err := faults.err(); err != nil {
 		return Fault(err)
 	}
-	f := newFiller(when, with)
+	f := newFiller(when, d, with)
 	step := pipe.Step{Mark: mark.Ours(), Kind: "static", Detail: f.detail(), Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
 	return func(next Proxy) Proxy {
 		serve := func(ctx context.Context, req *Request) (*Response, error) {
@@ -94,7 +100,7 @@ func Static(when Moment, d document.Document) Decorator {
 			if err != nil {
 				return f.cover(ctx, err)
 			}
-			return f.complete(res)
+			return f.complete(ctx, res)
 		}
 		return pipe.Describe(serve, step, next)
 	}
@@ -103,13 +109,14 @@ func Static(when Moment, d document.Document) Decorator {
 // A filler adds static members.
 type filler struct {
 	when  Moment
-	with  document.Defaults
+	doc   document.Document // in place of an answer
+	with  document.Defaults // what is filled in
 	names []string
 }
 
-func newFiller(when Moment, with document.Defaults) *filler {
-	f := &filler{when: when, with: with}
-	for name := range with.Document().Members() {
+func newFiller(when Moment, doc document.Document, with document.Defaults) *filler {
+	f := &filler{when: when, doc: doc, with: with}
+	for name := range doc.Members() {
 		f.names = append(f.names, name)
 	}
 	return f
@@ -118,6 +125,8 @@ func newFiller(when Moment, with document.Defaults) *filler {
 func (f *filler) detail() string {
 	const few = 5
 	switch n := len(f.names); {
+	case f.doc.Kind() != document.Object:
+		return fmt.Sprintf("%s: %s", f.when, f.doc.Kind())
 	case n == 0:
 		return f.when.String() + ": nothing"
 	case n > few:
@@ -132,11 +141,11 @@ func (f *filler) cover(ctx context.Context, err error) (*Response, error) {
 		StatusOf(err) == StatusClientGone && gone(ctx, err) || errors.Is(ctx.Err(), context.Canceled) {
 		return nil, err
 	}
-	return &Response{Status: http.StatusOK, Header: headerFor(call.Described(ctx)), Document: f.with.Document(), Err: err}, nil
+	return &Response{Status: http.StatusOK, Header: headerFor(call.Described(ctx)), Document: f.doc, Err: err}, nil
 }
 
 // complete fills the document of an answer.
-func (f *filler) complete(res *Response) (*Response, error) {
+func (f *filler) complete(ctx context.Context, res *Response) (*Response, error) {
 	if res.open() || !f.when.holds(false, res.Err == nil) {
 		return res, nil
 	}
@@ -144,7 +153,7 @@ func (f *filler) complete(res *Response) (*Response, error) {
 	doc, err := res.Document.Fill(f.with)
 	if err != nil {
 		err = fmt.Errorf("%w: the root is %s", document.ErrNotObject, res.Document.Kind())
-		_ = res.Close()
+		call.Discard(ctx, res)
 		return nil, &Error{Status: http.StatusBadGateway, Op: "static", Err: err}
 	}
 	res.Document = doc

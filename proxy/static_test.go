@@ -285,3 +285,21 @@ func TestStaticThatAddsNothingCostsNothing(t *testing.T) {
 	ctx, req := t.Context(), get()
 	assert.Zero(t, testing.AllocsPerRun(100, func() { _, _ = p(ctx, req) }))
 }
+
+func TestStaticOnErrorTakesAnyValue(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	for _, doc := range []string{`[]`, `null`, `"none"`, `0`} {
+		p := fails(boom).With(proxy.Static(proxy.OnError, asDocument(t, doc)))
+		res, err := p(t.Context(), get())
+		require.NoError(t, err, doc)
+		assert.Equal(t, doc, res.Document.String())
+		assert.ErrorIs(t, res.Err, boom)
+		assert.Error(t, pipe.PlanOf(fails(boom).With(proxy.Static(proxy.OnIncomplete, asDocument(t, doc)))).Faults(), "it would have to be filled in")
+	}
+	assert.Contains(t, pipe.PlanOf(fails(boom).With(proxy.Static(proxy.OnError, asDocument(t, `[]`)))).String(), "static (on error: array)")
+	assert.Error(t, pipe.PlanOf(fails(boom).With(proxy.Static(proxy.OnError, document.Document{}))).Faults())
+	res, err := answers(t, 0, `[1]`).With(proxy.Static(proxy.OnError, asDocument(t, `[]`)))(t.Context(), get())
+	require.NoError(t, err)
+	assert.Equal(t, `[1]`, res.Document.String())
+}

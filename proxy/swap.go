@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/sluice-go/sluice/internal/mark"
@@ -47,7 +50,9 @@ func (s *Swap) Proxy() Proxy { return s.proxy }
 // waited for.
 //
 // Store returns an error if p is nil, if its plan has faults (see [pipe.Check]), or if its plan
-// contains the swap itself. Then the channel is nil and the old proxy stays.
+// contains the swap itself, perhaps in what another swap in it holds now. Then the channel is nil
+// and the old proxy stays. Where a function hides such a cycle from the plan, a call that comes
+// through the swap more than a hundred times fails with status 500.
 func (s *Swap) Store(p Proxy) (drained <-chan struct{}, err error) {
 	if p == nil {
 		return nil, errors.New("proxy: Swap: the Proxy is nil")
@@ -56,15 +61,58 @@ func (s *Swap) Store(p Proxy) (drained <-chan struct{}, err error) {
 	if err := plan.Faults(); err != nil {
 		return nil, fmt.Errorf("proxy: Swap: %w", err)
 	}
-	for step := range plan.All() {
-		if step.State == s { // a call would recurse without end, and a stack overflow cannot be recovered
-			return nil, errors.New("proxy: Swap: the Proxy contains the swap itself")
-		}
+	storing.Lock()
+	defer storing.Unlock()
+	if s.within(plan, map[*Swap]bool{}) { // a call would recurse without end, and a stack overflow cannot be recovered
+		return nil, errors.New("proxy: Swap: the Proxy contains the swap itself")
 	}
 	old := s.held.Swap(newSwapped(p))
 	old.end()
 	return old.drained, nil
 }
+
+// storing is held while a Store looks at what swaps hold and changes one, or two of them could make
+// a cycle at once. It guards no data, so gateways in one process share nothing by it.
+var storing sync.Mutex
+
+// within reports whether a call of the pipe with that plan may call the swap.
+func (s *Swap) within(step *pipe.Step, seen map[*Swap]bool) bool {
+	if other, ok := step.State.(*Swap); ok {
+		if other == s || seen[other] {
+			return other == s
+		}
+		seen[other] = true
+		return s.within(pipe.PlanOf(other.held.Load().proxy), seen) // its plan shows the first proxy only
+	}
+	return slices.ContainsFunc(step.Steps, func(inner *pipe.Step) bool { return s.within(inner, seen) })
+}
+
+// maxSwaps is how many swaps a call may go through that hold what no plan sees into. They are
+// counted only while a swap has as many calls in flight: a cycle soon has, and others allocate
+// nothing.
+const maxSwaps = 64
+
+var errCycle = &Error{Status: http.StatusInternalServerError, Op: "swap", Err: errors.New("the swap calls itself")}
+
+// A swapDepth is a context that knows how many swaps its call has gone through.
+type swapDepth struct {
+	context.Context
+	n int
+}
+
+type swapDepthKey struct{}
+
+// Value returns the depth for its key, and otherwise the parent's value.
+func (d *swapDepth) Value(key any) any {
+	if key == (swapDepthKey{}) {
+		return d
+	}
+	return d.Context.Value(key)
+}
+
+// AfterFunc lets package context tie contexts derived from d to its parent without a goroutine for
+// each.
+func (d *swapDepth) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(d.Context, f) }
 
 func (s *Swap) call(ctx context.Context, req *Request) (*Response, error) {
 	h := s.begin()
@@ -74,6 +122,16 @@ func (s *Swap) call(ctx context.Context, req *Request) (*Response, error) {
 			h.end()
 		}
 	}()
+	if h.hides && h.n.Load() > maxSwaps {
+		outer, _ := ctx.Value(swapDepthKey{}).(*swapDepth)
+		inner := &swapDepth{Context: ctx, n: 1}
+		if outer != nil {
+			inner.n += outer.n
+		}
+		if ctx = inner; inner.n > maxSwaps {
+			return nil, errCycle
+		}
+	}
 	res, err := h.proxy(ctx, req)
 	if err == nil && res != nil && res.open() {
 		here = false
@@ -94,6 +152,7 @@ func (s *Swap) begin() *swapped {
 // A swapped is a proxy that was stored, and the number of its calls. Being held counts as a call.
 type swapped struct {
 	proxy   Proxy
+	hides   bool // a function that no plan sees into may call the swap again
 	n       atomic.Int64
 	drained chan struct{} // closed when n reaches 0, where it stays
 	end     func()        // ends a call; made once, so that no call allocates it
@@ -101,6 +160,11 @@ type swapped struct {
 
 func newSwapped(p Proxy) *swapped {
 	h := &swapped{proxy: p, drained: make(chan struct{})}
+	for step := range pipe.PlanOf(p).All() {
+		if _, swap := step.State.(*Swap); !swap && step.Effects&(pipe.Opaque|pipe.Custom) != 0 {
+			h.hides = true
+		}
+	}
 	h.n.Store(1)
 	h.end = func() {
 		if h.n.Add(-1) == 0 {

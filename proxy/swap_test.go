@@ -70,6 +70,77 @@ func TestASwapDoesNotHoldItself(t *testing.T) {
 	store(t, swap, proxy.NewSwap(answers(t, 0, `{}`)).Proxy())
 }
 
+// proves T13
+func TestSwapsDoNotHoldEachOther(t *testing.T) {
+	t.Parallel()
+	a, b, c := proxy.NewSwap(answers(t, 0, `"a"`)), proxy.NewSwap(answers(t, 0, `"b"`)), proxy.NewSwap(answers(t, 0, `"c"`))
+	store(t, a, proxy.Fallback(b.Proxy(), answers(t, 0, `"new"`)))
+	store(t, b, c.Proxy().With(proxy.Hold(0)))
+	for _, s := range []*proxy.Swap{b, c} {
+		_, err := s.Store(a.Proxy())
+		assert.EqualError(t, err, "proxy: Swap: the Proxy contains the swap itself")
+	}
+	res, err := a.Proxy()(t.Context(), get())
+	require.NoError(t, err)
+	assert.Equal(t, `"c"`, res.Document.String())
+
+	store(t, b, answers(t, 0, `"b"`)) // it no longer holds c
+	store(t, c, a.Proxy())
+	res, err = c.Proxy()(t.Context(), get())
+	require.NoError(t, err)
+	assert.Equal(t, `"b"`, res.Document.String())
+}
+
+// proves T13
+func TestTwoStoresAtOnceMakeNoCycle(t *testing.T) {
+	t.Parallel()
+	for range 200 {
+		a, b := proxy.NewSwap(answers(t, 0, `"a"`)), proxy.NewSwap(answers(t, 0, `"b"`))
+		var refused atomic.Int32
+		var wg sync.WaitGroup
+		for _, pair := range [][2]*proxy.Swap{{a, b}, {b, a}} {
+			wg.Go(func() {
+				if _, err := pair[0].Store(pair[1].Proxy()); err != nil {
+					refused.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		require.EqualValues(t, 1, refused.Load())
+	}
+}
+
+// proves T13
+func TestACycleOfSwapsThatNoPlanShowsFails(t *testing.T) {
+	t.Parallel()
+	hidden := func(s *proxy.Swap) proxy.Proxy {
+		return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return s.Proxy()(ctx, req) }
+	}
+	a, b := proxy.NewSwap(answers(t, 0, `"a"`)), proxy.NewSwap(answers(t, 0, `"b"`))
+	old := store(t, a, b.Proxy())
+	store(t, b, hidden(a))
+	assert.True(t, isDrained(old))
+	_, err := a.Proxy()(t.Context(), get())
+	assert.Equal(t, 500, proxy.StatusOf(err))
+	assert.ErrorContains(t, err, "swap: the swap calls itself")
+}
+
+func TestManyCallsThroughASwapAtOnceAreNoCycle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		inner := proxy.NewSwap(answers(t, time.Second, `"b"`))
+		outer := proxy.NewSwap(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return inner.Proxy()(ctx, req) })
+		var wg sync.WaitGroup
+		for range 300 {
+			wg.Go(func() {
+				_, err := outer.Proxy()(t.Context(), get())
+				assert.NoError(t, err)
+			})
+		}
+		wg.Wait()
+	})
+}
+
 // proves M21, M22, C4
 func TestACallOfASwapIsInFlightUntil(t *testing.T) {
 	t.Parallel()

@@ -163,7 +163,7 @@ type option struct {
 func (c *choice) described(step pipe.Step) Proxy {
 	chosen := Proxy(c.call)
 	step.Acts, step.Layout = pipe.In, pipe.Choice
-	step.Effects |= pipe.CallsOnce
+	step.Effects |= pipe.CallsOnce | pipe.PassesOn
 	if step.Effects.Has(pipe.Opaque) {
 		chosen = Hold(0)(chosen)
 		step.Effects |= pipe.HonoursContext
@@ -179,7 +179,7 @@ func (c *choice) described(step pipe.Step) Proxy {
 	for _, o := range c.options {
 		if o.proxy != nil { // nil is a fault
 			inner = append(inner, pipe.Describe(o.proxy, pipe.Step{Mark: mark.Ours(), Kind: c.noun, Name: o.name, Detail: o.detail,
-				Source: step.Source, Acts: pipe.None}, o.proxy))
+				Source: step.Source, Acts: pipe.None, Effects: pipe.PassesOn}, o.proxy))
 		}
 	}
 	return pipe.Describe(serve, step, inner...)
@@ -202,7 +202,7 @@ func (c *choice) call(ctx context.Context, req *Request) (*Response, error) {
 
 // named adds to err which of several proxies failed, unless err says so already.
 func named(noun, name string, err error) error {
-	if e, ok := errors.AsType[*Error](err); ok && e.Backend == name {
+	if e, ok := call.As[*Error](err); ok && e.Backend == name {
 		return err
 	}
 	return fmt.Errorf("%s %s: %w", noun, name, err)
@@ -228,6 +228,6 @@ func within(where string, err error) error {
 
 // aborts reports whether code asked for the connection to be aborted, as a handler of net/http can.
 func aborts(err error) bool {
-	p, ok := errors.AsType[*pipe.PanicError](err)
+	p, ok := call.As[*pipe.PanicError](err)
 	return ok && err == error(p) && p.Value == http.ErrAbortHandler
 }

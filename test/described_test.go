@@ -8,10 +8,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/time/rate"
 
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
@@ -19,6 +21,8 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
+	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/sluice-go/sluice/proxy/shape"
 	"github.com/sluice-go/sluice/router"
 )
@@ -138,8 +142,60 @@ func TestAStreamIsNoDocument(t *testing.T) {
 	assert.Equal(t, "proxy: Merge: part 1 answers with a stream, which cannot be merged: decode it",
 		pipetest.Faults(pipe.PlanOf(proxy.Merge(proxy.Part{Proxy: stream}))))
 	assert.ErrorIs(t, pipe.PlanOf(stream.With(shape.Response(shape.Group("x")))).Faults(), proxy.ErrStream)
-	_, err := proxy.New(proxy.Spec{Parts: []proxy.Part{proxy.Grouped("files", stream)}})
+	shadow, err := proxy.NewShadow(proxy.ShadowSpec{Mirror: upstream.proxy(t, backend.Spec{})})
+	require.NoError(t, err)
+	for name, d := range map[string]proxy.Decorator{
+		"observed": pipe.Observe(func(context.Context, pipe.Observation[*proxy.Request, *proxy.Response]) {}),
+		"limited":  policy.Limit(rate.NewLimiter(1, 1)),
+		"allowed":  policy.Limit(allower{}),
+		"named":    pipe.Named("x", policy.Timeout(time.Second)),
+		"chained":  pipe.Named("x", pipe.Chain(policy.Timeout(time.Second), pipe.Recover)),
+		"retried":  policy.Retry(policy.Attempts{}),
+		"held":     proxy.Hold(0),
+		"shadowed": shadow.Decorate,
+		"given":    proxy.Gives("x"),
+		"header":   shape.SetHeader("X-A", "b"),
+		"answer":   shape.SetResponseHeader("X-A", "b"),
+		"status":   shape.MapStatus(map[int]int{404: 410}),
+		"query":    shape.RemoveQuery("a"),
+		"body":     shape.Body(`{}`),
+		"request":  shape.Request(shape.Drop("a")),
+		"custom":   passing,
+		"switched": func(next proxy.Proxy) proxy.Proxy { return proxy.If(always, next, next) },
+		"fallback": func(next proxy.Proxy) proxy.Proxy { return proxy.Fallback(next, next) },
+		"raced": func(next proxy.Proxy) proxy.Proxy {
+			return proxy.RaceWith(proxy.RaceSpec{Proxies: []proxy.Proxy{next}, Unsafe: true})
+		},
+		"sequenced": func(next proxy.Proxy) proxy.Proxy { return proxy.Sequence(proxy.Stage{Proxy: next}) },
+	} {
+		p := stream.With(d)
+		assert.True(t, call.AlwaysStreams(pipe.PlanOf(p)), name)
+		assert.Error(t, pipe.PlanOf(proxy.Merge(proxy.Part{Proxy: p})).Faults(), name)
+		assert.Error(t, pipe.PlanOf(proxy.Decode[int](p)).Faults(), name)
+	}
+	for name, d := range map[string]proxy.Decorator{
+		"static": proxy.Static(proxy.OnError, document.MustParse(`{}`)),
+		"data":   backend.ErrorAsData("x"),
+		"either": func(next proxy.Proxy) proxy.Proxy { return proxy.Fallback(next, upstream.proxy(t, backend.Spec{})) },
+		"maybe": func(next proxy.Proxy) proxy.Proxy {
+			return proxy.Sequence(proxy.Stage{Proxy: next, When: func(context.Context, *proxy.Request, proxy.Results) bool { return false }})
+		},
+	} {
+		assert.False(t, call.AlwaysStreams(pipe.PlanOf(stream.With(d))), name)
+	}
+	_, err = proxy.New(proxy.Spec{Parts: []proxy.Part{proxy.Grouped("files", stream)}})
 	assert.EqualError(t, err, "proxy: Merge: part 1 (files) answers with a stream, which cannot be merged: decode it")
+}
+
+type allower struct{}
+
+func (allower) Allow() bool { return true }
+
+func always(context.Context, *proxy.Request) bool { return true }
+
+// passing is a decorator of a user that says what it does.
+func passing(next proxy.Proxy) proxy.Proxy {
+	return pipe.Describe(next, pipe.Step{Kind: "mine", Acts: pipe.In, Effects: pipe.CallsOnce | pipe.PassesOn}, next)
 }
 
 // A passthrough over a user's round tripper still works as a passthrough, whatever the round

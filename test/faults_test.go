@@ -24,7 +24,6 @@ import (
 
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
-	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -147,8 +146,8 @@ func faults() []fault {
 		{"M21", "a panic", code(func() (*proxy.Response, error) { panic("boom") }), "500", "500", without, "500"},
 		{"M21", "Goexit", code(func() (*proxy.Response, error) { runtime.Goexit(); return nil, nil }), "500", "500", without, "500"},
 		{"M21", "a panic in a decorator, on the way in", decorated(ok, func(proxy.Proxy) (*proxy.Response, error) { panic("boom") }), "500", "500", without, "500"},
-		{"M21", "a panic in a hook, on the way out", observed(ok, func() { panic("boom") }), "500", "500", without, "500"},
-		{"M21", "Goexit in a hook, on the way out", observed(ok, runtime.Goexit), "500", "500", without, "500"},
+		{"M21", "a panic on the way out", observed(ok, func() { panic("boom") }), "500", "500", without, "500"},
+		{"M21", "Goexit on the way out", observed(ok, runtime.Goexit), "500", "500", without, "500"},
 	}
 }
 
@@ -362,7 +361,20 @@ func decorated(s source, f func(next proxy.Proxy) (*proxy.Response, error)) sour
 
 func observed(s source, f func()) source {
 	return func(w *world, stream bool) proxy.Proxy {
-		return s(w, stream).With(pipe.Observe(func(context.Context, proxy.Observation) { f() }))
+		return s(w, stream).With(func(next proxy.Proxy) proxy.Proxy {
+			return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+				res, err := next(ctx, req)
+				returned := false
+				defer func() {
+					if !returned {
+						_ = res.Close()
+					}
+				}()
+				f()
+				returned = true
+				return res, err
+			}
+		})
 	}
 }
 

@@ -20,10 +20,11 @@ const module = "github.com/sluice-go/sluice"
 // mayImport lists which packages of the module a package may import, by path below the module.
 var mayImport = map[string][]string{
 	"":                {},
-	"internal/call":   {"pipe"},
+	"internal/call":   {"internal/report", "pipe"},
 	"internal/field":  {},
 	"internal/mark":   {},
-	"pipe":            {"internal/mark"},
+	"internal/report": {},
+	"pipe":            {"internal/mark", "internal/report"},
 	"pipe/pipetest":   {"internal/mark", "pipe"},
 	"proxy/document":  {},
 	"proxy":           {"internal/field", "internal/call", "internal/mark", "pipe", "proxy/document"},

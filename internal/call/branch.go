@@ -13,7 +13,7 @@ type Task[T any] interface {
 	Do(ctx context.Context) (T, error)
 
 	// Arrived is called on the goroutine of the branch when its result is ready. It is not called
-	// for a branch that was left.
+	// for a branch that was left. Nothing recovers it, so it calls no code of a user.
 	Arrived()
 }
 
@@ -29,9 +29,9 @@ type Branch[T any] struct {
 	HonoursContext bool
 
 	// Bound counts the branch from when it is left until its task returns. Close gets the value
-	// that the task returns late; nil closes nothing.
+	// that the task returns late, and a panic in its error is reported; nil closes nothing.
 	Bound *Bound
-	Close func(T)
+	Close func(T) error
 
 	value T
 	err   error
@@ -83,6 +83,7 @@ func (b *Branch[T]) run(to chan<- *Branch[T]) {
 		}
 	}()
 	b.value, b.err = b.Task.Do(b.Ctx)
+	b.err = Sound(b.err) // its methods are code of a user
 	returned = true
 }
 
@@ -110,7 +111,9 @@ func (b *Branch[T]) late() {
 		ReportPanic(b.Ctx, fmt.Errorf("abandoned call: %w", b.err))
 	}
 	if b.Close != nil {
-		b.Close(b.value)
+		if err := b.Close(b.value); err != nil {
+			ReportPanic(b.Ctx, fmt.Errorf("abandoned call: %w", err))
+		}
 	}
 	returned = true
 }

@@ -31,7 +31,7 @@ func (t *task) Arrived() { t.arrived.Add(1) }
 func newTask(ctx context.Context, bound *call.Bound, do func(ctx context.Context) (int, error)) (*task, chan int) {
 	late := make(chan int, 1)
 	t := &task{do: do}
-	t.branch = call.Branch[int]{Ctx: ctx, Task: t, Bound: bound, Close: func(n int) { late <- n }}
+	t.branch = call.Branch[int]{Ctx: ctx, Task: t, Bound: bound, Close: func(n int) error { late <- n; return nil }}
 	return t, late
 }
 

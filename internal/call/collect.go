@@ -39,6 +39,7 @@ func (c *Collector) Value(key any) any {
 func (c *Collector) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(c.Context, f) }
 
 func (c *Collector) add(err error) bool {
+	err = Sound(err) // here, on the goroutine of who tells it
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err != nil && !c.ended {

@@ -161,7 +161,7 @@ func TestEveryBranchIsTakenOnce(t *testing.T) {
 				}
 				return i, nil
 			}}
-			task.branch = call.Branch[int]{Ctx: ctx, Task: task, Bound: bound, Close: func(n int) { closed <- n }}
+			task.branch = call.Branch[int]{Ctx: ctx, Task: task, Bound: bound, Close: func(n int) error { closed <- n; return nil }}
 			g.Go(&task.branch)
 		}
 		left := 0

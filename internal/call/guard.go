@@ -1,8 +1,11 @@
 package call
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
+	"runtime"
 
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -21,23 +24,44 @@ import (
 // A nil v means that there was nothing to recover: the code has ended its goroutine with
 // runtime.Goexit. Whatever still runs on that goroutine then runs in deferred functions too.
 func PanicOf(v any) error {
+	if err, ok := v.(error); ok && soundness(err) != nil {
+		return panicError(v)
+	}
+	return newPanicError(v)
+}
+
+// panicError is [PanicOf] for a value whose methods nobody must call later: of an error of a user
+// only the text is kept.
+func panicError(v any) error {
+	if _, ok := v.(runtime.Error); !ok && v != nil {
+		v = fmt.Sprint(v) // recovers a panic of its methods
+	}
+	return newPanicError(v)
+}
+
+func newPanicError(v any) error {
 	if v == nil {
 		v = "runtime.Goexit was called"
 	}
 	return pipe.NewPanicError(v)
 }
 
-// Panicked reports whether err wraps a [*pipe.PanicError].
-func Panicked(err error) bool {
-	_, ok := errors.AsType[*pipe.PanicError](err)
-	return ok
+// Panicked reports whether err wraps a [*pipe.PanicError], or has a method that panics.
+func Panicked(err error) (panicked bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			panicked = true
+		}
+	}()
+	_, panicked = errors.AsType[*pipe.PanicError](err)
+	return panicked
 }
 
 // ErrNoResponse is the error of a pipe that returned neither a response nor an error.
 var ErrNoResponse = errors.New("the proxy returned neither a response nor an error")
 
 // Checked holds what a pipe returned to its contract. It closes a response that comes with an
-// error, and returns [ErrNoResponse] if there is neither. Closing the zero Res must do nothing.
+// error, makes the error sound, and returns [ErrNoResponse] if there is neither. Closing the zero Res must do nothing.
 func Checked[Res interface {
 	comparable
 	io.Closer
@@ -45,10 +69,36 @@ func Checked[Res interface {
 	var none Res
 	switch {
 	case err != nil:
-		_ = res.Close()
-		return none, err
+		if closed := Close(res); Panicked(closed) {
+			err = errors.Join(err, closed)
+		}
+		return none, Sound(err)
 	case res == none:
 		return none, ErrNoResponse
 	}
 	return res, nil
+}
+
+// Close closes c, which may be code of a user. A panic or runtime.Goexit in it is its error.
+func Close(c io.Closer) (err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			err = PanicOf(recover())
+		}
+	}()
+	err = c.Close()
+	returned = true
+	return err
+}
+
+// Discard closes what nobody gets, such as the answer of a call that has lost. The only failure of
+// that which is news is a panic, and it is reported. A nil c is nothing to close.
+func Discard(ctx context.Context, c io.Closer) {
+	if c == nil {
+		return
+	}
+	if err := Close(c); Panicked(err) {
+		Report(ctx, fmt.Errorf("close: %w", err))
+	}
 }

@@ -29,7 +29,7 @@ func Repeatable(plan *pipe.Step) (always bool, never *pipe.Step) {
 }
 
 // AlwaysStreams reports whether a pipe is certain to answer with a stream: the leaves of its plan
-// do, and no step around them could turn the stream into another answer.
+// do, and every step around them passes on what it gets.
 func AlwaysStreams(plan *pipe.Step) bool {
 	streams := false
 	return leadsToStreams(plan, &streams) && streams
@@ -43,8 +43,10 @@ func leadsToStreams(s *pipe.Step, streams *bool) bool {
 		return true
 	case s.Effects.Has(pipe.Terminal | pipe.Streams): // even if its transport is a user's
 		*streams = true
-	case s.Effects&(pipe.Terminal|pipe.Opaque|pipe.Custom|pipe.Buffers|pipe.Caches) != 0:
+	case !s.Effects.Has(pipe.PassesOn):
 		return false
+	case s.Layout == pipe.Serial && s.Acts == pipe.In && len(s.Steps) > 0: // ops on the request, then the pipe that answers
+		return leadsToStreams(s.Steps[len(s.Steps)-1], streams)
 	}
 	return !slices.ContainsFunc(s.Steps, func(inner *pipe.Step) bool { return !leadsToStreams(inner, streams) })
 }

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/report"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -39,7 +40,7 @@ func (s *Scope) Serve(plan *pipe.Step) {
 // Described reports whether no user's function runs in the calls of the scope; see [Scope.Serve].
 func (s *Scope) Described() bool { return s.described }
 
-type scopeKey struct{}
+type scopeKey = report.Key
 
 // Context returns a context whose calls belong to the scope.
 func (s *Scope) Context(ctx context.Context) context.Context {
@@ -73,8 +74,14 @@ func scopeOf(ctx context.Context) *Scope {
 // Report hands a failure that is part of no returned error to the Report hook of the scope that ctx
 // belongs to. Without a hook it does nothing.
 func Report(ctx context.Context, err error) {
-	s := scopeOf(ctx)
-	if s == nil || s.Report == nil || err == nil {
+	if s := scopeOf(ctx); s != nil {
+		s.Failed(ctx, err)
+	}
+}
+
+// Failed hands a failure to the hook, as the function [Report] does.
+func (s *Scope) Failed(ctx context.Context, err error) {
+	if s.Report == nil || err == nil {
 		return
 	}
 	defer func() { _ = recover() }() // it could end the process, and nobody is left to tell

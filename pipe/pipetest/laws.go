@@ -41,6 +41,7 @@ func (o tried[Req, Res]) answered(t testing.TB, s Subject[Req, Res]) {
 	if len(calls) > 0 && calls[0].ctx.Value(valueKey{}) != "of the caller" {
 		t.Errorf("the context of next lacks the values of the caller's")
 	}
+	s.passed(t, o, "when next answers")
 	switch {
 	case s.Answers:
 	case len(calls) == 0:
@@ -252,6 +253,7 @@ func failures[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 		defer cancel()
 		for _, failure := range []error{s.Failure(), errNext} {
 			o := s.try(ctx, t, f, s.fail(failure))
+			s.passed(t, o, "when next fails")
 			switch {
 			case !o.returned(t, "when next fails"), s.Answers:
 			case o.Err == nil:
@@ -341,6 +343,39 @@ func (s Subject[Req, Res]) effects(f form) (effects pipe.Effects) {
 		}
 	}
 	return effects
+}
+
+// passed fails t if a decorator that declares [pipe.PassesOn] answers with what next did not answer.
+func (s Subject[Req, Res]) passed(t testing.TB, o tried[Req, Res], when string) {
+	if !o.Returned() || o.Err != nil || !s.passesOn(o.form) {
+		return
+	}
+	own := o.next.last()
+	if same := identical(o.Res, own) || reflect.TypeFor[Res]().Kind() != reflect.Pointer && s.Same(o.Res, own); !same {
+		t.Errorf("%s, the caller got %s, which is not from next, and the plan declares %v (%s)", when, s.Show(o.Res), pipe.PassesOn,
+			o.form.name)
+	}
+}
+
+// passesOn reports whether all steps around next declare that they answer with what they get, and
+// have no other inner pipe that they could get it from.
+func (s Subject[Req, Res]) passesOn(f form) bool {
+	passesOn := false
+	for step := range pipe.PlanOf(s.decorated(new(next[Req, Res]), f)).All() {
+		if step.Name == nextName || !shows(step, nextName) {
+			continue
+		}
+		others := 0
+		for _, inner := range step.Steps {
+			if !shows(inner, nextName) && !inner.Effects.Has(pipe.Detached) {
+				others++
+			}
+		}
+		if passesOn = step.Effects.Has(pipe.PassesOn) && others == 0; !passesOn {
+			return false
+		}
+	}
+	return passesOn
 }
 
 // concurrency makes calls that are all inside next at the same time.

@@ -183,6 +183,19 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 			return nil, errors.New("always")
 		}), "success: next answered and the call failed: always", nil},
 		{"changes the answer", shout, "success: the caller got &{text:HELLO} where next answered &{text:hello}", nil},
+		{"passes on another answer", described(pipe.CallsOnce|pipe.PassesOn, func(ctx context.Context, q *question, next asking) (*answer, error) {
+			a, err := next(ctx, q)
+			if err != nil || a == nil {
+				return a, err
+			}
+			return &answer{text: a.text}, nil
+		}), "success: when next answers, the caller got &{text:hello}, which is not from next, and the plan declares passes-on", nil},
+		{"passes on an answer of its own", described(pipe.CallsOnce|pipe.PassesOn, func(ctx context.Context, q *question, next asking) (*answer, error) {
+			if a, err := next(ctx, q); err == nil {
+				return a, nil
+			}
+			return &answer{text: "sorry"}, nil
+		}), "errors: when next fails, the caller got &{text:sorry}, which is not from next, and the plan declares passes-on", func(s *subject) { s.Answers = true }},
 		{"hides the values of the context", once(func(ctx context.Context, q *question, next asking) (*answer, error) {
 			own, cancel := context.WithCancel(context.Background())
 			defer cancel()

@@ -64,7 +64,7 @@ func (d *Decoder[T]) unmarshal(text []byte, v *T) error {
 	if buf == nil {
 		buf = new([]byte)
 	}
-	*buf, _ = d.projection.append((*buf)[:0], text, 0)
+	*buf, _ = d.projection.append((*buf)[:0], text, 0, deepest)
 	if len(*buf) > len(text)/4*3 {
 		d.wide.Store(wideFor)
 	}

@@ -11,7 +11,8 @@ const DefaultMembers = 100_000
 // the size in bytes; the code that reads the bytes must do that.
 type Limits struct {
 	// Depth is how deep arrays and objects may be nested: 1 allows [] but not [[]]. 0 means 512
-	// ([DefaultDepth]), negative no limit.
+	// ([DefaultDepth]), negative no limit. No function here exhausts the stack, however deep a
+	// document is; Decode and MergeDeep refuse what is nested deeper than 10,000.
 	Depth int
 	// Members is how many members the root may have if it is an object; each of several with equal
 	// names counts. 0 and negative mean no limit: the number of bytes bounds a parsed document, and

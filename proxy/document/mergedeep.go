@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// deepest is how deep the objects that MergeDeep merges may be nested: as deep as a goroutine can
-// safely recurse.
+// deepest is how deep MergeDeep and a Decoder recurse into a document: as deep as a goroutine can
+// go without harm, and as encoding/json does.
 const deepest = 10_000
 
 // MergeDeep is [Merge], except that it also merges members of equal names, at any depth, if their

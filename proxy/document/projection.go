@@ -3,6 +3,7 @@ package document
 import (
 	"bytes"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -26,13 +27,20 @@ type projectedField struct {
 
 // projectionOf returns the projection for a type, or nil if the type uses the whole value.
 func projectionOf(t reflect.Type, by *methods, known map[reflect.Type]*projection) *projection {
-	for t.Kind() == reflect.Pointer && !by.has(t) {
-		t = t.Elem()
-	}
-	if by.has(t) {
+	return projectionIn(nil, t, by, known)
+}
+
+// projectionIn is projectionOf for a type inside others, up to the next struct around it. A type
+// that contains itself without a struct between, such as map[string]tree for a tree, uses the whole
+// value.
+func projectionIn(inside []reflect.Type, t reflect.Type, by *methods, known map[reflect.Type]*projection) *projection {
+	if by.has(t) || slices.Contains(inside, t) {
 		return nil
 	}
+	inside = append(inside, t)
 	switch t.Kind() {
+	case reflect.Pointer:
+		return projectionIn(inside, t.Elem(), by, known)
 	case reflect.Struct:
 		n := known[t]
 		if n == nil {
@@ -42,7 +50,7 @@ func projectionOf(t reflect.Type, by *methods, known map[reflect.Type]*projectio
 		}
 		return n
 	case reflect.Slice, reflect.Array, reflect.Map:
-		if each := projectionOf(t.Elem(), by, known); each != nil {
+		if each := projectionIn(inside, t.Elem(), by, known); each != nil {
 			return &projection{object: t.Kind() == reflect.Map, each: each}
 		}
 	}
@@ -87,8 +95,12 @@ func (n *projection) add(t reflect.Type, by *methods, known map[reflect.Type]*pr
 
 func (n *projection) field(name string, of *projection) {
 	for i := range n.fields {
-		if string(n.fields[i].name) == name {
-			n.fields[i].of = nil // only encoding/json knows which of the two it takes
+		other := &n.fields[i]
+		if !bytes.EqualFold(other.name, []byte(name)) {
+			continue
+		}
+		other.of, of = nil, nil // only encoding/json knows which of the two it takes
+		if string(other.name) == name {
 			return
 		}
 	}
@@ -112,19 +124,20 @@ func ascii(b []byte) bool {
 }
 
 // append appends the used parts of the value that begins at i, and returns the offset after the
-// value.
-func (n *projection) append(dst, b []byte, i int) ([]byte, int) {
+// value. It goes at most levels deep: encoding/json refuses what is deeper.
+func (n *projection) append(dst, b []byte, i, levels int) ([]byte, int) {
 	switch {
-	case n != nil && b[i] == '{' && n.object:
-		return n.members(dst, b, i)
-	case n != nil && b[i] == '[' && !n.object:
-		return n.elements(dst, b, i)
+	case n == nil || levels == 0:
+	case b[i] == '{' && n.object:
+		return n.members(dst, b, i, levels-1)
+	case b[i] == '[' && !n.object:
+		return n.elements(dst, b, i, levels-1)
 	}
 	end := skipValue(b, i)
 	return append(dst, b[i:end]...), end
 }
 
-func (n *projection) members(dst, b []byte, i int) ([]byte, int) {
+func (n *projection) members(dst, b []byte, i, levels int) ([]byte, int) {
 	dst = append(dst, '{')
 	empty := len(dst)
 	c := open(b, i)
@@ -139,13 +152,13 @@ func (n *projection) members(dst, b []byte, i int) ([]byte, int) {
 		}
 		dst = append(append(dst, b[c.name:c.nameEnd]...), ':')
 		var end int
-		dst, end = of.append(dst, b, c.value)
+		dst, end = of.append(dst, b, c.value, levels)
 		c.jump(end)
 	}
 	return append(dst, '}'), c.i
 }
 
-func (n *projection) elements(dst, b []byte, i int) ([]byte, int) {
+func (n *projection) elements(dst, b []byte, i, levels int) ([]byte, int) {
 	dst = append(dst, '[')
 	empty := len(dst)
 	c := open(b, i)
@@ -154,7 +167,7 @@ func (n *projection) elements(dst, b []byte, i int) ([]byte, int) {
 			dst = append(dst, ',')
 		}
 		var end int
-		dst, end = n.each.append(dst, b, c.value)
+		dst, end = n.each.append(dst, b, c.value, levels)
 		c.jump(end)
 	}
 	return append(dst, ']'), c.i

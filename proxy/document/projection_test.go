@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"runtime/debug"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,4 +100,78 @@ func FuzzDecoder(f *testing.F) {
 		decodesAlike[map[string][]struct{ V int }](t, text)
 		decodesAlike[struct{}](t, text)
 	})
+}
+
+type (
+	// Inner is embedded in two structs, so that its Shared is ambiguous in the third.
+	Inner struct{ Shared struct{ P int } }
+	Left  struct{ Inner }
+	Right struct{ Inner }
+	both  struct {
+		Left
+		Right
+		Other struct{ Q int } `json:"shared"`
+	}
+)
+
+func TestANameThatFoldsToAnAmbiguousOneIsDecoded(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`{"Shared":{"P":1,"Q":2}}`, `{"shared":{"P":1,"Q":2}}`, `{"SHARED":{"P":1,"Q":2}}`} {
+		decodesAlike[both](t, []byte(text))
+		decodesAlike[struct {
+			A struct{ P int }
+			B struct{ Q int } `json:"a"`
+		}](t, []byte(strings.ReplaceAll(strings.ReplaceAll(text, "Shared", "A"), "shared", "a")))
+	}
+}
+
+// The types below contain themselves.
+type (
+	tree     map[string]tree
+	list     []list
+	pointer  *pointer
+	pointers []*pointers
+	rows     []struct {
+		V    int
+		Next rows
+	}
+	twice map[string][]map[string]twice
+)
+
+// proves T13
+func TestATypeThatContainsItselfCanBeDecoded(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`null`, `{}`, `[]`, `{"a":{"b":{}}}`, `[[],[[]]]`, `[{"v":1,"x":2,"next":[{"V":2,"y":[]}]}]`, `{"a":[{"b":[]}]}`} {
+		decodesAlike[tree](t, []byte(text))
+		decodesAlike[list](t, []byte(text))
+		decodesAlike[pointers](t, []byte(text))
+		decodesAlike[rows](t, []byte(text))
+		decodesAlike[twice](t, []byte(text))
+		decodesAlike[struct {
+			A tree
+			B *rows
+		}](t, []byte(text))
+	}
+	assert.NotNil(t, document.DecoderOf[pointer](), "which is of no use, but is made")
+	assert.NotNil(t, document.EncoderOf[tree]())
+	assert.NotNil(t, document.EncoderOf[pointer]())
+}
+
+// proves T13
+func TestADocumentWithoutALimitOfDepthDoesNotExhaustTheStack(t *testing.T) {
+	defer debug.SetMaxStack(debug.SetMaxStack(64 << 20)) // so that a million levels are enough
+	const levels = 1_000_000
+	text := strings.Repeat(`{"Next":`, levels) + "{}" + strings.Repeat("}", levels)
+	d, err := document.Limits{Depth: -1}.Parse([]byte(text))
+	require.NoError(t, err)
+	var v hardDeep
+	assert.ErrorContains(t, document.DecoderOf[hardDeep]().Decode(d, &v), "exceeded max depth")
+	assert.ErrorContains(t, d.Decode(&v), "exceeded max depth")
+	assert.Equal(t, levels+1, d.Depth())
+	assert.Equal(t, document.Object, d.Get(document.MustPath("Next.Next")).Kind())
+	assert.False(t, d.Drop(document.MustPaths("Next.Next.Next")).IsZero())
+	assert.Equal(t, "{}", d.Keep(document.MustPaths("other")).String())
+	assert.Equal(t, d.Size(), d.Cursor().Document().Size())
+	_, err = document.MergeDeep(0, d, d)
+	assert.ErrorIs(t, err, document.ErrDepth)
 }

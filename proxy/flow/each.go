@@ -171,7 +171,7 @@ func (e *eachRun[K, T]) end(ctx *call.Clock, parent context.Context) {
 // failed returns err with the number of the call that failed. It does not name the key: that is the
 // upstream's data and must not end up in a log.
 func (e *eachRun[K, T]) failed(parent context.Context, i int, err error) error {
-	if ended := parent.Err(); ended != nil && errors.Is(err, ended) && !call.Panicked(err) {
+	if ended := parent.Err(); ended != nil && call.Is(err, ended) && !call.Panicked(err) {
 		return ended
 	}
 	return fmt.Errorf("call %d of %d: %w", i+1, len(e.keys), err)
@@ -216,8 +216,4 @@ func (c *eachCall[K, T]) Do(ctx context.Context) (v T, err error) {
 // Arrived does nothing, because the node waits for its calls.
 func (c *eachCall[K, T]) Arrived() {}
 
-func (c *eachCall[K, T]) closeBody() {
-	if c.req.Body != nil {
-		_ = c.req.Body.Close()
-	}
-}
+func (c *eachCall[K, T]) closeBody() { call.Discard(c.branch.Ctx, c.req.Body) }

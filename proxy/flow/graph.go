@@ -16,6 +16,7 @@ type graph struct {
 	nodes    []graphNode // dependencies before their users, the root last
 	replays  bool        // a request body is needed more than once
 	optional bool        // some nodes are not required
+	opens    *call.Bound // of bodies that are being opened again
 
 	err   error      // joins the faults of the nodes, in their order; if not nil, nothing runs
 	steps []pipe.Any // of the plan that shows these faults
@@ -31,7 +32,7 @@ type graphNode struct {
 }
 
 func newGraph(what string, root *node) *graph {
-	g := new(graph)
+	g := &graph{opens: call.NewBound(0)}
 	var order []*node
 	at := map[*node]int{}
 	var visit func(n *node)
@@ -127,7 +128,7 @@ func errFull() error {
 // named adds to err which node failed, unless err already says so.
 func (g *graph) named(i int, err error) error {
 	step := &g.nodes[i].node.step
-	if e, ok := errors.AsType[*proxy.Error](err); ok && step.Name != "" && e.Backend == step.Name {
+	if e, ok := call.As[*proxy.Error](err); ok && step.Name != "" && e.Backend == step.Name {
 		return err
 	}
 	if step.Name == "" {

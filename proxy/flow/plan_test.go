@@ -169,7 +169,7 @@ func TestThePlanShowsTheStepsInsideACall(t *testing.T) {
 	p := flow.End(flow.Then("b", flow.Call("a", leaf("a").With(double, pipe.Recover)), never, leaf("b")))
 	assert.Equal(t, `↔ flow (2 calls, critical path a → b), in order
   · call a
-    ↔ double
+    · double
       ← recover
         ↔ backend of-a
   → then b

@@ -149,7 +149,11 @@ func (t *task) prepare() (err error) {
 	}
 	req := t.run.req
 	if t.lent = !t.run.graph.replays; !t.lent {
+		restore := call.Opening(t.branch.Ctx, t.run.graph.opens, &req.GetBody)
 		t.req, err = req.Clone()
+		if restore(); err == nil {
+			t.req.GetBody = req.GetBody
+		}
 		return err
 	}
 	bare := *req // this is the only call of the graph, so it may have the body itself
@@ -165,7 +169,7 @@ func (t *task) prepare() (err error) {
 // this one could become another.
 func (t *task) Do(ctx context.Context) (any, error) {
 	if t.req != nil && !t.lent && t.req.Body != nil {
-		defer t.req.Body.Close()
+		defer call.Discard(ctx, t.req.Body)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -184,7 +188,7 @@ func (t *task) Arrived() {}
 // that ended, the error is that of the context, whether the branch or the group noticed it first.
 func resultOf[T any](b *call.Branch[T]) (T, error) {
 	v, err := b.Result()
-	if ended := b.Ctx.Err(); err != nil && !b.HonoursContext && ended != nil && errors.Is(err, ended) && !call.Panicked(err) {
+	if ended := b.Ctx.Err(); err != nil && !b.HonoursContext && ended != nil && call.Is(err, ended) && !call.Panicked(err) {
 		err = ended
 	}
 	return v, err
@@ -247,7 +251,7 @@ func (c *run) end() {
 // context of the caller ended, the error names all required nodes that failed with it. The errors
 // of nodes that were merely cancelled are dropped, except for panics, which are reported.
 func (c *run) failure(parent context.Context) error {
-	ended := parent.Err() != nil && errors.Is(c.tasks[c.first].err, parent.Err())
+	ended := parent.Err() != nil && call.Is(c.tasks[c.first].err, parent.Err())
 	var errs []error
 	for i := range c.tasks {
 		t := &c.tasks[i]

@@ -46,7 +46,7 @@ func Limit(a Allower) proxy.Decorator {
 		return proxy.Fault(errors.New("policy: Limit: the Allower is nil"))
 	}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "limit", Source: pipe.Here(), Acts: pipe.In,
-		Effects: pipe.CallsOnce | pipe.Stateful, State: new(byte)}
+		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: new(byte)}
 	if reflect.TypeOf(a).Kind() == reflect.Pointer {
 		step.State = a
 	}

@@ -79,10 +79,11 @@ func Retry(a Attempts) proxy.Decorator {
 	a = a.withDefaults()
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {
-		r := &retry{attempts: a, next: next}
-		step := pipe.Step{Mark: mark.Ours(), Kind: "retry", Source: source, Effects: pipe.CallsMany | pipe.Stateful, State: a.Budget}
+		r := &retry{attempts: a, next: next, bound: call.NewBound(0)}
+		step := pipe.Step{Mark: mark.Ours(), Kind: "retry", Source: source, State: a.Budget,
+			Effects: pipe.CallsMany | pipe.PassesOn | pipe.Stateful}
 		if a.Max == 1 {
-			step.Effects = pipe.CallsOnce | pipe.Stateful // the call still adds to the budget
+			step.Effects = pipe.CallsOnce | pipe.PassesOn | pipe.Stateful // the call still adds to the budget
 		}
 		serve := r.call
 		var never *pipe.Step
@@ -92,7 +93,7 @@ func Retry(a Attempts) proxy.Decorator {
 			step.Detail = fmt.Sprintf("%s, unsafe", count(a.Max))
 		case never != nil:
 			step.Detail = fmt.Sprintf("never: %s is not idempotent", never.Title())
-			step.Effects, step.State, serve = pipe.CallsOnce, nil, r.once
+			step.Effects, step.State, serve = pipe.CallsOnce|pipe.PassesOn, nil, r.once
 		case !r.always:
 			step.Detail = fmt.Sprintf("%s of idempotent methods", count(a.Max))
 		default:
@@ -112,7 +113,8 @@ func count(tries int) string {
 type retry struct {
 	attempts Attempts
 	next     proxy.Proxy
-	always   bool // a call may be repeated whatever the request is
+	always   bool        // a call may be repeated whatever the request is
+	bound    *call.Bound // of bodies that are being opened again
 }
 
 // once is the call of a retry that never tries again.
@@ -139,14 +141,19 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 			return res, tried(tries, err, nil)
 		}
 		again, wait, why := r.again(ctx, spare, res, tries, header)
-		if why != nil {
+		switch ended := ctx.Err(); {
+		case call.Panicked(why): // the code of a user that opens the body
+			call.Discard(ctx, res)
+			return nil, tried(tries, why, err)
+		case ended != nil && call.Is(why, ended): // opening the body took the rest of the time
+			call.Discard(ctx, res)
+			return nil, tried(tries, ended, err)
+		case why != nil:
 			return res, tried(tries, err, why)
 		}
-		_ = res.Close()
+		call.Discard(ctx, res)
 		if ended := pause(ctx, wait); ended != nil {
-			if again.Body != nil {
-				_ = again.Body.Close()
-			}
+			call.Discard(ctx, again.Body)
 			return nil, tried(tries, ended, err)
 		}
 		res, err = r.try(ctx, again)
@@ -202,14 +209,20 @@ func (r *retry) again(
 		return nil, 0, ErrBudget
 	}
 	opened := false
+	restore := call.Opening(ctx, r.bound, &spare.GetBody)
 	defer func() {
+		restore()
 		if !opened { // GetBody, which is the user's code, panicked
-			_ = res.Close()
+			call.Discard(ctx, res)
 		}
 	}()
 	again, err := spare.Clone()
 	opened = true
-	return again, wait, err
+	if restore(); err != nil {
+		return nil, 0, err
+	}
+	again.GetBody = spare.GetBody
+	return again, wait, nil
 }
 
 var (
@@ -226,10 +239,10 @@ func (r *retry) try(ctx context.Context, req *proxy.Request) (res *proxy.Respons
 	}
 	defer func() {
 		if res == nil {
-			_ = body.Close()
+			call.Discard(ctx, body)
 			return
 		}
-		res.OnClose(func() { _ = body.Close() }) // a stream may begin while the body is still being sent
+		res.OnClose(func() { call.Discard(ctx, body) }) // a stream may begin while the body is still being sent
 	}()
 	return call.Checked(r.next(ctx, req))
 }

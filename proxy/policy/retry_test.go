@@ -268,7 +268,7 @@ func TestRetryShowsItsEffectsInThePlan(t *testing.T) {
 		proxy.Grouped("b", leaf(answers, pipe.HonoursContext).With(again)),
 	))
 	step := plan.Find("retry")[0]
-	assert.Equal(t, pipe.CallsMany|pipe.Stateful, step.Effects)
+	assert.Equal(t, pipe.CallsMany|pipe.PassesOn|pipe.Stateful, step.Effects)
 	assert.True(t, step.HonoursContext())
 	assert.Contains(t, plan.String(), "retry (3 tries of idempotent methods), shared", "one value, one budget")
 
@@ -282,10 +282,10 @@ func TestRetryShowsItsEffectsInThePlan(t *testing.T) {
 	assert.Contains(t, plan.String(), "retry (2 tries of idempotent methods)\n")
 
 	once := pipe.PlanOf(leaf(answers, pipe.NotIdempotent).With(again))
-	assert.Equal(t, pipe.CallsOnce, once.Effects)
+	assert.Equal(t, pipe.CallsOnce|pipe.PassesOn, once.Effects)
 	for _, unsafe := range []bool{false, true} {
 		single := policy.Retry(policy.Attempts{Max: 1, Unsafe: unsafe})
-		assert.Equal(t, pipe.CallsOnce|pipe.Stateful, pipe.PlanOf(proxy.Proxy(answers).With(single)).Effects)
+		assert.Equal(t, pipe.CallsOnce|pipe.PassesOn|pipe.Stateful, pipe.PlanOf(proxy.Proxy(answers).With(single)).Effects)
 	}
 }
 

@@ -48,7 +48,7 @@ func Timeout(d time.Duration) proxy.Decorator {
 			t.next = held(next)
 		}
 		return pipe.Describe(t.call, pipe.Step{Mark: mark.Ours(), Kind: "timeout", Detail: d.String(), Source: source,
-			Effects: pipe.CallsOnce | pipe.HonoursContext}, next)
+			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext}, next)
 	}
 }
 
@@ -74,7 +74,7 @@ func (t *timeout) call(ctx context.Context, req *proxy.Request) (*proxy.Response
 	}()
 	res, err := call.Checked(t.next(clock, req))
 	if !clock.Stop() && clock.Err() == context.DeadlineExceeded { // our deadline: the caller's is later
-		_ = res.Close()
+		call.Discard(ctx, res)
 		return nil, t.late(err)
 	}
 	if err == nil && open(res) {
@@ -92,7 +92,7 @@ func held(next proxy.Proxy) proxy.Proxy {
 		if err == nil {
 			return res, nil
 		}
-		if ended := ctx.Err(); ended != nil && errors.Is(err, ended) && !call.Panicked(err) {
+		if ended := ctx.Err(); ended != nil && call.Is(err, ended) && !call.Panicked(err) {
 			return nil, ended // the same error whether Hold or next noticed the end first
 		}
 		if e, ok := errors.AsType[*proxy.Error](err); ok && err == error(e) && e.Op == "" {

@@ -65,7 +65,7 @@ var (
 // wraps [document.ErrEncoding]. A value that would be nested too deep is one that wraps
 // [document.ErrDepth]. In the plan, the step needs the params that must not be missing.
 func Body(template string) proxy.Decorator {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "body", Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce}
+	step := pipe.Step{Mark: mark.Ours(), Kind: "body", Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce | pipe.PassesOn}
 	t, holders, errs := parseTemplate(template)
 	if errs != nil {
 		return broken(step, errs...)

@@ -74,7 +74,7 @@ func RemoveResponseHeader(name string) proxy.Decorator {
 
 // onRequest returns a decorator that changes requests with f, or if err is not nil, one that fails.
 func onRequest(kind, key string, err error, f func(*proxy.Request)) proxy.Decorator {
-	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce}
+	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce | pipe.PassesOn}
 	if err != nil {
 		return broken(step, err)
 	}
@@ -90,7 +90,7 @@ func onRequest(kind, key string, err error, f func(*proxy.Request)) proxy.Decora
 // onResponse returns a decorator that changes responses with f, or if err is not nil, one that
 // fails.
 func onResponse(kind, key string, err error, f func(*proxy.Response)) proxy.Decorator {
-	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
+	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce | pipe.PassesOn}
 	if err != nil {
 		return broken(step, err)
 	}

@@ -54,7 +54,7 @@ func (o *ops) shape(ctx context.Context, res *proxy.Response) (*proxy.Response, 
 	shaped := false
 	defer func() {
 		if !shaped { // also after a panic
-			_ = res.Close()
+			call.Discard(ctx, res)
 		}
 	}()
 	if res.Body != nil || res.Upgrade != nil {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -46,7 +47,7 @@ func MapStatus(pairs map[int]int) proxy.Decorator {
 		}
 	}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "map-status", Detail: strings.Join(texts, ", "), Source: pipe.Here(), Acts: pipe.Out,
-		Effects: pipe.CallsOnce}
+		Effects: pipe.CallsOnce | pipe.PassesOn}
 	if errs != nil {
 		return broken(step, errs...)
 	}
@@ -60,7 +61,7 @@ func MapStatus(pairs map[int]int) proxy.Decorator {
 			switch {
 			case !mapped:
 			case err != nil && to >= 400:
-				_ = res.Close() // res is nil unless next broke its contract
+				call.Discard(ctx, res) // nil unless next broke its contract
 				return nil, &proxy.Error{Status: to, Op: "map-status", Err: err, Header: retryAfter(err)}
 			case err == nil && res != nil:
 				res.Status = to
