@@ -58,14 +58,14 @@ type Message struct {
 	// nil Ack is skipped.
 	//
 	// The context of Ack and Nack is not that of the pipe: when the agent is cancelled, it goes on
-	// for a moment. A worker takes no other message until the call has returned. A call that does
+	// for half a second, counted from the call if that is later. A worker takes no other message until the call has returned. A call that does
 	// not return within [Spec].AckTimeout is abandoned, like a proxy that ignores its context, and
 	// reported at once.
 	Ack func(ctx context.Context) error
 
 	// Nack hands the message back to the source, which delivers it again or drops it. The cause is
-	// never nil; it wraps [ErrStopped] if the message did not fail but the agent ended. The agent
-	// reports an error. A nil Nack is skipped.
+	// never nil. errors.Is finds [ErrStopped] in it only if the message did not fail but this agent
+	// ended, whatever the proxy returned. The agent reports an error of Nack. A nil Nack is skipped.
 	Nack func(ctx context.Context, cause error) error
 }
 

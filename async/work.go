@@ -19,6 +19,7 @@ type worker struct {
 	m     Message
 	watch *watch // to be used again; nil if there is none
 
+	stopped   bool // the message has not failed: the agent ended
 	abandoned bool // a call was abandoned: the slot is free already, and the call is counted in Agent.away
 }
 
@@ -36,7 +37,11 @@ func (w *worker) one() {
 	}
 	lost, err := w.call()
 	if err != nil {
-		defer w.nack(err) // even if Spec.Report ends the goroutine
+		cause := err
+		if !w.stopped {
+			cause = causeOf(err)
+		}
+		defer w.nack(cause) // even if Spec.Report ends the goroutine
 		w.fail("", err)
 		return
 	}
@@ -89,6 +94,7 @@ func (w *worker) call() (lost, err error) {
 	}
 	res, err := w.run.agent.held(ctx, w.m.Request)
 	if err != nil && w.run.ctx.Err() != nil { // whatever error the pipe returned for it
+		w.stopped = true
 		return nil, stopped(err)
 	}
 	if err != nil {
@@ -107,6 +113,26 @@ func stopped(err error) error {
 	}
 	return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "agent", Err: cause}
 }
+
+// causeOf returns the cause for handing back a message that has failed with err. A proxy may return
+// an ErrStopped, as of another agent, but a source must see only that of this agent.
+func causeOf(err error) (cause error) {
+	if !isStopped(err) {
+		return err
+	}
+	cause = &failure{err}
+	defer hollow()
+	return &proxy.Error{Status: proxy.StatusOf(err), Err: cause}
+}
+
+// A failure is an error that is not ErrStopped, whatever it wraps.
+type failure struct{ err error }
+
+func (f *failure) Error() string { return f.err.Error() }
+
+func (f *failure) Is(target error) bool { return target != ErrStopped && errors.Is(f.err, target) }
+
+func (f *failure) As(target any) bool { return errors.As(f.err, target) }
 
 // work processes a message. It runs on a goroutine of its own, with a copy of the request. When it
 // returns, the pipe is finished and the answer closed.
