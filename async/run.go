@@ -120,7 +120,7 @@ func (r *run) takeAll() error {
 		switch {
 		case got.err == nil:
 		case got.again:
-			pause(r.intake, r.agent.spec.Backoff.delay(r.failures))
+			pause(r.intake, r.agent.spec.Backoff.Delay(r.failures))
 		case got.late, got.err == io.EOF: // a wrapped EOF is a broken connection
 			return nil
 		default:

@@ -83,6 +83,9 @@ func (r *run) receive() (m Message, err error) {
 // call runs the proxy for a message. On success, lost is the error of the optional parts that are
 // missing, if any.
 func (w *worker) call() (lost, err error) {
+	if w.m.Err != nil {
+		return nil, unreadable(w.m.Err)
+	}
 	if w.m.Request == nil {
 		return nil, &proxy.Error{Status: http.StatusInternalServerError, Op: "message", Err: errNoRequest}
 	}
@@ -104,6 +107,21 @@ func (w *worker) call() (lost, err error) {
 }
 
 var errNoRequest = errors.New("the message has no request")
+
+// unreadable returns the failure of a message that its source could not read.
+func unreadable(err error) error {
+	status := http.StatusBadRequest
+	if hasStatus(err) {
+		status = 0 // that of err
+	}
+	return &proxy.Error{Status: status, Op: "message", Err: err}
+}
+
+func hasStatus(err error) (ok bool) {
+	defer hollow()
+	_, ok = errors.AsType[*proxy.Error](err)
+	return ok
+}
 
 // stopped returns the cause for handing back a message that has not failed.
 func stopped(err error) error {
