@@ -25,7 +25,8 @@
 //     once.
 //   - concurrency: calls that run at once do not mix.
 //   - plan: the plan shows the inner pipe and how often it is called, and has no faults. Making the
-//     pipe runs nothing.
+//     pipe runs nothing. A decorator that answers every call of this law without next may show
+//     next only as a branch of several.
 //
 // No law may leave a goroutine behind. A decorator that declares [pipe.HonoursContext] must return
 // at the end of its context even if next does not.
