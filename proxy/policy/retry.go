@@ -65,7 +65,9 @@ import (
 // If no try succeeds, Retry hands on the last failure. An error keeps its status. It says how many
 // tries there were if there were several, or if there should have been another one. errors.Is tells
 // why there was no further try: [ErrBudget], or [proxy.ErrBodyNotReplayable] if the request body
-// can be read only once. Responses that are not handed on are closed.
+// can be read only once. Responses that are not handed on are closed. A Close that panics, or does
+// not return before the context ends, is reported and does not stop Retry; while
+// [proxy.DefaultMaxAbandoned] such calls are still running, nothing is tried again.
 //
 // The first try gets the request itself. Each further try gets a copy of what the request was
 // before, with its body replayed. As with every [proxy.Request.Clone], only the first try can send
@@ -79,7 +81,7 @@ func Retry(a Attempts) proxy.Decorator {
 	a = a.withDefaults()
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {
-		r := &retry{attempts: a, next: next}
+		r := &retry{attempts: a, next: next, discard: newDiscarder("retry")}
 		step := pipe.Step{Mark: mark.Ours(), Kind: "retry", Source: source, Effects: pipe.CallsMany | pipe.Stateful, State: a.Budget}
 		if a.Max == 1 {
 			step.Effects = pipe.CallsOnce | pipe.Stateful // the call still adds to the budget
@@ -112,6 +114,7 @@ func count(tries int) string {
 type retry struct {
 	attempts Attempts
 	next     proxy.Proxy
+	discard  discarder
 	always   bool // a call may be repeated whatever the request is
 }
 
@@ -132,7 +135,7 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 		return r.next(ctx, req)
 	}
 	spare := spareOf(req) // next may change req
-	res, err := call.Checked(r.next(ctx, req))
+	res, err := r.checked(ctx, req)
 	for tries := 1; ; tries++ {
 		retry, header := passing(res, err)
 		if !retry || tries == r.attempts.Max || ctx.Err() != nil {
@@ -142,10 +145,10 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 		if why != nil {
 			return res, tried(tries, err, why)
 		}
-		_ = res.Close()
+		r.discard.response(ctx, res)
 		if ended := pause(ctx, wait); ended != nil {
 			if again.Body != nil {
-				_ = again.Body.Close()
+				r.discard.close(ctx, again.Body)
 			}
 			return nil, tried(tries, ended, err)
 		}
@@ -198,13 +201,16 @@ func (r *retry) again(
 	if spare == nil { // even if next has set a body that can be replayed: it is not the original one
 		return nil, 0, proxy.ErrBodyNotReplayable
 	}
+	if r.discard.bound.Full() {
+		return nil, 0, proxy.ErrAbandoned
+	}
 	if !r.attempts.Budget.take() {
 		return nil, 0, ErrBudget
 	}
 	opened := false
 	defer func() {
 		if !opened { // GetBody, which is the user's code, panicked
-			_ = res.Close()
+			r.discard.response(ctx, res)
 		}
 	}()
 	again, err := spare.Clone()
@@ -222,16 +228,21 @@ var (
 func (r *retry) try(ctx context.Context, req *proxy.Request) (res *proxy.Response, err error) {
 	body := req.Body // next may replace it in req
 	if body == nil {
-		return call.Checked(r.next(ctx, req))
+		return r.checked(ctx, req)
 	}
 	defer func() {
 		if res == nil {
-			_ = body.Close()
+			r.discard.close(ctx, body)
 			return
 		}
-		res.OnClose(func() { _ = body.Close() }) // a stream may begin while the body is still being sent
+		res.OnClose(func() { r.discard.close(ctx, body) }) // a stream may begin while the body is still being sent
 	}()
-	return call.Checked(r.next(ctx, req))
+	return r.checked(ctx, req)
+}
+
+func (r *retry) checked(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+	res, err := r.next(ctx, req)
+	return r.discard.checked(ctx, res, err)
 }
 
 // pause waits for d. If the context has ended by then, pause returns its error.

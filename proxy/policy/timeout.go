@@ -43,7 +43,7 @@ func Timeout(d time.Duration) proxy.Decorator {
 	}
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {
-		t := &timeout{d: d, next: next}
+		t := &timeout{d: d, next: next, discard: newDiscarder("timeout")}
 		if !pipe.PlanOf(next).HonoursContext() {
 			t.next = held(next)
 		}
@@ -55,11 +55,16 @@ func Timeout(d time.Duration) proxy.Decorator {
 type timeout struct {
 	d    time.Duration
 	next proxy.Proxy // returns when its context ends
+
+	discard discarder
 }
 
 func (t *timeout) call(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &proxy.Error{Op: "timeout", Err: err}
+	}
+	if t.discard.bound.Full() {
+		return nil, &proxy.Error{Status: http.StatusServiceUnavailable, Op: "timeout", Err: proxy.ErrAbandoned}
 	}
 	end := time.Now().Add(t.d)
 	if deadline, ok := ctx.Deadline(); ok && !deadline.After(end) {
@@ -72,9 +77,10 @@ func (t *timeout) call(ctx context.Context, req *proxy.Request) (*proxy.Response
 			clock.Cancel()
 		}
 	}()
-	res, err := call.Checked(t.next(clock, req))
+	res, err := t.next(clock, req)
+	res, err = t.discard.checked(clock, res, err)
 	if !clock.Stop() && clock.Err() == context.DeadlineExceeded { // our deadline: the caller's is later
-		_ = res.Close()
+		t.discard.response(clock, res)
 		return nil, t.late(err)
 	}
 	if err == nil && open(res) {
