@@ -4,8 +4,9 @@ GO          ?= go
 include .ci/tools
 MODULES     := $(patsubst %/,%,$(dir $(shell git ls-files '*go.mod')))
 FUZZTIME    ?= 20s
+STRESSTIME  ?= 1m
 
-.PHONY: all help test race lint fmt modules bench soak fuzz api vuln newest quickstart ci
+.PHONY: all help test race lint fmt modules bench soak stress fuzz api vuln newest quickstart ci
 
 all: test lint ## test and lint
 
@@ -36,6 +37,9 @@ bench: ## the benchmarks of docs/performance.md, with their peers
 soak: ## a million requests with failing upstreams, and ten thousand idle connections
 	SLUICE_SOAK=1000000 $(GO) test -count=1 -timeout 60m -run NothingGrows -v ./test
 	SLUICE_SOAK=10000 $(GO) test -count=1 -timeout 60m -run Idle -v ./adapter
+
+stress: ## random trees of combinators for STRESSTIME (default 1m), on 8 processors, under the race detector
+	GOMAXPROCS=8 SLUICE_STRESS=$(STRESSTIME) $(GO) test -race -count=1 -timeout 60m -run Stress -v ./test
 
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	.ci/fuzz $(FUZZTIME)

@@ -35,7 +35,8 @@ type Spec struct {
 	Proxy proxy.Proxy
 
 	// Params names the params that the source sets in the Request of every message; "*" stands for
-	// the segments of a wildcard. A message that lacks one of them fails with status 400 before
+	// the segments of a wildcard. New refuses a name that stands there twice or that no placeholder
+	// can have. A message that lacks one of them fails with status 400 before
 	// Proxy is called, as does a message with a value that is empty, "." or "..", or holds NUL, CR
 	// or LF. nil names no params.
 	//
@@ -135,8 +136,9 @@ type Agent struct {
 }
 
 // New returns the agent that s describes. Its error joins everything that is wrong with s: no
-// source or one with a fault, no proxy, a negative number of workers, the faults in the plan of the
-// proxy, and placeholders of upstreams that nothing fills.
+// source or one with a fault, no proxy, a negative number of workers, names in Params that are
+// doubled or cannot be, the faults in the plan of the proxy, and placeholders of upstreams that
+// nothing fills.
 func New(s Spec) (*Agent, error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -203,6 +205,14 @@ func (s Spec) check() error {
 	if s.Workers < 0 {
 		fault("there are %d Workers, want 0 or more", s.Workers)
 	}
+	for i, name := range s.Params {
+		switch {
+		case name != rest && !isPlaceholder(name):
+			fault("Params has %q, which is not a valid placeholder name", name)
+		case slices.Contains(s.Params[:i], name):
+			fault("Params has %q twice", name)
+		}
+	}
 	if s.Proxy == nil {
 		fault("the Proxy is nil")
 		return errors.Join(errs...)
@@ -216,6 +226,17 @@ func (s Spec) check() error {
 			need.Step, need.Param, need.Given, need.Place)
 	}
 	return errors.Join(errs...)
+}
+
+// isPlaceholder reports whether name is a valid placeholder name in package backend.
+func isPlaceholder(name string) bool {
+	for i := range len(name) {
+		c := name[i]
+		if !('a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '.') {
+			return false
+		}
+	}
+	return name != ""
 }
 
 // joined returns the errors that [pipe.Step.Faults] joined.

@@ -278,6 +278,13 @@ func TestNewJoinsEverythingThatIsWrong(t *testing.T) {
 	parts := pipe.Describe(ok, pipe.Step{Kind: "merge", Layout: pipe.Parallel}, proxy.Proxy(ok).With(sets("id")), needs("user", "id"))
 	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: parts})
 	assert.ErrorContains(t, err, `backend user needs the param "id"`, "a part beside it does not")
+	_, err = async.New(async.Spec{Source: async.NewMemory(1), Proxy: ok, Params: []string{"id", "*", "{id}", "", "id", "a b", "*"}})
+	require.Error(t, err)
+	assert.Equal(t, `async: agent: Params has "{id}", which is not a valid placeholder name
+async: agent: Params has "", which is not a valid placeholder name
+async: agent: Params has "id" twice
+async: agent: Params has "a b", which is not a valid placeholder name
+async: agent: Params has "*" twice`, err.Error())
 	_, err = async.New(async.Spec{})
 	assert.ErrorContains(t, err, "the Source is nil")
 	assert.ErrorContains(t, err, "the Proxy is nil")

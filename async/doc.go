@@ -18,7 +18,7 @@
 // The agent acknowledges a message only after its whole pipe has returned without an error, with a
 // complete answer that was read to its end and closed. In every other case the agent hands the
 // message back with the reason: an error, a partial answer, a status outside 200 to 299, a panic, a
-// timeout, or the end of the agent.
+// timeout, a message that the source cannot read, or the end of the agent.
 //
 // So each message is processed at least once. It is processed more often if an acknowledgement is
 // lost or late, or if a pipe that ignores its context is still working after its timeout. What the

@@ -3,7 +3,6 @@ package async
 import (
 	"context"
 	"net/http"
-	"time"
 )
 
 // Clean lets the tests call the header filter.
@@ -11,9 +10,6 @@ func Clean(h http.Header) http.Header { return clean(h) }
 
 // Escaped lets the tests see how a topic becomes a path.
 func Escaped(path string) string { return escaped(path) }
-
-// Delay lets the tests see the waits.
-func (b Backoff) Delay(n int) time.Duration { return b.delay(n) }
 
 // KnowsReceipt reports whether a run knows a receipt that came just before the end of the intake.
 func KnowsReceipt() bool {

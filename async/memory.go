@@ -296,7 +296,7 @@ func (q *Memory) again(e *entry, cause error) error {
 		q.settled()
 		return fmt.Errorf("%w after %d deliveries", ErrGivenUp, e.attempt)
 	}
-	e.due = time.Now().Add(q.Backoff.delay(e.attempt))
+	e.due = time.Now().Add(q.Backoff.Delay(e.attempt))
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	i, _ := slices.BinarySearchFunc(q.waiting, e, func(a, b *entry) int {

@@ -50,22 +50,28 @@ type Message struct {
 	// X-Real-Ip and all of X-Forwarded-*), or that HTTP does not allow. Upstream holds what the
 	// source's own code sets; never fill it from the message.
 	//
-	// A message without a request fails.
+	// A message without a request fails, with status 500 unless Err says why there is none.
 	Request *proxy.Request
+
+	// Err says why the source cannot read the message: it cannot be decoded, is damaged, or is of an
+	// unknown version. Such a message fails with Err, which is reported and handed to Nack, and the
+	// proxy is not called. The status is 400, or that of Err if Err wraps a [*proxy.Error]. Receive
+	// then returns no error, because the source works. nil means that the message can be read.
+	Err error
 
 	// Ack tells the source that the message was processed. The agent reports an error and does
 	// nothing else about it: the source decides what happens to a message that was not settled. A
 	// nil Ack is skipped.
 	//
 	// The context of Ack and Nack is not that of the pipe: when the agent is cancelled, it goes on
-	// for a moment. A worker takes no other message until the call has returned. A call that does
-	// not return within [Spec].AckTimeout is abandoned, like a proxy that ignores its context, and
-	// reported at once.
+	// for half a second, counted from the call if that is later. A worker takes no other message
+	// until the call has returned. A call that does not return within [Spec].AckTimeout is
+	// abandoned, like a proxy that ignores its context, and reported at once.
 	Ack func(ctx context.Context) error
 
 	// Nack hands the message back to the source, which delivers it again or drops it. The cause is
-	// never nil; it wraps [ErrStopped] if the message did not fail but the agent ended. The agent
-	// reports an error. A nil Nack is skipped.
+	// never nil. errors.Is finds [ErrStopped] in it only if the message did not fail but this agent
+	// ended, whatever the proxy returned. The agent reports an error of Nack. A nil Nack is skipped.
 	Nack func(ctx context.Context, cause error) error
 }
 

@@ -2,6 +2,8 @@ package async_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -340,5 +342,60 @@ func FuzzHeaders(f *testing.F) {
 				assert.Contains(t, []string{value, "x", "1"}, v, "nothing is made up")
 			}
 		}
+	})
+}
+
+// proves O18
+func TestAMessageThatTheSourceCannotReadFailsAsWhatItIs(t *testing.T) {
+	t.Parallel()
+	garbled := errors.New("garbled envelope")
+	tests := []struct {
+		name   string
+		err    error
+		status int
+	}{
+		{"an error", garbled, 400},
+		{"an error with a status", &proxy.Error{Status: 413, Err: garbled}, 413},
+		{"an error with a status inside", fmt.Errorf("source: %w", &proxy.Error{Status: 422, Err: garbled}), 422},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := &ledger{}
+				m := l.message("1")
+				m.Attempt, m.Err = 3, tt.err
+				b := &body{Reader: strings.NewReader("x")}
+				m.Request.Body = b
+				bare := l.message("2")
+				bare.Request, bare.Err = nil, tt.err
+				p := func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+					assert.Equal(t, "/3", req.Path, "only what can be read is processed")
+					return &proxy.Response{}, nil
+				}
+				runs(t, l, async.Spec{Name: "mail", Proxy: p}, gives(m), gives(bare), l.delivers("3"))
+				assert.Equal(t, []string{"1", "2"}, l.nacked)
+				assert.Equal(t, []string{"3"}, l.acked, "the agent goes on")
+				require.Len(t, l.reports, 2)
+				for i, cause := range l.causes {
+					assert.ErrorIs(t, cause, garbled)
+					assert.Equal(t, tt.status, proxy.StatusOf(cause))
+					failure, isMessage := errors.AsType[*async.MessageError](l.reports[i])
+					require.True(t, isMessage)
+					assert.Equal(t, cause, failure.Err)
+				}
+				assert.Contains(t, l.reports[0].Error(), `agent mail: message "1" (attempt 3): message: `)
+				assert.Equal(t, int32(1), b.closes.Load())
+			})
+		})
+	}
+	t.Run("an error that panics", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			l := &ledger{}
+			m := l.message("1")
+			m.Err = (*hollow)(nil)
+			runs(t, l, async.Spec{Proxy: ok}, gives(m), l.delivers("2"))
+			assert.Equal(t, []string{"1"}, l.nacked)
+			assert.Equal(t, []string{"2"}, l.acked)
+		})
 	})
 }

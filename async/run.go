@@ -14,7 +14,7 @@ var ErrStarted = errors.New("the agent was started before")
 // These are the times for calls to return once the context of Run has ended. Together they are less
 // than adapter.Run grants.
 const (
-	cutAfter = 500 * time.Millisecond // then the contexts of Ack and Nack end too
+	cutAfter = 500 * time.Millisecond // then the contexts of Ack and Nack end too, except for calls that began late
 	cutWait  = 250 * time.Millisecond // after that; then Run returns and abandons what still runs
 )
 
@@ -24,6 +24,8 @@ const (
 //
 // When ctx ends, Run cancels the calls in flight and hands their messages back with [ErrStopped],
 // for which it allows half a second. Calls that do not return are abandoned, see [Agent.Abandoned].
+// A message that a source delivers even later, although its context has ended, has half a second of
+// its own to be handed back.
 // To let the messages in flight finish, call Drain first. When the source ends, Run finishes them
 // before it returns.
 func (a *Agent) Run(ctx context.Context) error {
@@ -118,7 +120,7 @@ func (r *run) takeAll() error {
 		switch {
 		case got.err == nil:
 		case got.again:
-			pause(r.intake, r.agent.spec.Backoff.delay(r.failures))
+			pause(r.intake, r.agent.spec.Backoff.Delay(r.failures))
 		case got.late, got.err == io.EOF: // a wrapped EOF is a broken connection
 			return nil
 		default:

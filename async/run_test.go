@@ -92,6 +92,8 @@ func TestBackoffStaysBetweenHalfAndWhole(t *testing.T) {
 		most    time.Duration
 	}{
 		{"first", async.Backoff{}, 1, 100 * time.Millisecond},
+		{"none yet", async.Backoff{}, 0, 100 * time.Millisecond},
+		{"less than none", async.Backoff{}, -1 << 62, 100 * time.Millisecond},
 		{"second", async.Backoff{}, 2, 200 * time.Millisecond},
 		{"below the cap", async.Backoff{}, 9, 25600 * time.Millisecond},
 		{"the cap", async.Backoff{}, 10, 30 * time.Second},

@@ -64,7 +64,8 @@ func (w *worker) ask(op string, cause error) error {
 		_ = w.m.Request.Body.Close() // the body was read to its end, or is not wanted
 		return nil
 	}
-	ctx := w.run.settling
+	ctx, release := w.run.contextToSettle()
+	defer release()
 	if w.run.agent.ackTimeout > 0 {
 		expiry := call.After(ctx, w.run.agent.ackTimeout)
 		defer expiry.Cancel()
@@ -74,6 +75,22 @@ func (w *worker) ask(op string, cause error) error {
 		return w.m.Ack(ctx)
 	}
 	return w.m.Nack(ctx, cause)
+}
+
+// contextToSettle returns the context of a call of Ack or Nack, and a function that releases it.
+// Once the agent takes no more messages, every call has cutAfter, whenever it begins: a message that
+// comes late, from a source that ignored its context, would else stay in flight at its broker.
+func (r *run) contextToSettle() (ctx context.Context, release func()) {
+	if r.intake.Err() == nil {
+		return r.settling, func() {}
+	}
+	begun := time.Now()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(r.ctx))
+	stop := context.AfterFunc(r.settling, func() {
+		pause(ctx, cutAfter-time.Since(begun))
+		cancel()
+	})
+	return ctx, func() { stop(); cancel() }
 }
 
 // begin starts the watch over a call. It returns nil if the call has no limit, or if the worker is

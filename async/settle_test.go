@@ -3,6 +3,7 @@ package async_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"runtime"
 	"testing"
@@ -289,4 +290,139 @@ func TestRunReturnsAlthoughAnAckIsStillOut(t *testing.T) {
 			})
 		})
 	}
+}
+
+// proves M32, T3
+func TestAMessageThatComesAfterTheEndOfRunIsHandedBack(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		after time.Duration // the end of the context, that the message comes
+	}{
+		{"just before the contexts of others end", 499 * time.Millisecond},
+		{"while Run still waits", 600 * time.Millisecond},
+		{"when Run has returned", time.Hour},
+	}
+	for _, tt := range tests {
+		for _, limit := range []time.Duration{0, -1} {
+			t.Run(fmt.Sprint(tt.name, limit), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					l := &ledger{}
+					m := l.message("1")
+					handBack := m.Nack
+					m.Nack = func(ctx context.Context, cause error) error {
+						select { // a round trip
+						case <-time.After(100 * time.Millisecond):
+						case <-ctx.Done():
+							return ctx.Err()
+						}
+						return handBack(ctx, cause)
+					}
+					s := &script{plays: []play{func(ctx context.Context) (async.Message, error) {
+						<-ctx.Done()
+						<-time.After(tt.after)
+						return m, nil
+					}}}
+					a := newAgent(t, l, async.Spec{Source: s, Proxy: ok, AckTimeout: limit})
+					ctx, cancel := context.WithCancel(t.Context())
+					ended := starts(ctx, a)
+					cancel()
+					require.NoError(t, <-ended)
+					<-time.After(2 * time.Hour)
+					synctest.Wait()
+					require.Equal(t, []string{"1"}, l.nacked)
+					assert.ErrorIs(t, l.causes[0], async.ErrStopped)
+					assert.Empty(t, l.reports)
+					assert.Zero(t, a.Abandoned())
+				})
+			})
+		}
+	}
+}
+
+// proves T3
+func TestANackAfterTheEndOfRunHasABoundOfItsOwn(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []time.Duration{0, -1} {
+		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l := &ledger{}
+				m := l.message("1")
+				var took time.Duration
+				m.Nack = func(ctx context.Context, _ error) error {
+					start := time.Now()
+					<-ctx.Done()
+					took = time.Since(start)
+					return ctx.Err()
+				}
+				s := &script{plays: []play{func(ctx context.Context) (async.Message, error) {
+					<-ctx.Done()
+					<-time.After(time.Minute)
+					return m, nil
+				}}}
+				a := newAgent(t, l, async.Spec{Source: s, Proxy: ok, AckTimeout: limit})
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := starts(ctx, a)
+				cancel()
+				require.NoError(t, <-ended)
+				assert.Equal(t, 1, a.Abandoned())
+				<-time.After(2 * time.Minute)
+				synctest.Wait()
+				assert.Equal(t, 500*time.Millisecond, took)
+				assert.Zero(t, a.Abandoned())
+				assert.Len(t, l.failures("nack"), 1)
+			})
+		})
+	}
+}
+
+// A proxy that returns ErrStopped of another agent has failed: only the end of this agent counts.
+//
+// proves M32
+func TestAProxyThatFailsWithErrStoppedIsAFailure(t *testing.T) {
+	t.Parallel()
+	bug := &proxy.Error{Status: 409, Err: fmt.Errorf("inner agent: %w", async.ErrStopped)}
+	t.Run("the cause does not say that the agent stops", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			l := &ledger{}
+			p := func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, bug }
+			runs(t, l, async.Spec{Proxy: p}, l.delivers("1"))
+			require.Len(t, l.causes, 1)
+			assert.NotErrorIs(t, l.causes[0], async.ErrStopped)
+			assert.ErrorIs(t, l.causes[0], error(bug))
+			assert.Equal(t, 409, proxy.StatusOf(l.causes[0]))
+			assert.Equal(t, bug.Error(), l.causes[0].Error())
+			require.Len(t, l.reports, 1)
+			assert.ErrorIs(t, l.reports[0], async.ErrStopped, "a report says what the proxy said")
+		})
+	})
+	t.Run("a partial answer", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			l := &ledger{}
+			p := func(context.Context, *proxy.Request) (*proxy.Response, error) { return &proxy.Response{Err: bug}, nil }
+			runs(t, l, async.Spec{Proxy: p}, l.delivers("1"))
+			require.Len(t, l.causes, 1)
+			assert.NotErrorIs(t, l.causes[0], async.ErrStopped)
+			assert.ErrorIs(t, l.causes[0], async.ErrPartial)
+		})
+	})
+	t.Run("a Memory counts and waits", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			l := &ledger{}
+			q := async.NewMemory(1)
+			q.Backoff.Tries = 3
+			publish(t, q, "a")
+			q.Close()
+			calls, start := 0, time.Now()
+			p := func(context.Context, *proxy.Request) (*proxy.Response, error) {
+				if calls++; calls > 100 {
+					return &proxy.Response{}, nil // else the test would not end
+				}
+				return nil, bug
+			}
+			require.NoError(t, newAgent(t, l, async.Spec{Source: q, Proxy: p}).Run(t.Context()))
+			assert.Equal(t, 3, calls)
+			assert.NotZero(t, time.Since(start))
+		})
+	})
 }

@@ -19,6 +19,7 @@ type worker struct {
 	m     Message
 	watch *watch // to be used again; nil if there is none
 
+	stopped   bool // the message has not failed: the agent ended
 	abandoned bool // a call was abandoned: the slot is free already, and the call is counted in Agent.away
 }
 
@@ -36,7 +37,11 @@ func (w *worker) one() {
 	}
 	lost, err := w.call()
 	if err != nil {
-		defer w.nack(err) // even if Spec.Report ends the goroutine
+		cause := err
+		if !w.stopped {
+			cause = causeOf(err)
+		}
+		defer w.nack(cause) // even if Spec.Report ends the goroutine
 		w.fail("", err)
 		return
 	}
@@ -78,6 +83,9 @@ func (r *run) receive() (m Message, err error) {
 // call runs the proxy for a message. On success, lost is the error of the optional parts that are
 // missing, if any.
 func (w *worker) call() (lost, err error) {
+	if w.m.Err != nil {
+		return nil, unreadable(w.m.Err)
+	}
 	if w.m.Request == nil {
 		return nil, &proxy.Error{Status: http.StatusInternalServerError, Op: "message", Err: errNoRequest}
 	}
@@ -89,6 +97,7 @@ func (w *worker) call() (lost, err error) {
 	}
 	res, err := w.run.agent.held(ctx, w.m.Request)
 	if err != nil && w.run.ctx.Err() != nil { // whatever error the pipe returned for it
+		w.stopped = true
 		return nil, stopped(err)
 	}
 	if err != nil {
@@ -99,6 +108,21 @@ func (w *worker) call() (lost, err error) {
 
 var errNoRequest = errors.New("the message has no request")
 
+// unreadable returns the failure of a message that its source could not read.
+func unreadable(err error) error {
+	status := http.StatusBadRequest
+	if hasStatus(err) {
+		status = 0 // that of err
+	}
+	return &proxy.Error{Status: status, Op: "message", Err: err}
+}
+
+func hasStatus(err error) (ok bool) {
+	defer hollow()
+	_, ok = errors.AsType[*proxy.Error](err)
+	return ok
+}
+
 // stopped returns the cause for handing back a message that has not failed.
 func stopped(err error) error {
 	cause := ErrStopped
@@ -107,6 +131,26 @@ func stopped(err error) error {
 	}
 	return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "agent", Err: cause}
 }
+
+// causeOf returns the cause for handing back a message that has failed with err. A proxy may return
+// an ErrStopped, as of another agent, but a source must see only that of this agent.
+func causeOf(err error) (cause error) {
+	if !isStopped(err) {
+		return err
+	}
+	cause = &failure{err}
+	defer hollow()
+	return &proxy.Error{Status: proxy.StatusOf(err), Err: cause}
+}
+
+// A failure is an error that is not ErrStopped, whatever it wraps.
+type failure struct{ err error }
+
+func (f *failure) Error() string { return f.err.Error() }
+
+func (f *failure) Is(target error) bool { return target != ErrStopped && errors.Is(f.err, target) }
+
+func (f *failure) As(target any) bool { return errors.As(f.err, target) }
 
 // work processes a message. It runs on a goroutine of its own, with a copy of the request. When it
 // returns, the pipe is finished and the answer closed.

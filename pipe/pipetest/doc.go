@@ -27,7 +27,8 @@
 //   - answers: a decorator that declares [pipe.PassesOn] answers with what next answered, in the same
 //     pointer if it is one, and with nothing else.
 //   - plan: the plan shows the inner pipe and how often it is called, and has no faults. Making the
-//     pipe runs nothing.
+//     pipe runs nothing. A decorator that answers every call of this law without next may show
+//     next only as a branch of several.
 //
 // No law may leave a goroutine behind. A decorator that declares [pipe.HonoursContext] must return
 // at the end of its context even if next does not.

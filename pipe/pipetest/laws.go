@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,7 +20,7 @@ const soon = time.Microsecond
 
 func success[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 	for _, f := range forms {
-		ctx, cancel := contextOf("of the caller")
+		ctx, cancel := s.context("of the caller")
 		defer cancel()
 		o := s.try(ctx, t, f, s.answer)
 		if o.returned(t, "when next answers") {
@@ -58,17 +59,17 @@ func cancellation[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 	defer close(end)
 	for _, f := range forms {
 		cancelled := func() (context.Context, context.CancelFunc) {
-			ctx, cancel := contextOf(nil)
+			ctx, cancel := s.context(nil)
 			time.AfterFunc(soon, cancel)
 			return ctx, cancel
 		}
 		expired := func() (context.Context, context.CancelFunc) {
-			return context.WithTimeout(context.Background(), soon)
+			return context.WithTimeout(s.Context(), soon)
 		}
 		s.ends(t, f, "when its context is cancelled", cancelled, context.Canceled, end)
 		s.ends(t, f, "when the deadline of its context passes", expired, context.DeadlineExceeded, end)
 
-		ctx, cancel := contextOf(nil)
+		ctx, cancel := s.context(nil)
 		cancel()
 		o := s.try(ctx, t, f, s.hang(end))
 		if o.returned(t, "with a context that has already ended") && o.Took > 0 {
@@ -116,7 +117,7 @@ func (s Subject[Req, Res]) holds(t testing.TB, end <-chan struct{}) {
 	if !pipe.PlanOf(p).HonoursContext() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	ctx, cancel := context.WithTimeout(s.Context(), soon)
 	defer cancel()
 	if o := Try(ctx, p, s.Request()); o.Hung || o.Took > soon {
 		t.Errorf("the plan declares %v, and the call did not return at the end of its context when next ignores it",
@@ -142,7 +143,7 @@ func result[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 	}
 	for _, f := range forms {
 		for _, script := range scripts {
-			ctx, cancel := contextOf(nil)
+			ctx, cancel := s.context(nil)
 			defer cancel()
 			o := s.try(ctx, t, f, script.do)
 			if !o.returned(t, script.when) {
@@ -172,7 +173,7 @@ func request[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 			{"after an answer", s.answer},
 			{"after a failure", s.fail(s.Failure())},
 		} {
-			ctx, cancel := contextOf(nil)
+			ctx, cancel := s.context(nil)
 			if o := s.try(ctx, t, f, script.do); o.Hung { // the call still owns the request
 				t.Errorf("%s, the call never returned (%s)", script.when, f.name)
 			} else {
@@ -216,7 +217,7 @@ func (s Subject[Req, Res]) abandons(t testing.TB, f form) {
 	const when = "when the call returned before next had"
 	release := make(chan struct{})
 	defer close(release)
-	ctx, cancel := context.WithTimeout(context.Background(), soon)
+	ctx, cancel := context.WithTimeout(s.Context(), soon)
 	defer cancel()
 	x := &next[Req, Res]{do: func(context.Context, Req, int) (none Res, _ error) {
 		select {
@@ -249,7 +250,7 @@ func (s Subject[Req, Res]) abandons(t testing.TB, f form) {
 
 func failures[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 	for _, f := range forms {
-		ctx, cancel := contextOf(nil)
+		ctx, cancel := s.context(nil)
 		defer cancel()
 		for _, failure := range []error{s.Failure(), errNext} {
 			o := s.try(ctx, t, f, s.fail(failure))
@@ -276,7 +277,7 @@ func panics[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 			{"when next panics", func() { panic(value) }},
 			{"when next calls runtime.Goexit", runtime.Goexit},
 		} {
-			ctx, cancel := contextOf(nil)
+			ctx, cancel := s.context(nil)
 			defer cancel()
 			x := &next[Req, Res]{do: func(_ context.Context, _ Req, n int) (Res, error) {
 				if n == 1 {
@@ -319,7 +320,7 @@ func calls[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 			{"when it fails", s.fail(s.Failure())},
 			{"when it hangs", s.hang(end)},
 		} {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			ctx, cancel := context.WithTimeout(s.Context(), time.Minute)
 			o := s.try(ctx, t, f, script.do)
 			<-time.After(Patience / 2)
 			synctest.Wait()
@@ -402,7 +403,7 @@ func concurrency[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 			wg.Go(func() {
 				for round := range rounds {
 					id := [2]int{i, round}
-					ctx, cancel := contextOf(id)
+					ctx, cancel := s.context(id)
 					o := tried[Req, Res]{Outcome: Try(ctx, p, s.Request()), next: x, form: f}
 					mu.Lock()
 					answer, called := answers[id]
@@ -445,7 +446,12 @@ func plan[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 		if bare == nil {
 			t.Fatalf("the decorator returned a nil pipe")
 		}
-		if step := pipe.PlanOf(bare); !undescribed(step) && !shows(step, nextName) {
+		step := pipe.PlanOf(bare)
+		switch replaced := s.replaces(f); {
+		case replaced && claims(step):
+			t.Errorf("calls are answered and next is never called, and the step %q has next inside: describe the pipe that answers instead",
+				step.Title())
+		case !replaced && !undescribed(step) && !shows(step, nextName):
 			t.Errorf("the step %q does not have next inside: name it in pipe.Describe", step.Title())
 		}
 		root := pipe.PlanOf(inner.With(s.Decorator))
@@ -466,6 +472,30 @@ func plan[Req, Res any](t testing.TB, s Subject[Req, Res]) {
 	}
 }
 
+// replaces reports whether the decorator takes the place of next: it answers calls, none of which
+// reaches next.
+func (s Subject[Req, Res]) replaces(f form) bool {
+	if !s.Answers {
+		return false // then it must call next, see success
+	}
+	if s.New != nil {
+		s.Decorator = s.New() // one that has not answered yet
+	}
+	if s.effects(f).Has(pipe.Caches) {
+		return false // it may have an answer of an earlier law
+	}
+	x := &next[Req, Res]{do: s.answer}
+	p := s.decorated(x, f)
+	answered := false
+	for range 3 {
+		ctx, cancel := s.context(nil)
+		o := Try(ctx, p, s.Request())
+		cancel()
+		answered = answered || o.Returned() && o.Err == nil
+	}
+	return answered && len(x.calls()) == 0
+}
+
 // declares fails t unless a step around next declares how often it calls its inner pipe. A step
 // that only names or groups others need not.
 func declares(t testing.TB, step *pipe.Step) {
@@ -483,6 +513,15 @@ func declares(t testing.TB, step *pipe.Step) {
 
 // undescribed reports whether a step is that of a plain function.
 func undescribed(s *pipe.Step) bool { return s.Effects.Has(pipe.Opaque) && len(s.Steps) == 0 }
+
+// claims reports whether a plan shows next as part of every call: not as one of several branches, of
+// which another one may answer.
+func claims(s *pipe.Step) bool {
+	if s.Name == nextName {
+		return true
+	}
+	return (s.Layout == pipe.Around || len(s.Steps) == 1) && slices.ContainsFunc(s.Steps, claims)
+}
 
 func shows(s *pipe.Step, name string) bool {
 	for step := range s.All() {

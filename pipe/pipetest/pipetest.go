@@ -21,6 +21,11 @@ type Subject[Req, Res any] struct {
 	// the next, or with channels or timers. If New is nil, all laws use Decorator.
 	New func() pipe.Decorator[Req, Res]
 
+	// Context returns the context that the calls of the laws derive theirs from, with the values that
+	// the decorator needs, such as who the caller is. It must not end. nil means
+	// context.Background.
+	Context func() context.Context
+
 	// Request returns a new request. nil means the zero value of Req or, if Req is a pointer, a
 	// pointer to a new zero value.
 	Request func() Req
@@ -124,6 +129,9 @@ func (s Subject[Req, Res]) complete() Subject[Req, Res] {
 	if s.New != nil {
 		s.Decorator = s.New()
 	}
+	if s.Context == nil {
+		s.Context = context.Background
+	}
 	if s.Request == nil {
 		s.Request = newOf[Req]
 	}
@@ -173,6 +181,6 @@ func identical[T any](a, b T) bool {
 // A valueKey is the key of the value that the caller's context carries.
 type valueKey struct{}
 
-func contextOf(value any) (context.Context, context.CancelFunc) {
-	return context.WithCancel(context.WithValue(context.Background(), valueKey{}, value))
+func (s Subject[Req, Res]) context(value any) (context.Context, context.CancelFunc) {
+	return context.WithCancel(context.WithValue(s.Context(), valueKey{}, value))
 }

@@ -72,6 +72,10 @@ func TestDecoratorsThatKeepTheLaws(t *testing.T) {
 		"changes the answer":  {Decorator: shout, Same: func(got, answered *answer) bool { return got.text == strings.ToUpper(answered.text) }},
 		"with its own time":   {Decorator: impatient},
 		"returns in any case": {Decorator: holds},
+		"replaces next":       {Decorator: replacing(nil), Answers: true},
+		"needs an identity": {Decorator: identified, Context: func() context.Context {
+			return context.WithValue(context.Background(), userKey{}, "ada")
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -88,6 +92,28 @@ func TestASubjectWithAsLittleAsPossible(t *testing.T) {
 		return next
 	}, Response: func() []byte { return []byte("x") }})
 }
+
+// replacing returns a decorator that lets another pipe answer, and describes what inside says.
+func replacing(inside func(next asking) []pipe.Any) decorator {
+	return func(next asking) asking {
+		step := pipe.Step{Kind: "maintenance", Effects: pipe.Terminal | pipe.HonoursContext}
+		var inner []pipe.Any
+		if inside != nil {
+			step.Effects, inner = pipe.CallsOnce|pipe.HonoursContext, inside(next)
+		}
+		return pipe.Describe(func(context.Context, *question) (*answer, error) { return &answer{text: "closed"}, nil }, step, inner...)
+	}
+}
+
+type userKey struct{}
+
+// identified refuses a caller who is nobody.
+var identified = once(func(ctx context.Context, q *question, next asking) (*answer, error) {
+	if ctx.Value(userKey{}) == nil {
+		return nil, errors.New("who are you?")
+	}
+	return next(ctx, q)
+})
 
 // serial lets one call run at a time.
 func serial() decorator {
@@ -396,6 +422,18 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 			return pipe.Describe(func(ctx context.Context, q *question) (*answer, error) { return next(ctx, q) },
 				pipe.Step{Kind: "hiding", Effects: pipe.CallsOnce})
 		}, `plan: the step "hiding" does not have next inside: name it in pipe.Describe`, nil},
+		{"shows next and never calls it", replacing(func(next asking) []pipe.Any { return []pipe.Any{next} }),
+			`plan: calls are answered and next is never called, and the step "maintenance" has next inside: describe the pipe that answers instead`,
+			func(s *subject) { s.Answers = true }},
+		{"shows next behind the pipe that answers", replacing(func(next asking) []pipe.Any {
+			other := pipe.Describe(next, pipe.Step{Kind: "other", Effects: pipe.Terminal})
+			return []pipe.Any{other, next}
+		}), `plan: calls are answered and next is never called, and the step "maintenance" has next inside`, func(s *subject) { s.Answers = true }},
+		{"hides next although it may answer", func(next asking) asking {
+			return pipe.Describe(func(ctx context.Context, q *question) (*answer, error) { return fallback(next)(ctx, q) },
+				pipe.Step{Kind: "hiding", Effects: pipe.CallsOnce})
+		}, `plan: the step "hiding" does not have next inside: name it in pipe.Describe`, func(s *subject) { s.Answers = true }},
+		{"needs an identity", identified, "success: next was not called (err: who are you?)", nil},
 		{"declares nothing", described(0, func(ctx context.Context, q *question, next asking) (*answer, error) { return next(ctx, q) }),
 			`plan: the step "wrong" does not declare how often it calls its inner pipe: calls-once or calls-many`, nil},
 		{"declares two things", described(pipe.CallsOnce|pipe.CallsMany, func(ctx context.Context, q *question, next asking) (*answer, error) {

@@ -1,6 +1,7 @@
 package proxytest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,6 +22,11 @@ type Options struct {
 	// given one. Set it for a decorator with state, such as a limit that one law would use up for
 	// the next, or with channels or timers. If New is nil, all laws use the given decorator.
 	New func() proxy.Decorator
+
+	// Context returns the context that the calls of the laws derive theirs from, with the values that
+	// the decorator needs, such as who the caller is. It must not end. nil means
+	// context.Background.
+	Context func() context.Context
 
 	// Request returns a new request. nil means a GET request with a query, params and headers, and
 	// no body.
@@ -65,6 +71,10 @@ type Options struct {
 //   - request bodies: each call of next reads the body from its beginning, and whatever is opened
 //     for that is closed. A body that can be read only once is refused with
 //     [proxy.ErrBodyNotReplayable] if it would be needed again.
+//   - answers: no two answers share a header map or its values, nor does an answer with the request,
+//     because each caller may write to its own. A partial answer is never given as complete, not
+//     even to a later caller. Whoever gives an answer again declares [pipe.Caches]. A step that
+//     declares [pipe.CallsOnce] and has next alone inside hands on the answer of next, or fails.
 //
 // At most one Options may be given. Do not call Conform in a bubble. Run it with -race.
 func Conform(t *testing.T, d proxy.Decorator, o ...Options) {
@@ -91,12 +101,16 @@ func subjectOf(d proxy.Decorator, options ...Options) subject {
 	if r.Request == nil {
 		r.Request = newRequest
 	}
-	s := subject{Decorator: d, Request: r.Request, Response: r.Response, Same: sameResponse, Show: show, Snapshot: snapshot,
+	if r.Context == nil {
+		r.Context = context.Background
+	}
+	s := subject{Decorator: d, Context: r.Context, Request: r.Request, Response: r.Response, Same: sameResponse, Show: show, Snapshot: snapshot,
 		Scribble: scribble, Failure: newFailure, Answers: o.Answers, Recovers: o.Recovers, Laws: []law{
 			{Name: "streams", Check: r.streams},
 			{Name: "bodies", Check: r.bodies},
 			{Name: "late answers", Check: r.lateAnswers},
 			{Name: "request bodies", Check: r.requestBodies},
+			{Name: "answers", Check: r.answers},
 		}}
 	if o.New != nil {
 		s.New = func() proxy.Decorator { return o.New() }

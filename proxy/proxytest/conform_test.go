@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -90,6 +91,68 @@ func TestADecoratorThatReadsAStreamConforms(t *testing.T) {
 		return res.Replace(&proxy.Response{Status: res.Status, Header: res.Header, Body: io.NopCloser(bytes.NewReader(b)),
 			Trailer: res.Trailer}), nil
 	}))
+}
+
+// caching returns a decorator that keeps the first complete answer of next, and every answer if all
+// is true, and gives each caller what give makes of it.
+func caching(effects pipe.Effects, all bool, give func(kept *proxy.Response) *proxy.Response) proxy.Decorator {
+	var mu sync.Mutex // guards kept
+	var kept *proxy.Response
+	return decorator(effects, func(ctx context.Context, req *request, next proxy.Proxy) (*response, error) {
+		mu.Lock()
+		k := kept
+		mu.Unlock()
+		if k != nil && req.Body == nil {
+			return give(k), nil
+		}
+		res, err := next(ctx, req)
+		if err != nil {
+			_ = res.Close()
+			return nil, err
+		}
+		if res == nil || res.Body != nil || res.Upgrade != nil || res.Err != nil && !all || res.Header == nil {
+			return res, err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		kept = res
+		return give(res), nil
+	})
+}
+
+func copyOf(res *proxy.Response, h http.Header, err error) *proxy.Response {
+	return &proxy.Response{Status: res.Status, Header: h, Document: res.Document, Err: err}
+}
+
+type userKey struct{}
+
+// identified refuses a caller who is nobody.
+var identified = decorator(pipe.CallsOnce, func(ctx context.Context, req *request, next proxy.Proxy) (*response, error) {
+	if ctx.Value(userKey{}) == nil {
+		return nil, &proxy.Error{Status: 401, Err: errors.New("who are you?")}
+	}
+	return next(ctx, req)
+})
+
+func TestADecoratorThatNeedsAContextConforms(t *testing.T) {
+	t.Parallel()
+	proxytest.Conform(t, identified, options{Context: func() context.Context {
+		return context.WithValue(context.Background(), userKey{}, "ada")
+	}})
+}
+
+func TestACacheConforms(t *testing.T) {
+	t.Parallel()
+	for name, all := range map[string]bool{"of complete answers": false, "of all answers": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxytest.Conform(t, nil, options{Answers: true, New: func() proxy.Decorator {
+				return caching(pipe.CallsOnce|pipe.Caches|pipe.Stateful, all, func(kept *response) *response {
+					return copyOf(kept, kept.Header.Clone(), kept.Err)
+				})
+			}})
+		})
+	}
 }
 
 // Every law has decorators that break it, each with the message that says so.
@@ -235,7 +298,7 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 				}
 				return res, nil
 			}),
-			"bodies: when next answers with a response and an error (see proxy.Checked), the body of next's answer was closed 0 times, want once", options{}},
+			"bodies: when next answers with a response and an error, the body of next's answer was closed 0 times, want once", options{}},
 
 		{"leaks what comes late", abandoning(func(req *proxy.Request) *proxy.Request {
 			c, _ := req.Clone()
@@ -317,7 +380,78 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 				return next(ctx, req)
 			}),
 			"request bodies: with a body that can be replayed, it was refused: the request body cannot be replayed", options{}},
+
+		{"races: lets two calls that run at once share an answer", nil,
+			"answers: when two calls run at once, an answer shares its header map or its values with another answer: clone Header",
+			options{Answers: true, New: func() proxy.Decorator {
+				var mu sync.Mutex // guards shared
+				var shared http.Header
+				return onAnswer(func(_ context.Context, res *response) (*response, error) {
+					mu.Lock()
+					if shared == nil {
+						shared = res.Header
+						time.AfterFunc(time.Nanosecond, func() { mu.Lock(); defer mu.Unlock(); shared = nil })
+					}
+					h := shared
+					mu.Unlock()
+					return res.Replace(&proxy.Response{Status: res.Status, Header: h, Document: res.Document, Body: res.Body,
+						Upgrade: res.Upgrade, Trailer: res.Trailer, Err: res.Err}), nil
+				})
+			}}},
+		{"answers with the headers of the request", decorator(pipe.CallsOnce, func(ctx context.Context, req *request, next proxy.Proxy) (*response, error) {
+			res, err := next(ctx, req)
+			if res != nil && res.Header != nil {
+				res.Header["X-Tag"] = req.Header["X-Tag"]
+			}
+			return res, err
+		}), "answers: an answer shares memory with the request of its caller: clone what it takes", options{}},
+		{"makes a partial answer whole although it may answer", onAnswer(func(_ context.Context, res *response) (*response, error) {
+			res.Err = nil
+			return res, nil
+		}), "answers: when next answers partially, the caller gets 200", options{Answers: true}},
+		{"hands on another answer than next's", decorator(pipe.CallsOnce, func(ctx context.Context, req *request, next proxy.Proxy) (*response, error) {
+			res, err := next(ctx, req)
+			_ = res.Close()
+			if err != nil || res == nil {
+				return nil, err
+			}
+			return proxytest.Answer(200, `{"id":2}`).Proxy()(ctx, req)
+		}), `answers: next answered, and the caller gets 200 {"id":2}: a step that declares calls-once and has next alone inside hands its answer on, or fails; name the pipe that answers instead in pipe.Describe`, options{Answers: true}},
+		{"shows next in place of the proxy that it calls", func(next proxy.Proxy) proxy.Proxy {
+			other := proxytest.Answer(200, `{"id":2}`).Proxy()
+			return pipe.Describe(func(ctx context.Context, req *request) (*response, error) { return other(ctx, req) },
+				pipe.Step{Kind: "replacing", Effects: pipe.CallsOnce}, next)
+		}, `plan: calls are answered and next is never called, and the step "replacing" has next inside: describe the pipe that answers instead`,
+			options{Answers: true}},
 	}
+	const caches = pipe.CallsOnce | pipe.Caches | pipe.Stateful
+	kept := func(name, want string, effects pipe.Effects, all bool, give func(*response) *response) {
+		tests = append(tests, struct {
+			name      string
+			decorator proxy.Decorator
+			want      string
+			options   options
+		}{name, nil, want, options{Answers: true, New: func() proxy.Decorator { return caching(effects, all, give) }}})
+	}
+	kept("races: gives its one response to everybody", "answers: when a call follows another one, a call got the very response of another call: give each caller a copy",
+		caches, false, func(kept *response) *response { return kept })
+	kept("races: shares its header map", "answers: when a call follows another one, an answer shares its header map or its values with another answer: clone Header",
+		caches, false, func(kept *response) *response { return copyOf(kept, kept.Header, nil) })
+	kept("races: shares its header values", "answers: when a call follows another one, an answer shares its header map or its values with another answer: clone Header",
+		caches, false, func(kept *response) *response { return copyOf(kept, maps.Clone(kept.Header), nil) })
+	kept("keeps a partial answer as complete", `answers: when next answers partially, the caller gets 200 {"id":1,"name":"ada"} map[X-Proxytest-Answer:[a part of answer 1 is missing] X-Tag:[a b]] as complete: hand Err on, or do not keep the answer`,
+		caches, true, func(kept *response) *response { return copyOf(kept, kept.Header.Clone(), nil) })
+	first := true
+	kept("gives a partial answer again as complete", "answers: when an earlier answer was partial, the caller gets 200",
+		caches, true, func(kept *response) *response {
+			if first && kept.Err != nil {
+				first = false
+				return copyOf(kept, kept.Header.Clone(), kept.Err)
+			}
+			return copyOf(kept, kept.Header.Clone(), nil)
+		})
+	kept("keeps answers and does not say so", "answers: the caller gets the answer of an earlier call, and the plan does not declare caches",
+		pipe.CallsOnce, true, func(kept *response) *response { return copyOf(kept, kept.Header.Clone(), kept.Err) })
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -157,7 +157,7 @@ func (r rules) streams(t testing.TB, s subject) {
 
 // document tests an answer without a body, after which there is nothing to wait for.
 func (r rules) document(t testing.TB, s subject, f form) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	g := new(given)
 	o := pipetest.Try(ctx, f.around(s.Decorator, func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
@@ -169,7 +169,7 @@ func (r rules) document(t testing.TB, s subject, f form) {
 }
 
 func (r rules) stream(t testing.TB, s subject, f form) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	g := new(given)
 	o := pipetest.Try(ctx, f.around(s.Decorator, func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
@@ -269,7 +269,7 @@ func (r rules) odd() []odd {
 		{"a protocol switch", answers(func() *proxy.Response {
 			return &proxy.Response{Status: http.StatusSwitchingProtocols, Header: http.Header{}, Upgrade: &upgraded{NewBody("")}}
 		}), false},
-		{"a response and an error (see proxy.Checked)", func() (*proxy.Response, error) {
+		{"a response and an error", func() (*proxy.Response, error) {
 			return &proxy.Response{Header: http.Header{}, Body: NewBody(rows)}, newFailure()
 		}, false},
 	}
@@ -290,7 +290,7 @@ func (r rules) bodies(t testing.TB, s subject) {
 }
 
 func (r rules) body(t testing.TB, s subject, f form, odd odd) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	g := new(given)
 	o := pipetest.Try(ctx, f.around(s.Decorator, func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
@@ -335,7 +335,7 @@ func (r rules) lateAnswers(t testing.TB, s subject) {
 			{"when an answer comes at the moment in which the context ends", soon},
 			{"when an answer comes after the context has ended", 2 * soon},
 		} {
-			ctx, cancel := context.WithTimeout(context.Background(), soon)
+			ctx, cancel := context.WithTimeout(r.Context(), soon)
 			g := new(given)
 			o := pipetest.Try(ctx, f.around(s.Decorator, func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
 				g.called(ctx)
@@ -384,7 +384,7 @@ func (r rules) requestBody(t testing.TB, s subject, f form, failures int, replay
 			return b, nil
 		}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	o := pipetest.Try(ctx, f.around(s.Decorator, func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
 		text, err := readAll(req.Body)
