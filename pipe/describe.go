@@ -70,18 +70,10 @@ func Describe[Req, Res any](call Pipe[Req, Res], step Step, inner ...Any) Pipe[R
 	if len(errs) > 1 {
 		step.Err = errors.Join(errs...)
 	}
-	if step.Err != nil {
-		call = refuse[Req, Res](step.Err)
+	if err := step.Err; err != nil {
+		call = func(context.Context, Req) (res Res, _ error) { return res, err }
 	}
 	return describing(call, &step)
-}
-
-// refuse returns a call that always fails with err, for a pipe that was wired wrongly.
-func refuse[Req, Res any](err error) Pipe[Req, Res] {
-	return func(context.Context, Req) (Res, error) {
-		var none Res
-		return none, err
-	}
 }
 
 // Check turns the results of a constructor into a pipe, so that the call site needs no error

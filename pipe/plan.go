@@ -37,13 +37,7 @@ func (s *Step) copy(done map[*Step]*Step) *Step {
 // mend removes from a tree of steps that code gave to [Describe] what no plan can show: nil steps,
 // and a State that cannot be compared. It calls fault for each.
 func (s *Step) mend(fault func(format string, args ...any)) {
-	done := map[*Step]bool{} // else a step used twice on every level costs exponential time
-	var in func(s *Step)
-	in = func(s *Step) {
-		if done[s] {
-			return
-		}
-		done[s] = true
+	s.has(func(s *Step) bool {
 		if s.State != nil && !reflect.ValueOf(s.State).Comparable() {
 			fault("the State of %s cannot be compared", s.label())
 			s.State = nil
@@ -52,11 +46,8 @@ func (s *Step) mend(fault func(format string, args ...any)) {
 			fault("an inner step of %s is nil", s.label())
 			s.Steps = slices.DeleteFunc(slices.Clone(s.Steps), func(inner *Step) bool { return inner == nil })
 		}
-		for _, inner := range s.Steps {
-			in(inner)
-		}
-	}
-	in(s)
+		return false // and on to the next one
+	})
 }
 
 // Faults joins the faults of all steps, in their order and each once. Every fault ends with its
@@ -67,13 +58,12 @@ func (s *Step) mend(fault func(format string, args ...any)) {
 // Faults returns nil if nothing is wrong.
 func (s *Step) Faults() error {
 	var errs []error
-	seen := map[*Step]bool{}
-	for step := range s.All() {
-		if step.Err != nil && !seen[step] {
+	s.has(func(step *Step) bool {
+		if step.Err != nil {
 			errs = append(errs, placed(step.Err, step.Source)...)
 		}
-		seen[step] = true
-	}
+		return false // and on to the next one
+	})
 	return errors.Join(errs...)
 }
 
@@ -97,30 +87,28 @@ func placed(err error, source string) []error {
 
 // A placedError is a fault with its place in the code.
 type placedError struct {
-	err    error
+	error
 	source string
 }
 
-func (e *placedError) Error() string { return e.err.Error() + " (" + e.source + ")" }
+func (e *placedError) Error() string { return e.error.Error() + " (" + e.source + ")" }
 
-func (e *placedError) Unwrap() error { return e.err }
+func (e *placedError) Unwrap() error { return e.error }
 
 // String returns the plan as indented text, a line per step, in the order of execution. An arrow
 // shows on which way a step acts: → on the request, ← on the response, ↔ on both, · on neither.
 //
 // The text is for people and for golden files of one version; it may change. The JSON form is a
 // contract.
-func (s *Step) String() string {
-	var b strings.Builder
-	s.text(&b, 0, s.shared(), false)
-	return b.String()
-}
+func (s *Step) String() string { return s.lines(false) }
 
 // Verbose returns the text of String plus what a golden text leaves out: where each step was
 // written, and its effects.
-func (s *Step) Verbose() string {
+func (s *Step) Verbose() string { return s.lines(true) }
+
+func (s *Step) lines(verbose bool) string {
 	var b strings.Builder
-	s.text(&b, 0, s.shared(), true)
+	s.text(&b, 0, s.shared(), verbose)
 	return b.String()
 }
 

@@ -38,8 +38,7 @@ func Recover[Req, Res any](next Pipe[Req, Res]) Pipe[Req, Res] {
 	call := func(ctx context.Context, req Req) (res Res, err error) {
 		defer func() {
 			if v := recover(); v != nil {
-				var none Res
-				res, err = none, NewPanicError(v)
+				res, err = *new(Res), NewPanicError(v)
 			}
 		}()
 		return next(ctx, req)
