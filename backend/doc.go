@@ -70,7 +70,7 @@
 // it is always an array. Every value is a string.
 //
 // Names lose their prefix. Namespace declarations, comments and processing instructions are left
-// out; CDATA is text. The JSON is at most four times as long as the XML.
+// out; CDATA is text. ISO-8859-1 is read as windows-1252, as browsers do. The JSON is at most four times as long as the XML.
 //
 // # Limits
 //

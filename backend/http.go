@@ -413,8 +413,11 @@ func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.R
 			return nil, l.failed(ctx, op, err)
 		}
 		if len(body) > 0 {
-			res.Document, err = l.decode.Decode(resp.Header.Get("Content-Type"), body)
-			if err != nil {
+			res.Document, err = decode(ctx, l.decode, resp.Header.Get("Content-Type"), body)
+			switch {
+			case err != nil && ctx.Err() != nil:
+				return nil, l.failed(ctx, "decode", err)
+			case err != nil:
 				return nil, &proxy.Error{Status: http.StatusBadGateway, Backend: l.spec.Name, Op: "decode", Err: foreign(err)}
 			}
 		}
