@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -498,4 +500,53 @@ func checkFiltered(t *testing.T, h http.Header, request bool) {
 		}
 	}
 	require.LessOrEqual(t, n-got, len(h["Host"])+len(h["Content-Length"])+len(h["Pragma"])+1)
+}
+
+// proves H16
+func TestOnlyATimeToWaitIsARetryAfter(t *testing.T) {
+	t.Parallel()
+	const date, asctime = "Wed, 21 Oct 2065 07:28:00 GMT", "Wed Oct 21 07:28:00 2065"
+	for _, tt := range []struct {
+		name       string
+		sent, want []string
+	}{
+		{"seconds", []string{"120"}, []string{"120"}},
+		{"a date", []string{date}, []string{date}},
+		{"an old date", []string{asctime}, []string{asctime}},
+		{"a word", []string{"soon"}, nil},
+		{"markup", []string{"<script>"}, nil},
+		{"a negative number", []string{"-1"}, nil},
+		{"a fraction", []string{"1.5"}, nil},
+		{"nothing", []string{""}, nil},
+		{"two", []string{"soon", "7", "8"}, []string{"7"}},
+		{"a list", []string{"1, 2"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			up := func() *answers {
+				return &answers{status: 503, body: "{}", header: http.Header{"Retry-After": slices.Clone(tt.sent)}}
+			}
+			_, err := get(t, newBackend(t, up(), backend.Spec{}))
+			var e *proxy.Error
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, tt.want, e.Header["Retry-After"], "of a failure")
+			assert.Equal(t, tt.want, e.Upstream.Header["Retry-After"])
+			res, err := get(t, newBackend(t, up(), backend.Spec{Decode: backend.Passthrough}))
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, res.Header["Retry-After"], "of a stream")
+			require.NoError(t, res.Close())
+			res, err = get(t, newBackend(t, up(), backend.Spec{Statuses: []int{503}, Expose: []string{"Retry-After"}}))
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, res.Header["Retry-After"], "of a success")
+
+			h, err := endpoint.New(endpoint.Spec{Stream: true, Proxy: newBackend(t, up(), backend.Spec{Decode: backend.Passthrough})})
+			require.NoError(t, err)
+			srv := httptest.NewServer(h)
+			defer srv.Close()
+			answer, err := srv.Client().Get(srv.URL)
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, answer.Header["Retry-After"], "behind an endpoint")
+			require.NoError(t, answer.Body.Close())
+		})
+	}
 }
