@@ -73,7 +73,7 @@ func TestTheUpstreamGetsTheNamedHeaders(t *testing.T) {
 		{"all but some", []string{"*", "-cookie", "-X-Forwarded-For"}, nil, "Accept Accept-Encoding Authorization User-Agent X-Request-Id"},
 		{"a stream", nil, backend.Passthrough, "Te"},
 		{"a stream, all", []string{"*"}, backend.Passthrough,
-			"Accept Accept-Encoding Authorization Cookie If-Modified-Since If-None-Match Range Te User-Agent X-Forwarded-For X-Request-Id"},
+			"Accept Accept-Encoding Authorization Content-Type Cookie If-Modified-Since If-None-Match Range Te User-Agent X-Forwarded-For X-Request-Id"},
 		{"a stream, each by name", all, backend.Passthrough,
 			"Accept Accept-Encoding Authorization Cookie If-Modified-Since If-None-Match Range Te User-Agent X-Forwarded-For X-Request-Id"},
 	}
@@ -547,6 +547,38 @@ func TestOnlyATimeToWaitIsARetryAfter(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, answer.Header["Retry-After"], "behind an endpoint")
 			require.NoError(t, answer.Body.Close())
+		})
+	}
+}
+
+func TestAPassthroughKeepsTheContentTypeOfAnEmptyBody(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, method string
+		spec         backend.Spec
+		body         io.ReadCloser
+		kept         bool
+	}{
+		{"POST, empty", "POST", backend.Spec{Decode: backend.Passthrough, Headers: []string{"*"}}, http.NoBody, true},
+		{"POST, none", "POST", backend.Spec{Decode: backend.Passthrough, Headers: []string{"*"}}, nil, true},
+		{"GET", "GET", backend.Spec{Decode: backend.Passthrough, Headers: []string{"*"}}, nil, true},
+		{"taken back", "GET", backend.Spec{Decode: backend.Passthrough, Headers: []string{"*", "-content-type"}}, nil, false},
+		{"not named", "GET", backend.Spec{Decode: backend.Passthrough}, nil, false},
+		{"a body that is not sent", "POST", backend.Spec{Decode: backend.Passthrough, Headers: []string{"*"}, Method: "GET"},
+			io.NopCloser(strings.NewReader("x")), false},
+		{"decoded, no body", "POST", backend.Spec{Headers: []string{"*"}}, nil, false},
+		{"decoded, a body", "POST", backend.Spec{Headers: []string{"*"}}, io.NopCloser(strings.NewReader("x")), true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			up := &answers{body: `{}`}
+			req := proxy.NewRequest(tt.method, "/")
+			req.Header.Set("Content-Type", "text/x")
+			req.Body = tt.body
+			res, err := newBackend(t, up, tt.spec)(t.Context(), req)
+			require.NoError(t, err)
+			require.NoError(t, res.Close())
+			assert.Equal(t, tt.kept, up.last.Header.Get("Content-Type") == "text/x")
 		})
 	}
 }

@@ -107,6 +107,7 @@ func newLeaf(s Spec) (*leaf, error) {
 	if url == nil {
 		url = &Template{}
 	}
+	url.semicolons = s.Semicolons
 	l.url = url
 	for _, name := range s.Given {
 		if err == nil && !slices.Contains(url.needs, name) {
@@ -320,7 +321,7 @@ func (c *exchange) header(out *http.Request, req *proxy.Request, ours bool) erro
 	var b headerBuilder
 	trailers := l.stream && field.HasToken(req.Header["Te"], "trailers")
 	var ofBody [2][]string
-	if out.Body != nil {
+	if out.Body != nil || l.stream && l.headers.all && (req.Body == nil || req.Body == http.NoBody) {
 		ofBody = [...][]string{req.Header["Content-Type"], req.Header["Content-Encoding"]}
 	}
 	if ours && l.headers.all && l.auth == "" { // a password must not get into the request
@@ -329,13 +330,12 @@ func (c *exchange) header(out *http.Request, req *proxy.Request, ours bool) erro
 		b = headerBuilder{h: make(http.Header, max(l.headers.most(req), 8)), values: c.values} // eight fit a small map
 		l.headers.client(&b, req.Header)
 	}
-	if out.Body != nil {
-		for i, name := range [...]string{"Content-Type", "Content-Encoding"} {
-			if len(ofBody[i]) > 0 {
-				b.copy(name, ofBody[i])
-			}
+	for i, name := range [...]string{"Content-Type", "Content-Encoding"} {
+		if len(ofBody[i]) > 0 && (out.Body != nil || i == 0 && !slices.Contains(l.headers.back, name)) {
+			b.copy(name, ofBody[i])
 		}
-	} else {
+	}
+	if out.Body == nil {
 		delete(b.h, "Expect")
 	}
 	if !l.stream {

@@ -41,6 +41,11 @@ type Spec struct {
 	// shown.
 	URL string
 
+	// Semicolons leaves a semicolon in a value of the path as it is, for upstreams with parameters
+	// in their segments, as in /cars;color=red. The default is to escape it as %3B, because many
+	// servers take it for the end of a name, and a client could then cut off what follows it.
+	Semicolons bool
+
 	// Given names the params that code fills in, such as a function of a flow: placeholders of URL
 	// that the route need not provide. "*" is the wildcard rest. New returns an error for a name
 	// that URL does not have.
@@ -48,8 +53,10 @@ type Spec struct {
 
 	// Headers names the client's headers that go to the upstream; by default none do. "*" means
 	// all, and "-Cookie" beside it takes one back. Some never go, whether named or not: hop-by-hop
-	// headers, Host and the framing of a body. If-* and Range go only with Passthrough. Headers
-	// that code puts into Request.Upstream need no entry here.
+	// headers, Host and the framing of a body. If-* and Range go only with Passthrough. Content-Type
+	// and Content-Encoding go with the body, named or not; a Passthrough with "*" sends Content-Type
+	// also where the client has sent no body. Headers that code puts into Request.Upstream need no entry
+	// here.
 	//
 	// A header that never goes or is taken back does not go under a twin of its name either. Two
 	// names are twins if they are equal, ignoring case, once every byte but letters and digits is

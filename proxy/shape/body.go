@@ -93,7 +93,7 @@ func body(l Limits, template string) proxy.Decorator {
 			in := values{req: req, most: max(l.bytes(), l.bytes()+len(template))} // the sum may overflow
 			if reads {
 				var err error
-				if in.body, err = req.Document(); err != nil {
+				if in.body, err = documentOf(req); err != nil {
 					return nil, &opError{op: "body", err: err}
 				}
 			}
