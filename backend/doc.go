@@ -20,7 +20,7 @@
 //	headers      those that Spec.Headers names, and always those of Request.Upstream,
 //	             which code sets and which win
 //	If-*, Range  if named, and only with Passthrough
-//	hop-by-hop   never (RFC 9110, section 7.6.1), named or not; a stream has "TE: trailers"
+//	hop-by-hop   never (RFC 9110, section 7.6.1), and naming one is a fault; a stream has "TE: trailers"
 //	             and an Upgrade where the client asked for them
 //	body         with a method that has one, together with Content-Type,
 //	             Content-Encoding and Content-Length

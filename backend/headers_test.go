@@ -54,10 +54,31 @@ func everything() http.Header {
 	}
 }
 
+// nameable returns the names of everything that a Spec may name.
+func nameable() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(everything())), func(name string) bool {
+		_, err := backend.ParseHeaders([]string{name})
+		return err != nil
+	})
+}
+
+// proves H2
+func TestAHeaderOfTheConnectionCannotBeNamed(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"Connection", "transfer-encoding", "Keep-Alive", "TE", "Upgrade", "Host", "Content-Length", "X_Host"} {
+		_, err := backend.New(backend.Spec{Name: "up", URL: "http://h/", Headers: []string{"Accept", name}})
+		if name == "X_Host" {
+			assert.NoError(t, err)
+			continue
+		}
+		assert.ErrorContains(t, err, "backend up: headers: "+http.CanonicalHeaderKey(name)+" belongs to the connection and never goes on")
+	}
+}
+
 // proves H2, H8, H9, H4, L11, D1
 func TestTheUpstreamGetsTheNamedHeaders(t *testing.T) {
 	t.Parallel()
-	all := slices.Sorted(maps.Keys(everything()))
+	all := nameable()
 	tests := []struct {
 		name   string
 		list   []string
@@ -227,7 +248,7 @@ func TestTheClientsHostPicksNoUpstream(t *testing.T) {
 	up := &answers{body: "{}"}
 	req := proxy.NewRequest("GET", "/")
 	req.Host, req.Header["Host"] = "evil.example", []string{"evil.example"}
-	_, err := newBackend(t, up, backend.Spec{Headers: []string{"*", "Host"}})(t.Context(), req)
+	_, err := newBackend(t, up, backend.Spec{Headers: []string{"*"}})(t.Context(), req)
 	require.NoError(t, err)
 	assert.Equal(t, "", up.last.Host, "that of the URL")
 	assert.Equal(t, "upstream.example", up.last.URL.Host)
