@@ -8,7 +8,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/sluice-go/sluice/internal/charset"
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
@@ -50,7 +49,7 @@ func (d *xmlDecoder) Decode(contentType string, body []byte) (document.Document,
 // others. Texts are unescaped in their place in the body, so that none is copied before it is
 // written.
 func (d *xmlDecoder) DecodeContext(ctx context.Context, contentType string, body []byte) (document.Document, error) {
-	body, err := charset.XML(contentType, body)
+	body, err := utf8XML(contentType, body)
 	switch {
 	case err != nil:
 		return document.Document{}, fmt.Errorf("xml: %w", err)

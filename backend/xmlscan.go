@@ -5,8 +5,6 @@ import (
 	"hash/maphash"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/sluice-go/sluice/internal/charset"
 )
 
 // An xmlSpan is a part of the body.
@@ -135,7 +133,7 @@ func (s *xmlScanner) instruction(first bool) error {
 		return errXML
 	}
 	if string(s.b[target.from:target.to]) == "xml" {
-		version := charset.Declared(s.b[s.i:s.i+n], "version")
+		version := declaredIn(s.b[s.i:s.i+n], "version")
 		if !first || version != "" && version != "1.0" {
 			return errXML
 		}

@@ -43,7 +43,7 @@
 // whatever shows it must sanitize it. Everything else in a feed, such as podcast extensions, is
 // left out.
 //
-// The XML is read as strictly as backend.XML reads it: in the same charsets, without a document
+// The XML is read as strictly as backend.XML reads it, but only in UTF-8 or US-ASCII: without a document
 // type declaration, with no entities but the five of XML, and at most 512 levels deep. A document
 // that is not a feed is an error. So is one with more than 50,000 tags of less than 14 bytes on
 // average, texts included.
@@ -56,11 +56,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/sluice-go/sluice/internal/charset"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -78,6 +78,7 @@ func (Decoder) Mark() mark.Type { return mark.TypeOf[Decoder]() }
 var (
 	errXML     = errors.New("not well-formed")
 	errDoctype = errors.New("a document type declaration is not accepted")
+	errCharset = errors.New("a charset other than UTF-8 and US-ASCII is not accepted")
 	errTags    = errors.New("too many tags for its size")
 	errFeed    = errors.New("neither RSS nor Atom")
 )
@@ -89,10 +90,12 @@ func (d Decoder) Decode(contentType string, body []byte) (document.Document, err
 
 // DecodeContext is Decode with a context; see backend.ContextDecoder.
 func (Decoder) DecodeContext(ctx context.Context, contentType string, body []byte) (document.Document, error) {
-	body, err := charset.XML(contentType, body)
-	if err != nil {
-		return document.Document{}, fmt.Errorf("feed: %w", err)
+	if _, params, err := mime.ParseMediaType(contentType); err == nil {
+		if charset, there := params["charset"]; there && !isCharset(charset) {
+			return document.Document{}, fmt.Errorf("feed: %w", errCharset)
+		}
 	}
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	if tags := bytes.Count(body, []byte("<")); tags > maxTags && tags > len(body)/minTag {
 		return document.Document{}, fmt.Errorf("feed: %w", errTags)
 	}
@@ -105,6 +108,10 @@ func (Decoder) DecodeContext(ctx context.Context, contentType string, body []byt
 		return document.Document{}, fmt.Errorf("feed: line %d: %w", line, err)
 	}
 	return document.Parse(r.write())
+}
+
+func isCharset(name string) bool {
+	return strings.EqualFold(name, "utf-8") || strings.EqualFold(name, "us-ascii")
 }
 
 // Reading a tag takes up to 220 bytes of memory. A body that consists of little but tags is no feed:
@@ -155,6 +162,7 @@ func attr(start xml.StartElement, space, local string) string {
 type reader struct {
 	body   []byte
 	tokens *xml.Decoder
+	other  bool // the XML declares another charset
 	ctx    context.Context
 	steps  int
 	before int64 // where the last token began
@@ -169,7 +177,10 @@ type reader struct {
 func newReader(ctx context.Context, body []byte) *reader {
 	r := &reader{ctx: ctx, body: body, tokens: xml.NewDecoder(bytes.NewReader(body))}
 	r.inOne = func(t xml.StartElement) error { return r.member(&r.one, t) }
-	r.tokens.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil } // the body is UTF-8 by now
+	r.tokens.CharsetReader = func(charset string, in io.Reader) (io.Reader, error) {
+		r.other = !isCharset(charset)
+		return in, nil
+	}
 	return r
 }
 
@@ -186,6 +197,8 @@ func (r *reader) next() (xml.Token, error) {
 		return nil, err
 	case err != nil:
 		return nil, errXML
+	case r.other:
+		return nil, errCharset
 	}
 	switch token.(type) {
 	case xml.StartElement:

@@ -117,8 +117,8 @@ func TestErrorsDoNotQuoteTheBody(t *testing.T) {
 		{"text behind", "", "<rss></rss>secret", "feed: line 1: not well-formed"},
 		{"an entity", "", "<rss>&secret;</rss>", "feed: line 1: not well-formed"},
 		{"a document type", "", "<!DOCTYPE rss [<!ENTITY a 'secret'>]><rss/>", "feed: line 1: a document type declaration is not accepted"},
-		{"a charset", "", `<?xml version="1.0" encoding="utf-16"?><rss/>`, "feed: a charset other than UTF-8, US-ASCII, ISO-8859-1 and windows-1252 is not accepted"},
-		{"a charset of the answer", "text/xml;charset=koi8-r", "<rss/>", "feed: a charset other than UTF-8, US-ASCII, ISO-8859-1 and windows-1252 is not accepted"},
+		{"a charset", "", `<?xml version="1.0" encoding="ISO-8859-1"?><rss/>`, "feed: line 1: a charset other than UTF-8 and US-ASCII is not accepted"},
+		{"a charset of the answer", "text/xml;charset=iso-8859-1", "<rss/>", "feed: a charset other than UTF-8 and US-ASCII is not accepted"},
 		{"depth", "", "<rss><channel><item>" + strings.Repeat("<a>", 600), "feed: line 1: nested too deep"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -185,13 +185,6 @@ func FuzzDecode(f *testing.F) {
 		assert.Equal(t, document.Array, d.Get(document.MustPath("items")).Kind())
 		assert.LessOrEqual(t, d.Size(), 6*len(body)+200)
 	})
-}
-
-func TestAFeedInLatin1IsDecoded(t *testing.T) {
-	t.Parallel()
-	d, err := feed.Decoder{}.Decode("", []byte("<?xml version='1.0' encoding='ISO-8859-1'?><rss><channel><title>Gr\xfc\xdfe</title></channel></rss>"))
-	require.NoError(t, err)
-	assert.Contains(t, d.String(), `"title":"Grüße"`)
 }
 
 // proves T10

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/proxytest"
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
@@ -102,4 +103,16 @@ func TestWhatCannotBeRewrittenIsAFault(t *testing.T) {
 func TestNothingIsRewrittenWithoutTheField(t *testing.T) {
 	t.Parallel()
 	assert.Nil(t, rewritten(t, shape.RewriteLocation("/v1", "/o"), nil))
+}
+
+func TestRewritersConform(t *testing.T) {
+	t.Parallel()
+	for name, d := range map[string]proxy.Decorator{
+		"location": shape.RewriteLocation("http://orders", "/o"), "domain": shape.RewriteCookieDomain("a", "b"), "path": shape.RewriteCookiePath("/a", "/b"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxytest.Conform(t, d)
+		})
+	}
 }

@@ -1,5 +1,4 @@
-// Package charset turns XML of other character sets into UTF-8.
-package charset
+package backend
 
 import (
 	"bytes"
@@ -9,29 +8,29 @@ import (
 	"unicode/utf8"
 )
 
-// Err is why a body is refused: its charset is not one of those that are read.
-var Err = errors.New("a charset other than UTF-8, US-ASCII, ISO-8859-1 and windows-1252 is not accepted")
+// errXMLCharset is why a body is refused: its charset is not one of those that are read.
+var errXMLCharset = errors.New("a charset other than UTF-8, US-ASCII, ISO-8859-1 and windows-1252 is not accepted")
 
-// XML returns a body in UTF-8 without a byte order mark. The charset is the one in the content type
+// utf8XML returns a body in UTF-8 without a byte order mark. The charset is the one in the content type
 // or else the one that the XML declares (RFC 7303, section 3), UTF-8 if there is neither. A body
 // that is in UTF-8 already is returned without a copy.
-func XML(contentType string, body []byte) ([]byte, error) {
+func utf8XML(contentType string, body []byte) ([]byte, error) {
 	if rest, marked := bytes.CutPrefix(body, []byte("\ufeff")); marked {
 		body = rest
 	}
 	declared := ""
 	if rest, found := bytes.CutPrefix(body, []byte("<?xml")); found {
 		rest, _, _ = bytes.Cut(rest[:min(len(rest), 1<<10)], []byte("?>"))
-		declared = Declared(rest, "encoding")
+		declared = declaredIn(rest, "encoding")
 	}
-	narrow, known := single(declared)
+	narrow, known := isSingleByte(declared)
 	if !known {
-		return nil, Err
+		return nil, errXMLCharset
 	}
 	if _, params, err := mime.ParseMediaType(contentType); err == nil {
 		if name, there := params["charset"]; there {
-			if narrow, known = single(name); !known {
-				return nil, Err
+			if narrow, known = isSingleByte(name); !known {
+				return nil, errXMLCharset
 			}
 		}
 	}
@@ -52,8 +51,8 @@ func XML(contentType string, body []byte) ([]byte, error) {
 	return wide, nil
 }
 
-// single reports whether a charset has one byte for each character, and whether it is read at all.
-func single(name string) (narrow, known bool) {
+// isSingleByte reports whether a charset has one byte for each character, and whether it is read at all.
+func isSingleByte(name string) (narrow, known bool) {
 	switch strings.ToLower(name) {
 	case "", "utf-8", "utf8", "us-ascii", "ascii":
 		return false, true
@@ -63,8 +62,8 @@ func single(name string) (narrow, known bool) {
 	return false, false
 }
 
-// Declared returns a value of an XML declaration, such as its encoding, or "".
-func Declared(declaration []byte, name string) string {
+// declaredIn returns a value of an XML declaration, such as its encoding, or "".
+func declaredIn(declaration []byte, name string) string {
 	for rest := string(declaration); ; {
 		_, after, found := strings.Cut(rest, name)
 		if !found {
