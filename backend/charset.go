@@ -11,9 +11,9 @@ import (
 // errXMLCharset is why a body is refused: its charset is not one of those that are read.
 var errXMLCharset = errors.New("a charset other than UTF-8, US-ASCII, ISO-8859-1 and windows-1252 is not accepted")
 
-// utf8XML returns a body in UTF-8 without a byte order mark. The charset is the one in the content type
-// or else the one that the XML declares (RFC 7303, section 3), UTF-8 if there is neither. A body
-// that is in UTF-8 already is returned without a copy.
+// utf8XML returns a body in UTF-8 without a byte order mark. The charset is the one in the content
+// type or else the one that the XML declares (RFC 7303, section 3), UTF-8 if there is neither. A
+// body that is in UTF-8 already is returned without a copy.
 func utf8XML(contentType string, body []byte) ([]byte, error) {
 	if rest, marked := bytes.CutPrefix(body, []byte("\ufeff")); marked {
 		body = rest
@@ -51,7 +51,8 @@ func utf8XML(contentType string, body []byte) ([]byte, error) {
 	return wide, nil
 }
 
-// isSingleByte reports whether a charset has one byte for each character, and whether it is read at all.
+// isSingleByte reports whether a charset has one byte for each character, and whether it is read at
+// all.
 func isSingleByte(name string) (narrow, known bool) {
 	switch strings.ToLower(name) {
 	case "", "utf-8", "utf8", "us-ascii", "ascii":

@@ -61,9 +61,9 @@ const (
 	// (RFC 9110, section 15.2), and an upgraded connection (section 7.8) if the client asked for
 	// it.
 	Passthrough
-	// XML is one XML document (1.0, strictly, in UTF-8, US-ASCII, ISO-8859-1 or windows-1252), read as an object in the way
-	// that the package documentation shows. Only the five entities that XML defines exist: a
-	// document type declaration is refused. [XMLWith] has options.
+	// XML is one XML document (1.0, strictly, in UTF-8, US-ASCII, ISO-8859-1 or windows-1252), read
+	// as an object in the way that the package documentation shows. Only the five entities that XML
+	// defines exist: a document type declaration is refused. [XMLWith] has options.
 	XML
 )
 

@@ -1,10 +1,9 @@
 package endpoint
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
-
-	"errors"
 
 	"github.com/sluice-go/sluice/proxy"
 )

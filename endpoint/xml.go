@@ -61,7 +61,8 @@ type xmlWriter struct {
 	err  error
 }
 
-// element writes a value as an element of this tag; an array in an array, and at the root, as one with elements "item".
+// element writes a value as an element of this tag; an array in an array, and at the root, as one
+// with elements "item".
 func (w *xmlWriter) element(tag string, c document.Cursor, depth int) {
 	if depth > maxDepth {
 		w.err = errXMLDepth
@@ -150,7 +151,8 @@ func (w *xmlWriter) members(c document.Cursor, depth int) {
 	}
 }
 
-// tagOf returns the name of an element. It is made once for all elements of an array, because a name may be long.
+// tagOf returns the name of an element. It is made once for all elements of an array, because a
+// name may be long.
 func tagOf(name string) string {
 	for i := range len(name) {
 		if c := name[i]; c == '_' || c >= utf8.RuneSelf || !isNameRune(rune(c), i == 0) {

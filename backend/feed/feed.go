@@ -43,10 +43,10 @@
 // whatever shows it must sanitize it. Everything else in a feed, such as podcast extensions, is
 // left out.
 //
-// The XML is read as strictly as backend.XML reads it, but only in UTF-8 or US-ASCII: without a document
-// type declaration, with no entities but the five of XML, and at most 512 levels deep. A document
-// that is not a feed is an error. So is one with more than 50,000 tags of less than 14 bytes on
-// average, texts included.
+// The XML is read as strictly as backend.XML reads it, but only in UTF-8 or US-ASCII: without a
+// document type declaration, with no entities but the five of XML, and at most 512 levels deep. A
+// document that is not a feed is an error. So is one with more than 50,000 tags of less than 14
+// bytes on average, texts included.
 package feed
 
 import (

@@ -167,8 +167,8 @@ func literal(b []byte) int {
 
 func fail(offset int, err error) error { return &Error{Offset: offset, Err: err} }
 
-// A spans collects members. The first ones cost no allocation. left is how much of the text there is
-// still to come.
+// A spans collects members. The first ones cost no allocation. left is how much of the text there
+// is still to come.
 type spans struct {
 	n     int
 	first [32]span

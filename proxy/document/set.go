@@ -17,7 +17,8 @@ import (
 // 8 MiB. Use [Limits.Set] for another limit. To remove a value use [Document.Drop].
 func (d Document) Set(p Path, v Document) (Document, error) { return Limits{}.Set(d, p, v) }
 
-// Set is [Document.Set] with the Growth of l as limit. Without a wildcard in p, v has one place and there is no limit.
+// Set is [Document.Set] with the Growth of l as limit. Without a wildcard in p, v has one place and
+// there is no limit.
 func (l Limits) Set(d Document, p Path, v Document) (Document, error) {
 	if v.n == nil {
 		return Document{}, &Error{Path: p.String(), Err: ErrAbsent}
