@@ -189,7 +189,7 @@ func TestXMLOfAnUpstreamIsDecoded(t *testing.T) {
 func FuzzXML(f *testing.F) {
 	for _, seed := range []string{
 		`<a b="1"><c>x</c>y<c/><![CDATA[z]]></a>`, `<?xml version="1.0" encoding="us-ascii"?><a>&#65;&lt;</a>`,
-		`<a:b xmlns:a="u"><a:c/></a:b>`, `<a><b><c/></b><b/></a>`, "\ufeff<a/>", `<!DOCTYPE a><a/>`, `<a x="1" y:x="2"/>`,
+		`<a:b xmlns:a="u"><a:c/></a:b>`, `<a><b><c/></b><b/></a>`, "\ufeff<a/>", `<!DOCTYPE a><a/>`, `<a x="1" y:x="2"/>`, "<?xml version='1.0' encoding='latin1'?><a>\x80</a>", `<?xml version="1.0" encoding="utf-16"?><a/>`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -199,7 +199,7 @@ func FuzzXML(f *testing.F) {
 		if err != nil {
 			assert.True(t, d.IsZero())
 			if !errors.Is(err, document.ErrDepth) {
-				assert.Regexp(t, `^xml: line \d+: [\w ,-]+$`, err.Error())
+				assert.Regexp(t, `^xml: (line \d+: )?[\w ,-]+$`, err.Error())
 			}
 			return
 		}
