@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -80,6 +81,10 @@ func (a *auto) Fault() error { return a.fault }
 func (a *auto) String() string { return a.name }
 
 func (a *auto) Decode(contentType string, body []byte) (document.Document, error) {
+	return a.DecodeContext(context.Background(), contentType, body)
+}
+
+func (a *auto) DecodeContext(ctx context.Context, contentType string, body []byte) (document.Document, error) {
 	if a.fault != nil {
 		return document.Document{}, a.fault
 	}
@@ -96,7 +101,7 @@ func (a *auto) Decode(contentType string, body []byte) (document.Document, error
 	}
 	switch {
 	case d != nil:
-		return d.Decode(contentType, body)
+		return decode(ctx, d, contentType, body)
 	case media == "":
 		return document.Document{}, fmt.Errorf("%w: the answer has none", ErrContentType)
 	}

@@ -89,9 +89,9 @@ func isHost(s string) bool {
 }
 
 // appendSegment appends s, escaped as a path segment or a part of one.
-func appendSegment(b []byte, s string) []byte {
+func appendSegment(b []byte, s string, semicolons bool) []byte {
 	for i := range len(s) {
-		if c := s[i]; isSegment(c) {
+		if c := s[i]; isSegment(c) || c == ';' && semicolons {
 			b = append(b, c)
 		} else {
 			b = appendHex(b, c)

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -23,6 +24,28 @@ type Decoder interface {
 	String() string
 }
 
+// A ContextDecoder is a [Decoder] that keeps an eye on the time. A decoder that may need more than
+// a few milliseconds for the largest body should be one: the deadline of a call then holds while
+// the body is decoded, too. The decoders of sluice are.
+//
+// A decoder of yours that is no ContextDecoder cannot be interrupted. The deadline holds
+// nevertheless, but the abandoned work goes on; see [proxy.Hold].
+type ContextDecoder interface {
+	Decoder
+
+	// DecodeContext is Decode, which is not called then. It looks at ctx every few thousand steps
+	// and, once ctx is done, returns an error. The call fails with the error of ctx.
+	DecodeContext(ctx context.Context, contentType string, body []byte) (document.Document, error)
+}
+
+// decode calls a decoder.
+func decode(ctx context.Context, d Decoder, contentType string, body []byte) (document.Document, error) {
+	if d, ok := d.(ContextDecoder); ok {
+		return d.DecodeContext(ctx, contentType, body)
+	}
+	return d.Decode(contentType, body)
+}
+
 // A Format is a [Decoder] of this package. The zero value is JSON.
 type Format uint8
 
@@ -38,9 +61,9 @@ const (
 	// (RFC 9110, section 15.2), and an upgraded connection (section 7.8) if the client asked for
 	// it.
 	Passthrough
-	// XML is one XML document (1.0, strictly, in UTF-8 or US-ASCII), read as an object in the way
-	// that the package documentation shows. Only the five entities that XML defines exist: a
-	// document type declaration is refused. [XMLWith] has options.
+	// XML is one XML document (1.0, strictly, in UTF-8, US-ASCII, ISO-8859-1 or windows-1252), read
+	// as an object in the way that the package documentation shows. Only the five entities that XML
+	// defines exist: a document type declaration is refused. [XMLWith] has options.
 	XML
 )
 
@@ -50,6 +73,11 @@ var errUTF8 = errors.New("the text is not UTF-8")
 // Decode returns the document that body contains; see [Decoder]. With Passthrough it returns an
 // error.
 func (f Format) Decode(contentType string, body []byte) (document.Document, error) {
+	return f.DecodeContext(context.Background(), contentType, body)
+}
+
+// DecodeContext is Decode with a context; see [ContextDecoder].
+func (f Format) DecodeContext(ctx context.Context, contentType string, body []byte) (document.Document, error) {
 	switch f {
 	case JSON:
 		return document.Parse(body)
@@ -57,13 +85,27 @@ func (f Format) Decode(contentType string, body []byte) (document.Document, erro
 		if !utf8.Valid(body) {
 			return document.Document{}, errUTF8
 		}
-		return document.Of(string(body))
+		return document.Parse(quoted(body))
 	case Passthrough:
 		return document.Document{}, errStream
 	case XML:
-		return (&xmlDecoder{}).Decode(contentType, body)
+		return (&xmlDecoder{}).DecodeContext(ctx, contentType, body)
 	}
 	return document.Document{}, fmt.Errorf("unknown %s", f)
+}
+
+// quoted returns a text as a JSON string, in memory of the right size.
+func quoted(text []byte) []byte {
+	n := len(`""`) + len(text)
+	for _, c := range text {
+		switch {
+		case c == '"', c == '\\', c == '\b', c == '\f', c == '\n', c == '\r', c == '\t':
+			n += len(`\n`) - 1
+		case c < ' ':
+			n += len(`\u0000`) - 1
+		}
+	}
+	return document.AppendString(make([]byte, 0, n), text)
 }
 
 // String returns the name of the format.

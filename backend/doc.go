@@ -20,8 +20,8 @@
 //	headers      those that Spec.Headers names, and always those of Request.Upstream,
 //	             which code sets and which win
 //	If-*, Range  if named, and only with Passthrough
-//	hop-by-hop   never (RFC 9110, section 7.6.1), named or not; a stream has "TE: trailers"
-//	             and an Upgrade where the client asked for them
+//	hop-by-hop   never (RFC 9110, section 7.6.1), and naming one is a fault; a stream has
+//	             "TE: trailers" and an Upgrade where the client asked for them
 //	body         with a method that has one, together with Content-Type,
 //	             Content-Encoding and Content-Length
 //	twins        no twin of a header that never goes, is taken back or is set by code;
@@ -70,7 +70,8 @@
 // it is always an array. Every value is a string.
 //
 // Names lose their prefix. Namespace declarations, comments and processing instructions are left
-// out; CDATA is text. The JSON is at most four times as long as the XML.
+// out; CDATA is text. ISO-8859-1 is read as windows-1252, as browsers do. The JSON is at most four
+// times as long as the XML.
 //
 // # Limits
 //

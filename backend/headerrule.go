@@ -80,6 +80,9 @@ func newHeaderRule(list []string, stream bool) (HeaderRule, []error) {
 		if !ok {
 			errs = append(errs, fmt.Errorf("%q is not the name of a header", name))
 		}
+		if ok && isManaged(twin) {
+			errs = append(errs, fmt.Errorf("%s belongs to the connection and never goes on", key))
+		}
 		if r.may(twin) && !slices.Contains(r.names, key) {
 			r.names = append(r.names, key)
 		}

@@ -32,7 +32,38 @@ func endToEnd(h http.Header) http.Header {
 		h["Connection"] = lines
 		return endToEnd(h)
 	}
+	checkRetryAfter(h)
 	return h
+}
+
+// checkRetryAfter deletes from an upstream's header what is not a time to wait: a client, or a
+// retry outside, would act on it.
+func checkRetryAfter(h http.Header) {
+	for name, values := range h {
+		if len(name) != len("Retry-After") || !strings.EqualFold(name, "Retry-After") {
+			continue
+		}
+		var times []string
+		for _, value := range values {
+			if isRetryAfter(value) {
+				times = append(times, value)
+			}
+		}
+		if len(times) == 0 {
+			delete(h, name)
+		} else {
+			h[name] = times[:1] // the field stands once
+		}
+	}
+}
+
+// isRetryAfter reports whether a value is a number of seconds or a date (RFC 9110, section 10.2.3).
+func isRetryAfter(value string) bool {
+	if value != "" && strings.Trim(value, "0123456789") == "" {
+		return true
+	}
+	_, err := http.ParseTime(value)
+	return err == nil
 }
 
 // isOfPayload reports whether a response header describes the payload, which a Document replaces.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -52,10 +54,31 @@ func everything() http.Header {
 	}
 }
 
+// nameable returns the names of everything that a Spec may name.
+func nameable() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(everything())), func(name string) bool {
+		_, err := backend.ParseHeaders([]string{name})
+		return err != nil
+	})
+}
+
+// proves H2
+func TestAHeaderOfTheConnectionCannotBeNamed(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"Connection", "transfer-encoding", "Keep-Alive", "TE", "Upgrade", "Host", "Content-Length", "X_Host"} {
+		_, err := backend.New(backend.Spec{Name: "up", URL: "http://h/", Headers: []string{"Accept", name}})
+		if name == "X_Host" {
+			assert.NoError(t, err)
+			continue
+		}
+		assert.ErrorContains(t, err, "backend up: headers: "+http.CanonicalHeaderKey(name)+" belongs to the connection and never goes on")
+	}
+}
+
 // proves H2, H8, H9, H4, L11, D1
 func TestTheUpstreamGetsTheNamedHeaders(t *testing.T) {
 	t.Parallel()
-	all := slices.Sorted(maps.Keys(everything()))
+	all := nameable()
 	tests := []struct {
 		name   string
 		list   []string
@@ -71,7 +94,7 @@ func TestTheUpstreamGetsTheNamedHeaders(t *testing.T) {
 		{"all but some", []string{"*", "-cookie", "-X-Forwarded-For"}, nil, "Accept Accept-Encoding Authorization User-Agent X-Request-Id"},
 		{"a stream", nil, backend.Passthrough, "Te"},
 		{"a stream, all", []string{"*"}, backend.Passthrough,
-			"Accept Accept-Encoding Authorization Cookie If-Modified-Since If-None-Match Range Te User-Agent X-Forwarded-For X-Request-Id"},
+			"Accept Accept-Encoding Authorization Content-Type Cookie If-Modified-Since If-None-Match Range Te User-Agent X-Forwarded-For X-Request-Id"},
 		{"a stream, each by name", all, backend.Passthrough,
 			"Accept Accept-Encoding Authorization Cookie If-Modified-Since If-None-Match Range Te User-Agent X-Forwarded-For X-Request-Id"},
 	}
@@ -225,7 +248,7 @@ func TestTheClientsHostPicksNoUpstream(t *testing.T) {
 	up := &answers{body: "{}"}
 	req := proxy.NewRequest("GET", "/")
 	req.Host, req.Header["Host"] = "evil.example", []string{"evil.example"}
-	_, err := newBackend(t, up, backend.Spec{Headers: []string{"*", "Host"}})(t.Context(), req)
+	_, err := newBackend(t, up, backend.Spec{Headers: []string{"*"}})(t.Context(), req)
 	require.NoError(t, err)
 	assert.Equal(t, "", up.last.Host, "that of the URL")
 	assert.Equal(t, "upstream.example", up.last.URL.Host)
@@ -498,4 +521,85 @@ func checkFiltered(t *testing.T, h http.Header, request bool) {
 		}
 	}
 	require.LessOrEqual(t, n-got, len(h["Host"])+len(h["Content-Length"])+len(h["Pragma"])+1)
+}
+
+// proves H16
+func TestOnlyATimeToWaitIsARetryAfter(t *testing.T) {
+	t.Parallel()
+	const date, asctime = "Wed, 21 Oct 2065 07:28:00 GMT", "Wed Oct 21 07:28:00 2065"
+	for _, tt := range []struct {
+		name       string
+		sent, want []string
+	}{
+		{"seconds", []string{"120"}, []string{"120"}},
+		{"a date", []string{date}, []string{date}},
+		{"an old date", []string{asctime}, []string{asctime}},
+		{"a word", []string{"soon"}, nil},
+		{"markup", []string{"<script>"}, nil},
+		{"a negative number", []string{"-1"}, nil},
+		{"a fraction", []string{"1.5"}, nil},
+		{"nothing", []string{""}, nil},
+		{"two", []string{"soon", "7", "8"}, []string{"7"}},
+		{"a list", []string{"1, 2"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			up := func() *answers {
+				return &answers{status: 503, body: "{}", header: http.Header{"Retry-After": slices.Clone(tt.sent)}}
+			}
+			_, err := get(t, newBackend(t, up(), backend.Spec{}))
+			var e *proxy.Error
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, tt.want, e.Header["Retry-After"], "of a failure")
+			assert.Equal(t, tt.want, e.Upstream.Header["Retry-After"])
+			res, err := get(t, newBackend(t, up(), backend.Spec{Decode: backend.Passthrough}))
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, res.Header["Retry-After"], "of a stream")
+			require.NoError(t, res.Close())
+			res, err = get(t, newBackend(t, up(), backend.Spec{Statuses: []int{503}, Expose: []string{"Retry-After"}}))
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, res.Header["Retry-After"], "of a success")
+
+			h, err := endpoint.New(endpoint.Spec{Stream: true, Proxy: newBackend(t, up(), backend.Spec{Decode: backend.Passthrough})})
+			require.NoError(t, err)
+			srv := httptest.NewServer(h)
+			defer srv.Close()
+			answer, err := srv.Client().Get(srv.URL)
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, answer.Header["Retry-After"], "behind an endpoint")
+			require.NoError(t, answer.Body.Close())
+		})
+	}
+}
+
+func TestAPassthroughKeepsTheContentTypeOfAnEmptyBody(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, method string
+		spec         backend.Spec
+		body         io.ReadCloser
+		kept         bool
+	}{
+		{"POST, empty", "POST", backend.Spec{Decode: backend.Passthrough, Headers: []string{"*"}}, http.NoBody, true},
+		{"POST, none", "POST", backend.Spec{Decode: backend.Passthrough, Headers: []string{"*"}}, nil, true},
+		{"GET", "GET", backend.Spec{Decode: backend.Passthrough, Headers: []string{"*"}}, nil, true},
+		{"taken back", "GET", backend.Spec{Decode: backend.Passthrough, Headers: []string{"*", "-content-type"}}, nil, false},
+		{"not named", "GET", backend.Spec{Decode: backend.Passthrough}, nil, false},
+		{"a body that is not sent", "POST", backend.Spec{Decode: backend.Passthrough, Headers: []string{"*"}, Method: "GET"},
+			io.NopCloser(strings.NewReader("x")), false},
+		{"decoded, no body", "POST", backend.Spec{Headers: []string{"*"}}, nil, false},
+		{"decoded, a body", "POST", backend.Spec{Headers: []string{"*"}}, io.NopCloser(strings.NewReader("x")), true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			up := &answers{body: `{}`}
+			req := proxy.NewRequest(tt.method, "/")
+			req.Header.Set("Content-Type", "text/x")
+			req.Body = tt.body
+			res, err := newBackend(t, up, tt.spec)(t.Context(), req)
+			require.NoError(t, err)
+			require.NoError(t, res.Close())
+			assert.Equal(t, tt.kept, up.last.Header.Get("Content-Type") == "text/x")
+		})
+	}
 }

@@ -42,6 +42,17 @@ type HTTP struct {
 	// true; it costs no goroutine. A round tripper that RegisterProtocol puts into a transport for
 	// http or https is taken to honour its context too.
 	Transport http.RoundTripper
+
+	// Sign is called with each request as it is about to be sent, for every try, after everything
+	// else has been set: the URL, the header, and what GetBody returns of the body are those that
+	// the upstream gets. It may add to the header, which is the request's own, and must not read
+	// Body. GetBody is nil if there is no body, or if the body can be read only once.
+	//
+	// If it returns an error, nothing is sent, and the call fails with it: with status 500, unless
+	// it is or wraps a [*proxy.Error]. It is called concurrently. The plan says that the upstream's
+	// requests are signed, and shows the leaf as opaque, because Sign is code of yours. nil signs
+	// nothing.
+	Sign func(ctx context.Context, req *http.Request) error
 }
 
 // New returns a proxy that calls the upstream of s. The error joins all faults of s, one per line,
@@ -51,7 +62,7 @@ func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.transport = h.Transport
+	l.transport, l.sign = h.Transport, h.Sign
 	if h.Transport == nil {
 		l.transport = NewTransport()
 	}
@@ -69,6 +80,7 @@ func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 type leaf struct {
 	spec      Spec
 	transport http.RoundTripper
+	sign      func(context.Context, *http.Request) error
 	trace     *httptrace.ClientTrace // nil unless the transport is that of net/http
 	held      proxy.Proxy            // call under proxy.Hold, see serve; nil if the transport is opaque
 
@@ -107,6 +119,7 @@ func newLeaf(s Spec) (*leaf, error) {
 	if url == nil {
 		url = &Template{}
 	}
+	url.semicolons = s.Semicolons
 	l.url = url
 	for _, name := range s.Given {
 		if err == nil && !slices.Contains(url.needs, name) {
@@ -155,11 +168,17 @@ func (l *leaf) step(honoursContext bool) pipe.Step {
 			s.Detail += ", " + l.decode.String()
 		}
 	}
+	if l.spec.PassErrors {
+		s.Detail += ", passes 4xx"
+	}
+	if l.sign != nil {
+		s.Detail += ", signed"
+	}
 	// A round tripper that says it honours its context is treated like a transport of net/http. It
 	// runs behind the leaf: it sees only a header that the leaf made for it, and its answer is
 	// filtered like that of any upstream; see described. So the promises of call.Scope.Serve do not
 	// concern it.
-	if honoursContext && isOurs(l.decode) {
+	if honoursContext && isOurs(l.decode) && l.sign == nil {
 		s.Effects |= pipe.HonoursContext
 	} else {
 		s.Effects |= pipe.Opaque
@@ -325,23 +344,24 @@ func (c *exchange) header(out *http.Request, req *proxy.Request, ours bool) erro
 	var b headerBuilder
 	trailers := l.stream && field.HasToken(req.Header["Te"], "trailers")
 	var ofBody [2][]string
-	if out.Body != nil {
+	if out.Body != nil || l.stream && l.headers.all && (req.Body == nil || req.Body == http.NoBody) {
 		ofBody = [...][]string{req.Header["Content-Type"], req.Header["Content-Encoding"]}
 	}
-	if ours && l.headers.all && l.auth == "" { // a password must not get into the request
+	if ours && l.headers.all && l.auth == "" && l.sign == nil { // a password or signature must not get into the request
 		b.h = l.headers.strip(req.Header)
 	} else {
 		b = headerBuilder{h: make(http.Header, max(l.headers.most(req), 8)), values: c.values} // eight fit a small map
 		l.headers.client(&b, req.Header)
 	}
-	if out.Body != nil {
-		for i, name := range [...]string{"Content-Type", "Content-Encoding"} {
-			if len(ofBody[i]) > 0 {
-				b.copy(name, ofBody[i])
-			}
+	for i, name := range [...]string{"Content-Type", "Content-Encoding"} {
+		if len(ofBody[i]) > 0 && (out.Body != nil || i == 0 && !slices.Contains(l.headers.back, name)) {
+			b.copy(name, ofBody[i])
 		}
-		// The transport sends the body also where the upstream refuses it, so that it keeps the connection, unless that
-		// is to close: then nobody pulls a body that the client waits to be asked for.
+	}
+	if out.Body != nil {
+		// The transport sends the body even if the upstream refuses it, so that it can keep the
+		// connection, unless that is to close: then nobody pulls a body that the client waits to be
+		// asked for.
 		out.Close = req.GetBody == nil && field.HasToken(b.h["Expect"], "100-continue")
 	} else {
 		delete(b.h, "Expect")
@@ -374,6 +394,9 @@ func (c *exchange) header(out *http.Request, req *proxy.Request, ours bool) erro
 
 // send sends the request and returns the beginning of the answer.
 func (c *exchange) send(ctx context.Context) (*http.Response, error) {
+	if err := c.signed(ctx); err != nil {
+		return nil, err
+	}
 	resp, err := c.leaf.transport.RoundTrip(&c.out)
 	if c.answer != nil {
 		c.answer.hints.end()
@@ -394,6 +417,22 @@ func (c *exchange) send(ctx context.Context) (*http.Response, error) {
 		resp.Body = http.NoBody
 	}
 	return resp, nil
+}
+
+// signed has the request signed.
+func (c *exchange) signed(ctx context.Context) error {
+	if c.leaf.sign == nil {
+		return nil
+	}
+	err := c.leaf.sign(ctx, &c.out)
+	if err == nil {
+		return nil
+	}
+	err = c.leaf.failed(ctx, "sign", err)
+	if _, ok := errors.AsType[*proxy.Error](errors.Unwrap(err)); !ok && ctx.Err() == nil {
+		err.(*proxy.Error).Status = http.StatusInternalServerError //nolint:errorlint // failed returns one
+	}
+	return err
 }
 
 var errNothing = errors.New("the transport returned neither a response nor an error")
@@ -421,8 +460,11 @@ func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.R
 			return nil, l.failed(ctx, op, err)
 		}
 		if len(body) > 0 {
-			res.Document, err = l.decode.Decode(resp.Header.Get("Content-Type"), body)
-			if err != nil {
+			res.Document, err = decode(ctx, l.decode, resp.Header.Get("Content-Type"), body)
+			switch {
+			case err != nil && ctx.Err() != nil:
+				return nil, l.failed(ctx, "decode", err)
+			case err != nil:
 				return nil, &proxy.Error{Status: http.StatusBadGateway, Backend: l.spec.Name, Op: "decode", Err: foreign(err)}
 			}
 		}
@@ -451,12 +493,23 @@ func (c *exchange) read(resp *http.Response) (body []byte, op string, err error)
 
 // refused makes the error for an answer that is not a success. It leaves the connection usable.
 func (c *exchange) refused(ctx context.Context, req *proxy.Request, resp *http.Response) error {
-	kept := resp.StatusCode >= 200 // the body of a 101 is the connection itself
 	answer := &proxy.UpstreamAnswer{Status: resp.StatusCode}
-	if kept {
+	e := &proxy.Error{Status: c.failureStatus(req, resp.StatusCode), Backend: c.leaf.spec.Name, Op: "status", Upstream: answer}
+	switch {
+	case resp.StatusCode < 200: // the body of a 101 is the connection itself
+	case c.leaf.spec.PassErrors && e.Status == resp.StatusCode && e.Status <= 499:
+		body, _, err := c.read(resp)
+		if err != nil {
+			return c.leaf.failed(ctx, "read", err)
+		}
+		if isGzip(resp.Header["Content-Encoding"]) {
+			delete(resp.Header, "Content-Encoding") // as in keep
+			delete(resp.Header, "Content-Length")
+		}
+		answer.Body, e.Err = body, &passedError{answer}
+	default:
 		answer.Body = c.keep(ctx, resp)
 	}
-	e := &proxy.Error{Status: c.failureStatus(req, resp.StatusCode), Backend: c.leaf.spec.Name, Op: "status", Upstream: answer}
 	answer.Header = endToEnd(resp.Header)
 	names := make([]string, 0, 2)
 	if resp.StatusCode >= 400 && e.Status != http.StatusBadGateway {

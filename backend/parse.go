@@ -17,6 +17,7 @@ var (
 	errClosing    = errors.New("a closing brace closes nothing; a literal one is written %7D")
 	errOpening    = errors.New("an opening brace is not closed in its place; a literal one is written %7B")
 	errPartOfRest = errors.New("{*} stands for whole segments: write /{*}")
+	errHost       = errors.New("the host takes no placeholder: a request must not pick the upstream; choose between upstreams in code")
 	errDotSegment = errors.New(`a segment is "." or ".."`)
 )
 
@@ -24,6 +25,12 @@ var (
 func parseURL(s string, schemes ...string) (*Template, error) {
 	if s == "" {
 		return nil, errNoText
+	}
+	if host, _, _ := strings.Cut(s[strings.Index(s, "://")+1:], "?"); strings.HasPrefix(host, "//") {
+		host, _, _ = strings.Cut(host[2:], "/")
+		if strings.ContainsAny(host, "{}") {
+			return nil, errHost
+		}
 	}
 	u, err := url.Parse(s)
 	if err != nil {
@@ -66,7 +73,7 @@ func checkAddress(u *url.URL, s string, schemes []string) error {
 	case strings.ContainsRune(s, '#'):
 		return errors.New("a fragment does not reach an upstream")
 	case !isHost(u.Host):
-		return fmt.Errorf("%q is not a host; it takes no placeholder", u.Host)
+		return fmt.Errorf("%q is not a host", u.Host)
 	}
 	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {

@@ -94,32 +94,26 @@ func (r *queryRule) takesNothing(query url.Values) bool {
 // sameQuery reports whether raw parses to exactly these values, so that it may be sent instead of
 // them.
 func sameQuery(raw string, query url.Values) bool {
-	switch {
-	case raw == "" || !isQuery(raw):
+	if raw == "" || !isQuery(raw) {
 		return false
-	case len(raw) > 1<<10: // countPairs below would take too long
-		parsed, err := url.ParseQuery(raw)
-		return err == nil && maps.EqualFunc(parsed, query, slices.Equal)
 	}
 	n := 0
-	for rest := raw; rest != ""; {
-		at := len(raw) - len(rest)
-		var pair string
-		if pair, rest, _ = strings.Cut(rest, "&"); pair == "" {
+	var seen map[string]int // how often a name with several values came so far
+	for pair := range strings.SplitSeq(raw, "&") {
+		if pair == "" {
 			continue
 		}
 		name, value, ok := parsePair(pair)
 		values := query[name]
-		switch {
-		case !ok || len(values) == 0:
-			return false
-		case len(values) == 1:
-			ok = values[0] == value
-		default:
-			before := countPairs(raw[:at], name)
-			ok = before < len(values) && values[before] == value
+		before := 0
+		if len(values) > 1 {
+			if seen == nil {
+				seen = make(map[string]int)
+			}
+			before = seen[name]
+			seen[name] = before + 1
 		}
-		if !ok {
+		if !ok || before >= len(values) || values[before] != value {
 			return false
 		}
 		n++
@@ -142,18 +136,6 @@ func parsePair(pair string) (name, value string, ok bool) {
 	}
 	value, err = url.QueryUnescape(value)
 	return name, value, err == nil
-}
-
-func countPairs(raw, name string) int {
-	n := 0
-	for pair := range strings.SplitSeq(raw, "&") {
-		if pair != "" {
-			if got, _, _ := parsePair(pair); got == name {
-				n++
-			}
-		}
-	}
-	return n
 }
 
 func appendPairs(b []byte, name string, values []string) []byte {

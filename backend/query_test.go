@@ -1,7 +1,9 @@
 package backend_test
 
 import (
+	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -99,4 +101,64 @@ func FuzzQuery(f *testing.F) {
 		}
 		require.Equal(t, want, got)
 	})
+}
+
+// proves T12
+func TestAQueryOfManyValuesIsSentAsItCame(t *testing.T) {
+	t.Parallel()
+	for _, raw := range []string{
+		strings.Repeat("a&", 512) + "a", strings.Repeat("a=1&b=2&", 4000) + "c", strings.Repeat("a=1&&a=2&", 100) + "a=%2f",
+	} {
+		up := &answers{body: `{}`}
+		p := newBackend(t, up, backend.Spec{Query: []string{"*"}})
+		req := proxy.NewRequest("GET", "/")
+		req.RawQuery = raw
+		req.Query, _ = url.ParseQuery(raw)
+		_, err := p(t.Context(), req)
+		require.NoError(t, err)
+		assert.Equal(t, raw, up.last.URL.RawQuery)
+	}
+}
+
+func BenchmarkQueryOfOneName(b *testing.B) {
+	for _, n := range []int{512, 1024, 2048} { // twice the input, twice the time
+		p := newBackend(b, &answers{body: `{}`}, backend.Spec{Query: []string{"*"}})
+		raw := strings.Repeat("a&", n/2) + "a"
+		query, _ := url.ParseQuery(raw)
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			for b.Loop() {
+				req := proxy.NewRequest("GET", "/")
+				req.RawQuery, req.Query = raw, query
+				if _, err := p(b.Context(), req); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// proves T12, H1
+func TestAnUpstreamsManyConnectionTokens(t *testing.T) {
+	answer := func(n int) http.Header {
+		h := http.Header{"Connection": {}}
+		for i := range n {
+			name := "X-" + strconv.Itoa(i)
+			h["Connection"] = append(h["Connection"], name+", Other-"+strconv.Itoa(i))
+			h[name] = []string{"1"}
+		}
+		return h
+	}
+	cost := func(n int) float64 {
+		h := answer(n)
+		p := newBackend(t, trip(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Header: h.Clone(), Body: http.NoBody}, nil
+		}), backend.Spec{Decode: backend.Passthrough})
+		return testing.AllocsPerRun(5, func() {
+			res, err := p(t.Context(), proxy.NewRequest("GET", "/"))
+			require.NoError(t, err)
+			assert.Empty(t, res.Header)
+			require.NoError(t, res.Close())
+		})
+	}
+	assert.Less(t, cost(4096)/cost(2048), 2.2)
 }

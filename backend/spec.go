@@ -41,15 +41,22 @@ type Spec struct {
 	// shown.
 	URL string
 
+	// Semicolons leaves a semicolon in a value of the path as it is, for upstreams with parameters
+	// in their segments, as in /cars;color=red. The default is to escape it as %3B, because many
+	// servers take it for the end of a name, and a client could then cut off what follows it.
+	Semicolons bool
+
 	// Given names the params that code fills in, such as a function of a flow: placeholders of URL
 	// that the route need not provide. "*" is the wildcard rest. New returns an error for a name
 	// that URL does not have.
 	Given []string
 
 	// Headers names the client's headers that go to the upstream; by default none do. "*" means
-	// all, and "-Cookie" beside it takes one back. Some never go, whether named or not: hop-by-hop
-	// headers, Host and the framing of a body. If-* and Range go only with Passthrough. Headers
-	// that code puts into Request.Upstream need no entry here.
+	// all, and "-Cookie" beside it takes one back. Some never go, and naming one is an error:
+	// hop-by-hop headers, Host and Content-Length. If-* and Range go only with Passthrough.
+	// Content-Type and Content-Encoding go with the body, named or not; a Passthrough with "*"
+	// sends Content-Type also where the client has sent no body. Headers that code puts into
+	// Request.Upstream need no entry here.
 	//
 	// A header that never goes or is taken back does not go under a twin of its name either. Two
 	// names are twins if they are equal, ignoring case, once every byte but letters and digits is
@@ -76,13 +83,24 @@ type Spec struct {
 	Decode Decoder
 
 	// Statuses lists the statuses that are a success, each from 200 to 999 but not 304. nil means
-	// 200 to 299 without 206. A Passthrough passes on every status; there Statuses is an error.
+	// 200 to 299 without 206. A 422 whose body a form shows is one: {200, 422} answers with its
+	// document and the status 422, and in a merge as a part that is there. A Passthrough passes on
+	// every status; there Statuses is an error.
 	Statuses []int
 
 	// MapStatus gives upstream statuses that are failures another status for the client, from 400
 	// to 599. The package documentation says how the others are mapped. With Passthrough it is an
 	// error.
 	MapStatus map[int]int
+
+	// PassErrors hands an upstream's failure of 4xx to the client with its body and Content-Type,
+	// for upstreams whose failures are written for clients; also as the failure of a required part
+	// of a merge. It needs an endpoint that renders errors with endpoint.WritePassed. The whole
+	// body is read, up to MaxBytes and within the deadline; if that fails, or if the client gets
+	// another status than the upstream sent (as by MapStatus, or a 401 to the gateway), the client
+	// gets a problem as without it. The default hands on nothing of a failure. With Passthrough it
+	// is an error.
+	PassErrors bool
 
 	// MaxBytes bounds the decoded body, in bytes after decompression. A larger body fails the call
 	// and is not read on. 0 means DefaultMaxBytes, negative no limit. It does not apply to a
@@ -136,6 +154,9 @@ func (s *Spec) check() []error {
 		}
 		if s.MapStatus != nil {
 			errs = append(errs, s.fault("map status: a passthrough passes on every status"))
+		}
+		if s.PassErrors {
+			errs = append(errs, s.fault("pass errors: a passthrough passes on every status"))
 		}
 		if s.Expose != nil {
 			errs = append(errs, s.fault("expose: a passthrough carries all headers"))

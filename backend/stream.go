@@ -35,6 +35,8 @@ func (c *exchange) streamed(ctx context.Context, req *proxy.Request, resp *http.
 		if h = endToEnd(h); h == nil {
 			h = http.Header{}
 		}
+	} else {
+		checkRetryAfter(h)
 	}
 	switch {
 	case c.out.Method == http.MethodHead || isEmpty(resp.StatusCode):

@@ -21,6 +21,7 @@ type Template struct {
 	scheme, host string
 	user         *url.Userinfo
 	path         []piece
+	semicolons   bool // a semicolon in a value of the path stays
 	static       bool // path is one literal that needs no escape
 	query        []piece
 	fixed        []string // the names of the parameters in the query
@@ -214,7 +215,7 @@ func (t *Template) appendPath(b []byte, params *proxy.Params) []byte {
 
 func (t *Template) appendSegment(b []byte, s string) []byte {
 	if t.url {
-		return appendSegment(b, s)
+		return appendSegment(b, s, t.semicolons)
 	}
 	return appendPlain(b, s)
 }

@@ -220,3 +220,24 @@ func FuzzTemplate(f *testing.F) {
 		require.Equal(t, "h", up.last.URL.Host)
 	})
 }
+
+// proves U2
+func TestASemicolonGoesAsItIsWhereTheSpecSaysSo(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		semicolons bool
+		value      string
+		want       string
+	}{
+		{false, "cars;color=red", "/v/cars%3Bcolor=red/x"}, {true, "cars;color=red", "/v/cars;color=red/x"},
+		{true, "a;b/c é", "/v/a;b%2Fc%20%C3%A9/x"}, {true, ";", "/v/;/x"},
+	} {
+		up := &answers{body: `{}`}
+		p := newBackend(t, up, backend.Spec{URL: "http://h/v/{id}/x", Given: []string{"id"}, Semicolons: tt.semicolons})
+		req := proxy.NewRequest("GET", "/")
+		req.Params.Set("id", tt.value)
+		_, err := p(t.Context(), req)
+		require.NoError(t, err)
+		assert.Equal(t, tt.want, up.last.URL.EscapedPath())
+	}
+}

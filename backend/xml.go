@@ -2,14 +2,11 @@ package backend
 
 import (
 	"bytes"
-	"encoding/xml"
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"mime"
 	"slices"
-	"strings"
 
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -40,43 +37,47 @@ var (
 	errXML        = errors.New("not well-formed")
 	errXMLRoot    = errors.New("want one element at the root")
 	errXMLDoctype = errors.New("a document type declaration is not accepted")
-	errXMLCharset = errors.New("a charset other than UTF-8 and US-ASCII is not accepted")
 )
 
-// Decode first reads the elements into a list of nodes, each once, and then writes the JSON. Both
-// take time in proportion to the body, however elements of the same name are mixed with others.
+// Decode is [Decoder.Decode].
 func (d *xmlDecoder) Decode(contentType string, body []byte) (document.Document, error) {
-	if len(body) > math.MaxInt32 {
-		return document.Document{}, ErrTooLarge
-	}
-	if _, params, err := mime.ParseMediaType(contentType); err == nil {
-		// It takes precedence over the charset of the XML declaration (RFC 7303, section 3).
-		if charset, there := params["charset"]; there && !isCharset(charset) {
-			return document.Document{}, fmt.Errorf("xml: %w", errXMLCharset)
-		}
-	}
-	r := newXMLReader(d, body)
-	if err := r.read(); err != nil {
-		line, _ := r.tokens.InputPos()
-		return document.Document{}, fmt.Errorf("xml: line %d: %w", line, err)
-	}
-	return d.limits.Parse(r.write())
+	return d.DecodeContext(context.Background(), contentType, body)
 }
 
-func isCharset(name string) bool {
-	return strings.EqualFold(name, "utf-8") || strings.EqualFold(name, "us-ascii")
+// DecodeContext first reads the elements into a list of nodes, each once, and then writes the JSON.
+// Both take time in proportion to the body, however elements of the same name are mixed with
+// others. Texts are unescaped in their place in the body, so that none is copied before it is
+// written.
+func (d *xmlDecoder) DecodeContext(ctx context.Context, contentType string, body []byte) (document.Document, error) {
+	body, err := utf8XML(contentType, body)
+	switch {
+	case err != nil:
+		return document.Document{}, fmt.Errorf("xml: %w", err)
+	case len(body) > math.MaxInt32:
+		return document.Document{}, ErrTooLarge
+	}
+	r := newXMLReader(ctx, d, body)
+	if err := r.read(); err != nil {
+		if ctx.Err() != nil {
+			return document.Document{}, fmt.Errorf("xml: %w", err)
+		}
+		return document.Document{}, fmt.Errorf("xml: line %d: %w", r.line(), err)
+	}
+	out, err := r.write()
+	if err != nil {
+		return document.Document{}, fmt.Errorf("xml: %w", err)
+	}
+	return d.limits.Parse(out)
 }
 
 // An xmlReader holds one document while it is read.
 type xmlReader struct {
-	tokens *xml.Decoder
-	depth  int  // the limit for elements; negative is no limit
-	other  bool // the XML declares another charset
+	xmlScanner
+	ctx   context.Context
+	depth int // the limit for elements; negative is no limit
 
 	nodes []xmlNode
-	text  []byte // the text of all nodes
-	names []xmlName
-	known map[string]int32 // the index in names
+	names xmlNames
 	open  []xmlOpen
 }
 
@@ -88,94 +89,101 @@ type xmlNode struct {
 	same int32 // the next node of the same name, once end has taken it out of the next chain
 
 	child int32 // element: the first node in it that is not text
-	from  int32 // element: its first piece of text; others: where their text begins
+	from  int32 // element: its first piece of text; others: where their text begins in the body
 	to    int32 // element: 1 if it has child elements; others: where their text ends
-}
-
-type xmlName struct {
-	text  string // the name of the member
-	attr  bool
-	array bool
-
-	// The last closed element that has this name in it, and the last node there of this name.
-	owner, tail int32
 }
 
 // An xmlOpen is an element whose end tag has not come yet.
 type xmlOpen struct {
-	name       xml.Name // as written
+	name       xmlSpan // as written
 	node, last int32
 	elements   bool // it has child elements
 }
 
-func newXMLReader(d *xmlDecoder, body []byte) *xmlReader {
-	body = bytes.TrimPrefix(body, []byte("\ufeff"))
-	r := &xmlReader{tokens: xml.NewDecoder(bytes.NewReader(body)), known: map[string]int32{}}
-	r.depth = d.limits.Depth
+func newXMLReader(ctx context.Context, d *xmlDecoder, body []byte) *xmlReader {
+	r := &xmlReader{ctx: ctx, depth: d.limits.Depth}
+	r.b = body
+	r.names.body = body
 	if r.depth == 0 {
 		r.depth = document.DefaultDepth
 	}
-	r.tokens.CharsetReader = func(charset string, in io.Reader) (io.Reader, error) {
-		r.other = !isCharset(charset)
-		return in, nil
-	}
-	r.names = []xmlName{{text: "#text", owner: -1}}
+	r.names.fix("#text", false)
 	for _, name := range d.arrays {
-		r.names[r.name(name, false)].array = true
+		r.names.at(r.names.fix(name, false)).array = true
 	}
-	r.nodes = make([]xmlNode, 1, 1+bytes.Count(body, []byte("<"))) // usually enough for elements with text
+	r.nodes = make([]xmlNode, 1, 1+countNodes(body))
 	r.open = []xmlOpen{{}}
 	return r
 }
 
-// name returns the index of a name. No XML name begins with the "@" of attributes or the "#" of
-// text.
-func (r *xmlReader) name(local string, attr bool) int32 {
-	if attr {
-		local = "@" + local
+// countNodes returns about how many nodes a body has, and not many fewer: a list that grows costs
+// several times as much.
+func countNodes(body []byte) (n int) {
+	var before byte = '>'
+	for i, c := range body {
+		switch {
+		case c == '<':
+			if before != '>' {
+				n++ // a text ends here
+			}
+			if i+1 < len(body) && body[i+1] != '/' && body[i+1] != '?' && (body[i+1] != '!' || i+2 < len(body) && body[i+2] == '[') {
+				n++ // an element, or a CDATA section
+			}
+		case c == '=' && i+1 < len(body) && (body[i+1] == '"' || body[i+1] == '\'' || body[i+1] <= ' '):
+			n++ // an attribute
+		}
+		before = c
 	}
-	i, there := r.known[local]
-	if !there {
-		i = int32(len(r.names))
-		r.names = append(r.names, xmlName{text: local, attr: attr, owner: -1})
-		r.known[local] = i
-	}
-	return i
+	return n
 }
 
+// ticks is how many steps pass between two looks at the context.
+const ticks = 1 << 10
+
 func (r *xmlReader) read() error {
-	for first := true; ; first = false {
-		token, err := r.tokens.RawToken() // Token allocates twice as much, for namespaces
-		switch {
-		case err == io.EOF && len(r.open) > 1:
-			return errXML
-		case err == io.EOF && r.nodes[0].child != 0:
-			return nil
-		case err == io.EOF:
-			return errXMLRoot
-		case err != nil:
-			return errXML // the text of err would quote the body
-		case r.other:
-			return errXMLCharset
-		}
-		switch t := token.(type) {
-		case xml.StartElement:
-			err = r.start(t)
-		case xml.EndElement:
-			err = r.end(t.Name)
-		case xml.CharData:
-			err = r.chars(t)
-		case xml.Directive:
-			err = errXMLDoctype
-		case xml.ProcInst:
-			if t.Target == "xml" && !first {
-				err = errXML
+	for n := 0; ; n++ {
+		if n%ticks == 0 {
+			if err := r.ctx.Err(); err != nil {
+				return err
 			}
 		}
-		if err != nil {
+		if r.i == len(r.b) {
+			switch {
+			case len(r.open) > 1:
+				return errXML
+			case r.nodes[0].child == 0:
+				return errXMLRoot
+			}
+			return nil
+		}
+		if err := r.token(n == 0); err != nil {
 			return err
 		}
 	}
+}
+
+// token reads one token.
+func (r *xmlReader) token(first bool) error {
+	rest := r.b[r.i:]
+	switch {
+	case rest[0] != '<':
+		return r.chars(r.text())
+	case len(rest) < 2:
+		return errXML
+	case rest[1] == '/':
+		return r.end()
+	case rest[1] == '?':
+		return r.instruction(first)
+	case bytes.HasPrefix(rest, []byte("<!--")):
+		return r.comment()
+	case bytes.HasPrefix(rest, []byte("<![CDATA[")):
+		return r.chars(r.cdata())
+	case rest[1] != '!':
+		return r.start()
+	case len(rest) > 2 && (rest[2] == '-' || rest[2] == '['):
+		return errXML
+	}
+	return errXMLDoctype
 }
 
 // add adds a node at the end of the innermost element.
@@ -192,71 +200,89 @@ func (r *xmlReader) add(n xmlNode) int32 {
 	return i
 }
 
-func (r *xmlReader) start(t xml.StartElement) error {
+func (r *xmlReader) start() error {
+	r.i++
+	name, ok := r.name()
 	switch {
+	case !ok:
+		return errXML
 	case len(r.open) == 1 && r.nodes[0].child != 0:
 		return errXMLRoot
 	case r.depth > 0 && len(r.open) > r.depth:
 		return document.ErrDepth
 	}
 	r.open[len(r.open)-1].elements = true
-	node := r.add(xmlNode{name: r.name(t.Name.Local, false)})
-	r.open = append(r.open, xmlOpen{name: t.Name, node: node})
-	if len(t.Attr) > 1 && repeats(t.Attr) {
+	node := r.add(xmlNode{name: r.names.index(r.local(name), false)})
+	r.open = append(r.open, xmlOpen{name: name, node: node})
+	for {
+		r.space()
+		switch r.peek() {
+		case '>':
+			r.i++
+			return nil
+		case '/':
+			r.i++
+			if r.peek() != '>' {
+				return errXML
+			}
+			r.i++
+			r.close()
+			return nil
+		}
+		if err := r.attribute(node); err != nil {
+			return err
+		}
+	}
+}
+
+// attribute reads an attribute of an element, which must not have it twice.
+func (r *xmlReader) attribute(element int32) error {
+	name, ok := r.name()
+	if !ok {
 		return errXML
 	}
-	for _, a := range t.Attr {
-		if a.Name.Space == "xmlns" || a.Name.Space == "" && a.Name.Local == "xmlns" {
-			continue
-		}
-		from := int32(len(r.text))
-		r.text = append(r.text, a.Value...)
-		r.add(xmlNode{name: r.name(a.Name.Local, true), from: from, to: int32(len(r.text))})
+	r.space()
+	if r.peek() != '=' {
+		return errXML
 	}
+	r.i++
+	r.space()
+	value, ok := r.quoted()
+	if !ok {
+		return errXML
+	}
+	written := r.names.index(name, true)
+	if in := &r.names.at(written).in; *in == element {
+		return errXML
+	} else {
+		*in = element
+	}
+	local := r.local(name)
+	switch text := r.b[name.from:name.to]; {
+	case string(text) == "xmlns", local != name && string(r.b[name.from:local.from-1]) == "xmlns":
+		return nil
+	case local != name:
+		written = r.names.index(local, true)
+	}
+	r.add(xmlNode{name: written, from: value.from, to: value.to})
 	return nil
 }
 
-// repeats reports whether an element has an attribute twice, which package xml does not check.
-func repeats(attrs []xml.Attr) bool {
-	if len(attrs) < 16 {
-		for i := range attrs {
-			for j := range i {
-				if attrs[i].Name == attrs[j].Name {
-					return true
-				}
-			}
-		}
-		return false
-	}
-	seen := make(map[xml.Name]bool, len(attrs))
-	for i := range attrs {
-		if seen[attrs[i].Name] {
-			return true
-		}
-		seen[attrs[i].Name] = true
-	}
-	return false
-}
-
 // chars keeps a piece of text. White space between elements is not text.
-func (r *xmlReader) chars(t []byte) error {
+func (r *xmlReader) chars(t xmlSpan, ok bool) error {
+	if !ok {
+		return errXML
+	}
 	top := &r.open[len(r.open)-1]
 	if len(r.open) == 1 || top.elements {
-		if blank(t) {
+		if blank(r.b[t.from:t.to]) {
 			return nil
 		}
 		if len(r.open) == 1 {
 			return errXMLRoot
 		}
 	}
-	from := int32(len(r.text))
-	r.text = append(r.text, t...)
-	// A comment or the border of a CDATA section splits one piece of text into two tokens.
-	if last := &r.nodes[top.last]; top.last != 0 && last.name == 0 && last.to == from {
-		last.to = int32(len(r.text))
-	} else {
-		r.add(xmlNode{from: from, to: int32(len(r.text))})
-	}
+	r.add(xmlNode{from: t.from, to: t.to})
 	return nil
 }
 
@@ -264,24 +290,43 @@ const xmlSpace = " \t\r\n"
 
 func blank(t []byte) bool { return len(bytes.Trim(t, xmlSpace)) == 0 }
 
-// end closes the innermost element. In each group of its nodes with the same name it chains the
-// later ones to the first by same, and it moves the text to a chain of its own.
-func (r *xmlReader) end(name xml.Name) error {
-	top := r.open[len(r.open)-1]
-	if len(r.open) == 1 || name != top.name {
+// end reads an end tag.
+func (r *xmlReader) end() error {
+	r.i += len("</")
+	name, ok := r.name()
+	r.space()
+	if !ok || r.peek() != '>' {
 		return errXML
 	}
+	r.i++
+	top := r.open[len(r.open)-1].name
+	if len(r.open) == 1 || !bytes.Equal(r.b[name.from:name.to], r.b[top.from:top.to]) {
+		return errXML
+	}
+	r.close()
+	return nil
+}
+
+// close closes the innermost element. In each group of its nodes with the same name it chains the
+// later ones to the first by same, and it moves the text to a chain of its own.
+func (r *xmlReader) close() {
+	top := r.open[len(r.open)-1]
 	r.open = r.open[:len(r.open)-1]
 	first := r.nodes[top.node].child
 	kept, pieces := int32(0), int32(0) // the last node of each chain
+	black := int32(0)                  // the last piece of text that is not blank
 	r.nodes[top.node].child = 0
 	for i := first; i != 0; {
 		n := &r.nodes[i]
 		next := n.next
 		n.next = 0
-		name := &r.names[n.name]
+		name := r.names.at(n.name)
+		white := n.name == 0 && top.elements && blank(r.b[n.from:n.to])
+		if n.name == 0 && !white {
+			black = i
+		}
 		switch {
-		case n.name == 0 && top.elements && pieces == 0 && blank(r.text[n.from:n.to]):
+		case white && pieces == 0:
 		case n.name == 0 && pieces == 0:
 			r.nodes[top.node].from, pieces = i, i
 		case n.name == 0:
@@ -303,12 +348,12 @@ func (r *xmlReader) end(name xml.Name) error {
 		r.nodes[top.node].to = 1
 		if head := r.nodes[top.node].from; head != 0 {
 			n := &r.nodes[head]
-			n.from += int32(len(r.text[n.from:n.to]) - len(bytes.TrimLeft(r.text[n.from:n.to], xmlSpace)))
-			n = &r.nodes[pieces]
-			n.to = n.from + int32(len(bytes.TrimRight(r.text[n.from:n.to], xmlSpace)))
+			n.from += int32(len(r.b[n.from:n.to]) - len(bytes.TrimLeft(r.b[n.from:n.to], xmlSpace)))
+			n = &r.nodes[black]
+			n.same = 0
+			n.to = n.from + int32(len(bytes.TrimRight(r.b[n.from:n.to], xmlSpace)))
 		}
 	}
-	return nil
 }
 
 // An xmlFrame is an object that is being written. Frames replace recursion, because a document
@@ -323,11 +368,15 @@ type xmlFrame struct {
 }
 
 // write returns the document as JSON.
-func (r *xmlReader) write() []byte {
-	b := make([]byte, 0, len(r.text)+len(r.nodes)*8)
-	b = append(b, '{')
+func (r *xmlReader) write() ([]byte, error) {
+	b := append(make([]byte, 0, r.room()), '{')
 	frames := []xmlFrame{{group: r.nodes[0].child, empty: true}}
-	for len(frames) > 0 {
+	for n := 1; len(frames) > 0; n++ {
+		if n%ticks == 0 {
+			if err := r.ctx.Err(); err != nil {
+				return nil, err
+			}
+		}
 		f := &frames[len(frames)-1]
 		switch {
 		case f.member != 0:
@@ -337,8 +386,8 @@ func (r *xmlReader) write() []byte {
 				b = append(b, ',')
 			}
 			f.more = true
-			if r.names[r.nodes[n].name].attr {
-				b = document.AppendString(b, r.text[r.nodes[n].from:r.nodes[n].to])
+			if r.names.at(r.nodes[n].name).attr {
+				b = document.AppendString(b, r.b[r.nodes[n].from:r.nodes[n].to])
 			} else if r.nodes[n].child == 0 {
 				b = r.writeText(b, n)
 			} else {
@@ -350,8 +399,8 @@ func (r *xmlReader) write() []byte {
 			f.array = false
 		case f.group != 0:
 			g := f.group
-			name := &r.names[r.nodes[g].name]
-			b = f.writeName(b, name.text)
+			name := r.names.at(r.nodes[g].name)
+			b = r.writeName(f, b, name)
 			f.array = name.array || r.nodes[g].same != 0
 			if f.array {
 				b = append(b, '[')
@@ -359,21 +408,47 @@ func (r *xmlReader) write() []byte {
 			f.group, f.member, f.more = r.nodes[g].next, g, false
 		default:
 			if i := r.nodes[f.node].from; i != 0 && (r.nodes[i].to > r.nodes[i].from || r.nodes[i].same != 0) {
-				b = r.writeText(f.writeName(b, r.names[0].text), f.node)
+				b = r.writeText(r.writeName(f, b, r.names.at(0)), f.node)
 			}
 			b = append(b, '}')
 			frames = frames[:len(frames)-1]
 		}
 	}
-	return b
+	return b, nil
 }
 
-func (f *xmlFrame) writeName(b []byte, name string) []byte {
+// room returns about how long the JSON is.
+func (r *xmlReader) room() int {
+	n := 16 + r.names.length
+	for i := range r.nodes {
+		if node := &r.nodes[i]; node.name == 0 || r.names.at(node.name).attr {
+			n += int(node.to-node.from) + 3
+		} else {
+			n += 5
+		}
+	}
+	return n
+}
+
+func (r *xmlReader) writeName(f *xmlFrame, b []byte, name *xmlName) []byte {
 	if !f.empty {
 		b = append(b, ',')
 	}
 	f.empty = false
-	return append(document.AppendString(b, name), ':')
+	b = append(b, '"')
+	if name.attr {
+		b = append(b, '@')
+	}
+	return append(r.join(b, r.names.text(name)), ':')
+}
+
+// join appends a text to the string that b ends in, whose closing quote is still missing, and then
+// that quote.
+func (r *xmlReader) join(b, text []byte) []byte {
+	at := len(b)
+	b = document.AppendString(b, text)
+	copy(b[at:], b[at+1:]) // over its opening quote
+	return b[:len(b)-1]
 }
 
 // writeText writes the text of an element as one string.
@@ -382,12 +457,9 @@ func (r *xmlReader) writeText(b []byte, element int32) []byte {
 	if i == 0 {
 		return append(b, '"', '"')
 	}
-	text := r.text[r.nodes[i].from:r.nodes[i].to]
-	if i = r.nodes[i].same; i != 0 { // the pieces have elements between them
-		text = slices.Clone(text)
+	b = document.AppendString(b, r.b[r.nodes[i].from:r.nodes[i].to])
+	for i = r.nodes[i].same; i != 0; i = r.nodes[i].same { // the pieces have elements or comments between them
+		b = r.join(b[:len(b)-1], r.b[r.nodes[i].from:r.nodes[i].to])
 	}
-	for ; i != 0; i = r.nodes[i].same {
-		text = append(text, r.text[r.nodes[i].from:r.nodes[i].to]...)
-	}
-	return document.AppendString(b, text)
+	return b
 }

@@ -1,10 +1,15 @@
 package backend_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
+	"io"
 	"net/http"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,8 +77,8 @@ func TestErrorsDoNotQuoteTheRefusedXML(t *testing.T) {
 		{"UTF-16", "", "\xff\xfe<\x00a\x00/\x00>\x00", "xml: line 1: not well-formed"},
 		{"a declaration in the middle", "", `<a><?xml version="1.0"?></a>`, "xml: line 1: not well-formed"},
 		{"a document type", "", "<!DOCTYPE a [<!ENTITY b 'secret'>]>\n<a>&b;</a>", "xml: line 1: a document type declaration is not accepted"},
-		{"a charset", "", `<?xml version="1.0" encoding="iso-8859-1"?><a/>`, "xml: line 1: a charset other than UTF-8 and US-ASCII is not accepted"},
-		{"a charset of the answer", "text/xml; charset=iso-8859-1", `<a/>`, "xml: a charset other than UTF-8 and US-ASCII is not accepted"},
+		{"a charset", "", `<?xml version="1.0" encoding="utf-16"?><a/>`, "xml: a charset other than UTF-8, US-ASCII, ISO-8859-1 and windows-1252 is not accepted"},
+		{"a charset of the answer", "text/xml; charset=koi8-r", `<a/>`, "xml: a charset other than UTF-8, US-ASCII, ISO-8859-1 and windows-1252 is not accepted"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -98,6 +103,25 @@ func TestXMLWithArraysKeepsTheShapeOfAList(t *testing.T) {
 		d, err := decoder.Decode("", []byte(body))
 		require.NoError(t, err)
 		assert.Equal(t, want, d.String())
+	}
+}
+
+func TestXMLInLatin1IsDecoded(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, contentType, xml, want string }{
+		{"declared", "", "<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><a b=\"\xe9\">\xfc</a>", `{"a":{"@b":"é","#text":"ü"}}`},
+		{"named by the answer", "text/xml; charset=latin1", "<gr\xf6\xdfe/>", `{"größe":""}`},
+		{"windows-1252", "", "<?xml version='1.0' encoding = 'windows-1252'?><a>\x80 \x9f \x81</a>", "{\"a\":\"€ Ÿ \u0081\"}"},
+		{"the bytes of windows-1252 in ISO-8859-1", "", "<?xml version='1.0' encoding='iso-8859-1'?><a>\x80</a>", `{"a":"€"}`},
+		{"the answer is right", "text/xml; charset=utf-8", "<?xml version='1.0' encoding='iso-8859-1'?><a>ü</a>", `{"a":"ü"}`},
+		{"nothing but ASCII", "text/xml; charset=windows-1252", "<a>b</a>", `{"a":"b"}`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d, err := backend.XML.Decode(tt.contentType, []byte(tt.xml))
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, d.String())
+		})
 	}
 }
 
@@ -138,7 +162,7 @@ func TestXMLDoesNotGrow(t *testing.T) {
 		assert.Less(t, d.Size(), 4*len(body), name)
 		factor := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(body))
 		t.Logf("%s: %d bytes of JSON for %d, %.1f bytes allocated for each", name, d.Size(), len(body), factor)
-		assert.Less(t, factor, 80.0, name)
+		assert.Less(t, factor, 16.0, name)
 	}
 }
 
@@ -165,7 +189,7 @@ func TestXMLOfAnUpstreamIsDecoded(t *testing.T) {
 func FuzzXML(f *testing.F) {
 	for _, seed := range []string{
 		`<a b="1"><c>x</c>y<c/><![CDATA[z]]></a>`, `<?xml version="1.0" encoding="us-ascii"?><a>&#65;&lt;</a>`,
-		`<a:b xmlns:a="u"><a:c/></a:b>`, `<a><b><c/></b><b/></a>`, "\ufeff<a/>", `<!DOCTYPE a><a/>`, `<a x="1" y:x="2"/>`,
+		`<a:b xmlns:a="u"><a:c/></a:b>`, `<a><b><c/></b><b/></a>`, "\ufeff<a/>", `<!DOCTYPE a><a/>`, `<a x="1" y:x="2"/>`, "<?xml version='1.0' encoding='latin1'?><a>\x80</a>", `<?xml version="1.0" encoding="utf-16"?><a/>`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -175,7 +199,7 @@ func FuzzXML(f *testing.F) {
 		if err != nil {
 			assert.True(t, d.IsZero())
 			if !errors.Is(err, document.ErrDepth) {
-				assert.Regexp(t, `^xml: line \d+: [\w ,-]+$`, err.Error())
+				assert.Regexp(t, `^xml: (line \d+: )?[\w ,-]+$`, err.Error())
 			}
 			return
 		}
@@ -185,5 +209,125 @@ func FuzzXML(f *testing.F) {
 		assert.LessOrEqual(t, len(text), 4*len(body))
 		_, err = document.Limits{Depth: 20}.Parse([]byte(text))
 		assert.NoError(t, err)
+	})
+}
+
+// readXML is what XML does with a body, in terms of encoding/xml: slow, and easy to see through.
+func readXML(body []byte) (any, error) {
+	type element struct {
+		name    xml.Name
+		members map[string]any
+		text    string
+		nested  bool
+	}
+	add := func(e *element, name string, value any) {
+		switch old := e.members[name].(type) {
+		case nil:
+			e.members[name] = value
+		case []any:
+			e.members[name] = append(old, value)
+		default:
+			e.members[name] = []any{old, value}
+		}
+	}
+	open := []*element{{members: map[string]any{}}}
+	tokens := xml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte("\ufeff"))))
+	for first := true; ; first = false {
+		token, err := tokens.RawToken()
+		top := open[len(open)-1]
+		switch {
+		case err == io.EOF && len(open) == 1 && len(top.members) == 1:
+			return top.members, nil
+		case err != nil:
+			return nil, err
+		}
+		switch t := token.(type) {
+		case xml.StartElement:
+			if len(open) == 1 && len(top.members) > 0 || len(open) > 20 {
+				return nil, errors.New("root or depth")
+			}
+			if !top.nested {
+				top.text = strings.TrimLeft(top.text, " \t\r\n")
+			}
+			top.nested = true
+			e := &element{name: t.Name, members: map[string]any{}}
+			seen := map[xml.Name]bool{}
+			for _, a := range t.Attr {
+				if seen[a.Name] {
+					return nil, errors.New("twice")
+				}
+				seen[a.Name] = true
+				if a.Name.Space != "xmlns" && a.Name != (xml.Name{Local: "xmlns"}) {
+					add(e, "@"+a.Name.Local, a.Value)
+				}
+			}
+			open = append(open, e)
+		case xml.EndElement:
+			if len(open) == 1 || t.Name != top.name {
+				return nil, errors.New("end")
+			}
+			open = open[:len(open)-1]
+			if top.nested {
+				top.text = strings.Trim(top.text, " \t\r\n")
+			}
+			var value any = top.text
+			if len(top.members) > 0 {
+				if top.text != "" {
+					top.members["#text"] = top.text
+				}
+				value = top.members
+			}
+			add(open[len(open)-1], t.Name.Local, value)
+		case xml.CharData:
+			if blank := strings.Trim(string(t), " \t\r\n") == ""; blank && (top.nested || len(open) == 1) {
+				continue
+			}
+			if len(open) == 1 {
+				return nil, errors.New("text at the root")
+			}
+			top.text += string(t)
+		case xml.Directive:
+			return nil, errors.New("directive")
+		case xml.ProcInst:
+			if t.Target == "xml" && !first {
+				return nil, errors.New("declaration")
+			}
+		}
+	}
+}
+
+// FuzzXMLAgreesWithEncodingXML compares our scanner with encoding/xml, over names of ASCII: there
+// encoding/xml knows only the characters of an older edition of XML.
+func FuzzXMLAgreesWithEncodingXML(f *testing.F) {
+	for _, seed := range []string{
+		`<a b="1"><c>x</c>y<c/><![CDATA[z]]></a>`, `<a>&#65;&lt;&#x1F600;&#xD800; &amp;</a>`, "<a>\r\n\r&#13;\n</a>", `<a>]]&gt;]]</a>`,
+		`<a:b xmlns:a="u" a:c='1' c="2"><a:c/></a:b>`, `<a><d><c/></d> x<!-- --> <!-- --> <d/> y <!----></a>`, "\ufeff<a/>", `<a x="1" y:x="2"/>`,
+		`<?a b?><a><?xml-x?></a><!-- - -->`, `<a x='"'/>`, `<a>` + "\xff" + `</a>`, `<a b = "1"c='2' ></a >`, `<a :b="1" b:="2"/>`, `<a>]]></a>`,
+		`<a><!-- -- --></a>`, `<a><![CDATA[]]]]></a>`, `<b><b/></b>`, "<a>\ufffe</a>", `<a>&#x;</a>`, `<a>&amp</a>`, `<a><b/>x<!-- --> y</a>`,
+	} {
+		f.Add([]byte(seed))
+	}
+	decoder := backend.XMLWith(backend.XMLSpec{Limits: document.Limits{Depth: 20}})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		odd := func(b byte) bool { return b >= 0x80 }
+		names := regexp.MustCompile(`<[^>]*>`)
+		for _, tag := range names.FindAll(body, -1) {
+			if slices.ContainsFunc(tag, odd) || bytes.Contains(tag, []byte("<?xml ")) {
+				t.Skip("see above")
+			}
+		}
+		if bytes.Contains(body, []byte("<?xml")) || bytes.Contains(body, []byte("<!")) && !bytes.Contains(body, []byte(">")) {
+			t.Skip("the declaration is read by us")
+		}
+		want, refused := readXML(body)
+		d, err := decoder.Decode("", slices.Clone(body))
+		if refused != nil {
+			require.Error(t, err, "%q: %v", body, refused)
+			return
+		}
+		require.NoError(t, err, "%q", body)
+		text, err := json.Marshal(want)
+		require.NoError(t, err)
+		assert.JSONEq(t, string(text), d.String(), "%q", body)
 	})
 }

@@ -29,8 +29,21 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	if err == nil {
 		status = http.StatusInternalServerError
 	}
-	id := RequestID(r.Context())
-	if id == "" {
+	id := failureHeader(w, r, err, status)
+	body := problemBody(status, id)
+	h := w.Header()
+	h["Content-Type"] = []string{"application/problem+json"}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body)
+	}
+}
+
+// failureHeader prepares the header of an answer to err, whatever its body is, and returns the
+// request id.
+func failureHeader(w http.ResponseWriter, r *http.Request, err error, status int) (id string) {
+	if id = RequestID(r.Context()); id == "" {
 		id = requestIDOf(r)
 	}
 	h := w.Header()
@@ -40,15 +53,9 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	if e := headed(err, status); e != nil {
 		filter(h, e.Header, 0, false, keepBesideDocument)
 	}
-	body := problemBody(status, id)
-	h["Content-Type"] = []string{"application/problem+json"}
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	h["Cache-Control"] = []string{"no-store"}
 	h[xRequestID] = []string{id}
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body)
-	}
+	return id
 }
 
 // problemBody returns the JSON of a problem. Nothing in it needs escaping: the id is well-formed, and

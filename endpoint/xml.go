@@ -2,7 +2,6 @@ package endpoint
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -28,7 +27,7 @@ func appendXML(dst []byte, d document.Document, root string) ([]byte, error) {
 	if root == "" {
 		root, value = rootOf(value)
 	}
-	w.element(root, value, 0)
+	w.element(tagOf(root), value, 0)
 	if w.err == nil && len(w.dst) > w.most {
 		w.err = errXMLSize
 	}
@@ -62,18 +61,19 @@ type xmlWriter struct {
 	err  error
 }
 
-// element writes a value as an element; an array in an array, and at the root, as one with elements "item".
-func (w *xmlWriter) element(name string, c document.Cursor, depth int) {
+// element writes a value as an element of this tag; an array in an array, and at the root, as one
+// with elements "item".
+func (w *xmlWriter) element(tag string, c document.Cursor, depth int) {
 	if depth > maxDepth {
 		w.err = errXMLDepth
 	}
-	if len(w.dst)+2*len(name) > w.most {
+	if len(w.dst)+2*len(tag) > w.most {
 		w.err = errXMLSize
 	}
 	if w.err != nil {
 		return
 	}
-	w.dst = appendName(append(w.dst, '<'), name, false)
+	w.dst = append(append(w.dst, '<'), tag...)
 	w.attributes(c)
 	w.dst = append(w.dst, '>')
 	empty := len(w.dst)
@@ -89,7 +89,7 @@ func (w *xmlWriter) element(name string, c document.Cursor, depth int) {
 		w.dst = append(w.dst[:empty-1], '/', '>')
 		return
 	}
-	w.dst = append(appendName(append(w.dst, '<', '/'), name, false), '>')
+	w.dst = append(append(append(w.dst, '<', '/'), tag...), '>')
 }
 
 // text writes a scalar; null is nothing.
@@ -99,9 +99,9 @@ func (w *xmlWriter) text(c document.Cursor, attr bool) {
 }
 
 // items writes the elements of an array.
-func (w *xmlWriter) items(name string, c document.Cursor, depth int) {
+func (w *xmlWriter) items(tag string, c document.Cursor, depth int) {
 	for _, element := range c.Elements() {
-		if w.element(name, element, depth+1); w.err != nil {
+		if w.element(tag, element, depth+1); w.err != nil {
 			return
 		}
 	}
@@ -141,14 +141,28 @@ func (w *xmlWriter) members(c document.Cursor, depth int) {
 		case isScalar(kind) && name == xmlText:
 			w.text(value, false)
 		case kind == document.Array:
-			w.items(name, value, depth+1)
+			w.items(tagOf(name), value, depth+1)
 		default:
-			w.element(name, value, depth+1)
+			w.element(tagOf(name), value, depth+1)
 		}
 		if w.err != nil {
 			return
 		}
 	}
+}
+
+// tagOf returns the name of an element. It is made once for all elements of an array, because a
+// name may be long.
+func tagOf(name string) string {
+	for i := range len(name) {
+		if c := name[i]; c == '_' || c >= utf8.RuneSelf || !isNameRune(rune(c), i == 0) {
+			return string(appendName(nil, name, false))
+		}
+	}
+	if name == "" {
+		return "_"
+	}
+	return name
 }
 
 // appendName appends a name with what cannot stand in one as _xHHHH_, the code point in hex, and likewise an underscore
@@ -160,12 +174,25 @@ func appendName(dst []byte, name string, attr bool) []byte {
 	for i, r := range name {
 		switch {
 		case i == 0 && attr && name == "xmlns", !isNameRune(r, i == 0), r == '_' && isEscape(name[i:]):
-			dst = fmt.Appendf(dst, "_x%04X_", r)
+			dst = appendEscape(dst, r)
 		default:
 			dst = utf8.AppendRune(dst, r)
 		}
 	}
 	return dst
+}
+
+// appendEscape appends _xHHHH_, with at least four digits.
+func appendEscape(dst []byte, r rune) []byte {
+	dst = append(dst, '_', 'x')
+	digits := 4
+	for r>>(4*digits) != 0 {
+		digits++
+	}
+	for digits--; digits >= 0; digits-- {
+		dst = append(dst, "0123456789ABCDEF"[r>>(4*digits)&15])
+	}
+	return append(dst, '_')
 }
 
 // isEscape reports whether s begins as an escaped rune.

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -160,4 +161,31 @@ func FuzzXMLEncoding(f *testing.F) {
 		}
 		assert.Equal(t, before, d.String())
 	})
+}
+
+// proves T12
+func TestXMLMakesANameOnceForAnArray(t *testing.T) {
+	name := strings.Repeat("+", 20<<10)
+	encode := func(n int) float64 {
+		d := document.MustParse(`{"a":0,"` + name + `":[` + strings.Repeat("1,", n) + `1]}`)
+		dst := make([]byte, 0, 16<<20)
+		return testing.AllocsPerRun(2, func() {
+			_, err := endpoint.XML.Encode(dst, d)
+			require.NoError(t, err)
+		})
+	}
+	assert.InDelta(t, encode(2), encode(40), 5, "the escaped name is made again for each element")
+}
+
+func BenchmarkXMLOfOddNames(b *testing.B) {
+	for _, n := range []int{100 << 10, 200 << 10} { // twice the input, twice the time
+		d := document.MustParse("{" + strings.Repeat(`"+/+/+":1,`, n/10) + `"a":1}`)
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			b.SetBytes(int64(d.Size()))
+			var dst []byte
+			for b.Loop() {
+				dst, _ = endpoint.XML.Encode(dst[:0], d)
+			}
+		})
+	}
 }

@@ -43,13 +43,15 @@
 // whatever shows it must sanitize it. Everything else in a feed, such as podcast extensions, is
 // left out.
 //
-// The XML is read as strictly as backend.XML reads it: in UTF-8 or US-ASCII, without a document
-// type declaration, with no entities but the five of XML, and at most 512 levels deep. A document
-// that is not a feed is an error.
+// The XML is read as strictly as backend.XML reads it, but only in UTF-8 or US-ASCII: without a
+// document type declaration, with no entities but the five of XML, and at most 512 levels deep. A
+// document that is not a feed is an error. So is one with more than 50,000 tags of less than 14
+// bytes on average, texts included.
 package feed
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -77,18 +79,31 @@ var (
 	errXML     = errors.New("not well-formed")
 	errDoctype = errors.New("a document type declaration is not accepted")
 	errCharset = errors.New("a charset other than UTF-8 and US-ASCII is not accepted")
+	errTags    = errors.New("too many tags for its size")
 	errFeed    = errors.New("neither RSS nor Atom")
 )
 
 // Decode returns the feed that body contains.
-func (Decoder) Decode(contentType string, body []byte) (document.Document, error) {
+func (d Decoder) Decode(contentType string, body []byte) (document.Document, error) {
+	return d.DecodeContext(context.Background(), contentType, body)
+}
+
+// DecodeContext is Decode with a context; see backend.ContextDecoder.
+func (Decoder) DecodeContext(ctx context.Context, contentType string, body []byte) (document.Document, error) {
 	if _, params, err := mime.ParseMediaType(contentType); err == nil {
 		if charset, there := params["charset"]; there && !isCharset(charset) {
 			return document.Document{}, fmt.Errorf("feed: %w", errCharset)
 		}
 	}
-	r := newReader(bytes.TrimPrefix(body, []byte("\ufeff")))
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
+	if tags := bytes.Count(body, []byte("<")); tags > maxTags && tags > len(body)/minTag {
+		return document.Document{}, fmt.Errorf("feed: %w", errTags)
+	}
+	r := newReader(ctx, body)
 	if err := r.root(); err != nil {
+		if ctx.Err() != nil {
+			return document.Document{}, fmt.Errorf("feed: %w", err)
+		}
 		line, _ := r.tokens.InputPos()
 		return document.Document{}, fmt.Errorf("feed: line %d: %w", line, err)
 	}
@@ -98,6 +113,13 @@ func (Decoder) Decode(contentType string, body []byte) (document.Document, error
 func isCharset(name string) bool {
 	return strings.EqualFold(name, "utf-8") || strings.EqualFold(name, "us-ascii")
 }
+
+// Reading a tag takes up to 220 bytes of memory. A body that consists of little but tags is no feed:
+// beyond 50,000 of them there are at least 14 bytes for each.
+const (
+	maxTags = 50_000
+	minTag  = 14
+)
 
 // The namespaces of the elements that are read. Elements of RSS have none, or one of those in
 // kindOf.
@@ -140,7 +162,9 @@ func attr(start xml.StartElement, space, local string) string {
 type reader struct {
 	body   []byte
 	tokens *xml.Decoder
-	other  bool  // the XML declares another charset
+	other  bool // the XML declares another charset
+	ctx    context.Context
+	steps  int
 	before int64 // where the last token began
 
 	feed  entry
@@ -150,8 +174,8 @@ type reader struct {
 	depth int
 }
 
-func newReader(body []byte) *reader {
-	r := &reader{body: body, tokens: xml.NewDecoder(bytes.NewReader(body))}
+func newReader(ctx context.Context, body []byte) *reader {
+	r := &reader{ctx: ctx, body: body, tokens: xml.NewDecoder(bytes.NewReader(body))}
 	r.inOne = func(t xml.StartElement) error { return r.member(&r.one, t) }
 	r.tokens.CharsetReader = func(charset string, in io.Reader) (io.Reader, error) {
 		r.other = !isCharset(charset)
@@ -163,6 +187,9 @@ func newReader(body []byte) *reader {
 // next returns the next token, or io.EOF at the end of the document. It replaces errors of package
 // xml, whose text quotes the body.
 func (r *reader) next() (xml.Token, error) {
+	if r.steps++; r.steps%1024 == 0 && r.ctx.Err() != nil {
+		return nil, r.ctx.Err()
+	}
 	r.before = r.tokens.InputOffset()
 	token, err := r.tokens.Token()
 	switch {

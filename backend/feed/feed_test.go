@@ -1,6 +1,7 @@
 package feed_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -131,7 +132,7 @@ func TestErrorsDoNotQuoteTheBody(t *testing.T) {
 
 // proves F6
 func TestFeedsDoNotGrow(t *testing.T) { // alone: it measures
-	const size = 1 << 18
+	const size = 1 << 17
 	for name, body := range map[string]string{
 		"empty items": "<rss><channel>" + strings.Repeat("<item/>", size/7) + "</channel></rss>",
 		"dates":       "<rss><channel>" + strings.Repeat("<item><pubDate>x</pubDate></item>", size/33) + "</channel></rss>",
@@ -184,4 +185,28 @@ func FuzzDecode(f *testing.F) {
 		assert.Equal(t, document.Array, d.Get(document.MustPath("items")).Kind())
 		assert.LessOrEqual(t, d.Size(), 6*len(body)+200)
 	})
+}
+
+// proves T10
+func TestDecodingAllocatesInProportionToTheFeed(t *testing.T) {
+	const size = 1 << 20
+	for name, part := range map[string]string{
+		"empty items": "<item/>", "unknown elements": "a<a/>", "namespaces": "<a xmlns:b=''/>", "categories": "<category>a category</category>",
+	} {
+		body := []byte("<rss><channel>" + strings.Repeat(part, size/len(part)) + "</channel></rss>")
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _ = feed.Decoder{}.Decode("", body)
+		runtime.ReadMemStats(&after)
+		assert.Less(t, float64(after.TotalAlloc-before.TotalAlloc)/float64(len(body)), 20.0, name)
+	}
+}
+
+// proves T10
+func TestDecodingEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := feed.Decoder{}.DecodeContext(ctx, "", []byte("<rss><channel>"+strings.Repeat("<item>a</item>", 1000)+"</channel></rss>"))
+	assert.ErrorIs(t, err, context.Canceled)
 }

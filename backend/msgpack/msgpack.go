@@ -26,10 +26,12 @@
 package msgpack
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -66,7 +68,12 @@ var (
 )
 
 // Decode returns the document that body contains. It ignores the content type.
-func (d Decoder) Decode(_ string, body []byte) (document.Document, error) {
+func (d Decoder) Decode(contentType string, body []byte) (document.Document, error) {
+	return d.DecodeContext(context.Background(), contentType, body)
+}
+
+// DecodeContext is Decode with a context; see backend.ContextDecoder.
+func (d Decoder) DecodeContext(ctx context.Context, _ string, body []byte) (document.Document, error) {
 	limit := d.Depth
 	switch {
 	case limit == 0:
@@ -74,7 +81,7 @@ func (d Decoder) Decode(_ string, body []byte) (document.Document, error) {
 	case limit < 0 || limit > maxDepth:
 		limit = maxDepth
 	}
-	r := reader{in: body, out: make([]byte, 0, len(body)+len(body)/4), limit: limit}
+	r := reader{ctx: ctx, size: len(body), in: body, out: make([]byte, 0, len(body)+len(body)/4), limit: limit}
 	err := r.value(0)
 	if err == nil && len(r.in) > 0 {
 		err = errTrailing
@@ -88,12 +95,19 @@ func (d Decoder) Decode(_ string, body []byte) (document.Document, error) {
 // A reader writes the values that it reads as JSON. It never allocates by the length that a header
 // announces, but only for what the body contains.
 type reader struct {
+	ctx   context.Context
+	steps int
+	size  int    // of the body
 	in    []byte // the rest of the body
 	out   []byte
 	limit int
 }
 
 func (r *reader) value(depth int) error {
+	if r.steps++; r.steps%1024 == 0 && r.ctx.Err() != nil {
+		return r.ctx.Err()
+	}
+	r.room(64)
 	switch msgp.NextType(r.in) {
 	case msgp.NilType:
 		r.in = r.in[1:]
@@ -125,6 +139,14 @@ func (r *reader) value(depth int) error {
 		return errSyntax
 	}
 	return r.timestamp()
+}
+
+// room makes room for n bytes. It expects that the rest grows as what was read did.
+func (r *reader) room(n int) {
+	if cap(r.out)-len(r.out) < n {
+		read := r.size - len(r.in) + 1
+		r.out = slices.Grow(r.out, n+int(float64(len(r.out))*1.1/float64(read)*float64(len(r.in))))
+	}
 }
 
 // plain appends an integer or a bool.
@@ -178,6 +200,13 @@ func (r *reader) text() error {
 	case !utf8.Valid(s):
 		return errUTF8
 	}
+	n := len(s) + 2
+	for _, c := range s {
+		if c < ' ' || c == '"' || c == '\\' {
+			n += len(`\u0000`) - 1
+		}
+	}
+	r.room(n)
 	r.in = rest
 	r.out = document.AppendString(r.out, s)
 	return nil

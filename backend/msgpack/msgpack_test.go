@@ -1,10 +1,12 @@
 package msgpack_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"math"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -139,4 +141,31 @@ func FuzzDecode(f *testing.F) {
 		assert.True(t, json.Valid([]byte(d.String())))
 		assert.LessOrEqual(t, d.Size(), 8*len(body))
 	})
+}
+
+// proves T10
+func TestDecodingEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	body := []byte("\xdc\x27\x10" + strings.Repeat("\xc0", 10_000))
+	_, err := msgpack.Decoder{}.DecodeContext(t.Context(), "", body)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = msgpack.Decoder{}.DecodeContext(ctx, "", body)
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
+// proves T10
+func TestDecodingAllocatesInProportionToTheBody(t *testing.T) {
+	const size = 1 << 20
+	for name, part := range map[string]string{"nil": "\xc0", "bools": "\xc2", "integers": "\xff", "floats": "\xca\x01\x01\x01\x01", "long texts": "\xd9\xff" + strings.Repeat("\x01", 255)} {
+		n := size / len(part)
+		body := []byte("\xdd" + string([]byte{0, byte(n >> 16), byte(n >> 8), byte(n)}) + strings.Repeat(part, n))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := msgpack.Decoder{}.Decode("", body)
+		runtime.ReadMemStats(&after)
+		require.NoError(t, err, name)
+		assert.Less(t, float64(after.TotalAlloc-before.TotalAlloc)/float64(len(body)), 16.0, name)
+	}
 }

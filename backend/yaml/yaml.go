@@ -33,6 +33,7 @@ package yaml
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -87,7 +88,12 @@ var (
 )
 
 // Decode returns the document that body contains. It ignores the content type.
-func (d Decoder) Decode(_ string, body []byte) (document.Document, error) {
+func (d Decoder) Decode(contentType string, body []byte) (document.Document, error) {
+	return d.DecodeContext(context.Background(), contentType, body)
+}
+
+// DecodeContext is Decode with a context; see backend.ContextDecoder.
+func (d Decoder) DecodeContext(ctx context.Context, _ string, body []byte) (document.Document, error) {
 	if d.Values >= 0 {
 		most := d.Values
 		if most == 0 {
@@ -104,11 +110,11 @@ func (d Decoder) Decode(_ string, body []byte) (document.Document, error) {
 	case limit < 0 || limit > maxDepth:
 		limit = maxDepth
 	}
-	root, err := parse(body)
+	root, err := parse(ctx, body)
 	if err != nil || root == nil {
 		return document.Document{}, err
 	}
-	w := writer{out: make([]byte, 0, len(body)+len(body)/4), most: maxGrowth * len(body), limit: limit}
+	w := writer{ctx: ctx, out: make([]byte, 0, len(body)+len(body)/4), most: maxGrowth * len(body), limit: limit}
 	err = w.value(root, 0)
 	if err == nil && len(w.out) > w.most {
 		err = errGrowth
@@ -132,10 +138,12 @@ func separators(body []byte) (n int) {
 
 // parse returns the value of the only document, or nil if there is none. It replaces errors of the
 // library, whose text quotes the body.
-func parse(body []byte) (*yaml.Node, error) {
+func parse(ctx context.Context, body []byte) (*yaml.Node, error) {
 	var first, second yaml.Node
-	parser := yaml.NewDecoder(bytes.NewReader(body))
+	parser := yaml.NewDecoder(&clocked{ctx, bytes.NewReader(body)})
 	switch err := parser.Decode(&first); {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("yaml: %w", ctx.Err())
 	case err == io.EOF:
 		return nil, nil
 	case err != nil || len(first.Content) != 1:
@@ -150,8 +158,24 @@ func parse(body []byte) (*yaml.Node, error) {
 	return first.Content[0], nil
 }
 
+// A clocked reader fails once its context is done. The library reads a few hundred bytes at a time,
+// as it parses.
+type clocked struct {
+	ctx  context.Context
+	body *bytes.Reader
+}
+
+func (c *clocked) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.body.Read(p)
+}
+
 // A writer writes nodes as JSON.
 type writer struct {
+	ctx   context.Context
+	steps int
 	out   []byte
 	most  int // the length that out may reach
 	limit int // the maximum depth
@@ -163,6 +187,9 @@ func (w *writer) value(n *yaml.Node, depth int) error {
 		n = n.Alias // never another alias; an alias inside its own anchor runs into the limits
 	}
 	w.line = n.Line
+	if w.steps++; w.steps%1024 == 0 && w.ctx.Err() != nil {
+		return w.ctx.Err()
+	}
 	if len(w.out) > w.most {
 		return errGrowth
 	}

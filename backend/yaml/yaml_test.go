@@ -1,6 +1,7 @@
 package yaml_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -181,4 +182,16 @@ func FuzzDecode(f *testing.F) {
 			assert.LessOrEqual(t, d.Size(), 10*len(body))
 		}
 	})
+}
+
+// proves T10
+func TestDecodingEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	body := []byte("[" + strings.Repeat("a,", 10_000) + "]")
+	_, err := yaml.Decoder{}.DecodeContext(t.Context(), "", body)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = yaml.Decoder{}.DecodeContext(ctx, "", body)
+	assert.ErrorIs(t, err, context.Canceled)
 }

@@ -195,3 +195,34 @@ func Example_acceptedFormat() {
 	// 406 Not Acceptable
 	// reported: endpoint: no acceptable format
 }
+
+func Example_location() {
+	orders := upstream(backend.Spec{Name: "orders", URL: "http://orders:8080/v1/{id}", Decode: backend.Passthrough},
+		proxytest.Answer(302, "").Header("Location", "http://orders:8080/v1/login?next=7").
+			Header("Set-Cookie", "session=1; Domain=orders; Path=/v1"))
+
+	get(orders.With(
+		shape.RewriteLocation("http://orders:8080/v1", "/users"),
+		shape.RewriteCookieDomain("orders", ""),
+		shape.RewriteCookiePath("/v1", "/users"),
+	), "/users/7")
+	// Output:
+	// orders got GET /v1/7
+	// 302 Location: /users/login?next=7 Set-Cookie: session=1; Path=/users
+}
+
+func Example_passErrors() {
+	user := answers("user", `{"id":7}`)
+	orders := upstream(backend.Spec{Name: "orders", URL: "http://orders/{id}", PassErrors: true},
+		proxytest.Answer(404, `{"reason":"no such customer"}`).Header("Content-Type", "application/json"))
+
+	page := proxy.Merge(
+		proxy.Part{Proxy: user},
+		proxy.Part{Proxy: orders},
+	)
+	send(endpoint.Spec{Proxy: page, RenderError: endpoint.WritePassed}, "GET", "/users/7", "X-Request-Id: r-1")
+	// Output:
+	// orders got GET /7
+	// 404 Cache-Control: no-store X-Request-Id: r-1 {"reason":"no such customer"}
+	// reported: merge: backend orders: status: upstream answered 404
+}

@@ -2,11 +2,17 @@ package recipes_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/flow"
@@ -139,4 +145,30 @@ func Example_shadow() {
 	// Unordered output:
 	// 200 {"id":7}
 	// differs: {"id":7} {"id":"7"} <nil>
+}
+
+func Example_signing() {
+	sign := func(_ context.Context, r *http.Request) error {
+		mac := hmac.New(sha256.New, []byte("key of the gateway"))
+		mac.Write([]byte(r.Method + "\n" + r.URL.RequestURI() + "\n"))
+		if r.GetBody != nil { // nil: there is no body, or it can be read only once
+			body, err := r.GetBody()
+			if err != nil {
+				return err
+			}
+			defer body.Close()
+			if _, err := io.Copy(mac, body); err != nil {
+				return err
+			}
+		}
+		r.Header.Set("Signature", hex.EncodeToString(mac.Sum(nil)[:8]))
+		return nil
+	}
+	signed := backend.HTTP{Transport: scriptedTransport("orders", proxytest.Answer(200, `{"id":"o-1"}`)), Sign: sign}
+	orders := pipe.Check(signed.New(backend.Spec{Name: "orders", URL: "http://orders/{id}"}))
+
+	get(orders, "/users/7")
+	// Output:
+	// orders got GET /7 Signature: 1025bfcbab58aba9
+	// 200 {"id":"o-1"}
 }

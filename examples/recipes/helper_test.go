@@ -35,7 +35,12 @@ func replies(name string, r proxytest.Reply) proxy.Proxy {
 
 // upstream is a real backend over a transport that prints each request.
 func upstream(s backend.Spec, r proxytest.Reply) proxy.Proxy {
-	return pipe.Check(backend.HTTP{Transport: teller{honest{proxytest.NewUpstream(r)}, s.Name}}.New(s))
+	return pipe.Check(backend.HTTP{Transport: scriptedTransport(s.Name, r)}.New(s))
+}
+
+// scriptedTransport answers with r and prints each request.
+func scriptedTransport(name string, r proxytest.Reply) http.RoundTripper {
+	return teller{honest{proxytest.NewUpstream(r)}, name}
 }
 
 // An honest transport declares that it honours its context, so that it is not random which deadline

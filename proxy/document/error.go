@@ -29,6 +29,8 @@ var (
 	// ErrConflict says that two documents have a member of the same name but must not, as in
 	// [MergeDisjoint].
 	ErrConflict = errors.New("a member is in two documents")
+	// ErrSize says that an operation would add more bytes to a document than [Limits] allows.
+	ErrSize = errors.New("too large")
 	// ErrPath says that a text is not a path; see [ParsePath].
 	ErrPath = errors.New("invalid path")
 )
@@ -41,7 +43,7 @@ type Error struct {
 	// Path is the path up to the value that is at fault. It is empty if no path is involved.
 	Path string
 	// Err is the reason. It is or wraps ErrSyntax, ErrEncoding, ErrDepth, ErrMembers, ErrNotObject,
-	// ErrNotArray, ErrAbsent or ErrPath, or it is an error of encoding/json.
+	// ErrNotArray, ErrAbsent, ErrSize or ErrPath, or it is an error of encoding/json.
 	Err error
 }
 

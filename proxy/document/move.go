@@ -2,6 +2,7 @@ package document
 
 import (
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -22,8 +23,15 @@ import (
 // The error is a [*Error]. It wraps [ErrPath] if wildcards remain in both paths, even if d is
 // absent. It wraps [ErrNotObject], with the path of the obstacle, if a scalar or an array without
 // that index is in the way. It wraps [ErrDepth] if the value would be nested deeper than
-// [DefaultDepth].
-func (d Document) Copy(from, to Path) (Document, error) { return d.transfer(from, to, false, false) }
+// [DefaultDepth]. It wraps [ErrSize] if the copies would add more than 8 MiB: a large value and a
+// wildcard in to that stands for many places make a result that no part of d foretells. Use
+// [Limits.Copy] for another limit.
+func (d Document) Copy(from, to Path) (Document, error) { return Limits{}.Copy(d, from, to) }
+
+// Copy is [Document.Copy] with the Growth of l as limit.
+func (l Limits) Copy(d Document, from, to Path) (Document, error) {
+	return d.transfer(from, to, false, false, l.growth())
+}
 
 // Move is [Document.Copy], but it also takes the value out of where it was, as [Document.Drop]
 // does: it drops all members of that name, and the remaining elements of an array close up. It
@@ -36,16 +44,21 @@ func (d Document) Move(from, to Path) (Document, error) {
 	if slices.Equal(from.steps, to.steps) {
 		return d, nil
 	}
-	return d.transfer(from, to, true, false)
+	return d.transfer(from, to, true, false, 0)
 }
 
 // Append returns d with the elements of the array at from added to the end of the array at to. A
 // value of another kind is added as one element. The value at from stays there. If there is no
 // value at to, Append makes an array there, with the objects on the way. Wildcards and errors are
 // those of [Document.Copy]; if the value at to is not an array, the error wraps [ErrNotArray].
-func (d Document) Append(from, to Path) (Document, error) { return d.transfer(from, to, false, true) }
+func (d Document) Append(from, to Path) (Document, error) { return Limits{}.Append(d, from, to) }
 
-func (d Document) transfer(from, to Path, move, list bool) (Document, error) {
+// Append is [Document.Append] with the Growth of l as limit.
+func (l Limits) Append(d Document, from, to Path) (Document, error) {
+	return d.transfer(from, to, false, true, l.growth())
+}
+
+func (d Document) transfer(from, to Path, move, list bool, growth int) (Document, error) {
 	places := shared(from.steps, to.steps)
 	source, target := from.steps[places:], to.steps[places:]
 	if wild(target) && (move || wild(source)) {
@@ -69,7 +82,10 @@ func (d Document) transfer(from, to Path, move, list bool) (Document, error) {
 			return Document{}, &Error{Path: to.String(), Err: ErrDepth}
 		}
 	}
-	s := setter{b: b, path: to, list: list, edits: make([]edit, 0, len(values))}
+	s := setter{b: b, path: to, list: list, edits: make([]edit, 0, len(values)), most: math.MaxInt}
+	if wild(target) { // one value goes to many places; else each goes to one, and the result is at most twice d
+		s.most = growth
+	}
 	if move && len(source) > 0 {
 		s.b = d.filter(chain(from.steps), false).n.bytes()
 	}
@@ -83,8 +99,7 @@ func (d Document) transfer(from, to Path, move, list bool) (Document, error) {
 		case move && len(source) == 0: // the value moved is the place itself
 			head, tail := nest(nil, target)
 			end := skipValue(s.b, i)
-			s.edits = append(s.edits, edit{from: i, to: end, head: head, text: s.text, tail: tail})
-			return end, nil
+			return end, s.edit(edit{from: i, to: end, head: head, text: s.text, tail: tail})
 		}
 		return s.value(i, places)
 	})

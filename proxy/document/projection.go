@@ -18,6 +18,12 @@ type projection struct {
 	exotic bool             // some field has a name that is not ASCII
 	object bool             // the type is a struct or a map; else a slice or an array
 	each   *projection      // for every element, or every member of a map; nil for a struct
+
+	// The index of each field by its name, and the names as fold writes them: nil if the fields are
+	// few, because comparing a few is faster.
+	exact   map[string]int
+	folded  map[string]bool
+	longest int // the length of the longest name
 }
 
 type projectedField struct {
@@ -47,6 +53,7 @@ func projectionIn(inside []reflect.Type, t reflect.Type, by *methods, known map[
 			n = &projection{object: true, fields: []projectedField{}}
 			known[t] = n // set before its fields, which may have the same type
 			n.add(t, by, known, map[reflect.Type]bool{})
+			n.index()
 		}
 		return n
 	case reflect.Slice, reflect.Array, reflect.Map:
@@ -106,6 +113,47 @@ func (n *projection) field(name string, of *projection) {
 	}
 	n.fields = append(n.fields, projectedField{[]byte(name), of})
 	n.exotic = n.exotic || !ascii(n.fields[len(n.fields)-1].name)
+}
+
+// index makes the cost of a member the same for any number of fields.
+func (n *projection) index() {
+	const few = 8
+	if len(n.fields) <= few {
+		return
+	}
+	n.exact, n.folded = make(map[string]int, len(n.fields)), make(map[string]bool, len(n.fields))
+	for i, f := range n.fields {
+		n.exact[string(f.name)] = i
+		n.folded[string(fold(nil, f.name))] = true
+		n.longest = max(n.longest, len(f.name))
+	}
+}
+
+// fold appends a name in a form that is the same for all names that bytes.EqualFold takes for
+// equal: each character is the lowest of those that differ from it in case only.
+func fold(dst, name []byte) []byte {
+	for i := 0; i < len(name); {
+		if c := name[i]; c < utf8.RuneSelf {
+			if 'a' <= c && c <= 'z' {
+				c -= 'a' - 'A'
+			}
+			dst = append(dst, c)
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRune(name[i:])
+		i += size
+		for {
+			next := unicode.SimpleFold(r)
+			if next <= r {
+				r = next
+				break
+			}
+			r = next
+		}
+		dst = utf8.AppendRune(dst, r)
+	}
+	return dst
 }
 
 func plainName(name string) bool {
@@ -180,6 +228,9 @@ func (n *projection) uses(c *walker) (of *projection, used bool) {
 		return n.each, true
 	}
 	name := c.says()
+	if n.exact != nil {
+		return n.indexed(name)
+	}
 	for i := range n.fields {
 		if string(n.fields[i].name) == string(name) {
 			return n.fields[i].of, true
@@ -192,4 +243,16 @@ func (n *projection) uses(c *walker) (of *projection, used bool) {
 		}
 	}
 	return nil, false
+}
+
+// indexed is uses for many fields.
+func (n *projection) indexed(name []byte) (of *projection, used bool) {
+	if i, found := n.exact[string(name)]; found {
+		return n.fields[i].of, true
+	}
+	if len(name) > utf8.UTFMax*n.longest {
+		return nil, false
+	}
+	var room [64]byte
+	return nil, n.folded[string(fold(room[:0], name))]
 }

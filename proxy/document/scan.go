@@ -90,7 +90,7 @@ after:
 	if object {
 		if depth == 1 {
 			m.end = i - start
-			if found.add(m); l.Members > 0 && found.n > l.Members {
+			if found.add(m, len(b)-i); l.Members > 0 && found.n > l.Members {
 				return scanned{}, fail(start+m.name, ErrMembers)
 			}
 		}
@@ -167,23 +167,36 @@ func literal(b []byte) int {
 
 func fail(offset int, err error) error { return &Error{Offset: offset, Err: err} }
 
-// A spans collects members. The first ones cost no allocation.
+// A spans collects members. The first ones cost no allocation. left is how much of the text there
+// is still to come.
 type spans struct {
 	n     int
 	first [32]span
 	more  []span
 }
 
-func (s *spans) add(m span) {
+func (s *spans) add(m span, left int) {
 	if s.n < len(s.first) {
 		s.first[s.n] = m
 	} else {
-		if s.more == nil {
-			s.more = append(make([]span, 0, 4*len(s.first)), s.first[:]...)
+		if len(s.more) == cap(s.more) {
+			s.grow(m, left)
 		}
 		s.more = append(s.more, m)
 	}
 	s.n++
+}
+
+// grow makes room for more members. It expects the left bytes of the text to hold members as long
+// as those so far, so that a text of very many short members is not copied over and over.
+func (s *spans) grow(m span, left int) {
+	expected := int(float64(left)*float64(s.n)/float64(m.end)) + s.n/16 + 1
+	more := make([]span, 0, s.n+max(3*len(s.first), min(expected, 4*s.n)))
+	if s.more == nil {
+		s.more = append(more, s.first[:]...)
+	} else {
+		s.more = append(more, s.more...)
+	}
 }
 
 // list returns the members in memory of their own. For an object it is not nil.

@@ -1,6 +1,9 @@
 package document
 
-import "strings"
+import (
+	"math"
+	"strings"
+)
 
 // Set returns d with v at a path. An existing member keeps its place; a missing one is added at the
 // end. Missing objects on the way are made, even if d itself is absent. Each of several members
@@ -9,9 +12,14 @@ import "strings"
 //
 // The error is a [*Error]. It wraps [ErrNotObject], with the path up to the obstacle, if a scalar
 // (such as null) or an array without that index is in the way. With the whole path, it wraps
-// [ErrAbsent] if v is absent, and [ErrDepth] if v would be nested deeper than [DefaultDepth] there.
-// To remove a value use [Document.Drop].
-func (d Document) Set(p Path, v Document) (Document, error) {
+// [ErrAbsent] if v is absent, [ErrDepth] if v would be nested deeper than [DefaultDepth] there, and
+// [ErrSize] if v, put in the place of every value that a wildcard stands for, would add more than
+// 8 MiB. Use [Limits.Set] for another limit. To remove a value use [Document.Drop].
+func (d Document) Set(p Path, v Document) (Document, error) { return Limits{}.Set(d, p, v) }
+
+// Set is [Document.Set] with the Growth of l as limit. Without a wildcard in p, v has one place and
+// there is no limit.
+func (l Limits) Set(d Document, p Path, v Document) (Document, error) {
 	if v.n == nil {
 		return Document{}, &Error{Path: p.String(), Err: ErrAbsent}
 	}
@@ -28,7 +36,10 @@ func (d Document) Set(p Path, v Document) (Document, error) {
 		head, tail := nest(nil, p.steps)
 		return splice(nil, []edit{{head: head, with: v.n, tail: tail}}), nil
 	}
-	s := setter{b: d.n.bytes(), with: v.n, path: p}
+	s := setter{b: d.n.bytes(), with: v.n, path: p, most: math.MaxInt}
+	if wild(p.steps) {
+		s.most = l.growth()
+	}
 	if _, err := s.value(0, 0); err != nil {
 		return Document{}, err
 	}
@@ -46,6 +57,8 @@ type setter struct {
 	text  []byte // if with is nil, the text of the value
 	list  bool   // add the value to an array; see Append
 	edits []edit
+	added int         // how many bytes the edits add so far
+	most  int         // how many they may add
 	heads [2]struct { // the member that was made last, without and with a comma before it
 		depth      int // the position of its name in the path, counted from 1
 		head, tail []byte
@@ -71,8 +84,7 @@ func (s *setter) value(i, n int) (int, error) {
 func (s *setter) put(i, n int) (int, error) {
 	end := skipValue(s.b, i)
 	if !s.list {
-		s.edits = append(s.edits, edit{from: i, to: end, with: s.with, text: s.text})
-		return end, nil
+		return end, s.edit(edit{from: i, to: end, with: s.with, text: s.text})
 	}
 	if s.b[i] != '[' {
 		return 0, s.obstacle(n, ErrNotArray)
@@ -84,10 +96,24 @@ func (s *setter) put(i, n int) (int, error) {
 	if len(inside(s.b[i:end])) > 0 {
 		e.head = comma
 	}
-	if len(e.text) > 0 {
-		s.edits = append(s.edits, e)
+	if len(e.text) == 0 {
+		return end, nil
 	}
-	return end, nil
+	return end, s.edit(e)
+}
+
+// edit makes an edit. It fails before the edits add more than they may, so that nothing is
+// allocated for a result that is too large.
+func (s *setter) edit(e edit) error {
+	s.added += len(e.head) + len(e.text) + len(e.tail) - (e.to - e.from)
+	if e.with != nil {
+		s.added += e.with.size
+	}
+	if s.added > s.most {
+		return &Error{Path: s.path.String(), Err: ErrSize}
+	}
+	s.edits = append(s.edits, e)
+	return nil
 }
 
 func (s *setter) object(i, n int) (int, error) {
@@ -107,7 +133,7 @@ func (s *setter) object(i, n int) (int, error) {
 		at = c.end
 	}
 	if !found && !wild(s.path.steps[n:]) {
-		s.member(at, n, at > i+1)
+		return c.i, s.member(at, n, at > i+1)
 	}
 	return c.i, nil
 }
@@ -135,7 +161,7 @@ func (s *setter) array(i, n int) (int, error) {
 
 // member makes the member that step n names, and the objects in it. at is the offset after a member
 // or, if behind is false, after an opening brace.
-func (s *setter) member(at, n int, behind bool) {
+func (s *setter) member(at, n int, behind bool) error {
 	made := &s.heads[0]
 	var head []byte
 	if behind {
@@ -151,7 +177,7 @@ func (s *setter) member(at, n int, behind bool) {
 		e.head = append(made.head[:len(made.head):len(made.head)], '[')
 		e.tail = append([]byte{']'}, made.tail...)
 	}
-	s.edits = append(s.edits, e)
+	return s.edit(e)
 }
 
 // nest appends the names of nested objects up to where the value goes, and also returns the braces

@@ -30,11 +30,25 @@ func AppendString[S ~string | ~[]byte](dst []byte, s S) []byte {
 		case fine == n:
 			most *= 2
 		case !cut:
+			if cap(dst)-len(dst) <= len(s) { // once at most: from then on there is room
+				dst = slices.Grow(dst, escapedLen(s)+1)
+			}
 			dst = append(dst, escapes[s[0]]...)
 			s, most = s[1:], short
 		}
 	}
 	return append(dst, '"')
+}
+
+// escapedLen returns how long a text is with its escapes, or more if it is not UTF-8.
+func escapedLen[S ~string | ~[]byte](s S) int {
+	n := len(s)
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
+			n += len(escapes[c]) - 1
+		}
+	}
+	return n
 }
 
 // plainEnd returns the offset, from i on, of the first byte that needs an escape, or the length of

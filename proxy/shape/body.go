@@ -59,12 +59,17 @@ var (
 // placeholder. Member names cannot have placeholders. If a template has mistakes, that is a fault
 // in the plan, which joins all of them and wraps [ErrTemplate].
 //
+// A template may use a value several times. If the body becomes larger than the template by more
+// than 8 MiB, the error, of status 400, wraps [document.ErrSize]; see [Limits].
+//
 // The new body has the content type application/json; [proxy.Request.SetBody] says which headers of
 // the old body are removed. Only a template with {body} reads the old body, as [Request] does and
 // with the same errors. A param or query value that is not UTF-8 is an error of status 400 that
 // wraps [document.ErrEncoding]. A value that would be nested too deep is one that wraps
 // [document.ErrDepth]. In the plan, the step needs the params that must not be missing.
-func Body(template string) proxy.Decorator {
+func Body(template string) proxy.Decorator { return body(Limits{}, template) }
+
+func body(l Limits, template string) proxy.Decorator {
 	step := pipe.Step{Mark: mark.Ours(), Kind: "body", Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce | pipe.PassesOn}
 	t, holders, errs := parseTemplate(template)
 	if errs != nil {
@@ -85,10 +90,10 @@ func Body(template string) proxy.Decorator {
 	}
 	return func(next proxy.Proxy) proxy.Proxy {
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
-			in := values{req: req}
+			in := values{req: req, most: max(l.bytes(), l.bytes()+len(template))} // the sum may overflow
 			if reads {
 				var err error
-				if in.body, err = req.Document(); err != nil {
+				if in.body, err = documentOf(req); err != nil {
 					return nil, &opError{op: "body", err: err}
 				}
 			}
@@ -111,6 +116,7 @@ func Body(template string) proxy.Decorator {
 type values struct {
 	req  *proxy.Request
 	body document.Document
+	most int // that the new body may become
 }
 
 // A node is a value of a template.
@@ -145,6 +151,9 @@ func (n *node) render(dst []byte, in *values) ([]byte, bool, error) {
 				continue
 			}
 			s, err := p.value.say(in)
+			if err == nil && len(dst)+text.Len()+len(s) > in.most {
+				err = p.value.fail(http.StatusBadRequest, document.ErrSize)
+			}
 			if err != nil {
 				return nil, false, err
 			}
@@ -224,6 +233,8 @@ func (p *placeholder) render(dst []byte, in *values, level int) ([]byte, bool, e
 		return dst, false, nil
 	case !found:
 		return nil, false, p.missing()
+	case len(dst)+max(d.Size(), len(text)) > in.most:
+		return nil, false, p.fail(http.StatusBadRequest, document.ErrSize)
 	// The size is a cheap first check: each level takes two bytes.
 	case level+d.Size()/2 > document.DefaultDepth && level+d.Depth() > document.DefaultDepth:
 		return nil, false, p.fail(http.StatusBadRequest, document.ErrDepth)

@@ -33,6 +33,8 @@
 //	SetResponseHeader, RemoveResponseHeader  headers of the response
 //	SetQuery, RemoveQuery                    the query
 //	Body                                     the request's body, from a template
+//	RewriteLocation, RewriteCookieDomain,
+//	RewriteCookiePath                        what an upstream says about its own address
 //	MapStatus                                the status of responses and errors
 //
 // # Documents

@@ -11,14 +11,19 @@ import "github.com/sluice-go/sluice/proxy/document"
 // once, at wiring. A value that cannot be encoded, or an absent document, is a fault in the plan. A
 // scalar in the way, or an array without that index, is a [*document.Error] with its path that
 // wraps [document.ErrNotObject]. The plan shows only the path, because the value may be a secret.
-func Set(path string, value any) Op {
+// Where a wildcard stands for many places, see [Limits].
+func Set(path string, value any) Op { return set(Limits{}, path, value) }
+
+func set(l Limits, path string, value any) Op {
 	p, err := document.ParsePath(path)
 	errs := []error{err}
 	v, err := document.Of(value)
 	if err == nil && errs[0] == nil {
 		_, err = document.Document{}.Set(p, v) // refuses an invalid value on any document
 	}
-	return pure("set", path, append(errs, err), func(d document.Document) (document.Document, error) { return d.Set(p, v) })
+	return pure("set", path, append(errs, err), func(d document.Document) (document.Document, error) {
+		return l.document().Set(d, p, v)
+	})
 }
 
 // Delete is [Drop] of one path. It reads better beside [Move], [Copy] and [Set].
@@ -40,8 +45,9 @@ func Delete(path string) Op {
 // If both paths have wildcards that do not pair up, that is a fault in the plan that wraps
 // [document.ErrPath]. If a document does not fit, the error is a [*document.Error]. A scalar in the
 // way of the target, or an array without that index, wraps [document.ErrNotObject] and has its
-// path. A value that would be nested too deep wraps [document.ErrDepth].
-func Copy(from, to string) Op { return transfer("copy", document.Document.Copy, from, to) }
+// path. A value that would be nested too deep wraps [document.ErrDepth]. Copies that would add more
+// than 8 MiB wrap [document.ErrSize]; see [Limits].
+func Copy(from, to string) Op { return Limits{}.Copy(from, to) }
 
 // Move is [Copy] that also removes the value from its old path. It removes the value first, so an
 // index in the target counts only the elements that stay. A value moves to one place, so a wildcard
@@ -54,7 +60,7 @@ func Move(from, to string) Op { return transfer("move", document.Document.Move, 
 // an array wraps [document.ErrNotArray]. See [document.Document.Append].
 //
 //	shape.Append("pages.*.items.*", "items") // the items of all pages
-func Append(from, to string) Op { return transfer("append", document.Document.Append, from, to) }
+func Append(from, to string) Op { return Limits{}.Append(from, to) }
 
 func transfer(kind string, do func(d document.Document, from, to document.Path) (document.Document, error), from, to string) Op {
 	p, err := document.ParsePath(from)

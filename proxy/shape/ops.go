@@ -63,13 +63,22 @@ func Drop(paths ...string) Op {
 // All paths refer to the document before the renaming, so the pairs "a", "b", "b", "a" swap two
 // members. To rename a renamed member, use a second Rename. A renamed member keeps its place and
 // value, and replaces a member that already has the new name. See [document.Document.RenameAll].
-func Rename(pairs ...string) Op {
+// Where a wildcard stands for many members, see [Limits].
+func Rename(pairs ...string) Op { return rename(Limits{}, pairs...) }
+
+func rename(l Limits, pairs ...string) Op {
 	r, errs := parseAll(document.ParseRenames, 2, pairs)
 	detail := r.String()
 	if errs != nil {
 		detail = strings.Join(pairs, ", ")
 	}
-	return pure("rename", detail, errs, func(d document.Document) (document.Document, error) { return d.RenameAll(r), nil })
+	return pure("rename", detail, errs, func(d document.Document) (document.Document, error) {
+		renamed := d.RenameAll(r)
+		if renamed.Size()-d.Size() > l.bytes() {
+			return document.Document{}, &document.Error{Err: document.ErrSize}
+		}
+		return renamed, nil
+	})
 }
 
 // Group returns an op that returns an object whose only member has that name and holds the

@@ -2,11 +2,14 @@ package shape
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // Request returns a decorator that runs ops on the JSON body of every request before next, in the
@@ -15,6 +18,9 @@ import (
 //
 // If a request has no body, the ops get the absent document. If the ops return an absent document,
 // the body is empty.
+//
+// A body with a Content-Encoding, such as gzip, is a [*proxy.Error] of status 415 that wraps
+// [ErrCoding]: shape does not decompress.
 //
 // The body is read through GetBody. If it cannot be replayed, the error wraps
 // [proxy.ErrBodyNotReplayable]. A body that is not JSON, or that does not fit an op, is a
@@ -45,7 +51,7 @@ func (o *ops) reshape(ctx context.Context, req *proxy.Request) error {
 	if o.faults != nil {
 		return o.faults
 	}
-	d, err := req.Document()
+	d, err := documentOf(req)
 	if err != nil {
 		return &opError{op: "request", err: err}
 	}
@@ -60,4 +66,19 @@ func (o *ops) reshape(ctx context.Context, req *proxy.Request) error {
 		req.SetBody("", nil)
 	}
 	return nil
+}
+
+// ErrCoding says that a request's body has a content coding, such as gzip, and cannot be read.
+var ErrCoding = errors.New("the body has a content coding")
+
+// documentOf returns the JSON body of a request. The error tells the client of a compressed body
+// to send it plain (RFC 9110, section 15.5.16).
+func documentOf(req *proxy.Request) (document.Document, error) {
+	for _, coding := range req.Header["Content-Encoding"] {
+		if req.Body != nil && req.Body != http.NoBody && coding != "" && !strings.EqualFold(coding, "identity") {
+			return document.Document{}, &proxy.Error{Status: http.StatusUnsupportedMediaType, Err: ErrCoding,
+				Header: http.Header{"Accept-Encoding": {"identity"}}}
+		}
+	}
+	return req.Document()
 }

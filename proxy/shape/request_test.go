@@ -125,3 +125,19 @@ func TestRequestInsideRetryShapesEachTry(t *testing.T) {
 	assert.ErrorIs(t, err, errOp)
 	assert.Equal(t, []string{`{"g":{"a":1}}`, `{"g":{"a":1}}`, `{"g":{"a":1}}`}, bodies)
 }
+
+func TestACompressedBodyIs415(t *testing.T) {
+	t.Parallel()
+	for name, d := range map[string]proxy.Decorator{"request": shape.Request(shape.Drop("a")), "body": shape.Body(`["{body}"]`)} {
+		for coding, want := range map[string]int{"gzip": 415, "br": 415, "identity": 200, "": 200} {
+			req := proxy.NewRequest("POST", "/")
+			req.SetBody("application/json", []byte(`{"a":1}`))
+			req.Header["Content-Encoding"] = []string{coding}
+			res, err := answers(t, `{}`).With(d)(t.Context(), req)
+			assert.Equal(t, want, proxy.Status(res, err), "%s %s", name, coding)
+			if want == 415 {
+				assert.ErrorIs(t, err, shape.ErrCoding)
+			}
+		}
+	}
+}

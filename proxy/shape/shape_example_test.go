@@ -349,3 +349,20 @@ func ExampleRemoveResponseHeader() {
 	// Output:
 	// map[Vary:[Accept]]
 }
+
+func ExampleRewriteLocation() {
+	upstream := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		return &proxy.Response{Status: 302, Header: http.Header{
+			"Location":   {"http://orders:8080/v1/login?next=7"},
+			"Set-Cookie": {"session=1; Domain=orders; Path=/v1"},
+		}}, nil
+	})
+	p := upstream.With(
+		shape.RewriteLocation("http://orders:8080/v1", "/orders"),
+		shape.RewriteCookieDomain("orders", ""),
+		shape.RewriteCookiePath("/v1", "/orders"),
+	)
+	res, err := p(context.Background(), proxy.NewRequest("GET", "/orders/7"))
+	fmt.Println(res.Header["Location"], res.Header["Set-Cookie"], err)
+	// Output: [/orders/login?next=7] [session=1; Path=/orders] <nil>
+}

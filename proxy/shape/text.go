@@ -27,8 +27,11 @@ func Trim(paths ...string) Op { return onStrings("trim", nil, strings.TrimSpace,
 
 // Replace is like [Upper], but for one path. It replaces old with the text by, everywhere in the
 // string. Both texts are literal: no character has a special meaning. It is a fault in the plan if
-// old is empty, or if a text is not UTF-8.
-func Replace(path, old, by string) Op {
+// old is empty, or if a text is not UTF-8. If the texts grow by more than 8 MiB in all, the error
+// is a [*document.Error] that wraps [document.ErrSize]; see [Limits].
+func Replace(path, old, by string) Op { return replace(Limits{}, path, old, by) }
+
+func replace(l Limits, path, old, by string) Op {
 	var err error
 	switch {
 	case old == "":
@@ -36,11 +39,26 @@ func Replace(path, old, by string) Op {
 	case !utf8.ValidString(old) || !utf8.ValidString(by):
 		err = document.ErrEncoding
 	}
-	return onStrings("replace", err, func(s string) string { return strings.ReplaceAll(s, old, by) }, path)
+	return stringsOp("replace", err, func() func(s string) (string, error) {
+		added := 0
+		return func(s string) (string, error) {
+			if added += strings.Count(s, old) * (len(by) - len(old)); added > l.bytes() {
+				return "", document.ErrSize
+			}
+			return strings.ReplaceAll(s, old, by), nil
+		}
+	}, path)
 }
 
 // onStrings returns an op that changes the strings at the paths with f, one path after another.
 func onStrings(kind string, err error, f func(string) string, paths ...string) Op {
+	return stringsOp(kind, err, func() func(string) (string, error) {
+		return func(s string) (string, error) { return f(s), nil }
+	}, paths...)
+}
+
+// stringsOp is onStrings for a function that is made anew for each document.
+func stringsOp(kind string, err error, begin func() func(string) (string, error), paths ...string) Op {
 	list := make([]document.Path, len(paths))
 	errs := []error{err}
 	for i, path := range paths {
@@ -48,6 +66,7 @@ func onStrings(kind string, err error, f func(string) string, paths ...string) O
 		errs = append(errs, err)
 	}
 	return pure(kind, strings.Join(paths, ", "), errs, func(d document.Document) (document.Document, error) {
+		f := begin()
 		for _, p := range list {
 			var err error
 			d, err = d.Map(p, func(v document.Document) (document.Document, error) {
@@ -59,7 +78,11 @@ func onStrings(kind string, err error, f func(string) string, paths ...string) O
 					return document.Document{}, &document.Error{Path: p.String(), Err: ErrNotString}
 				}
 				text, _ := v.Text()
-				if changed := f(text); changed != text {
+				changed, err := f(text)
+				switch {
+				case err != nil:
+					return document.Document{}, &document.Error{Path: p.String(), Err: err}
+				case changed != text:
 					return document.Parse(appendString(nil, changed))
 				}
 				return v, nil

@@ -1,0 +1,56 @@
+package document_test
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/sluice-go/sluice/proxy/document"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+type wide struct {
+	Aa01k, Aa02k, Aa03k, Aa04k, Aa05k, Aa06k, Aa07k, Aa08k, Aa09k, Aa10k int
+	Ab01k, Ab02k, Ab03k, Ab04k, Ab05k, Ab06k, Ab07k, Ab08k, Ab09k, Ab10k int
+	Ac01k, Ac02k, Ac03k, Ac04k, Ac05k, Ac06k, Ac07k, Ac08k, Ac09k, Ac10k int
+	Ad01k, Ad02k, Ad03k, Ad04k, Ad05k, Ad06k, Ad07k, Ad08k, Ad09k, Ad10k int
+	Ae01k, Ae02k, Ae03k, Ae04k, Ae05k, Ae06k, Ae07k, Ae08k, Ae09k, Ae10k int
+	Af01k, Af02k, Af03k, Af04k, Af05k, Af06k, Af07k, Af08k, Af09k, Af10k int
+}
+
+// proves T12
+func TestAWideStructTakesWhatEncodingJSONTakes(t *testing.T) {
+	t.Parallel()
+	type small struct{ Aa01k, Straße int }
+	for _, name := range []string{"Aa01k", "aA01K", "Aa01\u212a", `Aa01\u212a`, "Aa01", "aa01kk", "Af10k", "ſ", "af10\u212a", "", "é", "STRAßE", "STRA\u1e9eE",
+		strings.Repeat("a", 1000)} {
+		doc := document.MustParse(`{"` + name + `":7,"Ab01k":1}`)
+		var got, want wide
+		require.NoError(t, document.DecoderOf[wide]().Decode(doc, &got))
+		require.NoError(t, json.Unmarshal([]byte(doc.String()), &want))
+		assert.Equal(t, want, got, name)
+		var few, asMany small
+		require.NoError(t, document.DecoderOf[small]().Decode(doc, &few))
+		require.NoError(t, json.Unmarshal([]byte(doc.String()), &asMany))
+		assert.Equal(t, asMany, few, name)
+	}
+}
+
+func BenchmarkDecodeOddNames(b *testing.B) {
+	for _, n := range []int{1 << 18, 1 << 19} { // twice the input, twice the time
+		const member = "\"AC01\u212b\":1,"
+		d := document.MustParse("{" + strings.Repeat(member, n/len(member)) + `"x":1}`)
+		dec := document.DecoderOf[wide]()
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			b.SetBytes(int64(d.Size()))
+			for b.Loop() {
+				var w wide
+				if err := dec.Decode(d, &w); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
