@@ -351,7 +351,8 @@ func TestHTTP2LimitsAreAnnounced(t *testing.T) {
 	}
 }
 
-// A client may fill a frame, as h2spec does (4.2/1). What is announced as the largest must fit into the window.
+// A client may fill a frame, as h2spec does (4.2/1). What is announced as the largest must fit into
+// the window.
 //
 // proves T5
 func TestAFrameOfTheAnnouncedSizeBreaksNoWindow(t *testing.T) {

@@ -81,8 +81,8 @@ type Server struct {
 	// HTTP2 limits HTTP/2 connections, including h2c. In these fields of it 0 means:
 	// MaxConcurrentStreams 100, MaxReceiveBufferPerStream 64 KiB, MaxReceiveBufferPerConnection 1
 	// MiB, MaxReadFrameSize as much as fits into both, from 16 KiB to 1 MiB, SendPingTimeout,
-	// PingTimeout and WriteByteTimeout 15 s. The two windows and the frames are always finite: net/http
-	// takes 1 MiB for a negative one.
+	// PingTimeout and WriteByteTimeout 15 s. The two windows and the frames are always finite:
+	// net/http takes 1 MiB for a negative one.
 	HTTP2 http.HTTP2Config
 
 	// ErrorLog gets the messages of net/http: failed accepts and handshakes, panics of handlers.
@@ -217,8 +217,9 @@ func (s *server) http2() http.HTTP2Config {
 	return c
 }
 
-// frameSize returns the largest frame that fits into the windows: a client that fills the 1 MiB which
-// net/http announces otherwise would break them. RFC 9113, section 4.2, allows no less than 16 KiB.
+// frameSize returns the largest frame that fits into the windows: a client that fills the 1 MiB
+// which net/http announces otherwise would break them. RFC 9113, section 4.2, allows no less than
+// 16 KiB.
 func frameSize(c http.HTTP2Config) int {
 	size := netHTTPSize
 	for _, window := range [...]int{c.MaxReceiveBufferPerStream, c.MaxReceiveBufferPerConnection} {

@@ -20,10 +20,10 @@ type Backoff struct {
 	Tries int           // the limit on tries; see the field of this type for what is counted and what 0 means
 }
 
-// Delay returns how long to wait after the nth failure in a row, counted from 1; an n below 1 counts
-// as 1. It is for a source or decorator that waits as an agent does. The result is random within the
-// limits above, and 0 only if First is negative or shorter than 2 ns. Tries plays no part. Delay is
-// safe for concurrent use.
+// Delay returns how long to wait after the nth failure in a row, counted from 1; an n below 1
+// counts as 1. It is for a source or decorator that waits as an agent does. The result is random
+// within the limits above, and 0 only if First is negative or shorter than 2 ns. Tries plays no
+// part. Delay is safe for concurrent use.
 func (b Backoff) Delay(n int) time.Duration {
 	if b.First < 0 {
 		return 0

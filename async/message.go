@@ -53,10 +53,11 @@ type Message struct {
 	// A message without a request fails, with status 500 unless Err says why there is none.
 	Request *proxy.Request
 
-	// Err says why the source cannot read the message: it cannot be decoded, is damaged, or is of an
-	// unknown version. Such a message fails with Err, which is reported and handed to Nack, and the
-	// proxy is not called. The status is 400, or that of Err if Err wraps a [*proxy.Error]. Receive
-	// then returns no error, because the source works. nil means that the message can be read.
+	// Err says why the source cannot read the message: it cannot be decoded, is damaged, or is of
+	// an unknown version. Such a message fails with Err, which is reported and handed to Nack, and
+	// the proxy is not called. The status is 400, or that of Err if Err wraps a [*proxy.Error].
+	// Receive then returns no error, because the source works. nil means that the message can be
+	// read.
 	Err error
 
 	// Ack tells the source that the message was processed. The agent reports an error and does
@@ -71,7 +72,8 @@ type Message struct {
 
 	// Nack hands the message back to the source, which delivers it again or drops it. The cause is
 	// never nil. errors.Is finds [ErrStopped] in it only if the message did not fail but this agent
-	// ended, whatever the proxy returned. The agent reports an error of Nack. A nil Nack is skipped.
+	// ended, whatever the proxy returned. The agent reports an error of Nack. A nil Nack is
+	// skipped.
 	Nack func(ctx context.Context, cause error) error
 }
 

@@ -78,8 +78,8 @@ func (w *worker) ask(op string, cause error) error {
 }
 
 // contextToSettle returns the context of a call of Ack or Nack, and a function that releases it.
-// Once the agent takes no more messages, every call has cutAfter, whenever it begins: a message that
-// comes late, from a source that ignored its context, would else stay in flight at its broker.
+// Once the agent takes no more messages, every call has cutAfter, whenever it begins: a message
+// that comes late, from a source that ignored its context, would else stay in flight at its broker.
 func (r *run) contextToSettle() (ctx context.Context, release func()) {
 	if r.intake.Err() == nil {
 		return r.settling, func() {}

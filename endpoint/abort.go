@@ -23,8 +23,8 @@ func (x *exchange) endsWithConnection() bool {
 	return x.in.ProtoMajor == 1 && (x.in.ProtoMinor == 0 && h["Content-Length"] == nil || h["Transfer-Encoding"] != nil)
 }
 
-// reset resets the connection if it is one of TCP that net/http lets go. It takes the connection out
-// of TLS, which would say that the answer is complete.
+// reset resets the connection if it is one of TCP that net/http lets go. It takes the connection
+// out of TLS, which would say that the answer is complete.
 func (x *exchange) reset() {
 	control := http.NewResponseController(x.answer.w)
 	_ = control.SetWriteDeadline(time.Unix(1, 0)) // Hijack writes what is left

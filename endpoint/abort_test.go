@@ -19,7 +19,8 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// readAll sends a request on a connection, and returns all that comes, and how the connection ended: nil is as if complete.
+// readAll sends a request on a connection, and returns all that comes, and how the connection
+// ended: nil is as if complete.
 func readAll(t *testing.T, conn net.Conn, request string) (string, error) {
 	t.Helper()
 	defer conn.Close()

@@ -7,8 +7,8 @@ import (
 )
 
 // negotiate returns the format that a client prefers (RFC 9110, section 12.5.1), the first of those
-// it likes equally, or nil if it accepts none. A client that sends no range that can be read accepts
-// anything.
+// it likes equally, or nil if it accepts none. A client that sends no range that can be read
+// accepts anything.
 func negotiate(accept []string, formats []format) *format {
 	var room [8]preference // on the stack
 	preferences := room[:0]
@@ -75,8 +75,8 @@ type mediaRange struct {
 	quality   int  // in thousandths
 }
 
-// parseRange reads an element of Accept. It accepts a lone * and a weight without a digit before its
-// point, since old clients send them.
+// parseRange reads an element of Accept. It accepts a lone * and a weight without a digit before
+// its point, since old clients send them.
 func parseRange(s string) (r mediaRange, ok bool) {
 	media, rest := cutUnquoted(s, ';')
 	media = strings.Trim(media, " \t")

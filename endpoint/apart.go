@@ -28,7 +28,8 @@ func apart(hook func()) error {
 	return <-done
 }
 
-// hookError says which hook failed. It leaves alone a panic that asks for the end of the connection.
+// hookError says which hook failed. It leaves alone a panic that asks for the end of the
+// connection.
 func hookError(op string, err error) error {
 	if p, ok := errors.AsType[*pipe.PanicError](err); ok && p.Value == http.ErrAbortHandler {
 		return p

@@ -141,8 +141,8 @@ func hangUp(w http.ResponseWriter, r *http.Request) {
 // drainTime is how long the rest of a request body that nobody wants may take.
 const drainTime = 500 * time.Millisecond
 
-// offerStreaming gives the request what only a Stream endpoint offers: trailers, another protocol, and
-// informational answers.
+// offerStreaming gives the request what only a Stream endpoint offers: trailers, another protocol,
+// and informational answers.
 func (x *exchange) offerStreaming() {
 	req, r := &x.req, x.in
 	if field.HasToken(r.Header["Te"], "trailers") {

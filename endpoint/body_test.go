@@ -77,8 +77,8 @@ func TestABodyAboveTheLimitIsRefusedBeforeThePipe(t *testing.T) {
 	}
 }
 
-// rawExchange sends bytes to a server on loopback, closes its half if told, and returns all that comes back until the server
-// closes.
+// rawExchange sends bytes to a server on loopback, closes its half if told, and returns all that
+// comes back until the server closes.
 func rawExchange(t *testing.T, srv *httptest.Server, request string, half bool) string {
 	t.Helper()
 	c, err := net.Dial("tcp", srv.Listener.Addr().String())

@@ -24,8 +24,8 @@ func cacheControl(s string) string {
 	return "private, " + s
 }
 
-// faultsOfCacheControl returns what is wrong with a Cache-Control: a cache ignores a directive that it
-// does not know or cannot read, and keeps the answer for another time than was meant.
+// faultsOfCacheControl returns what is wrong with a Cache-Control: a cache ignores a directive that
+// it does not know or cannot read, and keeps the answer for another time than was meant.
 func faultsOfCacheControl(s string) (faults []error) {
 	if s == "" {
 		return nil
@@ -83,7 +83,8 @@ func directives(s string) func(yield func(string) bool) {
 	}
 }
 
-// isSeconds reports whether s is a number of seconds that every cache can hold (RFC 9111, section 1.2.2).
+// isSeconds reports whether s is a number of seconds that every cache can hold (RFC 9111, section
+// 1.2.2).
 func isSeconds(s string) bool {
 	_, err := strconv.ParseUint(s, 10, 31)
 	return err == nil

@@ -1,5 +1,6 @@
-// Package endpoint is where HTTP becomes a [proxy.Request], and a [proxy.Response] or an error becomes
-// HTTP again. The handler that [New] makes works on any router of net/http handlers, and without one:
+// Package endpoint is where HTTP becomes a [proxy.Request], and a [proxy.Response] or an error
+// becomes HTTP again. The handler that [New] makes works on any router of net/http handlers, and
+// without one:
 //
 //	page, err := endpoint.New(endpoint.Spec{Proxy: users})
 //	if err != nil {
@@ -15,14 +16,15 @@
 //
 //   - hop-by-hop headers (RFC 9110, section 7.6.1) and those that Connection names
 //   - X-Forwarded-*, Forwarded and X-Real-Ip
-//   - the twins of all these, of X-Request-Id and of Content-Length, -Type and -Encoding: names that
-//     are equal, without regard to case, once every byte but letters and digits is "-", as X_Real.Ip
+//   - the twins of all these, of X-Request-Id and of Content-Length, -Type and -Encoding: names
+//     that are equal, without regard to case, once every byte but letters and digits is "-", as
+//     X_Real.Ip
 //   - values with a control byte other than tab
 //
-// X-Forwarded-For, -Host and -Proto are made anew from the connection; see [Spec.TrustedProxies] for
-// an endpoint behind a proxy of yours. A pair of the query that does not parse is dropped, and only
-// what was parsed goes on. Params are decoded once; one that could change the path of an upstream
-// ("..", a NUL, a line break) is refused with 400.
+// X-Forwarded-For, -Host and -Proto are made anew from the connection; see [Spec.TrustedProxies]
+// for an endpoint behind a proxy of yours. A pair of the query that does not parse is dropped, and
+// only what was parsed goes on. Params are decoded once; one that could change the path of an
+// upstream ("..", a NUL, a line break) is refused with 400.
 //
 // The context ends when the client goes away, when [Spec.Timeout] is over, and when the handler
 // returns. [HTTPRequest] and [RequestID] return what it knows about its request.
@@ -37,23 +39,23 @@
 //	a Body                  status, end-to-end headers and bytes as they come, with trailers
 //	an error                a problem of RFC 9457 with the status of the error, its text and the request id; no-store
 //
-// A header that a middleware has set before the endpoint is called wins over one of the same name that
-// the answer has, but for lists to which both may add: Set-Cookie, Vary, Link, Via, Allow,
-// WWW-Authenticate, Server-Timing and Cache-Status have the values of both. Content-Length is always the
-// answer's, and so is Content-Type but in a stream.
+// A header that a middleware has set before the endpoint is called wins over one of the same name
+// that the answer has, but for lists to which both may add: Set-Cookie, Vary, Link, Via, Allow,
+// WWW-Authenticate, Server-Timing and Cache-Status have the values of both. Content-Length is
+// always the answer's, and so is Content-Type but in a stream.
 //
-// A problem never says more than that: no text of an error, no address and no stack. The errors go to
-// [Spec.Report], each once; [Refused] tells refusals (401, 403, 429) from failures.
+// A problem never says more than that: no text of an error, no address and no stack. The errors go
+// to [Spec.Report], each once; [Refused] tells refusals (401, 403, 429) from failures.
 //
 // A stream that breaks after its first byte must not look complete, so the handler ends the
 // connection by panicking with [http.ErrAbortHandler], as net/http asks for. It panics for no other
 // reason. A panic in the pipe becomes a problem of status 500, and the connection lives on.
 //
 // A client of HTTP/1.0 cannot tell a close from the end of an answer without a length, so its
-// connection is reset, and one of TLS ends without a close_notify. For that the ResponseWriter must let
-// net/http's connection go (Hijack), and that must have the method SetLinger of a [net.TCPConn], or a
-// method NetConn that returns one which has it. Over a Unix socket, a listener that wraps its
-// connections, or a ResponseWriter that hides the original, it is a close.
+// connection is reset, and one of TLS ends without a close_notify. For that the ResponseWriter must
+// let net/http's connection go (Hijack), and that must have the method SetLinger of a
+// [net.TCPConn], or a method NetConn that returns one which has it. Over a Unix socket, a listener
+// that wraps its connections, or a ResponseWriter that hides the original, it is a close.
 //
 // # XML
 //
@@ -69,11 +71,11 @@
 //	}}
 //
 // A member "@name" with a scalar becomes an attribute, which is left out if the scalar is null, and
-// "#text" becomes the text of its element. An array becomes one element for each of its items, so an
-// empty one becomes nothing; the items of an array in an array, or at the root, are elements "item".
-// Booleans and numbers become their text. An empty object, like null, becomes an empty element. What
-// is not allowed in a name is escaped, as in "first_x0020_name", and a control character, which is
-// not allowed in XML at all, becomes U+FFFD. No white space is added.
+// "#text" becomes the text of its element. An array becomes one element for each of its items, so
+// an empty one becomes nothing; the items of an array in an array, or at the root, are elements
+// "item". Booleans and numbers become their text. An empty object, like null, becomes an empty
+// element. What is not allowed in a name is escaped, as in "first_x0020_name", and a control
+// character, which is not allowed in XML at all, becomes U+FFFD. No white space is added.
 //
 // # Limits
 //

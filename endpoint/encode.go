@@ -16,23 +16,26 @@ import (
 
 // An Encoder writes a document as the body of an answer. It is safe for concurrent use.
 //
-// One that could not be made keeps its fault and has a method Fault() error, nil for none: New refuses a Spec with it.
+// One that could not be made keeps its fault and has a method Fault() error, nil for none: New
+// refuses a Spec with it.
 type Encoder interface {
-	// ContentTypes returns the values of Content-Type that the body may have, the preferred first. The media type of each,
-	// without parameters, is what an Accept of the client is compared with. It is called at wiring.
+	// ContentTypes returns the values of Content-Type that the body may have, the preferred first.
+	// The media type of each, without parameters, is what an Accept of the client is compared with.
+	// It is called at wiring.
 	ContentTypes() []string
 
-	// Encode appends the body to dst and returns the extended buffer, which it does not keep. The document is never absent.
-	// It is called before a byte of the answer is written, so an error is a problem: of status 500, or 406 where Spec.Encode
-	// lets the client choose and the error wraps ErrNotAcceptable. It must not wait for anything.
+	// Encode appends the body to dst and returns the extended buffer, which it does not keep. The
+	// document is never absent. It is called before a byte of the answer is written, so an error is
+	// a problem: of status 500, or 406 where Spec.Encode lets the client choose and the error wraps
+	// ErrNotAcceptable. It must not wait for anything.
 	Encode(dst []byte, d document.Document) ([]byte, error)
 
 	// String returns the name of the format in the plan, as in "xml".
 	String() string
 }
 
-// ErrNotAcceptable is why a client gets 406: it accepts none of the formats of Spec.Encode, or the one it chose cannot hold
-// the document.
+// ErrNotAcceptable is why a client gets 406: it accepts none of the formats of Spec.Encode, or the
+// one it chose cannot hold the document.
 var ErrNotAcceptable = errors.New("no acceptable format")
 
 // A Format is an [Encoder] of this package. The zero value is JSON.
@@ -42,15 +45,16 @@ type Format uint8
 const (
 	// JSON is the document as it is, as application/json.
 	JSON Format = iota
-	// XML is XML 1.0, as application/xml or text/xml; the package documentation shows how members become elements. Whatever
-	// the document is can be written. An object of one member that is no array gives the root element its name; any other
-	// root stands in an element "document". [XMLRoot] names it, so that it is the same also where something is missing.
+	// XML is XML 1.0, as application/xml or text/xml; the package documentation shows how members
+	// become elements. Whatever the document is can be written. An object of one member that is no
+	// array gives the root element its name; any other root stands in an element "document".
+	// [XMLRoot] names it, so that it is the same also where something is missing.
 	//
-	// XML of more than 32 MiB, and of more than four times the JSON, is an error: a long name is repeated for every element
-	// of an array.
+	// XML of more than 32 MiB, and of more than four times the JSON, is an error: a long name is
+	// repeated for every element of an array.
 	XML
-	// Text is the content of a string, or a number or bool, as text/plain. Any other document is an error that wraps
-	// ErrNotAcceptable.
+	// Text is the content of a string, or a number or bool, as text/plain. Any other document is an
+	// error that wraps ErrNotAcceptable.
 	Text
 )
 
@@ -97,8 +101,9 @@ func (f Format) String() string {
 	return fmt.Sprintf("format %d", uint8(f))
 }
 
-// XMLRoot returns the encoder [XML] whose root element always has this name; what is at the root of the document stands in
-// it. A name that is not an ASCII name of XML without a colon is the Fault of the encoder: [New] refuses a Spec with it.
+// XMLRoot returns the encoder [XML] whose root element always has this name; what is at the root of
+// the document stands in it. A name that is not an ASCII name of XML without a colon is the Fault
+// of the encoder: [New] refuses a Spec with it.
 func XMLRoot(name string) Encoder {
 	r := xmlRoot{name: name}
 	beyond := strings.ContainsFunc(name, func(r rune) bool { return r > '~' })
@@ -126,9 +131,10 @@ func (r xmlRoot) Encode(dst []byte, d document.Document) ([]byte, error) {
 
 func (r xmlRoot) String() string { return "xml (" + r.name + ")" }
 
-// Collection returns an encoder that answers, as application/json, with the array that the object has under a member, and
-// nothing around it. Where the member is missing, as when the optional part that gives it has failed, that is an empty
-// array. A document that is an array itself is written as it is. A value of another kind is an error.
+// Collection returns an encoder that answers, as application/json, with the array that the object
+// has under a member, and nothing around it. Where the member is missing, as when the optional part
+// that gives it has failed, that is an empty array. A document that is an array itself is written
+// as it is. A value of another kind is an error.
 func Collection(member string) Encoder {
 	return collection{member, document.PathOf(member)}
 }
@@ -171,7 +177,8 @@ func isOurs(e Encoder) bool {
 	return mark.On(e) // of a module of its own
 }
 
-// formatsOf returns the formats of a Spec in their order, and what is wrong with them. nil is JSON alone.
+// formatsOf returns the formats of a Spec in their order, and what is wrong with them. nil is JSON
+// alone.
 func formatsOf(encoders []Encoder) (formats []format, faults []error) {
 	if len(encoders) == 0 || len(encoders) == 1 && encoders[0] == JSON {
 		return nil, nil
@@ -215,8 +222,8 @@ func formatNames(encoders []Encoder) string {
 	return strings.Join(names, " or ")
 }
 
-// chooseFormat returns the format of the answer, or nil for JSON, by the Accept of the client. If the
-// client has a choice it adds Vary to header.
+// chooseFormat returns the format of the answer, or nil for JSON, by the Accept of the client. If
+// the client has a choice it adds Vary to header.
 func (h *handler) chooseFormat(header http.Header, accept []string) (*format, error) {
 	if len(h.formats) == 0 {
 		return nil, nil
@@ -234,8 +241,8 @@ func (h *handler) chooseFormat(header http.Header, accept []string) (*format, er
 	return f, nil
 }
 
-// encode writes the document in a format other than JSON. A user's encoder gets a buffer of its own,
-// since it may keep it.
+// encode writes the document in a format other than JSON. A user's encoder gets a buffer of its
+// own, since it may keep it.
 func (h *handler) encode(f *format, d document.Document) (*[]byte, error) {
 	var buf *[]byte
 	var b []byte

@@ -28,45 +28,46 @@ type Spec struct {
 	Name  string      // in the plan; "" shows the kind alone
 	Proxy proxy.Proxy // what is called for each request
 
-	// Timeout is how long the pipe may take until it returns a response; 0 is 10 s. Its clock starts
-	// when the request body has been read. It holds even if the pipe ignores its context. After it the
-	// client gets 504, and Report gets "endpoint: no answer in time (10s)" with the error that the
-	// pipe returned; it wraps context.DeadlineExceeded.
+	// Timeout is how long the pipe may take until it returns a response; 0 is 10 s. Its clock
+	// starts when the request body has been read. It holds even if the pipe ignores its context.
+	// After it the client gets 504, and Report gets "endpoint: no answer in time (10s)" with the
+	// error that the pipe returned; it wraps context.DeadlineExceeded.
 	//
-	// The clock stops when the pipe returns a stream, or, if that has a Content-Length, when its first
-	// bytes have arrived, so that the stream may go on. With Stream, the time that an upload takes
-	// counts until the upstream answers.
+	// The clock stops when the pipe returns a stream, or, if that has a Content-Length, when its
+	// first bytes have arrived, so that the stream may go on. With Stream, the time that an upload
+	// takes counts until the upstream answers.
 	Timeout time.Duration
 
-	// ReadTimeout is how long the request body may take to arrive; 0 is 10 s. After it the client gets
+	// ReadTimeout is how long the request body may take to arrive; 0 is 10 s. After it the client
+	// gets
 	// 504. With Stream it has no effect: IdleTimeout is the limit. If the ResponseWriter cannot set
 	// deadlines, a client that sends nothing at all is not noticed.
 	ReadTimeout time.Duration
 
-	// MaxBody is how many bytes a request body may have, which is read into memory; 0 is 1 MiB. Above
-	// it the client gets 413 before the pipe is called: at once if it announced the length. With
-	// Stream, 0 is no limit.
+	// MaxBody is how many bytes a request body may have, which is read into memory; 0 is 1 MiB.
+	// Above it the client gets 413 before the pipe is called: at once if it announced the length.
+	// With Stream, 0 is no limit.
 	MaxBody int64
 
 	// Stream hands the request body on as it comes, with its trailers, instead of reading it into
 	// memory. It also passes on 1xx answers and lets the client change to another protocol (101). A
 	// streamed answer does not need it.
 	//
-	// New refuses a pipe with a step that buffers, such as a decoded backend or shape.Request, or that
-	// has to read the request body again, such as a Merge of several parts. It accepts a step that may
-	// call again but need not: policy.Retry still retries requests without a body, and never one with
-	// a body, which can be read only once; its error says so.
+	// New refuses a pipe with a step that buffers, such as a decoded backend or shape.Request, or
+	// that has to read the request body again, such as a Merge of several parts. It accepts a step
+	// that may call again but need not: policy.Retry still retries requests without a body, and
+	// never one with a body, which can be read only once; its error says so.
 	//
 	// If the ResponseWriter cannot flush or cannot set deadlines, a Stream endpoint answers 500 and
 	// reports it.
 	Stream bool
 
-	// WriteTimeout is how long the client may take to accept one write, of at most 32 KiB; 0 is 30 s.
-	// After it the connection ends.
+	// WriteTimeout is how long the client may take to accept one write, of at most 32 KiB; 0 is 30
+	// s. After it the connection ends.
 	WriteTimeout time.Duration
 
-	// IdleTimeout is how long a stream may be silent: a streamed answer, a streamed request body, or a
-	// tunnel, which is silent if both directions are; 0 is 60 s. After it the connection ends.
+	// IdleTimeout is how long a stream may be silent: a streamed answer, a streamed request body,
+	// or a tunnel, which is silent if both directions are; 0 is 60 s. After it the connection ends.
 	IdleTimeout time.Duration
 
 	// MaxAbandoned is how many calls of the pipe may still be running, in code that ignores its
@@ -75,74 +76,76 @@ type Spec struct {
 	MaxAbandoned int
 
 	// CacheControl is the Cache-Control of a complete answer below 400 whose response has none; ""
-	// sends none. A value without public, private, s-maxage or no-store is made private: "max-age=60"
-	// is sent as "private, max-age=60". Partial answers and problems are always no-store.
+	// sends none. A value without public, private, s-maxage or no-store is made private:
+	// "max-age=60" is sent as "private, max-age=60". Partial answers and problems are always
+	// no-store.
 	//
-	// New refuses a directive that is not one of an answer in RFC 9111, RFC 5861 or RFC 8246, is there
-	// twice, or has no value that can be read: a cache would ignore it.
+	// New refuses a directive that is not one of an answer in RFC 9111, RFC 5861 or RFC 8246, is
+	// there twice, or has no value that can be read: a cache would ignore it.
 	CacheControl string
 
-	// Encode are the formats that a Document is answered in: [JSON], [XML], [Text], a [Collection], or
-	// an Encoder of your own. If it is empty, the format is JSON. JSON, or a single other format, is
-	// sent whatever the client accepts.
+	// Encode are the formats that a Document is answered in: [JSON], [XML], [Text], a [Collection],
+	// or an Encoder of your own. If it is empty, the format is JSON. JSON, or a single other
+	// format, is sent whatever the client accepts.
 	//
-	// Of several formats the client's Accept chooses (RFC 9110, section 12.5.1), by its weights; among
-	// those it likes equally, the first in Encode is sent. The most specific range that matches a
-	// format counts, and parameters other than the weight are not compared. What cannot be read of an
-	// Accept is skipped. Without an Accept, or if nothing of it can be read, the client accepts
-	// anything. If it accepts none of the formats, it gets 406 before its body is read and the pipe is
-	// called. With several formats every answer has Vary: Accept.
+	// Of several formats the client's Accept chooses (RFC 9110, section 12.5.1), by its weights;
+	// among those it likes equally, the first in Encode is sent. The most specific range that
+	// matches a format counts, and parameters other than the weight are not compared. What cannot
+	// be read of an Accept is skipped. Without an Accept, or if nothing of it can be read, the
+	// client accepts anything. If it accepts none of the formats, it gets 406 before its body is
+	// read and the pipe is called. With several formats every answer has Vary: Accept.
 	//
-	// Problems stay JSON, and a stream keeps its type: New refuses Encode over a pipe that is certain
-	// to stream.
+	// Problems stay JSON, and a stream keeps its type: New refuses Encode over a pipe that is
+	// certain to stream.
 	Encode []Encoder
 
 	// TrustedProxies are the networks of the proxies that are trusted to say who the client is; by
-	// default none is. If the peer of the connection is in one of them, its X-Forwarded-*, Forwarded
-	// and X-Real-Ip are kept, and it is appended to X-Forwarded-For and Forwarded. Otherwise all these
-	// headers are dropped.
+	// default none is. If the peer of the connection is in one of them, its X-Forwarded-*,
+	// Forwarded and X-Real-Ip are kept, and it is appended to X-Forwarded-For and Forwarded.
+	// Otherwise all these headers are dropped.
 	//
 	// Request.Remote is the first address, reading X-Forwarded-For from its end, that is in none of
-	// the networks. Where an element is not an address, it and all before it are dropped. Forwarded is
-	// not used for that: a proxy that writes one of the two headers passes on the other as the client
-	// sent it.
+	// the networks. Where an element is not an address, it and all before it are dropped. Forwarded
+	// is not used for that: a proxy that writes one of the two headers passes on the other as the
+	// client sent it.
 	//
-	// The address is RemoteAddr of the request. One without a port, as a middleware leaves it that asks a
-	// header for the client, is the client's: it is Request.Remote, and never that of a trusted proxy.
+	// The address is RemoteAddr of the request. One without a port, as a middleware leaves it that
+	// asks a header for the client, is the client's: it is Request.Remote, and never that of a
+	// trusted proxy.
 	TrustedProxies []netip.Prefix
 
-	// TrustLocal says that a peer without an address is such a proxy: whoever connects through a Unix
-	// socket, or a listener in memory. false trusts none, and Request.Remote is not valid then. A peer
-	// has no address if neither RemoteAddr nor the local address of its connection, as net/http tells it
-	// ([http.LocalAddrContextKey]), is one of IP. Such a proxy is not in X-Forwarded-For, and "unknown" in
-	// Forwarded.
+	// TrustLocal says that a peer without an address is such a proxy: whoever connects through a
+	// Unix socket, or a listener in memory. false trusts none, and Request.Remote is not valid
+	// then. A peer has no address if neither RemoteAddr nor the local address of its connection, as
+	// net/http tells it ([http.LocalAddrContextKey]), is one of IP. Such a proxy is not in
+	// X-Forwarded-For, and "unknown" in Forwarded.
 	TrustLocal bool
 
-	// RequestID returns the id of a request. nil takes the client's X-Request-Id. An id is well-formed
-	// if it is 1 to 128 letters, digits and characters of "-._~+/=:@"; any other is replaced by 128
-	// random bits in hex. If the function panics, the client gets 500.
+	// RequestID returns the id of a request. nil takes the client's X-Request-Id. An id is
+	// well-formed if it is 1 to 128 letters, digits and characters of "-._~+/=:@"; any other is
+	// replaced by 128 random bits in hex. If the function panics, the client gets 500.
 	//
 	// The function [RequestID] returns the id to the pipe. It is also in each problem, and in the
 	// header X-Request-Id of the proxy.Request, which an upstream gets if its Spec names it.
 	RequestID func(r *http.Request) string
 
-	// SendRequestID sends the id in the header X-Request-Id of every answer, also of a 101, in place of
-	// one that the response or a middleware has set. false sends it with a problem only.
+	// SendRequestID sends the id in the header X-Request-Id of every answer, also of a 101, in
+	// place of one that the response or a middleware has set. false sends it with a problem only.
 	SendRequestID bool
 
-	// OmitCompleted leaves out X-Completed, which says whether an answer is partial. false sends it but
-	// with 3xx. A partial answer is no-store either way.
+	// OmitCompleted leaves out X-Completed, which says whether an answer is partial. false sends it
+	// but with 3xx. A partial answer is no-store either way.
 	OmitCompleted bool
 
-	// RenderError writes the answer to an error in place of [WriteProblem]; nil is WriteProblem. It is
-	// called with a request whose context [RequestID] knows. If it panics or writes nothing, the client
-	// gets the problem.
+	// RenderError writes the answer to an error in place of [WriteProblem]; nil is WriteProblem. It
+	// is called with a request whose context [RequestID] knows. If it panics or writes nothing, the
+	// client gets the problem.
 	RenderError func(w http.ResponseWriter, r *http.Request, err error)
 
-	// Report gets every failure once: what the pipe returned, what a partial answer lacks, what broke
-	// while reading or writing, and what failed in the background. A client that went away is an error
-	// of status 499. It is called concurrently, and perhaps after the request was answered. nil drops
-	// all failures, and a panic of its own is dropped too.
+	// Report gets every failure once: what the pipe returned, what a partial answer lacks, what
+	// broke while reading or writing, and what failed in the background. A client that went away is
+	// an error of status 499. It is called concurrently, and perhaps after the request was
+	// answered. nil drops all failures, and a panic of its own is dropped too.
 	//
 	// It gets what was refused as well as what failed; [Refused] tells the two apart.
 	//
@@ -157,8 +160,8 @@ type Spec struct {
 	Report func(ctx context.Context, err error)
 }
 
-// A Factory makes a handler of a Spec. That of this package is FactoryFunc([New]); one of your own can
-// fill in what all your endpoints have in common.
+// A Factory makes a handler of a Spec. That of this package is FactoryFunc([New]); one of your own
+// can fill in what all your endpoints have in common.
 type Factory interface {
 	New(Spec) (http.Handler, error)
 }
@@ -174,12 +177,12 @@ func (f FactoryFunc) New(s Spec) (http.Handler, error) {
 	return f(s)
 }
 
-// New returns the handler that s describes. The error joins everything that is wrong with s: no Proxy,
-// a construction error anywhere in its plan (see [pipe.Check]), an invalid network or Cache-Control,
-// an Encoder that has a fault, no media type, or one that another Encoder has, and with Stream a pipe
-// that buffers or needs a request body twice. New cannot know whether the route has the params that
-// the URLs of upstreams need: router.Mount checks that, and without it a call whose param is missing
-// fails with 502.
+// New returns the handler that s describes. The error joins everything that is wrong with s: no
+// Proxy, a construction error anywhere in its plan (see [pipe.Check]), an invalid network or
+// Cache-Control, an Encoder that has a fault, no media type, or one that another Encoder has, and
+// with Stream a pipe that buffers or needs a request body twice. New cannot know whether the route
+// has the params that the URLs of upstreams need: router.Mount checks that, and without it a call
+// whose param is missing fails with 502.
 //
 // The handler is safe for concurrent use. It has three methods beside ServeHTTP:
 //

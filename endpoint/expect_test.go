@@ -112,8 +112,8 @@ func TestAClientWhoseBodyIsWantedIsToldToSendIt(t *testing.T) {
 	assert.Equal(t, "hello", string(b))
 }
 
-// Whoever still pulls, as a transport of HTTP/2 does after a second, waits for the header of the answer, after which
-// net/http says no 100.
+// Whoever still pulls, as a transport of HTTP/2 does after a second, waits for the header of the
+// answer, after which net/http says no 100.
 //
 // proves F13
 func TestNobodyPullsTheBodyBetweenTheAnswerAndItsHeader(t *testing.T) {

@@ -29,8 +29,8 @@ func inNetworks(networks []netip.Prefix, addr netip.Addr) bool {
 }
 
 // forward makes the headers about the client anew, and sets Remote and Scheme of req. What r says
-// about the client counts if its peer is trusted. The new values are appended to all, which has room
-// for three.
+// about the client counts if its peer is trusted. The new values are appended to all, which has
+// room for three.
 func (h *handler) forward(req *proxy.Request, r *http.Request, all []string) []string {
 	header, networks := req.Header, h.spec.TrustedProxies
 	peer, ofConnection := parseRemote(r.RemoteAddr)
@@ -141,8 +141,8 @@ func parseHop(s string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(hop.Addr().Unmap(), hop.Port()), err == nil && hop.Addr().Zone() == ""
 }
 
-// parseRemote parses the address of a connection as net/http gives it, or an address without a port,
-// which is not that of a connection.
+// parseRemote parses the address of a connection as net/http gives it, or an address without a
+// port, which is not that of a connection.
 func parseRemote(s string) (peer netip.AddrPort, ofConnection bool) {
 	peer, err := netip.ParseAddrPort(s)
 	ofConnection = err == nil

@@ -119,8 +119,8 @@ func TestSchemeIsThatOfTheConnection(t *testing.T) {
 	assert.NotContains(t, s.last.Header, "X-Forwarded-For")
 }
 
-// FuzzForwarded holds the parser to: what goes on is a list of addresses that ends with the peer, the verdict is one of
-// them, and it is not trusted unless all behind it are.
+// FuzzForwarded holds the parser to: what goes on is a list of addresses that ends with the peer,
+// the verdict is one of them, and it is not trusted unless all behind it are.
 func FuzzForwarded(f *testing.F) {
 	for _, seed := range []string{"6.6.6.6", "6.6.6.6, 10.0.0.2", "evil, 10.0.0.2", "[::1]:80,::1", "::ffff:1.2.3.4", "1.2.3.4:99999", ","} {
 		f.Add(seed, "for="+seed, true)

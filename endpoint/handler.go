@@ -117,8 +117,8 @@ func (h *handler) admit() error {
 	return nil
 }
 
-// report hands a failure to the hook. If the hook panics or exits, that is dropped: nobody is left to
-// tell.
+// report hands a failure to the hook. If the hook panics or exits, that is dropped: nobody is left
+// to tell.
 func (h *handler) report(ctx context.Context, err error) {
 	if h.spec.Report == nil || err == nil {
 		return

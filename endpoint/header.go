@@ -18,8 +18,9 @@ const (
 	forged               // a twin of one that an endpoint makes, or that goes with the body: never forwarded either
 )
 
-// known returns the kind of a header, and whether name is one that nearly every message has, spelt as net/http spells it:
-// then nobody has to look at its bytes. A switch, not a map: it is asked for every header.
+// known returns the kind of a header, and whether name is one that nearly every message has, spelt
+// as net/http spells it: then nobody has to look at its bytes. A switch, not a map: it is asked for
+// every header.
 func known(name string) (kind headerKind, ok bool) {
 	switch name {
 	case xForwardedFor, xForwardedHost, xForwardedProto, "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Uri",
@@ -38,8 +39,8 @@ func known(name string) (kind headerKind, ok bool) {
 	return endToEnd, false
 }
 
-// parse returns the canonical form of a header name, what it is or is a twin of, the kind of that, and whether it is a name
-// at all.
+// parse returns the canonical form of a header name, what it is or is a twin of, the kind of that,
+// and whether it is a name at all.
 func parse(name string) (key, twin string, kind headerKind, ok bool) {
 	if kind, ok := known(name); ok {
 		return name, name, kind, true
@@ -54,10 +55,11 @@ func parse(name string) (key, twin string, kind headerKind, ok bool) {
 	return key, twin, kind, true
 }
 
-// filter puts into dst the headers of src that are to be forwarded and that keep accepts. What is in dst is the house's,
-// as a middleware has set it: it wins, unless the field is one that is joined. The values are copied, into one array for
-// all, unless they may be shared: where no code but ours has either header. spare is room for values that the caller has
-// to add, and what is left of the array is returned.
+// filter puts into dst the headers of src that are to be forwarded and that keep accepts. What is
+// in dst is the house's, as a middleware has set it: it wins, unless the field is one that is
+// joined. The values are copied, into one array for all, unless they may be shared: where no code
+// but ours has either header. spare is room for values that the caller has to add, and what is left
+// of the array is returned.
 func filter(dst, src http.Header, spare int, share bool, keep func(twin string, kind headerKind) bool) []string {
 	drop := field.Connection(src)
 	n := spare
@@ -108,8 +110,8 @@ func filter(dst, src http.Header, spare int, share bool, keep func(twin string, 
 	return all
 }
 
-// joins reports whether a field is a list to which each side that answers adds its own. Every other stands once: browsers
-// refuse two Access-Control-Allow-Origin, and of two Location none is right.
+// joins reports whether a field is a list to which each side that answers adds its own. Every other
+// stands once: browsers refuse two Access-Control-Allow-Origin, and of two Location none is right.
 func joins(key string) bool {
 	switch key {
 	case "Set-Cookie", "Vary", "Link", "Via", "Allow", "Www-Authenticate", "Server-Timing", "Cache-Status":
@@ -118,8 +120,9 @@ func joins(key string) bool {
 	return false
 }
 
-// cloned returns what filter would put into an empty header, for a source whose values may be shared. Most of the time
-// nearly everything stays, and to copy a map whole is faster than to fill one.
+// cloned returns what filter would put into an empty header, for a source whose values may be
+// shared. Most of the time nearly everything stays, and to copy a map whole is faster than to fill
+// one.
 func cloned(src http.Header, keep func(twin string, kind headerKind) bool) http.Header {
 	drop := field.Connection(src)
 	dst := maps.Clone(src)

@@ -39,9 +39,9 @@ func (a *answer) inform(status int, header http.Header) {
 	}()
 	clear(h)
 	filter(h, header, 0, false, keepAny)
-	// The writer of HTTP/2 may still read the header when WriteHeader has returned, because the client
-	// has reset the stream. net/http gives it the map itself, but a copy where there is a length, which
-	// it never sends with a 1xx. Without a value there is nothing to send either.
+	// The writer of HTTP/2 may still read the header when WriteHeader has returned, because the
+	// client has reset the stream. net/http gives it the map itself, but a copy where there is a
+	// length, which it never sends with a 1xx. Without a value there is nothing to send either.
 	h["Content-Length"] = nil
 	a.setWriteDeadline()
 	a.w.WriteHeader(status)

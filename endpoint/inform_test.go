@@ -41,8 +41,8 @@ func frame(kind, flags byte, stream uint32, payload string) string {
 // getHeaders are the header block of GET / for the host a.
 const getHeaders = "\x82\x86\x84\x41\x01a"
 
-// The maps of a client that resets its streams are the process's end: a concurrent iteration and write
-// of a map cannot be recovered.
+// The maps of a client that resets its streams are the process's end: a concurrent iteration and
+// write of a map cannot be recovered.
 //
 // proves F11
 func TestAResetWhileInformationalAnswersAreWrittenDoesNotEndTheProcess(t *testing.T) { // alone: it takes all processors
@@ -133,8 +133,8 @@ func (w *mapWatch) WriteHeader(status int) {
 	w.lengths = append(w.lengths, w.Header().Get("Content-Length"))
 }
 
-// This is about net/http alone, and fails where a version of Go hands its writer the map itself: then
-// inform has to find another way.
+// This is about net/http alone, and fails where a version of Go hands its writer the map itself:
+// then inform has to find another way.
 //
 // proves F11
 func TestNetHTTPCopiesTheHeaderOfAnInformationalAnswerThatHasALength(t *testing.T) {

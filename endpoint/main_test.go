@@ -197,7 +197,8 @@ func (b *body) Close() error {
 	return nil
 }
 
-// startServer starts a server on loopback and returns it with the number of connections that it accepted.
+// startServer starts a server on loopback and returns it with the number of connections that it
+// accepted.
 func startServer(t testing.TB, h http.Handler) (srv *httptest.Server, conns func() int64) {
 	t.Helper()
 	var n atomic.Int64

@@ -15,7 +15,8 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// ways are how an answer can get to the client: its status, and a proxy that sends a header with it.
+// ways are how an answer can get to the client: its status, and a proxy that sends a header with
+// it.
 var ways = map[string]func(header func() http.Header) (status int, p proxy.Proxy){
 	"a document": func(header func() http.Header) (int, proxy.Proxy) {
 		return 200, answers(func() *proxy.Response { return &proxy.Response{Header: header(), Document: documentOf(`{}`)} })
@@ -115,7 +116,8 @@ func TestTheLengthIsNeverAMiddlewares(t *testing.T) {
 	}
 }
 
-// rawResponse sends a request on a connection of its own and returns the answer, with its body read if it has one.
+// rawResponse sends a request on a connection of its own and returns the answer, with its body read
+// if it has one.
 func rawResponse(t *testing.T, addr, request string) *http.Response {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)

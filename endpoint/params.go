@@ -16,12 +16,12 @@ type paramsKey struct{}
 
 // WithParams returns a request that carries the params of its route, for a router that is not
 // net/http's. Each param must have been decoded exactly once, and p must not be changed afterwards.
-// The endpoint answers 400 if one is empty, is a dot segment, or has a NUL or line break; segments of
-// Rest may be empty.
+// The endpoint answers 400 if one is empty, is a dot segment, or has a NUL or line break; segments
+// of Rest may be empty.
 //
 // Without WithParams an endpoint takes the params from the request's Pattern and PathValue, as
-// ServeMux sets them. The Rest is what {name...} matched, or a pattern that ends in a slash. Without
-// a pattern the Rest is the whole path.
+// ServeMux sets them. The Rest is what {name...} matched, or a pattern that ends in a slash.
+// Without a pattern the Rest is the whole path.
 func WithParams(r *http.Request, p proxy.Params) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), paramsKey{}, &p))
 }
@@ -106,8 +106,8 @@ func wildcard(s string) (name string, length int) {
 	return "", len(s)
 }
 
-// matched returns the end of an escaped path whose decoded form is value: in value itself a slash can
-// no longer be told from an escaped one. If there is none, it returns value, escaped unless the
+// matched returns the end of an escaped path whose decoded form is value: in value itself a slash
+// can no longer be told from an escaped one. If there is none, it returns value, escaped unless the
 // router has left it so.
 func matched(path, value string) string {
 	length := 0
@@ -130,8 +130,8 @@ func matched(path, value string) string {
 }
 
 // behind returns the part of an escaped path after the segments of a pattern that ends in a slash.
-// If something has taken a prefix off the path meanwhile, as http.StripPrefix does, that is the whole
-// path.
+// If something has taken a prefix off the path meanwhile, as http.StripPrefix does, that is the
+// whole path.
 func behind(r *http.Request, pattern, path string) string {
 	if asked, err := url.PathUnescape(requestPath(r)); err != nil || asked != r.URL.Path {
 		return path[1:]

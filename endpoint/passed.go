@@ -15,8 +15,8 @@ import (
 //
 // If err is the failure of such an upstream, of status 4xx, the client gets its status, its body,
 // its Content-Type and Content-Language, and what a problem would have of headers, such as
-// Retry-After. The answer must not be cached (Cache-Control: no-store) and has the X-Request-Id. Any
-// other error, and one whose status something has changed on the way, is a problem.
+// Retry-After. The answer must not be cached (Cache-Control: no-store) and has the X-Request-Id.
+// Any other error, and one whose status something has changed on the way, is a problem.
 func WritePassed(w http.ResponseWriter, r *http.Request, err error) {
 	status := proxy.StatusOf(err)
 	answer := passedIn(err)

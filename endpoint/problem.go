@@ -11,10 +11,11 @@ import (
 //
 //	{"type":"about:blank","title":"Bad Gateway","status":502,"requestId":"4f0c…"}
 //
-// The status is [proxy.StatusOf] and the title its text; the client is told nothing else of err. The
-// headers of the [*proxy.Error] that gave the status are sent, such as Retry-After. The problem must
-// not be cached (Cache-Control: no-store). The request id is that of the endpoint, else the client's
-// X-Request-Id if it is well-formed, else a new one; it is also sent as the header X-Request-Id.
+// The status is [proxy.StatusOf] and the title its text; the client is told nothing else of err.
+// The headers of the [*proxy.Error] that gave the status are sent, such as Retry-After. The problem
+// must not be cached (Cache-Control: no-store). The request id is that of the endpoint, else the
+// client's X-Request-Id if it is well-formed, else a new one; it is also sent as the header
+// X-Request-Id.
 //
 // For a client that is gone (499) it writes only the status.
 func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
@@ -58,8 +59,8 @@ func failureHeader(w http.ResponseWriter, r *http.Request, err error, status int
 	return id
 }
 
-// problemBody returns the JSON of a problem. Nothing in it needs escaping: the id is well-formed, and
-// the title is ours.
+// problemBody returns the JSON of a problem. Nothing in it needs escaping: the id is well-formed,
+// and the title is ours.
 func problemBody(status int, id string) []byte {
 	title := http.StatusText(status)
 	switch {
@@ -79,8 +80,8 @@ func problemBody(status int, id string) []byte {
 	return append(b, "\"}\n"...)
 }
 
-// headed searches err, as errors.As does, for an error that has this status and headers. The headers
-// of the outermost are sent.
+// headed searches err, as errors.As does, for an error that has this status and headers. The
+// headers of the outermost are sent.
 func headed(err error, status int) *proxy.Error {
 	for err != nil {
 		if e, ok := err.(*proxy.Error); ok && e.Status == status && len(e.Header) > 0 {

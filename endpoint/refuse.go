@@ -6,9 +6,9 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// Refused reports whether err, as [Spec.Report] gets it, is a refusal and no failure: its status, by
-// [proxy.StatusOf], is 401, 403 or 429. Whoever refused does not matter, a guard, a limit or an upstream;
-// the client was told that it may not, or not so often. It is false for nil.
+// Refused reports whether err, as [Spec.Report] gets it, is a refusal and no failure: its status,
+// by [proxy.StatusOf], is 401, 403 or 429. Whoever refused does not matter, a guard, a limit or an
+// upstream; the client was told that it may not, or not so often. It is false for nil.
 func Refused(err error) bool {
 	if err == nil {
 		return false

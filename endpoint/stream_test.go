@@ -26,7 +26,8 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// streams is a proxy that answers with a body as it comes, once as our own code and once as somebody's.
+// streams is a proxy that answers with a body as it comes, once as our own code and once as
+// somebody's.
 func streams(honoursContext bool, call proxy.Proxy) proxy.Proxy {
 	if !honoursContext {
 		return call
@@ -347,8 +348,8 @@ func TestTheTimeThatAClientTakesIsNotTheUpstreams(t *testing.T) {
 	})
 }
 
-// A keeper is a ResponseWriter whose writes fail and that still holds what it was given, as one of HTTP/2 may whose stream
-// was reset while a frame is written.
+// A keeper is a ResponseWriter whose writes fail and that still holds what it was given, as one of
+// HTTP/2 may whose stream was reset while a frame is written.
 type keeper struct {
 	*httptest.ResponseRecorder
 	fails func() error
@@ -696,7 +697,8 @@ func TestTrailersArePassedOnAnnouncedOrNot(t *testing.T) {
 	})
 }
 
-// A whole body is as long as was announced, but comes to its end only with the read after its last byte.
+// A whole body is as long as was announced, but comes to its end only with the read after its last
+// byte.
 type whole struct {
 	io.Reader
 	last   func() error // the end; nil is EOF at once

@@ -61,8 +61,8 @@ func writeSwitch(w io.Writer, header http.Header) error {
 	return b.Flush()
 }
 
-// A clientConn is the connection that net/http gave up. It reads what was buffered first, and bounds
-// each write.
+// A clientConn is the connection that net/http gave up. It reads what was buffered first, and
+// bounds each write.
 type clientConn struct {
 	conn     net.Conn
 	buffered *bufio.Reader
@@ -211,8 +211,8 @@ func (t *tunnel) moved() {
 	}
 }
 
-// protocolOf returns the one protocol that the client asks to change to, or "". It refuses h2c, after
-// which requests would follow that nobody has checked.
+// protocolOf returns the one protocol that the client asks to change to, or "". It refuses h2c,
+// after which requests would follow that nobody has checked.
 func protocolOf(r *http.Request) string {
 	lines := r.Header["Upgrade"]
 	if len(lines) != 1 || r.ProtoMajor != 1 || r.ProtoMinor < 1 || r.ContentLength != 0 || !field.HasToken(r.Header["Connection"], "upgrade") {
@@ -225,8 +225,8 @@ func protocolOf(r *http.Request) string {
 	return lines[0]
 }
 
-// sameProtocol reports whether an answer names the protocol that was asked for, or none, because its
-// hop-by-hop headers are already gone.
+// sameProtocol reports whether an answer names the protocol that was asked for, or none, because
+// its hop-by-hop headers are already gone.
 func sameProtocol(lines []string, asked string) bool {
 	return len(lines) == 0 || len(lines) == 1 && field.EqualToken(lines[0], asked)
 }

@@ -34,7 +34,8 @@ func changes(far chan<- net.Conn) proxy.Proxy {
 	})
 }
 
-// dialUpgrade asks a server in memory to change the protocol, together with the first bytes of the new one.
+// dialUpgrade asks a server in memory to change the protocol, together with the first bytes of the
+// new one.
 func dialUpgrade(t *testing.T, dial func() net.Conn, early string) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	c := dial()
@@ -103,7 +104,8 @@ func TestASilentTunnelEndsAtTheIdleLimit(t *testing.T) {
 	})
 }
 
-// A deafConn takes what is written, unless it blocks there too, and blocks in Read until it is freed, whatever happens.
+// A deafConn takes what is written, unless it blocks there too, and blocks in Read until it is
+// freed, whatever happens.
 type deafConn struct {
 	deaf
 	mute bool

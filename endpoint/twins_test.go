@@ -131,7 +131,8 @@ func TestManyConnectionTokensAreAllHeeded(t *testing.T) {
 	assert.NotContains(t, s.last.Header, "X-Late-Token")
 }
 
-// A prompt is a round tripper that honours its context, so that the endpoint and the backend trust each other with headers.
+// A prompt is a round tripper that honours its context, so that the endpoint and the backend trust
+// each other with headers.
 type prompt func(*http.Request) (*http.Response, error)
 
 func (p prompt) RoundTrip(r *http.Request) (*http.Response, error) { return p(r) }

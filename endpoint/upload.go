@@ -117,8 +117,8 @@ func (u *upload) begin() error {
 	return u.state()
 }
 
-// hold makes a read that has not begun wait: the answer is known, and a client that waits for 100 must
-// not be told to send a body that nobody asked for.
+// hold makes a read that has not begun wait: the answer is known, and a client that waits for 100
+// must not be told to send a body that nobody asked for.
 func (u *upload) hold() {
 	u.mu.Lock()
 	defer u.mu.Unlock()

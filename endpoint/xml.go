@@ -20,7 +20,8 @@ var (
 
 const xmlDeclaration = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
 
-// appendXML appends a document as XML in a root element, named by the document itself where root is "".
+// appendXML appends a document as XML in a root element, named by the document itself where root is
+// "".
 func appendXML(dst []byte, d document.Document, root string) ([]byte, error) {
 	w := &xmlWriter{dst: append(dst, xmlDeclaration...), most: len(dst) + max(maxXML, 4*d.Size())}
 	value := d.Cursor()
@@ -34,7 +35,8 @@ func appendXML(dst []byte, d document.Document, root string) ([]byte, error) {
 	return w.dst, w.err
 }
 
-// rootOf returns the name and the value of the root element: those of the one member that there is, if it can be one.
+// rootOf returns the name and the value of the root element: those of the one member that there is,
+// if it can be one.
 func rootOf(c document.Cursor) (string, document.Cursor) {
 	n, root, value := 0, "", c
 	for name, v := range c.Members() {
@@ -165,8 +167,9 @@ func tagOf(name string) string {
 	return name
 }
 
-// appendName appends a name with what cannot stand in one as _xHHHH_, the code point in hex, and likewise an underscore
-// that looks like such an escape. An attribute is not to declare a namespace.
+// appendName appends a name with what cannot stand in one as _xHHHH_, the code point in hex, and
+// likewise an underscore that looks like such an escape. An attribute is not to declare a
+// namespace.
 func appendName(dst []byte, name string, attr bool) []byte {
 	if name == "" {
 		return append(dst, '_')
@@ -204,7 +207,8 @@ func isEscape(s string) bool {
 	return strings.Trim(hex, "0123456789abcdefABCDEF") == ""
 }
 
-// isNameRune reports whether r may stand in a name by every edition of XML 1.0, in most of the scripts that there are.
+// isNameRune reports whether r may stand in a name by every edition of XML 1.0, in most of the
+// scripts that there are.
 func isNameRune(r rune, first bool) bool {
 	switch {
 	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', r == '_':
@@ -224,7 +228,8 @@ func isNameRune(r rune, first bool) bool {
 	return false
 }
 
-// appendText appends text, or the value of an attribute. What XML cannot hold, not even escaped, becomes U+FFFD.
+// appendText appends text, or the value of an attribute. What XML cannot hold, not even escaped,
+// becomes U+FFFD.
 func appendText(dst []byte, s string, attr bool) []byte {
 	from := 0
 	for i, r := range s {

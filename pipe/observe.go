@@ -23,8 +23,8 @@ type Observation[Req, Res any] struct {
 // Observe returns a decorator that reports every call of next to f. It calls f after next has
 // returned, on the same goroutine. It reports a panic of next as a [*PanicError], and the panic
 // continues. Calls of f may be concurrent. A panic of f does not change the answer; it is reported
-// to the Report hook of the endpoint or agent, if the call belongs to one. Observe returns nil for a
-// nil f, so a hook that is not set costs nothing.
+// to the Report hook of the endpoint or agent, if the call belongs to one. Observe returns nil for
+// a nil f, so a hook that is not set costs nothing.
 func Observe[Req, Res any](f func(context.Context, Observation[Req, Res])) Decorator[Req, Res] {
 	if f == nil {
 		return nil

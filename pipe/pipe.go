@@ -111,8 +111,8 @@ func NamedPipe[Req, Res any](name string, p Pipe[Req, Res]) Pipe[Req, Res] {
 //
 //	totals := pipe.Adapt(orders, func(next pipe.Pipe[*Query, []Order]) pipe.Pipe[*Query, Total] { … })
 //
-// As [Pipe.With] does for decorators, Adapt adds a step to the plan if f does not describe itself, so
-// that p stays in the plan. f runs once, at wiring. A nil p or f, or an f that returns nil, is a
+// As [Pipe.With] does for decorators, Adapt adds a step to the plan if f does not describe itself,
+// so that p stays in the plan. f runs once, at wiring. A nil p or f, or an f that returns nil, is a
 // fault in the plan.
 func Adapt[Req, Res, Req2, Res2 any](p Pipe[Req, Res], f func(next Pipe[Req, Res]) Pipe[Req2, Res2]) Pipe[Req2, Res2] {
 	if p == nil || f == nil {
@@ -137,8 +137,8 @@ func wrap[Req, Res any](d Decorator[Req, Res], next Pipe[Req, Res], name string)
 	return enclosed(p, next, step)
 }
 
-// shown reports whether p shows next wherever it may call it. A p that is described may hide next in
-// a function inside it. Where there is none, p has taken the place of next.
+// shown reports whether p shows next wherever it may call it. A p that is described may hide next
+// in a function inside it. Where there is none, p has taken the place of next.
 func shown[Req, Res any](p Pipe[Req, Res], next Any) bool {
 	return isDescribing(p) && (stepOf(p).contains(next.describe()) || !stepOf(p).hides())
 }

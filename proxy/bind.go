@@ -26,9 +26,10 @@ type Binding struct {
 //	proxy.Stage{Proxy: orders, Bind: []proxy.Binding{proxy.Bind("account", "user", "account.id")}}
 //
 // The param is the text that [document.Document.Text] returns for a string, number or bool,
-// unchanged. The stage fails if the value is missing, is of another kind, is empty, or must not
-// be in a URL: a dot, two dots, or text with NUL, CR or LF. The error is a [*BindError] in an [*Error] of status 502,
-// because the fault is an upstream's. The plan shows the binding as a step that gives the param.
+// unchanged. The stage fails if the value is missing, is of another kind, is empty, or must not be
+// in a URL: a dot, two dots, or text with NUL, CR or LF. The error is a [*BindError] in an [*Error]
+// of status 502, because the fault is an upstream's. The plan shows the binding as a step that
+// gives the param.
 //
 // Sequence reports wrong arguments: a name that is not a valid placeholder name, a path that is not
 // valid (see [document.ParsePath]) or has a wildcard, and a stage that does not exist or is not

@@ -92,8 +92,8 @@ func wrapError(op string, status int, err error) error {
 // there is no such Error, an expired deadline or a network timeout is 504, a client that has gone
 // away is 499, a panic is 500, and anything else is 502.
 //
-// For joined errors, StatusOf returns the first status of 500 or more, or else the first status. For
-// an error that has a method that panics, or that wraps others without end, it is 500.
+// For joined errors, StatusOf returns the first status of 500 or more, or else the first status.
+// For an error that has a method that panics, or that wraps others without end, it is 500.
 func StatusOf(err error) (status int) {
 	if err == nil {
 		return http.StatusOK

@@ -72,9 +72,9 @@ func (m Moment) holds(failed, complete bool) bool {
 // A next that hangs until the deadline leaves no time to answer without it; put a policy.Timeout
 // inside.
 //
-// It is a fault in the plan if d is not an object, or when is not one of the moments. With [OnError]
-// nothing is filled, so d may be any value, such as [] in place of a list, but not absent. Static
-// keeps no state and changes no document.
+// It is a fault in the plan if d is not an object, or when is not one of the moments. With
+// [OnError] nothing is filled, so d may be any value, such as [] in place of a list, but not
+// absent. Static keeps no state and changes no document.
 func Static(when Moment, d document.Document) Decorator {
 	faults := faultsOf("Static", "")
 	if int(when) >= len(momentNames) {

@@ -42,8 +42,8 @@ const (
 
 // SLUICE_STRESS says for how long random trees of combinators are called, whose leaves and hooks
 // panic, end their goroutine, hang, ignore their context and break their contract, by clients that
-// leave and reset, while proxies are swapped. Every call must end in time and the process live; once
-// a tree is at rest, every body is closed once, every counter is 0, and no goroutine is left.
+// leave and reset, while proxies are swapped. Every call must end in time and the process live;
+// once a tree is at rest, every body is closed once, every counter is 0, and no goroutine is left.
 // SLUICE_STRESS_SEED repeats the trees of an earlier run. With SLUICE_STRESS_WILD, Close of a body
 // may also end its goroutine.
 //
@@ -447,8 +447,8 @@ func (l *stressLeaf) stream(status int) *proxy.Response {
 	return &proxy.Response{Status: status, Header: http.Header{}, Body: b}
 }
 
-// A stressBody counts its closes. Its reads give a few bytes, end, fail, hang until it is closed, or
-// panic.
+// A stressBody counts its closes. Its reads give a few bytes, end, fail, hang until it is closed,
+// or panic.
 type stressBody struct {
 	*stress
 	of     string

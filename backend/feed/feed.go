@@ -114,8 +114,8 @@ func isCharset(name string) bool {
 	return strings.EqualFold(name, "utf-8") || strings.EqualFold(name, "us-ascii")
 }
 
-// Reading a tag takes up to 220 bytes of memory. A body that consists of little but tags is no feed:
-// beyond 50,000 of them there are at least 14 bytes for each.
+// Reading a tag takes up to 220 bytes of memory. A body that consists of little but tags is no
+// feed: beyond 50,000 of them there are at least 14 bytes for each.
 const (
 	maxTags = 50_000
 	minTag  = 14

@@ -4,7 +4,8 @@
 //
 // # How a document is written
 //
-// One document of YAML 1.2 that a reader of YAML 1.1 understands in the same way, in block style, two columns for a level:
+// One document of YAML 1.2 that a reader of YAML 1.1 understands in the same way, in block style,
+// two columns for a level:
 //
 //	{"user": {"name": "Ada", "tags": ["a", "yes"],      user:
 //	 "age": 36, "seen": null, "more": {}}}                name: Ada
@@ -15,11 +16,13 @@
 //	                                                      seen: null
 //	                                                      more: {}
 //
-// Members keep their order and numbers their digits. A string stands in quotes unless it consists of ASCII letters, digits
-// and a few harmless characters and cannot be taken for anything else; names likewise. From the 16th level on arrays and
-// objects are in flow style, as in JSON, so that what is nested deep does not grow by its indentation.
+// Members keep their order and numbers their digits. A string stands in quotes unless it consists
+// of ASCII letters, digits and a few harmless characters and cannot be taken for anything else;
+// names likewise. From the 16th level on arrays and objects are in flow style, as in JSON, so that
+// what is nested deep does not grow by its indentation.
 //
-// YAML has no place for a name twice. Of equal names the last member counts, as ever, at its own place.
+// YAML has no place for a name twice. Of equal names the last member counts, as ever, at its own
+// place.
 package yaml
 
 import (
@@ -44,9 +47,10 @@ var (
 	errDepth = errors.New("yaml: nested too deep")
 )
 
-// An Encoder is an endpoint.Encoder: YAML as application/yaml (RFC 9512), or as application/x-yaml, text/yaml or
-// text/x-yaml where the client knows it by that name. It writes any document, up to 10,000 levels, and to 32 MiB or, if that
-// is more, four times the size of the JSON. It is safe for concurrent use.
+// An Encoder is an endpoint.Encoder: YAML as application/yaml (RFC 9512), or as application/x-yaml,
+// text/yaml or text/x-yaml where the client knows it by that name. It writes any document, up to
+// 10,000 levels, and to 32 MiB or, if that is more, four times the size of the JSON. It is safe for
+// concurrent use.
 type Encoder struct{}
 
 // ContentTypes returns the media types of YAML.
@@ -117,8 +121,8 @@ func (w *writer) line(first bool, level int) bool {
 	return w.err == nil
 }
 
-// value writes what follows the dash or the key of a line. What is in block style begins on the line if that is of an
-// element or has an explicit key: "- - a" and "- b: c".
+// value writes what follows the dash or the key of a line. What is in block style begins on the
+// line if that is of an element or has an explicit key: "- - a" and "- b: c".
 func (w *writer) value(c document.Cursor, level int, here bool) {
 	switch {
 	case c.IsEmpty() || level+1 >= maxBlock:
@@ -268,7 +272,8 @@ func appendText(dst []byte, s string) []byte {
 	return append(append(dst, s[from:]...), '"')
 }
 
-// isPlain reports whether a string can stand without quotes, in block and flow style and by every version of YAML.
+// isPlain reports whether a string can stand without quotes, in block and flow style and by every
+// version of YAML.
 func isPlain(s string) bool {
 	if s == "" || len(s) > 80 {
 		return false

@@ -11,7 +11,8 @@ import (
 	"github.com/sluice-go/sluice/endpoint/yaml"
 )
 
-// BenchmarkEncode is a document of 20 KB as YAML. Its peer decodes the JSON and has it written by go.yaml.in/yaml.
+// BenchmarkEncode is a document of 20 KB as YAML. Its peer decodes the JSON and has it written by
+// go.yaml.in/yaml.
 func BenchmarkEncode(b *testing.B) {
 	var list strings.Builder
 	for i := range 72 {

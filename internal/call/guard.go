@@ -61,7 +61,8 @@ func Panicked(err error) (panicked bool) {
 var ErrNoResponse = errors.New("the proxy returned neither a response nor an error")
 
 // Checked holds what a pipe returned to its contract. It closes a response that comes with an
-// error, makes the error sound, and returns [ErrNoResponse] if there is neither. Closing the zero Res must do nothing.
+// error, makes the error sound, and returns [ErrNoResponse] if there is neither. Closing the zero
+// Res must do nothing.
 func Checked[Res interface {
 	comparable
 	io.Closer

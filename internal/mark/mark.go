@@ -1,6 +1,6 @@
-// Package mark marks what is sluice's own: steps of plans, decoders and encoders. Where
-// every step of a plan has it, the maps of a request may be shared, and a decoder or an encoder that
-// has it costs no goroutine. So no code outside sluice can make or copy one.
+// Package mark marks what is sluice's own: steps of plans, decoders and encoders. Where every step
+// of a plan has it, the maps of a request may be shared, and a decoder or an encoder that has it
+// costs no goroutine. So no code outside sluice can make or copy one.
 //
 // It is the only internal package that nested modules import.
 package mark

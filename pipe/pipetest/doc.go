@@ -24,8 +24,8 @@
 //   - calls: next is called as often as the plan declares, and without [pipe.CallsMany] at most
 //     once.
 //   - concurrency: calls that run at once do not mix.
-//   - answers: a decorator that declares [pipe.PassesOn] answers with what next answered, in the same
-//     pointer if it is one, and with nothing else.
+//   - answers: a decorator that declares [pipe.PassesOn] answers with what next answered, in the
+//     same pointer if it is one, and with nothing else.
 //   - plan: the plan shows the inner pipe and how often it is called, and has no faults. Making the
 //     pipe runs nothing. A decorator that answers every call of this law without next may show
 //     next only as a branch of several.

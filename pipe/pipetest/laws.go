@@ -346,7 +346,8 @@ func (s Subject[Req, Res]) effects(f form) (effects pipe.Effects) {
 	return effects
 }
 
-// passed fails t if a decorator that declares [pipe.PassesOn] answers with what next did not answer.
+// passed fails t if a decorator that declares [pipe.PassesOn] answers with what next did not
+// answer.
 func (s Subject[Req, Res]) passed(t testing.TB, o tried[Req, Res], when string) {
 	if !o.Returned() || o.Err != nil || !s.passesOn(o.form) {
 		return
@@ -514,8 +515,8 @@ func declares(t testing.TB, step *pipe.Step) {
 // undescribed reports whether a step is that of a plain function.
 func undescribed(s *pipe.Step) bool { return s.Effects.Has(pipe.Opaque) && len(s.Steps) == 0 }
 
-// claims reports whether a plan shows next as part of every call: not as one of several branches, of
-// which another one may answer.
+// claims reports whether a plan shows next as part of every call: not as one of several branches,
+// of which another one may answer.
 func claims(s *pipe.Step) bool {
 	if s.Name == nextName {
 		return true

@@ -21,8 +21,8 @@ type Subject[Req, Res any] struct {
 	// the next, or with channels or timers. If New is nil, all laws use Decorator.
 	New func() pipe.Decorator[Req, Res]
 
-	// Context returns the context that the calls of the laws derive theirs from, with the values that
-	// the decorator needs, such as who the caller is. It must not end. nil means
+	// Context returns the context that the calls of the laws derive theirs from, with the values
+	// that the decorator needs, such as who the caller is. It must not end. nil means
 	// context.Background.
 	Context func() context.Context
 

@@ -25,9 +25,9 @@ type Limits struct {
 	// names counts. 0 and negative mean no limit: the number of bytes bounds a parsed document, and
 	// [Merge] has a limit of its own.
 	Members int
-	// Growth is how many bytes [Limits.Copy], [Limits.Append] and [Limits.Set] may add if a wildcard
-	// puts one value into many places. 0 means 8 MiB ([DefaultGrowth]), negative no limit. Parse
-	// ignores it.
+	// Growth is how many bytes [Limits.Copy], [Limits.Append] and [Limits.Set] may add if a
+	// wildcard puts one value into many places. 0 means 8 MiB ([DefaultGrowth]), negative no limit.
+	// Parse ignores it.
 	Growth int
 }
 

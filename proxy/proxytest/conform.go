@@ -23,8 +23,8 @@ type Options struct {
 	// the next, or with channels or timers. If New is nil, all laws use the given decorator.
 	New func() proxy.Decorator
 
-	// Context returns the context that the calls of the laws derive theirs from, with the values that
-	// the decorator needs, such as who the caller is. It must not end. nil means
+	// Context returns the context that the calls of the laws derive theirs from, with the values
+	// that the decorator needs, such as who the caller is. It must not end. nil means
 	// context.Background.
 	Context func() context.Context
 
@@ -71,10 +71,11 @@ type Options struct {
 //   - request bodies: each call of next reads the body from its beginning, and whatever is opened
 //     for that is closed. A body that can be read only once is refused with
 //     [proxy.ErrBodyNotReplayable] if it would be needed again.
-//   - answers: no two answers share a header map or its values, nor does an answer with the request,
-//     because each caller may write to its own. A partial answer is never given as complete, not
-//     even to a later caller. Whoever gives an answer again declares [pipe.Caches]. A step that
-//     declares [pipe.CallsOnce] and has next alone inside hands on the answer of next, or fails.
+//   - answers: no two answers share a header map or its values, nor does an answer with the
+//     request, because each caller may write to its own. A partial answer is never given as
+//     complete, not even to a later caller. Whoever gives an answer again declares [pipe.Caches]. A
+//     step that declares [pipe.CallsOnce] and has next alone inside hands on the answer of next, or
+//     fails.
 //
 // At most one Options may be given. Do not call Conform in a bubble. Run it with -race.
 func Conform(t *testing.T, d proxy.Decorator, o ...Options) {
