@@ -67,8 +67,9 @@ func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 		l.transport = NewTransport()
 	}
 	honoursContext := transportHonoursContext(l.transport)
+	l.trusted = mark.On(l.transport)
 	if isTransport(l.transport) {
-		honoursContext, l.trace = true, settled
+		honoursContext, l.trusted, l.trace = true, true, settled
 	}
 	if honoursContext {
 		l.held = proxy.Hold(0)(l.call)
@@ -80,6 +81,7 @@ func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 type leaf struct {
 	spec      Spec
 	transport http.RoundTripper
+	trusted   bool // the transport is that of net/http, or sluice's: it changes no header
 	sign      func(context.Context, *http.Request) error
 	trace     *httptrace.ClientTrace // nil unless the transport is that of net/http
 	held      proxy.Proxy            // call under proxy.Hold, see serve; nil if the transport is opaque
@@ -218,7 +220,7 @@ func (l *leaf) call(ctx context.Context, req *proxy.Request) (*proxy.Response, e
 
 // described reports whether no user's function sees the request and the answer; see
 // [call.Described]. A plan does not show a user's round tripper that honours its context.
-func (l *leaf) described(ctx context.Context) bool { return l.trace != nil && call.Described(ctx) }
+func (l *leaf) described(ctx context.Context) bool { return l.trusted && call.Described(ctx) }
 
 // An exchange is one call of the upstream.
 type exchange struct {

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/mark"
 )
 
 // memory is an upstream in memory. It answers each path with its bytes, and honours the context
@@ -58,6 +60,9 @@ func (b *reading) Close() error               { return nil }
 
 // HonoursContext tells package backend that a call never outlives its context.
 func (memory) HonoursContext() bool { return true }
+
+// Mark says that it changes no header of a request, as the transport of net/http does not.
+func (memory) Mark() mark.Type { return mark.TypeOf[memory]() }
 
 // payload returns a JSON object of about size bytes whose member names begin with prefix: a few
 // scalars, a nested object, and a list of records, as the answers of services often are.
