@@ -97,13 +97,20 @@ func (h *handler) requestID(r *http.Request) (id string, err error) {
 	if h.spec.RequestID == nil {
 		return requestIDOf(r), nil
 	}
-	if err := apart(func() { id = h.spec.RequestID(r) }); err != nil {
+	if id, err = h.askRequestID(r); err != nil {
 		return newID(), hookError("request id", err)
 	}
 	if !validID(id) {
 		id = newID()
 	}
 	return id, nil
+}
+
+// askRequestID calls the hook. It is apart from requestID, where its closure would cost every
+// request an allocation.
+func (h *handler) askRequestID(r *http.Request) (id string, err error) {
+	err = apart(func() { id = h.spec.RequestID(r) })
+	return id, err
 }
 
 // requestIDOf returns the id that the client gave, or a new one.

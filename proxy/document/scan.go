@@ -171,7 +171,7 @@ func fail(offset int, err error) error { return &Error{Offset: offset, Err: err}
 // is still to come.
 type spans struct {
 	n     int
-	first [32]span
+	first [24]span // with more, the stack of a new goroutine would have to grow for a small document
 	more  []span
 }
 
