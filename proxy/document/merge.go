@@ -23,21 +23,35 @@ func Merge(max int, ds ...Document) (Document, error) { return mergeObjects(max,
 // [ErrConflict]. Equal names within one document are merged.
 func MergeDisjoint(max int, ds ...Document) (Document, error) { return mergeObjects(max, true, ds) }
 
+// countObjects counts the documents that are present. The error is of the first that is not an object.
+func countObjects(ds []Document) (int, error) {
+	n := 0
+	for i, d := range ds {
+		switch d.Kind() {
+		case Absent:
+		case Object:
+			n++
+		default:
+			return 0, &MergeError{Index: i, Err: ErrNotObject}
+		}
+	}
+	return n, nil
+}
+
 // mergeObjects is Merge. If disjoint is true, a name that is in two documents is an error.
 func mergeObjects(max int, disjoint bool, ds []Document) (Document, error) {
 	if max == 0 {
 		max = DefaultMembers
 	}
-	sources, total := 0, 0
+	sources, err := countObjects(ds)
+	if err != nil {
+		return Document{}, err
+	}
+	total := 0
 	for i, d := range ds {
-		switch d.Kind() {
-		case Absent:
+		if d.n == nil {
 			continue
-		case Object:
-		default:
-			return Document{}, &MergeError{Index: i, Err: ErrNotObject}
 		}
-		sources++
 		if total += len(d.n.members()); total > math.MaxInt32 {
 			return Document{}, &MergeError{Index: i, Err: ErrMembers} // more than a ref can count
 		}

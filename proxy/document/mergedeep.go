@@ -22,20 +22,16 @@ func MergeDeep(max int, ds ...Document) (Document, error) {
 	if max == 0 {
 		max = DefaultMembers
 	}
-	size, sources := 0, 0
-	for i, d := range ds {
-		switch d.Kind() {
-		case Absent:
-			continue
-		case Object:
-		default:
-			return Document{}, &MergeError{Index: i, Err: ErrNotObject}
-		}
-		sources++
-		size += d.Size()
+	sources, err := countObjects(ds)
+	if err != nil {
+		return Document{}, err
 	}
 	if sources < 2 {
 		return mergeObjects(max, false, ds)
+	}
+	size := 0
+	for _, d := range ds {
+		size += d.Size()
 	}
 	m := deepMerger{outlines: make([]outline, len(ds)), max: max, seed: maphash.MakeSeed()}
 	roots := make([]object, 0, sources)
