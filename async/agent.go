@@ -207,7 +207,7 @@ func (s Spec) check() error {
 	}
 	for i, name := range s.Params {
 		switch {
-		case name != rest && !isPlaceholder(name):
+		case name != rest && !call.IsParam(name):
 			fault("Params has %q, which is not a valid placeholder name", name)
 		case slices.Contains(s.Params[:i], name):
 			fault("Params has %q twice", name)
@@ -226,17 +226,6 @@ func (s Spec) check() error {
 			need.Step, need.Param, need.Given, need.Place)
 	}
 	return errors.Join(errs...)
-}
-
-// isPlaceholder reports whether name is a valid placeholder name in package backend.
-func isPlaceholder(name string) bool {
-	for i := range len(name) {
-		c := name[i]
-		if !('a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '.') {
-			return false
-		}
-	}
-	return name != ""
 }
 
 // joined returns the errors that [pipe.Step.Faults] joined.

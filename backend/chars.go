@@ -55,11 +55,6 @@ func isPlain(path string) bool {
 	return chars{plainLow | delims | 1<<'/' | 1<<';', plainHigh | at}.hasAll(path)
 }
 
-// isName reports whether s may be the name of a placeholder.
-func isName(s string) bool {
-	return s != "" && chars{plainLow, letters | 1<<('_'-64)}.hasAll(s)
-}
-
 // isProtocol reports whether s names one protocol, with or without a version (RFC 9110, section
 // 7.8).
 func isProtocol(s string) bool {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
 )
 
@@ -237,7 +238,7 @@ func cutPlaceholder(s string) (literal, name, after string, err error) {
 		return "", "", "", errOpening
 	}
 	name = s[open+1 : open+length]
-	if name != "*" && !isName(name) {
+	if name != "*" && !call.IsParam(name) {
 		return "", "", "", fmt.Errorf("%q is not the name of a placeholder", name)
 	}
 	return s[:open], name, s[open+length+1:], nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -64,7 +65,7 @@ var (
 // fault returns what is wrong with the binding, apart from its stage.
 func (b *Binding) fault() error {
 	switch {
-	case !isPlaceholder(b.param):
+	case !call.IsParam(b.param):
 		return errors.New("the name is not a valid placeholder name")
 	case b.err != nil:
 		return b.err
@@ -72,17 +73,6 @@ func (b *Binding) fault() error {
 		return fmt.Errorf("the path %q has a wildcard, so it leads to no single value", b.text)
 	}
 	return nil
-}
-
-// isPlaceholder reports whether the name is a valid placeholder name in package backend.
-func isPlaceholder(name string) bool {
-	for i := range len(name) {
-		c := name[i]
-		if !('a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '.') {
-			return false
-		}
-	}
-	return name != ""
 }
 
 // value returns the value of the param from the result of the stage.

@@ -70,9 +70,9 @@ func endsIn(b []byte) []end {
 				return ends
 			}
 		default:
-			for i++; len(b)-i >= 8; i += 8 { // see skipContainer
+			for i++; len(b)-i >= 8; i += 8 {
 				w := binary.LittleEndian.Uint64(b[i:])
-				m := (((w ^ ones*'"') - ones) | (((w | ones*0x26) ^ ones*0x7F) - ones)) & highs
+				m := nesting(w)
 				if m != 0 {
 					i += bits.TrailingZeros64(m) >> 3
 					break

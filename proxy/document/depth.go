@@ -13,9 +13,9 @@ func (d Document) Depth() int {
 	}
 	b, i, depth, deepest := d.n.bytes(), 0, 0, 0
 	for {
-		for len(b)-i >= 8 { // see skipContainer
+		for len(b)-i >= 8 {
 			w := binary.LittleEndian.Uint64(b[i:])
-			m := (((w ^ ones*'"') - ones) | (((w | ones*0x26) ^ ones*0x7F) - ones)) & highs
+			m := nesting(w)
 			if m != 0 {
 				i += bits.TrailingZeros64(m) >> 3
 				break

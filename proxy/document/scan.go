@@ -23,6 +23,14 @@ func special(w uint64) uint64 {
 	return (((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*' ') | w) & highs
 }
 
+// nesting marks a quote or a bracket among eight bytes of valid JSON outside strings, by the high
+// bit of the first such byte. Brackets of both kinds become 0x7F. The other bytes that do (Y, y, _
+// and DEL) are only in strings, and so are bytes that are not ASCII. So the first mark is always
+// right.
+func nesting(w uint64) uint64 {
+	return (((w ^ ones*'"') - ones) | (((w | ones*0x26) ^ ones*0x7F) - ones)) & highs
+}
+
 // scan checks that b is one JSON text within the limits. It makes one pass and keeps one bit for
 // each level of nesting, so that no input can make it recurse. Offsets are compared as unsigned
 // numbers, which lets the compiler omit its own bounds check.

@@ -156,11 +156,8 @@ func skipContainer(b []byte, i int) int {
 	depth := 0
 	for {
 		for len(b)-i >= 8 {
-			// Brackets of both kinds become 0x7F. The other bytes that do (Y, y, _ and DEL) are
-			// only in strings, and so are bytes that are not ASCII. So the first mark is always
-			// right.
 			w := binary.LittleEndian.Uint64(b[i:])
-			m := (((w ^ ones*'"') - ones) | (((w | ones*0x26) ^ ones*0x7F) - ones)) & highs
+			m := nesting(w)
 			if m != 0 {
 				i += bits.TrailingZeros64(m) >> 3
 				break
