@@ -16,7 +16,8 @@
 //
 //	path         the segments of Spec.URL; a placeholder is one segment or a part of one,
 //	             and {*} is the rest that the route's wildcard matched
-//	query        the fixed parameters of Spec.URL, then those that Spec.Query names
+//	query        the fixed parameters of Spec.URL, then those that Spec.Query names, and
+//	             always those that code names in Request.UpstreamQuery
 //	headers      those that Spec.Headers names, and always those of Request.Upstream,
 //	             which code sets and which win
 //	If-*, Range  if named, and only with Passthrough

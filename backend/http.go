@@ -257,7 +257,10 @@ func (c *exchange) prepare(ctx context.Context, req *proxy.Request) error {
 	}
 	var room [512]byte
 	query := l.url.appendQuery(room[:0], &req.Params)
-	query = l.query.append(query, req)
+	query, err := l.query.append(query, req)
+	if err != nil {
+		return &proxy.Error{Status: http.StatusInternalServerError, Backend: l.spec.Name, Op: "resolve", Err: err}
+	}
 	c.url.RawQuery = string(query)
 
 	// Only WithContext can give a request its context. The copy into c.out saves the allocation of

@@ -10,17 +10,18 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A queryRule says which parameters of the client's query go on.
+// A queryRule says which parameters of a request's query go on. Those that code sends always do.
 type queryRule struct {
 	all   bool
-	names []string // if not all: those that go, in order
-	never []string // if all: those that do not go
+	names []string // if not all: those of the client that go, in order
+	never []string // if all: those of the client that do not go
+	fixed []string // those of the URL
 }
 
 // newQueryRule compiles the list of a Spec. fixed are the parameters of the URL, which the client
 // never sets.
 func newQueryRule(list, fixed []string) (queryRule, []error) {
-	var r queryRule
+	r := queryRule{fixed: fixed}
 	var errs []error
 	all, names, back, err := parseList(list)
 	if err != nil {
@@ -60,26 +61,38 @@ func parseList(list []string) (all bool, names, back []string, err error) {
 	return all, names, back, nil
 }
 
-// append appends the parameters of the request that go on.
-func (r *queryRule) append(b []byte, req *proxy.Request) []byte {
+// append appends the parameters of the request that go on. It fails if code sends one that the URL
+// has.
+func (r *queryRule) append(b []byte, req *proxy.Request) ([]byte, error) {
 	if len(req.Query) == 0 {
-		return b
+		return b, nil
+	}
+	sent := req.UpstreamQuery
+	for _, name := range sent {
+		if slices.Contains(r.fixed, name) && len(req.Query[name]) > 0 {
+			return nil, fmt.Errorf("code sends the query parameter %q, and the URL has it too", name)
+		}
 	}
 	if !r.all {
 		for _, name := range r.names {
 			b = appendPairs(b, name, req.Query[name])
 		}
-		return b
+		for i, name := range sent {
+			if !slices.Contains(r.names, name) && !slices.Contains(sent[:i], name) {
+				b = appendPairs(b, name, req.Query[name])
+			}
+		}
+		return b, nil
 	}
 	if r.takesNothing(req.Query) && sameQuery(req.RawQuery, req.Query) {
-		return append(appendAnd(b), req.RawQuery...)
+		return append(appendAnd(b), req.RawQuery...), nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(req.Query)) {
-		if !slices.Contains(r.never, name) {
+		if !slices.Contains(r.never, name) || slices.Contains(sent, name) {
 			b = appendPairs(b, name, req.Query[name])
 		}
 	}
-	return b
+	return b, nil
 }
 
 func (r *queryRule) takesNothing(query url.Values) bool {

@@ -77,6 +77,55 @@ func TestAQueryThatCodeChangedIsSentAsChanged(t *testing.T) {
 	}
 }
 
+// proves D1, U1
+func TestAParameterThatCodeSendsReachesTheUpstreamUnnamed(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, raw string // as the client sent it
+		query     []string
+		url       string
+		want      string
+	}{
+		{"no client has sent a query", "", nil, "http://h/", "account=a-1"},
+		{"the client's value does not go", "account=evil&b=2", nil, "http://h/?x=1", "x=1&account=a-1"},
+		{"after the named", "b=2", []string{"b"}, "http://h/", "b=2&account=a-1"},
+		{"once, where it is named too", "account=evil&b=2", []string{"account", "b"}, "http://h/", "account=a-1&b=2"},
+		{"among all", "z=2&account=evil", []string{"*"}, "http://h/", "account=a-1&z=2"},
+		{"although the client's is taken back", "z=2&account=evil", []string{"*", "-account"}, "http://h/", "account=a-1&z=2"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			up := &answers{body: "{}"}
+			p := newBackend(t, up, backend.Spec{URL: tt.url, Query: tt.query})
+			req := proxy.NewRequest("GET", "/")
+			req.RawQuery = tt.raw
+			req.Query, _ = url.ParseQuery(tt.raw)
+			req.Query.Set("account", "a-1")
+			req.UpstreamQuery = []string{"account", "removed", "account"}
+			_, err := p(t.Context(), req)
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, up.last.URL.RawQuery)
+		})
+	}
+}
+
+// proves U1
+func TestAParameterOfTheURLIsNotSentTwice(t *testing.T) {
+	t.Parallel()
+	for _, query := range [][]string{nil, {"*"}} {
+		up := &answers{body: "{}"}
+		p := newBackend(t, up, backend.Spec{Name: "orders", URL: "http://h/?account=guest", Query: query})
+		req := proxy.NewRequest("GET", "/")
+		req.Query.Set("account", "a-1")
+		req.UpstreamQuery = []string{"account"}
+		_, err := p(t.Context(), req)
+		assert.EqualError(t, err, `backend orders: resolve: code sends the query parameter "account", and the URL has it too`)
+		assert.Equal(t, 500, proxy.StatusOf(err))
+		assert.Nil(t, up.last)
+	}
+}
+
 // FuzzQuery checks that an upstream reads the same query that our code saw (HARDENING U1).
 func FuzzQuery(f *testing.F) {
 	for _, s := range []string{"a=1&b=2", "a=1;b=2", "c=%zz", "a&b=&=c&&", "x=1&x=2", "a=%26+ ", "é=\xff", "a#b=c"} {

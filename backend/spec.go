@@ -65,7 +65,8 @@ type Spec struct {
 
 	// Query names the client's query parameters that go to the upstream, with all their values; by
 	// default none do. "*" means all, and "-debug" beside it takes one back. Names are exact. A
-	// parameter that URL has is never taken from the client.
+	// parameter that URL has is never taken from the client. What code names in
+	// Request.UpstreamQuery, as proxy.BindQuery does, needs no entry here.
 	Query []string
 
 	// Host is the value of the Host header. "" means the host of URL. A "Host" in Request.Upstream

@@ -33,7 +33,14 @@ type Request struct {
 	Remote netip.AddrPort       // address of the client, behind trusted proxies; the zero value if unknown
 	TLS    *tls.ConnectionState // state of the client's connection to us; nil without TLS; never changed
 
-	Query url.Values // as the client sent it; an upstream receives only what its Spec names
+	// Query is what the client sent, and what code has changed in it. An upstream receives only the
+	// parameters that its Spec or UpstreamQuery names.
+	Query url.Values
+
+	// UpstreamQuery names the parameters of Query that code sends: they reach an upstream whether
+	// its Spec names them or not. It is never filled from the client. A parameter that the URL of
+	// the upstream has too fails the call with status 500.
+	UpstreamQuery []string
 
 	// RawQuery is the text that Query was parsed from. It is sent in place of Query, to keep order
 	// and spelling, but only if all of the query is sent and RawQuery still parses to exactly
@@ -140,7 +147,7 @@ func (r *Request) hasBody() bool { return r.Body != nil && r.Body != http.NoBody
 func (r *Request) copyTo(c *Request, header func(http.Header) http.Header) {
 	*c = *r
 	c.Header, c.Upstream = header(r.Header), cloneValues(r.Upstream)
-	c.Query = cloneValues(r.Query)
+	c.Query, c.UpstreamQuery = cloneValues(r.Query), slices.Clone(r.UpstreamQuery)
 	c.Params.rest = slices.Clone(r.Params.rest) // Params.Rest returns it
 }
 

@@ -31,6 +31,7 @@ func fullRequest() *proxy.Request {
 	req.TLS = &tls.ConnectionState{ServerName: "example.com"}
 	req.Query = url.Values{"q": {"1", "2"}, "empty": {}, "nil": nil}
 	req.RawQuery = "q=1&q=2"
+	req.UpstreamQuery = []string{"q"}
 	req.Header = http.Header{"A": {"1", "2"}, "Nil": nil, "Empty": {}}
 	req.Upstream = http.Header{"B": {"3"}}
 	req.Params.Set("x", "a/b")
@@ -94,6 +95,10 @@ func write(req *proxy.Request, value string) {
 		m["New-"+value] = []string{value}
 		delete(m, "Nil")
 	}
+	for i := range req.UpstreamQuery {
+		req.UpstreamQuery[i] = value
+	}
+	req.UpstreamQuery = append(req.UpstreamQuery, "new "+value)
 	req.Params.Set("x", value)
 	req.Params.Set("new "+value, value)
 	req.Params.Rest()[0] = value
@@ -124,6 +129,7 @@ func TestContract3ClonesShareNoMemoryThatEitherMayWrite(t *testing.T) {
 
 	assert.Equal(t, url.Values{"q": {"1", "2"}, "empty": {}, "nil": nil}, want.Query)
 	assert.Equal(t, http.Header{"A": {"1", "2"}, "Nil": nil, "Empty": {}}, want.Header)
+	assert.Equal(t, []string{"q"}, want.UpstreamQuery)
 	assert.Equal(t, http.Header{"B": {"3"}}, want.Upstream)
 	assert.Equal(t, "a/b", want.Params.Get("x"))
 	assert.Equal(t, []string{"r", "s"}, want.Params.Rest())

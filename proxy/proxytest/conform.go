@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -133,6 +134,7 @@ func newRequest() *proxy.Request {
 	req := proxy.NewRequest("GET", "/orders/1")
 	req.Pattern, req.Host, req.Scheme = "/orders/{id}", "api.test", "http"
 	req.Query, req.RawQuery = url.Values{"page": {"2"}, "sort": {"date", "name"}}, "page=2&sort=date&sort=name"
+	req.UpstreamQuery = []string{"page"}
 	req.Header = http.Header{"Accept": {"application/json"}, "X-Tag": {"a", "b"}}
 	req.Upstream = http.Header{"X-Claim": {"ada"}}
 	req.Params.Set("id", "1")
@@ -184,7 +186,7 @@ func show(res *proxy.Response) string {
 type picture struct {
 	fields                  []string
 	query, header, upstream map[string][]string
-	params                  []string
+	params, sent            []string
 }
 
 func snapshot(req *proxy.Request) any {
@@ -194,6 +196,7 @@ func snapshot(req *proxy.Request) any {
 		query:    copyOf(req.Query),
 		header:   copyOf(req.Header),
 		upstream: copyOf(req.Upstream),
+		sent:     slices.Clone(req.UpstreamQuery),
 	}
 	for _, name := range req.Params.Names() {
 		p.params = append(p.params, name, req.Params.Get(name))
@@ -216,6 +219,9 @@ func scribble(req *proxy.Request) {
 		if m != nil {
 			m["Scribbled"] = []string{mark}
 		}
+	}
+	for i := range req.UpstreamQuery {
+		req.UpstreamQuery[i] = mark
 	}
 	for _, name := range req.Params.Names() {
 		req.Params.Set(name, mark)
