@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
@@ -11,14 +13,35 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// A Binding sets a param of a [Sequence] stage from the document of an earlier stage. Create one
-// with [Bind].
+// A Binding sets a part of the request of a [Sequence] stage from the answer of an earlier stage.
+// Create one with [Bind], [BindHeader], [BindQuery] or [BindBody].
+//
+// A stage with a binding that cannot be made is not called and fails: the value is missing, or
+// cannot be sent. The error is a [*BindError] in an [*Error] of status 502, because the fault is an
+// upstream's. The plan shows each binding as a step.
+//
+// Sequence reports wrong arguments: a name or path that is not valid, a path with a wildcard, and a
+// stage that does not exist or is not called earlier.
 type Binding struct {
-	param, stage, text string
-	path               document.Path
-	err                error // of the path
-	source             string
+	target target
+	name   string // of what is set; "" for a body
+	stage  string
+	header string        // of the answer; "" if the value is in the document
+	text   string        // the path as it was given
+	path   document.Path // of the value in the document
+	err    error         // of the path
+	source string
 }
+
+// A target is what a binding sets in a request.
+type target string
+
+const (
+	toParam  target = ""
+	toHeader target = "header"
+	toQuery  target = "query"
+	toBody   target = "body"
+)
 
 // Bind returns a binding that sets a param of a stage's request to a scalar from the document of an
 // earlier stage. The earlier stage is given by its name, the scalar by its path in the document.
@@ -28,45 +51,127 @@ type Binding struct {
 //
 // The param is the text that [document.Document.Text] returns for a string, number or bool,
 // unchanged. The stage fails if the value is missing, is of another kind, is empty, or must not be
-// in a URL: a dot, two dots, or text with NUL, CR or LF. The error is a [*BindError] in an [*Error]
-// of status 502, because the fault is an upstream's. The plan shows the binding as a step that
-// gives the param.
+// in a URL: a dot, two dots, or text with NUL, CR or LF; see [Binding]. The step in the plan gives
+// the param.
 //
-// Sequence reports wrong arguments: a name that is not a valid placeholder name, a path that is not
-// valid (see [document.ParsePath]) or has a wildcard, and a stage that does not exist or is not
-// called earlier.
-func Bind(param, stage, path string) Binding {
+// The name must be a valid placeholder name, and the path one of [document.ParsePath].
+func Bind(param, stage, path string) Binding { return bindValue(toParam, param, stage, path) }
+
+// BindHeader returns a binding that sets a header of a stage's request to a header from the answer
+// of an earlier stage. The earlier stage is given by its name. A from of "" means that both headers
+// have the same name:
+//
+//	login := backend.Spec{Name: "login", URL: "http://login/", Expose: []string{"X-Session"}}
+//	…
+//	proxy.Stage{Proxy: orders, Bind: []proxy.Binding{proxy.BindHeader("X-Session", "login", "")}}
+//
+// The answer has the headers that the proxy of the earlier stage gives, which for an upstream are
+// those in Expose of its backend.Spec. Expose of the [Stage] is not needed: it is what the client
+// gets.
+//
+// The header is set in Request.Upstream with all values that the answer has, so it is always sent.
+// It replaces what the client and code have sent under its name or a twin of it, as
+// shape.SetHeader does. The stage fails if the answer does not have the header, or if a value is
+// empty or has a control character other than tab; see [Binding].
+//
+// The request header can be none that only the backend sets (hop-by-hop headers, Host and
+// Content-Length), and none that describes a body, such as Content-Type. The header of the answer
+// can be no hop-by-hop header.
+func BindHeader(header, stage, from string) Binding {
+	if from == "" {
+		from = header
+	}
+	return Binding{target: toHeader, name: http.CanonicalHeaderKey(header), stage: stage,
+		header: http.CanonicalHeaderKey(from), source: pipe.Here()}
+}
+
+// BindQuery returns a binding that sets a query parameter of a stage's request to a scalar from the
+// document of an earlier stage. The scalar is read and checked as by [Bind]:
+//
+//	proxy.Stage{Proxy: orders, Bind: []proxy.Binding{proxy.BindQuery("account", "user", "account.id")}}
+//
+// The value replaces all that the client has sent under that name. The parameter always reaches the
+// upstream, escaped; its Spec need not name it, because it is in Request.UpstreamQuery. If the URL
+// of the Spec has the parameter too, the call fails with status 500; to fill a placeholder in a
+// URL, as in ?account={account}, use Bind.
+//
+// The name is taken byte for byte and must not be empty.
+func BindQuery(param, stage, path string) Binding { return bindValue(toQuery, param, stage, path) }
+
+// BindBody returns a binding that makes the body of a stage's request from the document of an
+// earlier stage. The body is the JSON text of the value at the path, whatever its kind, with every
+// digit. A path of "" is the whole document:
+//
+//	proxy.Stage{Proxy: invoice, Bind: []proxy.Binding{proxy.BindBody("user", "account")}}
+//
+// The body replaces that of the client as [Request.SetBody] says: it has the content type
+// application/json and a length, and it can be replayed. The stage fails if there is no value at
+// the path; null is one. See [Binding]. The method stays: an upstream that is to get a body has a
+// Method such as POST in its Spec, because a decoded upstream gets none with GET.
+func BindBody(stage, path string) Binding {
+	if path == "" {
+		return Binding{target: toBody, stage: stage, source: pipe.Here()}
+	}
+	return bindValue(toBody, "", stage, path)
+}
+
+func bindValue(to target, name, stage, path string) Binding {
 	p, err := document.ParsePath(path)
-	return Binding{param: param, stage: stage, text: path, path: p, err: err, source: pipe.Here()}
+	return Binding{target: to, name: name, stage: stage, text: path, path: p, err: err, source: pipe.Here()}
 }
 
-// A BindError says why a param could not be bound.
+// A BindError says why a [Binding] could not be made.
 type BindError struct {
-	Param string
-	Stage string // where the value was to come from
-	Path  string // of the value, in the document of Stage
-	Err   error  // the failure of Stage, document.ErrAbsent if there is no value, or what is wrong with it
+	Target string // what could not be set: "header", "query" or "body"; "" for a param
+	Param  string // the name of the param, header or query parameter; "" for a body
+	Stage  string // where the value was to come from
+	Header string // the header of the answer that was to be the value; "" if it was in the document
+	Path   string // of the value, in the document of Stage; "" for the whole document or a header
+	Err    error  // the failure of Stage, document.ErrAbsent if the document has no such value, or what is wrong with it
 }
 
-// Error returns the param, the path, the stage and the reason in one line. It contains no byte of
-// the document.
+// Error returns what could not be set, where the value was to come from, and the reason, in one
+// line. It contains no byte of the answer.
 func (e *BindError) Error() string {
-	return fmt.Sprintf("bind %s: %s of stage %s: %v", e.Param, e.Path, e.Stage, e.Err)
+	text := "bind"
+	for _, word := range [...]string{e.Target, e.Param} {
+		if word != "" {
+			text += " " + word
+		}
+	}
+	return fmt.Sprintf("%s: %s of stage %s: %v", text, origin(e.Header, e.Path), e.Stage, e.Err)
 }
 
 // Unwrap returns Err.
 func (e *BindError) Unwrap() error { return e.Err }
 
+// origin names the value in an answer.
+func origin(header, path string) string {
+	switch {
+	case header != "":
+		return "header " + header
+	case path == "":
+		return "the document"
+	}
+	return path
+}
+
 var (
-	errUnsafe  = errors.New("the value is not safe in a URL: it is empty, a dot or two dots, or contains NUL, CR or LF")
-	errSkipped = fmt.Errorf("the stage was skipped: %w", document.ErrAbsent)
+	errUnsafe   = errors.New("the value is not safe in a URL: it is empty, a dot or two dots, or contains NUL, CR or LF")
+	errSkipped  = fmt.Errorf("the stage was skipped: %w", document.ErrAbsent)
+	errNoHeader = errors.New("there is no such header; a backend gives only those that its Expose names")
+	errNoValue  = errors.New("the value is empty or contains a control character")
 )
 
 // fault returns what is wrong with the binding, apart from its stage.
 func (b *Binding) fault() error {
 	switch {
-	case !call.IsParam(b.param):
+	case b.target == toHeader:
+		return b.headerFault()
+	case b.target == toParam && !call.IsParam(b.name):
 		return errors.New("the name is not a valid placeholder name")
+	case b.target == toQuery && b.name == "":
+		return errors.New("the name is empty")
 	case b.err != nil:
 		return b.err
 	case b.path.HasWildcard():
@@ -75,30 +180,106 @@ func (b *Binding) fault() error {
 	return nil
 }
 
-// value returns the value of the param from the result of the stage.
-func (b *Binding) value(r *Result) (string, error) {
-	d := r.Document.Get(b.path)
-	text, ok := d.Text()
+// headerFault is fault for a header.
+func (b *Binding) headerFault() error {
+	twin := field.Twin(b.name)
+	switch {
+	case !field.IsToken(b.name):
+		return errors.New("it is not the name of a header")
+	case field.HopByHop(twin), twin == "Host", twin == "Content-Length":
+		return fmt.Errorf("only the backend sets %s", twin)
+	case slices.Contains(ofBody[:], twin):
+		return fmt.Errorf("%s belongs to a body, and is set with it", twin)
+	case !field.IsToken(b.header):
+		return fmt.Errorf("the header %q of the answer is not the name of a header", b.header)
+	case field.HopByHop(field.Twin(b.header)):
+		return fmt.Errorf("the header %q of the answer belongs to the connection", b.header)
+	}
+	return nil
+}
+
+// clashes reports whether two bindings set the same.
+func (b *Binding) clashes(other Binding) bool {
+	return b.target == other.target && (b.name == other.name || b.target == toHeader && field.AreTwins(b.name, other.name))
+}
+
+// title names what is set, for a fault.
+func (b *Binding) title() string {
+	switch b.target {
+	case toParam:
+		return fmt.Sprintf("%q", b.name)
+	case toBody:
+		return "body"
+	}
+	return fmt.Sprintf("%s %q", b.target, b.name)
+}
+
+// apply sets in req what the binding says, from the result of its stage.
+func (b *Binding) apply(req *Request, r *Result) error {
 	var err error
 	switch {
 	case r.Err != nil:
 		err = fmt.Errorf("the stage failed: %w", r.Err)
 	case r.Skipped:
 		err = errSkipped
-	case d.IsZero():
-		err = document.ErrAbsent
-	case !ok:
-		err = fmt.Errorf("the value is of kind %s, not a scalar", d.Kind())
-	case text == "" || !field.ValidSegment(text):
-		err = errUnsafe
+	case b.target == toHeader:
+		err = b.setHeader(req, r.Header[b.header])
 	default:
-		return text, nil
+		err = b.setValue(req, r.Document.Get(b.path))
 	}
-	return "", &Error{Status: http.StatusBadGateway, Err: &BindError{Param: b.param, Stage: b.stage, Path: b.text, Err: err}}
+	if err == nil {
+		return nil
+	}
+	return &Error{Status: http.StatusBadGateway, Err: &BindError{Target: string(b.target), Param: b.name, Stage: b.stage,
+		Header: b.header, Path: b.text, Err: err}}
+}
+
+func (b *Binding) setHeader(req *Request, values []string) error {
+	if len(values) == 0 {
+		return errNoHeader
+	}
+	for _, v := range values {
+		if strings.Trim(v, " \t") == "" || !field.IsValue(v) {
+			return errNoValue
+		}
+	}
+	field.Delete(req.Header, b.name)
+	field.Delete(req.Upstream, b.name)
+	req.Upstream[b.name] = slices.Clone(values)
+	return nil
+}
+
+func (b *Binding) setValue(req *Request, d document.Document) error {
+	if d.IsZero() {
+		return document.ErrAbsent
+	}
+	if b.target == toBody {
+		req.SetBody("application/json", d.AppendJSON(make([]byte, 0, d.Size())))
+		return nil
+	}
+	text, ok := d.Text()
+	switch {
+	case !ok:
+		return fmt.Errorf("the value is of kind %s, not a scalar", d.Kind())
+	case text == "" || !field.ValidSegment(text):
+		return errUnsafe
+	case b.target == toQuery:
+		req.Query[b.name] = []string{text}
+		req.UpstreamQuery = append(req.UpstreamQuery, b.name)
+	default:
+		req.Params.Set(b.name, text)
+	}
+	return nil
 }
 
 // step shows the binding in a plan.
 func (b *Binding) step() *pipe.Step {
-	return &pipe.Step{Kind: "bind", Name: b.param, Detail: b.text + " of " + b.stage, Source: b.source, Acts: pipe.In,
-		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext, Gives: []string{b.param}}
+	s := &pipe.Step{Kind: "bind", Name: b.name, Detail: origin(b.header, b.text) + " of " + b.stage, Source: b.source, Acts: pipe.In,
+		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext}
+	if b.target == toParam {
+		s.Gives = []string{b.name}
+	} else {
+		s.Kind += "-" + string(b.target)
+	}
+	return s
 }

@@ -212,8 +212,7 @@ func cloneValues[M ~map[string][]string](m M) M {
 // SetBody removes what described the old body: Content-Type, Content-Encoding and similar headers,
 // and the trailers.
 func (r *Request) SetBody(contentType string, b []byte) {
-	for _, name := range []string{"Content-Type", "Content-Encoding", "Content-Language", "Content-Location", "Content-Md5",
-		"Content-Digest", "Content-Range", "Content-Length", "Digest", "Repr-Digest"} {
+	for _, name := range ofBody {
 		delete(r.Header, name)
 		delete(r.Upstream, name)
 	}
@@ -229,6 +228,10 @@ func (r *Request) SetBody(contentType string, b []byte) {
 	r.Trailer = nil
 	r.parsed = new(parsedBody)
 }
+
+// ofBody are the headers that describe a body.
+var ofBody = [...]string{"Content-Type", "Content-Encoding", "Content-Language", "Content-Location", "Content-Md5", "Content-Digest",
+	"Content-Range", "Content-Length", "Digest", "Repr-Digest"}
 
 // bodyOf returns http.NoBody for no bytes, because net/http would have to read any other body to
 // find out that it is empty.

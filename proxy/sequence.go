@@ -41,7 +41,8 @@ type Stage struct {
 	// stages; nil means always. A skipped stage does not count as missing.
 	When func(ctx context.Context, req *Request, before Results) bool
 
-	// Bind sets params of the request from the documents of earlier stages.
+	// Bind sets params, headers, query parameters or the body of the request from the answers of
+	// earlier stages.
 	Bind []Binding
 
 	// Prepare changes the request in any other way: method, params, query, headers, or the body by
@@ -193,13 +194,13 @@ func (s *sequence) check(i int, faults *faults) {
 		err := b.fault()
 		switch {
 		case err != nil:
-			fault("binds %q: %v", b.param, err)
+			fault("binds %s: %v", b.title(), err)
 		case from < 0:
-			fault("binds %q to stage %q, which does not exist", b.param, b.stage)
+			fault("binds %s to stage %q, which does not exist", b.title(), b.stage)
 		case from >= i:
-			fault("binds %q to stage %q, which is not called earlier", b.param, b.stage)
-		case slices.ContainsFunc(st.Bind[:k], func(other Binding) bool { return other.param == b.param }):
-			fault("binds %q twice", b.param)
+			fault("binds %s to stage %q, which is not called earlier", b.title(), b.stage)
+		case slices.ContainsFunc(st.Bind[:k], b.clashes):
+			fault("binds %s twice", b.title())
 		}
 	}
 }
@@ -421,11 +422,9 @@ func (b *stageCall) Do(ctx context.Context) (*Response, error) {
 		return &Response{}, nil
 	}
 	for i := range st.Bind {
-		value, err := st.Bind[i].value(&b.before[st.from[i]])
-		if err != nil {
+		if err := st.Bind[i].apply(req, &b.before[st.from[i]]); err != nil {
 			return nil, err
 		}
-		req.Params.Set(st.Bind[i].param, value)
 	}
 	if st.Prepare != nil {
 		if err := st.Prepare(ctx, req, slices.Clone(b.before)); err != nil {

@@ -91,27 +91,3 @@ func ExampleStage() {
 	// POST {"order":[4,2]}
 	// 201 /orders/9
 }
-
-// A missing value is the fault of the upstream that should have sent it. No stage is called with an
-// unfilled placeholder.
-func ExampleBind() {
-	user := func(context.Context, *proxy.Request) (*proxy.Response, error) {
-		doc, err := document.Of(map[string]any{"account": nil})
-		return &proxy.Response{Document: doc}, err
-	}
-	orders := func(context.Context, *proxy.Request) (*proxy.Response, error) {
-		fmt.Println("orders called")
-		return &proxy.Response{}, nil
-	}
-	page := proxy.Sequence(
-		proxy.Stage{Name: "user", Proxy: user},
-		proxy.Stage{Name: "orders", Proxy: orders, Bind: []proxy.Binding{proxy.Bind("account", "user", "account.id")}},
-	)
-	_, err := page(context.Background(), proxy.NewRequest("GET", "/"))
-	fmt.Println(proxy.StatusOf(err), err)
-	fault, _ := errors.AsType[*proxy.BindError](err)
-	fmt.Println(fault.Param, fault.Stage, fault.Path)
-	// Output:
-	// 502 sequence: stage orders: bind account: account.id of stage user: no document
-	// account user account.id
-}

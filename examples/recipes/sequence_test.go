@@ -29,6 +29,24 @@ func Example_valueBound() {
 	// 200 {"id":7,"account":{"id":"a-7"},"orders":[{"id":"o-1"}]}
 }
 
+func Example_valueInQuery() {
+	user := answers("user", `{"id":7,"account":{"id":"a-7","region":"eu&us"}}`)
+	orders := upstream(backend.Spec{Name: "orders", URL: "http://orders/list?account={account}"},
+		proxytest.Answer(200, `[{"id":"o-1"}]`))
+
+	page := proxy.Sequence(
+		proxy.Stage{Name: "user", Proxy: user, Internal: true},
+		proxy.Stage{Name: "orders", Proxy: orders, Group: "orders", Bind: []proxy.Binding{
+			proxy.Bind("account", "user", "account.id"),
+			proxy.BindQuery("region", "user", "account.region"),
+		}},
+	)
+	get(page, "/users/7?region=all&debug=1")
+	// Output:
+	// orders got GET /list?account=a-7&region=eu%26us
+	// 200 {"orders":[{"id":"o-1"}]}
+}
+
 func Example_valueTyped() {
 	type User struct{ Account string }
 	type Order struct {
@@ -56,11 +74,7 @@ func Example_headerToNext() {
 
 	page := proxy.Sequence(
 		proxy.Stage{Name: "login", Proxy: login, Internal: true},
-		proxy.Stage{Name: "orders", Proxy: orders, Prepare: func(_ context.Context, r *proxy.Request, before proxy.Results) error {
-			login, _ := before.Get("login")
-			r.Upstream.Set("X-Session", login.Header.Get("X-Session"))
-			return nil
-		}},
+		proxy.Stage{Name: "orders", Proxy: orders, Bind: []proxy.Binding{proxy.BindHeader("X-Session", "login", "")}},
 	)
 	get(page, "/users/7")
 	// Output:
@@ -70,6 +84,21 @@ func Example_headerToNext() {
 }
 
 func Example_bodyToNext() {
+	user := answers("user", `{"id":7,"account":{"id":"a-7","limit":1.50},"name":"Ann"}`)
+	search := upstream(backend.Spec{Name: "search", Method: "POST", URL: "http://search/orders"},
+		proxytest.Answer(200, `{"orders":[{"id":"o-1"}]}`))
+
+	page := proxy.Sequence(
+		proxy.Stage{Name: "user", Proxy: user, Internal: true},
+		proxy.Stage{Name: "search", Proxy: search, Bind: []proxy.Binding{proxy.BindBody("user", "account")}},
+	)
+	get(page, "/users/7")
+	// Output:
+	// search got POST /orders {"id":"a-7","limit":1.50}
+	// 200 {"orders":[{"id":"o-1"}]}
+}
+
+func Example_bodyByCode() {
 	user := answers("user", `{"id":7,"account":"a-7","name":"Ann"}`)
 	search := upstream(backend.Spec{Name: "search", Method: "POST", URL: "http://search/orders"},
 		proxytest.Answer(200, `{"orders":[{"id":"o-1"}]}`))

@@ -9,6 +9,7 @@
 package field
 
 import (
+	"net/http"
 	"net/textproto"
 	"strings"
 )
@@ -156,6 +157,15 @@ func AreTwins(a, b string) bool {
 		}
 	}
 	return true
+}
+
+// Delete deletes from h the field of that name and all twins of it.
+func Delete(h http.Header, name string) {
+	for other := range h {
+		if AreTwins(other, name) {
+			delete(h, other)
+		}
+	}
 }
 
 func folded(c byte) byte {

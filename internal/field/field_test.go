@@ -25,6 +25,15 @@ func TestTwinsDifferOnlyInCaseAndPunctuation(t *testing.T) {
 	assert.Equal(t, "1-2", field.Twin("1_2"))
 }
 
+// proves H5
+func TestDeleteDeletesAllTwins(t *testing.T) {
+	t.Parallel()
+	h := http.Header{"X-User": {"1"}, "x-user": {"1"}, "X_user": {"1"}, "X-Users": {"1"}}
+	field.Delete(h, "X.User")
+	assert.Equal(t, http.Header{"X-Users": {"1"}}, h)
+	field.Delete(nil, "X-User")
+}
+
 func TestParseReturnsTheNameAndItsTwin(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -135,6 +135,11 @@ func TestTheCombinatorsOfSluiceConform(t *testing.T) {
 			return proxy.Sequence(proxy.Stage{Name: "card", Proxy: other(), Internal: true, Expose: []string{"X-No"}},
 				proxy.Stage{Name: "user", Proxy: next, Bind: []proxy.Binding{proxy.Bind("card", "card", "card")}})
 		}, proxytest.Options{}},
+		{"Sequence that binds to it", func(next proxy.Proxy) proxy.Proxy {
+			return proxy.Sequence(proxy.Stage{Name: "user", Proxy: next}, proxy.Stage{Name: "card", Proxy: other(), Bind: []proxy.Binding{
+				proxy.BindQuery("name", "user", "name"), proxy.BindHeader("X-User", "user", "X-Tag"), proxy.BindBody("user", ""),
+			}})
+		}, proxytest.Options{Documents: true, Same: same(both)}},
 		{"Sequence that begins with it", func(next proxy.Proxy) proxy.Proxy {
 			return proxy.Sequence(proxy.Stage{Name: "user", Proxy: next}, proxy.Stage{Name: "card", Proxy: other(),
 				Prepare: func(_ context.Context, req *proxy.Request, before proxy.Results) error {

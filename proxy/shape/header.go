@@ -117,13 +117,8 @@ func broken(step pipe.Step, errs ...error) proxy.Decorator {
 
 // removeHeader removes a header and its twins.
 func removeHeader(req *proxy.Request, key string) {
-	for _, h := range [...]http.Header{req.Header, req.Upstream} {
-		for name := range h {
-			if field.AreTwins(name, key) {
-				delete(h, name)
-			}
-		}
-	}
+	field.Delete(req.Header, key)
+	field.Delete(req.Upstream, key)
 }
 
 // without returns a copy of h without a field and its twins. The copy shares the values of h.
