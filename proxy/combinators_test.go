@@ -98,12 +98,12 @@ func TestEveryCombinatorWithEveryFault(t *testing.T) {
 			return split(func(*proxy.Request) string { return "ada" }, p)
 		}, through},
 		{"Fallback", func(_ *testing.T, p proxies) proxy.Proxy { return proxy.Fallback(p.faulty, p.other) },
-			[...]string{`200 {"o":1} after 200ms`, `200 {"f":1} after 500ms`, "504 after 1s", `200 {"o":1} after 200ms, 1 reported`,
-				"200 stream after 0s", "499 after 100ms"}},
+			[...]string{`200 {"o":1} after 200ms, 1 reported`, `200 {"f":1} after 500ms`, "504 after 1s",
+				`200 {"o":1} after 200ms, 1 reported`, "200 stream after 0s", "499 after 100ms"}},
 		{"Fallback, last", func(t *testing.T, p proxies) proxy.Proxy {
 			return proxy.Fallback(fails(errors.New("down")), p.faulty)
-		}, [...]string{"502 after 0s", `200 {"f":1} after 500ms`, "504 after 1s", "502 after 0s", "200 stream after 0s",
-			"499 after 100ms"}},
+		}, [...]string{"502 after 0s", `200 {"f":1} after 500ms, 1 reported`, "504 after 1s", "502 after 0s",
+			"200 stream after 0s, 1 reported", "499 after 100ms"}},
 		{"Race", func(_ *testing.T, p proxies) proxy.Proxy { return proxy.Race(p.faulty, p.other) },
 			[...]string{`200 {"o":1} after 200ms`, `200 {"o":1} after 200ms`, `200 {"o":1} after 200ms`,
 				`200 {"o":1} after 200ms, 1 reported`, "200 stream after 0s", "499 after 100ms"}},

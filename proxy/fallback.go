@@ -12,10 +12,25 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
+// ErrFallback marks what [Fallback] reports if another proxy than the first one answered: the client
+// has got an answer, and the error says why it is not that of the first. See [Report].
+var ErrFallback = errors.New("another proxy answered")
+
 // Fallback returns a proxy that calls p. If p fails, it calls the others, one after another in the
 // order given, until one answers:
 //
 //	proxy.Fallback(prices.With(policy.Timeout(300*time.Millisecond)), replica, empty)
+//
+// Any of them may be a function, for an answer of any kind that is made in code, such as [] in place
+// of a list:
+//
+//	none := document.MustParse(`[]`)
+//	proxy.Fallback(orders, func(context.Context, *proxy.Request) (*proxy.Response, error) {
+//		return &proxy.Response{Document: none}, nil
+//	})
+//
+// The client gets that as a complete answer. With [Static] at [OnError] it would be a partial one,
+// in place of a 4xx too.
 //
 // # What is a failure
 //
@@ -46,7 +61,10 @@ import (
 //
 // # What is returned
 //
-// The answer of the first proxy that does not fail is returned untouched. If all fail, the error
+// The answer of the first proxy that does not fail is returned untouched. If that is not p, the
+// reason is reported once; see [Report]. The error wraps [ErrFallback] and the errors of those that
+// failed, as in "fallback: proxy replica answered: backend prices: dial: connection refused", and
+// has the status that they have together. If all fail, the error
 // joins theirs in the order given. For its status, a 5xx counts before a 4xx that came after it. If
 // the context ended the call, that counts before both. A failed stream that no further call
 // follows, such as that of the last proxy, is returned as it is, because it is the upstream's own
@@ -179,9 +197,7 @@ func (c *fallbackCall) failed(i int, res *Response, err error) {
 // followed.
 func (c *fallbackCall) end(i int, res *Response, err, why error) (*Response, error) {
 	if err == nil {
-		for _, err := range append(c.errs, why) {
-			call.ReportPanic(c.ctx, err)
-		}
+		c.answered(i, why)
 		return res, nil
 	}
 	if aborts(err) {
@@ -201,6 +217,30 @@ func (c *fallbackCall) end(i int, res *Response, err, why error) (*Response, err
 	}
 	return nil, fmt.Errorf("fallback: %w", err)
 }
+
+// answered reports why it was proxy i that answered.
+func (c *fallbackCall) answered(i int, why error) {
+	if i == 0 {
+		call.ReportPanic(c.ctx, why)
+		return
+	}
+	call.Report(c.ctx, &standIn{name: c.fallback.alternatives[i].name, err: errors.Join(append(c.errs, why)...)})
+}
+
+// A standIn says why a proxy answered that is not the first one.
+type standIn struct {
+	name string // of the proxy that answered
+	err  error  // of those that failed
+}
+
+// Error names the proxy that answered and those that failed.
+func (e *standIn) Error() string { return "fallback: proxy " + e.name + " answered: " + e.err.Error() }
+
+// Is makes it an ErrFallback, whose status is still that of the failures.
+func (e *standIn) Is(target error) bool { return target == ErrFallback }
+
+// Unwrap returns the failures.
+func (e *standIn) Unwrap() error { return e.err }
 
 // aborted returns err alone: it asks to abort the connection.
 func (c *fallbackCall) aborted(err error) error {

@@ -137,14 +137,80 @@ func TestFallbackWithAFaultyProxy(t *testing.T) {
 					if tt.body {
 						assertClosedOnce(t, body)
 					}
-					if tt.name == "panics" {
-						require.Len(t, reported, 1, "the answer does not hold it")
-						assert.ErrorIs(t, <-reported, boom)
+					if tt.falls {
+						require.Len(t, reported, 1, "why the other one answered")
+						assert.ErrorIs(t, <-reported, proxy.ErrFallback)
 					}
 					assert.Empty(t, reported)
 				})
 			})
 		}
+	}
+}
+
+// proves M35
+func TestFallbackReportsOnceWhyAnotherProxyAnswered(t *testing.T) {
+	t.Parallel()
+	boom := &proxy.Error{Status: 503, Backend: "prices", Op: "dial", Err: errors.New("refused")}
+	bug := errors.New("bug")
+	prices := pipe.Describe(fails(boom), pipe.Step{Kind: "backend", Name: "prices"})
+	replica := pipe.Describe(answers(t, 0, fallen), pipe.Step{Kind: "backend", Name: "replica"})
+	panics := called(func() (*proxy.Response, error) { panic(bug) })
+	once := func() *proxy.Request { // its body cannot be opened a second time
+		req, _ := withBody("x")
+		open, n := req.GetBody, 0
+		req.GetBody = func() (io.ReadCloser, error) {
+			if n++; n > 1 {
+				panic(bug)
+			}
+			return open()
+		}
+		return req
+	}
+	tests := []struct {
+		name   string
+		proxy  proxy.Proxy
+		req    *proxy.Request
+		text   string // of the report; "" is none
+		status int    // of the report
+		is     error
+	}{
+		{"the first answers", proxy.Fallback(replica, uncalled(t)), get(), "", 0, nil},
+		{"the second answers", proxy.Fallback(prices, replica), get(), "fallback: proxy replica answered: backend prices: dial: refused", 503, boom},
+		{"the third answers", proxy.Fallback(prices, fails(statusError(504)), answers(t, 0, fallen)), get(),
+			"fallback: proxy 3 answered: backend prices: dial: refused\nproxy 2: boom", 503, boom},
+		{"after a panic", proxy.Fallback(panics, replica), get(), "fallback: proxy replica answered: proxy 1: panic: bug", 500, bug},
+		{"with a failed stream that no call follows", proxy.Fallback(prices, streams(500, newBody("page"))), get(),
+			"fallback: proxy 2 answered: backend prices: dial: refused", 503, boom},
+		{"with a failed stream that no call can follow", proxy.Fallback(prices, streams(500, newBody("page")), uncalled(t)), once(),
+			"fallback: proxy 2 answered: backend prices: dial: refused\nclone: panic: bug", 503, bug},
+		{"all fail", proxy.Fallback(prices, panics), get(), "", 0, nil},
+		{"the second refuses", proxy.Fallback(prices, fails(statusError(404))), get(), "", 0, nil},
+		{"inside of another fallback", proxy.Fallback(proxy.Fallback(prices, replica), uncalled(t)), get(),
+			"fallback: proxy replica answered: backend prices: dial: refused", 503, boom},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ctx, _, reported := reports(t.Context())
+			res, err := tt.proxy(ctx, tt.req)
+			if err == nil {
+				assert.NoError(t, res.Err, "the answer is complete")
+				require.NoError(t, res.Close())
+			}
+			if tt.text == "" {
+				assert.Empty(t, reported)
+				assert.NotErrorIs(t, err, proxy.ErrFallback, "a request that failed")
+				return
+			}
+			require.NotEmpty(t, reported)
+			why := <-reported
+			assert.EqualError(t, why, tt.text)
+			assert.ErrorIs(t, why, proxy.ErrFallback)
+			assert.ErrorIs(t, why, tt.is)
+			assert.Equal(t, tt.status, proxy.StatusOf(why), "that of the failure")
+			assert.Empty(t, reported)
+		})
 	}
 }
 

@@ -9,6 +9,9 @@ import (
 // Report passes a failure that is part of no returned error to the Report hook of the endpoint or
 // agent that ctx belongs to. Without a hook it does nothing. It is safe for concurrent use, and may
 // be called after the request was answered.
+//
+// [Fallback] reports this way why a proxy other than the first one answered. errors.Is finds
+// [ErrFallback] in such an error, so that a hook can tell it from that of a request that failed.
 func Report(ctx context.Context, err error) { call.Report(ctx, err) }
 
 // Missing reports to the innermost [Encode] around the call that something is missing from the

@@ -92,6 +92,19 @@ func Example_fallback() {
 	get(proxy.Fallback(prices.With(policy.Timeout(300*time.Millisecond)), replica), "/users/7")
 	// Output:
 	// 200 {"price":4200}
+	// reported: fallback: proxy replica answered: backend prices: send: connection refused
+}
+
+func Example_fallbackFunction() {
+	none := document.MustParse(`[]`)
+	nothing := func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		return &proxy.Response{Document: none}, nil
+	}
+
+	get(proxy.Fallback(down("orders"), nothing), "/users/7")
+	// Output:
+	// 200 []
+	// reported: fallback: proxy 2 answered: backend orders: send: connection refused
 }
 
 func Example_static() {
