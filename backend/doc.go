@@ -34,7 +34,8 @@
 // # What comes back
 //
 // By default the answer is decoded: the response has a [document.Document] and the headers that
-// Spec.Expose names. A failure status is an error; [ErrorAsData] makes a member of it. With
+// Spec.Expose names. A failure status is an error, of which the client sees the status alone;
+// Spec.PassErrors hands on its body, and [ErrorAsData] makes a member of it. With
 // [Passthrough] the response has the status, the end-to-end headers, the bytes and the trailers as
 // they come.
 //

@@ -100,12 +100,3 @@ func printable(s string) string {
 	}
 	return b.String()
 }
-
-// A passedError says that the answer that was refused is for the client. An endpoint finds it by
-// its method.
-type passedError struct{ answer *proxy.UpstreamAnswer }
-
-func (e *passedError) Error() string { return fmt.Sprintf("upstream answered %d", e.answer.Status) }
-
-// PassedAnswer returns the answer.
-func (e *passedError) PassedAnswer() *proxy.UpstreamAnswer { return e.answer }

@@ -511,7 +511,7 @@ func (c *exchange) refused(ctx context.Context, req *proxy.Request, resp *http.R
 			delete(resp.Header, "Content-Encoding") // as in keep
 			delete(resp.Header, "Content-Length")
 		}
-		answer.Body, e.Err = body, &passedError{answer}
+		answer.Body, e.Err = body, mark.Passed{Status: resp.StatusCode}
 	default:
 		answer.Body = c.keep(ctx, resp)
 	}

@@ -96,11 +96,13 @@ type Spec struct {
 
 	// PassErrors hands an upstream's failure of 4xx to the client with its body and Content-Type,
 	// for upstreams whose failures are written for clients; also as the failure of a required part
-	// of a merge. It needs an endpoint that renders errors with endpoint.WritePassed. The whole
-	// body is read, up to MaxBytes and within the deadline; if that fails, or if the client gets
-	// another status than the upstream sent (as by MapStatus, or a 401 to the gateway), the client
-	// gets a problem as without it. The default hands on nothing of a failure. With Passthrough it
-	// is an error.
+	// of a merge, or of a stage. The endpoint does that unless it has a RenderError, which can call
+	// endpoint.WritePassed; that says what else the client gets.
+	//
+	// The whole body is read, up to MaxBytes and within the deadline. If that fails, or if the
+	// client gets another status than the upstream sent (as by MapStatus, or a 401 to the gateway),
+	// the client gets a problem as without PassErrors. The default hands on nothing of a failure.
+	// With Passthrough it is an error.
 	PassErrors bool
 
 	// MaxBytes bounds the decoded body, in bytes after decompression. A larger body fails the call

@@ -38,6 +38,7 @@
 //	                        but not with 3xx
 //	a Body                  status, end-to-end headers and bytes as they come, with trailers
 //	an error                a problem of RFC 9457 with the status of the error, its text and the request id; no-store
+//	one for clients         an upstream's 4xx as it was sent, if its Spec has PassErrors; see [WritePassed]; no-store
 //
 // A header that a middleware has set before the endpoint is called wins over one of the same name
 // that the answer has, but for lists to which both may add: Set-Cookie, Vary, Link, Via, Allow,

@@ -137,9 +137,10 @@ type Spec struct {
 	// but with 3xx. A partial answer is no-store either way.
 	OmitCompleted bool
 
-	// RenderError writes the answer to an error in place of [WriteProblem]; nil is WriteProblem. It
-	// is called with a request whose context [RequestID] knows. If it panics or writes nothing, the
-	// client gets the problem.
+	// RenderError writes the answer to an error; nil is [WritePassed], which writes a problem unless
+	// the error is a failure that an upstream has written for clients. It is called with a request
+	// whose context [RequestID] knows. If it panics or writes nothing, the client gets the problem.
+	// WriteTimeout holds for what it writes, 32 KiB at a time.
 	RenderError func(w http.ResponseWriter, r *http.Request, err error)
 
 	// Report gets every failure once: what the pipe returned, what a partial answer lacks, what

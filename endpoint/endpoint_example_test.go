@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 
+	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
+	"github.com/sluice-go/sluice/proxy/proxytest"
 )
 
 func ExampleNew() {
@@ -103,6 +106,39 @@ func ExampleWriteProblem() {
 	// Output:
 	// application/problem+json
 	// {"type":"about:blank","title":"Not Found","status":404,"requestId":"r-17"}
+}
+
+// A RenderError that answers one status itself, and leaves all others to the endpoint. The upstream
+// says that its failures are written for clients.
+func ExampleWritePassed() {
+	transport := proxytest.NewUpstream(
+		proxytest.Answer(422, `{"field":"mail"}`).Header("Content-Type", "application/json"),
+		proxytest.Answer(503, `{"host":"db-1"}`),
+	)
+	users, err := backend.HTTP{Transport: transport}.New(backend.Spec{Name: "users", URL: "http://users/", PassErrors: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	h, err := endpoint.New(endpoint.Spec{Proxy: users, RenderError: func(w http.ResponseWriter, r *http.Request, err error) {
+		if proxy.StatusOf(err) == http.StatusServiceUnavailable {
+			http.Error(w, "back soon", http.StatusServiceUnavailable)
+			return
+		}
+		endpoint.WritePassed(w, r, err)
+	}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 2 {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		fmt.Println(w.Code, strings.TrimSpace(w.Body.String()))
+	}
+	// Output:
+	// 422 {"field":"mail"}
+	// 503 back soon
 }
 
 func ExampleWithParams() {

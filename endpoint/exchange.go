@@ -138,10 +138,10 @@ func (x *exchange) fail(err error) {
 	x.problem(err)
 }
 
-// problem answers with err, as RenderError does, else as WriteProblem.
+// problem answers with err, as RenderError does, else as WritePassed.
 func (x *exchange) problem(err error) {
 	x.begin()
-	x.h.writeProblem(x.answer.w, x.in.WithContext(&x.ctx), err)
+	x.writeProblem(x.in.WithContext(&x.ctx), err)
 }
 
 // classify returns err with the status it deserves, so that 499 means that the client, and nobody

@@ -1,30 +1,39 @@
 package endpoint
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// WritePassed is [WriteProblem] for upstreams whose failures are written for clients: those with
-// PassErrors in their backend.Spec. It is meant for Spec.RenderError:
+// WritePassed answers a request with err as an endpoint without RenderError does. An upstream's
+// failure of 4xx is handed on if the upstream has PassErrors in its backend.Spec. Anything else is a
+// problem, by [WriteProblem]. It is meant for a RenderError of your own, for what that does not
+// render itself:
 //
-//	endpoint.New(endpoint.Spec{Proxy: page, RenderError: endpoint.WritePassed})
+//	RenderError: func(w http.ResponseWriter, r *http.Request, err error) {
+//		if proxy.StatusOf(err) == http.StatusServiceUnavailable {
+//			maintenance(w)
+//			return
+//		}
+//		endpoint.WritePassed(w, r, err)
+//	}
 //
-// If err is the failure of such an upstream, of status 4xx, the client gets its status, its body,
-// its Content-Type and Content-Language, and what a problem would have of headers, such as
-// Retry-After. The answer must not be cached (Cache-Control: no-store) and has the X-Request-Id.
-// Any other error, and one whose status something has changed on the way, is a problem.
+// Of a failure that is handed on the client gets the status, the body, its Content-Type and
+// Content-Language, and what a problem would have of headers, such as Retry-After. The answer must
+// not be cached (Cache-Control: no-store) and has the X-Request-Id.
+//
+// It is the upstream's failure that must give err its status. If something has changed the status on
+// the way, or if another of several joined errors gives it, the answer is a problem.
 func WritePassed(w http.ResponseWriter, r *http.Request, err error) {
-	status := proxy.StatusOf(err)
 	answer := passedIn(err)
-	if answer == nil || answer.Status != status || status < 400 || status > 499 || status == proxy.StatusClientGone {
+	if answer == nil {
 		WriteProblem(w, r, err)
 		return
 	}
-	failureHeader(w, r, err, status)
+	failureHeader(w, r, err, answer.Status)
 	h := w.Header()
 	for _, name := range [...]string{"Content-Type", "Content-Language"} {
 		if values := answer.Header[name]; len(values) > 0 {
@@ -36,20 +45,50 @@ func WritePassed(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	h["Content-Length"] = []string{strconv.Itoa(len(answer.Body))}
 	h["X-Content-Type-Options"] = []string{"nosniff"}
-	w.WriteHeader(status)
+	w.WriteHeader(answer.Status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(answer.Body)
 	}
 }
 
-// passedIn returns the answer in err that an upstream has written for clients, or nil.
-func passedIn(err error) *proxy.UpstreamAnswer {
-	var passed interface {
-		error
-		PassedAnswer() *proxy.UpstreamAnswer
+// passedIn returns the answer that an upstream has written for clients, if it gives err its status.
+// It looks where proxy.StatusOf does: at the outermost error with a status, and of joined errors at
+// the first, for none of them is a 5xx.
+func passedIn(err error) (answer *proxy.UpstreamAnswer) {
+	status := proxy.StatusOf(err)
+	if status > 499 || status == proxy.StatusClientGone {
+		return nil
 	}
-	if errors.As(err, &passed) {
-		return passed.PassedAnswer()
+	defer func() {
+		if v := recover(); v != nil { // a method of a user's error
+			answer = nil
+		}
+	}()
+	for err != nil {
+		if e, ok := err.(*proxy.Error); ok && e.Status == status {
+			if _, passed := e.Err.(mark.Passed); passed && e.Upstream != nil && e.Upstream.Status == status {
+				return e.Upstream
+			}
+			return nil
+		}
+		switch e := err.(type) {
+		case interface{ Unwrap() error }:
+			err = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			err = firstOf(e.Unwrap())
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+// firstOf returns the first of joined errors that is one.
+func firstOf(errs []error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -104,17 +104,20 @@ func headed(err error, status int) *proxy.Error {
 	return nil
 }
 
-// writeProblem answers with err, as RenderError does, else as WriteProblem.
-func (h *handler) writeProblem(w http.ResponseWriter, r *http.Request, err error) {
-	if h.spec.RenderError != nil && h.render(w, r, err) {
-		return
+// writeProblem answers with err, as RenderError does, else as WritePassed. If RenderError fails, the
+// answer is a problem.
+func (x *exchange) writeProblem(r *http.Request, err error) {
+	w := &witness{ResponseWriter: x.answer.w, answer: &x.answer}
+	switch {
+	case x.h.spec.RenderError == nil:
+		WritePassed(w, r, err)
+	case !x.h.render(w, r, err):
+		WriteProblem(w, r, err)
 	}
-	WriteProblem(w, r, err)
 }
 
 // render calls RenderError and reports whether it wrote an answer.
-func (h *handler) render(rw http.ResponseWriter, r *http.Request, err error) bool {
-	w := &witness{ResponseWriter: rw}
+func (h *handler) render(w *witness, r *http.Request, err error) bool {
 	if bug := apart(func() { h.spec.RenderError(w, r, err) }); bug != nil {
 		h.report(r.Context(), &proxy.Error{Op: "render", Err: bug})
 		if w.wrote {
@@ -124,20 +127,29 @@ func (h *handler) render(rw http.ResponseWriter, r *http.Request, err error) boo
 	return w.wrote
 }
 
-// A witness is a ResponseWriter that knows whether an answer was written to it.
+// A witness is a ResponseWriter that knows whether an answer was written to it. It writes in pieces,
+// each with a deadline of its own, as an exchange does: the answer to an error may be large too.
 type witness struct {
 	http.ResponseWriter
-	wrote bool
+	answer *answer
+	wrote  bool
 }
 
 func (w *witness) WriteHeader(status int) {
 	w.wrote = w.wrote || status >= 200
+	w.answer.setWriteDeadline()
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *witness) Write(b []byte) (int, error) {
+func (w *witness) Write(b []byte) (n int, err error) {
 	w.wrote = true
-	return w.ResponseWriter.Write(b)
+	for {
+		w.answer.setWriteDeadline()
+		m, err := w.ResponseWriter.Write(b[n:min(len(b), n+writeSize)])
+		if n += m; err != nil || n >= len(b) {
+			return n, err
+		}
+	}
 }
 
 // Unwrap lets http.ResponseController reach the original.

@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -309,6 +310,44 @@ func TestAClientThatDoesNotReadEndsAtTheWriteTimeout(t *testing.T) {
 					assert.NoError(t, err)
 					assert.Less(t, n, int64(1<<20))
 				})
+			})
+		})
+	}
+}
+
+// proves M29, T1, D11
+func TestAFailureDoesNotWaitForAClientThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("x", 1<<20)
+	passed := &proxy.Error{Status: 404, Err: mark.Passed{Status: 404}, Upstream: &proxy.UpstreamAnswer{Status: 404, Body: []byte(large)}}
+	for name, spec := range map[string]endpoint.Spec{
+		"problem":     {Proxy: fails(errors.New("boom"))},
+		"header":      {Proxy: fails(passed), RenderError: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(404) }},
+		"passed":      {Proxy: fails(passed)},
+		"RenderError": {Proxy: fails(passed), RenderError: endpoint.WritePassed},
+		"in one write": {Proxy: fails(passed), RenderError: func(w http.ResponseWriter, _ *http.Request, _ error) {
+			_, _ = io.WriteString(w, large)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				dial := serve(t, newHandler(t, spec))
+				ask := func(wait time.Duration) (read int64) {
+					c := dial()
+					fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+					for err := error(nil); err == nil; {
+						<-time.After(wait)
+						var n int64
+						n, err = io.CopyN(io.Discard, c, 512<<10)
+						read += n
+					}
+					return read
+				}
+				assert.Zero(t, ask(endpoint.DefaultWriteTimeout+1), "the connection is closed")
+				if name != "problem" && name != "header" {
+					assert.Greater(t, ask(endpoint.DefaultWriteTimeout-1), int64(1<<20), "each piece has its time")
+				}
 			})
 		})
 	}

@@ -220,7 +220,7 @@ func Example_passErrors() {
 		proxy.Part{Proxy: user},
 		proxy.Part{Proxy: orders},
 	)
-	send(endpoint.Spec{Proxy: page, RenderError: endpoint.WritePassed}, "GET", "/users/7", "X-Request-Id: r-1")
+	get(page, "/users/7", "X-Request-Id: r-1")
 	// Output:
 	// orders got GET /7
 	// 404 Cache-Control: no-store X-Request-Id: r-1 {"reason":"no such customer"}

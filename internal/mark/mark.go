@@ -1,11 +1,15 @@
 // Package mark marks what is sluice's own: steps of plans, decoders and encoders. Where every step
 // of a plan has it, the maps of a request may be shared, and a decoder or an encoder that has it
-// costs no goroutine. So no code outside sluice can make or copy one.
+// costs no goroutine. So no code outside sluice can make or copy one. It also marks which failures
+// of an upstream are written for clients.
 //
 // It is the only internal package that nested modules import.
 package mark
 
-import "reflect"
+import (
+	"fmt"
+	"reflect"
+)
 
 // A Mark on a step says that sluice has described it and that its functions are sluice's. The zero
 // value says nothing.
@@ -31,3 +35,10 @@ func On(v any) bool {
 	m, ok := v.(interface{ Mark() Type })
 	return ok && m.Mark().of == reflect.TypeOf(v)
 }
+
+// A Passed is the Err of a proxy.Error whose Upstream is the answer that a client may get. A
+// backend that was told to pass on failures makes it, and an endpoint looks for it.
+type Passed struct{ Status int } // of the upstream's answer
+
+// Error says what the upstream answered.
+func (p Passed) Error() string { return fmt.Sprintf("upstream answered %d", p.Status) }
