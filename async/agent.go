@@ -85,9 +85,9 @@ type Spec struct {
 	// Report gets every failure once: that of a message as a [*MessageError], a transient error of
 	// the source, and a failure in the background of Proxy. The reason why proxy.Fallback stood in
 	// for a proxy is one of those; errors.Is finds proxy.ErrFallback in it. Report does not get the
-	// error that Run returns. Report is called concurrently, on the goroutine that met the failure, which waits
-	// for it. For abandoned calls it may be called after Run has returned. A nil Report drops the
-	// failures.
+	// error that Run returns. It is called concurrently, on the goroutine that met the failure,
+	// which waits for it. For abandoned calls it may be called after Run has returned. A nil Report
+	// drops the failures.
 	Report func(ctx context.Context, err error)
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/flow"
 	"github.com/sluice-go/sluice/proxy/policy"
+	"github.com/sluice-go/sluice/proxy/proxytest"
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
@@ -74,19 +75,27 @@ func TestAnUpstreamsFailureGoesToTheClientWhenTold(t *testing.T) {
 	}
 }
 
-// passing returns an upstream of PassErrors that answers with the status and body.
+// scripted returns an upstream that answers with the status and body, to many calls at once.
+func scripted(t testing.TB, spec backend.Spec, status int, body string) proxy.Proxy {
+	spec.URL = "http://" + spec.Name + "/"
+	p, err := backend.HTTP{Transport: proxytest.NewUpstream(proxytest.Answer(status, body).Header("Content-Type", "application/x+json").
+		Header("Content-Language", "de").Header("X-Secret", "1").Header("Set-Cookie", "a=1"))}.New(spec)
+	require.NoError(t, err)
+	return p
+}
+
+// passing is scripted with PassErrors.
 func passing(t testing.TB, status int, body string) proxy.Proxy {
-	header := http.Header{"Content-Type": {"application/x+json"}, "Content-Language": {"de"}, "X-Secret": {"1"}, "Set-Cookie": {"a=1"}}
-	return newBackend(t, &answers{status: status, body: body, header: header}, backend.Spec{Name: "users", PassErrors: true})
+	return scripted(t, backend.Spec{Name: "users", PassErrors: true}, status, body)
 }
 
 // proves H14, L21
 func TestAFailureIsPassedThroughEveryCombinator(t *testing.T) {
 	t.Parallel()
 	const reason = `{"reason":"gone"}`
-	other := newBackend(t, &answers{body: `{"b":1}`}, backend.Spec{Name: "other"})
-	secret := newBackend(t, &answers{status: 404, body: `{"secret":1}`}, backend.Spec{Name: "secret"})
-	down := newBackend(t, &answers{status: 500, body: `{"secret":1}`}, backend.Spec{Name: "down", PassErrors: true})
+	other := scripted(t, backend.Spec{Name: "other"}, 200, `{"b":1}`)
+	secret := scripted(t, backend.Spec{Name: "secret"}, 404, `{"secret":1}`)
+	down := scripted(t, backend.Spec{Name: "down", PassErrors: true}, 500, `{"secret":1}`)
 	wraps := func(wrap func(error) error) proxy.Decorator {
 		return func(next proxy.Proxy) proxy.Proxy {
 			return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {

@@ -127,7 +127,10 @@ type BindError struct {
 	Stage  string // where the value was to come from
 	Header string // the header of the answer that was to be the value; "" if it was in the document
 	Path   string // of the value, in the document of Stage; "" for the whole document or a header
-	Err    error  // the failure of Stage, document.ErrAbsent if the document has no such value, or what is wrong with it
+
+	// Err is the failure of Stage, document.ErrAbsent if its document has no such value, or what is
+	// wrong with the value.
+	Err error
 }
 
 // Error returns what could not be set, where the value was to come from, and the reason, in one

@@ -12,8 +12,8 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// ErrFallback marks what [Fallback] reports if another proxy than the first one answered: the client
-// has got an answer, and the error says why it is not that of the first. See [Report].
+// ErrFallback marks what [Fallback] reports if another proxy than the first one answered: there is
+// an answer, and the error says why it is not that of the first. See [Report].
 var ErrFallback = errors.New("another proxy answered")
 
 // Fallback returns a proxy that calls p. If p fails, it calls the others, one after another in the

@@ -69,8 +69,8 @@ func (m Moment) holds(failed, complete bool) bool {
 // up: that of a call whose client is gone, and [http.ErrAbortHandler]. If other code cancelled the
 // call, that error is covered up.
 //
-// Where the data in place of an answer is to be a complete answer, or made in code, use [Fallback] to
-// a function.
+// Where the data in place of an answer is to be a complete answer, or made in code, use [Fallback]
+// to a function.
 //
 // A next that hangs until the deadline leaves no time to answer without it; put a policy.Timeout
 // inside.
