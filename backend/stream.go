@@ -14,7 +14,6 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
-	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -24,7 +23,7 @@ func (c *exchange) streamed(ctx context.Context, req *proxy.Request, resp *http.
 	case status == http.StatusSwitchingProtocols:
 		return c.upgraded(ctx, resp)
 	case status < 200 || status > 999:
-		call.Discard(ctx, resp.Body)
+		c.leaf.discard(ctx, resp.Body)
 		c.end()
 		return nil, c.leaf.failed(ctx, "status", fmt.Errorf("upstream answered %d", status))
 	}
@@ -40,7 +39,7 @@ func (c *exchange) streamed(ctx context.Context, req *proxy.Request, resp *http.
 	}
 	switch {
 	case c.out.Method == http.MethodHead || isEmpty(resp.StatusCode):
-		call.Discard(ctx, resp.Body)
+		c.leaf.discard(ctx, resp.Body)
 		b.rc = http.NoBody
 		switch {
 		case resp.StatusCode == http.StatusNoContent, resp.StatusCode == http.StatusResetContent:
@@ -73,7 +72,7 @@ func (c *exchange) upgraded(ctx context.Context, resp *http.Response) (*proxy.Re
 	conn, ok := resp.Body.(io.ReadWriteCloser)
 	got := resp.Header["Upgrade"]
 	if !ok || c.asked == "" || len(got) != 1 || !isProtocol(got[0]) || !field.EqualToken(got[0], c.asked) {
-		call.Discard(ctx, resp.Body)
+		c.leaf.discard(ctx, resp.Body)
 		c.end()
 		return nil, c.leaf.failed(ctx, "status", errSwitch)
 	}
@@ -158,35 +157,35 @@ var errInformational = errors.New("too many informational answers")
 // transport calls it on its own goroutine.
 type informer struct {
 	trace  httptrace.ClientTrace
-	mu     sync.Mutex // held while inform runs, so that inform never runs after end
+	ctx    context.Context
+	mu     sync.Mutex // held while inform runs, so that inform never begins after end
 	inform func(status int, h http.Header)
 	n      int
 	ended  bool
+	failed error // of inform; the error of HTTP/2 does not wrap it
 }
 
-func (i *informer) got(status int, h textproto.MIMEHeader) (err error) {
+func (i *informer) got(status int, h textproto.MIMEHeader) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	defer func() {
-		if v := recover(); v != nil {
-			err = pipe.NewPanicError(v) // on this goroutine it would end the process
-		}
-	}()
 	if i.n++; i.n > maxInformational {
 		return errInformational
 	}
 	if i.ended || status == http.StatusContinue || status < 100 || status > 199 { // 100 is for the gateway alone
 		return nil
 	}
-	i.inform(status, endToEnd(http.Header(h).Clone()))
-	return nil
+	header := endToEnd(http.Header(h).Clone())
+	_, i.failed = call.Guard(i.ctx, nil, nil, func() (struct{}, error) { i.inform(status, header); return struct{}{}, nil })
+	return i.failed
 }
 
-func (i *informer) end() {
+// end keeps inform from being called, and returns why it failed, if it did.
+func (i *informer) end() error {
 	if i.inform == nil {
-		return
+		return nil
 	}
 	i.mu.Lock()
+	defer i.mu.Unlock()
 	i.ended = true
-	i.mu.Unlock()
+	return i.failed
 }
