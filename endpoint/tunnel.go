@@ -93,11 +93,8 @@ func (c *clientConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// close survives a connection of a user that panics: it may be closed by a timer.
-func (c *clientConn) close() {
-	defer func() { _ = recover() }()
-	_ = c.conn.Close()
-}
+// close survives a connection of a user: it may be closed by a timer, and more is to be closed.
+func (c *clientConn) close() { _ = call.Apart(c.conn.Close) }
 
 // A tunnel carries bytes both ways until both ends have closed, nothing moves for the idle time, or
 // the context of the call ends. If one side closes its half, the other side is told (CloseWrite);
