@@ -71,7 +71,7 @@ func (c *pipeCall) timeoutError(err error) error {
 // goroutines.
 func (c *pipeCall) closeResponse() {
 	closing := call.Close
-	if res := c.res; res != nil && (res.Body != nil || res.Upgrade != nil) && !c.parent.handler.honoursContext {
+	if res := c.res; res != nil && (res.Body != nil || res.Upgrade != nil) && !c.parent.handler.direct {
 		closing = func(r io.Closer) error { return call.Apart(r.Close) }
 	}
 	if err := closing(c.res); call.Panicked(err) {

@@ -341,6 +341,59 @@ func TestAStreamOfAUserThatPanicsOrExitsEndsAlone(t *testing.T) {
 	}
 }
 
+// A combinator answers for the call of a function inside it, and not for the body that this has
+// answered with.
+//
+// proves T3, T4, C6
+func TestABodyOfAUserBehindACombinatorIsReadOnAGoroutineOfItsOwn(t *testing.T) {
+	t.Parallel()
+	behind := map[string]func(p proxy.Proxy) proxy.Proxy{
+		"Hold":     func(p proxy.Proxy) proxy.Proxy { return p.With(proxy.Hold(0)) },
+		"Fallback": func(p proxy.Proxy) proxy.Proxy { return proxy.Fallback(p) },
+		"Race": func(p proxy.Proxy) proxy.Proxy {
+			return proxy.RaceWith(proxy.RaceSpec{Proxies: []proxy.Proxy{p}, Unsafe: true})
+		},
+		"Switch": func(p proxy.Proxy) proxy.Proxy { return proxy.Fallback(proxy.Switch(proxy.Case{Name: "a", Proxy: p})) },
+		"Terminal": func(p proxy.Proxy) proxy.Proxy {
+			return proxy.Proxy(pipe.Describe(p, pipe.Step{Kind: "leaf", Effects: pipe.Terminal})).With(proxy.Hold(0))
+		},
+	}
+	for name, wrap := range behind {
+		t.Run(name+" that blocks", func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				h := newHandler(t, endpoint.Spec{IdleTimeout: time.Second, Proxy: wrap(answers(func() *proxy.Response {
+					return &proxy.Response{Body: &badBody{Reader: strings.NewReader(""), read: func() { <-release }, close: func() {}}}
+				}))})
+				start := time.Now()
+				assert.PanicsWithValue(t, http.ErrAbortHandler, func() {
+					h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+				})
+				assert.Equal(t, time.Second, time.Since(start))
+				counts := h.(interface{ Abandoned() int })
+				assert.Equal(t, 1, counts.Abandoned())
+				close(release)
+				synctest.Wait()
+				assert.Zero(t, counts.Abandoned())
+			})
+		})
+		t.Run(name+" that exits in Close", func(t *testing.T) {
+			t.Parallel()
+			var got reports
+			h := newHandler(t, endpoint.Spec{Report: got.add, Proxy: wrap(answers(func() *proxy.Response {
+				return &proxy.Response{Body: &badBody{Reader: strings.NewReader("rows"), read: func() {}, close: runtime.Goexit}}
+			}))})
+			srv, _ := startServer(t, h)
+			for range 2 {
+				_, body := get(t, srv, "/")
+				assert.Equal(t, "rows", body)
+			}
+			assert.Len(t, got.all(), 2)
+		})
+	}
+}
+
 // proves T3
 func TestATrailerThatBlocksEndsItsStreamAtTheIdleLimit(t *testing.T) {
 	t.Parallel()

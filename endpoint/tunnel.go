@@ -126,7 +126,7 @@ func (t *tunnel) carry(h *handler) error {
 		t.copy(dst, src)
 	}
 	go run(t.upstream, t.client)
-	if h.honoursContext {
+	if h.direct {
 		run(t.client, t.upstream)
 		<-copies
 		<-copies
