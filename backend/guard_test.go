@@ -10,12 +10,14 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -189,5 +191,41 @@ func TestTheBodyOfAUsersTransportFailsItsCallAlone(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// proves T3, T4, T14
+func TestAStreamOfAUsersTransportIsNotReadPastItsContext(t *testing.T) {
+	t.Parallel()
+	for how, end := range map[string]func(){"blocks": func() { <-time.After(time.Hour) }, "panic": ends["panic"], "Goexit": ends["Goexit"]} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				closed := false
+				body := userBody{func([]byte) (int, error) { end(); return 0, io.EOF }, func() error { closed = true; return nil }}
+				p := newBackend(t, trip(func(*http.Request) (*http.Response, error) {
+					return &http.Response{StatusCode: 200, Header: http.Header{}, Body: body, ContentLength: -1}, nil
+				}), backend.Spec{Decode: backend.Passthrough})
+				var scope call.Scope
+				ctx, cancel := context.WithTimeout(scope.Context(t.Context()), time.Second)
+				defer cancel()
+				res, err := p(ctx, proxy.NewRequest("GET", "/"))
+				require.NoError(t, err)
+				start := time.Now()
+				_, err = io.ReadAll(res.Body)
+				if how == "blocks" {
+					assert.ErrorIs(t, err, context.DeadlineExceeded)
+					assert.Equal(t, time.Second, time.Since(start))
+					assert.Equal(t, 1, scope.Abandoned())
+				} else {
+					assert.Equal(t, http.StatusInternalServerError, proxy.StatusOf(err))
+				}
+				assert.NoError(t, res.Close())
+				assert.True(t, closed)
+				<-time.After(2 * time.Hour)
+				synctest.Wait()
+				assert.Zero(t, scope.Abandoned())
+			})
+		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -29,6 +30,9 @@ func (c *exchange) streamed(ctx context.Context, req *proxy.Request, resp *http.
 	}
 	b := c.answer
 	b.ctx, b.resp, b.rc, b.left = ctx, resp, resp.Body, -1
+	if c.leaf.held == nil { // the transport may ignore its context
+		b.rc = call.NewBody(ctx, c.leaf.bound, resp.Body)
+	}
 	h := resp.Header
 	if !c.leaf.described(ctx) { // else only the endpoint sees it, and filters it the same way
 		if h = endToEnd(h); h == nil {
@@ -113,6 +117,9 @@ func (b *streamBody) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// Mark says that it guards what it reads.
+func (*streamBody) Mark() mark.Type { return mark.TypeOf[*streamBody]() }
 
 // Close closes the body, and the connection too if the body was not read to its end.
 func (b *streamBody) Close() error {

@@ -399,25 +399,32 @@ func TestABodyOfAUserBehindACombinatorIsReadOnAGoroutineOfItsOwn(t *testing.T) {
 // proves T3
 func TestATrailerThatBlocksEndsItsStreamAtTheIdleLimit(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var got reports
-		release := make(chan struct{})
-		h := newHandler(t, endpoint.Spec{Report: got.add, IdleTimeout: time.Second, Proxy: streams(false, answers(func() *proxy.Response {
-			return &proxy.Response{Body: newBody("rows"), Trailer: func() http.Header { <-release; return nil }}
-		}))})
-		start := time.Now()
-		assert.PanicsWithValue(t, http.ErrAbortHandler, func() {
-			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+	ours := proxy.NewRequest("PUT", "/")
+	ours.SetBody("", []byte("rows"))
+	for name, body := range map[string]io.ReadCloser{"of a user": newBody("rows"), "of ours": ours.Body} {
+		t.Run("behind a body "+name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var got reports
+				release := make(chan struct{})
+				h := newHandler(t, endpoint.Spec{Report: got.add, IdleTimeout: time.Second, Proxy: answers(func() *proxy.Response {
+					return &proxy.Response{Body: body, Trailer: func() http.Header { <-release; return nil }}
+				})})
+				start := time.Now()
+				assert.PanicsWithValue(t, http.ErrAbortHandler, func() {
+					h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
+				})
+				assert.Equal(t, time.Second, time.Since(start))
+				require.Len(t, got.all(), 1)
+				assert.Equal(t, http.StatusGatewayTimeout, proxy.StatusOf(got.all()[0]))
+				counts := h.(interface{ Abandoned() int })
+				assert.Equal(t, 1, counts.Abandoned())
+				close(release)
+				synctest.Wait()
+				assert.Zero(t, counts.Abandoned())
+			})
 		})
-		assert.Equal(t, time.Second, time.Since(start))
-		require.Len(t, got.all(), 1)
-		assert.Equal(t, http.StatusGatewayTimeout, proxy.StatusOf(got.all()[0]))
-		counts := h.(interface{ Abandoned() int })
-		assert.Equal(t, 1, counts.Abandoned())
-		close(release)
-		synctest.Wait()
-		assert.Zero(t, counts.Abandoned())
-	})
+	}
 }
 
 // A badConn is that of a user's listener.

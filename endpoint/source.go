@@ -15,9 +15,9 @@ var errSilent = errors.New("the stream was silent for too long")
 
 // A source reads the body of a response within the idle limit.
 //
-// A body that user code has had its hands on may block for good, so it is read on a goroutine of
-// its own, which is abandoned if it is still reading when the context ends. It may also keep the
-// buffer that it is given to read into, so that buffer is not pooled.
+// A body that user code has made may block for good, so it is read on a goroutine of its own, which
+// is abandoned if it is still reading when the context ends. It may also keep the buffer that it is
+// given to read into, so that buffer is not pooled.
 type source struct {
 	h      *handler
 	call   *pipeCall
@@ -42,7 +42,7 @@ type chunk struct {
 // open makes of the zero source one for the response of a call.
 func (s *source) open(h *handler, c *pipeCall, length int64) {
 	s.h, s.call, s.body = h, c, c.res.Body
-	if h.direct {
+	if h.direct || call.GuardsItself(s.body) {
 		if s.pooled, _ = h.chunks.Get().(*[writeSize]byte); s.pooled == nil {
 			s.pooled = new([writeSize]byte)
 		}
@@ -76,7 +76,7 @@ func (s *source) first() (int, error) {
 
 // trailers calls trailer, which user code may have made, within the idle limit.
 func (s *source) trailers(trailer func() http.Header) (http.Header, error) {
-	if s.asked == nil {
+	if s.h.direct {
 		return trailer(), nil
 	}
 	s.startIdle()

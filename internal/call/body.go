@@ -30,8 +30,9 @@ func (*memory) Close() error { return nil }
 // Mark says that no code of a user runs in it.
 func (*memory) Mark() mark.Type { return mark.TypeOf[*memory]() }
 
-// guardsItself reports whether c may be called anywhere: it is sluice's own, or nothing.
-func guardsItself(c any) bool { return c == http.NoBody || mark.On(c) }
+// GuardsItself reports whether c may be read and closed anywhere: it is sluice's own, which honours
+// its context and survives what it reads, or http.NoBody.
+func GuardsItself(c any) bool { return c == http.NoBody || mark.On(c) }
 
 // A Body stands before a body that may be code of a user where that is read on a goroutine of
 // net/http or must not be waited for. It reads on goroutines of its own, one for each Read, and
@@ -48,7 +49,7 @@ type Body struct {
 
 // NewBody returns a [Body] before body, or body itself if no code of a user can be in it.
 func NewBody(ctx context.Context, bound *Bound, body io.ReadCloser) io.ReadCloser {
-	if guardsItself(body) || Described(ctx) {
+	if GuardsItself(body) || Described(ctx) {
 		return body
 	}
 	return &Body{ctx: ctx, bound: bound, body: body}

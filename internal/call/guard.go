@@ -120,7 +120,7 @@ func Discard[C interface {
 
 // discard closes c and returns its error.
 func discard(ctx context.Context, c io.Closer) error {
-	if guardsItself(c) || Described(ctx) {
+	if GuardsItself(c) || Described(ctx) {
 		return Close(c)
 	}
 	until := ctx
