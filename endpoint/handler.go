@@ -25,9 +25,9 @@ type handler struct {
 
 	// direct says that what a response reads from honours the context too, so that it can be read
 	// and closed on the goroutine of the handler.
-	direct bool
-	maxAbandoned   int64        // 0 is no limit
-	abandoned      atomic.Int64 // streams and tunnels, in code that ignores that they have ended
+	direct       bool
+	maxAbandoned int64        // 0 is no limit
+	abandoned    atomic.Int64 // streams and tunnels, in code that ignores that they have ended
 
 	documents sync.Pool // of *[]byte: a Document while it is written
 	chunks    sync.Pool // of *[writeSize]byte: the buffer of a stream that only our code reads
