@@ -96,15 +96,15 @@ func Close(c io.Closer) (err error) {
 	return err
 }
 
-// discardTime is how long the Close of what nobody gets is waited for where the context of the call
-// has ended already.
+// discardTime is how long the Close of what nobody gets is waited for even where the context of the
+// call ends, so that all is closed where Close does not block.
 const discardTime = 50 * time.Millisecond
 
 // Discard closes what nobody gets, such as the answer of a call that has lost. The only failure of
 // that which is news is a panic, or runtime.Goexit, and it is reported. A nil c is nothing to close.
 //
 // Unless c is sluice's own, Close runs on a goroutine of its own, so that the caller goes on
-// whatever Close does. A Close that outlives ctx is abandoned.
+// whatever Close does. A Close that blocks and outlives ctx is abandoned.
 func Discard[C interface {
 	comparable
 	io.Closer
@@ -123,12 +123,15 @@ func discard(ctx context.Context, c io.Closer) error {
 	if GuardsItself(c) || Described(ctx) {
 		return Close(c)
 	}
-	until := ctx
-	if ctx.Err() != nil {
-		clock := After(context.WithoutCancel(ctx), discardTime)
-		defer clock.Cancel()
-		until = clock
-	}
+	until := Cancellable(context.WithoutCancel(ctx))
+	defer until.Cancel()
+	defer time.AfterFunc(discardTime, func() {
+		select {
+		case <-ctx.Done():
+		case <-until.Done():
+		}
+		until.Cancel()
+	}).Stop()
 	_, err := Guard(until, nil, nil, func() (struct{}, error) { return struct{}{}, c.Close() })
 	return err
 }
