@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -51,8 +52,8 @@ func load(req *proxy.Request, most int64) error {
 	req.ContentLength = int64(len(b))
 	req.Body, req.GetBody = nil, nil
 	if len(b) > 0 {
-		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }
-		req.Body, _ = req.GetBody()
+		req.GetBody = func() (io.ReadCloser, error) { return call.InMemory(b), nil }
+		req.Body = call.InMemory(b)
 	}
 	return nil
 }

@@ -8,11 +8,14 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluice-go/sluice/async"
 	"github.com/sluice-go/sluice/internal/field"
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -169,6 +172,50 @@ func TestAgentHandsBackAMessageWhoseBodyCannotBeRead(t *testing.T) {
 		assert.ErrorContains(t, l.causes[2], "no request")
 		assert.False(t, called)
 	})
+}
+
+// A userBody is a body of a user, read and closed by functions.
+type userBody struct{ read, close func() }
+
+func (b userBody) Read([]byte) (int, error) { b.read(); return 0, io.EOF }
+func (b userBody) Close() error             { b.close(); return nil }
+
+// proves T3, T4, T14
+func TestABodyOfAMessageThatDoesNotReturnFailsItsMessageAlone(t *testing.T) {
+	t.Parallel()
+	fine := func() {}
+	for how, end := range map[string]func(){
+		"panics": func() { panic("bug") },
+		"exits":  runtime.Goexit,
+		"blocks": func() { <-time.After(time.Hour) },
+	} {
+		for name, req := range map[string]*proxy.Request{
+			"Read":                 {Body: userBody{end, fine}},
+			"GetBody":              {GetBody: func() (io.ReadCloser, error) { end(); return nil, nil }},
+			"Read, after GetBody":  {GetBody: func() (io.ReadCloser, error) { return userBody{end, fine}, nil }},
+			"Close, after GetBody": {GetBody: func() (io.ReadCloser, error) { return userBody{fine, end}, nil }},
+		} {
+			t.Run(name+" "+how, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					l := &ledger{}
+					p := func(context.Context, *proxy.Request) (*proxy.Response, error) { return &proxy.Response{}, nil }
+					start := time.Now()
+					runs(t, l, async.Spec{Proxy: p, Timeout: time.Minute}, l.asks(req), l.delivers("good"))
+					assert.Equal(t, []string{"good"}, l.acked)
+					require.Len(t, l.causes, 1)
+					if how == "blocks" {
+						assert.Equal(t, time.Minute, time.Since(start))
+						assert.ErrorIs(t, l.causes[0], context.DeadlineExceeded)
+						<-time.After(time.Hour) // the body has returned
+						return
+					}
+					assert.Zero(t, time.Since(start))
+					_, panicked := errors.AsType[*pipe.PanicError](l.causes[0])
+					assert.True(t, panicked)
+				})
+			})
+		}
+	}
 }
 
 // proves H10

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -9,8 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
-	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -37,12 +38,7 @@ func hurry(ctx context.Context, resp *http.Response, read func(io.Reader)) {
 	closed := make(chan struct{})
 	timer := time.AfterFunc(maxWait, func() {
 		defer close(closed)
-		defer func() {
-			if v := recover(); v != nil {
-				proxy.Report(ctx, pipe.NewPanicError(v)) // on this goroutine it would end the process
-			}
-		}()
-		_ = body.Close()
+		call.Discard(ctx, body)
 	})
 	defer func() {
 		if !timer.Stop() {
@@ -148,9 +144,11 @@ func readUnknown(r io.Reader, max int64) ([]byte, error) {
 }
 
 // An upload is the request body on its way to the upstream, however often it is sent. The transport
-// may read it on its own goroutine, even after RoundTrip has returned. The body of the request
-// still belongs to the caller that made it.
+// may read it on its own goroutine, even after RoundTrip has returned, so everything of a user in
+// it is guarded. The body of the request still belongs to the caller that made it.
 type upload struct {
+	ctx   context.Context       // of the call
+	bound *call.Bound           // of what outlives ctx
 	ended atomic.Bool           // the call is over, so read no more
 	cause atomic.Pointer[error] // why reading the body failed, if it did
 }
@@ -169,21 +167,26 @@ func (u *upload) failure() error {
 // again returns a function that opens the body for another attempt of the transport.
 func (u *upload) again(open func() (io.ReadCloser, error)) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) {
-		rc, err := open()
+		rc, err := call.Open(u.ctx, u.bound, open)
+		if err == nil && rc == nil {
+			err = errNoBody
+		}
 		if err != nil {
 			return nil, err
 		}
-		return &uploadBody{upload: u, rc: rc, own: true}, nil
+		return &uploadBody{upload: u, rc: call.NewBody(u.ctx, u.bound, rc), own: true}, nil
 	}
 }
+
+var errNoBody = errors.New("GetBody returned no body")
 
 // An uploadBody reads an upload once.
 type uploadBody struct {
 	upload *upload
 	rc     io.ReadCloser
-	own    bool        // opened by again, so closed by Close
-	closed atomic.Bool // reads fail from now on
-	atEOF  func()      // fills in the trailers; may be nil
+	own    bool         // opened by again, so closed by Close
+	closed atomic.Bool  // reads fail from now on
+	atEOF  func() error // fills in the trailers; may be nil
 }
 
 func (b *uploadBody) Read(p []byte) (int, error) {
@@ -191,10 +194,12 @@ func (b *uploadBody) Read(p []byte) (int, error) {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	n, err := b.rc.Read(p)
-	switch {
-	case err == io.EOF && b.atEOF != nil:
-		b.atEOF()
-	case err != nil && err != io.EOF:
+	if err == io.EOF && b.atEOF != nil {
+		if failed := b.atEOF(); failed != nil {
+			err = failed
+		}
+	}
+	if err != nil && err != io.EOF {
 		cause := err
 		b.upload.cause.Store(&cause)
 	}
@@ -213,18 +218,20 @@ func (b *uploadBody) Close() error {
 // announce has the client's trailers sent after the body, if the rule lets them go and code sends
 // no header of that name. Trailers whose names are not known before the body go too, except over
 // HTTP/2, where the transport leaves them out.
-func (b *uploadBody) announce(out *http.Request, req *proxy.Request, rule *HeaderRule) {
+func (b *uploadBody) announce(out *http.Request, req *proxy.Request, rule *HeaderRule) error {
 	out.Trailer = http.Header{}
 	sent, trailer := out.Trailer, req.Trailer
 	code := maps.Clone(req.Upstream) // the body may be read after the call
-	fill := func() {
-		for name, values := range trailer() {
+	fill := func() error {
+		h, err := call.Guard(b.upload.ctx, b.upload.bound, nil, func() (http.Header, error) { return trailer(), nil })
+		for name, values := range h {
 			name, twin, _ := field.Parse(name)
 			if rule.lets(name, twin) && isTrailer(name) && !hasName(code, name) {
 				sent[name] = field.Values(values)
 			}
 		}
+		return err
 	}
-	fill() // the names
 	b.atEOF = fill
+	return fill() // the names
 }

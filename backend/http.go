@@ -85,6 +85,7 @@ type leaf struct {
 	sign      func(context.Context, *http.Request) error
 	trace     *httptrace.ClientTrace // nil unless the transport is that of net/http
 	held      proxy.Proxy            // call under proxy.Hold, see serve; nil if the transport is opaque
+	bound     *call.Bound            // of reads of request bodies that outlive their call
 
 	url     *Template
 	query   queryRule
@@ -113,7 +114,7 @@ func newLeaf(s Spec) (*leaf, error) {
 	}
 	var faults []error
 	s.Given, s.Statuses, s.MapStatus = slices.Clone(s.Given), slices.Clone(s.Statuses), maps.Clone(s.MapStatus)
-	l := &leaf{spec: s, decode: s.Decode, stream: s.streams()}
+	l := &leaf{spec: s, decode: s.Decode, stream: s.streams(), bound: call.NewBound(0)}
 	l.maxBytes = limit(s.MaxBytes, DefaultMaxBytes)
 	l.maxErrorBytes = min(limit(s.MaxErrorBytes, DefaultMaxErrorBytes), l.maxBytes)
 	url, err := parseURL(s.URL, "http", "https")
@@ -271,7 +272,9 @@ func (c *exchange) prepare(ctx context.Context, req *proxy.Request) error {
 		return &proxy.Error{Status: http.StatusNotImplemented, Backend: l.spec.Name, Op: "send", Err: errConnect}
 	}
 	out.Host = l.host(req)
-	c.attach(out, req)
+	if err := c.attach(ctx, out, req); err != nil {
+		return l.failed(ctx, "send", err)
+	}
 	if err := c.header(out, req, l.described(ctx)); err != nil {
 		return &proxy.Error{Status: http.StatusInternalServerError, Backend: l.spec.Name, Op: "send", Err: err}
 	}
@@ -284,7 +287,7 @@ func (c *exchange) traced(ctx context.Context, req *proxy.Request) context.Conte
 	switch {
 	case c.leaf.stream && req.Inform != nil:
 		hints := &c.answer.hints
-		hints.inform, hints.trace.Got1xxResponse = req.Inform, hints.got
+		hints.ctx, hints.inform, hints.trace.Got1xxResponse = ctx, req.Inform, hints.got
 		if c.leaf.trace != nil {
 			hints.trace.GotConn = c.leaf.trace.GotConn
 		}
@@ -318,28 +321,29 @@ func (l *leaf) host(req *proxy.Request) string {
 // stream, every method takes a body that a client may send with it. A decoded upstream may be
 // called with another method than the gateway was, so there only methods for which content has a
 // meaning take one (RFC 9110, section 9.3).
-func (c *exchange) attach(out *http.Request, req *proxy.Request) {
+func (c *exchange) attach(ctx context.Context, out *http.Request, req *proxy.Request) error {
 	l := c.leaf
 	if req.Body == nil || req.Body == http.NoBody {
-		return
+		return nil
 	}
 	switch out.Method {
 	case http.MethodTrace:
-		return
+		return nil
 	case http.MethodGet, http.MethodHead:
 		if !l.stream || l.spec.Method != "" {
-			return
+			return nil
 		}
 	}
-	c.body = &upload{}
-	first := &uploadBody{upload: c.body, rc: req.Body}
+	c.body = &upload{ctx: ctx, bound: l.bound}
+	first := &uploadBody{upload: c.body, rc: call.NewBody(ctx, l.bound, req.Body)}
 	out.Body, out.ContentLength = first, req.ContentLength
 	if req.GetBody != nil {
 		out.GetBody = c.body.again(req.GetBody)
 	}
 	if l.stream && req.Trailer != nil && out.ContentLength < 0 { // only a chunked body has trailers
-		first.announce(out, req, &l.headers)
+		return first.announce(out, req, &l.headers)
 	}
+	return nil
 }
 
 // header makes the header of the outgoing request. If the request is ours alone and the rule lets
@@ -403,16 +407,17 @@ func (c *exchange) send(ctx context.Context) (*http.Response, error) {
 		return nil, err
 	}
 	resp, err := c.leaf.transport.RoundTrip(&c.out)
+	cause := c.body.failure() // of code before us, not of the upstream
 	if c.answer != nil {
-		c.answer.hints.end()
+		cause = errors.Join(cause, c.answer.hints.end())
 	}
 	switch {
 	case err != nil:
 		if resp != nil && resp.Body != nil {
-			call.Discard(ctx, resp.Body)
+			c.leaf.discard(ctx, resp.Body)
 		}
-		if cause := c.body.failure(); cause != nil {
-			return nil, c.leaf.failed(ctx, "send", cause) // the client failed, not the upstream
+		if cause != nil {
+			return nil, c.leaf.failed(ctx, "send", cause)
 		}
 		return nil, c.leaf.failed(ctx, phase(err), err)
 	case resp == nil:
@@ -442,6 +447,16 @@ func (c *exchange) signed(ctx context.Context) error {
 
 var errNothing = errors.New("the transport returned neither a response nor an error")
 
+// discard closes the body of an answer that is not read on. That of a transport of net/http needs no
+// goroutine of its own.
+func (l *leaf) discard(ctx context.Context, body io.ReadCloser) {
+	if l.trusted {
+		call.ReportPanic(ctx, call.Close(body))
+		return
+	}
+	call.Discard(ctx, body)
+}
+
 // end stops the transport from reading the request body any further.
 func (c *exchange) end() {
 	if c.body != nil {
@@ -452,7 +467,7 @@ func (c *exchange) end() {
 // decoded reads the answer into a document.
 func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.Response) (*proxy.Response, error) {
 	l := c.leaf
-	defer func() { call.Discard(ctx, resp.Body) }() // by then hurry may have replaced it
+	defer func() { l.discard(ctx, resp.Body) }() // by then hurry may have replaced it
 	if !l.spec.succeeds(resp.StatusCode) {
 		return nil, c.refused(ctx, req, resp)
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
-	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -24,12 +24,15 @@ func (c *exchange) streamed(ctx context.Context, req *proxy.Request, resp *http.
 	case status == http.StatusSwitchingProtocols:
 		return c.upgraded(ctx, resp)
 	case status < 200 || status > 999:
-		call.Discard(ctx, resp.Body)
+		c.leaf.discard(ctx, resp.Body)
 		c.end()
 		return nil, c.leaf.failed(ctx, "status", fmt.Errorf("upstream answered %d", status))
 	}
 	b := c.answer
 	b.ctx, b.resp, b.rc, b.left = ctx, resp, resp.Body, -1
+	if c.leaf.held == nil { // the transport may ignore its context
+		b.rc = call.NewBody(ctx, c.leaf.bound, resp.Body)
+	}
 	h := resp.Header
 	if !c.leaf.described(ctx) { // else only the endpoint sees it, and filters it the same way
 		if h = endToEnd(h); h == nil {
@@ -40,7 +43,7 @@ func (c *exchange) streamed(ctx context.Context, req *proxy.Request, resp *http.
 	}
 	switch {
 	case c.out.Method == http.MethodHead || isEmpty(resp.StatusCode):
-		call.Discard(ctx, resp.Body)
+		c.leaf.discard(ctx, resp.Body)
 		b.rc = http.NoBody
 		switch {
 		case resp.StatusCode == http.StatusNoContent, resp.StatusCode == http.StatusResetContent:
@@ -73,7 +76,7 @@ func (c *exchange) upgraded(ctx context.Context, resp *http.Response) (*proxy.Re
 	conn, ok := resp.Body.(io.ReadWriteCloser)
 	got := resp.Header["Upgrade"]
 	if !ok || c.asked == "" || len(got) != 1 || !isProtocol(got[0]) || !field.EqualToken(got[0], c.asked) {
-		call.Discard(ctx, resp.Body)
+		c.leaf.discard(ctx, resp.Body)
 		c.end()
 		return nil, c.leaf.failed(ctx, "status", errSwitch)
 	}
@@ -114,6 +117,9 @@ func (b *streamBody) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// Mark says that it guards what it reads.
+func (*streamBody) Mark() mark.Type { return mark.TypeOf[*streamBody]() }
 
 // Close closes the body, and the connection too if the body was not read to its end.
 func (b *streamBody) Close() error {
@@ -158,35 +164,35 @@ var errInformational = errors.New("too many informational answers")
 // transport calls it on its own goroutine.
 type informer struct {
 	trace  httptrace.ClientTrace
-	mu     sync.Mutex // held while inform runs, so that inform never runs after end
+	ctx    context.Context
+	mu     sync.Mutex // held while inform runs, so that inform never begins after end
 	inform func(status int, h http.Header)
 	n      int
 	ended  bool
+	failed error // of inform; the error of HTTP/2 does not wrap it
 }
 
-func (i *informer) got(status int, h textproto.MIMEHeader) (err error) {
+func (i *informer) got(status int, h textproto.MIMEHeader) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	defer func() {
-		if v := recover(); v != nil {
-			err = pipe.NewPanicError(v) // on this goroutine it would end the process
-		}
-	}()
 	if i.n++; i.n > maxInformational {
 		return errInformational
 	}
 	if i.ended || status == http.StatusContinue || status < 100 || status > 199 { // 100 is for the gateway alone
 		return nil
 	}
-	i.inform(status, endToEnd(http.Header(h).Clone()))
-	return nil
+	header := endToEnd(http.Header(h).Clone())
+	_, i.failed = call.Guard(i.ctx, nil, nil, func() (struct{}, error) { i.inform(status, header); return struct{}{}, nil })
+	return i.failed
 }
 
-func (i *informer) end() {
+// end keeps inform from being called, and returns why it failed, if it did.
+func (i *informer) end() error {
 	if i.inform == nil {
-		return
+		return nil
 	}
 	i.mu.Lock()
+	defer i.mu.Unlock()
 	i.ended = true
-	i.mu.Unlock()
+	return i.failed
 }

@@ -12,20 +12,7 @@ import (
 // apart calls a hook of the Spec on a goroutine of its own and waits for it. A panic in it, and
 // runtime.Goexit, is an error: net/http answers nothing where the goroutine of the handler ends.
 func apart(hook func()) error {
-	done := make(chan error, 1)
-	go func() {
-		returned := false
-		defer func() {
-			if returned {
-				done <- nil
-				return
-			}
-			done <- call.PanicOf(recover())
-		}()
-		hook()
-		returned = true
-	}()
-	return <-done
+	return call.Apart(func() error { hook(); return nil })
 }
 
 // hookError says which hook failed. It leaves alone a panic that asks for the end of the

@@ -1,7 +1,6 @@
 package endpoint
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -45,9 +45,8 @@ func (x *exchange) receive() error {
 	}
 	x.req.ContentLength = int64(len(body))
 	if len(body) > 0 {
-		held := heldBody(body)
-		x.req.GetBody = held.open
-		x.req.Body, _ = held.open()
+		x.req.GetBody = func() (io.ReadCloser, error) { return call.InMemory(body), nil }
+		x.req.Body = call.InMemory(body)
 	}
 	return nil
 }
@@ -114,20 +113,6 @@ func bodyError(err error, slow string, limit time.Duration) error {
 	}
 	return &proxy.Error{Status: status, Op: "body", Err: err}
 }
-
-// A heldBody is a body in memory.
-type heldBody []byte
-
-func (b heldBody) open() (io.ReadCloser, error) {
-	r := new(heldReader)
-	r.Reset(b)
-	return r, nil
-}
-
-// A heldReader saves the allocation of an io.NopCloser.
-type heldReader struct{ bytes.Reader }
-
-func (*heldReader) Close() error { return nil }
 
 // hangUp ends the connection after the answer: what follows on it is not another request.
 func hangUp(w http.ResponseWriter, r *http.Request) {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 
 	"github.com/sluice-go/sluice/internal/call"
-	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -66,15 +66,15 @@ func (c *pipeCall) timeoutError(err error) error {
 		Err: fmt.Errorf("%w (%v): %w", errTimeout, c.parent.handler.spec.Timeout, err)}
 }
 
-// closeResponse survives callbacks that panic. It may be called several times, and by several
+// closeResponse closes the response and survives code of a user in it: a stream that such code may
+// have made is closed on a goroutine of its own. It may be called several times, and by several
 // goroutines.
 func (c *pipeCall) closeResponse() {
-	defer func() {
-		if v := recover(); v != nil {
-			c.parent.report(&proxy.Error{Op: "close", Err: pipe.NewPanicError(v)})
-		}
-	}()
-	if err := c.res.Close(); call.Panicked(err) {
+	closing := call.Close
+	if res := c.res; res != nil && (res.Body != nil || res.Upgrade != nil) && !c.parent.handler.direct {
+		closing = func(r io.Closer) error { return call.Apart(r.Close) }
+	}
+	if err := closing(c.res); call.Panicked(err) {
 		c.parent.report(&proxy.Error{Op: "close", Err: err})
 	}
 }

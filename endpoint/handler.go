@@ -23,10 +23,11 @@ type handler struct {
 
 	formats []format // nil is JSON
 
-	// honoursContext says that the pipe does, and what it returns: nothing blocks past its context.
-	honoursContext bool
-	maxAbandoned   int64        // 0 is no limit
-	abandoned      atomic.Int64 // streams and tunnels, in code that ignores that they have ended
+	// direct says that what a response reads from honours the context too, so that it can be read
+	// and closed on the goroutine of the handler.
+	direct       bool
+	maxAbandoned int64        // 0 is no limit
+	abandoned    atomic.Int64 // streams and tunnels, in code that ignores that they have ended
 
 	documents sync.Pool // of *[]byte: a Document while it is written
 	chunks    sync.Pool // of *[writeSize]byte: the buffer of a stream that only our code reads
@@ -45,14 +46,15 @@ func newHandler(s Spec, source string) *handler {
 		maxBody = 0
 	}
 	s.MaxBody = limit(s.MaxBody, maxBody)
-	h := &handler{spec: s, honoursContext: pipe.PlanOf(s.Proxy).HonoursContext()}
+	plan := pipe.PlanOf(s.Proxy)
+	h := &handler{spec: s, direct: plan.HonoursContext() && !handsOn(plan)}
 	h.formats, _ = formatsOf(s.Encode)
 	h.maxAbandoned = int64(limit(s.MaxAbandoned, proxy.DefaultMaxAbandoned))
-	if h.call = s.Proxy; !h.honoursContext {
+	if h.call = s.Proxy; !plan.HonoursContext() {
 		h.call = s.Proxy.With(proxy.Hold(s.MaxAbandoned))
 	}
 	h.scope.Report = h.report
-	h.scope.Serve(pipe.PlanOf(s.Proxy))
+	h.scope.Serve(plan)
 	h.step = pipe.Step{Kind: "endpoint", Name: s.Name, Detail: s.detail(), Source: source, Acts: pipe.Both,
 		Layout: pipe.Around, Effects: pipe.CallsOnce | pipe.HonoursContext}
 	if s.Stream {
@@ -61,6 +63,18 @@ func newHandler(s Spec, source string) *handler {
 		h.step.Effects |= pipe.Buffers
 	}
 	return h
+}
+
+// handsOn reports whether the answer may have a body from code that may ignore its context. A step
+// that holds such code to the deadline answers for its calls, and not for the bodies it returns.
+func handsOn(s *pipe.Step) bool {
+	switch {
+	case s.Effects.Has(pipe.Detached): // it does not answer
+		return false
+	case s.Effects.Has(pipe.Opaque), len(s.Steps) == 0 && !s.Effects.Has(pipe.HonoursContext):
+		return true
+	}
+	return slices.ContainsFunc(s.Steps, handsOn)
 }
 
 // detail returns the limits that matter to a reader of the plan.

@@ -4,19 +4,16 @@ import (
 	"maps"
 	"net/http"
 
-	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
 // inform is what the pipe informs the client with. A transport calls it on a goroutine of its own,
-// where a ResponseWriter of a middleware that panics would end the process.
+// where a ResponseWriter of a middleware that panics would end the process, and one that ends the
+// goroutine the connection.
 func (x *exchange) inform(status int, header http.Header) {
-	defer func() {
-		if v := recover(); v != nil {
-			x.ctx.report(&proxy.Error{Op: "inform", Err: pipe.NewPanicError(v)})
-		}
-	}()
-	x.answer.inform(status, header)
+	if err := apart(func() { x.answer.inform(status, header) }); err != nil {
+		x.ctx.report(&proxy.Error{Op: "inform", Err: err})
+	}
 }
 
 // inform sends an informational answer (RFC 9110, section 15.2). The pipe may call it on any

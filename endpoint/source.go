@@ -15,9 +15,9 @@ var errSilent = errors.New("the stream was silent for too long")
 
 // A source reads the body of a response within the idle limit.
 //
-// A body that user code has had its hands on may block for good, so it is read on a goroutine of
-// its own, which is abandoned if it is still reading when the context ends. It may also keep the
-// buffer that it is given to read into, so that buffer is not pooled.
+// A body that user code has made may block for good, so it is read on a goroutine of its own, which
+// is abandoned if it is still reading when the context ends. It may also keep the buffer that it is
+// given to read into, so that buffer is not pooled.
 type source struct {
 	h      *handler
 	call   *pipeCall
@@ -42,7 +42,7 @@ type chunk struct {
 // open makes of the zero source one for the response of a call.
 func (s *source) open(h *handler, c *pipeCall, length int64) {
 	s.h, s.call, s.body = h, c, c.res.Body
-	if h.honoursContext {
+	if h.direct || call.GuardsItself(s.body) {
 		if s.pooled, _ = h.chunks.Get().(*[writeSize]byte); s.pooled == nil {
 			s.pooled = new([writeSize]byte)
 		}
@@ -60,14 +60,8 @@ func (s *source) open(h *handler, c *pipeCall, length int64) {
 
 // read reads into buf, within the idle limit.
 func (s *source) read() (int, error) {
-	if d := s.h.spec.IdleTimeout; d > 0 {
-		if s.idle == nil {
-			s.idle = time.AfterFunc(d, s.silence)
-		} else {
-			s.idle.Reset(d)
-		}
-		defer s.idle.Stop() // the time that the client takes is not the upstream's
-	}
+	s.startIdle()
+	defer s.stopIdle()
 	return s.fill()
 }
 
@@ -78,6 +72,34 @@ func (s *source) first() (int, error) {
 		return s.read()
 	}
 	return s.fill()
+}
+
+// trailers calls trailer, which user code may have made, within the idle limit.
+func (s *source) trailers(trailer func() http.Header) (http.Header, error) {
+	if s.h.direct {
+		return trailer(), nil
+	}
+	s.startIdle()
+	defer s.stopIdle()
+	return call.Guard(s.call.ctx, nil, nil, func() (http.Header, error) { return trailer(), nil })
+}
+
+// startIdle starts the idle limit, if there is one.
+func (s *source) startIdle() {
+	switch d := s.h.spec.IdleTimeout; {
+	case d <= 0:
+	case s.idle == nil:
+		s.idle = time.AfterFunc(d, s.silence)
+	default:
+		s.idle.Reset(d)
+	}
+}
+
+// stopIdle stops the idle limit: the time that the client takes is not the upstream's.
+func (s *source) stopIdle() {
+	if s.idle != nil {
+		s.idle.Stop()
+	}
 }
 
 // fill reads into buf until the context ends.
@@ -148,9 +170,7 @@ func (s *source) attempt() (c chunk) {
 // close ends the goroutine, once it has returned from its read. reuse says whether nobody holds buf
 // any more.
 func (s *source) close(reuse bool) {
-	if s.idle != nil {
-		s.idle.Stop()
-	}
+	s.stopIdle()
 	switch {
 	case s.asked == nil:
 		if reuse {

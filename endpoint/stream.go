@@ -107,8 +107,7 @@ func (s *stream) pass(n int, err error) error {
 	case s.written < s.length:
 		return s.source.wrap(errShort)
 	}
-	s.sendTrailers()
-	return nil
+	return s.sendTrailers()
 }
 
 // copy writes what was read and reads on. It returns nil once it has written the whole length,
@@ -152,16 +151,21 @@ func (s *stream) readOn() (err error) {
 }
 
 // sendTrailers sends the trailers of a body that is at its end, whether they were announced or not.
-func (s *stream) sendTrailers() {
+func (s *stream) sendTrailers() error {
 	if s.trailer == nil {
-		return
+		return nil
+	}
+	got, err := s.source.trailers(s.trailer)
+	if err != nil {
+		return s.source.wrap(err)
 	}
 	trailer := http.Header{}
-	filter(trailer, s.trailer(), 0, false, keepAny)
+	filter(trailer, got, 0, false, keepAny)
 	h := s.answer.w.Header()
 	for name, values := range trailer {
 		h[http.TrailerPrefix+name] = values
 	}
+	return nil
 }
 
 func (s *stream) close() { s.source.close(!s.answer.lost) }

@@ -93,11 +93,8 @@ func (c *clientConn) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// close survives a connection of a user that panics: it may be closed by a timer.
-func (c *clientConn) close() {
-	defer func() { _ = recover() }()
-	_ = c.conn.Close()
-}
+// close survives a connection of a user: it may be closed by a timer, and more is to be closed.
+func (c *clientConn) close() { _ = call.Apart(c.conn.Close) }
 
 // A tunnel carries bytes both ways until both ends have closed, nothing moves for the idle time, or
 // the context of the call ends. If one side closes its half, the other side is told (CloseWrite);
@@ -129,7 +126,7 @@ func (t *tunnel) carry(h *handler) error {
 		t.copy(dst, src)
 	}
 	go run(t.upstream, t.client)
-	if h.honoursContext {
+	if h.direct {
 		run(t.client, t.upstream)
 		<-copies
 		<-copies

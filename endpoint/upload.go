@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -32,6 +33,9 @@ type upload struct {
 	pulled bool          // a read has begun: a client that waits for 100 is told to send
 	held   chan struct{} // reads wait until it is closed; nil if they need not
 }
+
+// Mark says that it guards what it reads; see pull.
+func (*upload) Mark() mark.Type { return mark.TypeOf[*upload]() }
 
 // prepare makes w ready for an answer that begins while the request is still read.
 func (u *upload) prepare(w http.ResponseWriter) error {

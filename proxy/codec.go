@@ -48,7 +48,7 @@ func Decode[T any](p Proxy) pipe.Pipe[*Request, T] {
 		if err != nil {
 			return none, err
 		}
-		defer call.Discard(ctx, res)
+		defer discard(ctx, res)
 		var v T
 		if err := d.decode(res, &v); err != nil {
 			call.ReportPanic(ctx, res.Err)

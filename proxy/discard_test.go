@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,20 +19,26 @@ import (
 	"github.com/sluice-go/sluice/proxy/shape"
 )
 
-// badAnswer returns answers that panic when they are closed: their body does, or what OnClose has.
-func badAnswer(status int, inBody bool) func() (*proxy.Response, error) {
+// ends are the ways in which code of a user does not return.
+var ends = map[string]func(){
+	"panic":  func() { panic("close") },
+	"Goexit": runtime.Goexit,
+}
+
+// badAnswer returns answers whose Close calls end: their body does, or what OnClose has.
+func badAnswer(status int, inBody bool, end func()) func() (*proxy.Response, error) {
 	return func() (*proxy.Response, error) {
 		if inBody {
-			return &proxy.Response{Status: status, Body: closeFunc(func() error { panic("close") })}, nil
+			return &proxy.Response{Status: status, Body: closeFunc(func() error { end(); return nil })}, nil
 		}
 		res := &proxy.Response{Status: status, Body: newBody("rows")}
-		res.OnClose(func() { panic("close") })
+		res.OnClose(end)
 		return res, nil
 	}
 }
 
-// proves T14
-func TestAPanicInTheCloseOfADiscardedAnswerIsReportedAndLosesNoOther(t *testing.T) {
+// proves T4, T14
+func TestACloseOfADiscardedAnswerThatDoesNotReturnIsReportedAndLosesNoOther(t *testing.T) {
 	t.Parallel()
 	good := `{"a":1}`
 	slowly := func(d time.Duration, f func() (*proxy.Response, error)) proxy.Proxy {
@@ -85,34 +92,36 @@ func TestAPanicInTheCloseOfADiscardedAnswerIsReportedAndLosesNoOther(t *testing.
 		},
 	}
 	for name, make := range tests {
-		for _, inBody := range []bool{true, false} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					ctx, _, reported := reports(t.Context())
-					p := make(func(status int) proxy.Proxy { return called(badAnswer(status, inBody)) })
-					res, err := p(ctx, get())
-					require.NoError(t, err)
-					assert.Equal(t, good, res.Document.String())
-					<-time.After(time.Minute)
-					close(reported)
-					panics := 0
-					for err := range reported {
-						if _, panicked := errors.AsType[*pipe.PanicError](err); panicked {
-							panics++
-						} else {
-							assert.ErrorIs(t, err, proxy.ErrFallback)
+		for how, end := range ends {
+			for _, inBody := range []bool{true, false} {
+				t.Run(name+", "+how, func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						ctx, _, reported := reports(t.Context())
+						p := make(func(status int) proxy.Proxy { return called(badAnswer(status, inBody, end)) })
+						res, err := apart(func() (*proxy.Response, error) { return p(ctx, get()) })
+						require.NoError(t, err)
+						assert.Equal(t, good, res.Document.String())
+						<-time.After(time.Minute)
+						close(reported)
+						panics := 0
+						for err := range reported {
+							if _, panicked := errors.AsType[*pipe.PanicError](err); panicked {
+								panics++
+							} else {
+								assert.ErrorIs(t, err, proxy.ErrFallback)
+							}
 						}
-					}
-					assert.Equal(t, 1, panics)
+						assert.Equal(t, 1, panics)
+					})
 				})
-			})
+			}
 		}
 	}
 }
 
-// proves T14
-func TestAPanicInTheCloseOfAReopenedBodyIsReported(t *testing.T) {
+// proves T4, T14
+func TestACloseOfAReopenedBodyThatDoesNotReturnIsReported(t *testing.T) {
 	t.Parallel()
 	fail := fails(&proxy.Error{Status: 503})
 	good := answers(t, 0, `{"a":1}`)
@@ -122,16 +131,32 @@ func TestAPanicInTheCloseOfAReopenedBodyIsReported(t *testing.T) {
 		"fallback": proxy.Fallback(fail, good),
 		"race":     proxy.Race(good, good),
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			ctx, _, reported := reports(t.Context())
-			req := proxy.NewRequest("PUT", "/")
-			req.Body = newBody("x")
-			req.GetBody = func() (io.ReadCloser, error) { return closeFunc(func() error { panic("close") }), nil }
-			res, err := p(ctx, req)
-			require.NoError(t, err)
-			assert.Equal(t, `{"a":1}`, res.Document.String())
-			assert.NotEmpty(t, reported)
-		})
+		for how, end := range ends {
+			t.Run(name+", "+how, func(t *testing.T) {
+				t.Parallel()
+				ctx, _, reported := reports(t.Context())
+				req := proxy.NewRequest("PUT", "/")
+				req.Body = newBody("x")
+				req.GetBody = func() (io.ReadCloser, error) { return closeFunc(func() error { end(); return nil }), nil }
+				res, err := apart(func() (*proxy.Response, error) { return p(ctx, req) })
+				require.NoError(t, err)
+				assert.Equal(t, `{"a":1}`, res.Document.String())
+				assert.NotEmpty(t, reported)
+			})
+		}
 	}
+}
+
+var errExited = errors.New("the goroutine ended")
+
+// apart calls f on a goroutine of its own, which f may end.
+func apart(f func() (*proxy.Response, error)) (res *proxy.Response, err error) {
+	done := make(chan struct{})
+	err = errExited
+	go func() {
+		defer close(done)
+		res, err = f()
+	}()
+	<-done
+	return res, err
 }

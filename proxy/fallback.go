@@ -252,7 +252,7 @@ func (c *fallbackCall) aborted(err error) error {
 
 // failureOf closes a stream that reports a failure, and returns the error that it stands for.
 func failureOf(ctx context.Context, res *Response) error {
-	call.Discard(ctx, res)
+	discard(ctx, res)
 	status := res.StatusCode()
 	e := &Error{Status: http.StatusBadGateway, Op: "status", Upstream: &UpstreamAnswer{Status: status, Header: res.Header}}
 	if status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout {

@@ -313,7 +313,7 @@ func (b *mergeBranch) Do(ctx context.Context) (*Response, error) {
 		return nil, err
 	}
 	if err := b.part.unfit(res); err != nil {
-		call.Discard(ctx, res)
+		discard(ctx, res)
 		return nil, err
 	}
 	return res, nil
@@ -434,7 +434,7 @@ func (c *mergeCall) closeAll() {
 	for i := range c.branches {
 		if b := &c.branches[i].branch; b.HasArrived() {
 			res, _ := b.Result()
-			call.Discard(&c.ctx, res)
+			discard(&c.ctx, res)
 		}
 	}
 }

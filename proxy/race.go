@@ -269,7 +269,7 @@ func (c *raceCall) leave() {
 		b.clock.Cancel()
 		if b.branch.HasArrived() {
 			res, _ := b.branch.Result()
-			call.Discard(c.ctx, res)
+			discard(c.ctx, res)
 		}
 	}
 }

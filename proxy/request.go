@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -59,11 +58,13 @@ type Request struct {
 	Params Params
 
 	// Body is nil or empty for a request without one. It can be read once; code that needs it again
-	// calls GetBody. The code that made the request closes Body.
+	// calls GetBody. The code that made the request closes Body. A backend may read a body that code
+	// has made on another goroutine; a Read that blocks past the context of the call is abandoned.
 	Body io.ReadCloser
 
 	// GetBody returns the body from its beginning. A request can be replayed if it has no Body or
-	// has GetBody. No pipe reads a body into memory to make that possible.
+	// has GetBody. No pipe reads a body into memory to make that possible. Combinators and backends
+	// may call GetBody on another goroutine, and abandon a call that blocks past its context.
 	GetBody func() (io.ReadCloser, error)
 
 	ContentLength int64 // length of Body in bytes; -1 if unknown
@@ -222,7 +223,7 @@ func (r *Request) SetBody(contentType string, b []byte) {
 		}
 		r.Header.Set("Content-Type", contentType)
 	}
-	r.GetBody = func() (io.ReadCloser, error) { return bodyOf(b), nil }
+	r.GetBody = func() (io.ReadCloser, error) { return call.InMemory(b), nil }
 	r.Body, _ = r.GetBody()
 	r.ContentLength = int64(len(b))
 	r.Trailer = nil
@@ -232,15 +233,6 @@ func (r *Request) SetBody(contentType string, b []byte) {
 // ofBody are the headers that describe a body.
 var ofBody = [...]string{"Content-Type", "Content-Encoding", "Content-Language", "Content-Location", "Content-Md5", "Content-Digest",
 	"Content-Range", "Content-Length", "Digest", "Repr-Digest"}
-
-// bodyOf returns http.NoBody for no bytes, because net/http would have to read any other body to
-// find out that it is empty.
-func bodyOf(b []byte) io.ReadCloser {
-	if len(b) == 0 {
-		return http.NoBody
-	}
-	return io.NopCloser(bytes.NewReader(b))
-}
 
 // Document returns the body as a JSON document. The body is parsed once for the request and all its
 // clones, until SetBody replaces it. If there is no body, or an empty one, the document is absent.

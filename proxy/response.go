@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -108,6 +109,16 @@ func (r *Response) Close() (err error) {
 		err = errors.Join(err, call.Close(r.Upgrade))
 	}
 	return err
+}
+
+// discard closes a response that nobody gets, as [call.Discard] does. It costs nothing where nothing
+// is left to close.
+func discard(ctx context.Context, res *Response) {
+	if res != nil && (res.open() || len(res.onClose) > 0) {
+		call.Discard(ctx, res)
+		return
+	}
+	_ = res.Close() // so that it counts as closed
 }
 
 // runLast does what is left to do, last first and all of it, and joins to err what fails.

@@ -279,7 +279,7 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 			if res.Err != nil {
 				c.missing = append(c.missing, st.named(res.Err))
 			}
-			call.Discard(c.ctx, res) // the document lives on
+			discard(c.ctx, res) // the document lives on
 		}
 	}
 	return c.answer()
@@ -441,7 +441,7 @@ func (b *stageCall) Do(ctx context.Context) (*Response, error) {
 		return res, err
 	}
 	if err := st.unfit(res); err != nil {
-		call.Discard(ctx, res)
+		discard(ctx, res)
 		return nil, err
 	}
 	return res, nil

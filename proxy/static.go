@@ -156,7 +156,7 @@ func (f *filler) complete(ctx context.Context, res *Response) (*Response, error)
 	doc, err := res.Document.Fill(f.with)
 	if err != nil {
 		err = fmt.Errorf("%w: the root is %s", document.ErrNotObject, res.Document.Kind())
-		call.Discard(ctx, res)
+		discard(ctx, res)
 		return nil, &Error{Status: http.StatusBadGateway, Op: "static", Err: err}
 	}
 	res.Document = doc

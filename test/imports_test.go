@@ -20,7 +20,7 @@ const module = "github.com/sluice-go/sluice"
 // mayImport lists which packages of the module a package may import, by path below the module.
 var mayImport = map[string][]string{
 	"":                {},
-	"internal/call":   {"internal/report", "pipe"},
+	"internal/call":   {"internal/mark", "internal/report", "pipe"},
 	"internal/field":  {},
 	"internal/mark":   {},
 	"internal/report": {},
@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"proxy":           {"internal/field", "internal/call", "internal/mark", "pipe", "proxy/document"},
 	"proxy/flow":      {"internal/call", "internal/mark", "pipe", "proxy"},
 	"proxy/policy":    {"internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
-	"proxy/proxytest": {"internal/mark", "pipe", "pipe/pipetest", "proxy", "proxy/document"},
+	"proxy/proxytest": {"internal/call", "internal/mark", "pipe", "pipe/pipetest", "proxy", "proxy/document"},
 	"proxy/shape":     {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"backend":         {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"endpoint":        {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},

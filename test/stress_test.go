@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -22,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -42,10 +44,10 @@ const (
 
 // SLUICE_STRESS says for how long random trees of combinators are called, whose leaves and hooks
 // panic, end their goroutine, hang, ignore their context and break their contract, by clients that
-// leave and reset, while proxies are swapped. Every call must end in time and the process live;
-// once a tree is at rest, every body is closed once, every counter is 0, and no goroutine is left.
-// SLUICE_STRESS_SEED repeats the trees of an earlier run. With SLUICE_STRESS_WILD, Close of a body
-// may also end its goroutine.
+// leave and reset, while proxies are swapped. So do the bodies of requests and responses, GetBody
+// and trailers. Every call must end in time and the process live; once a tree is at rest, every
+// body is closed once, every counter is 0, and no goroutine is left. SLUICE_STRESS_SEED repeats the
+// trees of an earlier run.
 //
 // proves T3, T4
 func TestStressOfRandomTrees(t *testing.T) {
@@ -70,12 +72,12 @@ func TestStressOfRandomTrees(t *testing.T) {
 
 // A stress is one random tree.
 type stress struct {
-	wild    bool
 	rng     *rand.Rand // of the goroutine that makes the tree
 	names   int
 	swaps   []*proxy.Swap
 	spare   []proxy.Proxy // to be swapped in
 	shadows []*proxy.Shadow
+	backend proxy.Proxy
 	drained []<-chan struct{}
 
 	mu     sync.Mutex // guards the fields below
@@ -84,8 +86,7 @@ type stress struct {
 }
 
 func newStress(seed uint64) *stress {
-	return &stress{wild: os.Getenv("SLUICE_STRESS_WILD") != "",
-		rng: rand.New(rand.NewPCG(seed, 1)), dice: rand.New(rand.NewPCG(seed, 2))}
+	return &stress{rng: rand.New(rand.NewPCG(seed, 1)), dice: rand.New(rand.NewPCG(seed, 2))}
 }
 
 // roll returns a random number below n, for a call.
@@ -102,12 +103,28 @@ func (s *stress) name(kind string) string {
 
 func (s *stress) run(t *testing.T) {
 	before := goleak.IgnoreCurrent()
-	tree := s.tree(4)
+	upstream := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusEarlyHints)
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, `{"id":1}`)
+	}))
+	upstream.Config.ErrorLog = log.New(io.Discard, "", 0)
+	upstream.Start()
+	transport := backend.NewTransport()
+	var err error
+	s.backend, err = backend.HTTP{Transport: transport}.New(backend.Spec{URL: upstream.URL, Headers: []string{"*"}})
+	require.NoError(t, err)
+	tree := s.tree(1 + s.rng.IntN(4))
 	for range 4 {
 		s.spare = append(s.spare, s.tree(1))
 	}
-	h, err := endpoint.New(endpoint.Spec{Proxy: tree, Timeout: stressTimeout, ReadTimeout: time.Second, IdleTimeout: stressIdle,
-		WriteTimeout: time.Second, Report: func(context.Context, error) { s.mayPanic(50) }})
+	spec := endpoint.Spec{Proxy: tree, Timeout: stressTimeout, ReadTimeout: time.Second, IdleTimeout: stressIdle,
+		WriteTimeout: time.Second, Report: func(context.Context, error) { s.mayPanic(50) }, Stream: s.rng.IntN(2) == 0}
+	h, err := endpoint.New(spec)
+	if err != nil && spec.Stream { // the tree buffers
+		spec.Stream = false
+		h, err = endpoint.New(spec)
+	}
 	require.NoError(t, err, "%s", pipe.PlanOf(tree))
 	server := httptest.NewUnstartedServer(h)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -147,6 +164,7 @@ func (s *stress) run(t *testing.T) {
 	swapping.Wait()
 	client.CloseIdleConnections()
 	server.Close()
+	defer upstream.Close()
 	for _, shadow := range s.shadows {
 		ctx, cancel := context.WithTimeout(context.Background(), stressSlack)
 		if err := shadow.Drain(ctx); err != nil {
@@ -167,6 +185,8 @@ func (s *stress) run(t *testing.T) {
 			}
 		})
 	}
+	transport.CloseIdleConnections()
+	upstream.Close()
 	var leak error
 	s.atRest(t, "a goroutine is left", func() bool { leak = goleak.Find(before); return leak == nil })
 	if leak != nil {
@@ -208,7 +228,7 @@ func (s *stress) call(t *testing.T, h http.Handler, client *http.Client, addr st
 		how = "in process, cancelled"
 		defer time.AfterFunc(moment, cancel).Stop()
 	case kind < 9:
-		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/a", nil)
+		req, _ := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+addr+"/a", strings.NewReader(`{"a":1}`))
 		if kind == 8 {
 			defer time.AfterFunc(moment, cancel).Stop()
 		}
@@ -239,7 +259,7 @@ func (s *stress) call(t *testing.T, h http.Handler, client *http.Client, addr st
 			}
 			ended <- end
 		}()
-		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/a", nil))
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodPut, "/a", strings.NewReader(`{"a":1}`)))
 		end = ""
 	}()
 	if end := <-ended; end != "" {
@@ -314,7 +334,7 @@ func (s *stress) tree(depth int) proxy.Proxy {
 // decorated returns p in some random decorators.
 func (s *stress) decorated(p proxy.Proxy) proxy.Proxy {
 	for range s.rng.IntN(3) {
-		switch s.rng.IntN(8) {
+		switch s.rng.IntN(11) {
 		case 0, 1:
 			p = p.With(policy.Timeout(time.Duration(1+s.rng.IntN(40)) * time.Millisecond))
 		case 2, 3:
@@ -323,9 +343,7 @@ func (s *stress) decorated(p proxy.Proxy) proxy.Proxy {
 			p = p.With(proxy.Hold(s.rng.IntN(3)))
 		case 5:
 			p = p.With(pipe.Observe(func(_ context.Context, o proxy.Observation) {
-				if o.Err == nil { // else a response that came with the error would be lost
-					s.mayPanic(50)
-				}
+				s.mayPanic(50)
 			}))
 		case 6:
 			p = p.With(shape.Response(func(_ context.Context, d document.Document) (document.Document, error) {
@@ -339,13 +357,78 @@ func (s *stress) decorated(p proxy.Proxy) proxy.Proxy {
 				s.shadows = append(s.shadows, shadow)
 				p = p.With(shadow.Decorate)
 			}
+		case 8:
+			p = p.With(shape.Request(shape.Drop("x")))
+		case 9:
+			p = p.With(shape.Body(`{"b":"{body.a?}"}`))
+		case 10:
+			p = p.With(s.upload)
 		}
 	}
 	return p
 }
 
+// upload is a decorator that gives the request a body of a user.
+func (s *stress) upload(next proxy.Proxy) proxy.Proxy {
+	return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+		own := &stressUpload{stress: s, Reader: strings.NewReader(`{"a":1}`)}
+		req.Body, req.ContentLength = own, -1
+		req.GetBody = func() (io.ReadCloser, error) {
+			s.upset()
+			if s.roll(10) == 0 {
+				return nil, io.ErrUnexpectedEOF
+			}
+			again := &stressUpload{stress: s, Reader: strings.NewReader(`{"a":1}`), body: &stressBody{of: "GetBody"}}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.bodies = append(s.bodies, again.body)
+			return again, nil
+		}
+		if s.roll(3) == 0 {
+			req.Trailer = func() http.Header { s.upset(); return http.Header{"X-Sum": {"1"}} }
+		}
+		req.Inform = func(int, http.Header) { s.upset() }
+		return next(ctx, req)
+	}
+}
+
+// upset panics, ends the goroutine or blocks, in one of 20 calls.
+func (s *stress) upset() {
+	switch s.roll(60) {
+	case 0:
+		panic("a function")
+	case 1:
+		runtime.Goexit()
+	case 2:
+		<-time.After(stressDeaf)
+	}
+}
+
+// A stressUpload is the body of a request. What GetBody has opened is counted in body.
+type stressUpload struct {
+	*stress
+	io.Reader
+	body *stressBody
+}
+
+func (u *stressUpload) Read(p []byte) (int, error) {
+	u.upset()
+	return u.Reader.Read(p)
+}
+
+func (u *stressUpload) Close() error {
+	if u.body != nil {
+		u.body.closes.Add(1)
+	}
+	u.upset()
+	return nil
+}
+
 // leaf returns a leaf that honours its context, and says so, or does anything.
 func (s *stress) leaf() proxy.Proxy {
+	if s.rng.IntN(4) == 0 {
+		return s.backend
+	}
 	l := &stressLeaf{stress: s, name: s.name("leaf"), honest: s.rng.IntN(2) == 0}
 	effects := pipe.Terminal | pipe.Idempotent
 	if l.honest {
@@ -444,7 +527,12 @@ func (l *stressLeaf) stream(status int) *proxy.Response {
 	l.mu.Lock()
 	l.bodies = append(l.bodies, b)
 	l.mu.Unlock()
-	return &proxy.Response{Status: status, Header: http.Header{}, Body: b}
+	res := &proxy.Response{Status: status, Header: http.Header{}, Body: b}
+	if !l.honest {
+		res.Trailer = func() http.Header { l.upset(); return nil }
+		res.OnClose(l.upset)
+	}
+	return res
 }
 
 // A stressBody counts its closes. Its reads give a few bytes, end, fail, hang until it is closed,
@@ -482,7 +570,7 @@ func (b *stressBody) Close() error {
 	case 0:
 		panic("a close")
 	case 1:
-		if b.loose && b.wild {
+		if b.loose {
 			runtime.Goexit()
 		}
 	case 2:

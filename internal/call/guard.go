@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"time"
 
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -61,8 +62,7 @@ func Panicked(err error) (panicked bool) {
 var ErrNoResponse = errors.New("the proxy returned neither a response nor an error")
 
 // Checked holds what a pipe returned to its contract. It closes a response that comes with an
-// error, makes the error sound, and returns [ErrNoResponse] if there is neither. Closing the zero
-// Res must do nothing.
+// error, makes the error sound, and returns [ErrNoResponse] if there is neither.
 func Checked[Res interface {
 	comparable
 	io.Closer
@@ -70,7 +70,10 @@ func Checked[Res interface {
 	var none Res
 	switch {
 	case err != nil:
-		if closed := Close(res); Panicked(closed) {
+		if res == none {
+			return none, Sound(err)
+		}
+		if closed := Apart(res.Close); Panicked(closed) {
 			err = errors.Join(err, closed)
 		}
 		return none, Sound(err)
@@ -93,13 +96,42 @@ func Close(c io.Closer) (err error) {
 	return err
 }
 
+// discardTime is how long the Close of what nobody gets is waited for even where the context of the
+// call ends, so that all is closed where Close does not block.
+const discardTime = 50 * time.Millisecond
+
 // Discard closes what nobody gets, such as the answer of a call that has lost. The only failure of
-// that which is news is a panic, and it is reported. A nil c is nothing to close.
-func Discard(ctx context.Context, c io.Closer) {
-	if c == nil {
+// that which is news is a panic, or runtime.Goexit, and it is reported. A nil c is nothing to close.
+//
+// Unless c is sluice's own, Close runs on a goroutine of its own, so that the caller goes on
+// whatever Close does. A Close that blocks and outlives ctx is abandoned.
+func Discard[C interface {
+	comparable
+	io.Closer
+}](ctx context.Context, c C) {
+	var none C
+	if c == none {
 		return
 	}
-	if err := Close(c); Panicked(err) {
+	if err := discard(ctx, c); Panicked(err) {
 		Report(ctx, fmt.Errorf("close: %w", err))
 	}
+}
+
+// discard closes c and returns its error.
+func discard(ctx context.Context, c io.Closer) error {
+	if GuardsItself(c) || Described(ctx) {
+		return Close(c)
+	}
+	until := Cancellable(context.WithoutCancel(ctx))
+	defer until.Cancel()
+	defer time.AfterFunc(discardTime, func() {
+		select {
+		case <-ctx.Done():
+		case <-until.Done():
+		}
+		until.Cancel()
+	}).Stop()
+	_, err := Guard(until, nil, nil, func() (struct{}, error) { return struct{}{}, c.Close() })
+	return err
 }

@@ -5,33 +5,11 @@ import (
 	"io"
 )
 
-// Open opens the body of a request again. get is code of a user, so it runs on a goroutine of its
-// own, unless no user's function runs in the call (see [Described]), and is abandoned if it
-// outlives ctx: Open then returns the error of ctx, and what get opens late is closed. It refuses
-// with [ErrAbandoned] where too many calls are abandoned.
+// Open opens the body of a request again with get, which may be code of a user, as [Guard] calls
+// it: no longer than ctx. What get opens late is closed.
 func Open(ctx context.Context, bound *Bound, get func() (io.ReadCloser, error)) (io.ReadCloser, error) {
-	if Described(ctx) {
-		return get()
-	}
-	if bound.Full() {
-		return nil, ErrAbandoned
-	}
-	o := &opening{get: get}
-	o.branch = Branch[io.ReadCloser]{Ctx: ctx, Task: o, Bound: bound, Close: closeOpened}
-	return o.branch.Await()
+	return Guard(ctx, bound, closeOpened, get)
 }
-
-// An opening is one call of Open.
-type opening struct {
-	branch Branch[io.ReadCloser]
-	get    func() (io.ReadCloser, error)
-}
-
-// Do opens the body.
-func (o *opening) Do(context.Context) (io.ReadCloser, error) { return o.get() }
-
-// Arrived does nothing, because the caller waits.
-func (o *opening) Arrived() {}
 
 func closeOpened(body io.ReadCloser) error {
 	if body == nil {

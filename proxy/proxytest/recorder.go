@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -45,7 +46,8 @@ func (r *Recorder) Record(next proxy.Proxy) proxy.Proxy {
 	serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 		c := callOf(req)
 		if req.GetBody != nil {
-			c.Body, c.BodyErr = readAgain(req.GetBody)
+			get := req.GetBody // it may be called on after the call has returned
+			c.Body, c.BodyErr = call.Guard(ctx, nil, nil, func() (string, error) { return readAgain(get) })
 		}
 		r.add(c)
 		return next(ctx, req)

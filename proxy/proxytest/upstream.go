@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -81,6 +82,11 @@ func (u *Upstream) AssertClosedOnce(t testing.TB) {
 	}
 }
 
+// readUntil reads a body, but no longer than ctx.
+func readUntil(ctx context.Context, body io.Reader) (string, error) {
+	return call.Guard(ctx, nil, nil, func() (string, error) { return readAll(body) })
+}
+
 // next records a call and returns the reply to it.
 func (u *Upstream) next(c Call) Reply {
 	return u.script[min(u.add(c), len(u.script))-1]
@@ -104,7 +110,7 @@ func (u *Upstream) stream(ctx context.Context, r Reply) *Body {
 
 func (u *Upstream) leaf(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 	c := callOf(req)
-	c.Body, c.BodyErr = readAll(req.Body)
+	c.Body, c.BodyErr = readUntil(ctx, req.Body)
 	r := u.next(c)
 	for _, i := range r.inform {
 		if req.Inform != nil {
@@ -198,7 +204,7 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func (u *Upstream) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := callOfHTTP(req)
 	if req.Body != nil {
-		c.Body, c.BodyErr = readAll(req.Body)
+		c.Body, c.BodyErr = readUntil(req.Context(), req.Body)
 		_ = req.Body.Close()
 	}
 	r := u.next(c)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -89,11 +90,12 @@ func body(l Limits, template string) proxy.Decorator {
 		step.Effects |= pipe.Buffers | pipe.NeedsReplay
 	}
 	return func(next proxy.Proxy) proxy.Proxy {
+		bound := call.NewBound(0)
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			in := values{req: req, most: max(l.bytes(), l.bytes()+len(template))} // the sum may overflow
 			if reads {
 				var err error
-				if in.body, err = documentOf(req); err != nil {
+				if in.body, err = documentOf(ctx, bound, req); err != nil {
 					return nil, &opError{op: "body", err: err}
 				}
 			}

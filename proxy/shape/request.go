@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -27,6 +28,8 @@ import (
 // [*proxy.Error] of status 400. Any other error of an op is handed on as it is. After an error,
 // next is not called.
 //
+// The body is not waited for longer than the context of the call lasts; see [proxy.Hold].
+//
 // A nil op is skipped. Without ops, Request returns next as it is.
 func Request(list ...Op) proxy.Decorator {
 	source := pipe.Here()
@@ -35,8 +38,9 @@ func Request(list ...Op) proxy.Decorator {
 		if len(o.list) == 0 {
 			return next
 		}
+		bound := call.NewBound(0)
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
-			if err := o.reshape(ctx, req); err != nil {
+			if err := o.reshape(ctx, bound, req); err != nil {
 				return nil, err
 			}
 			return next(ctx, req)
@@ -47,11 +51,11 @@ func Request(list ...Op) proxy.Decorator {
 }
 
 // reshape runs the ops on the body of a request.
-func (o *ops) reshape(ctx context.Context, req *proxy.Request) error {
+func (o *ops) reshape(ctx context.Context, bound *call.Bound, req *proxy.Request) error {
 	if o.faults != nil {
 		return o.faults
 	}
-	d, err := documentOf(req)
+	d, err := documentOf(ctx, bound, req)
 	if err != nil {
 		return &opError{op: "request", err: err}
 	}
@@ -71,14 +75,22 @@ func (o *ops) reshape(ctx context.Context, req *proxy.Request) error {
 // ErrCoding says that a request's body has a content coding, such as gzip, and cannot be read.
 var ErrCoding = errors.New("the body has a content coding")
 
-// documentOf returns the JSON body of a request. The error tells the client of a compressed body
-// to send it plain (RFC 9110, section 15.5.16).
-func documentOf(req *proxy.Request) (document.Document, error) {
+// documentOf returns the JSON body of a request. It waits for the body no longer than ctx. The error
+// tells the client of a compressed body to send it plain (RFC 9110, section 15.5.16).
+func documentOf(ctx context.Context, bound *call.Bound, req *proxy.Request) (document.Document, error) {
 	for _, coding := range req.Header["Content-Encoding"] {
 		if req.Body != nil && req.Body != http.NoBody && coding != "" && !strings.EqualFold(coding, "identity") {
 			return document.Document{}, &proxy.Error{Status: http.StatusUnsupportedMediaType, Err: ErrCoding,
 				Header: http.Header{"Accept-Encoding": {"identity"}}}
 		}
 	}
-	return req.Document()
+	if call.Described(ctx) {
+		return req.Document() // without the copy
+	}
+	own := *req // GetBody may run on after the call has returned
+	d, err := call.Guard(ctx, bound, nil, own.Document)
+	if err == call.ErrAbandoned {
+		err = &proxy.Error{Status: http.StatusServiceUnavailable, Err: err}
+	}
+	return d, err
 }
