@@ -80,7 +80,7 @@ func newHeaderRule(list []string, stream bool) (HeaderRule, []error) {
 		if !ok {
 			errs = append(errs, fmt.Errorf("%q is not the name of a header", name))
 		}
-		if ok && isManaged(twin) {
+		if ok && field.Managed(twin) {
 			errs = append(errs, fmt.Errorf("%s belongs to the connection and never goes on", key))
 		}
 		if r.may(twin) && !slices.Contains(r.names, key) {
@@ -94,7 +94,7 @@ func newHeaderRule(list []string, stream bool) (HeaderRule, []error) {
 // returns for its name. Headers that describe the body go with the body or not at all.
 func (r *HeaderRule) may(twin string) bool {
 	switch {
-	case isManaged(twin), field.OfBody(twin):
+	case field.Managed(twin), field.OfBody(twin):
 		return false
 	case r.stream:
 		return true
@@ -197,7 +197,7 @@ func (b *headerBuilder) code(from http.Header) error {
 		if name == "Host" && len(values) > 0 && !isHost(values[0]) {
 			return errors.New("the upstream header Host is not a host")
 		}
-		if isManaged(twin) {
+		if field.Managed(twin) {
 			continue
 		}
 		if !ok {
@@ -224,11 +224,6 @@ func joined(h http.Header, name string) (values []string) {
 		}
 	}
 	return values
-}
-
-// isManaged reports whether only the backend makes a request header whose name has this twin.
-func isManaged(twin string) bool {
-	return twin == "Host" || twin == "Content-Length" || field.HopByHop(twin)
 }
 
 // hasName reports whether h has a header of this name or a twin of it.

@@ -20,7 +20,7 @@ func endToEnd(h http.Header) http.Header {
 		case twin == "Connection" && name != twin:
 			lines = append(lines, values...) // net/http would have made the name canonical
 			delete(h, name)
-		case !ok, field.HopByHop(twin), key != twin && isManaged(twin), named.Has(twin):
+		case !ok, field.HopByHop(twin), key != twin && field.Managed(twin), named.Has(twin):
 			delete(h, name)
 		case !field.AreValues(values):
 			if h[name] = field.Values(values); len(h[name]) == 0 {
@@ -82,7 +82,7 @@ func parseExpose(list []string) (names []string, errs []error) {
 		switch {
 		case !ok || name == "*" || name[0] == '-':
 			errs = append(errs, fmt.Errorf("%q is not the name of a header", name))
-		case isManaged(twin):
+		case field.Managed(twin):
 			errs = append(errs, fmt.Errorf("%s is not passed on", key))
 		case isOfPayload(twin):
 			errs = append(errs, fmt.Errorf("%s describes the upstream's payload, not the document", key))

@@ -151,7 +151,7 @@ func isTrailer(name string) bool {
 		"Location", "Max-Forwards", "Range", "Set-Cookie", "Www-Authenticate":
 		return false
 	}
-	return ok && !isManaged(twin) && !strings.HasPrefix(twin, "If-")
+	return ok && !field.Managed(twin) && !strings.HasPrefix(twin, "If-")
 }
 
 // maxInformational bounds the informational answers of one call. The transport stops counting them

@@ -189,7 +189,7 @@ func (b *Binding) headerFault() error {
 	switch {
 	case !field.IsToken(b.name):
 		return errors.New("it is not the name of a header")
-	case field.HopByHop(twin), twin == "Host", twin == "Content-Length":
+	case field.Managed(twin):
 		return fmt.Errorf("only the backend sets %s", twin)
 	case slices.Contains(ofBody[:], twin):
 		return fmt.Errorf("%s belongs to a body, and is set with it", twin)

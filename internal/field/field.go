@@ -194,6 +194,11 @@ func HopByHop(name string) bool {
 	return false
 }
 
+// Managed reports whether only the backend makes a request header whose name has this twin.
+func Managed(twin string) bool {
+	return twin == "Host" || twin == "Content-Length" || HopByHop(twin)
+}
+
 // OfBody reports whether a field, given by its canonical name, says how to read the bytes of the
 // body. A stage sets such a field together with the body.
 func OfBody(name string) bool {
