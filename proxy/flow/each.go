@@ -178,13 +178,10 @@ func (e *eachRun[K, T]) failed(parent context.Context, i int, err error) error {
 }
 
 func (e *eachRun[K, T]) begin(ctx context.Context, i int) error {
-	restore := call.Opening(ctx, e.task.run.graph.opens, &e.task.req.GetBody)
-	req, err := e.task.req.Clone()
-	restore()
+	req, err := e.task.run.graph.clone(ctx, e.task.req)
 	if err != nil {
 		return err
 	}
-	req.GetBody = e.task.req.GetBody
 	c := &e.calls[i]
 	c.each, c.i, c.req = e, i, req
 	c.branch = call.Branch[T]{Ctx: ctx, Task: c, Bound: e.bound, HonoursContext: e.honoursContext}

@@ -149,11 +149,7 @@ func (t *task) prepare() (err error) {
 	}
 	req := t.run.req
 	if t.lent = !t.run.graph.replays; !t.lent {
-		restore := call.Opening(t.branch.Ctx, t.run.graph.opens, &req.GetBody)
-		t.req, err = req.Clone()
-		if restore(); err == nil {
-			t.req.GetBody = req.GetBody
-		}
+		t.req, err = t.run.graph.clone(t.branch.Ctx, req)
 		return err
 	}
 	bare := *req // this is the only call of the graph, so it may have the body itself
@@ -163,6 +159,16 @@ func (t *task) prepare() (err error) {
 	}
 	t.req.Body, t.req.Trailer = req.Body, req.Trailer
 	return nil
+}
+
+// clone clones a request. It waits for the body of the clone no longer than ctx.
+func (g *graph) clone(ctx context.Context, req *proxy.Request) (*proxy.Request, error) {
+	restore := call.Opening(ctx, g.opens, &req.GetBody)
+	c, err := req.Clone()
+	if restore(); err == nil {
+		c.GetBody = req.GetBody
+	}
+	return c, err
 }
 
 // Do makes the value of the node. It refuses to if too many calls of the node are abandoned and

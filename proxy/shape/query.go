@@ -11,8 +11,8 @@ var errNoName = errors.New("the name is empty")
 
 // SetQuery returns a decorator that sets a parameter of the query. It replaces all values that the
 // client sent under that name. An upstream still receives only the parameters that its Spec or
-// Request.UpstreamQuery names. Names are compared byte for byte. An empty name is a fault in the plan. The plan shows only the
-// name.
+// Request.UpstreamQuery names. Names are compared byte for byte. An empty name is
+// a fault in the plan. The plan shows only the name.
 func SetQuery(name, value string) proxy.Decorator {
 	return onRequest("set-query", name, present(name), func(req *proxy.Request) {
 		if req.Query == nil {
