@@ -240,6 +240,7 @@ func TestACombinatorUsesNoRequestThatALeafHasTakenOver(t *testing.T) {
 			require.NoError(t, err)
 			assert.NoError(t, res.Close())
 			<-time.After(time.Minute)
+			synctest.Wait()
 			assert.Equal(t, slices.Repeat([]string{"GETmap[A:[1 2]] map[q:[x]] map[U:[u]]7"}, tt.calls), seen, tt.name)
 		})
 	}

@@ -103,6 +103,7 @@ func TestACloseOfADiscardedAnswerThatDoesNotReturnIsReportedAndLosesNoOther(t *t
 						require.NoError(t, err)
 						assert.Equal(t, good, res.Document.String())
 						<-time.After(time.Minute)
+						synctest.Wait()
 						close(reported)
 						panics := 0
 						for err := range reported {
