@@ -96,7 +96,8 @@ func (e *placedError) Error() string { return e.error.Error() + " (" + e.source 
 func (e *placedError) Unwrap() error { return e.error }
 
 // String returns the plan as indented text, a line per step, in the order of execution. An arrow
-// shows on which way a step acts: → on the request, ← on the response, ↔ on both, · on neither.
+// shows on which way a step acts: → on the request, ← on the response, ↔ on both, · on neither. Two
+// leaves that share a kind and a name, and that one request can meet, say so.
 //
 // The text is for people and for golden files of one version; it may change. The JSON form is a
 // contract.
@@ -108,7 +109,7 @@ func (s *Step) Verbose() string { return s.lines(true) }
 
 func (s *Step) lines(verbose bool) string {
 	var b strings.Builder
-	s.text(&b, 0, s.shared(), verbose)
+	s.text(&b, 0, s.remarks(), verbose)
 	return b.String()
 }
 
@@ -116,9 +117,9 @@ var arrows = [...]string{"↔", "→", "←", "·"}
 
 // text writes the step at a depth. It returns the depth of a step inside all of it, where the next
 // step of an Around layout stands.
-func (s *Step) text(b *strings.Builder, depth int, shared map[any]bool, verbose bool) int {
+func (s *Step) text(b *strings.Builder, depth int, r remarks, verbose bool) int {
 	fmt.Fprintf(b, "%s%s %s", strings.Repeat("  ", depth), nameOf(arrows[:], int(s.Acts)), s.label())
-	for _, note := range s.notes(shared) {
+	for _, note := range s.notes(r) {
 		b.WriteString(", " + note)
 	}
 	if verbose && s.Source != "" {
@@ -130,20 +131,23 @@ func (s *Step) text(b *strings.Builder, depth int, shared map[any]bool, verbose 
 	b.WriteByte('\n')
 	next := depth + 1
 	for _, inner := range s.Steps {
-		if end := inner.text(b, next, shared, verbose); s.Layout == Around {
+		if end := inner.text(b, next, r, verbose); s.Layout == Around {
 			next = end
 		}
 	}
 	return next
 }
 
-// notes returns the remarks that follow a label.
-func (s *Step) notes(shared map[any]bool) []string {
+// notes returns what follows a label.
+func (s *Step) notes(r remarks) []string {
 	var notes []string
 	if len(s.Steps) > 1 && s.Layout != Around {
 		notes = append(notes, map[Layout]string{Serial: "in order", Parallel: "in parallel", Choice: "one of"}[s.Layout])
 	}
-	if s.State != nil && shared[s.State] {
+	if r.namesakes[s] {
+		notes = append(notes, "not the only "+oneLine(s.Kind+" "+s.Name))
+	}
+	if s.State != nil && r.shared[s.State] {
 		notes = append(notes, "shared")
 	}
 	if s.Err != nil {
@@ -152,28 +156,12 @@ func (s *Step) notes(shared map[any]bool) []string {
 	return notes
 }
 
-// shared returns the states that more than one step keeps.
-func (s *Step) shared() map[any]bool {
-	owner := map[any]*Step{}
-	shared := map[any]bool{}
-	for step := range s.All() {
-		if step.State == nil {
-			continue
-		}
-		if first, ok := owner[step.State]; ok && first != step {
-			shared[step.State] = true
-		}
-		owner[step.State] = step
-	}
-	return shared
-}
-
 // Mermaid returns the plan as a Mermaid flowchart. A solid arrow leads to an inner step or, in a
 // graph, to the next step. The arrows of a Serial step are numbered, those of a Choice are dotted.
 // A step that stands in several places is drawn once. A step without a name that only groups others
 // is not drawn, so that a graph of steps looks like one.
 func (s *Step) Mermaid() string {
-	c := chart{shared: s.shared(), drawn: map[*Step]drawn{}, arrows: map[string]bool{}}
+	c := chart{remarks: s.remarks(), drawn: map[*Step]drawn{}, arrows: map[string]bool{}}
 	c.b.WriteString("flowchart TD\n")
 	c.draw(s)
 	return c.b.String()
@@ -183,11 +171,11 @@ var mermaidEscapes = strings.NewReplacer(`"`, "#quot;", "<", "#lt;", ">", "#gt;"
 
 // A chart is a flowchart while it is being drawn.
 type chart struct {
-	b      strings.Builder
-	n      int // boxes so far
-	shared map[any]bool
-	drawn  map[*Step]drawn
-	arrows map[string]bool
+	b       strings.Builder
+	n       int // boxes so far
+	remarks remarks
+	drawn   map[*Step]drawn
+	arrows  map[string]bool
 }
 
 // A drawn describes a step after it was drawn: the boxes where arrows to it and from it attach, and
@@ -240,7 +228,7 @@ func (c *chart) group(s *Step) (d drawn) {
 func (c *chart) box(s *Step) drawn {
 	id := c.n
 	c.n++
-	label := strings.Join(append([]string{s.label()}, s.notes(c.shared)...), ", ")
+	label := strings.Join(append([]string{s.label()}, s.notes(c.remarks)...), ", ")
 	fmt.Fprintf(&c.b, "  n%d[\"%s %s\"]\n", id, nameOf(arrows[:], int(s.Acts)), mermaidEscapes.Replace(label))
 	d := drawn{first: []int{id}, last: []int{id}, nest: id}
 	graph := s.Layout == Serial && slices.ContainsFunc(s.Steps, (*Step).groups)
@@ -298,11 +286,11 @@ type stepJSON struct {
 // ("in", "out", "both" or "none"), layout ("around", "serial", "parallel" or "choice"; only if
 // there are inner steps), effects, needs, gives, shared, error and steps. Members without a value
 // are left out.
-func (s *Step) MarshalJSON() ([]byte, error) { return json.Marshal(s.json(s.shared())) }
+func (s *Step) MarshalJSON() ([]byte, error) { return json.Marshal(s.json(s.remarks())) }
 
-func (s *Step) json(shared map[any]bool) stepJSON {
+func (s *Step) json(r remarks) stepJSON {
 	j := stepJSON{Kind: s.Kind, Name: s.Name, Detail: s.Detail, Source: s.Source, Acts: s.Acts.String(),
-		Effects: s.Effects.Names(), Needs: s.Needs, Gives: s.Gives, Shared: s.State != nil && shared[s.State]}
+		Effects: s.Effects.Names(), Needs: s.Needs, Gives: s.Gives, Shared: s.State != nil && r.shared[s.State]}
 	if s.Err != nil {
 		j.Error = s.Err.Error()
 	}
@@ -310,7 +298,7 @@ func (s *Step) json(shared map[any]bool) stepJSON {
 		j.Layout = s.Layout.String()
 	}
 	for _, inner := range s.Steps {
-		j.Steps = append(j.Steps, inner.json(shared))
+		j.Steps = append(j.Steps, inner.json(r))
 	}
 	return j
 }

@@ -1,6 +1,7 @@
 package pipe_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -177,4 +178,30 @@ func TestMermaidDrawsAGraphAsOne(t *testing.T) {
 		}
 	}
 	assert.Equal(t, []string{"n1 --> n2", "n1 --> n3", "n0 --> n1", "n2 --> n4", "n3 --> n4"}, arrows)
+}
+
+func TestAPlanSaysWhichLeavesShareAName(t *testing.T) {
+	t.Parallel()
+	identity := func(_ context.Context, n int) (int, error) { return n, nil }
+	leaf := func(kind, name, detail string) ints {
+		return pipe.Describe(identity, pipe.Step{Kind: kind, Name: name, Detail: detail, Effects: pipe.Terminal})
+	}
+	all := func(layout pipe.Layout, inner ...pipe.Any) ints {
+		return pipe.Describe(identity, pipe.Step{Kind: "all", Acts: pipe.None, Layout: layout}, inner...)
+	}
+	a, b := leaf("backend", "orders", "http://a"), leaf("backend", "orders", "http://b")
+	tests := map[string]struct {
+		p    ints
+		want int
+	}{
+		"two backends":              {all(pipe.Parallel, a, b), 2},
+		"far apart":                 {all(pipe.Serial, all(pipe.Choice, a, leaf("backend", "users", "")), all(pipe.Around, b)), 2},
+		"one backend in two places": {all(pipe.Parallel, a, a), 0},
+		"no request meets both":     {all(pipe.Choice, a, b), 0},
+		"another kind":              {all(pipe.Parallel, a, leaf("publisher", "orders", "")), 0},
+		"without names":             {all(pipe.Parallel, leaf("backend", "", "a"), leaf("backend", "", "b")), 0},
+	}
+	for name, tt := range tests {
+		assert.Equal(t, tt.want, strings.Count(pipe.PlanOf(tt.p).String(), ", not the only backend orders"), name)
+	}
 }
