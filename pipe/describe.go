@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 )
 
 const kindFunc = "func"
@@ -29,7 +30,7 @@ type Any interface {
 //	return pipe.Describe(call, step, next)
 //
 // Name every pipe that call may run and every effect that it has: the plan believes what it is
-// told. Above all, declare a call [Opaque] if it may ignore its context, for example because it
+// told. Where a pipe may be a plain function, call what [Described] makes of it. Above all, declare a call [Opaque] if it may ignore its context, for example because it
 // runs a hook. Otherwise the step is taken to honour its context if every inner step does, and a
 // call of it may then stay on the goroutine of its caller.
 //
@@ -58,9 +59,14 @@ func Describe[Req, Res any](call Pipe[Req, Res], step Step, inner ...Any) Pipe[R
 	}
 	step.mend(fault)
 	steps := slices.Clip(step.Steps)
+	step.holds = nil
 	for i, p := range inner {
 		if p == nil || p.isNil() {
 			fault("inner pipe %d of %s is nil", i+1, step.label())
+			continue
+		}
+		if h, ok := p.(holder); ok {
+			step.holds = append(step.holds, h)
 			continue
 		}
 		steps = append(steps, p.describe())
@@ -73,6 +79,7 @@ func Describe[Req, Res any](call Pipe[Req, Res], step Step, inner ...Any) Pipe[R
 	if err := step.Err; err != nil {
 		call = func(context.Context, Req) (res Res, _ error) { return res, err }
 	}
+	step.flag = new(watch.Flag)
 	return describing(call, &step)
 }
 
@@ -106,11 +113,12 @@ func Fault[Req, Res any](err error) Decorator[Req, Res] {
 	return func(next Pipe[Req, Res]) Pipe[Req, Res] { return Describe[Req, Res](nil, step, next) }
 }
 
-// A probe is the context that asks a describing closure for its step. No other function ever gets
-// it.
+// A probe is the context that asks a describing closure for its step and for what it calls. No other
+// function ever gets it.
 type probe struct {
 	context.Context
 	step *Step
+	call any // a Pipe of the type of the closure
 }
 
 // describing makes all describing closures of one instantiation, so that they share one code
@@ -119,11 +127,18 @@ type probe struct {
 //
 //go:noinline
 func describing[Req, Res any](call Pipe[Req, Res], step *Step) Pipe[Req, Res] {
+	var flag *watch.Flag
+	if step != nil {
+		flag = step.flag
+	}
 	return func(ctx context.Context, req Req) (Res, error) {
 		if p, ok := ctx.(*probe); ok {
-			p.step = step
+			p.step, p.call = step, call
 			var none Res
 			return none, nil
+		}
+		if flag.On() {
+			return watched(call, flag, ctx, req)
 		}
 		return call(ctx, req)
 	}
@@ -146,18 +161,26 @@ func stepOf[Req, Res any](p Pipe[Req, Res]) *Step {
 	case !isDescribing(p):
 		return &Step{Kind: kindFunc, Name: FuncName(p), Effects: Opaque}
 	}
-	var ask probe
-	var none Req
-	_, _ = p(&ask, none)
-	return ask.step
+	return ask(p).step
 }
 
-// identified returns p as a pipe whose step is the same one each time it is asked for.
-func identified[Req, Res any](p Pipe[Req, Res]) Pipe[Req, Res] {
-	if isDescribing(p) {
+// ask asks a describing closure.
+func ask[Req, Res any](p Pipe[Req, Res]) (answer probe) {
+	var none Req
+	_, _ = p(&answer, none)
+	return answer
+}
+
+// Described returns p as a pipe that has a step of its own: p itself if it is described, and
+// otherwise p as a "func" whose step is the same in every plan. A combinator that calls what Described
+// returns, and hands it to [Describe], shows what it runs. A nil p is returned as it is.
+func Described[Req, Res any](p Pipe[Req, Res]) Pipe[Req, Res] {
+	if p == nil || isDescribing(p) {
 		return p
 	}
-	return describing(p, stepOf(p))
+	step := stepOf(p)
+	step.flag = new(watch.Flag)
+	return describing(p, step)
 }
 
 // FuncName returns the name that a plan gives to an unnamed function, as in "func at audit.go:12".

@@ -172,7 +172,7 @@ func TestDescribeKeepsTheStepAndAddsTheInnerPipes(t *testing.T) {
 	assert.Equal(t, []string{"first", "second", "func"}, []string{plan.Steps[0].Kind, plan.Steps[1].Kind, plan.Steps[2].Kind})
 	given.Needs, given.Steps, plan.Steps = []string{"id"}, nil, nil
 	given.Effects |= pipe.Custom // because it was described here
-	assert.Equal(t, &given, plan)
+	assert.EqualExportedValues(t, given, *plan)
 }
 
 func TestAStepWithoutAKindIsAFunc(t *testing.T) {

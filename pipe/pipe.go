@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 )
 
 // A Pipe takes a request, processes it, and returns a response or an error.
@@ -80,13 +81,13 @@ func Named[Req, Res any](name string, d Decorator[Req, Res]) Decorator[Req, Res]
 	}
 	source := Here()
 	return func(next Pipe[Req, Res]) Pipe[Req, Res] {
-		next = identified(next)
+		next = Described(next)
 		step := Step{Kind: kindFunc, Name: name, Source: source, Mark: mark.Ours()}
 		p := decorate(d, next, &step)
 		if own := stepOf(p); isDescribing(p) && slices.Contains(own.Steps, stepOf(next)) {
 			renamed := *own
-			renamed.Name = name
-			return describing(p, &renamed)
+			renamed.Name, renamed.flag = name, new(watch.Flag)
+			return describing(ask(p).call.(Pipe[Req, Res]), &renamed)
 		}
 		return enclosed(p, next, step)
 	}
@@ -118,7 +119,7 @@ func Adapt[Req, Res, Req2, Res2 any](p Pipe[Req, Res], f func(next Pipe[Req, Res
 	if p == nil || f == nil {
 		return Check[Req2, Res2](nil, errors.New("pipe: Adapt: the pipe or the function is nil"))
 	}
-	next := identified(p)
+	next := Described(p)
 	adapted := f(next)
 	if shown(adapted, next) {
 		return adapted
@@ -128,7 +129,7 @@ func Adapt[Req, Res, Req2, Res2 any](p Pipe[Req, Res], f func(next Pipe[Req, Res
 
 // wrap applies d to next and makes sure that the plan of the result shows both.
 func wrap[Req, Res any](d Decorator[Req, Res], next Pipe[Req, Res], name string) Pipe[Req, Res] {
-	next = identified(next)
+	next = Described(next)
 	step := Step{Kind: kindFunc, Name: name, Mark: mark.Ours()}
 	p := decorate(d, next, &step)
 	if step.Err == nil && shown(p, next) {

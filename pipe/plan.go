@@ -12,26 +12,40 @@ import (
 )
 
 // PlanOf returns the plan of p: what it is made of, in the order of execution. PlanOf runs none of
-// it. A function that nobody described shows as an opaque step.
-func PlanOf[Req, Res any](p Pipe[Req, Res]) *Step {
-	return stepOf(p).copy(map[*Step]*Step{})
+// it. A function that nobody described shows as an opaque step. Where a pipe can be replaced, the plan
+// shows the one that is held now; see [Held].
+func PlanOf[Req, Res any](p Pipe[Req, Res]) *Step { return copyOf(stepOf(p)) }
+
+// copyOf copies a tree of steps, each step once.
+func copyOf(s *Step) *Step { return copier{done: map[*Step]*Step{}, open: map[*Step]bool{}}.copy(s) }
+
+type copier struct {
+	done map[*Step]*Step
+	open map[*Step]bool // those around the step that is being copied
 }
 
-// copy copies the tree. It copies a step that is used twice only once.
-func (s *Step) copy(done map[*Step]*Step) *Step {
-	if c, ok := done[s]; ok {
-		return c
+func (c copier) copy(s *Step) *Step {
+	if copied, ok := c.done[s]; ok && !c.open[s] {
+		return copied
 	}
-	c := new(Step)
-	*c = *s
-	c.Mark = mark.Mark{} // or a user could copy it
-	c.Needs, c.Gives = slices.Clone(s.Needs), slices.Clone(s.Gives)
-	done[s] = c
-	c.Steps = make([]*Step, len(s.Steps))
-	for i, inner := range s.Steps {
-		c.Steps[i] = inner.copy(done)
+	copied := new(Step)
+	*copied = *s
+	copied.Mark = mark.Mark{} // or a user could copy it
+	copied.Needs, copied.Gives = slices.Clone(s.Needs), slices.Clone(s.Gives)
+	copied.Steps, copied.holds = nil, nil
+	if c.open[s] { // replaced while it was copied, and now inside itself
+		return copied
 	}
-	return c
+	c.open[s] = true
+	for _, inner := range s.Steps {
+		copied.Steps = append(copied.Steps, c.copy(inner))
+	}
+	for _, h := range s.holds {
+		copied.Steps = append(copied.Steps, c.copy(h.holds()))
+	}
+	delete(c.open, s)
+	c.done[s] = copied
+	return copied
 }
 
 // mend removes from a tree of steps that code gave to [Describe] what no plan can show: nil steps,

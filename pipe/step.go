@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 )
 
 // A Step is one place in a plan: a pipe and the steps inside it. [Describe] takes one, and [PlanOf]
@@ -48,6 +49,15 @@ type Step struct {
 	// Steps are the inner steps. With Layout Around the first stands around the second, and so on.
 	// With Serial they run in this order.
 	Steps []*Step
+
+	flag  *watch.Flag // shared with its copies in plans; nil if no function was described as the step
+	holds []holder    // inner pipes that may be replaced; a plan has their steps after Steps
+}
+
+// Same reports whether two steps, perhaps of different plans, describe the same function. A step that
+// no function was described as is only the same as itself.
+func (s *Step) Same(other *Step) bool {
+	return s == other || s != nil && other != nil && s.flag != nil && s.flag == other.flag
 }
 
 // Way says whether a step acts on the way in, on the way out, on both ways or on neither.

@@ -1,0 +1,264 @@
+package pipe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/sluice-go/sluice/internal/report"
+	"github.com/sluice-go/sluice/internal/watch"
+)
+
+// A Watch is the one hook for traces, spans, metrics and logs: it hears of every step of a call, when
+// the step begins, what it decides and what it returns. It is a field of endpoint.Spec and async.Spec;
+// [Watched] gives one to any other pipe.
+//
+// A Watch changes nothing but time. It hears of steps that the plan shows and of no other. The zero
+// Watch watches nothing, and a call that is not watched costs each step one look at a counter.
+type Watch struct {
+	// Pick decides at wiring, and again when a plan has changed, which steps are watched; nil is all
+	// of them. The steps are those of the plan, and must not be changed.
+	Pick func(*Step) bool
+
+	// Start is asked once for each call, and returns the watcher around all steps. If it returns
+	// nil, the call is not watched; this is the place to sample. A nil Start watches nothing. The
+	// watcher that Start returns gets no Leave.
+	Start func(ctx context.Context) Watcher
+}
+
+// A Watcher hears of one step of one call, and of what it calls.
+//
+// The methods are called on the goroutine of the step, so those of different steps are concurrent
+// where the plan says so. They must return soon, because the call waits for them. A panic in them
+// changes nothing about the call; it is reported to the Report hook of the endpoint or agent, if the
+// call belongs to one.
+type Watcher interface {
+	// Enter is called when a step is about to run whose next watched step around it is that of the
+	// watcher. It returns the context for the step, which derives from ctx and can carry a span, and
+	// the watcher of the step. If the watcher is nil, this step is not watched; the steps in it are.
+	// The step is that of the plan, the same one for each call. The request belongs to the call.
+	Enter(ctx context.Context, s *Step, req any) (context.Context, Watcher)
+
+	// Leave is called when the step has returned, and is the last call. The response belongs to the
+	// call, and is the zero value if err is not nil. A panic is a [*PanicError], and so is
+	// runtime.Goexit. A response with a body that is a stream is still to be read. A call that was
+	// abandoned leaves when it returns, perhaps long after its caller was answered.
+	Leave(res any, err error)
+
+	// Note is called between Enter and Leave, possibly on another goroutine, when the step has
+	// decided something. See [Note] for what there is.
+	Note(what, detail string)
+}
+
+// Note tells the watcher of the step that ctx belongs to what the step has decided, and does nothing
+// where nobody watches. Any function in a pipe may call it, with words of its own. If the step was
+// not picked, the next one around it hears of it. What sluice notes:
+//
+//	abandoned  a call that did not return in time goes on alone
+//	case       which case of a switch was chosen
+//	fallback   which other proxy is asked
+//	limited    a call was refused, or not mirrored, by a limit
+//	lost       which proxy of a race was not the first
+//	panicked   a panic was recovered
+//	partial    what is missing in the answer
+//	skipped    which part or stage was not called, because its condition did not hold
+//	static     static data was added, or stands in for an error
+//	stream     the answer is a stream
+//	swapped    what is called is not what was wired first
+//	try        which attempt begins, as in "2 of 3"
+//	variant    which variant of a split was chosen
+//	won        which proxy of a race answered first
+func Note(ctx context.Context, what, detail string) {
+	if e := watch.Of(ctx); e != nil {
+		e.Note(what, detail)
+	}
+}
+
+// Watched returns p, watched by w. Each call of it asks w.Start, except those that are being watched
+// already: they go on to tell the watcher that they have. The plan is that of p. A Watch without Start
+// returns p itself.
+func Watched[Req, Res any](p Pipe[Req, Res], w Watch) Pipe[Req, Res] {
+	if w.Start == nil || p == nil {
+		return p
+	}
+	p = Described(p)
+	v := &view{watch: w, plan: stepOf(p)}
+	call := func(ctx context.Context, req Req) (Res, error) {
+		inside, end := v.begin(ctx)
+		if end == nil {
+			return p(ctx, req)
+		}
+		defer end.Release()
+		return p(inside, req)
+	}
+	step := *stepOf(p)
+	step.flag = new(watch.Flag) // the step is entered inside the call
+	return describing(call, &step)
+}
+
+// A view is a watch and what it has picked from a plan.
+type view struct {
+	watch  Watch
+	plan   *Step
+	picked atomic.Pointer[picked]
+}
+
+// picked are the steps that a watch has picked, by their flags.
+type picked struct {
+	steps map[*watch.Flag]*Step // of the plan
+	flags []*watch.Flag
+	held  []heldStep
+}
+
+// A heldStep is what a holder has held when the plan was made.
+type heldStep struct {
+	holder holder
+	step   *Step
+}
+
+// current reports whether the plan has not changed since.
+func (p *picked) current() bool {
+	for _, h := range p.held {
+		if h.holder.holds() != h.step {
+			return false
+		}
+	}
+	return true
+}
+
+// begin returns the context of a watched call, and the call. It returns no call if nobody watches.
+func (v *view) begin(ctx context.Context) (context.Context, *watch.Call) {
+	if ctx == nil || watch.Of(ctx) != nil {
+		return ctx, nil
+	}
+	w := v.start(ctx)
+	if w == nil {
+		return ctx, nil
+	}
+	p := v.picks(ctx)
+	c := watch.Begin(p.flags, watcherFailed)
+	return c.Root(ctx, w, p), c
+}
+
+// start asks for the watcher of a call.
+func (v *view) start(ctx context.Context) (w Watcher) {
+	defer func() {
+		if value := recover(); value != nil {
+			watcherFailed(ctx, value)
+		}
+	}()
+	return v.watch.Start(ctx)
+}
+
+func watcherFailed(ctx context.Context, value any) {
+	report.Failure(ctx, fmt.Errorf("pipe: Watch: %w", NewPanicError(value)))
+}
+
+// picks returns what the watch picks from the plan as it is now.
+func (v *view) picks(ctx context.Context) *picked {
+	if p := v.picked.Load(); p != nil && p.current() {
+		return p
+	}
+	p := &picked{steps: map[*watch.Flag]*Step{}, held: heldIn(v.plan)} // before the copy: else a change could be missed
+	plan := copyOf(v.plan)
+	plan.has(func(s *Step) bool {
+		if s.flag != nil && v.picksStep(ctx, s) {
+			p.steps[s.flag] = s
+			p.flags = append(p.flags, s.flag)
+		}
+		return false // and on to the next one
+	})
+	v.picked.Store(p)
+	return p
+}
+
+// heldIn returns what all holders in a tree hold.
+func heldIn(s *Step) (all []heldStep) {
+	seen := map[*Step]bool{}
+	var in func(*Step)
+	in = func(s *Step) {
+		if seen[s] {
+			return
+		}
+		seen[s] = true
+		for _, inner := range s.Steps {
+			in(inner)
+		}
+		for _, h := range s.holds {
+			held := heldStep{h, h.holds()}
+			all = append(all, held)
+			in(held.step)
+		}
+	}
+	in(s)
+	return all
+}
+
+func (v *view) picksStep(ctx context.Context, s *Step) (picks bool) {
+	defer func() {
+		if value := recover(); value != nil {
+			watcherFailed(ctx, value)
+		}
+	}()
+	return v.watch.Pick == nil || v.watch.Pick(s)
+}
+
+var errExited = errors.New("runtime.Goexit was called")
+
+// watched calls a step that some watch has picked, and tells the watcher if it is that of ctx.
+func watched[Req, Res any](call Pipe[Req, Res], f *watch.Flag, ctx context.Context, req Req) (res Res, err error) {
+	e, ok := enter(f, ctx, req)
+	if !ok {
+		return call(ctx, req)
+	}
+	returned := false
+	defer func() {
+		defer e.Close()
+		if returned {
+			leave(e, res, err)
+			return
+		}
+		v := recover()
+		if v == nil {
+			leave(e, res, NewPanicError(errExited))
+			return
+		}
+		leave(e, res, NewPanicError(v))
+		panic(v)
+	}()
+	res, err = call(e, req)
+	returned = true
+	return res, err
+}
+
+// enter tells the watcher of ctx that a step is about to run. It reports whether the step is watched.
+func enter(f *watch.Flag, ctx context.Context, req any) (inside *watch.Entry, ok bool) {
+	e := watch.Of(ctx)
+	if e == nil {
+		return nil, false
+	}
+	step := e.Steps.(*picked).steps[f]
+	if step == nil || !e.Open() {
+		return nil, false // another call has picked it, or this one has ended
+	}
+	defer func() {
+		if !ok {
+			e.Call.Release()
+		}
+	}()
+	e.Guard(func() {
+		next, w := e.Watcher.(Watcher).Enter(ctx, step, req)
+		if next == nil {
+			next = ctx
+		}
+		if w != nil {
+			inside, ok = e.Inside(next, ctx, w), true
+		}
+	})
+	return inside, ok
+}
+
+func leave(e *watch.Entry, res any, err error) {
+	e.Guard(func() { e.Watcher.Leave(res, err) })
+}
