@@ -19,7 +19,7 @@ type Step struct {
 	// function.
 	Kind string
 	// Name tells steps of a kind apart. It comes from Named, a Spec, or a Part. Queries match the
-	// name or, without one, the kind.
+	// name, the kind, or both as in "backend orders".
 	Name string
 	// Detail is the setting worth reading in a plan, as in "300ms".
 	Detail string
@@ -110,13 +110,20 @@ const (
 	Custom                             // was described outside sluice; set by Describe
 	Detached                           // its inner pipe runs beside the call and does not answer it
 	PassesOn                           // answers with the response of an inner pipe, perhaps changed, and no other
+	Skippable                          // the call may succeed without it: it is optional, or has a condition
+	Recovers                           // may go on, or answer, though an inner pipe has failed
+	ReadsCaller                        // decides by who the caller is
+	Credentials                        // sets credentials of its own in the request
+	Validates                          // refuses a request by what is in it
+	WritesRequest                      // changes the request for the steps inside it
 )
 
 var (
 	wayNames    = [...]string{"both", "in", "out", "none"}
 	layoutNames = [...]string{"around", "serial", "parallel", "choice"}
 	effectNames = [...]string{"calls-once", "calls-many", "buffers", "streams", "caches", "authenticates", "needs-replay",
-		"terminal", "honours-context", "idempotent", "not-idempotent", "stateful", "opaque", "custom", "detached", "passes-on"}
+		"terminal", "honours-context", "idempotent", "not-idempotent", "stateful", "opaque", "custom", "detached", "passes-on",
+		"skippable", "recovers", "reads-caller", "credentials", "validates", "writes-request"}
 )
 
 func nameOf(names []string, i int) string {
@@ -204,13 +211,24 @@ func (s *Step) has(is func(*Step) bool) bool {
 	return in(s)
 }
 
-// Title returns the name of the step or, without one, its kind. Queries match it, and messages show
-// it.
+// Title returns the name of the step or, without one, its kind, for messages.
 func (s *Step) Title() string {
 	if s.Name != "" {
 		return s.Name
 	}
 	return s.Kind
+}
+
+// at returns the kind and name of the step, and where it was written, as in
+// "backend customer (api.go:19)".
+func (s *Step) at() string {
+	named := *s
+	named.Detail = ""
+	text := named.label()
+	if s.Source != "" {
+		text += " (" + s.Source + ")"
+	}
+	return text
 }
 
 // label returns the step as a plan shows it.

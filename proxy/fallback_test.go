@@ -494,9 +494,7 @@ func TestFallbackShowsItsOrderInThePlan(t *testing.T) {
     ↔ backend replica
 `, plan.String())
 	assert.Equal(t, pipe.CallsOnce|pipe.HonoursContext|pipe.PassesOn, plan.Effects)
-	before, err := plan.Before("prices", "replica")
-	assert.NoError(t, err)
-	assert.True(t, before)
+	assert.NoError(t, plan.Before("prices", "replica"))
 }
 
 func TestFallbackRefusesANilProxy(t *testing.T) {

@@ -618,6 +618,6 @@ func TestMergeShowsItsPartsInThePlan(t *testing.T) {
 	assert.True(t, plan.HonoursContext())
 	assert.True(t, plan.Effects.Has(pipe.NeedsReplay|pipe.Buffers))
 	assert.False(t, pipe.PlanOf(proxy.Merge(proxy.Part{Proxy: leaf("x")})).Effects.Has(pipe.NeedsReplay), "one part needs no replay")
-	_, err := plan.Before("user", "orders")
+	err := plan.Before("user", "orders")
 	assert.ErrorIs(t, err, pipe.ErrUnordered)
 }

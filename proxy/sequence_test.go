@@ -376,9 +376,7 @@ func TestSequenceInThePlan(t *testing.T) {
       ↔ backend recs
 `, plan.String())
 	for _, pair := range [][2]string{{"user", "account"}, {"user", "orders"}, {"account", "orders"}, {"orders", "group"}, {"group", "prepare"}, {"prepare", "recs"}, {"user", "recs"}} {
-		before, err := plan.Before(pair[0], pair[1])
-		assert.NoError(t, err)
-		assert.True(t, before, "%s before %s", pair[0], pair[1])
+		assert.NoError(t, plan.Before(pair[0], pair[1]), "%s before %s", pair[0], pair[1])
 	}
 	assert.True(t, plan.HonoursContext())
 	assert.True(t, plan.Effects.Has(pipe.CallsOnce|pipe.NeedsReplay|pipe.Buffers))

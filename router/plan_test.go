@@ -67,15 +67,10 @@ func TestPlanOfShowsEverythingInTheOrderOfExecution(t *testing.T) {
 	page := plan.Find("GET /t/{tenant}/u/{id}")[0]
 	order := []string{"log", "with", "use", "group", "path", "first", "second", "page", "audit"}
 	for i := range order[1:] {
-		before, err := page.Before(order[i], order[i+1])
-		require.NoError(t, err)
-		assert.True(t, before, "%s before %s", order[i], order[i+1])
+		assert.NoError(t, page.Before(order[i], order[i+1]), "%s before %s", order[i], order[i+1])
 	}
-	before, err := plan.Before("with", "audit")
-	assert.NoError(t, err, "it may be asked of all routes too")
-	assert.True(t, before)
-	_, err = plan.Before("lgo", "audit")
-	assert.ErrorIs(t, err, pipe.ErrNoStep)
+	assert.NoError(t, plan.Before("with", "audit"))
+	assert.ErrorIs(t, plan.Before("lgo", "audit"), pipe.ErrNoStep)
 
 	assert.Equal(t, []string{"tenant", "id"}, page.Find("path")[0].Gives)
 	theirs := plan.Find("GET /theirs")[0].Steps
@@ -161,7 +156,7 @@ func TestHealthCanStandOutsideGuards(t *testing.T) {
 		assert.Empty(t, plan.Find(name)[0].Find("guard"), name)
 	}
 	assert.NotEmpty(t, plan.Find("GET /users/{id}")[0].Find("guard"))
-	_, err := plan.Before("guard", "ready")
+	err := plan.Before("guard", "ready")
 	assert.ErrorIs(t, err, pipe.ErrUnordered)
 }
 

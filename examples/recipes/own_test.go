@@ -123,14 +123,13 @@ func Example_authentication() {
 
 	get(page, "/users/7", "Authorization: Bearer secret", "X-User: root")
 	get(page, "/users/7", "X-User: root")
-	first, _ := pipe.PlanOf(page).Before("auth", "user") // for a test of your gateway
-	fmt.Println("before the upstream:", first)
+	fmt.Println("unguarded:", pipe.PlanOf(page).Guards("auth", "backend")) // nil, for a test of your gateway
 	// Output:
 	// user got GET /7 X-User: ann
 	// 200 {"id":7}
 	// 401 Unauthorized
 	// reported: auth: no such token
-	// before the upstream: true
+	// unguarded: <nil>
 }
 
 func TestAuthenticatedKeepsTheLaws(t *testing.T) {

@@ -28,7 +28,7 @@ func ExampleEachN() {
 	// asked for pen
 	// asked for ink
 	// map[ink:300 pen:300] <nil>
-	// true <nil>
+	// <nil>
 }
 
 // There is one call for all products, because the upstream takes several at once.
@@ -49,5 +49,5 @@ func ExampleBatch() {
 	// Output:
 	// asked for pen,ink
 	// map[ink:0 pen:3] <nil>
-	// true <nil>
+	// <nil>
 }

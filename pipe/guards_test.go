@@ -1,0 +1,104 @@
+package pipe_test
+
+import (
+	"testing"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/stretchr/testify/assert"
+)
+
+func TestGuards(t *testing.T) {
+	t.Parallel()
+	with := func(kind string, acts pipe.Way, layout pipe.Layout, effects pipe.Effects) func(inner ...pipe.Any) ints {
+		return func(inner ...pipe.Any) ints {
+			return pipe.Describe(never, pipe.Step{Kind: kind, Acts: acts, Layout: layout, Effects: effects, Source: "x.go:1"}, inner...)
+		}
+	}
+	user := func(name string) ints {
+		return pipe.Describe(never, pipe.Step{Kind: "backend", Name: name, Effects: pipe.Terminal, Source: "api.go:19"})
+	}
+	auth := in("auth")
+	sequence := with("sequence", pipe.Both, pipe.Serial, 0)
+	fallback := with("fallback", pipe.Both, pipe.Serial, pipe.Recovers)
+	merge := with("merge", pipe.Both, pipe.Parallel, 0)
+	choice := with("switch", pipe.In, pipe.Choice, 0)
+	router := with("router", pipe.None, pipe.Choice, 0)
+	optional := with("stage", pipe.None, pipe.Around, pipe.Skippable)
+	opaque := with("house", pipe.Both, pipe.Around, pipe.Opaque)
+	cache := with("cache", pipe.Both, pipe.Around, pipe.Caches)
+	static := with("static", pipe.Out, pipe.Around, pipe.Recovers)
+	route := func(name string, inner ints) ints {
+		return pipe.Describe(never, pipe.Step{Kind: "route", Name: name, Acts: pipe.None}, inner)
+	}
+	b := user("b")
+	tests := []struct {
+		name string
+		pipe ints
+		want string // "" for nil
+	}{
+		{"around", b.With(auth), ""},
+		{"not inside", auth(with("b", pipe.Both, pipe.Around, 0)(user("x"))), ""},
+		{"not inside it", pipe.Describe(never, pipe.Step{Kind: "b"}, user("x").With(auth)), "b (guards_test.go:41) is reached without auth"},
+		{"only on the way out", b.With(out("auth")), "backend b (api.go:19) is reached without auth"},
+		{"what only groups", b.With(none("auth")), "backend b (api.go:19) is reached without auth"},
+		{"around one of two", merge(b.With(auth), user("b")), "backend b (api.go:19) is reached without auth"},
+		{"around both", merge(b.With(auth), user("b").With(auth)), ""},
+		{"in one of two routes", router(route("GET /a", b.With(auth)), route("GET /b", user("b"))), "GET /b: backend b (api.go:19) is reached without auth"},
+		{"in every route", router(route("GET /a", b.With(auth)), route("GET /b", user("b").With(auth))), ""},
+		{"in an earlier stage", sequence(leaf("x").With(auth), b), ""},
+		{"in a later stage", sequence(b, leaf("x").With(auth)), "backend b (api.go:19) is reached without auth"},
+		{"in an earlier stage that may be skipped", sequence(optional(leaf("x").With(auth)), b), "backend b (api.go:19) is reached without auth"},
+		{"both in a stage that may be skipped", sequence(optional(b.With(auth)), leaf("x")), ""},
+		{"in the first of two alternatives", fallback(leaf("x").With(auth), b), "backend b (api.go:19) is reached without auth"},
+		{"in an earlier stage behind a function", sequence(opaque(leaf("x").With(auth)), b), "backend b (api.go:19) is reached without auth"},
+		{"in an earlier stage behind a cache", sequence(cache(leaf("x").With(auth)), b), "backend b (api.go:19) is reached without auth"},
+		{"in an earlier stage whose failure is covered up", sequence(static(leaf("x").With(auth)), b), "backend b (api.go:19) is reached without auth"},
+		{"in an earlier case", sequence(choice(leaf("x").With(auth), leaf("y")), b), "backend b (api.go:19) is reached without auth"},
+		{"in a part of an earlier merge", sequence(merge(leaf("x").With(auth), leaf("y")), b), ""},
+		{"in another part", merge(leaf("x").With(auth), b), "backend b (api.go:19) is reached without auth"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			err := pipe.PlanOf(tt.pipe).Guards("auth", "b")
+			if tt.want == "" {
+				assert.NoError(t, err)
+				return
+			}
+			assert.ErrorIs(t, err, pipe.ErrOrder)
+			assert.EqualError(t, err, `pipe: guards "auth", "b": `+tt.want)
+		})
+	}
+}
+
+func TestANameOfSeveralKindsIsAmbiguous(t *testing.T) {
+	t.Parallel()
+	named := func(kind, name string, acts pipe.Way, inner ...pipe.Any) ints {
+		return pipe.Describe(never, pipe.Step{Kind: kind, Name: name, Acts: acts}, inner...)
+	}
+	plan := pipe.PlanOf(named("endpoint", "orders", pipe.Both, named("part", "orders", pipe.None, in("limit")(named("backend", "orders", pipe.Both)))))
+	err := plan.Before("limit", "orders")
+	assert.ErrorIs(t, err, pipe.ErrAmbiguous)
+	assert.EqualError(t, err, `pipe: "orders": it may be endpoint orders or backend orders`)
+	assert.NoError(t, plan.Before("limit", "backend orders"))
+	assert.NoError(t, plan.Before("endpoint orders", "limit"))
+	assert.ErrorIs(t, plan.Guards("orders", "limit"), pipe.ErrAmbiguous)
+	assert.ErrorIs(t, plan.Inside("limit", "orders"), pipe.ErrAmbiguous)
+}
+
+func TestBeforeUnderStepsThatCallAgain(t *testing.T) {
+	t.Parallel()
+	retry := pass(pipe.Step{Kind: "retry", Effects: pipe.CallsMany})
+	sequence := func(effects pipe.Effects, inner ...pipe.Any) ints {
+		return pipe.Describe(never, pipe.Step{Kind: "sequence", Layout: pipe.Serial, Effects: effects}, inner...)
+	}
+	optional := pass(pipe.Step{Kind: "stage", Acts: pipe.None, Effects: pipe.Skippable})
+	choice := group("switch", pipe.Choice, leaf("a"), leaf("b"))
+	assert.NoError(t, pipe.PlanOf(sequence(0, leaf("a"), leaf("b")).With(retry)).Before("a", "b"))
+	assert.NoError(t, pipe.PlanOf(sequence(0, leaf("a").With(optional), leaf("b"))).Before("a", "b"))
+	assert.ErrorIs(t, pipe.PlanOf(sequence(0, leaf("a").With(optional), leaf("b")).With(retry)).Before("a", "b"), pipe.ErrUnordered, "the second try need not skip it")
+	assert.ErrorIs(t, pipe.PlanOf(choice).Before("a", "b"), pipe.ErrUnordered)
+	assert.EqualError(t, pipe.PlanOf(choice).Before("a", "b"), `pipe: before "a", "b": no request meets both`)
+	assert.ErrorIs(t, pipe.PlanOf(choice.With(retry)).Before("a", "b"), pipe.ErrUnordered)
+	assert.NotContains(t, pipe.PlanOf(choice.With(retry)).Before("a", "b").Error(), "no request")
+}
