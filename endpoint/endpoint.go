@@ -215,11 +215,11 @@ func (s Spec) check() error {
 			errs = append(errs, err)
 		}
 		if s.Stream {
-			for step := range plan.All() {
+			eachAnswering(plan, func(step *pipe.Step) {
 				if why := unstreamable(step); why != "" {
 					fault("Stream over %s, which %s", titleOf(step), why)
 				}
-			}
+			})
 		}
 	}
 	for _, network := range s.TrustedProxies {
@@ -238,6 +238,17 @@ func (s Spec) check() error {
 		fault("%w", err)
 	}
 	return errors.Join(errs...)
+}
+
+// eachAnswering calls f for the steps that the answer may come through: for all but mirrors.
+func eachAnswering(step *pipe.Step, f func(*pipe.Step)) {
+	if step.Effects.Has(pipe.Detached) {
+		return
+	}
+	f(step)
+	for _, inner := range step.Steps {
+		eachAnswering(inner, f)
+	}
 }
 
 // unstreamable returns why a Stream endpoint cannot have a step and what to do about it, or "".

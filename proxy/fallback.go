@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -80,6 +81,7 @@ func Fallback(p Proxy, others ...Proxy) Proxy {
 			faults.add("proxy %d is nil", i+1)
 			continue
 		}
+		p = pipe.Described(p)
 		plan := pipe.PlanOf(p)
 		a := alternative{name: nameIn(plan, strconv.Itoa(i+1)), held: !plan.HonoursContext()}
 		if a.held {
@@ -91,7 +93,7 @@ func Fallback(p Proxy, others ...Proxy) Proxy {
 		inner = append(inner, p)
 	}
 	return pipe.Describe(f.call, pipe.Step{Mark: mark.Ours(), Kind: "fallback", Detail: "on failure", Source: pipe.Here(),
-		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext, Err: faults.err()}, inner...)
+		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext | pipe.Recovers, Err: faults.err()}, inner...)
 }
 
 type fallback struct {
@@ -129,6 +131,7 @@ func (f *fallback) call(ctx context.Context, req *Request) (*Response, error) {
 		}
 		c.failed(i, res, err)
 		i++
+		watch.Note(ctx, "fallback", f.alternatives[i].name)
 		res, err = callCopy(ctx, f.alternatives[i].proxy, next)
 	}
 	return c.end(i, res, err, nil)

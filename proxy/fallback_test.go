@@ -493,7 +493,7 @@ func TestFallbackShowsItsOrderInThePlan(t *testing.T) {
   ← recover
     ↔ backend replica
 `, plan.String())
-	assert.Equal(t, pipe.CallsOnce|pipe.HonoursContext|pipe.PassesOn, plan.Effects)
+	assert.Equal(t, pipe.CallsOnce|pipe.HonoursContext|pipe.PassesOn|pipe.Recovers, plan.Effects)
 	assert.NoError(t, plan.Before("prices", "replica"))
 }
 

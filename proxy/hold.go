@@ -31,6 +31,7 @@ const DefaultMaxAbandoned = call.DefaultMaxAbandoned
 func Hold(limit int) Decorator {
 	source := pipe.Here()
 	return func(next Proxy) Proxy {
+		next = pipe.Described(next)
 		h := &hold{next: next, bound: call.NewBound(limit)}
 		serve := h.call
 		if pipe.PlanOf(next).HonoursContext() {

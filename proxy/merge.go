@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -57,6 +58,7 @@ func Grouped(name string, p Proxy) Part {
 
 // grouped returns p with its document wrapped in a member.
 func grouped(p Proxy, member, source string) Proxy {
+	p = pipe.Described(p)
 	serve := func(ctx context.Context, req *Request) (*Response, error) {
 		res, err := p(ctx, req)
 		if err != nil || res == nil {
@@ -156,8 +158,9 @@ func newMerge(s Spec) Proxy {
 			part.Proxy = grouped(part.Proxy, part.Group, step.Source)
 		}
 		part.Expose = slices.Clone(part.Expose)
+		part.Proxy = part.described(step.Source)
 		m.parts = append(m.parts, mergePart{Part: part, i: i, method: m.method, honoursContext: part.When == nil && plan.HonoursContext()})
-		inner = append(inner, part.describe(step.Source))
+		inner = append(inner, part.Proxy)
 		if part.Optional {
 			m.optional++
 		}
@@ -175,17 +178,18 @@ func newMerge(s Spec) Proxy {
 	return pipe.Describe(m.call, step, inner...)
 }
 
-// describe returns the proxy of the part as the plan shows it.
-func (p Part) describe(source string) pipe.Any {
+// described returns the proxy of the part as the plan shows it.
+func (p Part) described(source string) Proxy {
 	step := pipe.Step{Mark: mark.Ours(), Kind: "part", Name: p.Name, Source: source, Acts: pipe.None}
 	var notes []string
 	if p.Optional {
-		notes = append(notes, "optional")
+		notes, step.Effects = append(notes, "optional"), pipe.Skippable
 	}
 	if p.When != nil {
-		notes, step.Effects = append(notes, "conditional"), pipe.Opaque
+		notes, step.Effects = append(notes, "conditional"), pipe.Skippable|pipe.Opaque
 	}
 	step.Detail = strings.Join(notes, ", ")
+	p.Proxy = pipe.Described(p.Proxy)
 	return pipe.Describe(p.Proxy, step, p.Proxy)
 }
 
@@ -305,6 +309,7 @@ func (b *mergeBranch) Do(ctx context.Context) (*Response, error) {
 		return nil, errFull()
 	}
 	if b.part.When != nil && !b.part.When(ctx, &b.req) {
+		pipe.Note(ctx, "skipped", b.part.Name)
 		b.skipped = true
 		return &Response{}, nil
 	}
@@ -374,7 +379,15 @@ func (c *mergeCall) answer(parent context.Context) (*Response, error) {
 		call.ReportPanic(parent, res.Err)
 		return nil, err
 	}
+	notePartial(parent, res)
 	return res, nil
+}
+
+// notePartial notes what is missing in an answer.
+func notePartial(ctx context.Context, res *Response) {
+	if res.Err != nil && watch.On(ctx) {
+		watch.Note(ctx, "partial", res.Err.Error())
+	}
 }
 
 // failure returns the error of the first required part that failed. If that part failed because the

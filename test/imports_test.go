@@ -20,7 +20,7 @@ const module = "github.com/sluice-go/sluice"
 // mayImport lists which packages of the module a package may import, by path below the module.
 var mayImport = map[string][]string{
 	"":                {},
-	"internal/call":   {"internal/mark", "internal/report", "pipe"},
+	"internal/call":   {"internal/mark", "internal/report", "internal/watch", "pipe"},
 	"internal/field":  {},
 	"internal/mark":   {},
 	"internal/report": {},
@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"pipe":            {"internal/mark", "internal/report", "internal/watch"},
 	"pipe/pipetest":   {"internal/mark", "pipe"},
 	"proxy/document":  {},
-	"proxy":           {"internal/field", "internal/call", "internal/mark", "pipe", "proxy/document"},
+	"proxy":           {"internal/field", "internal/call", "internal/mark", "internal/watch", "pipe", "proxy/document"},
 	"proxy/flow":      {"internal/call", "internal/mark", "pipe", "proxy"},
 	"proxy/policy":    {"internal/call", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"proxy/proxytest": {"internal/call", "internal/mark", "pipe", "pipe/pipetest", "proxy", "proxy/document"},

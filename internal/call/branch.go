@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+
+	"github.com/sluice-go/sluice/internal/watch"
+	"github.com/sluice-go/sluice/pipe"
 )
 
 // A Task is the work of a [Branch]. Most often the branch is a field of the struct that is its
@@ -33,9 +36,10 @@ type Branch[T any] struct {
 	Bound *Bound
 	Close func(T) error
 
-	value T
-	err   error
-	state atomic.Int32
+	value   T
+	err     error
+	state   atomic.Int32
+	watched *watch.Call // kept open for the goroutine of the branch; nil if nobody watches
 }
 
 // The states of a branch.
@@ -67,11 +71,13 @@ func (b *Branch[T]) Run() { b.run(nil) }
 
 // run runs the task and then sends the branch to its waiter, even after a panic or runtime.Goexit.
 func (b *Branch[T]) run(to chan<- *Branch[T]) {
+	defer b.watched.Release()
 	returned := false
 	defer func() {
 		if !returned {
 			var none T
 			b.value, b.err = none, PanicOf(recover())
+			pipe.Note(b.Ctx, "panicked", b.err.Error())
 		}
 		if !b.state.CompareAndSwap(running, arrived) {
 			b.late()
@@ -87,10 +93,17 @@ func (b *Branch[T]) run(to chan<- *Branch[T]) {
 	returned = true
 }
 
+// start runs the branch on a goroutine of its own.
+func (b *Branch[T]) start(to chan<- *Branch[T]) {
+	b.watched = watch.Retain(b.Ctx)
+	go b.run(to)
+}
+
 // leave leaves the branch, and reports whether it was still running.
 func (b *Branch[T]) leave() bool {
 	b.Bound.count(b.Ctx, 1) // before the branch can see it and count down
 	if b.state.CompareAndSwap(running, left) {
+		pipe.Note(b.Ctx, "abandoned", "")
 		return true
 	}
 	b.Bound.count(b.Ctx, -1)
@@ -122,7 +135,7 @@ func (b *Branch[T]) late() {
 // ends first, Await leaves the branch.
 func (b *Branch[T]) Await() (T, error) {
 	to := make(chan *Branch[T], 1)
-	go b.run(to)
+	b.start(to)
 	select {
 	case <-to:
 	case <-b.Ctx.Done():

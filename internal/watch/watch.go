@@ -52,9 +52,9 @@ func (c *Call) retain() bool {
 	}
 }
 
-// Release closes the call once. The last one ends it.
+// Release closes the call once. The last one ends it. A nil Call is none.
 func (c *Call) Release() {
-	if c.open.Add(-1) > 0 {
+	if c == nil || c.open.Add(-1) > 0 {
 		return
 	}
 	for _, f := range c.flags {
@@ -109,6 +109,12 @@ func (e *Entry) Guard(f func()) {
 		}
 	}()
 	f()
+}
+
+// On reports whether [Note] has a watcher to tell, for a note that costs something to make.
+func On(ctx context.Context) bool {
+	_, ok := ctx.(*Entry)
+	return ok
 }
 
 // Note is for a combinator, with the context that it was called with: it costs next to nothing where
