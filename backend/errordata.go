@@ -38,6 +38,7 @@ func ErrorAsData(member string) proxy.Decorator {
 	}
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {
+		next = pipe.Described(next)
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			res, err := next(ctx, req)
 			answer := answerIn(err)

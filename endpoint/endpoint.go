@@ -161,6 +161,13 @@ type Spec struct {
 	//		}
 	//	}
 	Report func(ctx context.Context, err error)
+
+	// Watch hears of every step of a call: of the endpoint, whose request is the *http.Request and
+	// whose response is the [proxy.Response] that the client got, and of all that the pipe shows in
+	// its plan. Its Start is called before anything is read of the request; [HTTPRequest] and
+	// [RequestID] know it. The step of the endpoint ends when the answer is written, also where it is
+	// a stream. The zero Watch watches nothing.
+	Watch pipe.Watch
 }
 
 // A Factory makes a handler of a Spec. That of this package is FactoryFunc([New]); one of your own

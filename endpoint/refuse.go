@@ -31,6 +31,6 @@ func (h *handler) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if broken != nil {
 		err = broken
 	}
-	x.refuse(err)
+	_ = x.refuse(err)
 	x.served = true
 }

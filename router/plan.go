@@ -136,7 +136,7 @@ func sameHandler(a, b http.Handler) bool {
 func (e entry) step() *pipe.Step {
 	steps := middlewareSteps(e.middlewares)
 	if m, ok := e.handler.(*mounted); ok {
-		steps = append(steps, m.pathStep())
+		steps = append(steps, pipe.PlanOf(m.path))
 		steps = append(steps, middlewareSteps(m.route.Middlewares)...)
 		steps = append(steps, m.plan())
 	} else {
@@ -145,16 +145,11 @@ func (e entry) step() *pipe.Step {
 	return &pipe.Step{Kind: "route", Name: routeName(e.method, e.pattern), Acts: pipe.None, Steps: steps}
 }
 
-func (m *mounted) pathStep() *pipe.Step {
-	given, _ := givenBy(m.route)
-	return &pipe.Step{Kind: "path", Acts: pipe.In, Effects: pipe.CallsOnce, Gives: given}
-}
-
 func middlewareSteps(middlewares []func(http.Handler) http.Handler) []*pipe.Step {
 	var steps []*pipe.Step
 	for _, m := range middlewares {
 		if m != nil {
-			steps = append(steps, &pipe.Step{Kind: "middleware", Name: middlewareName(m), Effects: pipe.Opaque})
+			steps = append(steps, middlewareStep(m))
 		}
 	}
 	return steps

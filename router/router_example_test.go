@@ -119,7 +119,7 @@ func ExamplePlanOf() {
 	//               ↔ audit
 	//                 ↔ page
 	// <nil>
-	// pipe: before "audit", "limit": GET /users/{id}/page: middleware limit acts before audit (router_example_test.go:88)
+	// pipe: before "audit", "limit": GET /users/{id}/page: middleware limit (router_example_test.go:72) acts before audit (router_example_test.go:88)
 }
 
 func ExampleNamed() {
