@@ -31,15 +31,15 @@ var (
 func (s *Step) Find(name string) []*Step {
 	var found []*Step
 	for step := range s.All() {
-		if step.is(name) {
+		if step.Matches(name) {
 			found = append(found, step)
 		}
 	}
 	return found
 }
 
-// is reports whether a query means the step by name.
-func (s *Step) is(name string) bool {
+// Matches reports whether a query means the step by that name; see [Step.Find].
+func (s *Step) Matches(name string) bool {
 	return name == s.Kind || s.Name != "" && (name == s.Name || name == s.Kind+" "+s.Name)
 }
 
@@ -208,7 +208,7 @@ func named(all []*Place, name string) ([]*Place, error) {
 	var acting, found []*Place
 	var kinds []string
 	for _, p := range all {
-		if !p.Step.is(name) {
+		if !p.Step.Matches(name) {
 			continue
 		}
 		if found = append(found, p); p.Step.Acts == None {

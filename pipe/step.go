@@ -60,6 +60,9 @@ func (s *Step) Same(other *Step) bool {
 	return s == other || s != nil && other != nil && s.flag != nil && s.flag == other.flag
 }
 
+// Watched reports whether a watched call that is running now has picked the step.
+func (s *Step) Watched() bool { return s.flag != nil && s.flag.On() }
+
 // Way says whether a step acts on the way in, on the way out, on both ways or on neither.
 type Way uint8
 

@@ -30,6 +30,9 @@
 //     pipe runs nothing. A decorator that answers every call of this law without next may show
 //     next only as a branch of several.
 //
+// Each law is tested again while all calls are watched, because a watch must change nothing, and what
+// runs must be what the plan shows; see [explain.Trace.Check].
+//
 // No law may leave a goroutine behind. A decorator that declares [pipe.HonoursContext] must return
 // at the end of its context even if next does not.
 //

@@ -87,7 +87,7 @@ func Laws[Req, Res any](t *testing.T, s Subject[Req, Res]) {
 	}
 	for _, law := range all(s) {
 		t.Run(law.Name, func(t *testing.T) {
-			for _, fault := range law.faults(t, s) {
+			for _, fault := range law.broken(t, s) {
 				t.Error(fault)
 			}
 		})
@@ -99,7 +99,7 @@ func Laws[Req, Res any](t *testing.T, s Subject[Req, Res]) {
 func Check[Req, Res any](t *testing.T, s Subject[Req, Res]) error {
 	var errs []error
 	for _, law := range all(s) {
-		for _, fault := range law.faults(t, s) {
+		for _, fault := range law.broken(t, s) {
 			errs = append(errs, fmt.Errorf("%s: %s", law.Name, fault))
 		}
 	}

@@ -1,0 +1,197 @@
+package explain
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/sluice-go/sluice/pipe"
+)
+
+// Check holds the trace to the law: what ran is what the plan shows. The plan is that of the pipe
+// that was called, or a larger one that has it inside, such as that of a router. The law says
+//
+//   - each entry is a place of the plan, and the entry around it is the nearest place around that
+//     place, passing over steps that only group others;
+//   - inner steps in order run in order, one after the other's end unless that was abandoned;
+//   - of inner steps to choose from, one runs;
+//   - what is called once runs once.
+//
+// The error joins everything that is not so. It is for a trace of all steps; where only some were
+// picked, the first rule passes over the others too. The plan must be one of the same moment if it has
+// parts that are swapped.
+func (t *Trace) Check(plan *pipe.Step) error {
+	l := newLayout(plan, t.Entries())
+	l.assign()
+	l.inOrder()
+	return errors.Join(l.errs...)
+}
+
+// A layout lays the entries of a trace out on the places of a plan.
+type layout struct {
+	places  []*pipe.Place
+	entries []*Entry
+	at      map[*Entry]*pipe.Place
+	ran     map[*pipe.Place][]*Entry
+	errs    []error
+}
+
+func newLayout(plan *pipe.Step, entries []*Entry) *layout {
+	return &layout{places: plan.Places(), entries: entries, at: map[*Entry]*pipe.Place{}, ran: map[*pipe.Place][]*Entry{}}
+}
+
+func (l *layout) fault(format string, args ...any) {
+	l.errs = append(l.errs, fmt.Errorf("explain: "+format, args...))
+}
+
+// assign finds the place of each entry.
+func (l *layout) assign() {
+	for _, e := range l.entries {
+		var free, taken, elsewhere *pipe.Place
+		for _, p := range l.places {
+			if !p.Step.Same(e.Step) {
+				continue
+			}
+			switch elsewhere = p; {
+			case e.Around != nil && l.at[e.Around] == nil, !l.nearest(p, e.Around):
+			case !l.ranIn(p, e.Around):
+				if free == nil {
+					free = p
+				}
+			case taken == nil:
+				taken = p
+			}
+		}
+		switch {
+		case free != nil:
+			l.put(e, free)
+		case taken != nil:
+			l.put(e, taken)
+			if !many(taken, l.at[e.Around]) {
+				l.fault("%s ran again in one call of %s", taken, title(e.Around))
+			}
+		case elsewhere == nil:
+			l.fault("%s ran, and the plan does not show it", at(e.Step))
+		case e.Around == nil || l.at[e.Around] != nil: // else the fault is that of the entry around
+			l.fault("%s ran inside %s, and the plan shows it inside %s", elsewhere, title(e.Around), above(elsewhere))
+		}
+	}
+}
+
+func (l *layout) put(e *Entry, p *pipe.Place) {
+	l.at[e] = p
+	l.ran[p] = append(l.ran[p], e)
+}
+
+// nearest reports whether the entry around is at the nearest place around p that acts.
+func (l *layout) nearest(p *pipe.Place, around *Entry) bool {
+	for q := p.Around; q != nil; q = q.Around {
+		if around != nil && q == l.at[around] {
+			return true
+		}
+		if q.Step.Acts != pipe.None && around != nil {
+			return false
+		}
+	}
+	return around == nil
+}
+
+// ranIn reports whether an entry inside around is at p already.
+func (l *layout) ranIn(p *pipe.Place, around *Entry) bool {
+	return slices.ContainsFunc(l.ran[p], func(e *Entry) bool { return e.Around == around })
+}
+
+// many reports whether what stands between p and the place around may call p several times.
+func many(p, around *pipe.Place) bool {
+	for q := p.Around; q != nil; q = q.Around {
+		if q.Step.Effects.Has(pipe.CallsMany) {
+			return true
+		}
+		if q == around {
+			break
+		}
+	}
+	return false
+}
+
+// inOrder checks the entries inside one entry against each other.
+func (l *layout) inOrder() {
+	inside := map[*Entry][]*Entry{}
+	for _, e := range l.entries {
+		if l.at[e] != nil && e.Around != nil {
+			inside[e.Around] = append(inside[e.Around], e)
+		}
+	}
+	for _, around := range l.entries {
+		all := inside[around]
+		for i, first := range all {
+			for _, second := range all[i+1:] {
+				l.pair(around, first, second)
+			}
+		}
+	}
+}
+
+// pair checks two entries inside around, of which first began before second.
+func (l *layout) pair(around, first, second *Entry) {
+	p, q := l.at[first], l.at[second]
+	at, i, j := parting(p, q)
+	if at == nil || many(p, l.at[around]) || many(q, l.at[around]) {
+		return
+	}
+	switch at.Step.Layout {
+	case pipe.Choice:
+		l.fault("%s ran, and so did %s, in one call of %s, which chooses", p, q, at)
+	case pipe.Serial:
+		switch {
+		case i > j:
+			l.fault("%s ran before %s, which the plan shows first", p, q)
+		case (first.Left == 0 || first.Left > second.Began) && !abandoned(around):
+			l.fault("%s ran before %s had returned, and the plan shows one after the other", q, p)
+		}
+	}
+}
+
+// parting returns the place whose inner steps lead to different ones of two places, and which they
+// are. It returns nil if one place is inside the other.
+func parting(p, q *pipe.Place) (at *pipe.Place, i, j int) {
+	around := map[*pipe.Place]*pipe.Place{} // what is around p, and the place inside that leads there
+	for x := p; x.Around != nil; x = x.Around {
+		around[x.Around] = x
+	}
+	for x := q; x.Around != nil; x = x.Around {
+		inner, ok := around[x.Around]
+		if !ok {
+			continue
+		}
+		if x.Around.Step.Layout == pipe.Around || inner == x || len(inner.Index) != len(x.Index) {
+			return nil, 0, 0
+		}
+		return x.Around, inner.Index[len(inner.Index)-1], x.Index[len(x.Index)-1]
+	}
+	return nil, 0, 0
+}
+
+func abandoned(e *Entry) bool {
+	return slices.ContainsFunc(e.Notes, func(n Note) bool { return n.What == "abandoned" })
+}
+
+// title names an entry in a message.
+func title(e *Entry) string {
+	if e == nil {
+		return "nothing"
+	}
+	return at(e.Step)
+}
+
+// above names what stands around a place.
+func above(p *pipe.Place) string {
+	for q := p.Around; q != nil; q = q.Around {
+		if q.Step.Acts != pipe.None {
+			return at(q.Step)
+		}
+	}
+	return "nothing"
+}
+
+func at(s *pipe.Step) string { return (&pipe.Place{Step: s}).String() }

@@ -1,0 +1,77 @@
+package explain
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sluice-go/sluice/pipe"
+)
+
+// String returns the plan, and behind each step what it returned and decided:
+//
+//	↔ merge (2 parts), in parallel  # 200, partial: part recs: connection refused
+//	  · part user                   # 200
+//	    ↔ backend user              # 200
+//
+// A step that did not run says so. Of a step that ran several times, all outcomes are there, in their
+// order. Nothing in the text depends on the time that anything took.
+func (t *Trace) String() string { return t.text(false) }
+
+// Verbose returns the text of String, and when each step began and how long it took.
+func (t *Trace) Verbose() string { return t.text(true) }
+
+func (t *Trace) text(times bool) string {
+	l := newLayout(t.plan, t.Entries())
+	l.assign()
+	lines := strings.Split(strings.TrimSuffix(t.plan.String(), "\n"), "\n")
+	width := 0
+	for _, line := range lines {
+		width = max(width, utf8.RuneCountInString(line))
+	}
+	var b strings.Builder
+	for i, p := range l.places { // a plan prints a line for each place, in their order
+		b.WriteString(lines[i])
+		var outcomes []string
+		for _, e := range l.ran[p] {
+			outcomes = append(outcomes, e.outcome(times))
+		}
+		said := strings.Join(outcomes, "; ")
+		if said == "" && (p.Step.Acts != pipe.None || p.Step.Name != "") { // else it may only group others
+			said = "did not run"
+		}
+		if said != "" {
+			b.WriteString(strings.Repeat(" ", width-utf8.RuneCountInString(lines[i])) + "  # " + said)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// outcome tells what came of an entry.
+func (e *Entry) outcome(times bool) string {
+	var said []string
+	if times {
+		took := "running"
+		if e.Left > 0 {
+			took = (e.End - e.Begin).Round(time.Microsecond).String()
+		}
+		said = append(said, "+"+e.Begin.Round(time.Microsecond).String()+" "+took)
+	}
+	switch {
+	case e.Left == 0 && !times:
+		said = append(said, "running")
+	case e.Err != nil:
+		said = append(said, "error: "+strings.ReplaceAll(e.Err.Error(), "\n", "; "))
+	case e.Status != 0:
+		said = append(said, strconv.Itoa(e.Status))
+	case e.Left > 0:
+		said = append(said, "ok")
+	}
+	for _, n := range e.Notes {
+		said = append(said, strings.TrimSuffix(fmt.Sprintf("%s: %s", n.What, strings.ReplaceAll(n.Detail, "\n", "; ")), ": "))
+	}
+	return strings.Join(said, ", ")
+}
