@@ -2,12 +2,12 @@
 // the compiler checks and that ends as a typed pipe.
 //
 //	user := flow.Call("user", proxy.Decode[User](users))
-//	ords := flow.Then("orders", user, forUser, proxy.Decode[[]Order](orders))
-//	recs := flow.Then("recs", user, forUser, proxy.Decode[[]Item](recommendations))
+//	ords := flow.Then("orders", user, account, proxy.Decode[[]Order](orders))
+//	recs := flow.Then("recs", user, account, proxy.Decode[[]Item](recommendations))
 //	page := flow.Join3(user, ords, flow.Optional(recs), render)
 //	endpoint.Spec{Proxy: proxy.Encode(page)}
 //
-//	func forUser(r *proxy.Request, u User) error { r.Params.Set("account", u.Account); return nil }
+//	var account = flow.Param("account", func(u User) string { return u.Account })
 //
 //	func render(u User, o []Order, r flow.Maybe[[]Item]) (Page, error) {
 //		return Page{u.Name, o, r.Or(nil)}, nil
@@ -63,5 +63,6 @@
 // calls in which none can start before the previous one has ended. Inside are the nodes, under
 // their names and kinds. The steps of a chain run in order, and those of a fork at the same time,
 // so [pipe.Step.Before] follows the dependencies and nothing else. A node appears in several places
-// where a tree cannot show the order otherwise.
+// where a tree cannot show the order otherwise. A node whose request a [Param] makes gives that
+// param, so that whoever mounts the pipe does not look for it in the route.
 package flow

@@ -18,42 +18,40 @@ const DefaultParallel = 8
 // with the same key share a call. The calls begin in the order in which the keys first occur.
 // Without elements there are no calls, and the map is empty.
 //
-//	prods := flow.Each("products", orders, productOf, forProduct, proxy.Decode[Product](products))
+//	prods := flow.Each("products", orders, func(o Order) int { return o.Product },
+//		flow.Param("product", strconv.Itoa), proxy.Decode[Product](products))
 //
-//	func productOf(o Order) string { return o.Product }
-//
-//	func forProduct(r *proxy.Request, id string) error { r.Params.Set("product", id); return nil }
-//
-// prepare makes the request of a call: it gets a copy of the graph's request that belongs to that
-// call. The first call that fails, or that cannot be prepared, cancels the others and fails the
-// node. Each does not limit the number of keys; the code that decodes a must do that. If the
-// upstream takes many keys in one call, use [Batch] instead.
-func Each[A any, K comparable, T any](
-	name string, a Node[[]A], key func(A) K, prepare func(*proxy.Request, K) error, p pipe.Pipe[*proxy.Request, T],
+// prepare makes the request of a call, as in [Then]: it changes a copy of the graph's request that
+// belongs to that call. The first call that fails, or that cannot be prepared, cancels the others
+// and fails the node. Each does not limit the number of keys; the code that decodes a must do that.
+// If the upstream takes many keys in one call, use [Batch] instead.
+func Each[A any, K comparable, T any, P Prepare[K]](
+	name string, a Node[[]A], key func(A) K, prepare P, p pipe.Pipe[*proxy.Request, T],
 ) Node[map[K]T] {
 	return each("Each", DefaultParallel, name, a, key, prepare, p)
 }
 
 // EachN is [Each] with at most n calls at a time. An n below 1 is a fault in the plan.
-func EachN[A any, K comparable, T any](
-	n int, name string, a Node[[]A], key func(A) K, prepare func(*proxy.Request, K) error, p pipe.Pipe[*proxy.Request, T],
+func EachN[A any, K comparable, T any, P Prepare[K]](
+	n int, name string, a Node[[]A], key func(A) K, prepare P, p pipe.Pipe[*proxy.Request, T],
 ) Node[map[K]T] {
 	return each("EachN", n, name, a, key, prepare, p)
 }
 
-func each[A any, K comparable, T any](
-	what string, limit int, name string, a Node[[]A], key func(A) K, prepare func(*proxy.Request, K) error,
-	p pipe.Pipe[*proxy.Request, T],
+func each[A any, K comparable, T any, P Prepare[K]](
+	what string, limit int, name string, a Node[[]A], key func(A) K, prepare P, p pipe.Pipe[*proxy.Request, T],
 ) Node[map[K]T] {
-	n := calling(what, "each", name, p, key == nil || prepare == nil, a.n)
+	do, gives := prepared[K](prepare)
+	n := calling(what, "each", name, p, key == nil || do == nil, a.n)
 	if limit < 1 {
 		n.fault(titled(what, name), "n is %d, want 1 or more", limit)
 	}
 	honoursContext := pipe.PlanOf(p).HonoursContext()
 	n.calls = many
 	n.step.Acts, n.step.Detail, n.step.Effects = pipe.In, fmt.Sprintf("%d at once", limit), pipe.CallsMany|pipe.Opaque
+	n.gives(titled(what, name), gives)
 	n.work = func(ctx context.Context, t *task) (any, error) {
-		e := &eachRun[K, T]{task: t, pipe: p, honoursContext: honoursContext, prepare: prepare, limit: limit,
+		e := &eachRun[K, T]{task: t, pipe: p, honoursContext: honoursContext, prepare: do, limit: limit,
 			keys: distinct(in[[]A](t, 0), key), bound: t.run.graph.nodes[t.i].bound}
 		return e.call(ctx)
 	}
@@ -64,19 +62,15 @@ func each[A any, K comparable, T any](
 // in which the keys first occur. Without elements there is no call, and the value is the zero T.
 // prepare makes the request, as in [Then].
 //
-//	prods := flow.Batch("products", orders, productOf, forProducts,
+//	prods := flow.Batch("products", orders, func(o Order) string { return o.Product },
+//		flow.Param("ids", func(ids []string) string { return strings.Join(ids, ",") }),
 //		proxy.Decode[map[string]Product](products))
-//
-//	func productOf(o Order) string { return o.Product }
-//
-//	func forProducts(r *proxy.Request, ids []string) error {
-//		r.Params.Set("ids", strings.Join(ids, ","))
-//		return nil
-//	}
-func Batch[A any, K comparable, T any](
-	name string, a Node[[]A], key func(A) K, prepare func(*proxy.Request, []K) error, p pipe.Pipe[*proxy.Request, T],
+func Batch[A any, K comparable, T any, P Prepare[[]K]](
+	name string, a Node[[]A], key func(A) K, prepare P, p pipe.Pipe[*proxy.Request, T],
 ) Node[T] {
-	n := calling("Batch", "batch", name, p, key == nil || prepare == nil, a.n)
+	do, gives := prepared[[]K](prepare)
+	n := calling("Batch", "batch", name, p, key == nil || do == nil, a.n)
+	n.gives(titled("Batch", name), gives)
 	n.step.Acts = pipe.In
 	n.step.Effects |= pipe.Opaque
 	n.work = func(ctx context.Context, t *task) (any, error) {
@@ -85,7 +79,7 @@ func Batch[A any, K comparable, T any](
 		if len(keys) == 0 {
 			return none, nil
 		}
-		if err := prepare(t.req, keys); err != nil {
+		if err := do(t.req, keys); err != nil {
 			return none, fmt.Errorf("prepare: %w", err)
 		}
 		return ask(ctx, t, t.req, p)

@@ -39,10 +39,8 @@ func ExampleBatch() {
 		return map[string]int{"pen": 3, "ink": 0}, nil
 	}
 
-	inStock := flow.Batch("stock", lines, func(line string) string { return line }, func(r *proxy.Request, products []string) error {
-		r.Params.Set("products", strings.Join(products, ","))
-		return nil
-	}, stock)
+	inStock := flow.Batch("stock", lines, func(line string) string { return line },
+		flow.Param("products", func(products []string) string { return strings.Join(products, ",") }), stock)
 	p := flow.End(inStock)
 	fmt.Println(p(context.Background(), proxy.NewRequest("GET", "/")))
 	fmt.Println(pipe.PlanOf(p).Before("lines", "stock"))
