@@ -76,7 +76,7 @@ func Example_each() {
 	id := flow.Param("product", func(id string) string { return id })
 	list := flow.Call("orders", proxy.Decode[[]Order](orders))
 	page := proxy.Encode(flow.End(
-		flow.EachN(1, "products", list, product, id, proxy.Decode[Product](products)),
+		flow.EachWith(flow.Limits{Parallel: 1}, "products", list, product, id, proxy.Decode[Product](products)),
 	))
 	get(page, "/users/7")
 	// Output:

@@ -10,9 +10,6 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// DefaultParallel is how many calls of an [Each] run at the same time.
-const DefaultParallel = 8
-
 // Each returns a node that calls p for each distinct key of the elements of a, at most
 // [DefaultParallel] calls at a time. Its value maps each key to the result of its call. Elements
 // with the same key share a call. The calls begin in the order in which the keys first occur.
@@ -23,36 +20,42 @@ const DefaultParallel = 8
 //
 // prepare makes the request of a call, as in [Then]: it changes a copy of the graph's request that
 // belongs to that call. The first call that fails, or that cannot be prepared, cancels the others
-// and fails the node. Each does not limit the number of keys; the code that decodes a must do that.
-// If the upstream takes many keys in one call, use [Batch] instead.
+// and fails the node. With more than [DefaultKeys] keys the node fails with [ErrTooManyKeys], and
+// nothing is called; [EachWith] sets other limits. If the upstream takes many keys in one call, use
+// [Batch] instead.
 func Each[A any, K comparable, T any, P Prepare[K]](
 	name string, a Node[[]A], key func(A) K, prepare P, p pipe.Pipe[*proxy.Request, T],
 ) Node[map[K]T] {
-	return each("Each", DefaultParallel, name, a, key, prepare, p)
+	return each("Each", Limits{}, name, a, key, prepare, p)
 }
 
-// EachN is [Each] with at most n calls at a time. An n below 1 is a fault in the plan.
-func EachN[A any, K comparable, T any, P Prepare[K]](
-	n int, name string, a Node[[]A], key func(A) K, prepare P, p pipe.Pipe[*proxy.Request, T],
+// EachWith is [Each] with other limits:
+//
+//	prods := flow.EachWith(flow.Limits{Parallel: 2, Keys: 50}, "products", orders, productOf,
+//		flow.Param("product", strconv.Itoa), proxy.Decode[Product](products))
+func EachWith[A any, K comparable, T any, P Prepare[K]](
+	limits Limits, name string, a Node[[]A], key func(A) K, prepare P, p pipe.Pipe[*proxy.Request, T],
 ) Node[map[K]T] {
-	return each("EachN", n, name, a, key, prepare, p)
+	return each("EachWith", limits, name, a, key, prepare, p)
 }
 
 func each[A any, K comparable, T any, P Prepare[K]](
-	what string, limit int, name string, a Node[[]A], key func(A) K, prepare P, p pipe.Pipe[*proxy.Request, T],
+	what string, limits Limits, name string, a Node[[]A], key func(A) K, prepare P, p pipe.Pipe[*proxy.Request, T],
 ) Node[map[K]T] {
 	do, gives := prepared[K](prepare)
 	n := calling(what, "each", name, p, key == nil || do == nil, a.n)
-	if limit < 1 {
-		n.fault(titled(what, name), "n is %d, want 1 or more", limit)
-	}
+	limits = limits.orDefaults(n, titled(what, name))
 	honoursContext := pipe.PlanOf(p).HonoursContext()
 	n.calls = many
-	n.step.Acts, n.step.Detail, n.step.Effects = pipe.In, fmt.Sprintf("%d at once", limit), pipe.CallsMany|pipe.Opaque
+	n.step.Acts, n.step.Detail, n.step.Effects = pipe.In, limits.String(), pipe.CallsMany|pipe.Opaque
 	n.gives(titled(what, name), gives)
 	n.work = func(ctx context.Context, t *task) (any, error) {
-		e := &eachRun[K, T]{task: t, pipe: p, honoursContext: honoursContext, prepare: do, limit: limit,
-			keys: distinct(in[[]A](t, 0), key), bound: t.run.graph.nodes[t.i].bound}
+		keys := distinct(in[[]A](t, 0), key)
+		if err := limits.check(len(keys)); err != nil {
+			return nil, err
+		}
+		e := &eachRun[K, T]{task: t, pipe: p, honoursContext: honoursContext, prepare: do, parallel: limits.Parallel,
+			keys: keys, bound: t.run.graph.nodes[t.i].bound}
 		return e.call(ctx)
 	}
 	return Node[map[K]T]{n: n}
@@ -107,7 +110,7 @@ type eachRun[K comparable, T any] struct {
 	pipe           pipe.Pipe[*proxy.Request, T]
 	honoursContext bool
 	prepare        func(*proxy.Request, K) error
-	limit          int
+	parallel       int
 	keys           []K
 	calls          []eachCall[K, T]
 	group          call.Group[T]
@@ -130,7 +133,7 @@ func (e *eachRun[K, T]) call(parent context.Context) (map[K]T, error) {
 	defer e.end(ctx, parent)
 	values := make(map[K]T, len(e.keys))
 	for next := 0; next < len(e.keys) || e.group.Waiting() > 0; {
-		if next < len(e.keys) && e.group.Waiting() < e.limit {
+		if next < len(e.keys) && e.group.Waiting() < e.parallel {
 			if err := e.begin(ctx, next); err != nil {
 				return nil, e.failed(parent, next, err)
 			}

@@ -12,14 +12,14 @@ import (
 
 // There is one call for each product, so two lines of the same product share a call. With one call
 // at a time, the calls are in the order of the lines.
-func ExampleEachN() {
+func ExampleEachWith() {
 	lines := flow.Call("lines", func(context.Context, *proxy.Request) ([]string, error) { return []string{"pen", "ink", "pen"}, nil })
 	price := func(_ context.Context, r *proxy.Request) (int, error) {
 		fmt.Println("asked for", r.Params.Get("product"))
 		return len(r.Params.Get("product")) * 100, nil
 	}
 
-	prices := flow.EachN(1, "prices", lines, func(line string) string { return line },
+	prices := flow.EachWith(flow.Limits{Parallel: 1}, "prices", lines, func(line string) string { return line },
 		func(r *proxy.Request, product string) error { r.Params.Set("product", product); return nil }, price)
 	p := flow.End(prices)
 	fmt.Println(p(context.Background(), proxy.NewRequest("GET", "/")))
