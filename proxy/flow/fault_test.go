@@ -56,6 +56,8 @@ func TestWrongWiringIsAFault(t *testing.T) {
 		"flow: Each (b): the pipe is nil":                    flow.End(flow.Each[int, int, int]("b", list, same[int], as[int], nil)),
 		"flow: EachWith (b): Parallel is -1, want 0 or more": flow.End(flow.EachWith(flow.Limits{Parallel: -1}, "b", list, same[int], as[int], leaf("b"))),
 		"flow: EachWith (b): Keys is -5, want 0 or more":     flow.End(flow.EachWith(flow.Limits{Keys: -5}, "b", list, same[int], as[int], leaf("b"))),
+		"flow: EachSome (b): a function is nil":              flow.End(flow.EachSome[int, int]("b", list, nil, as[int], leaf("b"))),
+		"flow: EachSomeWith (b): Keys is -5, want 0 or more": flow.End(flow.EachSomeWith(flow.Limits{Keys: -5}, "b", list, same[int], as[int], leaf("b"))),
 		"flow: Batch (b): the pipe is nil":                   flow.End(flow.Batch[int, int, int]("b", list, same[int], as[[]int], nil)),
 		"flow: Batch (b): a function is nil":                 flow.End(flow.Batch("b", list, same[int], noPrepare[[]int](), leaf("b"))),
 		"flow: Join2: node 2 is the zero Node":               flow.Join2(a, zero, add2),
@@ -70,6 +72,8 @@ func TestWrongWiringIsAFault(t *testing.T) {
 			case typed[int]:
 				refuses(t, p, want)
 			case typed[map[int]int]:
+				refuses(t, p, want)
+			case typed[map[int]flow.Maybe[int]]:
 				refuses(t, p, want)
 			case typed[flow.Pair[int, int]]:
 				refuses(t, p, want)

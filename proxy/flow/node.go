@@ -26,6 +26,7 @@ type node struct {
 	inner          []pipe.Any
 	deps           []*node
 	calls          int             // how many calls it can make: 0, 1 or many
+	some           bool            // it has a value even if its calls fail; see EachSome
 	honoursContext bool            // work honours its context
 	errs           []error         // its faults; if there are any, no graph with the node runs
 	faulty         func() pipe.Any // its step in such a graph, the same in all of them
