@@ -85,6 +85,31 @@ func Example_each() {
 	// 200 {"p-1":{"title":"Pen"},"p-2":{"title":"Pen"}}
 }
 
+func Example_eachSome() {
+	type Product struct {
+		Title string `json:"title"`
+	}
+	orders := answers("orders", `["p-1","","p-1"]`)
+	products := upstream(backend.Spec{Name: "products", URL: "http://products/{product}"},
+		proxytest.Answer(200, `{"title":"Pen"}`))
+
+	product := func(id string) string { return id }
+	list := flow.Call("orders", proxy.Decode[[]string](orders))
+	prods := flow.EachSome("products", list, product, flow.Param("product", product), proxy.Decode[Product](products))
+	page := proxy.Encode(flow.Join2(list, prods, func(ids []string, ps map[string]flow.Maybe[Product]) ([]string, error) {
+		titles := []string{}
+		for _, id := range ids {
+			titles = append(titles, ps[id].Or(Product{Title: "unknown"}).Title)
+		}
+		return titles, nil
+	}))
+	get(page, "/users/7")
+	// Output:
+	// products got GET /p-1
+	// 200 Cache-Control: no-store X-Completed: false ["Pen","unknown","Pen"]
+	// reported: node products: call 2 of 2: prepare: bind product: the value is not safe in a URL: it is empty, a dot or two dots, or contains NUL, CR or LF
+}
+
 func Example_fallback() {
 	prices := down("prices")
 	replica := answers("replica", `{"price":4200}`)

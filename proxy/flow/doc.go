@@ -40,22 +40,25 @@
 // cancelled are not reported. If a node that is not required fails, the nodes that depend on it
 // fail too, up to the next Optional, whose [Maybe] holds the reason. The graph also reports each
 // such failure to [proxy.Missing], once and in the order of the graph. With [proxy.Encode] around
-// it, the answer then says that it is partial.
+// it, the answer then says that it is partial. An [EachSome] has a value even if calls of it fail,
+// and reports each of those in the same way.
 //
-// If the context has a deadline, the nodes that are not required end before it by a tenth of the
-// remaining time, at most 250 ms, so that the partial answer is in time. A deadline, or a client
-// that has gone, ends the graph even if a callee or a function ignores its context. Such a call is
-// abandoned, as [proxy.Hold] describes. While [proxy.DefaultMaxAbandoned] calls of one node are
-// abandoned, the node fails with [proxy.ErrAbandoned] without being called. If that node is
+// If the context has a deadline, the nodes that are not required and the calls of an EachSome end
+// before it by a tenth of the remaining time, at most 250 ms, so that the partial answer is in
+// time. A deadline, or a client that has gone, ends the graph even if a callee or a function
+// ignores its context. Such a call is abandoned, as [proxy.Hold] describes. While
+// [proxy.DefaultMaxAbandoned] calls of one node are abandoned, the node fails with
+// [proxy.ErrAbandoned] without being called; of an EachSome only the calls fail. If that node is
 // required, the graph is refused at once. A panic or runtime.Goexit of a callee or a function fails
-// its node with a [*pipe.PanicError].
+// its node, or its call of an EachSome, with a [*pipe.PanicError].
 //
 // # Faults
 //
 // Wrong wiring is a fault: an empty name, a nil function or pipe, the zero Node, two nodes of the
-// same name. The pipe of the graph carries the faults of all its nodes, in the order of the graph,
-// each with the place where its node was written. The endpoint, router or agent that serves the
-// pipe refuses it, and a call of the pipe returns the faults, joined.
+// same name, a param that no placeholder can name, a negative limit. The pipe of the graph carries
+// the faults of all its nodes, in the order of the graph, each with the place where its node was
+// written. The endpoint, router or agent that serves the pipe refuses it, and a call of the pipe
+// returns the faults, joined.
 //
 // # Plan
 //

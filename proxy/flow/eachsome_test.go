@@ -414,6 +414,41 @@ func TestEachSomeGoesOnIfABodyCannotBeOpened(t *testing.T) {
 	}
 }
 
+// proves T3
+func TestEachSomeDoesNotWaitForABodyThatDoesNotOpen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		end := make(chan struct{})
+		var opened bodies
+		var opens atomic.Int32
+		req := opened.request("x", true)
+		open := req.GetBody
+		req.GetBody = func() (io.ReadCloser, error) {
+			if opens.Add(1) == 4 {
+				<-end
+			}
+			return open()
+		}
+		ctx, scope, _ := reports(t.Context())
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		list := flow.Call("keys", after(0, []string{"a", "b", "c"}))
+		begun := time.Now()
+		v, err := flow.End(flow.EachSome("values", list, same[string], param, byKey(nil)))(ctx, req)
+		require.NoError(t, err)
+		assert.Equal(t, 900*ms, time.Since(begun))
+		assert.True(t, v["a"].OK)
+		assert.ErrorIs(t, v["b"].Err, context.DeadlineExceeded)
+		assert.ErrorIs(t, v["c"].Err, context.DeadlineExceeded)
+		close(end)
+		synctest.Wait()
+		assert.Zero(t, scope.Abandoned())
+		for i, b := range opened.all[1:] {
+			assert.EqualValues(t, 1, b.closes.Load(), "closes of body %d", i+1)
+		}
+	})
+}
+
 func TestThePlanSaysThatSomeMayFail(t *testing.T) {
 	t.Parallel()
 	list := flow.Call("keys", after(0, []string{"a"}))
