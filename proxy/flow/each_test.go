@@ -3,6 +3,7 @@ package flow_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -168,6 +169,12 @@ func TestEachFailsIfACallCannotBePrepared(t *testing.T) {
 			}
 			return nil
 		},
+		"an exit": func(r *proxy.Request, key string) error {
+			if key == "b" {
+				runtime.Goexit()
+			}
+			return nil
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -176,7 +183,8 @@ func TestEachFailsIfACallCannotBePrepared(t *testing.T) {
 				keys := flow.Call("keys", after(0, []string{"a", "b", "c"}))
 				start := time.Now()
 				_, err := flow.End(flow.Each("values", keys, same[string], prepare, after(time.Hour, "")))(t.Context(), opened.request("x", true))
-				assert.ErrorIs(t, err, errBoom)
+				require.Error(t, err)
+				assert.Regexp(t, "^flow: node values: (call 2 of 3: prepare: boom|panic: boom|panic: runtime.Goexit was called)$", err.Error())
 				assert.Zero(t, time.Since(start))
 				synctest.Wait()
 				for i, b := range opened.all[1:] {

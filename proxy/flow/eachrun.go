@@ -123,15 +123,14 @@ func (e *eachRun[K, T]) end(ctx *call.Clock) {
 }
 
 // failed returns err with the number of the call that failed. It does not name the key: that is the
-// upstream's data and must not end up in a log. If some may fail and somebody still waits for the
-// others, failed keeps the error and returns nil.
+// upstream's data and must not end up in a log. If some may fail, failed keeps the error and returns
+// nil, unless the node itself is to end.
 func (e *eachRun[K, T]) failed(c *eachCall[K, T], err error) error {
-	ended := e.parent.Err()
-	if ended != nil && call.Is(err, ended) && !call.Panicked(err) {
+	if ended := e.parent.Err(); ended != nil && call.Is(err, ended) && !call.Panicked(err) {
 		return ended
 	}
 	err = fmt.Errorf("call %d of %d: %w", c.i+1, len(e.calls), err)
-	if !e.some || ended != nil {
+	if !e.some {
 		return err
 	}
 	c.missing = e.task.run.graph.named(e.task.i, err)

@@ -310,10 +310,13 @@ func TestContract6EachSomeBoundsAbandonedCalls(t *testing.T) {
 		list := flow.Call("keys", after(0, keys))
 		page := flow.End(flow.EachSomeWith(flow.Limits{Parallel: 500}, "values", list, same[string], param, deaf(end, "late")))
 		ctx, scope, _ := reports(t.Context())
+		var opened bodies
 		call := func() map[string]flow.Maybe[string] {
 			ctx, cancel := context.WithTimeout(ctx, 10*ms)
 			defer cancel()
-			v, err := page(ctx, get())
+			req := opened.request("x", true)
+			opened.all = opened.all[:len(opened.all)-1] // the caller's
+			v, err := page(ctx, req)
 			require.NoError(t, err)
 			return v
 		}
@@ -331,6 +334,11 @@ func TestContract6EachSomeBoundsAbandonedCalls(t *testing.T) {
 		synctest.Wait()
 		assert.Zero(t, scope.Abandoned())
 		assert.Equal(t, flow.Maybe[string]{Value: "late", OK: true}, call()["7"])
+		synctest.Wait()
+		assert.Len(t, opened.all, 4*502)
+		for i, b := range opened.all {
+			assert.EqualValues(t, 1, b.closes.Load(), "closes of body %d", i)
+		}
 	})
 }
 
