@@ -17,9 +17,9 @@ import (
 //
 // prepare makes the request of a call, as in [Then]: it changes a copy of the graph's request that
 // belongs to that call. The first call that fails, or that cannot be prepared, cancels the others
-// and fails the node. With more than [DefaultKeys] keys the node fails with [ErrTooManyKeys], and
-// nothing is called; [EachWith] sets other limits. If the upstream takes many keys in one call, use
-// [Batch] instead.
+// and fails the node; [EachSome] keeps what succeeded. With more than [DefaultKeys] keys the node
+// fails with [ErrTooManyKeys], and nothing is called; [EachWith] sets other limits. If the upstream
+// takes many keys in one call, use [Batch] instead.
 func Each[A any, K comparable, T any, P Prepare[K]](
 	name string, a Node[[]A], key func(A) K, prepare P, p pipe.Pipe[*proxy.Request, T],
 ) Node[map[K]T] {
@@ -39,16 +39,16 @@ func EachWith[A any, K comparable, T any, P Prepare[K]](
 // EachSome is [Each] for calls that may fail: the node keeps what the others made. Its value maps
 // each key to a [Maybe], which has the result of the call or the reason why there is none:
 //
-//	stock := flow.EachSome("stock", lines, product, flow.Param("product", strconv.Itoa), upstream)
-//	flow.Join2(lines, stock, func(ls []Line, stock map[int]flow.Maybe[int]) (Page, error) { … })
+//	stock := flow.EachSome("stock", lines, productOf, flow.Param("product", strconv.Itoa), upstream)
+//	page := flow.Join2(lines, stock, func(ls []Line, s map[int]flow.Maybe[int]) (Page, error) { … })
 //
 // The graph reports each call that has failed to [proxy.Missing], in the order of the keys, so that
 // the answer is partial, as with a failed [Optional]. If the context has a deadline, the calls end
 // before it as nodes do that are not required: what succeeded until then is in the answer. A call
 // that cannot be prepared, that panics or that is refused is the failure of its key alone.
 //
-// The node itself fails if there are too many keys, if key does not return, and if nobody waits for
-// the answer any more. The limits are those of Each; [EachSomeWith] sets others.
+// The node itself fails if there are too many keys, if key panics or does not return in time, and
+// if its context ends. The limits are those of Each; [EachSomeWith] sets others.
 func EachSome[A any, K comparable, T any, P Prepare[K]](
 	name string, a Node[[]A], key func(A) K, prepare P, p pipe.Pipe[*proxy.Request, T],
 ) Node[map[K]Maybe[T]] {
