@@ -123,8 +123,8 @@ func (e *eachRun[K, T]) end(ctx *call.Clock) {
 }
 
 // failed returns err with the number of the call that failed. It does not name the key: that is the
-// upstream's data and must not end up in a log. If some may fail, failed keeps the error and returns
-// nil, unless the node itself is to end.
+// upstream's data and must not end up in a log. If some may fail, failed keeps the error and
+// returns nil, unless the node itself is to end.
 func (e *eachRun[K, T]) failed(c *eachCall[K, T], err error) error {
 	if ended := e.parent.Err(); ended != nil && call.Is(err, ended) && !call.Panicked(err) {
 		return ended
