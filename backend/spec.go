@@ -46,8 +46,9 @@ type Spec struct {
 	// servers take it for the end of a name, and a client could then cut off what follows it.
 	Semicolons bool
 
-	// Given names the params that code fills in, such as a function of a flow: placeholders of URL
-	// that the route need not provide. "*" is the wildcard rest. New returns an error for a name
+	// Given names the params that code fills in where no plan can show it, such as a decorator or a
+	// function of a flow: placeholders of URL that the route need not provide. What proxy.Bind and
+	// flow.Param fill in needs no entry here. "*" is the wildcard rest. New returns an error for a name
 	// that URL does not have.
 	Given []string
 

@@ -83,13 +83,12 @@ func flowUpstreams() memory {
 func flowGateway[T flowRecord](b *testing.B) http.Handler {
 	b.Helper()
 	f := backend.Decorate(backend.HTTP{Transport: flowUpstreams()}, func(backend.Spec) proxy.Decorator { return policy.Timeout(time.Second) })
-	decoded := func(name string, given ...string) pipe.Pipe[*proxy.Request, T] {
-		param := append(given, "id")[0]
-		return proxy.Decode[T](pipe.Check(f.New(backend.Spec{Name: name, URL: "http://" + name + ".test/" + name + "/{" + param + "}", Given: given,
+	decoded := func(name, param string) pipe.Pipe[*proxy.Request, T] {
+		return proxy.Decode[T](pipe.Check(f.New(backend.Spec{Name: name, URL: "http://" + name + ".test/" + name + "/{" + param + "}",
 			Headers: []string{"Accept-Language"}})))
 	}
-	account := func(r *proxy.Request, v T) error { r.Params.Set("account", v.id()); return nil }
-	user := flow.Call("user", decoded("user"))
+	account := flow.Param("account", func(v T) string { return v.id() })
+	user := flow.Call("user", decoded("user", "id"))
 	orders := flow.Then("orders", user, account, decoded("orders", "account"))
 	recs := flow.Then("recs", user, account, decoded("recs", "account"))
 	products := flow.Then("products", orders, account, decoded("products", "account"))

@@ -121,11 +121,12 @@ func bindValue(to target, name, stage, path string) Binding {
 	return Binding{target: to, name: name, stage: stage, text: path, path: p, err: err, source: pipe.Here()}
 }
 
-// A BindError says why a [Binding] could not be made.
+// A BindError says why a [Binding] could not be made, or a param that a function makes, as with
+// flow.Param.
 type BindError struct {
 	Target string // what could not be set: "header", "query" or "body"; "" for a param
 	Param  string // the name of the param, header or query parameter; "" for a body
-	Stage  string // where the value was to come from
+	Stage  string // where the value was to come from; "" if a function was to make it
 	Header string // the header of the answer that was to be the value; "" if it was in the document
 	Path   string // of the value, in the document of Stage; "" for the whole document or a header
 
@@ -143,7 +144,10 @@ func (e *BindError) Error() string {
 			text += " " + word
 		}
 	}
-	return fmt.Sprintf("%s: %s of stage %s: %v", text, origin(e.Header, e.Path), e.Stage, e.Err)
+	if e.Stage != "" {
+		text += ": " + origin(e.Header, e.Path) + " of stage " + e.Stage
+	}
+	return fmt.Sprintf("%s: %v", text, e.Err)
 }
 
 // Unwrap returns Err.
@@ -161,7 +165,6 @@ func origin(header, path string) string {
 }
 
 var (
-	errUnsafe   = errors.New("the value is not safe in a URL: it is empty, a dot or two dots, or contains NUL, CR or LF")
 	errSkipped  = fmt.Errorf("the stage was skipped: %w", document.ErrAbsent)
 	errNoHeader = errors.New("there is no such header; a backend gives only those that its Expose names")
 	errNoValue  = errors.New("the value is empty or contains a control character")
@@ -262,15 +265,16 @@ func (b *Binding) setValue(req *Request, d document.Document) error {
 		return nil
 	}
 	text, ok := d.Text()
-	switch {
-	case !ok:
+	if !ok {
 		return fmt.Errorf("the value is of kind %s, not a scalar", d.Kind())
-	case text == "" || !field.ValidSegment(text):
-		return errUnsafe
-	case b.target == toQuery:
+	}
+	if err := field.CheckSegment(text); err != nil {
+		return err
+	}
+	if b.target == toQuery {
 		req.Query[b.name] = []string{text}
 		req.UpstreamQuery = append(req.UpstreamQuery, b.name)
-	default:
+	} else {
 		req.Params.Set(b.name, text)
 	}
 	return nil

@@ -161,7 +161,7 @@ func TestDecodeTakesAnyDocumentAsADocument(t *testing.T) {
 
 func TestDecodeNamesWhatItKnows(t *testing.T) {
 	t.Parallel()
-	empty := gives(&proxy.Response{})
+	empty := called(func() (*proxy.Response, error) { return &proxy.Response{}, nil })
 	tests := []struct {
 		name string
 		p    proxy.Proxy

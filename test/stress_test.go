@@ -323,9 +323,12 @@ func (s *stress) tree(depth int) proxy.Proxy {
 		a := flow.Call(s.name("node"), proxy.Decode[any](sub()))
 		b := flow.Then(s.name("node"), a, func(*proxy.Request, any) error { s.mayPanic(20); return nil }, proxy.Decode[any](sub()))
 		c := flow.Optional(flow.Call(s.name("node"), proxy.Decode[any](sub())))
-		return proxy.Encode(flow.Join3(a, b, c, func(a, b any, c flow.Maybe[any]) (map[string]any, error) {
+		list := flow.Map(s.name("node"), a, func(any) ([]string, error) { s.mayPanic(20); return []string{"k", "l", "k", "m"}, nil })
+		key := func(k string) string { s.mayPanic(20); return k }
+		d := flow.EachSome(s.name("node"), list, key, flow.Param("key", key), proxy.Decode[any](sub()))
+		return proxy.Encode(flow.Join4(a, b, c, d, func(a, b any, c flow.Maybe[any], d map[string]flow.Maybe[any]) (map[string]any, error) {
 			s.mayPanic(20)
-			return map[string]any{"a": a, "b": b, "c": c.Or(nil)}, nil
+			return map[string]any{"a": a, "b": b, "c": c.Or(nil), "d": d["k"].Or(nil)}, nil
 		}))
 	}
 	return s.decorated(s.tree(depth - 1))

@@ -85,9 +85,9 @@ type connect func(name, url string, s backend.Spec) proxy.Proxy
 // the loyalty of the user, then each product that was ordered, once.
 func homePage(upstream connect) proxy.Proxy {
 	users := upstream("users", "/users/{id}", backend.Spec{})
-	orders := upstream("orders", "/accounts/{account}/orders", backend.Spec{Given: []string{"account"}})
-	products := upstream("products", "/products/{product}", backend.Spec{Given: []string{"product"}})
-	member := upstream("loyalty", "/members/{account}", backend.Spec{Given: []string{"account"}, Decode: backend.XML}).With(
+	orders := upstream("orders", "/accounts/{account}/orders", backend.Spec{})
+	products := upstream("products", "/products/{product}", backend.Spec{})
+	member := upstream("loyalty", "/members/{account}", backend.Spec{Decode: backend.XML}).With(
 		shape.Response(shape.Target("member"), shape.Rename("@level", "level")))
 	recommender := proxy.Split(proxy.SplitSpec{
 		Name: "recommender", Header: "X-Recommender", Key: func(req *proxy.Request) string { return req.Params.Get("id") },
@@ -97,17 +97,15 @@ func homePage(upstream connect) proxy.Proxy {
 		},
 	}).With(proxy.Static(proxy.OnError, bestsellers()))
 
+	account := flow.Param("account", func(u user) string { return u.Account })
+	id := flow.Param("product", func(id string) string { return id })
 	u := flow.Call("user", proxy.Decode[user](users))
-	o := flow.Then("orders", u, forAccount, proxy.Decode[[]order](orders))
+	o := flow.Then("orders", u, account, proxy.Decode[[]order](orders))
 	r := flow.Call("recommendations", proxy.Decode[recs](recommender))
-	l := flow.Then("loyalty", u, forAccount, proxy.Decode[loyalty](member))
-	p := flow.Each("products", o, func(o order) string { return o.Product }, forProduct, proxy.Decode[product](products))
+	l := flow.Then("loyalty", u, account, proxy.Decode[loyalty](member))
+	p := flow.Each("products", o, func(o order) string { return o.Product }, id, proxy.Decode[product](products))
 	return proxy.Encode(flow.Join5(u, o, flow.Optional(p), flow.Optional(r), flow.Optional(l), render))
 }
-
-func forAccount(r *proxy.Request, u user) error { r.Params.Set("account", u.Account); return nil }
-
-func forProduct(r *proxy.Request, id string) error { r.Params.Set("product", id); return nil }
 
 func render(u user, o []order, p flow.Maybe[map[string]product], r flow.Maybe[recs], l flow.Maybe[loyalty]) (home, error) {
 	page := home{User: u, Orders: o, Products: p.Value}

@@ -43,13 +43,13 @@ func Example_batch() {
 	type Order struct{ ID, Product string }
 	type Product struct{ Title string }
 	orders := answers("orders", `[{"id":"o-1","product":"p-1"},{"id":"o-2","product":"p-2"},{"id":"o-3","product":"p-1"}]`)
-	products := upstream(backend.Spec{Name: "products", URL: "http://products/?ids={ids}", Given: []string{"ids"}},
+	products := upstream(backend.Spec{Name: "products", URL: "http://products/?ids={ids}"},
 		proxytest.Answer(200, `{"p-1":{"title":"Pen"},"p-2":{"title":"Ink"}}`))
 
 	product := func(o Order) string { return o.Product }
-	forIDs := func(r *proxy.Request, ids []string) error { r.Params.Set("ids", strings.Join(ids, ",")); return nil }
+	ids := flow.Param("ids", func(ids []string) string { return strings.Join(ids, ",") })
 	list := flow.Call("orders", proxy.Decode[[]Order](orders))
-	prods := flow.Batch("products", list, product, forIDs, proxy.Decode[map[string]Product](products))
+	prods := flow.Batch("products", list, product, ids, proxy.Decode[map[string]Product](products))
 	page := proxy.Encode(flow.Join2(list, prods, func(os []Order, ps map[string]Product) (map[string]string, error) {
 		titles := map[string]string{}
 		for _, o := range os {
@@ -69,20 +69,45 @@ func Example_each() {
 		Title string `json:"title"`
 	}
 	orders := answers("orders", `[{"id":"o-1","product":"p-1"},{"id":"o-2","product":"p-2"},{"id":"o-3","product":"p-1"}]`)
-	products := upstream(backend.Spec{Name: "products", URL: "http://products/{product}", Given: []string{"product"}},
+	products := upstream(backend.Spec{Name: "products", URL: "http://products/{product}"},
 		proxytest.Answer(200, `{"title":"Pen"}`))
 
 	product := func(o Order) string { return o.Product }
-	forProduct := func(r *proxy.Request, id string) error { r.Params.Set("product", id); return nil }
+	id := flow.Param("product", func(id string) string { return id })
 	list := flow.Call("orders", proxy.Decode[[]Order](orders))
 	page := proxy.Encode(flow.End(
-		flow.EachN(1, "products", list, product, forProduct, proxy.Decode[Product](products)),
+		flow.EachWith(flow.Limits{Parallel: 1}, "products", list, product, id, proxy.Decode[Product](products)),
 	))
 	get(page, "/users/7")
 	// Output:
 	// products got GET /p-1
 	// products got GET /p-2
 	// 200 {"p-1":{"title":"Pen"},"p-2":{"title":"Pen"}}
+}
+
+func Example_eachSome() {
+	type Product struct {
+		Title string `json:"title"`
+	}
+	orders := answers("orders", `["p-1","","p-1"]`)
+	products := upstream(backend.Spec{Name: "products", URL: "http://products/{product}"},
+		proxytest.Answer(200, `{"title":"Pen"}`))
+
+	product := func(id string) string { return id }
+	list := flow.Call("orders", proxy.Decode[[]string](orders))
+	prods := flow.EachSome("products", list, product, flow.Param("product", product), proxy.Decode[Product](products))
+	page := proxy.Encode(flow.Join2(list, prods, func(ids []string, ps map[string]flow.Maybe[Product]) ([]string, error) {
+		titles := []string{}
+		for _, id := range ids {
+			titles = append(titles, ps[id].Or(Product{Title: "unknown"}).Title)
+		}
+		return titles, nil
+	}))
+	get(page, "/users/7")
+	// Output:
+	// products got GET /p-1
+	// 200 Cache-Control: no-store X-Completed: false ["Pen","unknown","Pen"]
+	// reported: node products: call 2 of 2: prepare: bind product: the value is not safe in a URL: it is empty, a dot or two dots, or contains NUL, CR or LF
 }
 
 func Example_fallback() {

@@ -53,13 +53,13 @@ func Example_valueTyped() {
 		ID string `json:"id"`
 	}
 	users := answers("users", `{"account":"a-7"}`)
-	orders := upstream(backend.Spec{Name: "orders", URL: "http://orders/of/{account}", Given: []string{"account"}},
+	orders := upstream(backend.Spec{Name: "orders", URL: "http://orders/of/{account}"},
 		proxytest.Answer(200, `[{"id":"o-1"}]`))
 
-	forUser := func(r *proxy.Request, u User) error { r.Params.Set("account", u.Account); return nil }
+	account := flow.Param("account", func(u User) string { return u.Account })
 	user := flow.Call("user", proxy.Decode[User](users))
 	page := proxy.Encode(flow.End(
-		flow.Then("orders", user, forUser, proxy.Decode[[]Order](orders)),
+		flow.Then("orders", user, account, proxy.Decode[[]Order](orders)),
 	))
 	get(page, "/users/7")
 	// Output:

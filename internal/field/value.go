@@ -1,6 +1,7 @@
 package field
 
 import (
+	"errors"
 	"slices"
 	"strings"
 )
@@ -43,6 +44,17 @@ func Values(values []string) []string {
 		return nil
 	}
 	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !IsValue(v) })
+}
+
+// errUnsafe is why a value cannot be put into a URL.
+var errUnsafe = errors.New("the value is not safe in a URL: it is empty, a dot or two dots, or contains NUL, CR or LF")
+
+// CheckSegment returns an error, which does not show s, if s is empty or no [ValidSegment].
+func CheckSegment(s string) error {
+	if s == "" || !ValidSegment(s) {
+		return errUnsafe
+	}
+	return nil
 }
 
 // ValidSegment reports whether a decoded value can become one segment of a path or one value of a

@@ -16,6 +16,7 @@ func TestAWrongGraphDoesNotCompile(t *testing.T) {
 	t.Parallel()
 	right, err := os.ReadFile("testdata/right.go")
 	require.NoError(t, err)
+	const prepare = "func(r *proxy.Request, u User) error { return nil }"
 	tests := []struct {
 		name     string
 		old, new string
@@ -23,7 +24,12 @@ func TestAWrongGraphDoesNotCompile(t *testing.T) {
 	}{
 		{"nothing wrong", "", "", ""},
 		{"prepare takes another type than the node gives", "func(r *proxy.Request, u User) error", "func(r *proxy.Request, u Order) error",
-			"does not match inferred type func(*proxy.Request, User) error"},
+			"func(r *proxy.Request, u Order) error does not satisfy flow.Prepare[User]"},
+		{"a param", prepare, `flow.Param("account", func(u User) string { return u.Account })`, ""},
+		{"a function of the package", prepare, "forUser", ""},
+		{"a param of another type than the node gives", prepare, `flow.Param("product", func(o Order) string { return o.Product })`,
+			"flow.Parameter[Order] does not satisfy flow.Prepare[User]"},
+		{"no prepare", prepare, "nil", "in call to flow.Then, cannot infer P"},
 		{"the join takes its values in another order", "func(u User, o flow.Maybe[[]Order])", "func(o flow.Maybe[[]Order], u User)",
 			"does not match inferred type func(User, flow.Maybe[[]Order]) (T, error)"},
 		{"an optional value is used as if it were there", "o flow.Maybe[[]Order]", "o []Order",
@@ -31,7 +37,7 @@ func TestAWrongGraphDoesNotCompile(t *testing.T) {
 		{"a value too many", "flow.Join2(user, flow.Optional(ords),", "flow.Join2(user, user, flow.Optional(ords),",
 			"too many arguments in call to flow.Join2"},
 		{"a proxy in place of a typed pipe", "proxy.Decode[User](users)", "users",
-			"does not match inferred type func(*proxy.Request, *proxy.Response) error"},
+			"func(r *proxy.Request, u User) error does not satisfy flow.Prepare[*proxy.Response]"},
 		{"a node that depends on itself", "ords := flow.Then(\"orders\", user,", "ords := flow.Then(\"orders\", ords,",
 			"undefined: ords"},
 		{"a node of one type converted to another", "_ = proxy.Encode(page)", "_, _ = proxy.Encode(page), flow.Node[Order](user)",

@@ -3,12 +3,12 @@ package flow_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/flow"
 	"github.com/stretchr/testify/assert"
@@ -58,10 +58,10 @@ func TestEachCallsOncePerKeyAndBoundsTheCalls(t *testing.T) {
 			return flow.Each("values", keys, same[string], forKey, p)
 		}, flow.DefaultParallel, 300 * ms},
 		{"by two", func(p typed[string]) flow.Node[map[string]string] {
-			return flow.EachN(2, "values", keys, same[string], forKey, p)
+			return flow.EachWith(flow.Limits{Parallel: 2}, "values", keys, same[string], forKey, p)
 		}, 2, time.Second},
 		{"by more than the number of keys", func(p typed[string]) flow.Node[map[string]string] {
-			return flow.EachN(1000, "values", keys, same[string], forKey, p)
+			return flow.EachWith(flow.Limits{Parallel: 1000}, "values", keys, same[string], forKey, p)
 		}, 20, 100 * ms},
 	} {
 		for _, honours := range []bool{false, true} {
@@ -94,7 +94,7 @@ func TestEachBeginsCallsInTheOrderOfTheKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s shelf
 		keys := flow.Call("keys", after(0, []string{"c", "a", "c", "b", "a"}))
-		_, err := flow.End(flow.EachN(1, "values", keys, same[string], forKey, s.call))(t.Context(), get())
+		_, err := flow.End(flow.EachWith(flow.Limits{Parallel: 1}, "values", keys, same[string], forKey, s.call))(t.Context(), get())
 		require.NoError(t, err)
 		assert.Equal(t, []string{"c", "a", "b"}, s.asked)
 	})
@@ -118,7 +118,7 @@ func TestEachEndsWithTheFirstFailedCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s shelf
 		keys := flow.Call("keys", after(0, []string{"a", "b", "c", "d", "e"}))
-		each := flow.EachN(2, "values", keys, same[string], forKey, func(ctx context.Context, r *proxy.Request) (string, error) {
+		each := flow.EachWith(flow.Limits{Parallel: 2}, "values", keys, same[string], forKey, func(ctx context.Context, r *proxy.Request) (string, error) {
 			if r.Params.Get("key") == "b" {
 				_, _ = after(50*ms, "")(ctx, r)
 				return "", errBoom
@@ -169,6 +169,12 @@ func TestEachFailsIfACallCannotBePrepared(t *testing.T) {
 			}
 			return nil
 		},
+		"an exit": func(r *proxy.Request, key string) error {
+			if key == "b" {
+				runtime.Goexit()
+			}
+			return nil
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -177,7 +183,8 @@ func TestEachFailsIfACallCannotBePrepared(t *testing.T) {
 				keys := flow.Call("keys", after(0, []string{"a", "b", "c"}))
 				start := time.Now()
 				_, err := flow.End(flow.Each("values", keys, same[string], prepare, after(time.Hour, "")))(t.Context(), opened.request("x", true))
-				assert.ErrorIs(t, err, errBoom)
+				require.Error(t, err)
+				assert.Regexp(t, "^flow: node values: (call 2 of 3: prepare: boom|panic: boom|panic: runtime.Goexit was called)$", err.Error())
 				assert.Zero(t, time.Since(start))
 				synctest.Wait()
 				for i, b := range opened.all[1:] {
@@ -243,11 +250,4 @@ func TestEachReportsMissingPartsInTheOrderOfTheKeys(t *testing.T) {
 		assert.Equal(t, `{"1":0,"2":0,"3":0}`, res.Document.String())
 		assert.EqualError(t, res.Err, "half of 3\nhalf of 1\nhalf of 2")
 	})
-}
-
-func TestEachShowsItsBound(t *testing.T) {
-	t.Parallel()
-	keys := flow.Call("keys", after(0, []string{}))
-	plan := pipe.PlanOf(flow.End(flow.EachN(3, "values", keys, same[string], forKey, sure(after(0, "")))))
-	assert.Contains(t, plan.String(), "→ each values (3 at once)\n")
 }

@@ -53,14 +53,14 @@ var (
 // the same time, and then the products of all orders in one batch. The recommendations fail, and
 // the page does without them.
 func Example() {
-	forUser := func(r *proxy.Request, u User) error { r.Params.Set("account", u.Account); return nil }
-	forProducts := func(r *proxy.Request, ids []string) error { r.Params.Set("ids", strings.Join(ids, ",")); return nil }
+	account := flow.Param("account", func(u User) string { return u.Account })
+	ids := flow.Param("ids", func(ids []string) string { return strings.Join(ids, ",") })
 	product := func(o Order) string { return o.Product }
 
 	user := flow.Call("user", proxy.Decode[User](users))
-	ords := flow.Then("orders", user, forUser, proxy.Decode[[]Order](order))
-	recs := flow.Then("recs", user, forUser, proxy.Decode[[]Item](items))
-	prods := flow.Batch("products", ords, product, forProducts, proxy.Decode[map[string]Product](products))
+	ords := flow.Then("orders", user, account, proxy.Decode[[]Order](order))
+	recs := flow.Then("recs", user, account, proxy.Decode[[]Item](items))
+	prods := flow.Batch("products", ords, product, ids, proxy.Decode[map[string]Product](products))
 	page := proxy.Encode(flow.Join4(user, ords, flow.Optional(recs), prods,
 		func(u User, os []Order, r flow.Maybe[[]Item], ps map[string]Product) (Page, error) {
 			page := Page{User: u.Name, Recs: r.Value}
@@ -90,13 +90,13 @@ func Example() {
 	//         ↔ users
 	//     · fork, in parallel
 	//       · chain, in order
-	//         → then orders
+	//         → then orders (gives account)
 	//           ← decode ([]flow_test.Order)
 	//             ↔ orders
-	//         → batch products
+	//         → batch products (gives ids)
 	//           ← decode (map[string]flow_test.Product)
 	//             ↔ products
-	//       → then recs (optional)
+	//       → then recs (gives account, optional)
 	//         ← decode ([]flow_test.Item)
 	//           ↔ recommendations
 	//     ← join

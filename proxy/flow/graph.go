@@ -15,7 +15,7 @@ import (
 type graph struct {
 	nodes    []graphNode // dependencies before their users, the root last
 	replays  bool        // a request body is needed more than once
-	optional bool        // some nodes are not required
+	optional bool        // some nodes, or calls of a node, are not required
 	opens    *call.Bound // of bodies that are being opened again
 
 	err   error      // joins the faults of the nodes, in their order; if not nil, nothing runs
@@ -25,10 +25,12 @@ type graph struct {
 // A graphNode is a node in its graph. It refers to others by their index.
 type graphNode struct {
 	node     *node
-	deps     []int // in the order of node.deps
-	users    []int // the nodes that depend on it; one that takes it twice is here twice
+	work     pipe.Pipe[*task, any] // node.work as the plan shows it; nil for a pure node
+	deps     []int                 // in the order of node.deps
+	users    []int                 // the nodes that depend on it; one that takes it twice is here twice
 	required bool
-	bound    *call.Bound // of its abandoned calls
+	bound    *call.Bound // of its abandoned calls, or of itself if it has a value without them
+	parts    *call.Bound // of the abandoned calls of an Each; bound if the node fails with them
 }
 
 func newGraph(what string, root *node) *graph {
@@ -55,6 +57,9 @@ func newGraph(what string, root *node) *graph {
 	for i, n := range order {
 		p := &g.nodes[i]
 		p.node, p.bound = n, call.NewBound(0)
+		if p.parts = p.bound; n.some {
+			p.parts = call.NewBound(0)
+		}
 		for _, dep := range n.deps {
 			p.deps = append(p.deps, at[dep])
 			g.nodes[at[dep]].users = append(g.nodes[at[dep]].users, i)
@@ -64,7 +69,7 @@ func newGraph(what string, root *node) *graph {
 	g.replays = calls > 1
 	g.require(len(order) - 1)
 	for i := range g.nodes {
-		g.optional = g.optional || !g.nodes[i].required
+		g.optional = g.optional || !g.nodes[i].required || g.nodes[i].node.some
 	}
 	return g
 }

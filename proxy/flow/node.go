@@ -26,6 +26,7 @@ type node struct {
 	inner          []pipe.Any
 	deps           []*node
 	calls          int             // how many calls it can make: 0, 1 or many
+	some           bool            // it has a value even if its calls fail; see EachSome
 	honoursContext bool            // work honours its context
 	errs           []error         // its faults; if there are any, no graph with the node runs
 	faulty         func() pipe.Any // its step in such a graph, the same in all of them
@@ -48,6 +49,7 @@ const many = 2 // stands for any number above 1
 // name or a nil p is a fault in the plan, as with all functions of this package; see the package
 // comment.
 func Call[T any](name string, p pipe.Pipe[*proxy.Request, T]) Node[T] {
+	p = pipe.Described(p)
 	n := calling("Call", "call", name, p, false)
 	n.honoursContext = pipe.PlanOf(p).HonoursContext()
 	n.work = func(ctx context.Context, t *task) (any, error) { return ask(ctx, t, t.req, p) }
@@ -56,17 +58,25 @@ func Call[T any](name string, p pipe.Pipe[*proxy.Request, T]) Node[T] {
 
 // Then returns a node that calls p once a has its value. prepare makes the request from that value:
 // it changes the node's own copy of the graph's request. If prepare returns an error, the node
-// fails and p is not called.
+// fails and p is not called. Most often, prepare is a [Param]:
+//
+//	account := flow.Param("account", func(u User) string { return u.Account })
+//	orders := flow.Then("orders", user, account, proxy.Decode[[]Order](upstream))
+//
+// Otherwise it is a function:
 //
 //	orders := flow.Then("orders", user, func(r *proxy.Request, u User) error {
-//		r.Params.Set("account", u.Account)
+//		r.Upstream.Set("X-Account", u.Account)
 //		return nil
 //	}, proxy.Decode[[]Order](upstream))
-func Then[A, T any](name string, a Node[A], prepare func(*proxy.Request, A) error, p pipe.Pipe[*proxy.Request, T]) Node[T] {
-	return then("Then", name, prepare == nil, func(t *task) error { return prepare(t.req, in[A](t, 0)) }, p, a.n)
+func Then[A, T any, P Prepare[A]](name string, a Node[A], prepare P, p pipe.Pipe[*proxy.Request, T]) Node[T] {
+	do, gives := prepared[A](prepare)
+	n := then("Then", name, do == nil, func(t *task) error { return do(t.req, in[A](t, 0)) }, p, a.n)
+	n.n.gives(titled("Then", name), gives)
+	return n
 }
 
-// Then2 is [Then] for two nodes.
+// Then2 is [Then] for two nodes. For a [Param] of two values, use Then with [Both].
 func Then2[A, B, T any](
 	name string, a Node[A], b Node[B], prepare func(*proxy.Request, A, B) error, p pipe.Pipe[*proxy.Request, T],
 ) Node[T] {
@@ -88,6 +98,7 @@ func Then3[A, B, C, T any](
 func then[T any](
 	what, name string, nilFunc bool, prepare func(*task) error, p pipe.Pipe[*proxy.Request, T], deps ...*node,
 ) Node[T] {
+	p = pipe.Described(p)
 	n := calling(what, "then", name, p, nilFunc, deps...)
 	n.step.Acts = pipe.In
 	n.step.Effects |= pipe.Opaque

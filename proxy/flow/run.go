@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -16,7 +17,7 @@ type run struct {
 	req      *proxy.Request
 	collects bool // the caller collects what is missing
 	ctx      call.Clock
-	early    *call.Clock // the context of the nodes that are not required; nil if it is ctx
+	early    *call.Clock // the context of what is not required; nil if it is ctx
 	tasks    []task
 	values   []any           // of the nodes that are done; a started task may read those of its dependencies
 	ready    []int           // nodes whose dependencies are done
@@ -140,16 +141,16 @@ func (c *run) wanted(i int) bool {
 // prepare makes the branch of a task, and its copy of the request if the task makes calls.
 func (t *task) prepare() (err error) {
 	n := &t.run.graph.nodes[t.i]
-	t.branch = call.Branch[any]{Ctx: &t.run.ctx, Task: t, Bound: n.bound, HonoursContext: n.node.honoursContext}
-	if t.run.early != nil && !n.required {
-		t.branch.Ctx = t.run.early
-	}
+	t.branch = call.Branch[any]{Ctx: t.run.context(n.required), Task: t, Bound: n.bound, HonoursContext: n.node.honoursContext}
 	if n.node.calls == 0 {
 		return nil
 	}
 	req := t.run.req
 	if t.lent = !t.run.graph.replays; !t.lent {
 		t.req, err = t.run.graph.clone(t.branch.Ctx, req)
+		if n.node.some {
+			t.branch.Ctx = t.run.context(true) // its calls end early, and then it has a value
+		}
 		return err
 	}
 	bare := *req // this is the only call of the graph, so it may have the body itself
@@ -159,6 +160,14 @@ func (t *task) prepare() (err error) {
 	}
 	t.req.Body, t.req.Trailer = req.Body, req.Trailer
 	return nil
+}
+
+// context returns the context of what is required, or of what is not.
+func (c *run) context(required bool) context.Context {
+	if c.early != nil && !required {
+		return c.early
+	}
+	return &c.ctx
 }
 
 // clone clones a request. It waits for the body of the clone no longer than ctx.
@@ -184,7 +193,7 @@ func (t *task) Do(ctx context.Context) (any, error) {
 	if !n.node.honoursContext && n.bound.Full() {
 		return nil, errFull()
 	}
-	return n.node.work(ctx, t)
+	return n.work(ctx, t)
 }
 
 // Arrived does nothing, because the run waits for its tasks.
@@ -242,6 +251,9 @@ func (c *run) fail(i, cause int) {
 		case c.graph.nodes[user].node.absent != nil:
 			c.settle(user, c.graph.nodes[user].node.absent(c.graph.named(cause, c.tasks[cause].err)))
 		default:
+			if watch.On(c.ctx.Context) {
+				watch.Note(c.ctx.Context, "skipped", c.graph.nodes[user].node.step.Name)
+			}
 			c.fail(user, cause)
 		}
 	}
@@ -287,7 +299,9 @@ func (c *run) tell(parent context.Context) {
 				call.ReportPanic(parent, err)
 			}
 		case t.state == done && t.partial != nil:
-			proxy.Missing(parent, t.partial)
+			if !proxy.Missing(parent, t.partial) {
+				call.ReportPanic(parent, t.partial)
+			}
 		case t.state == started: // it returned after the run was over
 			call.ReportPanic(parent, t.err)
 			if t.err == nil {

@@ -13,6 +13,8 @@ type (
 
 var users, orders proxy.Proxy
 
+func forUser(*proxy.Request, User) error { return nil }
+
 func main() {
 	user := flow.Call("user", proxy.Decode[User](users))
 	ords := flow.Then("orders", user, func(r *proxy.Request, u User) error { return nil }, proxy.Decode[[]Order](orders))
