@@ -30,9 +30,10 @@ type Any interface {
 //	return pipe.Describe(call, step, next)
 //
 // Name every pipe that call may run and every effect that it has: the plan believes what it is
-// told. Where a pipe may be a plain function, call what [Described] makes of it. Above all, declare a call [Opaque] if it may ignore its context, for example because it
-// runs a hook. Otherwise the step is taken to honour its context if every inner step does, and a
-// call of it may then stay on the goroutine of its caller.
+// told. Where a pipe may be a plain function, call what [Described] makes of it. Above all, declare
+// a call [Opaque] if it may ignore its context, for example because it runs a hook. Otherwise the
+// step is taken to honour its context if every inner step does, and a call of it may then stay on
+// the goroutine of its caller.
 //
 // A step without a Source gets the place of the nearest caller outside sluice. A step without a
 // Kind is a "func". A step that is not sluice's own is [Custom]. If no step of a plan is custom or
