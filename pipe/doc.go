@@ -23,14 +23,19 @@
 // # Plan
 //
 // [PlanOf] tells what a pipe is made of without running it, and the plan answers "is X executed
-// before Y?":
+// before Y?" with nil, or with an error that says where not:
 //
-//	ok, err := pipe.PlanOf(p).Before("log", "recover")
+//	err := pipe.PlanOf(p).Before("log", "recover")
+//
+// See [Step.Before], [Step.Guards], [Step.Inside] and [Step.Places].
 //
 // Everything that [Pipe.With] composes is in the plan, including plain functions and decorators
 // that are themselves built from others. The decorators of sluice describe themselves with
 // [Describe]. Nesting without With, as in outer(inner(p)), is opaque from the first function on
 // that does not: there is no way to know what such a function calls.
+//
+// A [Watch] hears of each step of a call as it runs. Package pipe/explain makes a trace of that, and
+// the trace of any call agrees with the plan.
 //
 // Planning never runs a user's function. The combinators of sluice return closures that answer a
 // private context with their step. Their code pointer tells them apart from all other functions,
