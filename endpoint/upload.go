@@ -131,6 +131,13 @@ func (u *upload) hold() {
 	}
 }
 
+// holds reports whether reads wait for the header of the answer.
+func (u *upload) holds() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.held != nil
+}
+
 // letGo ends hold: after the header of the answer net/http sends no 100.
 func (u *upload) letGo() {
 	u.mu.Lock()
