@@ -89,8 +89,11 @@ func (s *splicer) piece(p []byte) {
 		s.rope = append(s.rope, p)
 		return
 	case s.once:
-		s.out = slices.Concat(s.rope...)
-		s.out = append(slices.Grow(s.out, len(s.b)), p...)
+		s.out = make([]byte, 0, s.size+len(s.b))
+		for _, inRope := range s.rope {
+			s.out = append(s.out, inRope...)
+		}
+		s.out = append(s.out, p...)
 	}
 	s.rope = nil
 }
