@@ -41,6 +41,8 @@ func TestAWideStructTakesWhatEncodingJSONTakes(t *testing.T) {
 
 // A list of the edits would cost 200 bytes and more for each byte of such documents. Not parallel: it
 // measures what the whole process allocates.
+//
+// proves T11
 func TestManyEditsCostNoMoreThanAFewTimesTheirText(t *testing.T) {
 	const n = 100_000
 	array := func(element string) document.Document {
