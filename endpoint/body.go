@@ -33,7 +33,7 @@ func (x *exchange) receive() error {
 	}
 	if spec.Stream {
 		x.upload = &upload{request: r, body: r.Body, control: http.NewResponseController(w), call: &x.call,
-			idle: spec.IdleTimeout, limit: spec.MaxBody}
+			idle: spec.IdleTimeout, limit: spec.MaxBody, reading: make(chan struct{}, 1)}
 		x.req.Body, x.req.Trailer = x.upload, x.upload.trailer
 		return x.upload.prepare(w)
 	}

@@ -55,6 +55,7 @@ func (h *handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange 
 
 // serve answers the request, unless it panics: then end does.
 func (x *exchange) serve() {
+	canonical(x.answer.w.Header())
 	var err error
 	if x.ctx.id, err = x.h.requestID(x.in); err == nil {
 		err = x.h.convert(&x.req, x.in, x.ctx.id, x.rest[:0])

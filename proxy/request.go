@@ -119,15 +119,19 @@ func (r *Request) cloneTo(c *Request, header func(http.Header) http.Header, open
 		open = directly
 	}
 	body, err := open(r.GetBody)
-	if err == call.ErrAbandoned {
+	switch {
+	case err == call.ErrAbandoned:
 		return &Error{Status: http.StatusServiceUnavailable, Op: "clone", Err: err}
-	}
-	if err != nil {
+	case err == nil && body == nil:
+		return &Error{Op: "clone", Err: errNoBody} // else the clone would be sent without the body
+	case err != nil:
 		return &Error{Op: "clone", Err: err}
 	}
 	c.Body = body
 	return nil
 }
+
+var errNoBody = errors.New("GetBody returned no body")
 
 // An opener calls a GetBody, which is code of a user.
 type opener func(get func() (io.ReadCloser, error)) (io.ReadCloser, error)
@@ -270,6 +274,9 @@ func (p *parsedBody) document(getBody func() (io.ReadCloser, error)) (document.D
 
 func parseBody(getBody func() (io.ReadCloser, error)) (document.Document, error) {
 	body, err := getBody()
+	if err == nil && body == nil {
+		err = errNoBody
+	}
 	if err != nil {
 		return document.Document{}, &Error{Op: "document", Err: err}
 	}

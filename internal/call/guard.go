@@ -113,13 +113,14 @@ func Discard[C interface {
 	if c == none {
 		return
 	}
-	if err := discard(ctx, c); Panicked(err) {
+	if err := CloseWithin(ctx, nil, c); Panicked(err) {
 		Report(ctx, fmt.Errorf("close: %w", err))
 	}
 }
 
-// discard closes c and returns its error.
-func discard(ctx context.Context, c io.Closer) error {
+// CloseWithin closes c as [Discard] does, and returns its error. A Close that is abandoned counts in
+// bound, unless that is nil; a bound with a limit that is reached keeps c from being closed.
+func CloseWithin(ctx context.Context, bound *Bound, c io.Closer) error {
 	if GuardsItself(c) || Described(ctx) {
 		return Close(c)
 	}
@@ -132,6 +133,6 @@ func discard(ctx context.Context, c io.Closer) error {
 		}
 		until.Cancel()
 	}).Stop()
-	_, err := Guard(until, nil, nil, func() (struct{}, error) { return struct{}{}, c.Close() })
+	_, err := Guard(until, bound, nil, func() (struct{}, error) { return struct{}{}, c.Close() })
 	return err
 }

@@ -2,6 +2,7 @@ package document_test
 
 import (
 	"encoding/json"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -35,6 +36,46 @@ func TestAWideStructTakesWhatEncodingJSONTakes(t *testing.T) {
 		require.NoError(t, document.DecoderOf[small]().Decode(doc, &few))
 		require.NoError(t, json.Unmarshal([]byte(doc.String()), &asMany))
 		assert.Equal(t, asMany, few, name)
+	}
+}
+
+// A list of the edits would cost 200 bytes and more for each byte of such documents. Not parallel: it
+// measures what the whole process allocates.
+//
+// proves T11
+func TestManyEditsCostNoMoreThanAFewTimesTheirText(t *testing.T) {
+	const n = 100_000
+	array := func(element string) document.Document {
+		return document.MustParse(`{"in":[` + strings.Repeat(element+",", n) + element + `],"v":2}`)
+	}
+	renames, err := document.ParseRenames("in.*.a", "b")
+	require.NoError(t, err)
+	path, two := document.MustPath, document.MustParse(`2`)
+	tests := []struct {
+		name    string
+		element string
+		edit    func(d document.Document) (document.Document, error)
+		most    float64 // bytes for each byte of the document
+	}{
+		{"Set", "1", func(d document.Document) (document.Document, error) { return d.Set(path("in.*"), two) }, 4},
+		{"Set a new member", "{}", func(d document.Document) (document.Document, error) { return d.Set(path("in.*.a"), two) }, 4},
+		{"Append", "[]", func(d document.Document) (document.Document, error) { return d.Append(path("v"), path("in.*")) }, 4},
+		{"Copy", "{}", func(d document.Document) (document.Document, error) { return d.Copy(path("v"), path("in.*.a")) }, 4},
+		{"Rename", `{"a":1}`, func(d document.Document) (document.Document, error) { return d.RenameAll(renames), nil }, 8},
+		{"Map", "1", func(d document.Document) (document.Document, error) {
+			return d.Map(path("in.*"), func(document.Document) (document.Document, error) { return two, nil })
+		}, 64}, // each value is a Document
+	}
+	for _, tt := range tests {
+		d := array(tt.element)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		edited, err := tt.edit(d)
+		runtime.ReadMemStats(&after)
+		require.NoError(t, err, tt.name)
+		factor := float64(after.TotalAlloc-before.TotalAlloc) / float64(d.Size())
+		t.Logf("%s: %d bytes of %d, %.1f bytes allocated for each", tt.name, edited.Size(), d.Size(), factor)
+		assert.Less(t, factor, tt.most, tt.name)
 	}
 }
 

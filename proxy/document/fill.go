@@ -88,5 +88,5 @@ func (d Document) Fill(with Defaults) (Document, error) {
 		text = text[1:] // no comma before the first
 	}
 	end := len(b) - 1
-	return splice(b, []edit{{from: end, to: end, head: text}}), nil
+	return splice(b, edit{from: end, to: end, head: text}), nil
 }

@@ -82,34 +82,32 @@ func (d Document) transfer(from, to Path, move, list bool, growth int) (Document
 			return Document{}, &Error{Path: to.String(), Err: ErrDepth}
 		}
 	}
-	s := setter{b: b, path: to, list: list, edits: make([]edit, 0, len(values)), most: math.MaxInt}
+	s := setter{splicer: splicer{b: b}, path: to, list: list, most: math.MaxInt}
 	if wild(target) { // one value goes to many places; else each goes to one, and the result is at most twice d
 		s.most = growth
 	}
 	if move && len(source) > 0 {
 		s.b = d.filter(chain(from.steps), false).n.bytes()
 	}
-	n := 0
-	_, err := each(s.b, 0, to.steps[:places], func(i int) (int, error) { // the same number of places as before
-		s.text = values[n]
-		n++
-		switch {
-		case s.text == nil:
-			return skipValue(s.b, i), nil
-		case move && len(source) == 0: // the value moved is the place itself
-			head, tail := nest(nil, target)
-			end := skipValue(s.b, i)
-			return end, s.edit(edit{from: i, to: end, head: head, text: s.text, tail: tail})
-		}
-		return s.value(i, places)
+	// Nothing changes if a wildcard in to matches nothing, or if there are no elements to add.
+	return s.run(d, func() error {
+		n := 0
+		s.added = 0
+		_, err := each(s.b, 0, to.steps[:places], func(i int) (int, error) { // the same number of places as before
+			s.text = values[n]
+			n++
+			switch {
+			case s.text == nil:
+				return skipValue(s.b, i), nil
+			case move && len(source) == 0: // the value moved is the place itself
+				head, tail := nest(nil, target)
+				end := skipValue(s.b, i)
+				return end, s.edit(edit{from: i, to: end, head: head, text: s.text, tail: tail})
+			}
+			return s.value(i, places)
+		})
+		return err
 	})
-	if err != nil {
-		return Document{}, err
-	}
-	if len(s.edits) == 0 { // a wildcard in to matches nothing, or there are no elements to add
-		return d, nil
-	}
-	return splice(s.b, s.edits), nil
 }
 
 // shared returns how many steps both paths begin with, up to the last wildcard among them.

@@ -68,22 +68,16 @@ func (d Document) rename(t *trie) Document {
 	if d.n == nil || t == nil || !t.inner() {
 		return d
 	}
-	r := renamer{b: d.n.bytes()}
-	r.value(0, t)
-	if len(r.edits) == 0 {
-		return d
-	}
-	return splice(r.b, r.edits)
+	r := renamer{splicer{b: d.n.bytes(), once: true}} // to look for names again would cost more than to copy
+	renamed, _ := r.run(d, func() error { r.walk(0, t); return nil })
+	return renamed
 }
 
-// A renamer collects the edits that rename members.
-type renamer struct {
-	b     []byte
-	edits []edit
-}
+// A renamer renames members.
+type renamer struct{ splicer }
 
-// value renames members in the value at i.
-func (r *renamer) value(i int, t *trie) {
+// walk renames members in the value at i.
+func (r *renamer) walk(i int, t *trie) {
 	switch r.b[i] {
 	case '{':
 		r.object(i, t)
@@ -92,7 +86,7 @@ func (r *renamer) value(i int, t *trie) {
 		for n := 0; c.element(); n++ {
 			c.skip()
 			if next := t.element(n); next != nil && next.inner() {
-				r.value(c.value, next)
+				r.walk(c.value, next)
 			}
 		}
 	}
@@ -114,7 +108,7 @@ func (r *renamer) object(i int, t *trie) {
 		next := t.member(c.says())
 		switch {
 		case next != nil && next.leaf:
-			r.edits = append(r.edits, edit{from: c.name, to: c.nameEnd, head: next.quoted})
+			r.edit(edit{from: c.name, to: c.nameEnd, head: next.quoted})
 		case slices.ContainsFunc(taken, c.is):
 			r.remove(&c, kept, behind)
 			behind = c.end
@@ -122,7 +116,7 @@ func (r *renamer) object(i int, t *trie) {
 		}
 		kept, behind = true, c.end
 		if next != nil && next.inner() {
-			r.value(c.value, next)
+			r.walk(c.value, next)
 		}
 	}
 }
@@ -136,5 +130,5 @@ func (r *renamer) remove(c *walker, kept bool, behind int) {
 	} else if r.b[c.i] == ',' {
 		e.to = skipSpace(r.b, c.i+1)
 	}
-	r.edits = append(r.edits, e)
+	r.edit(e)
 }

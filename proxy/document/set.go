@@ -34,29 +34,26 @@ func (l Limits) Set(d Document, p Path, v Document) (Document, error) {
 			return d, nil
 		}
 		head, tail := nest(nil, p.steps)
-		return splice(nil, []edit{{head: head, with: v.n, tail: tail}}), nil
+		return splice(nil, edit{head: head, with: v.n, tail: tail}), nil
 	}
-	s := setter{b: d.n.bytes(), with: v.n, path: p, most: math.MaxInt}
+	s := setter{splicer: splicer{b: d.n.bytes()}, with: v.n, path: p, most: math.MaxInt}
 	if wild(p.steps) {
 		s.most = l.growth()
 	}
-	if _, err := s.value(0, 0); err != nil {
-		return Document{}, err
-	}
-	if len(s.edits) == 0 {
-		return d, nil
-	}
-	return splice(s.b, s.edits), nil
+	return s.run(d, func() error {
+		s.added = 0
+		_, err := s.value(0, 0)
+		return err
+	})
 }
 
 // A setter finds the places that a path leads to.
 type setter struct {
-	b     []byte
+	splicer
 	path  Path
-	with  *node  // the value to set, or nil
-	text  []byte // if with is nil, the text of the value
-	list  bool   // add the value to an array; see Append
-	edits []edit
+	with  *node       // the value to set, or nil
+	text  []byte      // if with is nil, the text of the value
+	list  bool        // add the value to an array; see Append
 	added int         // how many bytes the edits add so far
 	most  int         // how many they may add
 	heads [2]struct { // the member that was made last, without and with a comma before it
@@ -112,7 +109,7 @@ func (s *setter) edit(e edit) error {
 	if s.added > s.most {
 		return &Error{Path: s.path.String(), Err: ErrSize}
 	}
-	s.edits = append(s.edits, e)
+	s.splicer.edit(e)
 	return nil
 }
 
