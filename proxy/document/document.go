@@ -79,7 +79,7 @@ func (d Document) IsZero() bool { return d.n == nil }
 func (d Document) Len() int {
 	switch d.Kind() {
 	case Object:
-		return len(d.n.members())
+		return len(d.n.members(new(clock)))
 	case Array:
 		n := 0
 		for range d.Elements() {
@@ -98,7 +98,7 @@ func (d Document) Members() iter.Seq2[string, Document] {
 			return
 		}
 		b := d.n.bytes()
-		for _, s := range d.n.members() {
+		for _, s := range d.n.members(new(clock)) {
 			if !yield(unquote(b[s.name:s.nameEnd]), slice(b, s.value, s.end)) {
 				return
 			}
