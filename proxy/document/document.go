@@ -139,7 +139,9 @@ func (d Document) Text() (string, bool) {
 // error is a [*Error] that wraps the error of encoding/json, or [ErrAbsent] if d is absent.
 //
 // Nothing in v shares memory with d.
-func (d Document) Decode(v any) error {
+func (d Document) Decode(v any) error { return d.decode(new(clock), v) }
+
+func (d Document) decode(c *clock, v any) error {
 	if d.IsZero() {
 		return &Error{Err: ErrAbsent}
 	}
@@ -148,7 +150,7 @@ func (d Document) Decode(v any) error {
 		return nil
 	}
 	// A json.Unmarshaler may write to its input, so it gets a copy.
-	if err := json.Unmarshal(d.AppendJSON(make([]byte, 0, d.Size())), v); err != nil {
+	if err := unmarshal(c, d.AppendJSON(make([]byte, 0, d.Size())), v, anyMethods); err != nil {
 		return &Error{Err: err}
 	}
 	return nil

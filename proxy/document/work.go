@@ -171,6 +171,19 @@ func (w Work) MergeDeep(max int, ds ...Document) (merged Document, err error) {
 	return merged, err
 }
 
+// Decode is [Document.Decode]. While encoding/json decodes a large document, Decode looks at the
+// context every 64 KiB, except in a value whose type has an UnmarshalJSON or UnmarshalText method,
+// and in a member whose name fits several fields of a struct. The first error ends it; offsets and
+// fields in it are counted from the part of the document that was being decoded.
+func (w Work) Decode(d Document, v any) (err error) {
+	c := clock{ctx: w.Context}
+	if err := c.begin(); err != nil {
+		return err
+	}
+	defer c.end(new(Document), &err)
+	return d.decode(&c, v)
+}
+
 // Concat is the function [Concat].
 func (w Work) Concat(ds ...Document) (Document, error) {
 	if err := w.Err(); err != nil {

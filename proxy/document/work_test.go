@@ -2,6 +2,7 @@ package document_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math"
 	"strings"
@@ -140,4 +141,89 @@ func TestAWorkAllocatesNoMoreThanTheOperation(t *testing.T) {
 	} {
 		assert.LessOrEqual(t, testing.AllocsPerRun(100, op.within), testing.AllocsPerRun(100, op.without), name)
 	}
+}
+
+// decodes are decodings of a document that is large for each of them. The function says what was
+// decoded.
+func decodes(t testing.TB) map[string]func(ctx context.Context) (any, error) {
+	const n = 50_000
+	records := document.MustParse(`[` + strings.Repeat(`{"A":1},`, n) + `{}]`)
+	names := document.MustParse(`{` + strings.Repeat(`"AC01`+"\u212b"+`":1,`, n) + `"Aa01k":7}`)
+	nested := document.MustParse(`{"items":` + records.String() + `,"more":[` + records.String() + `]}`)
+	type record struct{ A int }
+	type page struct {
+		Items []record
+		More  any
+	}
+	list, wideOf, pages := document.DecoderOf[[]record](), document.DecoderOf[wide](), document.DecoderOf[page]()
+	return map[string]func(ctx context.Context) (any, error){
+		"a list of structs": func(ctx context.Context) (v any, err error) {
+			var to []record
+			err = list.DecodeContext(ctx, records, &to)
+			return to, err
+		},
+		"a struct of 60 fields from odd names": func(ctx context.Context) (any, error) {
+			var to wide
+			err := wideOf.DecodeContext(ctx, names, &to)
+			return to, err
+		},
+		"what is nested": func(ctx context.Context) (any, error) {
+			var to page
+			err := pages.DecodeContext(ctx, nested, &to)
+			return to, err
+		},
+		"any": func(ctx context.Context) (any, error) {
+			var to any
+			err := document.Work{Context: ctx}.Decode(nested, &to)
+			return to, err
+		},
+		"raw values": func(ctx context.Context) (any, error) {
+			var to struct {
+				Items json.RawMessage
+				More  document.Document
+			}
+			err := document.Work{Context: ctx}.Decode(nested, &to)
+			return []string{string(to.Items), to.More.String()}, err
+		},
+	}
+}
+
+// proves T10
+func TestADecodingThatGoesOnAfterItsContext(t *testing.T) {
+	t.Parallel()
+	for name, decode := range decodes(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want, err := decode(context.Background())
+			require.NoError(t, err)
+			whole := &deadline{Context: t.Context(), left: math.MaxInt}
+			got, err := decode(whole)
+			require.NoError(t, err)
+			assert.Equal(t, want, got)
+			require.Greater(t, whole.asked, 10, "it never looks at its context")
+			for _, left := range []int{0, 1, whole.asked / 2, whole.asked - 1} {
+				ctx := &deadline{Context: t.Context(), left: left}
+				_, err := decode(ctx)
+				assert.Equal(t, context.DeadlineExceeded, err)
+				assert.Equal(t, left+1, ctx.asked, "it goes on after its context")
+			}
+		})
+	}
+}
+
+func TestADecodingInPiecesFindsWhatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	list := `[` + strings.Repeat(`1,`, 1<<16) + `"one"]`
+	for name, v := range map[string]any{"a list": new([]int), "no list": new(struct{ A string }), "a name": new(map[int]int)} {
+		text := list
+		if name != "a list" {
+			text = `{"A":` + list + `}`
+		}
+		err := document.Work{Context: t.Context()}.Decode(document.MustParse(text), v)
+		e, ok := errors.AsType[*document.Error](err)
+		require.True(t, ok, "%s: %v", name, err)
+		_, ok = errors.AsType[*json.UnmarshalTypeError](e.Err)
+		assert.True(t, ok, name)
+	}
+	assert.Error(t, document.Work{Context: t.Context()}.Decode(document.MustParse(list), nil))
 }
