@@ -1,6 +1,7 @@
 package document
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -52,7 +53,9 @@ func MustParse(text string) Document {
 //
 // The error is a [*Error] that wraps the error of encoding/json. The output of a [json.Marshaler]
 // is checked as by [Parse], with the same errors.
-func Of(v any) (Document, error) {
+func Of(v any) (Document, error) { return of(nil, v) }
+
+func of(ctx context.Context, v any) (Document, error) {
 	if d, ok := v.(Document); ok {
 		return d, nil
 	}
@@ -60,7 +63,7 @@ func Of(v any) (Document, error) {
 	if err != nil {
 		return Document{}, &Error{Err: err}
 	}
-	return Parse(b)
+	return Work{Context: ctx}.Parse(b)
 }
 
 // Kind returns the type of the value, [Absent] for the zero Document.
