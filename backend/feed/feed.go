@@ -107,7 +107,7 @@ func (Decoder) DecodeContext(ctx context.Context, contentType string, body []byt
 		line, _ := r.tokens.InputPos()
 		return document.Document{}, fmt.Errorf("feed: line %d: %w", line, err)
 	}
-	return document.Parse(r.write())
+	return document.Work{Context: ctx}.Parse(r.write())
 }
 
 func isCharset(name string) bool {
@@ -175,13 +175,27 @@ type reader struct {
 }
 
 func newReader(ctx context.Context, body []byte) *reader {
-	r := &reader{ctx: ctx, body: body, tokens: xml.NewDecoder(bytes.NewReader(body))}
+	r := &reader{ctx: ctx, body: body, tokens: xml.NewDecoder(&clocked{ctx, bytes.NewReader(body)})}
 	r.inOne = func(t xml.StartElement) error { return r.member(&r.one, t) }
 	r.tokens.CharsetReader = func(charset string, in io.Reader) (io.Reader, error) {
 		r.other = !isCharset(charset)
 		return in, nil
 	}
 	return r
+}
+
+// A clocked reader fails once its context is done. The library reads 4 KiB at a time, as it parses,
+// so that also a single long token ends with the context.
+type clocked struct {
+	ctx  context.Context
+	body *bytes.Reader
+}
+
+func (c *clocked) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.body.Read(p)
 }
 
 // next returns the next token, or io.EOF at the end of the document. It replaces errors of package
@@ -195,6 +209,8 @@ func (r *reader) next() (xml.Token, error) {
 	switch {
 	case err == io.EOF:
 		return nil, err
+	case err != nil && r.ctx.Err() != nil:
+		return nil, r.ctx.Err()
 	case err != nil:
 		return nil, errXML
 	case r.other:

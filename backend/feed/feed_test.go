@@ -210,3 +210,26 @@ func TestDecodingEndsWithItsContext(t *testing.T) {
 	_, err := feed.Decoder{}.DecodeContext(ctx, "", []byte("<rss><channel>"+strings.Repeat("<item>a</item>", 1000)+"</channel></rss>"))
 	assert.ErrorIs(t, err, context.Canceled)
 }
+
+// A deadline is a context that is over once it has been asked for its error a number of times.
+type deadline struct {
+	context.Context
+	left int
+}
+
+func (d *deadline) Err() error {
+	if d.left--; d.left < 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// proves T10
+func TestALongTextEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	body := []byte("<rss><channel><title>" + strings.Repeat("a", 1<<20) + "</title></channel></rss>")
+	ctx := &deadline{t.Context(), 10}
+	_, err := feed.Decoder{}.DecodeContext(ctx, "", body)
+	assert.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.GreaterOrEqual(t, ctx.left, -4, "it goes on after its context")
+}

@@ -122,7 +122,7 @@ func (d Decoder) DecodeContext(ctx context.Context, _ string, body []byte) (docu
 	if err != nil {
 		return document.Document{}, fmt.Errorf("yaml: line %d: %w", w.line, err)
 	}
-	return document.Limits{Depth: limit}.Parse(w.out)
+	return document.Work{Context: ctx, Limits: document.Limits{Depth: limit}}.Parse(w.out)
 }
 
 // separators counts the characters that may stand between values.
@@ -359,6 +359,7 @@ func (w *writer) text(s string) error {
 	if !utf8.ValidString(s) {
 		return errEncoding
 	}
-	w.out = document.AppendString(w.out, s)
-	return nil
+	var err error
+	w.out, err = document.AppendStringContext(w.ctx, w.out, s)
+	return err
 }

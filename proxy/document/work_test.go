@@ -227,3 +227,26 @@ func TestADecodingInPiecesFindsWhatDoesNotFit(t *testing.T) {
 	}
 	assert.Error(t, document.Work{Context: t.Context()}.Decode(document.MustParse(list), nil))
 }
+
+// proves T10
+func TestATextThatIsWrittenAfterItsContext(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"plain": strings.Repeat("a", 1<<20), "escapes": strings.Repeat("\x01\"", 1<<19), "characters": strings.Repeat("é€😀", 1<<17),
+		"no characters": strings.Repeat("\x80\xe2", 1<<18), "short": "é",
+	} {
+		whole := &deadline{Context: t.Context(), left: math.MaxInt}
+		got, err := document.AppendStringContext(whole, []byte("x"), text)
+		require.NoError(t, err, name)
+		assert.True(t, string(document.AppendString([]byte("x"), text)) == string(got), name)
+		if name == "short" {
+			continue
+		}
+		for left := range whole.asked {
+			ctx := &deadline{Context: t.Context(), left: left}
+			_, err := document.AppendStringContext(ctx, nil, text)
+			assert.Equal(t, context.DeadlineExceeded, err)
+			assert.Equal(t, left+1, ctx.asked, name)
+		}
+	}
+}
