@@ -184,6 +184,16 @@ func (w Work) Decode(d Document, v any) (err error) {
 	return d.decode(&c, v)
 }
 
+// Cursor is [Document.Cursor]. A writer of another format looks at the context itself.
+func (w Work) Cursor(d Document) (at Cursor, err error) {
+	c := clock{ctx: w.Context}
+	if err = c.begin(); err == nil {
+		defer c.end(new(Document), &err)
+		at = d.cursor(&c)
+	}
+	return at, err
+}
+
 // Concat is the function [Concat].
 func (w Work) Concat(ds ...Document) (Document, error) {
 	if err := w.Err(); err != nil {

@@ -66,6 +66,8 @@ func works(t testing.TB) map[string]struct {
 			func(document.Work) (document.Document, error) { return array.Move(all, eachB) }},
 		"Append": {func(w document.Work) (document.Document, error) { return w.Append(object, all, document.MustPath("c")) },
 			func(document.Work) (document.Document, error) { return object.Append(all, document.MustPath("c")) }},
+		"Cursor": {func(w document.Work) (document.Document, error) { c, err := w.Cursor(array); return c.Document(), err },
+			func(document.Work) (document.Document, error) { return array.Cursor().Document(), nil }},
 		"Map": {func(w document.Work) (document.Document, error) { return w.Map(array, star, none) },
 			func(document.Work) (document.Document, error) { return array.Map(star, none) }},
 		"Fill": {func(w document.Work) (document.Document, error) { return w.Fill(object, defaults) },
