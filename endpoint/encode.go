@@ -28,7 +28,7 @@ type Encoder interface {
 	// Encode appends the body to dst and returns the extended buffer, which it does not keep. The
 	// document is never absent. It is called before a byte of the answer is written, so an error is
 	// a problem: of status 500, or 406 where Spec.Encode lets the client choose and the error wraps
-	// ErrNotAcceptable. It must not wait for anything.
+	// ErrNotAcceptable. It must not wait for anything; see ContextEncoder.
 	Encode(dst []byte, d document.Document) ([]byte, error)
 
 	// String returns the name of the format in the plan, as in "xml".

@@ -71,6 +71,11 @@
 // Code that turns another format into JSON appends brackets and commas itself and strings with
 // [AppendString]. At the end it has Parse check the whole text.
 //
+// # Deadlines
+//
+// An operation takes time in proportion to its input: up to a few tenths of a second for 8 MiB. Code
+// that serves requests runs it in a [Work], which ends with a context.
+//
 // # Errors
 //
 // An operation fails with a [*Error] or a [*MergeError]. Both wrap one of the Err variables, so
