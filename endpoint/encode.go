@@ -35,9 +35,9 @@ type Encoder interface {
 	String() string
 }
 
-// A ContextEncoder is an [Encoder] that keeps an eye on the time. An encoder that may need more than
-// a few milliseconds for the largest document should be one: the deadline of a call then holds while
-// its answer is written, too. The encoders of sluice are.
+// A ContextEncoder is an [Encoder] that keeps an eye on the time. An encoder that may need more
+// than a few milliseconds for the largest document should be one: the deadline of a call then holds
+// while its answer is written, too. The encoders of sluice are.
 type ContextEncoder interface {
 	Encoder
 

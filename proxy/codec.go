@@ -25,8 +25,8 @@ import (
 // [document.Document], every document fits, the absent one too. A stream is closed unread, and the
 // error, also of status 502, wraps [ErrStream].
 //
-// Decoding ends with the context of the call, and the error then wraps that of the context. A method
-// of the user, and a member whose name fits several fields of T, is decoded to its end.
+// Decoding ends with the context of the call, and the error then wraps that of the context. A
+// method of the user, and a member whose name fits several fields of T, is decoded to its end.
 //
 // The pipe reports what is missing in a partial answer to [Missing], so that it appears in Err of
 // the response that the innermost [Encode] makes. If nobody collects it, the pipe returns it as its

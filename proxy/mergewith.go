@@ -18,8 +18,8 @@ import (
 //
 // A Combine is called once per request, after all parts, and only if no required part has failed.
 // It should be quick and depend only on its arguments. The ready-made ones end with ctx, and their
-// error then wraps that of ctx. A Combine owns the slice of results, but must not change the headers
-// in it. Documents cannot be changed.
+// error then wraps that of ctx. A Combine owns the slice of results, but must not change the
+// headers in it. Documents cannot be changed.
 type Combine func(ctx context.Context, parts Results) (document.Document, error)
 
 // MergeWith is [Merge] with another way to combine the documents of the parts. A nil combine is

@@ -244,8 +244,8 @@ func (r *Request) Document() (document.Document, error) {
 	return r.DocumentContext(context.Background())
 }
 
-// DocumentContext is Document until ctx ends. The [*Error] then wraps the error of ctx, and the body
-// is parsed anew by whoever asks next. It does not end a GetBody that blocks; see [Hold].
+// DocumentContext is Document until ctx ends. The [*Error] then wraps the error of ctx, and the
+// body is parsed anew by whoever asks next. It does not end a GetBody that blocks; see [Hold].
 func (r *Request) DocumentContext(ctx context.Context) (document.Document, error) {
 	if !r.hasBody() && r.GetBody == nil {
 		return document.Document{}, nil

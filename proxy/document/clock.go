@@ -6,9 +6,9 @@ import "context"
 const ticks = 1 << 10
 
 // A clock counts the members and elements that an operation reads, and looks at a context now and
-// then. The operations are loops in loops, and few of them have an error to return. So a clock whose
-// context has ended panics, and end recovers. The zero clock never ends, and costs a decrement for
-// each tick.
+// then. The operations are loops in loops, and few of them have an error to return. So a clock
+// whose context has ended panics, and end recovers. The zero clock never ends, and costs a
+// decrement for each tick.
 type clock struct {
 	ctx  context.Context // nil never ends
 	left int             // how many ticks until the next look

@@ -73,8 +73,8 @@
 //
 // # Deadlines
 //
-// An operation takes time in proportion to its input: up to a few tenths of a second for 8 MiB. Code
-// that serves requests runs it in a [Work], which ends with a context.
+// An operation takes time in proportion to its input, and often a sender chooses the input. A
+// [Work] runs it until a context ends.
 //
 // # Errors
 //

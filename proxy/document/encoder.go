@@ -30,9 +30,8 @@ func (e *Encoder[T]) Encode(v T) (Document, error) {
 	return e.EncodeContext(context.Background(), v)
 }
 
-// EncodeContext is Encode until ctx ends, with the error of ctx, not wrapped. It looks at ctx before
-// and after encoding/json has encoded v, which nothing can end. That takes as long as the code that
-// made v lets it: about 10 ms for each MiB.
+// EncodeContext is Encode until ctx ends, with the error of ctx, not wrapped. It looks at ctx
+// before and after encoding/json has encoded v, which nothing can end.
 func (e *Encoder[T]) EncodeContext(ctx context.Context, v T) (Document, error) {
 	if err := ctx.Err(); err != nil {
 		return Document{}, err

@@ -5,14 +5,14 @@ import (
 	"reflect"
 )
 
-// pieceSize is how much encoding/json decodes between two looks at the context. It takes about 2 ms.
+// pieceSize is how much encoding/json decodes between two looks at the context.
 const pieceSize = 64 << 10
 
 // A pieces decodes a large text with encoding/json piece by piece, because nothing ends a
 // json.Unmarshal. A piece is a run of members of one object or of elements of one array. Decoding
-// the members of an object in several runs gives what decoding them in one does: encoding/json takes
-// them one after another too. A large member or element is taken apart in turn. Only what has a
-// method of its own, and what only encoding/json can assign to a field, is decoded as a whole.
+// the members of an object in several runs gives what decoding them in one does: encoding/json
+// takes them one after another too. A large member or element is taken apart in turn. Only what has
+// a method of its own, and what only encoding/json can assign to a field, is decoded as a whole.
 type pieces struct {
 	clock clock
 	b     []byte

@@ -41,8 +41,8 @@ func AppendString[S ~string | ~[]byte](dst []byte, s S) []byte {
 	return append(dst, '"')
 }
 
-// AppendStringContext is [AppendString] until ctx ends, with the error of ctx, not wrapped. It looks
-// at ctx every 64 KiB. It is for texts of any length from a sender.
+// AppendStringContext is [AppendString] until ctx ends, with the error of ctx, not wrapped. It
+// looks at ctx every 64 KiB. It is for texts of any length from a sender.
 func AppendStringContext[S ~string | ~[]byte](ctx context.Context, dst []byte, s S) ([]byte, error) {
 	if len(s) <= textSize {
 		return AppendString(dst, s), nil

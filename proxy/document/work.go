@@ -10,10 +10,11 @@ import "context"
 //
 // An operation looks at the context before it begins and then every thousand members or elements.
 // Once the context has ended, it returns the absent Document and the error of the context, not
-// wrapped. What takes only a few milliseconds for 8 MiB, such as [Document.AppendJSON], is not here.
+// wrapped. What takes only a few milliseconds for 8 MiB, such as [Document.AppendJSON], is not
+// here.
 //
 // A Work is a small value to make and use at once. The zero Work never ends, and has the default
-// limits. The operations that need no Work cost the same without one.
+// limits.
 type Work struct {
 	Context context.Context // nil never ends
 	Limits  Limits          // of Parse, Set, Copy and Append
