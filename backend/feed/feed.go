@@ -46,7 +46,7 @@
 // The XML is read as strictly as backend.XML reads it, but only in UTF-8 or US-ASCII: without a
 // document type declaration, with no entities but the five of XML, and at most 512 levels deep. A
 // document that is not a feed is an error. So is one with more than 50,000 tags and attributes of
-// less than 16 bytes on average, texts included; see Decoder.
+// less than 18 bytes on average, texts included; see Decoder.
 package feed
 
 import (
@@ -70,7 +70,7 @@ import (
 type Decoder struct {
 	// Tags bounds the number of tags and attributes in a body that consists of little else, before
 	// the body is parsed: each takes about 250 bytes. A body with more of them than this, and with
-	// less than 16 bytes for each, is refused with ErrTags. So decoding allocates at most 16 times
+	// less than 18 bytes for each, is refused with ErrTags. So decoding allocates at most 16 times
 	// the body, or 250 bytes for each of that many. 0 means 50,000, negative no limit.
 	Tags int
 }
@@ -125,7 +125,7 @@ func isCharset(name string) bool {
 
 const (
 	defaultTags = 50_000
-	minTag      = 16 // bytes
+	minTag      = 18 // bytes
 )
 
 // countTags counts tags and attributes, also where they are a part of a text.

@@ -177,7 +177,7 @@ func TestEncodingThatGoesOnAfterItsContext(t *testing.T) {
 		require.NoError(t, err)
 		assert.True(t, string(want) == string(got), name)
 		require.Greater(t, whole.asked, 15, name)
-		for left := range whole.asked {
+		for _, left := range []int{0, whole.asked / 3, whole.asked / 2, whole.asked - 1} {
 			ctx := &deadline{Context: t.Context(), left: left}
 			_, err := yaml.Encoder{}.EncodeContext(ctx, nil, d)
 			require.Equal(t, context.DeadlineExceeded, err, name)

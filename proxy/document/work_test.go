@@ -244,7 +244,7 @@ func TestATextThatIsWrittenAfterItsContext(t *testing.T) {
 		if name == "short" {
 			continue
 		}
-		for left := range whole.asked {
+		for _, left := range []int{0, whole.asked / 2, whole.asked - 1} {
 			ctx := &deadline{Context: t.Context(), left: left}
 			_, err := document.AppendStringContext(ctx, nil, text)
 			assert.Equal(t, context.DeadlineExceeded, err)
