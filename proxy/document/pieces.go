@@ -66,8 +66,10 @@ func (p *pieces) measure() {
 
 // end returns the offset after the value at i.
 func (p *pieces) end(i int) int {
-	if end, ok := p.large[i]; ok {
-		return end
+	if b := p.b[i]; b == '{' || b == '[' {
+		if end, ok := p.large[i]; ok {
+			return end
+		}
 	}
 	return skipValue(p.b, i)
 }
@@ -137,19 +139,19 @@ func (p *pieces) any(from, to int, v reflect.Value, levels int) error {
 
 // object decodes into a struct or a map.
 func (p *pieces) object(from int, v reflect.Value, levels int) error {
-	r := run{open: '{', kept: p.by.code}
+	r := run{in: p.b, open: '{', kept: p.by.code}
 	flush := func() error { return p.whole(r.take(), v) }
 	for c := open(p.b, from); c.member(); {
 		p.clock.tick()
 		end := p.end(c.value)
 		large := end-c.value > p.size
-		if len(r.text) > p.size || large && len(r.text) > 0 {
+		if r.size() > p.size || large && r.size() > 0 {
 			if err := flush(); err != nil {
 				return err
 			}
 		}
 		if !large {
-			r.add(p.b[c.name:end])
+			r.add(c.name, end)
 		} else if err := p.member(&c, end, v, levels); err != nil {
 			return err
 		}
@@ -190,7 +192,7 @@ func (p *pieces) member(c *walker, end int, v reflect.Value, levels int) error {
 
 // list decodes into a slice. As in encoding/json, what is in the slice already is decoded into.
 func (p *pieces) list(from int, v reflect.Value, levels int) error {
-	r := run{open: '[', kept: p.by.code}
+	r := run{in: p.b, open: '[', kept: p.by.code}
 	flush := func() error {
 		some := reflect.New(v.Type()).Elem()
 		err := p.whole(r.take(), some)
@@ -202,7 +204,7 @@ func (p *pieces) list(from int, v reflect.Value, levels int) error {
 		p.clock.tick()
 		end := p.end(c.value)
 		large := end-c.value > p.size
-		if len(r.text) > p.size || large && len(r.text) > 0 {
+		if r.size() > p.size || large && r.size() > 0 {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -216,7 +218,7 @@ func (p *pieces) list(from int, v reflect.Value, levels int) error {
 			err = p.value(c.value, end, one, levels)
 			v.Set(reflect.Append(v, one))
 		default:
-			r.add(p.b[c.value:end])
+			r.add(c.value, end)
 		}
 		if err != nil {
 			return err
@@ -226,7 +228,7 @@ func (p *pieces) list(from int, v reflect.Value, levels int) error {
 	if n < had {
 		v.SetLen(n)
 	}
-	if len(r.text) == 0 {
+	if r.size() == 0 {
 		return nil
 	}
 	return flush()
@@ -248,30 +250,32 @@ func (p *pieces) array(from int, v reflect.Value, levels int) error {
 	return nil
 }
 
-// A run is the text of members or elements that are decoded together.
+// A run is members or elements that follow each other and are decoded together.
 type run struct {
-	open byte // the bracket around them
-	text []byte
-	kept bool // a method of the user may keep the text
+	in       []byte
+	open     byte   // the bracket around them
+	kept     bool   // a method of the user may keep the text
+	from, to int    // where they are
+	text     []byte // used again
 }
 
-func (r *run) add(text []byte) {
-	if len(r.text) == 0 {
-		r.text = append(r.text, r.open)
-	} else {
-		r.text = append(r.text, ',')
+func (r *run) add(from, to int) {
+	if r.to == 0 {
+		r.from = from
 	}
-	r.text = append(r.text, text...)
+	r.to = to
 }
+
+// size returns the length of the run, which is 0 only if there is nothing in it.
+func (r *run) size() int { return r.to - r.from }
 
 // take returns the text and begins a new run.
 func (r *run) take() []byte {
-	if len(r.text) == 0 {
-		r.text = append(r.text, r.open)
-	}
-	text := append(r.text, r.open+2) // the codes of { and }, and of [ and ], differ by two
-	if r.text = text[:0]; r.kept {
+	if r.kept {
 		r.text = nil
 	}
-	return text
+	r.text = append(append(r.text[:0], r.open), r.in[r.from:r.to]...)
+	r.text = append(r.text, r.open+2) // the codes of { and }, and of [ and ], differ by two
+	r.from, r.to = 0, 0
+	return r.text
 }
