@@ -1,7 +1,6 @@
 package document
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -53,9 +52,9 @@ func MustParse(text string) Document {
 //
 // The error is a [*Error] that wraps the error of encoding/json. The output of a [json.Marshaler]
 // is checked as by [Parse], with the same errors.
-func Of(v any) (Document, error) { return of(nil, v) }
+func Of(v any) (Document, error) { return of(Work{}, v) }
 
-func of(ctx context.Context, v any) (Document, error) {
+func of(w Work, v any) (Document, error) {
 	if d, ok := v.(Document); ok {
 		return d, nil
 	}
@@ -63,7 +62,7 @@ func of(ctx context.Context, v any) (Document, error) {
 	if err != nil {
 		return Document{}, &Error{Err: err}
 	}
-	return Work{Context: ctx}.Parse(b)
+	return w.Parse(b)
 }
 
 // Kind returns the type of the value, [Absent] for the zero Document.

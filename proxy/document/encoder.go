@@ -45,7 +45,7 @@ func (e *Encoder[T]) EncodeContext(ctx context.Context, v T) (Document, error) {
 
 func (e *Encoder[T]) encode(ctx context.Context, v T) (Document, error) {
 	if _, ok := any(v).(Document); ok || e.strict {
-		return of(ctx, v)
+		return of(Work{Context: ctx}, v)
 	}
 	b, err := json.Marshal(v)
 	if err != nil {
