@@ -354,14 +354,14 @@ func (c *sequenceCall) answer() (*Response, error) {
 	}
 	c.expose(res, len(c.seq.stages))
 	var err error
-	if res.Document, err = document.Merge(c.seq.maxMembers, docs...); err == nil {
+	if res.Document, err = (document.Work{Context: c.ctx}).Merge(c.seq.maxMembers, docs...); err == nil {
 		return res, nil
 	}
+	call.ReportPanic(c.ctx, res.Err)
 	if e, ok := errors.AsType[*document.MergeError](err); ok {
 		err = c.seq.stages[e.Index].named(misfit{e})
 	}
-	call.ReportPanic(c.ctx, res.Err)
-	return nil, &Error{Status: http.StatusBadGateway, Op: "sequence", Err: err}
+	return nil, workError("sequence", http.StatusBadGateway, err)
 }
 
 // expose copies the headers that the first n stages expose.
@@ -422,7 +422,7 @@ func (b *stageCall) Do(ctx context.Context) (*Response, error) {
 		return &Response{}, nil
 	}
 	for i := range st.Bind {
-		if err := st.Bind[i].apply(req, &b.before[st.from[i]]); err != nil {
+		if err := st.Bind[i].apply(ctx, req, &b.before[st.from[i]]); err != nil {
 			return nil, err
 		}
 	}

@@ -95,3 +95,35 @@ func BenchmarkDecodeOddNames(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkDecodeWithin decodes in pieces, because its context can end. Its peer is encoding/json,
+// which nothing can end.
+func BenchmarkDecodeWithin(b *testing.B) {
+	for _, n := range []int{1 << 20, 1 << 21} { // twice the input, twice the time
+		flat := `[` + strings.Repeat(`{"a":1},`, n/8) + `{}]`
+		for name, text := range map[string]string{
+			"flat": flat,
+			"deep": strings.Repeat(`{"a":[`, 200) + flat + strings.Repeat(`]}`, 200),
+		} {
+			d := document.MustParse(text)
+			b.Run(name+"/"+strconv.Itoa(n)+"/document", func(b *testing.B) {
+				b.SetBytes(int64(len(text)))
+				for b.Loop() {
+					var v any
+					if err := (document.Work{Context: b.Context()}).Decode(d, &v); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+			b.Run(name+"/"+strconv.Itoa(n)+"/json", func(b *testing.B) {
+				b.SetBytes(int64(len(text)))
+				for b.Loop() {
+					var v any
+					if err := json.Unmarshal([]byte(text), &v); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

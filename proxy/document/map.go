@@ -8,13 +8,17 @@ package document
 // deeper than [DefaultDepth], the error is a [*Error] with the path that wraps [ErrAbsent] or
 // [ErrDepth].
 func (d Document) Map(p Path, f func(Document) (Document, error)) (Document, error) {
+	return d.mapped(new(clock), p, f)
+}
+
+func (d Document) mapped(w *clock, p Path, f func(Document) (Document, error)) (Document, error) {
 	if d.n == nil {
 		return d, nil
 	}
 	b := d.n.bytes()
-	s := splicer{b: b, once: true}
+	s := splicer{clock: *w, b: b, once: true}
 	return s.run(d, func() error {
-		_, err := each(b, 0, p.steps, func(i int) (int, error) {
+		_, err := each(w, b, 0, p.steps, func(i int) (int, error) {
 			end := skipValue(b, i)
 			old := slice(b, i, end)
 			v, err := f(old)

@@ -13,7 +13,7 @@ import (
 // If the object already has members of the new name, they are removed, and the renamed member
 // replaces them. Bytes of the name that are not UTF-8 become U+FFFD.
 func (d Document) Rename(from Path, to string) Document {
-	return d.rename(compile([]route{{steps: from.steps, to: validName(to)}}))
+	return d.rename(new(clock), compile([]route{{steps: from.steps, to: validName(to)}}))
 }
 
 // RenameAll is [Document.Rename] for several pairs at once. Every path is looked up in d as it is,
@@ -21,7 +21,7 @@ func (d Document) Rename(from Path, to string) Document {
 // renamed, call RenameAll again.
 //
 // Renamed members never remove one another: if two get the same name, both stay.
-func (d Document) RenameAll(r Renames) Document { return d.rename(r.root) }
+func (d Document) RenameAll(r Renames) Document { return d.rename(new(clock), r.root) }
 
 // A Renames is a set of new names, compiled for [Document.RenameAll]. Make it once, at wiring. It
 // is safe for concurrent use. The zero Renames changes nothing.
@@ -64,11 +64,11 @@ func (r Renames) String() string {
 	return b.String()
 }
 
-func (d Document) rename(t *trie) Document {
+func (d Document) rename(w *clock, t *trie) Document {
 	if d.n == nil || t == nil || !t.inner() {
 		return d
 	}
-	r := renamer{splicer{b: d.n.bytes(), once: true}} // to look for names again would cost more than to copy
+	r := renamer{splicer{clock: *w, b: d.n.bytes(), once: true}} // to look for names again would cost more than to copy
 	renamed, _ := r.run(d, func() error { r.walk(0, t); return nil })
 	return renamed
 }
@@ -84,6 +84,7 @@ func (r *renamer) walk(i int, t *trie) {
 	case '[':
 		c := open(r.b, i)
 		for n := 0; c.element(); n++ {
+			r.clock.tick()
 			c.skip()
 			if next := t.element(n); next != nil && next.inner() {
 				r.walk(c.value, next)
@@ -95,6 +96,7 @@ func (r *renamer) walk(i int, t *trie) {
 func (r *renamer) object(i int, t *trie) {
 	var taken []string // the new names here, usually few
 	for c := open(r.b, i); c.member(); c.skip() {
+		r.clock.tick()
 		next := t.member(c.says())
 		if next != nil && next.leaf && !slices.Contains(taken, next.to) {
 			taken = append(taken, next.to)
@@ -104,6 +106,7 @@ func (r *renamer) object(i int, t *trie) {
 	kept := false // an earlier member stays
 	behind := c.i // the offset after the previous member
 	for c.member() {
+		r.clock.tick()
 		c.skip()
 		next := t.member(c.says())
 		switch {

@@ -20,6 +20,10 @@ func (d Document) Set(p Path, v Document) (Document, error) { return Limits{}.Se
 // Set is [Document.Set] with the Growth of l as limit. Without a wildcard in p, v has one place and
 // there is no limit.
 func (l Limits) Set(d Document, p Path, v Document) (Document, error) {
+	return l.set(new(clock), d, p, v)
+}
+
+func (l Limits) set(w *clock, d Document, p Path, v Document) (Document, error) {
 	if v.n == nil {
 		return Document{}, &Error{Path: p.String(), Err: ErrAbsent}
 	}
@@ -34,9 +38,9 @@ func (l Limits) Set(d Document, p Path, v Document) (Document, error) {
 			return d, nil
 		}
 		head, tail := nest(nil, p.steps)
-		return splice(nil, edit{head: head, with: v.n, tail: tail}), nil
+		return splice(w, nil, edit{head: head, with: v.n, tail: tail}), nil
 	}
-	s := setter{splicer: splicer{b: d.n.bytes()}, with: v.n, path: p, most: math.MaxInt}
+	s := setter{splicer: splicer{clock: *w, b: d.n.bytes()}, with: v.n, path: p, most: math.MaxInt}
 	if wild(p.steps) {
 		s.most = l.growth()
 	}
@@ -117,6 +121,7 @@ func (s *setter) object(i, n int) (int, error) {
 	step, found, at := s.path.steps[n], false, i+1
 	c := open(s.b, i)
 	for c.member() {
+		s.clock.tick()
 		if step.any || c.is(step.name) {
 			found = true
 			end, err := s.value(c.value, n+1)
@@ -139,6 +144,7 @@ func (s *setter) array(i, n int) (int, error) {
 	step, found := s.path.steps[n], false
 	c, at := open(s.b, i), index(step.name)
 	for k := 0; c.element(); k++ {
+		s.clock.tick()
 		if step.any || k == at {
 			found = true
 			end, err := s.value(c.value, n+1)

@@ -1,7 +1,5 @@
 package document
 
-import "slices"
-
 // An edit replaces a part of a text by head, the value with or its text, and tail.
 type edit struct {
 	from, to int
@@ -15,6 +13,8 @@ type edit struct {
 // text if the rope would have too many pieces. No list of edits is kept, which would need many times
 // the memory of the text.
 type splicer struct {
+	clock clock
+
 	b    []byte
 	once bool // the edits can come only once; else many of them are counted first
 	at   int  // the offset after the last edit
@@ -41,7 +41,7 @@ func (s *splicer) run(d Document, f func() error) (Document, error) {
 	case s.out != nil:
 		return raw(s.out), nil
 	case s.pieces <= manyPieces:
-		return roped(s.rope), nil
+		return roped(&s.clock, s.rope), nil
 	}
 	s.out, s.at = make([]byte, 0, s.size), 0
 	if err := f(); err != nil {
@@ -53,6 +53,7 @@ func (s *splicer) run(d Document, f func() error) (Document, error) {
 
 // edit makes an edit.
 func (s *splicer) edit(e edit) {
+	s.clock.tick()
 	s.piece(s.b[s.at:e.from])
 	s.piece(e.head)
 	if e.with != nil {
@@ -99,8 +100,8 @@ func (s *splicer) piece(p []byte) {
 }
 
 // splice returns b with one edit made.
-func splice(b []byte, e edit) Document {
-	s := splicer{b: b, rope: make([][]byte, 0, 5)}
+func splice(w *clock, b []byte, e edit) Document {
+	s := splicer{clock: *w, b: b, rope: make([][]byte, 0, 5)}
 	d, _ := s.run(Document{}, func() error { s.edit(e); return nil })
 	return d
 }
@@ -109,13 +110,17 @@ func splice(b []byte, e edit) Document {
 const manyPieces = 64
 
 // roped returns the Document whose text is in these pieces. It joins them if they are many.
-func roped(rope [][]byte) Document {
+func roped(w *clock, rope [][]byte) Document {
 	n := &node{kind: kindOf(rope[0][0]), rope: rope}
 	for _, p := range rope {
 		n.size += len(p)
 	}
 	if len(rope) > manyPieces {
-		n.raw, n.rope = slices.Concat(rope...), nil
+		n.raw, n.rope = make([]byte, 0, n.size), nil
+		for _, p := range rope {
+			w.tick()
+			n.raw = append(n.raw, p...)
+		}
 	}
 	return Document{n}
 }
