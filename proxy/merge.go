@@ -371,9 +371,9 @@ func (c *mergeCall) answer(parent context.Context) (*Response, error) {
 	var err error
 	if c.merge.method == custom {
 		res.Document, err = c.custom()
-	} else if res.Document, err = c.merge.method.merge(c.merge.maxMembers, docs...); err != nil {
-		err = blame(err, func(i int) string { return c.merge.parts[i].Name })
-		err = &Error{Status: http.StatusBadGateway, Op: "merge", Err: err}
+	} else {
+		name := func(i int) string { return c.merge.parts[i].Name }
+		res.Document, err = c.merge.method.merge(parent, "merge", c.merge.maxMembers, name, docs...)
 	}
 	if err != nil {
 		call.ReportPanic(parent, res.Err)

@@ -34,6 +34,9 @@ func NewBound(limit int) *Bound {
 // began together.
 func (b *Bound) Full() bool { return b.limit >= 0 && b.n.Load() >= b.limit }
 
+// Len returns how many calls are abandoned.
+func (b *Bound) Len() int64 { return b.n.Load() }
+
 func (b *Bound) count(ctx context.Context, n int64) {
 	b.n.Add(n)
 	if s := scopeOf(ctx); s != nil {

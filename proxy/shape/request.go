@@ -85,10 +85,10 @@ func documentOf(ctx context.Context, bound *call.Bound, req *proxy.Request) (doc
 		}
 	}
 	if call.Described(ctx) {
-		return req.Document() // without the copy
+		return req.DocumentContext(ctx) // without the copy
 	}
 	own := *req // GetBody may run on after the call has returned
-	d, err := call.Guard(ctx, bound, nil, own.Document)
+	d, err := call.Guard(ctx, bound, nil, func() (document.Document, error) { return own.DocumentContext(ctx) })
 	if err == call.ErrAbandoned {
 		err = &proxy.Error{Status: http.StatusServiceUnavailable, Err: err}
 	}
