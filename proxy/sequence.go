@@ -476,7 +476,7 @@ func (b *stageCall) Do(ctx context.Context) (*Response, error) {
 		b.skipped = true
 		return &Response{}, nil
 	}
-	if st.When != nil {
+	if st.When != nil && len(st.Bind) == 0 {
 		if err := ctx.Err(); err != nil {
 			return nil, err // When has used up the time of the stage
 		}
