@@ -299,7 +299,7 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 	if len(s.stages) > 1 && !req.Replayable() {
 		return nil, &Error{Op: "sequence", Err: ErrBodyNotReplayable}
 	}
-	if s.loose && s.bound.Full() {
+	if s.loose && s.bound.Full(ctx) {
 		return nil, fmt.Errorf("sequence: %w", errFull())
 	}
 	c := &sequenceCall{seq: s, ctx: ctx, req: req, header: headersFor(ctx), results: make(Results, 0, len(s.stages)),
@@ -442,7 +442,7 @@ func (c *sequenceCall) runStage(st *stage) (b *stageCall, res *Response, err err
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	if st.Optional && !st.honoursContext && c.seq.bound.Full() {
+	if st.Optional && !st.honoursContext && c.seq.bound.Full(ctx) {
 		return nil, nil, errFull()
 	}
 	b = &stageCall{stage: st, before: c.results}
