@@ -30,9 +30,10 @@ type Any interface {
 //	return pipe.Describe(call, step, next)
 //
 // Name every pipe that call may run and every effect that it has: the plan believes what it is
-// told. Where a pipe may be a plain function, call what [Described] makes of it. Above all, declare a call [Opaque] if it may ignore its context, for example because it
-// runs a hook. Otherwise the step is taken to honour its context if every inner step does, and a
-// call of it may then stay on the goroutine of its caller.
+// told. Where a pipe may be a plain function, call what [Described] makes of it. Above all, declare
+// a call [Opaque] if it may ignore its context, for example because it runs a hook. Otherwise the
+// step is taken to honour its context if every inner step does, and a call of it may then stay on
+// the goroutine of its caller.
 //
 // A step without a Source gets the place of the nearest caller outside sluice. A step without a
 // Kind is a "func". A step that is not sluice's own is [Custom]. If no step of a plan is custom or
@@ -80,7 +81,7 @@ func Describe[Req, Res any](call Pipe[Req, Res], step Step, inner ...Any) Pipe[R
 		call = func(context.Context, Req) (res Res, _ error) { return res, err }
 	}
 	step.flag = new(watch.Flag)
-	return describing(call, &step)
+	return describing(call, &step, step.flag)
 }
 
 // Check turns the results of a constructor into a pipe, so that the call site needs no error
@@ -123,14 +124,10 @@ type probe struct {
 
 // describing makes all describing closures of one instantiation, so that they share one code
 // pointer. Comparing that pointer tells which functions may be asked for their step. If describing
-// were inlined, there would be several.
+// were inlined, there would be several. A watch enters the step while the flag is on.
 //
 //go:noinline
-func describing[Req, Res any](call Pipe[Req, Res], step *Step) Pipe[Req, Res] {
-	var flag *watch.Flag
-	if step != nil {
-		flag = step.flag
-	}
+func describing[Req, Res any](call Pipe[Req, Res], step *Step, flag *watch.Flag) Pipe[Req, Res] {
 	return func(ctx context.Context, req Req) (Res, error) {
 		if p, ok := ctx.(*probe); ok {
 			p.step, p.call = step, call
@@ -145,7 +142,7 @@ func describing[Req, Res any](call Pipe[Req, Res], step *Step) Pipe[Req, Res] {
 }
 
 func isDescribing[Req, Res any](p Pipe[Req, Res]) bool {
-	return p != nil && reflect.ValueOf(p).Pointer() == reflect.ValueOf(describing[Req, Res](nil, nil)).Pointer()
+	return p != nil && reflect.ValueOf(p).Pointer() == reflect.ValueOf(describing[Req, Res](nil, nil, nil)).Pointer()
 }
 
 func (p Pipe[Req, Res]) describe() *Step { return stepOf(p) }
@@ -180,7 +177,7 @@ func Described[Req, Res any](p Pipe[Req, Res]) Pipe[Req, Res] {
 	}
 	step := stepOf(p)
 	step.flag = new(watch.Flag)
-	return describing(p, step)
+	return describing(p, step, step.flag)
 }
 
 // FuncName returns the name that a plan gives to an unnamed function, as in "func at audit.go:12".

@@ -12,8 +12,8 @@
 //	p := double.With(pipe.Named("log", logged), pipe.Recover)
 //	fmt.Print(pipe.PlanOf(p)) // log, recover, the function: first is outermost
 //
-// The package knows neither HTTP nor messages and imports the standard library alone,
-// and the mark by which it knows steps of sluice.
+// The package knows neither HTTP nor messages. It imports the standard library and three small
+// packages: the mark of sluice's own steps, the contexts of a watch, and where failures are reported.
 //
 // # Order
 //
@@ -34,8 +34,13 @@
 // [Describe]. Nesting without With, as in outer(inner(p)), is opaque from the first function on
 // that does not: there is no way to know what such a function calls.
 //
-// A [Watch] hears of each step of a call as it runs. Package pipe/explain makes a trace of that, and
-// the trace of any call agrees with the plan.
+// # Watch
+//
+// What a plan shows is what runs: a [Watch] hears of each step when it begins, what it decides and
+// what it returns. Package explain makes the trace of one call from that, and compares it with the
+// plan.
+//
+// # How a plan is made
 //
 // Planning never runs a user's function. The combinators of sluice return closures that answer a
 // private context with their step. Their code pointer tells them apart from all other functions,

@@ -87,7 +87,7 @@ func Named[Req, Res any](name string, d Decorator[Req, Res]) Decorator[Req, Res]
 		if own := stepOf(p); isDescribing(p) && slices.Contains(own.Steps, stepOf(next)) {
 			renamed := *own
 			renamed.Name, renamed.flag = name, new(watch.Flag)
-			return describing(ask(p).call.(Pipe[Req, Res]), &renamed)
+			return describing(ask(p).call.(Pipe[Req, Res]), &renamed, renamed.flag)
 		}
 		return enclosed(p, next, step)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 
 	"github.com/sluice-go/sluice/internal/report"
@@ -17,8 +18,9 @@ import (
 // A Watch changes nothing but time. It hears of steps that the plan shows and of no other. The zero
 // Watch watches nothing, and a call that is not watched costs each step one look at a counter.
 type Watch struct {
-	// Pick decides at wiring, and again when a plan has changed, which steps are watched; nil is all
-	// of them. The steps are those of the plan, and must not be changed.
+	// Pick decides which steps are watched; nil is all of them. It is asked when the first watched
+	// call begins, and again when the plan has changed; calls that begin at once may each ask. The
+	// steps are those of the plan, and must not be changed.
 	Pick func(*Step) bool
 
 	// Start is asked once for each call, and returns the watcher around all steps. If it returns
@@ -32,12 +34,13 @@ type Watch struct {
 // The methods are called on the goroutine of the step, so those of different steps are concurrent
 // where the plan says so. They must return soon, because the call waits for them. A panic in them
 // changes nothing about the call; it is reported to the Report hook of the endpoint or agent, if the
-// call belongs to one.
+// call belongs to one. So is runtime.Goexit, which ends the call as it does anywhere else.
 type Watcher interface {
 	// Enter is called when a step is about to run whose next watched step around it is that of the
-	// watcher. It returns the context for the step, which derives from ctx and can carry a span, and
-	// the watcher of the step. If the watcher is nil, this step is not watched; the steps in it are.
-	// The step is that of the plan, the same one for each call. The request belongs to the call.
+	// watcher. It returns the context for the step and the watcher of the step. The context can carry
+	// a span; the step gets ctx instead of one that does not derive from ctx. If the watcher is nil,
+	// this step is not watched and gets ctx; the steps in it are watched. The step is that of the
+	// plan, the same one for each call until the plan changes. The request belongs to the call.
 	Enter(ctx context.Context, s *Step, req any) (context.Context, Watcher)
 
 	// Leave is called when the step has returned, and is the last call. The response belongs to the
@@ -85,16 +88,14 @@ func Watched[Req, Res any](p Pipe[Req, Res], w Watch) Pipe[Req, Res] {
 	p = Described(p)
 	v := &view{watch: w, plan: stepOf(p)}
 	call := func(ctx context.Context, req Req) (Res, error) {
-		inside, end := v.begin(ctx)
-		if end == nil {
+		root := v.begin(ctx)
+		if root == nil {
 			return p(ctx, req)
 		}
-		defer end.Release()
-		return p(inside, req)
+		defer root.Close()
+		return p(root, req)
 	}
-	step := *stepOf(p)
-	step.flag = new(watch.Flag) // the step is entered inside the call
-	return describing(call, &step)
+	return describing(call, v.plan, new(watch.Flag)) // p enters the step
 }
 
 // A view is a watch and what it has picked from a plan.
@@ -127,49 +128,53 @@ func (p *picked) current() bool {
 	return true
 }
 
-// begin returns the context of a watched call, and the call. It returns no call if nobody watches.
-func (v *view) begin(ctx context.Context) (context.Context, *watch.Call) {
+// begin returns the context of a watched call, or nil if nobody watches.
+func (v *view) begin(ctx context.Context) *watch.Entry {
 	if ctx == nil || watch.Of(ctx) != nil {
-		return ctx, nil
+		return nil
 	}
-	w := v.start(ctx)
+	var w Watcher
+	watch.Guard(ctx, watcherFailed, func() { w = v.watch.Start(ctx) })
 	if w == nil {
-		return ctx, nil
+		return nil
 	}
 	p := v.picks(ctx)
-	c := watch.Begin(p.flags, watcherFailed)
-	return c.Root(ctx, w, p), c
+	return watch.Begin(p.flags, watcherFailed).Root(ctx, w, p)
 }
 
-// start asks for the watcher of a call.
-func (v *view) start(ctx context.Context) (w Watcher) {
-	defer func() {
-		if value := recover(); value != nil {
-			watcherFailed(ctx, value)
-		}
-	}()
-	return v.watch.Start(ctx)
-}
+var errExited = errors.New("runtime.Goexit was called")
 
 func watcherFailed(ctx context.Context, value any) {
+	if value == nil {
+		value = errExited
+	}
 	report.Failure(ctx, fmt.Errorf("pipe: Watch: %w", NewPanicError(value)))
 }
 
 // picks returns what the watch picks from the plan as it is now.
 func (v *view) picks(ctx context.Context) *picked {
-	if p := v.picked.Load(); p != nil && p.current() {
-		return p
+	before := v.picked.Load()
+	if before != nil && before.current() {
+		return before
 	}
 	p := &picked{steps: map[*watch.Flag]*Step{}, held: heldIn(v.plan)} // before the copy: else a change could be missed
 	plan := copyOf(v.plan)
 	plan.has(func(s *Step) bool {
-		if s.flag != nil && v.picksStep(ctx, s) {
+		picks := v.watch.Pick == nil
+		if !picks && s.flag != nil {
+			watch.Guard(ctx, watcherFailed, func() { picks = v.watch.Pick(s) })
+		}
+		if picks && s.flag != nil {
 			p.steps[s.flag] = s
 			p.flags = append(p.flags, s.flag)
 		}
 		return false // and on to the next one
 	})
-	v.picked.Store(p)
+	if !v.picked.CompareAndSwap(before, p) {
+		if other := v.picked.Load(); other.current() { // all calls get the same steps
+			return other
+		}
+	}
 	return p
 }
 
@@ -194,17 +199,6 @@ func heldIn(s *Step) (all []heldStep) {
 	in(s)
 	return all
 }
-
-func (v *view) picksStep(ctx context.Context, s *Step) (picks bool) {
-	defer func() {
-		if value := recover(); value != nil {
-			watcherFailed(ctx, value)
-		}
-	}()
-	return v.watch.Pick == nil || v.watch.Pick(s)
-}
-
-var errExited = errors.New("runtime.Goexit was called")
 
 // watched calls a step that some watch has picked, and tells the watcher if it is that of ctx.
 func watched[Req, Res any](call Pipe[Req, Res], f *watch.Flag, ctx context.Context, req Req) (res Res, err error) {
@@ -249,7 +243,7 @@ func enter(f *watch.Flag, ctx context.Context, req any) (inside *watch.Entry, ok
 	}()
 	e.Guard(func() {
 		next, w := e.Watcher.(Watcher).Enter(ctx, step, req)
-		if next == nil {
+		if watch.Of(next) != e { // it does not derive from ctx
 			next = ctx
 		}
 		if w != nil {
@@ -259,6 +253,14 @@ func enter(f *watch.Flag, ctx context.Context, req any) (inside *watch.Entry, ok
 	return inside, ok
 }
 
+// leave tells the watcher that its step has returned.
 func leave(e *watch.Entry, res any, err error) {
+	returned := false
+	defer func() {
+		if c, ok := res.(io.Closer); ok && !returned && err == nil {
+			_ = c.Close() // the watcher has ended the goroutine: nobody gets the response
+		}
+	}()
 	e.Guard(func() { e.Watcher.Leave(res, err) })
+	returned = true
 }

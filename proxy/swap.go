@@ -39,10 +39,11 @@ func NewSwap(p Proxy) *Swap {
 // Proxy returns the proxy that calls the proxy currently held. It returns the same one each time.
 //
 // A plan shows the proxy that is held when the plan is made, and says that another one may replace
-// it. What an endpoint or router checks at wiring is the first one. The step is opaque, so a deadline is enforced even if a later proxy ignores its
-// context (see [Hold]). It is not idempotent, so nothing outside repeats a call; put a policy.Retry
-// inside, in the proxy that is stored. The params that a route gives are checked for the first
-// proxy only. A later proxy that needs another param fails its calls with 502.
+// it. What an endpoint or router checks at wiring is the first one. The step is opaque, so a
+// deadline is enforced even if a later proxy ignores its context (see [Hold]). It is not idempotent,
+// so nothing outside repeats a call; put a policy.Retry inside, in the proxy that is stored. The
+// params that a route gives are checked for the first proxy only. A later proxy that needs another
+// param fails its calls with 502.
 func (s *Swap) Proxy() Proxy { return s.proxy }
 
 // Store replaces the proxy held by p: a call that begins after Store has returned gets p. Calls in

@@ -77,7 +77,9 @@ func (b *Branch[T]) run(to chan<- *Branch[T]) {
 		if !returned {
 			var none T
 			b.value, b.err = none, PanicOf(recover())
-			pipe.Note(b.Ctx, "panicked", b.err.Error())
+			if watch.Of(b.Ctx) != nil { // else nobody needs the text, which a user's methods may make
+				pipe.Note(b.Ctx, "panicked", b.err.Error())
+			}
 		}
 		if !b.state.CompareAndSwap(running, arrived) {
 			b.late()

@@ -126,3 +126,17 @@ func TestTheBoundOfABranch(t *testing.T) {
 		close(release)
 	})
 }
+
+// A text counts how often it was made.
+type text struct{ made atomic.Int32 }
+
+func (s *text) String() string { s.made.Add(1); return "text" }
+
+func TestNobodyMakesTheTextOfAPanicThatNobodyWatches(t *testing.T) {
+	t.Parallel()
+	var value text
+	b, _ := newTask(t.Context(), nil, func(context.Context) (int, error) { panic(&value) })
+	_, err := b.branch.Await()
+	assert.Error(t, err)
+	assert.Zero(t, value.made.Load())
+}

@@ -29,7 +29,7 @@ type Call struct {
 }
 
 // Begin begins a call that has picked the steps with the flags. It is open once; see [Call.Release].
-// A panic of a watcher is the value that failed gets.
+// What fails in a watcher goes to failed; see [Guard].
 func Begin(flags []*Flag, failed func(ctx context.Context, value any)) *Call {
 	c := &Call{flags: flags, failed: failed}
 	c.open.Store(1)
@@ -102,13 +102,19 @@ func (e *Entry) Note(what, detail string) {
 }
 
 // Guard calls code of a watcher. A panic in it changes nothing about the call.
-func (e *Entry) Guard(f func()) {
+func (e *Entry) Guard(f func()) { Guard(e.outside, e.Call.failed, f) }
+
+// Guard calls f, which is code of a watcher. A panic in it ends here, and goes to failed. So does
+// runtime.Goexit, with a nil value, but nothing can keep the goroutine.
+func Guard(ctx context.Context, failed func(ctx context.Context, value any), f func()) {
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			e.Call.failed(e.outside, v)
+		if v := recover(); !returned {
+			failed(ctx, v)
 		}
 	}()
 	f()
+	returned = true
 }
 
 // On reports whether [Note] has a watcher to tell, for a note that costs something to make.
@@ -138,14 +144,14 @@ func (e *Entry) Value(k any) any {
 // AfterFunc lets package context tie contexts derived from e to the one that ends it without a
 // goroutine for each.
 func (e *Entry) AfterFunc(f func()) (stop func() bool) {
-	ends := e.Context
-	if ends != e.outside && ends.Done() == e.outside.Done() {
-		ends = e.outside // the watcher has only added values
-	}
-	if a, ok := ends.(interface{ AfterFunc(func()) func() bool }); ok {
+	type afterFuncer interface{ AfterFunc(func()) func() bool }
+	if a, ok := e.Context.(afterFuncer); ok {
 		return a.AfterFunc(f)
 	}
-	return context.AfterFunc(ends, f)
+	if a, ok := e.outside.(afterFuncer); ok && e.Done() == e.outside.Done() { // the watcher has only added values
+		return a.AfterFunc(f)
+	}
+	return context.AfterFunc(e.Context, f)
 }
 
 // Of returns the innermost entry around ctx, or nil if nobody watches. ctx may be nil.

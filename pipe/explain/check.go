@@ -15,15 +15,21 @@ import (
 //     place, passing over steps that only group others;
 //   - inner steps in order run in order, one after the other's end unless that was abandoned;
 //   - of inner steps to choose from, one runs;
-//   - what is called once runs once.
+//   - what is called once runs once;
+//   - what a step calls returns before the step does, unless the step notes that it has abandoned
+//     it, or the plan says that it runs beside the call. A step of a user that declares
+//     [pipe.HonoursContext] need not note it;
+//   - a step that passes on the answer of an inner one has run one.
 //
-// The error joins everything that is not so. It is for a trace of all steps; where only some were
-// picked, the first rule passes over the others too. The plan must be one of the same moment if it has
-// parts that are swapped.
+// The error joins everything that is not so. A trace must be one of all steps: of those that a Watch
+// does not pick, Check thinks that they did not run. The plan must be one of the same moment if it
+// has parts that are swapped.
 func (t *Trace) Check(plan *pipe.Step) error {
 	l := newLayout(plan, t.Entries())
 	l.assign()
 	l.inOrder()
+	l.inTime()
+	l.passedOn()
 	return errors.Join(l.errs...)
 }
 
@@ -150,6 +156,49 @@ func (l *layout) pair(around, first, second *Entry) {
 			l.fault("%s ran before %s had returned, and the plan shows one after the other", q, p)
 		}
 	}
+}
+
+// inTime checks that what an entry called had returned when the entry left.
+func (l *layout) inTime() {
+	for _, e := range l.entries {
+		around, p := e.Around, l.at[e]
+		switch {
+		case p == nil, around == nil, around.Left == 0, e.Left > 0 && e.Left < around.Left:
+		case abandoned(around), around.Step.Effects.Has(pipe.Custom | pipe.HonoursContext), beside(p, l.at[around]):
+		default:
+			l.fault("%s had not returned when %s did, which has not abandoned it", p, title(around))
+		}
+	}
+}
+
+// beside reports whether p, or what stands between it and the place around, runs beside the call.
+func beside(p, around *pipe.Place) bool {
+	for q := p; q != around && q != nil; q = q.Around {
+		if q.Step.Effects.Has(pipe.Detached) {
+			return true
+		}
+	}
+	return false
+}
+
+// passedOn checks that the answers of steps that pass one on come from a step inside them.
+func (l *layout) passedOn() {
+	ran := map[*Entry]bool{} // something inside it ran
+	for _, e := range l.entries {
+		ran[e.Around] = true
+	}
+	for _, e := range l.entries {
+		answered := e.Left > 0 && e.Err == nil && e.Step.Effects.Has(pipe.PassesOn)
+		if answered && !ran[e] && l.at[e] != nil && slices.ContainsFunc(e.Step.Steps, canRun) {
+			l.fault("%s passed on an answer, and nothing ran that the plan shows inside it", l.at[e])
+		}
+	}
+}
+
+// canRun reports whether a function was described as the step, so that a watch can enter it.
+func canRun(s *pipe.Step) bool {
+	c := *s
+	return s.Same(&c)
 }
 
 // parting returns the place whose inner steps lead to different ones of two places, and which they

@@ -11,15 +11,16 @@ import (
 // those of [pipe.Step.Before], and so are the moments: a step that acts on the way out acts when it
 // returns a response. If the plan says that a acts before b, so does every trace that meets both.
 //
+// A step that only groups others counts if none with its name acts.
+//
 // The error wraps [pipe.ErrOrder] if a b acted first, [pipe.ErrNoStep] if one of them did not act, and
-// [pipe.ErrAmbiguous] if steps of several kinds have the name.
+// [pipe.ErrAmbiguous] if acting steps of several kinds have the name.
 func (t *Trace) Before(a, b string) error {
-	entries := t.Entries()
-	as, err := moments(entries, a)
+	as, err := t.moments(a)
 	if err != nil {
 		return err
 	}
-	bs, err := moments(entries, b)
+	bs, err := t.moments(b)
 	if err != nil {
 		return err
 	}
@@ -29,15 +30,18 @@ func (t *Trace) Before(a, b string) error {
 	return fmt.Errorf("explain: before %q, %q: %w", a, b, pipe.ErrOrder)
 }
 
-// moments returns when the steps with a name acted.
-func moments(entries []*Entry, name string) (acted []int, err error) {
+// moments returns when the steps with a name acted. If none of them in the plan acts, it returns when
+// they began.
+func (t *Trace) moments(name string) (acted []int, err error) {
+	acts := func(s *pipe.Step) bool { return s.Acts != pipe.None }
+	groups := !slices.ContainsFunc(t.plan.Find(name), acts)
 	kind := ""
-	for _, e := range entries {
+	for _, e := range t.Entries() {
 		s := e.Step
-		if !s.Matches(name) || s.Acts == pipe.None {
+		if !s.Matches(name) || !groups && !acts(s) {
 			continue
 		}
-		if kind != "" && kind != s.Kind {
+		if kind != "" && kind != s.Kind && !groups {
 			return nil, fmt.Errorf("explain: %q: %w", name, pipe.ErrAmbiguous)
 		}
 		kind = s.Kind

@@ -1,10 +1,10 @@
 package explain
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/sluice-go/sluice/pipe"
@@ -64,14 +64,25 @@ func (e *Entry) outcome(times bool) string {
 	case e.Left == 0 && !times:
 		said = append(said, "running")
 	case e.Err != nil:
-		said = append(said, "error: "+strings.ReplaceAll(e.Err.Error(), "\n", "; "))
+		said = append(said, "error: "+e.Err.Error())
 	case e.Status != 0:
 		said = append(said, strconv.Itoa(e.Status))
 	case e.Left > 0:
 		said = append(said, "ok")
 	}
 	for _, n := range e.Notes {
-		said = append(said, strings.TrimSuffix(fmt.Sprintf("%s: %s", n.What, strings.ReplaceAll(n.Detail, "\n", "; ")), ": "))
+		said = append(said, strings.TrimSuffix(n.What+": "+n.Detail, ": "))
 	}
-	return strings.Join(said, ", ")
+	return oneLine(strings.Join(said, ", "))
+}
+
+// oneLine returns a text of several lines as one. As in a plan, no text can break its line or turn
+// its direction.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ReplaceAll(s, "\n", "; "))
 }

@@ -41,7 +41,8 @@ type Note struct {
 	At           time.Duration // since the trace was made
 }
 
-// New returns a trace for one call of the pipe with that plan.
+// New returns a trace for one call of the pipe with that plan. Of a plain function each plan has
+// another step: call what [pipe.Described] makes of it.
 func New(plan *pipe.Step) *Trace { return &Trace{plan: plan, start: time.Now()} }
 
 // Watch returns the watch that records every step in t.

@@ -62,8 +62,11 @@ func (ts *traces) check(t testing.TB) {
 		if err := traced.trace.Check(traced.plan); err != nil {
 			t.Errorf("in a watched call: %v", err)
 		}
-		if n := traced.trace.Running(); n > 0 {
+		switch n := traced.trace.Running(); {
+		case n > 0:
 			t.Errorf("%d steps of a watched call have not left", n)
+		case traced.plan.Watched():
+			t.Errorf("a goroutine of a watched call has ended, and still keeps its watch open")
 		}
 	}
 }
