@@ -626,6 +626,28 @@ func TestAnEndlessGzipThatHoldsNothingFails(t *testing.T) {
 	assert.Less(t, b.read.Load(), int64(20_000))
 }
 
+// proves T10
+func TestAGzipIsNotReadOnAfterItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	member := zipped(t, "")
+	b := &countedBody{}
+	b.r = readerFunc(func(p []byte) (int, error) {
+		if b.read.Load() > 10_000 {
+			cancel() // and a body that does not care
+		}
+		return copy(p, member), nil
+	})
+	rt := trip(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Encoding": {"gzip"}}, Body: b, ContentLength: -1}, nil
+	})
+	_, err := newBackend(t, rt, backend.Spec{MaxBytes: 1 << 20})(ctx, proxy.NewRequest("GET", "/"))
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, proxy.StatusClientGone, proxy.StatusOf(err))
+	assert.Less(t, b.read.Load(), int64(20_000))
+}
+
 // proves M9
 func TestAStreamKeepsItsCoding(t *testing.T) {
 	t.Parallel()

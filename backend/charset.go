@@ -2,8 +2,10 @@ package backend
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"mime"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -11,10 +13,13 @@ import (
 // errXMLCharset is why a body is refused: its charset is not one of those that are read.
 var errXMLCharset = errors.New("a charset other than UTF-8, US-ASCII, ISO-8859-1 and windows-1252 is not accepted")
 
+// charsetPiece is how much of a body is converted between two looks at the context.
+const charsetPiece = 64 << 10
+
 // utf8XML returns a body in UTF-8 without a byte order mark. The charset is the one in the content
 // type or else the one that the XML declares (RFC 7303, section 3), UTF-8 if there is neither. A
 // body that is in UTF-8 already is returned without a copy.
-func utf8XML(contentType string, body []byte) ([]byte, error) {
+func utf8XML(ctx context.Context, contentType string, body []byte) ([]byte, error) {
 	if rest, marked := bytes.CutPrefix(body, []byte("\ufeff")); marked {
 		body = rest
 	}
@@ -38,15 +43,25 @@ func utf8XML(contentType string, body []byte) ([]byte, error) {
 		return body, nil
 	}
 	n := 0
-	for _, c := range body {
-		n += utf8.RuneLen(runeOf(c))
+	for piece := range slices.Chunk(body, charsetPiece) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		for _, c := range piece {
+			n += utf8.RuneLen(runeOf(c))
+		}
 	}
 	if n == len(body) {
 		return body, nil
 	}
 	wide := make([]byte, 0, n)
-	for _, c := range body {
-		wide = utf8.AppendRune(wide, runeOf(c))
+	for piece := range slices.Chunk(body, charsetPiece) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		for _, c := range piece {
+			wide = utf8.AppendRune(wide, runeOf(c))
+		}
 	}
 	return wide, nil
 }

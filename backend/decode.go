@@ -80,12 +80,16 @@ func (f Format) Decode(contentType string, body []byte) (document.Document, erro
 func (f Format) DecodeContext(ctx context.Context, contentType string, body []byte) (document.Document, error) {
 	switch f {
 	case JSON:
-		return document.Parse(body)
+		return document.Work{Context: ctx}.Parse(body)
 	case Text:
 		if !utf8.Valid(body) {
 			return document.Document{}, errUTF8
 		}
-		return document.Parse(quoted(body))
+		text, err := quoted(ctx, body)
+		if err != nil {
+			return document.Document{}, err
+		}
+		return document.Work{Context: ctx}.Parse(text)
 	case Passthrough:
 		return document.Document{}, errStream
 	case XML:
@@ -95,7 +99,7 @@ func (f Format) DecodeContext(ctx context.Context, contentType string, body []by
 }
 
 // quoted returns a text as a JSON string, in memory of the right size.
-func quoted(text []byte) []byte {
+func quoted(ctx context.Context, text []byte) ([]byte, error) {
 	n := len(`""`) + len(text)
 	for _, c := range text {
 		switch {
@@ -105,7 +109,7 @@ func quoted(text []byte) []byte {
 			n += len(`\u0000`) - 1
 		}
 	}
-	return document.AppendString(make([]byte, 0, n), text)
+	return document.AppendStringContext(ctx, make([]byte, 0, n), text)
 }
 
 // String returns the name of the format.
@@ -129,8 +133,12 @@ func JSONWith(l document.Limits) Decoder { return jsonLimits(l) }
 
 type jsonLimits document.Limits
 
-func (l jsonLimits) Decode(_ string, body []byte) (document.Document, error) {
-	return document.Limits(l).Parse(body)
+func (l jsonLimits) Decode(contentType string, body []byte) (document.Document, error) {
+	return l.DecodeContext(context.Background(), contentType, body)
+}
+
+func (l jsonLimits) DecodeContext(ctx context.Context, _ string, body []byte) (document.Document, error) {
+	return document.Work{Context: ctx, Limits: document.Limits(l)}.Parse(body)
 }
 
 func (l jsonLimits) String() string { return "json" }

@@ -3,6 +3,7 @@ package backend
 import (
 	"bufio"
 	"compress/gzip"
+	"context"
 	"io"
 	"strings"
 )
@@ -13,15 +14,15 @@ func isGzip(coding []string) bool {
 	return len(coding) == 1 && (strings.EqualFold(coding[0], "gzip") || strings.EqualFold(coding[0], "x-gzip"))
 }
 
-// gunzip returns the decompressed body, at most max bytes of it. If it fails, op is the phase:
+// gunzip returns the decompressed body, at most max bytes of it, unless ctx ends before. If it fails, op is the phase:
 // "read" if the connection failed or the body is too large, "decode" if the coding is broken.
-func (l *leaf) gunzip(body io.Reader, max int64) (b []byte, op string, err error) {
+func (l *leaf) gunzip(ctx context.Context, body io.Reader, max int64) (b []byte, op string, err error) {
 	left := int64(maxInt64)
 	if max < maxInt64-max>>8-1<<10 {
 		// gzip makes incompressible data a little longer; a body that is longer still is an attack.
 		left = max + max>>8 + 1<<10
 	}
-	g := l.gunzipper(body, left)
+	g := l.gunzipper(ctx, body, left)
 	if err = g.start(); err == nil {
 		b, err = readUnknown(&g.z, max)
 	}
@@ -44,8 +45,8 @@ func (l *leaf) gunzip(body io.Reader, max int64) (b []byte, op string, err error
 
 // gunzipSome returns as much of the beginning of the decompressed body as there is, up to max
 // bytes.
-func (l *leaf) gunzipSome(body io.Reader, max int64) (b []byte) {
-	g := l.gunzipper(body, maxDrain)
+func (l *leaf) gunzipSome(ctx context.Context, body io.Reader, max int64) (b []byte) {
+	g := l.gunzipper(ctx, body, maxDrain)
 	if g.start() == nil {
 		b, _ = io.ReadAll(io.LimitReader(&g.z, max))
 	}
@@ -60,12 +61,12 @@ type gunzipper struct {
 	z      gzip.Reader
 }
 
-func (l *leaf) gunzipper(body io.Reader, left int64) *gunzipper {
+func (l *leaf) gunzipper(ctx context.Context, body io.Reader, left int64) *gunzipper {
 	g, ok := l.gunzippers.Get().(*gunzipper)
 	if !ok {
 		g = &gunzipper{}
 	}
-	g.source = compressed{r: body, left: left}
+	g.source = compressed{ctx: ctx, r: body, left: left}
 	g.in.Reset(&g.source)
 	return g
 }
@@ -81,8 +82,10 @@ func (l *leaf) release(g *gunzipper) {
 }
 
 // A compressed is the body as the upstream sends it. It tells failures of the connection from those
-// of the coding, and it bounds a body that never ends and decompresses to nothing.
+// of the coding, and it bounds a body that never ends and decompresses to nothing. It looks at the
+// context, because a body that has arrived already may take long to decompress.
 type compressed struct {
+	ctx  context.Context
 	r    io.Reader
 	n    int64
 	left int64
@@ -90,6 +93,10 @@ type compressed struct {
 }
 
 func (c *compressed) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		c.err = err
+		return 0, err
+	}
 	if c.left <= 0 {
 		c.err = ErrTooLarge
 		return 0, c.err

@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -177,6 +178,9 @@ func (l *leaf) step(honoursContext bool) pipe.Step {
 	if l.sign != nil {
 		s.Detail += ", signed"
 	}
+	if l.sign != nil || l.auth != "" {
+		s.Effects |= pipe.Credentials
+	}
 	// A round tripper that says it honours its context is treated like a transport of net/http. It
 	// runs behind the leaf: it sees only a header that the leaf made for it, and its answer is
 	// filtered like that of any upstream; see described. So the promises of call.Scope.Serve do not
@@ -193,10 +197,15 @@ func (l *leaf) step(honoursContext bool) pipe.Step {
 // except while it reads a request body that does not arrive. For such a body proxy.Hold enforces
 // the deadline.
 func (l *leaf) serve(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+	call := l.call
 	if l.held != nil && req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
-		return l.held(ctx, req)
+		call = l.held
 	}
-	return l.call(ctx, req)
+	res, err := call(ctx, req)
+	if l.stream && err == nil && res.Body != nil {
+		watch.Note(ctx, "stream", "")
+	}
+	return res, err
 }
 
 func (l *leaf) call(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
@@ -475,7 +484,7 @@ func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.R
 	if resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusResetContent {
 		hurry(ctx, resp, discard)
 	} else {
-		body, op, err := c.read(resp)
+		body, op, err := c.read(ctx, resp)
 		if err != nil {
 			return nil, l.failed(ctx, op, err)
 		}
@@ -499,13 +508,13 @@ func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.R
 }
 
 // read returns the whole body, decompressed. If it fails, op is the phase that failed.
-func (c *exchange) read(resp *http.Response) (body []byte, op string, err error) {
+func (c *exchange) read(ctx context.Context, resp *http.Response) (body []byte, op string, err error) {
 	switch coding := resp.Header["Content-Encoding"]; {
 	case len(coding) == 0 || len(coding) == 1 && (coding[0] == "" || strings.EqualFold(coding[0], "identity")):
 		body, err = readBody(resp.Body, resp.ContentLength, c.leaf.maxBytes)
 		return body, "read", err
 	case isGzip(coding):
-		return c.leaf.gunzip(resp.Body, c.leaf.maxBytes)
+		return c.leaf.gunzip(ctx, resp.Body, c.leaf.maxBytes)
 	default:
 		return nil, "decode", fmt.Errorf("content coding %s", strings.Join(coding, ", "))
 	}
@@ -518,7 +527,7 @@ func (c *exchange) refused(ctx context.Context, req *proxy.Request, resp *http.R
 	switch {
 	case resp.StatusCode < 200: // the body of a 101 is the connection itself
 	case c.leaf.spec.PassErrors && e.Status == resp.StatusCode && e.Status <= 499:
-		body, _, err := c.read(resp)
+		body, _, err := c.read(ctx, resp)
 		if err != nil {
 			return c.leaf.failed(ctx, "read", err)
 		}
@@ -561,7 +570,7 @@ func (c *exchange) failureStatus(req *proxy.Request, status int) int {
 func (c *exchange) keep(ctx context.Context, resp *http.Response) (kept []byte) {
 	hurry(ctx, resp, func(body io.Reader) {
 		if isGzip(resp.Header["Content-Encoding"]) {
-			kept = c.leaf.gunzipSome(body, c.leaf.maxErrorBytes)
+			kept = c.leaf.gunzipSome(ctx, body, c.leaf.maxErrorBytes)
 			delete(resp.Header, "Content-Encoding") // it described the compressed bytes
 			delete(resp.Header, "Content-Length")
 		} else {

@@ -49,7 +49,7 @@ func (d *xmlDecoder) Decode(contentType string, body []byte) (document.Document,
 // others. Texts are unescaped in their place in the body, so that none is copied before it is
 // written.
 func (d *xmlDecoder) DecodeContext(ctx context.Context, contentType string, body []byte) (document.Document, error) {
-	body, err := utf8XML(contentType, body)
+	body, err := utf8XML(ctx, contentType, body)
 	switch {
 	case err != nil:
 		return document.Document{}, fmt.Errorf("xml: %w", err)
@@ -67,14 +67,16 @@ func (d *xmlDecoder) DecodeContext(ctx context.Context, contentType string, body
 	if err != nil {
 		return document.Document{}, fmt.Errorf("xml: %w", err)
 	}
-	return d.limits.Parse(out)
+	return document.Work{Context: ctx, Limits: d.limits}.Parse(out)
 }
 
 // An xmlReader holds one document while it is read.
 type xmlReader struct {
 	xmlScanner
 	ctx   context.Context
-	depth int // the limit for elements; negative is no limit
+	err   error // of ctx, once it has ended
+	steps int   // how many tokens, attributes and children were looked at
+	depth int   // the limit for elements; negative is no limit
 
 	nodes []xmlNode
 	names xmlNames
@@ -142,10 +144,8 @@ const ticks = 1 << 10
 
 func (r *xmlReader) read() error {
 	for n := 0; ; n++ {
-		if n%ticks == 0 {
-			if err := r.ctx.Err(); err != nil {
-				return err
-			}
+		if err := r.step(); err != nil {
+			return err
 		}
 		if r.i == len(r.b) {
 			switch {
@@ -160,6 +160,14 @@ func (r *xmlReader) read() error {
 			return err
 		}
 	}
+}
+
+// step counts a step, and now and then returns the error of the context.
+func (r *xmlReader) step() error {
+	if r.steps++; r.steps%ticks == 1 {
+		return r.ctx.Err()
+	}
+	return nil
 }
 
 // token reads one token.
@@ -215,6 +223,9 @@ func (r *xmlReader) start() error {
 	node := r.add(xmlNode{name: r.names.index(r.local(name), false)})
 	r.open = append(r.open, xmlOpen{name: name, node: node})
 	for {
+		if err := r.step(); err != nil {
+			return err
+		}
 		r.space()
 		switch r.peek() {
 		case '>':
@@ -226,8 +237,7 @@ func (r *xmlReader) start() error {
 				return errXML
 			}
 			r.i++
-			r.close()
-			return nil
+			return r.close()
 		}
 		if err := r.attribute(node); err != nil {
 			return err
@@ -303,13 +313,12 @@ func (r *xmlReader) end() error {
 	if len(r.open) == 1 || !bytes.Equal(r.b[name.from:name.to], r.b[top.from:top.to]) {
 		return errXML
 	}
-	r.close()
-	return nil
+	return r.close()
 }
 
 // close closes the innermost element. In each group of its nodes with the same name it chains the
 // later ones to the first by same, and it moves the text to a chain of its own.
-func (r *xmlReader) close() {
+func (r *xmlReader) close() error {
 	top := r.open[len(r.open)-1]
 	r.open = r.open[:len(r.open)-1]
 	first := r.nodes[top.node].child
@@ -317,6 +326,9 @@ func (r *xmlReader) close() {
 	black := int32(0)                  // the last piece of text that is not blank
 	r.nodes[top.node].child = 0
 	for i := first; i != 0; {
+		if err := r.step(); err != nil {
+			return err
+		}
 		n := &r.nodes[i]
 		next := n.next
 		n.next = 0
@@ -354,6 +366,7 @@ func (r *xmlReader) close() {
 			n.to = n.from + int32(len(bytes.TrimRight(r.b[n.from:n.to], xmlSpace)))
 		}
 	}
+	return nil
 }
 
 // An xmlFrame is an object that is being written. Frames replace recursion, because a document
@@ -371,11 +384,9 @@ type xmlFrame struct {
 func (r *xmlReader) write() ([]byte, error) {
 	b := append(make([]byte, 0, r.room()), '{')
 	frames := []xmlFrame{{group: r.nodes[0].child, empty: true}}
-	for n := 1; len(frames) > 0; n++ {
-		if n%ticks == 0 {
-			if err := r.ctx.Err(); err != nil {
-				return nil, err
-			}
+	for len(frames) > 0 && r.err == nil {
+		if err := r.step(); err != nil {
+			return nil, err
 		}
 		f := &frames[len(frames)-1]
 		switch {
@@ -387,7 +398,7 @@ func (r *xmlReader) write() ([]byte, error) {
 			}
 			f.more = true
 			if r.names.at(r.nodes[n].name).attr {
-				b = document.AppendString(b, r.b[r.nodes[n].from:r.nodes[n].to])
+				b = r.quote(b, r.b[r.nodes[n].from:r.nodes[n].to])
 			} else if r.nodes[n].child == 0 {
 				b = r.writeText(b, n)
 			} else {
@@ -414,7 +425,7 @@ func (r *xmlReader) write() ([]byte, error) {
 			frames = frames[:len(frames)-1]
 		}
 	}
-	return b, nil
+	return b, r.err
 }
 
 // room returns about how long the JSON is.
@@ -428,6 +439,16 @@ func (r *xmlReader) room() int {
 		}
 	}
 	return n
+}
+
+// quote appends a text as a string. If the context ends meanwhile, it sets err.
+func (r *xmlReader) quote(b, text []byte) []byte {
+	b, err := document.AppendStringContext(r.ctx, b, text)
+	if err != nil {
+		r.err = err
+		b = append(b, '"')
+	}
+	return b
 }
 
 func (r *xmlReader) writeName(f *xmlFrame, b []byte, name *xmlName) []byte {
@@ -446,7 +467,7 @@ func (r *xmlReader) writeName(f *xmlFrame, b []byte, name *xmlName) []byte {
 // that quote.
 func (r *xmlReader) join(b, text []byte) []byte {
 	at := len(b)
-	b = document.AppendString(b, text)
+	b = r.quote(b, text)
 	copy(b[at:], b[at+1:]) // over its opening quote
 	return b[:len(b)-1]
 }
@@ -457,7 +478,7 @@ func (r *xmlReader) writeText(b []byte, element int32) []byte {
 	if i == 0 {
 		return append(b, '"', '"')
 	}
-	b = document.AppendString(b, r.b[r.nodes[i].from:r.nodes[i].to])
+	b = r.quote(b, r.b[r.nodes[i].from:r.nodes[i].to])
 	for i = r.nodes[i].same; i != 0; i = r.nodes[i].same { // the pieces have elements or comments between them
 		b = r.join(b[:len(b)-1], r.b[r.nodes[i].from:r.nodes[i].to])
 	}

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
@@ -33,12 +35,12 @@ func (x *exchange) receive() error {
 	}
 	if spec.Stream {
 		x.upload = &upload{request: r, body: r.Body, control: http.NewResponseController(w), call: &x.call,
-			idle: spec.IdleTimeout, limit: spec.MaxBody}
+			idle: spec.IdleTimeout, limit: spec.MaxBody, reading: make(chan struct{}, 1)}
 		x.req.Body, x.req.Trailer = x.upload, x.upload.trailer
 		return x.upload.prepare(w)
 	}
 	x.req.Header.Del("Expect") // fulfilled here: the body is read before the pipe is called
-	body, err := readBody(w, r, spec.MaxBody, spec.ReadTimeout)
+	body, err := x.readBody()
 	if err != nil {
 		hangUp(w, r)
 		return err
@@ -59,14 +61,33 @@ func tooLarge() error {
 	return &proxy.Error{Status: http.StatusRequestEntityTooLarge, Op: "body", Err: errTooLarge}
 }
 
-// readBody reads the body into memory within its size and time, for which 0 is no limit. The memory
-// grows with what arrives, not with what was announced.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64, timeout time.Duration) ([]byte, error) {
-	src := io.Reader(r.Body)
+// readBody reads the body into memory within its size and time. A body that a middleware has made may
+// block in Read whatever becomes of the connection; then it is left.
+func (x *exchange) readBody() ([]byte, error) {
+	r, limit := x.in, x.h.spec.ReadTimeout
+	if isOfHTTP(r.Body) || limit <= 0 {
+		return readBody(x.answer.w, r.Body, r.ContentLength, x.h.spec.MaxBody, limit)
+	}
+	ctx := call.After(x.h.scope.Context(&x.ctx), limit+interruptTime)
+	defer ctx.Cancel()
+	return readBody(x.answer.w, call.NewBody(ctx, nil, r.Body), r.ContentLength, x.h.spec.MaxBody, limit)
+}
+
+// isOfHTTP reports whether net/http made the body, so that its reads end with a deadline of the
+// connection.
+func isOfHTTP(body io.ReadCloser) bool {
+	t := reflect.TypeOf(body)
+	return t.Kind() == reflect.Pointer && strings.HasPrefix(t.Elem().PkgPath(), "net/http")
+}
+
+// readBody reads a body of the announced size into memory, within a size and a time for which 0 is no
+// limit. The memory grows with what arrives, not with what was announced.
+func readBody(w http.ResponseWriter, body io.ReadCloser, announced, limit int64, timeout time.Duration) ([]byte, error) {
+	src := io.Reader(body)
 	if limit > 0 {
 		// Beyond the limit it makes net/http close the connection gently, so that the client gets
 		// to read the answer.
-		src = http.MaxBytesReader(w, r.Body, limit)
+		src = http.MaxBytesReader(w, body, limit)
 	}
 	var until time.Time
 	if timeout > 0 {
@@ -75,7 +96,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, timeout time.
 		_ = http.NewResponseController(w).SetReadDeadline(until)
 	}
 	size := int64(firstRead)
-	if announced := r.ContentLength; announced >= 0 {
+	if announced >= 0 {
 		size = min(size, announced)
 	}
 	b := make([]byte, 0, size+1) // one more, so that the end is seen without growing

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
@@ -67,17 +67,25 @@ func (c *pipeCall) timeoutError(err error) error {
 }
 
 // closeResponse closes the response and survives code of a user in it: a stream that such code may
-// have made is closed on a goroutine of its own. It may be called several times, and by several
-// goroutines.
+// have made is closed on a goroutine of its own, and waited for no longer than closeTime. It may be
+// called several times, and by several goroutines.
 func (c *pipeCall) closeResponse() {
-	closing := call.Close
-	if res := c.res; res != nil && (res.Body != nil || res.Upgrade != nil) && !c.parent.handler.direct {
-		closing = func(r io.Closer) error { return call.Apart(r.Close) }
+	h, res := c.parent.handler, c.res
+	var err error
+	if h.direct || res == nil || res.Body == nil && res.Upgrade == nil {
+		err = call.Close(res)
+	} else {
+		defer time.AfterFunc(closeTime, c.end).Stop()
+		err = call.CloseWithin(c.ctx, h.closings, res)
 	}
-	if err := closing(c.res); call.Panicked(err) {
+	if call.Panicked(err) {
 		c.parent.report(&proxy.Error{Op: "close", Err: err})
 	}
 }
+
+// closeTime is how long the end of an answer waits for the Close of its response. Then its context
+// ends, and a Close that blocks all the same is abandoned.
+const closeTime = 500 * time.Millisecond
 
 // end ends the context of the call.
 func (c *pipeCall) end() {

@@ -17,7 +17,7 @@ func (x *exchange) document() error {
 	contentType, length := "application/json", doc.Size()
 	if payload && x.format != nil && !doc.IsZero() {
 		var err error
-		if buf, err = x.h.encode(x.format, doc); err != nil {
+		if buf, err = x.h.encode(x.call.ctx, x.format, doc); err != nil {
 			return err
 		}
 		contentType, length = x.format.contentType, len(*buf)

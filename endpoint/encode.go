@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"mime"
@@ -27,11 +28,31 @@ type Encoder interface {
 	// Encode appends the body to dst and returns the extended buffer, which it does not keep. The
 	// document is never absent. It is called before a byte of the answer is written, so an error is
 	// a problem: of status 500, or 406 where Spec.Encode lets the client choose and the error wraps
-	// ErrNotAcceptable. It must not wait for anything.
+	// ErrNotAcceptable. It must not wait for anything; see ContextEncoder.
 	Encode(dst []byte, d document.Document) ([]byte, error)
 
 	// String returns the name of the format in the plan, as in "xml".
 	String() string
+}
+
+// A ContextEncoder is an [Encoder] that keeps an eye on the time. An encoder that may need more
+// than a few milliseconds for the largest document should be one: the deadline of a call then holds
+// while its answer is written, too. The encoders of sluice are.
+type ContextEncoder interface {
+	Encoder
+
+	// EncodeContext is Encode, which is not called then. It looks at ctx every few thousand steps
+	// and, once ctx is done, returns its error. The answer is then a problem of status 504, or none
+	// if the client has gone.
+	EncodeContext(ctx context.Context, dst []byte, d document.Document) ([]byte, error)
+}
+
+// encode calls an encoder.
+func encode(ctx context.Context, e Encoder, dst []byte, d document.Document) ([]byte, error) {
+	if e, ok := e.(ContextEncoder); ok {
+		return e.EncodeContext(ctx, dst, d)
+	}
+	return e.Encode(dst, d)
 }
 
 // ErrNotAcceptable is why a client gets 406: it accepts none of the formats of Spec.Encode, or the
@@ -73,11 +94,19 @@ func (f Format) ContentTypes() []string {
 
 // Encode appends the document in the format.
 func (f Format) Encode(dst []byte, d document.Document) ([]byte, error) {
+	return f.EncodeContext(context.Background(), dst, d)
+}
+
+// EncodeContext is Encode with a context; see [ContextEncoder].
+func (f Format) EncodeContext(ctx context.Context, dst []byte, d document.Document) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return dst, err
+	}
 	switch f {
 	case JSON:
 		return d.AppendJSON(dst), nil
 	case XML:
-		return appendXML(dst, d, "")
+		return appendXML(ctx, dst, d, "")
 	case Text:
 		text, ok := d.Text()
 		if !ok {
@@ -107,7 +136,7 @@ func (f Format) String() string {
 func XMLRoot(name string) Encoder {
 	r := xmlRoot{name: name}
 	beyond := strings.ContainsFunc(name, func(r rune) bool { return r > '~' })
-	if name == "" || beyond || string(appendName(nil, name, false)) != name {
+	if name == "" || beyond || string(new(xmlWriter).appendName(nil, name, false)) != name {
 		r.fault = fmt.Errorf("endpoint: XMLRoot: %q is not the name of an element", name)
 	}
 	return r
@@ -123,10 +152,14 @@ func (r xmlRoot) Fault() error { return r.fault }
 func (r xmlRoot) ContentTypes() []string { return XML.ContentTypes() }
 
 func (r xmlRoot) Encode(dst []byte, d document.Document) ([]byte, error) {
+	return r.EncodeContext(context.Background(), dst, d)
+}
+
+func (r xmlRoot) EncodeContext(ctx context.Context, dst []byte, d document.Document) ([]byte, error) {
 	if r.fault != nil {
 		return dst, r.fault
 	}
-	return appendXML(dst, d, r.name)
+	return appendXML(ctx, dst, d, r.name)
 }
 
 func (r xmlRoot) String() string { return "xml (" + r.name + ")" }
@@ -147,8 +180,16 @@ type collection struct {
 func (c collection) ContentTypes() []string { return JSON.ContentTypes() }
 
 func (c collection) Encode(dst []byte, d document.Document) ([]byte, error) {
+	return c.EncodeContext(context.Background(), dst, d)
+}
+
+func (c collection) EncodeContext(ctx context.Context, dst []byte, d document.Document) ([]byte, error) {
 	if d.Kind() == document.Object {
-		if d = d.Get(c.path); d.IsZero() {
+		var err error
+		if d, err = (document.Work{Context: ctx}).Get(d, c.path); err != nil {
+			return dst, err
+		}
+		if d.IsZero() {
 			return append(dst, '[', ']'), nil
 		}
 	}
@@ -243,16 +284,16 @@ func (h *handler) chooseFormat(header http.Header, accept []string) (*format, er
 
 // encode writes the document in a format other than JSON. A user's encoder gets a buffer of its
 // own, since it may keep it.
-func (h *handler) encode(f *format, d document.Document) (*[]byte, error) {
+func (h *handler) encode(ctx context.Context, f *format, d document.Document) (*[]byte, error) {
 	var buf *[]byte
 	var b []byte
 	var err error
 	if f.ours {
 		buf = h.documentBuffer()
-		b, err = f.encoder.Encode((*buf)[:0], d)
+		b, err = encode(ctx, f.encoder, (*buf)[:0], d)
 	} else {
 		buf = new([]byte)
-		if bug := apart(func() { b, err = f.encoder.Encode(nil, d) }); bug != nil {
+		if bug := apart(func() { b, err = encode(ctx, f.encoder, nil, d) }); bug != nil {
 			return nil, hookError("encode", bug)
 		}
 	}
@@ -261,6 +302,9 @@ func (h *handler) encode(f *format, d document.Document) (*[]byte, error) {
 		return buf, nil
 	}
 	status := http.StatusInternalServerError
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		status = 0 // that of the context
+	}
 	if len(h.spec.Encode) > 1 && errors.Is(err, ErrNotAcceptable) {
 		status = http.StatusNotAcceptable
 	}

@@ -68,6 +68,7 @@ func serveExchange(ctx context.Context, _ *http.Request) (*proxy.Response, error
 // serve answers the request, unless it panics: then end does. The pipe is called with a context that
 // derives from ctx.
 func (x *exchange) serve(ctx context.Context) (*proxy.Response, error) {
+	canonical(x.answer.w.Header())
 	err := x.broken
 	if err == nil {
 		err = x.h.convert(&x.req, x.in, x.ctx.id, x.rest[:0])

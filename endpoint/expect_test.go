@@ -159,17 +159,49 @@ func TestNobodyPullsTheBodyBetweenTheAnswerAndItsHeader(t *testing.T) {
 //
 // proves F13
 func TestABodyIsPulledAfterTheHeaderOfTheAnswer(t *testing.T) {
+	for name, header := range map[string]http.Header{"chunked": nil, "with a length": {"Content-Length": {"5"}}} {
+		for _, wrapped := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, wrapped %v", name, wrapped), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					dial := serve(t, newHandler(t, endpoint.Spec{Stream: true, Proxy: streams(true, func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+						echo := req.Body
+						if wrapped {
+							echo = io.NopCloser(io.TeeReader(req.Body, io.Discard))
+						}
+						return &proxy.Response{Header: header.Clone(), Body: echo}, nil
+					})}))
+					c := dial()
+					start := time.Now()
+					go fmt.Fprint(c, expects, "hello")
+					res, err := http.ReadResponse(bufio.NewReader(c), nil)
+					require.NoError(t, err)
+					assert.Equal(t, 200, res.StatusCode)
+					b, err := io.ReadAll(res.Body)
+					require.NoError(t, err)
+					assert.Equal(t, "hello", string(b))
+					assert.Zero(t, time.Since(start))
+				})
+			})
+		}
+	}
+}
+
+// proves T3
+func TestAnEchoOfASilentClientEndsAtTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dial := serve(t, newHandler(t, endpoint.Spec{Stream: true, Proxy: streams(true, func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
-			return &proxy.Response{Body: req.Body}, nil // an echo
-		})}))
-		c := dial()
-		go fmt.Fprint(c, expects, "hello")
+		echo := func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+			return &proxy.Response{Header: http.Header{"Content-Length": {"5"}}, Body: req.Body}, nil
+		}
+		h := newHandler(t, endpoint.Spec{Stream: true, Proxy: echo, Timeout: time.Second, IdleTimeout: -1})
+		c := serve(t, h)()
+		start := time.Now()
+		go fmt.Fprint(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
 		res, err := http.ReadResponse(bufio.NewReader(c), nil)
 		require.NoError(t, err)
-		assert.Equal(t, 200, res.StatusCode)
-		b, err := io.ReadAll(res.Body)
-		require.NoError(t, err)
-		assert.Equal(t, "hello", string(b))
+		assert.Equal(t, 504, res.StatusCode)
+		assert.Equal(t, time.Second, time.Since(start))
+		_ = c.Close()
+		synctest.Wait()
+		assert.Zero(t, h.(interface{ Abandoned() int }).Abandoned())
 	})
 }

@@ -29,6 +29,7 @@ type handler struct {
 	direct       bool
 	maxAbandoned int64        // 0 is no limit
 	abandoned    atomic.Int64 // streams and tunnels, in code that ignores that they have ended
+	closings     *call.Bound  // what counts those that block in Close
 
 	documents sync.Pool // of *[]byte: a Document while it is written
 	chunks    sync.Pool // of *[writeSize]byte: the buffer of a stream that only our code reads
@@ -49,7 +50,7 @@ func newHandler(s Spec, source string) *handler {
 	s.MaxBody = limit(s.MaxBody, maxBody)
 	s.Proxy = pipe.Described(s.Proxy)
 	plan := pipe.PlanOf(s.Proxy)
-	h := &handler{spec: s, direct: plan.HonoursContext() && !handsOn(plan)}
+	h := &handler{spec: s, direct: plan.HonoursContext() && !handsOn(plan), closings: call.NewBound(-1)}
 	h.formats, _ = formatsOf(s.Encode)
 	h.maxAbandoned = int64(limit(s.MaxAbandoned, proxy.DefaultMaxAbandoned))
 	if h.call = s.Proxy; !plan.HonoursContext() {
@@ -124,7 +125,7 @@ func (h *handler) Abandoned() int { return h.scope.Abandoned() + int(h.abandoned
 
 // admit returns why no further stream or tunnel may begin, or nil.
 func (h *handler) admit() error {
-	if h.maxAbandoned > 0 && h.abandoned.Load() >= h.maxAbandoned {
+	if h.maxAbandoned > 0 && h.abandoned.Load()+h.closings.Len() >= h.maxAbandoned {
 		return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "endpoint", Err: proxy.ErrAbandoned}
 	}
 	return nil

@@ -110,6 +110,17 @@ func filter(dst, src http.Header, spare int, share bool, keep func(twin string, 
 	return all
 }
 
+// canonical spells the names in h as net/http does. A middleware may have written to the map itself,
+// and a field must not stand in it in two spellings: both would be sent.
+func canonical(h http.Header) {
+	for name, values := range h {
+		if key, _, ok := field.Parse(name); ok && key != name {
+			delete(h, name)
+			h[key] = append(h[key], values...)
+		}
+	}
+}
+
 // joins reports whether a field is a list to which each side that answers adds its own. Every other
 // stands once: browsers refuse two Access-Control-Allow-Origin, and of two Location none is right.
 func joins(key string) bool {

@@ -26,6 +26,7 @@ func (h *handler) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	x := h.newExchange(w, r)
 	defer x.sendAtExit()
 	defer x.end()
+	canonical(w.Header())
 	id, broken := h.requestID(r)
 	x.ctx.id = id
 	if broken != nil {

@@ -42,7 +42,8 @@ type chunk struct {
 // open makes of the zero source one for the response of a call.
 func (s *source) open(h *handler, c *pipeCall, length int64) {
 	s.h, s.call, s.body = h, c, c.res.Body
-	if h.direct || call.GuardsItself(s.body) {
+	_, echo := s.body.(*upload) // it waits for the client, and not only until the context ends
+	if h.direct || call.GuardsItself(s.body) && !echo {
 		if s.pooled, _ = h.chunks.Get().(*[writeSize]byte); s.pooled == nil {
 			s.pooled = new([writeSize]byte)
 		}

@@ -36,8 +36,9 @@ func (x *exchange) stream() error {
 	return nil
 }
 
-// passOn passes the body on. Where the length is known there is no hurry: the clock runs until the
-// first bytes are there, which decide whether the answer is a problem.
+// passOn passes the body on. Where the length is known there is no hurry, unless the request body
+// is held: the clock runs until the first bytes are there, which decide whether the answer is a
+// problem.
 func (x *exchange) passOn(length int64) error {
 	res := x.call.res
 	s := stream{answer: &x.answer, source: &x.source, length: length, flush: mustFlush(res.Header, length),
@@ -46,7 +47,9 @@ func (x *exchange) passOn(length int64) error {
 	defer s.close()
 	var n int
 	var err error
-	if !s.flush {
+	// A body may come from the request, whose reads wait for the header while hold lasts.
+	headerFirst := s.flush || x.upload != nil && x.upload.holds()
+	if !headerFirst {
 		if n, err = s.source.first(); err != nil && err != io.EOF {
 			return s.source.wrap(err)
 		}
@@ -60,7 +63,7 @@ func (x *exchange) passOn(length int64) error {
 	if x.upload != nil {
 		x.upload.letGo()
 	}
-	if s.flush {
+	if headerFirst {
 		if err := x.answer.flush(); err != nil {
 			return err
 		}

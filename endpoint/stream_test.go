@@ -284,6 +284,113 @@ func TestABodyThatIgnoresEverythingIsLeftAlone(t *testing.T) {
 	})
 }
 
+// proves C6, M3, T3
+func TestABodyOfAMiddlewareThatBlocksDoesNotHoldTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := deaf{make(chan struct{})}
+		h := newHandler(t, endpoint.Spec{Stream: true, Timeout: time.Second, Proxy: func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+			_, err := io.ReadAll(req.Body)
+			return &proxy.Response{}, err
+		}})
+		dial := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Body = d
+			h.ServeHTTP(w, r)
+		}))
+		start := time.Now()
+		res, err := clientOf(t, dial).Post("http://a/", "text/plain", strings.NewReader("hello"))
+		require.NoError(t, err)
+		_ = res.Body.Close()
+		assert.Equal(t, http.StatusGatewayTimeout, res.StatusCode)
+		assert.Equal(t, time.Second+50*time.Millisecond, time.Since(start))
+		synctest.Wait()
+		assert.NotZero(t, h.(interface{ Abandoned() int }).Abandoned())
+		close(d.free)
+		synctest.Wait()
+		assert.Zero(t, h.(interface{ Abandoned() int }).Abandoned())
+	})
+}
+
+// proves T3
+func TestABodyOfAMiddlewareThatBlocksDoesNotOutliveReadTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := deaf{make(chan struct{})}
+		h := newHandler(t, endpoint.Spec{ReadTimeout: time.Second, Proxy: jsonOf(`{}`)})
+		dial := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Body = d
+			h.ServeHTTP(w, r)
+		}))
+		start := time.Now()
+		res, err := clientOf(t, dial).Post("http://a/", "text/plain", strings.NewReader("hello"))
+		require.NoError(t, err)
+		_ = res.Body.Close()
+		assert.Equal(t, http.StatusGatewayTimeout, res.StatusCode)
+		assert.Equal(t, time.Second+50*time.Millisecond, time.Since(start))
+		synctest.Wait()
+		assert.NotZero(t, h.(interface{ Abandoned() int }).Abandoned())
+		close(d.free)
+		synctest.Wait()
+		assert.Zero(t, h.(interface{ Abandoned() int }).Abandoned())
+	})
+}
+
+// A stubborn body blocks in Close until it is freed.
+type stubborn struct {
+	io.Reader
+	free chan struct{}
+}
+
+func (s stubborn) Close() error { <-s.free; return nil }
+
+// proves C6, M3, T3
+func TestACloseThatBlocksDoesNotHoldTheAnswer(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer func(free chan struct{}) *proxy.Response
+		status int
+		body   string
+	}{
+		"of a whole stream": {func(free chan struct{}) *proxy.Response {
+			return &proxy.Response{Body: stubborn{strings.NewReader("whole"), free}}
+		}, 200, "whole"},
+		"of what OnClose has": {func(free chan struct{}) *proxy.Response {
+			res := &proxy.Response{Body: newBody("whole")}
+			res.OnClose(func() { <-free })
+			return res
+		}, 200, "whole"},
+		"of an answer that is refused": {func(free chan struct{}) *proxy.Response {
+			return &proxy.Response{Status: 7, Body: stubborn{strings.NewReader(""), free}}
+		}, 500, `"status":500`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				free := make(chan struct{})
+				h := newHandler(t, endpoint.Spec{MaxAbandoned: 1, Proxy: answers(func() *proxy.Response { return tt.answer(free) })})
+				client := clientOf(t, serve(t, h))
+				start := time.Now()
+				get := func() (int, string) {
+					res, err := client.Get("http://a/")
+					require.NoError(t, err)
+					b, err := io.ReadAll(res.Body)
+					require.NoError(t, err)
+					return res.StatusCode, string(b)
+				}
+				status, text := get()
+				assert.Equal(t, tt.status, status)
+				assert.Contains(t, text, tt.body)
+				assert.Equal(t, 500*time.Millisecond, time.Since(start))
+				synctest.Wait()
+				assert.Equal(t, 1, h.(interface{ Abandoned() int }).Abandoned())
+				if status == 200 {
+					status, _ = get()
+					assert.Equal(t, http.StatusServiceUnavailable, status, "too many are abandoned")
+				}
+				close(free)
+				synctest.Wait()
+				assert.Zero(t, h.(interface{ Abandoned() int }).Abandoned())
+			})
+		})
+	}
+}
+
 // proves M29, T1, D11
 func TestAClientThatDoesNotReadEndsAtTheWriteTimeout(t *testing.T) {
 	large := `"` + strings.Repeat("x", 1<<20) + `"`

@@ -24,7 +24,7 @@ type upload struct {
 	idle    time.Duration // the longest silence; 0 is no limit
 	limit   int64         // of bytes; 0 is no limit
 
-	reading sync.Mutex // held while the body is read; guards read
+	reading chan struct{} // holds one value while the body is read; guards read
 	read    int64
 
 	mu     sync.Mutex // guards what follows, and is never held for long
@@ -52,8 +52,8 @@ func (u *upload) prepare(w http.ResponseWriter) error {
 
 // Read reads from the client, which must not be silent for longer than the idle limit.
 func (u *upload) Read(p []byte) (int, error) {
-	u.reading.Lock()
-	defer u.reading.Unlock()
+	u.reading <- struct{}{}
+	defer func() { <-u.reading }()
 	if err := u.begin(); err != nil {
 		return 0, err
 	}
@@ -131,6 +131,13 @@ func (u *upload) hold() {
 	}
 }
 
+// holds reports whether reads wait for the header of the answer.
+func (u *upload) holds() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.held != nil
+}
+
 // letGo ends hold: after the header of the answer net/http sends no 100.
 func (u *upload) letGo() {
 	u.mu.Lock()
@@ -181,11 +188,10 @@ func (u *upload) trailer() http.Header {
 // end takes the body away from whoever still reads it.
 func (u *upload) end() {
 	_ = u.Close()
-	if !u.reading.TryLock() {
-		_ = u.control.SetReadDeadline(time.Unix(1, 0)) // a read waits for the client
-		u.reading.Lock()
+	if !u.interrupt() {
+		return
 	}
-	defer u.reading.Unlock()
+	defer func() { <-u.reading }()
 	if u.complete() {
 		_ = u.control.SetReadDeadline(time.Time{}) // if the end came at the same moment
 		return
@@ -196,6 +202,33 @@ func (u *upload) end() {
 	}
 	_ = u.control.SetReadDeadline(time.Now().Add(drain))
 }
+
+// interrupt ends a read that waits for the client, and keeps others from beginning. A read that
+// blocks all the same, in code of a middleware, is abandoned; then it reports false.
+func (u *upload) interrupt() bool {
+	select {
+	case u.reading <- struct{}{}:
+		return true
+	default:
+	}
+	_ = u.control.SetReadDeadline(time.Unix(1, 0))
+	select {
+	case u.reading <- struct{}{}:
+		return true
+	case <-time.After(interruptTime):
+	}
+	h := u.call.parent.handler
+	h.abandoned.Add(1)
+	go func() {
+		defer h.abandoned.Add(-1)
+		u.reading <- struct{}{}
+		<-u.reading
+	}()
+	return false
+}
+
+// interruptTime is how long a read may take to return once its connection is broken.
+const interruptTime = 50 * time.Millisecond
 
 // waits reports whether the client still waits for 100 before it sends.
 func (u *upload) waits() bool {

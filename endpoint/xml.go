@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"unicode/utf8"
@@ -22,13 +23,16 @@ const xmlDeclaration = `<?xml version="1.0" encoding="UTF-8"?>` + "\n"
 
 // appendXML appends a document as XML in a root element, named by the document itself where root is
 // "".
-func appendXML(dst []byte, d document.Document, root string) ([]byte, error) {
-	w := &xmlWriter{dst: append(dst, xmlDeclaration...), most: len(dst) + max(maxXML, 4*d.Size())}
-	value := d.Cursor()
+func appendXML(ctx context.Context, dst []byte, d document.Document, root string) ([]byte, error) {
+	w := &xmlWriter{ctx: ctx, dst: append(dst, xmlDeclaration...), most: len(dst) + max(maxXML, 4*d.Size())}
+	value, err := document.Work{Context: ctx}.Cursor(d)
+	if err != nil {
+		return dst, err
+	}
 	if root == "" {
 		root, value = rootOf(value)
 	}
-	w.element(tagOf(root), value, 0)
+	w.element(w.tagOf(root), value, 0)
 	if w.err == nil && len(w.dst) > w.most {
 		w.err = errXMLSize
 	}
@@ -58,14 +62,27 @@ func isAttribute(name string) bool { return len(name) > 1 && name[0] == '@' }
 func isScalar(k document.Kind) bool { return k != document.Object && k != document.Array }
 
 type xmlWriter struct {
-	dst  []byte
-	most int // that dst may become
-	err  error
+	ctx   context.Context
+	steps int // how many elements, attributes, and odd characters of names there were
+	dst   []byte
+	most  int // that dst may become
+	err   error
+}
+
+// ticks is how many steps pass between two looks at the context.
+const ticks = 1 << 10
+
+// step counts a step, and now and then looks at the context.
+func (w *xmlWriter) step() {
+	if w.steps++; w.steps%ticks == 0 && w.err == nil && w.ctx != nil {
+		w.err = w.ctx.Err()
+	}
 }
 
 // element writes a value as an element of this tag; an array in an array, and at the root, as one
 // with elements "item".
 func (w *xmlWriter) element(tag string, c document.Cursor, depth int) {
+	w.step()
 	if depth > maxDepth {
 		w.err = errXMLDepth
 	}
@@ -94,9 +111,22 @@ func (w *xmlWriter) element(tag string, c document.Cursor, depth int) {
 	w.dst = append(append(append(w.dst, '<', '/'), tag...), '>')
 }
 
+// textSize is how much text is written between two looks at the context.
+const textSize = 64 << 10
+
 // text writes a scalar; null is nothing.
 func (w *xmlWriter) text(c document.Cursor, attr bool) {
 	text, _ := c.Text()
+	for len(text) > textSize && w.err == nil {
+		n := textSize
+		for !utf8.RuneStart(text[n]) {
+			n-- // a character stays whole
+		}
+		w.dst, text = appendText(w.dst, text[:n], attr), text[n:]
+		if w.ctx != nil {
+			w.err = w.ctx.Err()
+		}
+	}
 	w.dst = appendText(w.dst, text, attr)
 }
 
@@ -114,6 +144,9 @@ func (w *xmlWriter) attributes(c document.Cursor) {
 	var values map[string]document.Cursor
 	var names []string
 	for name, value := range c.Members() {
+		if w.step(); w.err != nil {
+			return
+		}
 		if !isAttribute(name) || !isScalar(value.Kind()) {
 			continue
 		}
@@ -126,8 +159,11 @@ func (w *xmlWriter) attributes(c document.Cursor) {
 		values[name] = value
 	}
 	for _, name := range names {
+		if w.step(); w.err != nil {
+			return
+		}
 		if value := values[name]; value.Kind() != document.Null {
-			w.dst = appendName(append(w.dst, ' '), name[1:], true)
+			w.dst = w.appendName(append(w.dst, ' '), name[1:], true)
 			w.dst = append(w.dst, '=', '"')
 			w.text(value, true)
 			w.dst = append(w.dst, '"')
@@ -138,14 +174,15 @@ func (w *xmlWriter) attributes(c document.Cursor) {
 // members writes what an object has beside attributes.
 func (w *xmlWriter) members(c document.Cursor, depth int) {
 	for name, value := range c.Members() {
+		w.step()
 		switch kind := value.Kind(); {
 		case isScalar(kind) && isAttribute(name):
 		case isScalar(kind) && name == xmlText:
 			w.text(value, false)
 		case kind == document.Array:
-			w.items(tagOf(name), value, depth+1)
+			w.items(w.tagOf(name), value, depth+1)
 		default:
-			w.element(tagOf(name), value, depth+1)
+			w.element(w.tagOf(name), value, depth+1)
 		}
 		if w.err != nil {
 			return
@@ -155,10 +192,10 @@ func (w *xmlWriter) members(c document.Cursor, depth int) {
 
 // tagOf returns the name of an element. It is made once for all elements of an array, because a
 // name may be long.
-func tagOf(name string) string {
+func (w *xmlWriter) tagOf(name string) string {
 	for i := range len(name) {
 		if c := name[i]; c == '_' || c >= utf8.RuneSelf || !isNameRune(rune(c), i == 0) {
-			return string(appendName(nil, name, false))
+			return string(w.appendName(nil, name, false))
 		}
 	}
 	if name == "" {
@@ -170,11 +207,14 @@ func tagOf(name string) string {
 // appendName appends a name with what cannot stand in one as _xHHHH_, the code point in hex, and
 // likewise an underscore that looks like such an escape. An attribute is not to declare a
 // namespace.
-func appendName(dst []byte, name string, attr bool) []byte {
+func (w *xmlWriter) appendName(dst []byte, name string, attr bool) []byte {
 	if name == "" {
 		return append(dst, '_')
 	}
 	for i, r := range name {
+		if w.step(); w.err != nil {
+			break
+		}
 		switch {
 		case i == 0 && attr && name == "xmlns", !isNameRune(r, i == 0), r == '_' && isEscape(name[i:]):
 			dst = appendEscape(dst, r)

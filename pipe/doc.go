@@ -23,9 +23,11 @@
 // # Plan
 //
 // [PlanOf] tells what a pipe is made of without running it, and the plan answers "is X executed
-// before Y?":
+// before Y?" with nil, or with an error that says where not:
 //
-//	err := pipe.PlanOf(p).Before("log", "recover") // nil, or the place where it is not so
+//	err := pipe.PlanOf(p).Before("log", "recover")
+//
+// See [Step.Before], [Step.Guards], [Step.Inside] and [Step.Places].
 //
 // Everything that [Pipe.With] composes is in the plan, including plain functions and decorators
 // that are themselves built from others. The decorators of sluice describe themselves with

@@ -198,6 +198,7 @@ func TestAPlanSaysWhichLeavesShareAName(t *testing.T) {
 		"far apart":                 {all(pipe.Serial, all(pipe.Choice, a, leaf("backend", "users", "")), all(pipe.Around, b)), 2},
 		"one backend in two places": {all(pipe.Parallel, a, a), 0},
 		"no request meets both":     {all(pipe.Choice, a, b), 0},
+		"one is a mirror":           {all(pipe.Parallel, a, pipe.Describe(identity, pipe.Step{Kind: "mirror", Effects: pipe.Detached}, b)), 0},
 		"another kind":              {all(pipe.Parallel, a, leaf("publisher", "orders", "")), 0},
 		"without names":             {all(pipe.Parallel, leaf("backend", "", "a"), leaf("backend", "", "b")), 0},
 	}

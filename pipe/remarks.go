@@ -28,8 +28,11 @@ func (s *Step) remarks() remarks {
 type leafName struct{ kind, name string }
 
 // leaves finds the namesakes in a plan and returns a leaf for each name. Two leaves may share a name
-// if no request can meet both, as in different routes.
+// if no request can meet both, as in different routes, or if one is in a mirror.
 func (r remarks) leaves(s *Step) map[leafName]*Step {
+	if s.Effects.Has(Detached) { // a mirror is meant to be a namesake
+		return nil
+	}
 	if s.Effects.Has(Terminal) && s.Name != "" && s.Kind != kindFunc {
 		return map[leafName]*Step{{s.Kind, s.Name}: s}
 	}

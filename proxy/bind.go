@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -222,23 +223,32 @@ func (b *Binding) title() string {
 }
 
 // apply sets in req what the binding says, from the result of its stage.
-func (b *Binding) apply(req *Request, r *Result) error {
-	var err error
+func (b *Binding) apply(ctx context.Context, req *Request, r *Result) error {
+	err, status := b.set(ctx, req, r), http.StatusBadGateway
+	switch {
+	case err == nil:
+		return nil
+	case err == ctx.Err():
+		status = 0 // that of the context, which has ended
+	}
+	return &Error{Status: status, Err: &BindError{Target: string(b.target), Param: b.name, Stage: b.stage,
+		Header: b.header, Path: b.text, Err: err}}
+}
+
+func (b *Binding) set(ctx context.Context, req *Request, r *Result) error {
 	switch {
 	case r.Err != nil:
-		err = fmt.Errorf("the stage failed: %w", r.Err)
+		return fmt.Errorf("the stage failed: %w", r.Err)
 	case r.Skipped:
-		err = errSkipped
+		return errSkipped
 	case b.target == toHeader:
-		err = b.setHeader(req, r.Header[b.header])
-	default:
-		err = b.setValue(req, r.Document.Get(b.path))
+		return b.setHeader(req, r.Header[b.header])
 	}
-	if err == nil {
-		return nil
+	d, err := document.Work{Context: ctx}.Get(r.Document, b.path)
+	if err != nil {
+		return err
 	}
-	return &Error{Status: http.StatusBadGateway, Err: &BindError{Target: string(b.target), Param: b.name, Stage: b.stage,
-		Header: b.header, Path: b.text, Err: err}}
+	return b.setValue(req, d)
 }
 
 func (b *Binding) setHeader(req *Request, values []string) error {

@@ -25,6 +25,9 @@ import (
 // [document.Document], every document fits, the absent one too. A stream is closed unread, and the
 // error, also of status 502, wraps [ErrStream].
 //
+// Decoding ends with the context of the call, and the error then wraps that of the context. A
+// method of the user, and a member whose name fits several fields of T, is decoded to its end.
+//
 // The pipe reports what is missing in a partial answer to [Missing], so that it appears in Err of
 // the response that the innermost [Encode] makes. If nobody collects it, the pipe returns it as its
 // error.
@@ -32,6 +35,7 @@ import (
 // It is a fault in the plan if p is nil or is certain to answer with a stream. The step is opaque
 // if decoding a T may run an UnmarshalJSON or UnmarshalText of the user.
 func Decode[T any](p Proxy) pipe.Pipe[*Request, T] {
+	p = pipe.Described(p)
 	faults := faultsOf("Decode", "")
 	plan := pipe.PlanOf(p)
 	if p == nil {
@@ -50,7 +54,7 @@ func Decode[T any](p Proxy) pipe.Pipe[*Request, T] {
 		}
 		defer discard(ctx, res)
 		var v T
-		if err := d.decode(res, &v); err != nil {
+		if err := d.decode(ctx, res, &v); err != nil {
 			call.ReportPanic(ctx, res.Err)
 			return none, err
 		}
@@ -71,15 +75,15 @@ type decoder[T any] struct {
 }
 
 // decode stores the document of an answer in the value that v points to.
-func (d *decoder[T]) decode(res *Response, v *T) error {
+func (d *decoder[T]) decode(ctx context.Context, res *Response, v *T) error {
 	if res.open() {
 		return d.failed(ErrStream)
 	}
 	if d.nilable && res.Document.Kind() == document.Null {
 		return d.failed(&document.Error{Err: document.ErrAbsent})
 	}
-	if err := d.Decode(res.Document, v); err != nil {
-		return d.failed(err)
+	if err := d.DecodeContext(ctx, res.Document, v); err != nil {
+		return &Error{Status: workStatus(http.StatusBadGateway, err), Backend: d.name, Op: "decode", Err: err}
 	}
 	return nil
 }
@@ -102,6 +106,7 @@ func (d *decoder[T]) failed(err error) error {
 // It is a fault in the plan if p is nil, or if T is *[Response], which means that a Decode is
 // missing. The step is opaque if encoding a T may run a method of the user.
 func Encode[T any](p pipe.Pipe[*Request, T]) Proxy {
+	p = pipe.Described(p)
 	faults := faultsOf("Encode", "")
 	if p == nil {
 		faults.add("the pipe is nil")
@@ -121,14 +126,16 @@ func Encode[T any](p pipe.Pipe[*Request, T]) Proxy {
 		case nilable && isNil(v):
 			err = &Error{Status: http.StatusInternalServerError, Op: "encode", Err: ErrNoResponse}
 		default:
-			doc, err = e.Encode(v)
-			err = wrapError("encode", http.StatusInternalServerError, err)
+			doc, err = e.EncodeContext(ctx, v)
+			err = workError("encode", http.StatusInternalServerError, err)
 		}
 		if err != nil {
 			call.ReportPanic(ctx, missing)
 			return nil, err
 		}
-		return &Response{Status: http.StatusOK, Header: headerFor(call.Described(ctx)), Document: doc, Err: missing}, nil
+		res := &Response{Status: http.StatusOK, Header: headerFor(call.Described(ctx)), Document: doc, Err: missing}
+		notePartial(ctx, res)
+		return res, nil
 	}
 	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "encode", Detail: t.String(), Source: pipe.Here(), Acts: pipe.Out,
 		Effects: pipe.CallsOnce | pipe.Buffers | opaqueIf(e.RunsCode()), Err: faults.err()}, present(p)...)

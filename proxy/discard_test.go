@@ -121,6 +121,23 @@ func TestACloseOfADiscardedAnswerThatDoesNotReturnIsReportedAndLosesNoOther(t *t
 	}
 }
 
+// proves T14
+func TestAFallbackDoesNotWaitForACloseThatBlocks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		end := make(chan struct{})
+		defer close(end)
+		p := proxy.Fallback(called(badAnswer(500, true, func() { <-end })), answers(t, 0, `{"a":1}`))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		res, err := p(ctx, get())
+		require.NoError(t, err)
+		assert.Equal(t, `{"a":1}`, res.Document.String())
+		assert.Equal(t, 50*time.Millisecond, time.Since(start))
+	})
+}
+
 // proves T4, T14
 func TestACloseOfAReopenedBodyThatDoesNotReturnIsReported(t *testing.T) {
 	t.Parallel()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 var (
@@ -85,6 +86,21 @@ func wrapError(op string, status int, err error) error {
 		return nil
 	}
 	return &Error{Status: status, Op: op, Err: err}
+}
+
+// workError is wrapError for the error of a [document.Work]; see workStatus.
+func workError(op string, status int, err error) error {
+	return wrapError(op, workStatus(status, err), err)
+}
+
+// workStatus returns the status if a document did not fit. If the context has ended instead, it
+// returns 0, because the status is that of the error of the context.
+func workStatus(status int, err error) int {
+	_, misfit := errors.AsType[*document.Error](err)
+	if _, unmerged := errors.AsType[*document.MergeError](err); misfit || unmerged {
+		return status
+	}
+	return 0
 }
 
 // StatusOf returns the status that a client should see for err. For nil it is 200. Otherwise it is

@@ -176,11 +176,6 @@ func (c *fallbackCall) next(i int) (next *Request, why error) {
 	if c.spare == nil {
 		return nil, c.why
 	}
-	defer func() {
-		if v := recover(); v != nil { // GetBody is code of the user
-			next, why = nil, pipe.NewPanicError(v)
-		}
-	}()
 	next = new(Request)
 	if err := c.spare.cloneTo(next, headersFor(c.ctx), opens(c.ctx, c.fallback.opens)); err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ func (h *hold) call(ctx context.Context, req *Request) (*Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{Err: err}
 	}
-	if h.bound.Full() {
+	if h.bound.Full(ctx) {
 		return nil, errFull()
 	}
 	c := &holdCall{next: h.next}

@@ -112,7 +112,8 @@ func Merge(parts ...Part) Proxy { return newMerge(Spec{Parts: parts}) }
 
 type merge struct {
 	parts      []mergePart
-	optional   int // how many parts are optional
+	optional   int  // how many parts are optional
+	loose      bool // a required part, or the user's Combine, may ignore its context; Do refuses optional parts
 	method     method
 	combine    Combine // of the custom method
 	maxMembers int     // as document.Merge takes it
@@ -164,6 +165,7 @@ func newMerge(s Spec) Proxy {
 		if part.Optional {
 			m.optional++
 		}
+		m.loose = m.loose || !part.Optional && !m.parts[len(m.parts)-1].honoursContext
 	}
 	if len(s.Parts) > 1 {
 		step.Effects |= pipe.NeedsReplay
@@ -172,6 +174,7 @@ func newMerge(s Spec) Proxy {
 		step.Detail += ", " + how
 	}
 	if m.method == custom {
+		m.loose = true
 		step.Effects |= pipe.Opaque
 	}
 	step.Err = faults.err()
@@ -248,7 +251,7 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{Op: "merge", Err: err}
 	}
-	if m.full() {
+	if m.loose && m.bound.Full(ctx) {
 		return nil, fmt.Errorf("merge: %w", errFull())
 	}
 	c := &mergeCall{merge: m, branches: make([]mergeBranch, len(m.parts))}
@@ -265,13 +268,6 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 	defer c.closeAll() // even if a part ends the goroutine
 	c.run()
 	return c.answer(ctx)
-}
-
-// full reports whether too many calls are abandoned and the merge needs one that could become one
-// more: a required part, or the user's Combine. Do refuses optional parts.
-func (m *merge) full() bool {
-	return m.bound.Full() && (m.method == custom ||
-		slices.ContainsFunc(m.parts, func(p mergePart) bool { return !p.Optional && !p.honoursContext }))
 }
 
 // run runs the branches and returns when each has arrived or was left, even if the last one ends
@@ -305,7 +301,7 @@ func (b *mergeBranch) Do(ctx context.Context) (*Response, error) {
 	if body := b.req.Body; body != nil && len(b.call.branches) > 1 {
 		defer call.Discard(ctx, body)
 	}
-	if !b.part.honoursContext && b.call.merge.bound.Full() {
+	if !b.part.honoursContext && b.call.merge.bound.Full(ctx) {
 		return nil, errFull()
 	}
 	if b.part.When != nil && !b.part.When(ctx, &b.req) {
@@ -371,9 +367,9 @@ func (c *mergeCall) answer(parent context.Context) (*Response, error) {
 	var err error
 	if c.merge.method == custom {
 		res.Document, err = c.custom()
-	} else if res.Document, err = c.merge.method.merge(c.merge.maxMembers, docs...); err != nil {
-		err = blame(err, func(i int) string { return c.merge.parts[i].Name })
-		err = &Error{Status: http.StatusBadGateway, Op: "merge", Err: err}
+	} else {
+		name := func(i int) string { return c.merge.parts[i].Name }
+		res.Document, err = c.merge.method.merge(parent, "merge", c.merge.maxMembers, name, docs...)
 	}
 	if err != nil {
 		call.ReportPanic(parent, res.Err)

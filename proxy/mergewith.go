@@ -17,8 +17,9 @@ import (
 // with some of the results.
 //
 // A Combine is called once per request, after all parts, and only if no required part has failed.
-// It should be quick and depend only on its arguments. It owns the slice of results, but must not
-// change the headers in it. Documents cannot be changed.
+// It should be quick and depend only on its arguments. The ready-made ones end with ctx, and their
+// error then wraps that of ctx. A Combine owns the slice of results, but must not change the
+// headers in it. Documents cannot be changed.
 type Combine func(ctx context.Context, parts Results) (document.Document, error)
 
 // MergeWith is [Merge] with another way to combine the documents of the parts. A nil combine is
@@ -40,7 +41,9 @@ func MergeWith(combine Combine, parts ...Part) Proxy {
 //
 // A root that is not an object is an [*Error] of status 502 that names the part and wraps
 // [document.ErrNotObject].
-func Shallow(_ context.Context, parts Results) (document.Document, error) { return shallow.of(parts) }
+func Shallow(ctx context.Context, parts Results) (document.Document, error) {
+	return shallow.of(ctx, parts)
+}
 
 // Deep is like [Shallow], but if all members with the same name are objects, it merges them in
 // turn, at any depth. Any other value, an array too, is replaced by a later one; an object that
@@ -48,19 +51,23 @@ func Shallow(_ context.Context, parts Results) (document.Document, error) { retu
 //
 // Objects nested deeper than 10,000 levels are refused with [document.ErrDepth]. Parsers accept far
 // fewer levels by default; see [document.DefaultDepth].
-func Deep(_ context.Context, parts Results) (document.Document, error) { return deep.of(parts) }
+func Deep(ctx context.Context, parts Results) (document.Document, error) { return deep.of(ctx, parts) }
 
 // Concat makes one array with the elements of all arrays in declared order. A part without a
 // document adds nothing; if no part has a document, the array is empty.
 //
 // A root that is not an array is an [*Error] of status 502 that names the part and wraps
 // [document.ErrNotArray].
-func Concat(_ context.Context, parts Results) (document.Document, error) { return concat.of(parts) }
+func Concat(ctx context.Context, parts Results) (document.Document, error) {
+	return concat.of(ctx, parts)
+}
 
 // Disjoint is [Shallow] for parts that must not have members of the same name. If two parts do, the
 // error is an [*Error] of status 502 that names both parts and the member, and wraps
 // [document.ErrConflict]. Equal names within one part are allowed.
-func Disjoint(_ context.Context, parts Results) (document.Document, error) { return disjoint.of(parts) }
+func Disjoint(ctx context.Context, parts Results) (document.Document, error) {
+	return disjoint.of(ctx, parts)
+}
 
 // A method is a way to make one document of those of the parts.
 type method uint8
@@ -113,7 +120,7 @@ func (e misfit) Error() string { return e.err.Err.Error() }
 func (e misfit) Unwrap() error { return e.err }
 
 // of combines the documents of parts, as a Combine does.
-func (m method) of(parts Results) (document.Document, error) {
+func (m method) of(ctx context.Context, parts Results) (document.Document, error) {
 	docs := make([]document.Document, len(parts))
 	for i := range parts {
 		docs[i] = parts[i].Document
@@ -121,25 +128,23 @@ func (m method) of(parts Results) (document.Document, error) {
 			return document.Document{}, &Error{Status: http.StatusBadGateway, Err: fmt.Errorf("part %s: %w", parts[i].Name, err)}
 		}
 	}
-	d, err := m.merge(0, docs...)
-	if err != nil {
-		err = blame(err, func(i int) string { return parts[i].Name })
-		return document.Document{}, &Error{Status: http.StatusBadGateway, Err: err}
-	}
-	return d, nil
+	return m.merge(ctx, "", 0, func(i int) string { return parts[i].Name }, docs...)
 }
 
-// merge makes one document of ds; its error is a *MergeError.
-func (m method) merge(max int, ds ...document.Document) (document.Document, error) {
+// merge makes one document of ds, until ctx ends. Its error is an *Error of this Op.
+func (m method) merge(ctx context.Context, op string, max int, name func(int) string, ds ...document.Document) (d document.Document, err error) {
+	w := document.Work{Context: ctx}
 	switch m {
 	case deep:
-		return document.MergeDeep(max, ds...)
+		d, err = w.MergeDeep(max, ds...)
 	case disjoint:
-		return document.MergeDisjoint(max, ds...)
+		d, err = w.MergeDisjoint(max, ds...)
 	case concat:
-		return document.Concat(ds...)
+		d, err = w.Concat(ds...)
+	default:
+		d, err = w.Merge(max, ds...)
 	}
-	return document.Merge(max, ds...)
+	return d, workError(op, http.StatusBadGateway, blame(err, name))
 }
 
 // blame replaces the indices in a *MergeError with the names of the parts.

@@ -192,7 +192,7 @@ func (b *raceBranch) Do(ctx context.Context) (*Response, error) {
 	p := b.racer.proxy
 	if err := ctx.Err(); err != nil {
 		p = refuse(err)
-	} else if !b.racer.honoursContext && b.call.race.bound.Full() {
+	} else if !b.racer.honoursContext && b.call.race.bound.Full(ctx) {
 		p = refuse(errFull())
 	}
 	send := callCopy

@@ -120,15 +120,19 @@ func (r *Request) cloneTo(c *Request, header func(http.Header) http.Header, open
 		open = directly
 	}
 	body, err := open(r.GetBody)
-	if err == call.ErrAbandoned {
+	switch {
+	case err == call.ErrAbandoned:
 		return &Error{Status: http.StatusServiceUnavailable, Op: "clone", Err: err}
-	}
-	if err != nil {
+	case err == nil && body == nil:
+		return &Error{Op: "clone", Err: errNoBody} // else the clone would be sent without the body
+	case err != nil:
 		return &Error{Op: "clone", Err: err}
 	}
 	c.Body = body
 	return nil
 }
+
+var errNoBody = errors.New("GetBody returned no body")
 
 // An opener calls a GetBody, which is code of a user.
 type opener func(get func() (io.ReadCloser, error)) (io.ReadCloser, error)
@@ -242,6 +246,12 @@ var ofBody = [...]string{"Content-Type", "Content-Encoding", "Content-Language",
 // be replayed is refused with [ErrBodyNotReplayable]. A body that is not JSON is an [*Error] of
 // status 400.
 func (r *Request) Document() (document.Document, error) {
+	return r.DocumentContext(context.Background())
+}
+
+// DocumentContext is Document until ctx ends. The [*Error] then wraps the error of ctx, and the
+// body is parsed anew by whoever asks next. It does not end a GetBody that blocks; see [Hold].
+func (r *Request) DocumentContext(ctx context.Context) (document.Document, error) {
 	if !r.hasBody() && r.GetBody == nil {
 		return document.Document{}, nil
 	}
@@ -251,26 +261,35 @@ func (r *Request) Document() (document.Document, error) {
 	if r.parsed == nil {
 		r.parsed = new(parsedBody)
 	}
-	return r.parsed.document(r.GetBody)
+	return r.parsed.document(ctx, r.GetBody)
 }
 
 // A parsedBody is parsed by the first caller that asks for it.
 type parsedBody struct {
-	once sync.Once
+	mu   sync.Mutex // guards what follows
+	done bool
 	doc  document.Document
 	err  error
 }
 
-func (p *parsedBody) document(getBody func() (io.ReadCloser, error)) (document.Document, error) {
-	p.once.Do(func() {
-		p.err = &Error{Op: "document", Err: errors.New("reading the body ended in a panic")} // stays if parseBody panics
-		p.doc, p.err = parseBody(getBody)
-	})
+func (p *parsedBody) document(ctx context.Context, getBody func() (io.ReadCloser, error)) (document.Document, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.done {
+		return p.doc, p.err
+	}
+	p.done = true
+	p.err = &Error{Op: "document", Err: errors.New("reading the body ended in a panic")} // stays if parseBody panics
+	p.doc, p.err = parseBody(ctx, getBody)
+	p.done = p.err == nil || ctx.Err() == nil // another caller may have more time
 	return p.doc, p.err
 }
 
-func parseBody(getBody func() (io.ReadCloser, error)) (document.Document, error) {
+func parseBody(ctx context.Context, getBody func() (io.ReadCloser, error)) (document.Document, error) {
 	body, err := getBody()
+	if err == nil && body == nil {
+		err = errNoBody
+	}
 	if err != nil {
 		return document.Document{}, &Error{Op: "document", Err: err}
 	}
@@ -279,6 +298,6 @@ func parseBody(getBody func() (io.ReadCloser, error)) (document.Document, error)
 	if err != nil || len(b) == 0 {
 		return document.Document{}, wrapError("document", 0, err)
 	}
-	doc, err := document.Parse(b)
-	return doc, wrapError("document", http.StatusBadRequest, err)
+	doc, err := document.Work{Context: ctx}.Parse(b)
+	return doc, workError("document", http.StatusBadRequest, err)
 }

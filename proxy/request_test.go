@@ -138,6 +138,27 @@ func TestContract3ClonesShareNoMemoryThatEitherMayWrite(t *testing.T) {
 	assert.NotContains(t, req.Header, "New-changed")
 }
 
+// Sent without its body, a request could look complete to the upstream.
+func TestAGetBodyThatReturnsNoBodyFailsTheClone(t *testing.T) {
+	t.Parallel()
+	req := get()
+	req.Body, req.ContentLength = newBody("abc"), 3
+	req.GetBody = func() (io.ReadCloser, error) { return nil, nil }
+	_, err := req.Clone()
+	assert.EqualError(t, err, "clone: GetBody returned no body")
+	_, err = req.Document()
+	assert.EqualError(t, err, "document: GetBody returned no body")
+
+	calls := 0
+	fails := func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		calls++
+		return nil, errors.New("boom")
+	}
+	_, err = proxy.Fallback(fails, fails)(t.Context(), req)
+	assert.ErrorContains(t, err, "GetBody returned no body")
+	assert.Equal(t, 1, calls)
+}
+
 // Values of one map are copied into one slice: appending to one must not write into the next.
 func TestAppendingToAClonedValueChangesNoOther(t *testing.T) {
 	t.Parallel()

@@ -256,7 +256,7 @@ func (st *stage) prepared(p Proxy, source string) Proxy {
 func (st *stage) bound(p Proxy, k int) Proxy {
 	b := &st.Bind[k]
 	serve := func(ctx context.Context, req *Request) (*Response, error) {
-		if err := b.apply(req, &req.stage.before[st.from[k]]); err != nil {
+		if err := b.apply(ctx, req, &req.stage.before[st.from[k]]); err != nil {
 			return nil, err
 		}
 		return p(ctx, req)
@@ -299,7 +299,7 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 	if len(s.stages) > 1 && !req.Replayable() {
 		return nil, &Error{Op: "sequence", Err: ErrBodyNotReplayable}
 	}
-	if s.loose && s.bound.Full() {
+	if s.loose && s.bound.Full(ctx) {
 		return nil, fmt.Errorf("sequence: %w", errFull())
 	}
 	c := &sequenceCall{seq: s, ctx: ctx, req: req, header: headersFor(ctx), results: make(Results, 0, len(s.stages)),
@@ -387,15 +387,15 @@ func (c *sequenceCall) answer() (*Response, error) {
 	res := &Response{Status: http.StatusOK, Header: headerFor(call.Described(c.ctx)), Err: errors.Join(c.missing...)}
 	c.expose(res, len(c.seq.stages))
 	var err error
-	if res.Document, err = document.Merge(c.seq.maxMembers, c.docs...); err == nil {
+	if res.Document, err = (document.Work{Context: c.ctx}).Merge(c.seq.maxMembers, c.docs...); err == nil {
 		notePartial(c.ctx, res)
 		return res, nil
 	}
+	call.ReportPanic(c.ctx, res.Err)
 	if e, ok := errors.AsType[*document.MergeError](err); ok {
 		err = c.seq.stages[e.Index].named(misfit{e})
 	}
-	call.ReportPanic(c.ctx, res.Err)
-	return nil, &Error{Status: http.StatusBadGateway, Op: "sequence", Err: err}
+	return nil, workError("sequence", http.StatusBadGateway, err)
 }
 
 // expose copies the headers that the first n stages expose.
@@ -442,7 +442,7 @@ func (c *sequenceCall) runStage(st *stage) (b *stageCall, res *Response, err err
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	if st.Optional && !st.honoursContext && c.seq.bound.Full() {
+	if st.Optional && !st.honoursContext && c.seq.bound.Full(ctx) {
 		return nil, nil, errFull()
 	}
 	b = &stageCall{stage: st, before: c.results}
@@ -476,7 +476,7 @@ func (b *stageCall) Do(ctx context.Context) (*Response, error) {
 		b.skipped = true
 		return &Response{}, nil
 	}
-	if st.When != nil {
+	if st.When != nil && len(st.Bind) == 0 {
 		if err := ctx.Err(); err != nil {
 			return nil, err // When has used up the time of the stage
 		}

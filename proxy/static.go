@@ -161,11 +161,14 @@ func (f *filler) complete(ctx context.Context, res *Response) (*Response, error)
 		return res, nil
 	}
 	absent := res.Document.IsZero()
-	doc, err := res.Document.Fill(f.with)
+	doc, err := document.Work{Context: ctx}.Fill(res.Document, f.with)
 	if err != nil {
-		err = fmt.Errorf("%w: the root is %s", document.ErrNotObject, res.Document.Kind())
+		status := workStatus(http.StatusBadGateway, err)
+		if status != 0 {
+			err = fmt.Errorf("%w: the root is %s", document.ErrNotObject, res.Document.Kind())
+		}
 		discard(ctx, res)
-		return nil, &Error{Status: http.StatusBadGateway, Op: "static", Err: err}
+		return nil, wrapError("static", status, err)
 	}
 	if doc.Size() != res.Document.Size() {
 		watch.Note(ctx, "static", f.what)

@@ -45,12 +45,13 @@
 //
 // The XML is read as strictly as backend.XML reads it, but only in UTF-8 or US-ASCII: without a
 // document type declaration, with no entities but the five of XML, and at most 512 levels deep. A
-// document that is not a feed is an error. So is one with more than 50,000 tags of less than 14
-// bytes on average, texts included.
+// document that is not a feed is an error. So is one with more than 50,000 tags and attributes of
+// less than 18 bytes on average, texts included; see Decoder.
 package feed
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -66,7 +67,16 @@ import (
 )
 
 // A Decoder is a backend.Decoder. It is safe for concurrent use.
-type Decoder struct{}
+type Decoder struct {
+	// Tags bounds the number of tags and attributes in a body that consists of little else, before
+	// the body is parsed: each takes about 250 bytes. A body with more of them than this, and with
+	// less than 18 bytes for each, is refused with ErrTags. So decoding allocates at most 16 times
+	// the body, or 250 bytes for each of that many. 0 means 50,000, negative no limit.
+	Tags int
+}
+
+// ErrTags is why a body is refused that has too many tags and attributes; see Decoder.
+var ErrTags = errors.New("too many tags for its size")
 
 // String returns "feed".
 func (Decoder) String() string { return "feed" }
@@ -79,7 +89,6 @@ var (
 	errXML     = errors.New("not well-formed")
 	errDoctype = errors.New("a document type declaration is not accepted")
 	errCharset = errors.New("a charset other than UTF-8 and US-ASCII is not accepted")
-	errTags    = errors.New("too many tags for its size")
 	errFeed    = errors.New("neither RSS nor Atom")
 )
 
@@ -89,15 +98,15 @@ func (d Decoder) Decode(contentType string, body []byte) (document.Document, err
 }
 
 // DecodeContext is Decode with a context; see backend.ContextDecoder.
-func (Decoder) DecodeContext(ctx context.Context, contentType string, body []byte) (document.Document, error) {
+func (d Decoder) DecodeContext(ctx context.Context, contentType string, body []byte) (document.Document, error) {
 	if _, params, err := mime.ParseMediaType(contentType); err == nil {
 		if charset, there := params["charset"]; there && !isCharset(charset) {
 			return document.Document{}, fmt.Errorf("feed: %w", errCharset)
 		}
 	}
 	body = bytes.TrimPrefix(body, []byte("\ufeff"))
-	if tags := bytes.Count(body, []byte("<")); tags > maxTags && tags > len(body)/minTag {
-		return document.Document{}, fmt.Errorf("feed: %w", errTags)
+	if tags := countTags(body); d.Tags >= 0 && tags > cmp.Or(d.Tags, defaultTags) && tags > len(body)/minTag {
+		return document.Document{}, fmt.Errorf("feed: %w", ErrTags)
 	}
 	r := newReader(ctx, body)
 	if err := r.root(); err != nil {
@@ -107,19 +116,27 @@ func (Decoder) DecodeContext(ctx context.Context, contentType string, body []byt
 		line, _ := r.tokens.InputPos()
 		return document.Document{}, fmt.Errorf("feed: line %d: %w", line, err)
 	}
-	return document.Parse(r.write())
+	return document.Work{Context: ctx}.Parse(r.write())
 }
 
 func isCharset(name string) bool {
 	return strings.EqualFold(name, "utf-8") || strings.EqualFold(name, "us-ascii")
 }
 
-// Reading a tag takes up to 220 bytes of memory. A body that consists of little but tags is no
-// feed: beyond 50,000 of them there are at least 14 bytes for each.
 const (
-	maxTags = 50_000
-	minTag  = 14
+	defaultTags = 50_000
+	minTag      = 18 // bytes
 )
+
+// countTags counts tags and attributes, also where they are a part of a text.
+func countTags(body []byte) (n int) {
+	for i, c := range body {
+		if c == '<' || c == '=' && i+1 < len(body) && (body[i+1] == '"' || body[i+1] == '\'' || body[i+1] <= ' ') {
+			n++
+		}
+	}
+	return n
+}
 
 // The namespaces of the elements that are read. Elements of RSS have none, or one of those in
 // kindOf.
@@ -175,13 +192,27 @@ type reader struct {
 }
 
 func newReader(ctx context.Context, body []byte) *reader {
-	r := &reader{ctx: ctx, body: body, tokens: xml.NewDecoder(bytes.NewReader(body))}
+	r := &reader{ctx: ctx, body: body, tokens: xml.NewDecoder(&clocked{ctx, bytes.NewReader(body)})}
 	r.inOne = func(t xml.StartElement) error { return r.member(&r.one, t) }
 	r.tokens.CharsetReader = func(charset string, in io.Reader) (io.Reader, error) {
 		r.other = !isCharset(charset)
 		return in, nil
 	}
 	return r
+}
+
+// A clocked reader fails once its context is done. The library reads 4 KiB at a time, as it parses,
+// so that also a single long token ends with the context.
+type clocked struct {
+	ctx  context.Context
+	body *bytes.Reader
+}
+
+func (c *clocked) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.body.Read(p)
 }
 
 // next returns the next token, or io.EOF at the end of the document. It replaces errors of package
@@ -195,6 +226,8 @@ func (r *reader) next() (xml.Token, error) {
 	switch {
 	case err == io.EOF:
 		return nil, err
+	case err != nil && r.ctx.Err() != nil:
+		return nil, r.ctx.Err()
 	case err != nil:
 		return nil, errXML
 	case r.other:
@@ -586,7 +619,7 @@ func appendMember(b []byte, name, value string) []byte {
 // timeOf returns a time of RSS (RFC 822, with common mistakes), Dublin Core or Atom in the form of
 // RFC 3339, or "" if it cannot read the time. It knows the time zones of RFC 822 only.
 func timeOf(s string) string {
-	if s == "" || len(s) > 64 { // an invalid time costs an error for each layout
+	if s == "" || len(s) > 64 {
 		return ""
 	}
 	if _, rest, found := strings.Cut(s, ","); found { // the day of the week adds nothing
@@ -597,11 +630,62 @@ func timeOf(s string) string {
 			s = s[:i+1] + offset
 		}
 	}
-	for _, layout := range [...]string{"2 Jan 2006 15:04:05 -0700", "2 Jan 2006 15:04 -0700", "2 Jan 06 15:04:05 -0700",
-		"2 Jan 06 15:04 -0700", "2 Jan 2006", time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil && t.Year() >= 0 && t.Year() <= 9999 {
-			return t.Format(time.RFC3339Nano)
+	layout := layoutOf(s)
+	if layout == "" {
+		return ""
+	}
+	t, err := time.Parse(layout, s)
+	if err != nil || t.Year() < 0 || t.Year() > 9999 {
+		return ""
+	}
+	return t.Format(time.RFC3339Nano)
+}
+
+// layoutOf returns the only layout that a time can have, or "". A layout that does not fit costs an
+// error, so that trying all of them would cost much more than the text of the time.
+func layoutOf(s string) string {
+	if len(s) > 4 && s[4] == '-' {
+		_, clock, _ := strings.Cut(s, "T")
+		zone := strings.IndexAny(clock, "Z+-")
+		if zone >= 0 {
+			clock = clock[:zone]
 		}
+		switch colons := strings.Count(clock, ":"); {
+		case clock == "" && zone < 0:
+			return time.DateOnly
+		case colons == 2 && zone >= 0:
+			return time.RFC3339Nano
+		case colons == 2:
+			return "2006-01-02T15:04:05"
+		case colons == 1 && zone >= 0:
+			return "2006-01-02T15:04Z07:00"
+		}
+		return ""
+	}
+	var year, clock string
+	n := 0
+	for word := range strings.FieldsSeq(s) {
+		switch n++; n {
+		case 3:
+			year = word
+		case 4:
+			clock = word
+		}
+	}
+	colons := strings.Count(clock, ":")
+	switch {
+	case n == 3:
+		return "2 Jan 2006"
+	case n != 5:
+		return ""
+	case len(year) == 4 && colons == 2:
+		return "2 Jan 2006 15:04:05 -0700"
+	case len(year) == 4 && colons == 1:
+		return "2 Jan 2006 15:04 -0700"
+	case colons == 2:
+		return "2 Jan 06 15:04:05 -0700"
+	case colons == 1:
+		return "2 Jan 06 15:04 -0700"
 	}
 	return ""
 }

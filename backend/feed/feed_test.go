@@ -188,18 +188,54 @@ func FuzzDecode(f *testing.F) {
 }
 
 // proves T10
-func TestDecodingAllocatesInProportionToTheFeed(t *testing.T) {
+func TestDecodingAllocatesInProportionToTheFeed(t *testing.T) { // alone: it measures
 	const size = 1 << 20
 	for name, part := range map[string]string{
-		"empty items": "<item/>", "unknown elements": "a<a/>", "namespaces": "<a xmlns:b=''/>", "categories": "<category>a category</category>",
+		"empty items":        "<item></item>",
+		"unknown elements":   "<a/>",
+		"namespaces":         "<a xmlns:b=''/>",
+		"namespaces of one":  "<a xmlns='a' b=''/>",
+		"attributes":         "<a b='' c='' d='' e='' f=''/>",
+		"spaced attributes":  "<a b = ''/>",
+		"categories":         "<category>a</category>",
+		"authors":            "<author>a</author>",
+		"enclosures":         "<item><enclosure url='a' length='1'/></item>",
+		"dates":              "<item><pubDate>Mon, 2 Jan 2006 15:04:05 GMT</pubDate></item>",
+		"dates that are not": "<item><pubDate>2 Jan 2006 15:99:05 GMT</pubDate></item>",
+		"short dates":        "<item><pubDate>2</pubDate></item>",
 	} {
+		tags := strings.Count(part, "<") + strings.Count(part, "='") + strings.Count(part, "= '")
+		part += strings.Repeat("a", max(0, 18*tags+1-len(part))) // no shorter one is read
 		body := []byte("<rss><channel>" + strings.Repeat(part, size/len(part)) + "</channel></rss>")
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, _ = feed.Decoder{}.Decode("", body)
+		_, err := feed.Decoder{}.Decode("", body)
 		runtime.ReadMemStats(&after)
-		assert.Less(t, float64(after.TotalAlloc-before.TotalAlloc)/float64(len(body)), 20.0, name)
+		if factor := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(body)); assert.NoError(t, err, name) {
+			t.Logf("%s: %.1f", name, factor)
+			assert.Less(t, factor, 16.0, name)
+		}
 	}
+}
+
+// proves T10
+func TestAFeedOfLittleButTagsIsRefusedBeforeItIsParsed(t *testing.T) { // alone: it measures
+	for name, part := range map[string]string{"tags": "<a/>", "attributes": "<a b='' c=\"\" d= ''/>"} {
+		body := []byte("<rss><channel>" + strings.Repeat(part, 1<<20/len(part)) + "</channel></rss>")
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := feed.Decoder{}.Decode("", body)
+		runtime.ReadMemStats(&after)
+		assert.ErrorIs(t, err, feed.ErrTags, name)
+		assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<16), name)
+		_, err = feed.Decoder{Tags: -1}.Decode("", body)
+		assert.NoError(t, err, name)
+	}
+	few := []byte("<rss><a/></rss>")
+	_, err := feed.Decoder{Tags: 3}.Decode("", few)
+	assert.NoError(t, err)
+	_, err = feed.Decoder{Tags: 2}.Decode("", few)
+	assert.ErrorIs(t, err, feed.ErrTags)
 }
 
 // proves T10
@@ -209,4 +245,27 @@ func TestDecodingEndsWithItsContext(t *testing.T) {
 	cancel()
 	_, err := feed.Decoder{}.DecodeContext(ctx, "", []byte("<rss><channel>"+strings.Repeat("<item>a</item>", 1000)+"</channel></rss>"))
 	assert.ErrorIs(t, err, context.Canceled)
+}
+
+// A deadline is a context that is over once it has been asked for its error a number of times.
+type deadline struct {
+	context.Context
+	left int
+}
+
+func (d *deadline) Err() error {
+	if d.left--; d.left < 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// proves T10
+func TestALongTextEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	body := []byte("<rss><channel><title>" + strings.Repeat("a", 1<<20) + "</title></channel></rss>")
+	ctx := &deadline{t.Context(), 10}
+	_, err := feed.Decoder{}.DecodeContext(ctx, "", body)
+	assert.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.GreaterOrEqual(t, ctx.left, -4, "it goes on after its context")
 }

@@ -89,7 +89,7 @@ func (d Decoder) DecodeContext(ctx context.Context, _ string, body []byte) (docu
 	if err != nil {
 		return document.Document{}, fmt.Errorf("msgpack: offset %d: %w", len(body)-len(r.in), err)
 	}
-	return document.Limits{Depth: limit}.Parse(r.out)
+	return document.Work{Context: ctx, Limits: document.Limits{Depth: limit}}.Parse(r.out)
 }
 
 // A reader writes the values that it reads as JSON. It never allocates by the length that a header
@@ -208,8 +208,8 @@ func (r *reader) text() error {
 	}
 	r.room(n)
 	r.in = rest
-	r.out = document.AppendString(r.out, s)
-	return nil
+	r.out, err = document.AppendStringContext(r.ctx, r.out, s)
+	return err
 }
 
 func (r *reader) array(depth int) error {

@@ -60,11 +60,16 @@ type Decoder struct {
 	Depth int
 
 	// Values bounds the number of values in the body, including keys, before the body is parsed:
-	// each value takes about 200 bytes. The number is estimated by the characters that may separate
-	// values (line breaks and , : [ { ? -), even where they are part of a text. 0 means 100,000,
-	// negative no limit.
+	// the parser takes up to 450 bytes for each, however short it is. The number is estimated by
+	// the characters that may separate values (line breaks and , : [ { ? -), even where they are
+	// part of a text. A body with more is refused with ErrValues. So decoding allocates at most 16
+	// times the body and 450 bytes for each of that many values. 0 means 100,000, negative no
+	// limit.
 	Values int
 }
+
+// ErrValues is why a body is refused that has too many values; see Decoder.
+var ErrValues = errors.New("too many values")
 
 // String returns "yaml".
 func (d Decoder) String() string { return "yaml" }
@@ -76,7 +81,6 @@ func (Decoder) Mark() mark.Type { return mark.TypeOf[Decoder]() }
 var (
 	errSyntax   = errors.New("not YAML")
 	errMany     = errors.New("more than one document")
-	errValues   = errors.New("too many values")
 	errGrowth   = errors.New("aliases repeat too much")
 	errKey      = errors.New("a key that is not a scalar")
 	errTwice    = errors.New("a duplicate key")
@@ -100,7 +104,7 @@ func (d Decoder) DecodeContext(ctx context.Context, _ string, body []byte) (docu
 			most = defaultValues
 		}
 		if separators(body) > most {
-			return document.Document{}, fmt.Errorf("yaml: %w", errValues)
+			return document.Document{}, fmt.Errorf("yaml: %w", ErrValues)
 		}
 	}
 	limit := d.Depth
@@ -122,7 +126,7 @@ func (d Decoder) DecodeContext(ctx context.Context, _ string, body []byte) (docu
 	if err != nil {
 		return document.Document{}, fmt.Errorf("yaml: line %d: %w", w.line, err)
 	}
-	return document.Limits{Depth: limit}.Parse(w.out)
+	return document.Work{Context: ctx, Limits: document.Limits{Depth: limit}}.Parse(w.out)
 }
 
 // separators counts the characters that may stand between values.
@@ -359,6 +363,7 @@ func (w *writer) text(s string) error {
 	if !utf8.ValidString(s) {
 		return errEncoding
 	}
-	w.out = document.AppendString(w.out, s)
-	return nil
+	var err error
+	w.out, err = document.AppendStringContext(w.ctx, w.out, s)
+	return err
 }

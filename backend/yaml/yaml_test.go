@@ -133,9 +133,47 @@ func TestValuesAreBoundedBeforeTheyAreParsed(t *testing.T) { // alone: it measur
 	_, err = yaml.Decoder{Values: 3}.Decode("", []byte("[a,b,c]"))
 	assert.NoError(t, err)
 	_, err = yaml.Decoder{Values: 3}.Decode("", []byte("[a,b,c,d]"))
-	assert.Error(t, err)
+	assert.ErrorIs(t, err, yaml.ErrValues)
 	_, err = yaml.Decoder{Values: -1}.Decode("", []byte(strings.Repeat("- a\n", 100_000)))
 	assert.NoError(t, err)
+}
+
+// proves T10
+func TestDecodingAllocatesByTheNumberOfValues(t *testing.T) { // alone: it measures
+	const values, each = 90_000, 450
+	for name, tt := range map[string]struct {
+		part, around string
+		separators   int // in a part
+	}{
+		"sequences":       {"- {a: 1}\n", "%s", 4},
+		"scalars":         {"a,", "[%s]", 1},
+		"numbers of YAML": {"1_0,", "[%s]", 1},
+		"empty mappings":  {"{},", "[%s]", 2},
+		"mappings":        {"{a: 1},", "[%s]", 3},
+		"nulls":           {"-\n", "%s", 2},
+		"empty keys":      {"- ?\n", "%s", 3},
+		"aliases":         {"*a,", "[&a a,%s]", 1},
+		"anchors":         {"&a a,", "[%s]", 1},
+		"tags":            {"!!str a,", "[%s]", 1},
+		"timestamps":      {"- 2026-01-01\n", "%s", 4},
+		"equal keys":      {"? a\n", "%s", 2},
+		"a text":          {"? \n", "'%s'", 2},
+		"long texts":      {"- " + strings.Repeat("é", 40) + "\n", "%s", 2},
+		"escapes":         {`"` + strings.Repeat(`\x01`, 5) + `",`, "[%s]", 1},
+	} {
+		n := values / tt.separators
+		body := fmt.Appendf(nil, tt.around, strings.Repeat(tt.part, n))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := yaml.Decoder{}.Decode("", body)
+		runtime.ReadMemStats(&after)
+		if name != "equal keys" {
+			assert.NoError(t, err, name)
+		}
+		used, most := after.TotalAlloc-before.TotalAlloc, uint64(16*len(body)+each*values)
+		t.Logf("%s: %d of %d for %d", name, used, most, len(body))
+		assert.Less(t, used, most, name)
+	}
 }
 
 func TestDepthIsBounded(t *testing.T) {

@@ -26,6 +26,7 @@
 package yaml
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -65,9 +66,18 @@ func (Encoder) String() string { return "yaml" }
 func (Encoder) Mark() mark.Type { return mark.TypeOf[Encoder]() }
 
 // Encode appends the document.
-func (Encoder) Encode(dst []byte, d document.Document) ([]byte, error) {
-	w := &writer{dst: dst, most: len(dst) + max(maxSize, 4*d.Size())}
-	if root := d.Cursor(); root.IsEmpty() {
+func (e Encoder) Encode(dst []byte, d document.Document) ([]byte, error) {
+	return e.EncodeContext(context.Background(), dst, d)
+}
+
+// EncodeContext is Encode with a context; see endpoint.ContextEncoder.
+func (Encoder) EncodeContext(ctx context.Context, dst []byte, d document.Document) ([]byte, error) {
+	w := &writer{ctx: ctx, dst: dst, most: len(dst) + max(maxSize, 4*d.Size())}
+	root, err := document.Work{Context: ctx}.Cursor(d)
+	if err != nil {
+		return dst, err
+	}
+	if root.IsEmpty() {
 		w.flow(root, 0)
 		w.dst = append(w.dst, '\n')
 	} else {
@@ -80,9 +90,21 @@ func (Encoder) Encode(dst []byte, d document.Document) ([]byte, error) {
 }
 
 type writer struct {
-	dst  []byte
-	most int // that dst may become
-	err  error
+	ctx   context.Context
+	steps int // how many members, elements and escapes there were
+	dst   []byte
+	most  int // that dst may become
+	err   error
+}
+
+// ticks is how many steps pass between two looks at the context.
+const ticks = 1 << 10
+
+// step counts a step, and now and then looks at the context.
+func (w *writer) step() {
+	if w.steps++; w.steps%ticks == 0 && w.err == nil {
+		w.err = w.ctx.Err()
+	}
 }
 
 // block writes an array or object that is not empty, of which the first line is indented already.
@@ -96,7 +118,7 @@ func (w *writer) block(c document.Cursor, level int) {
 		w.dst = append(w.dst, '-')
 		w.value(element, level, true)
 	}
-	again := repeated(c)
+	again := w.repeated(c)
 	for name, value := range c.Members() {
 		if again[name] > 1 {
 			again[name]--
@@ -112,6 +134,7 @@ func (w *writer) block(c document.Cursor, level int) {
 
 // line begins the line of a member or element, and reports whether to go on.
 func (w *writer) line(first bool, level int) bool {
+	w.step()
 	if len(w.dst) > w.most {
 		w.err = errSize
 	}
@@ -142,7 +165,7 @@ func (w *writer) value(c document.Cursor, level int, here bool) {
 // key writes a name with what follows it, and reports whether it is too long for the plain form.
 func (w *writer) key(name string, level int) (explicit bool) {
 	from := len(w.dst)
-	w.dst = appendText(w.dst, name)
+	w.text(name)
 	if len(w.dst)-from <= maxSimple {
 		w.dst = append(w.dst, ':')
 		return false
@@ -157,12 +180,15 @@ func (w *writer) key(name string, level int) (explicit bool) {
 }
 
 // repeated counts how often each name is in an object, and returns nil if none is there twice.
-func repeated(c document.Cursor) map[string]int {
+func (w *writer) repeated(c document.Cursor) map[string]int {
 	var room [8]string
 	names := room[:0] // of a small object
 	var counts map[string]int
 	twice := false
 	for name := range c.Members() {
+		if w.step(); w.err != nil {
+			return nil
+		}
 		if counts == nil && len(names) == cap(names) {
 			counts = make(map[string]int, 4*len(names))
 			for _, n := range names {
@@ -199,6 +225,7 @@ func (w *writer) indent(level int) {
 
 // flow writes a value in one line.
 func (w *writer) flow(c document.Cursor, level int) {
+	w.step()
 	switch {
 	case level > maxDepth:
 		w.err = errDepth
@@ -211,7 +238,7 @@ func (w *writer) flow(c document.Cursor, level int) {
 	switch c.Kind() {
 	case document.String:
 		text, _ := c.Text()
-		w.dst = appendText(w.dst, text)
+		w.text(text)
 	case document.Array:
 		w.dst = append(w.dst, '[')
 		for i, element := range c.Elements() {
@@ -225,7 +252,7 @@ func (w *writer) flow(c document.Cursor, level int) {
 		w.dst = append(w.dst, ']')
 	case document.Object:
 		w.dst = append(w.dst, '{')
-		again, first := repeated(c), true
+		again, first := w.repeated(c), true
 		for name, value := range c.Members() {
 			if again[name] > 1 {
 				again[name]--
@@ -238,7 +265,8 @@ func (w *writer) flow(c document.Cursor, level int) {
 			if len(name) > maxSimple/6 { // in quotes it may be six times as long
 				w.dst = append(w.dst, "? "...)
 			}
-			w.dst = append(appendText(w.dst, name), ": "...)
+			w.text(name)
+			w.dst = append(w.dst, ": "...)
 			if w.flow(value, level+1); w.err != nil {
 				return
 			}
@@ -249,12 +277,13 @@ func (w *writer) flow(c document.Cursor, level int) {
 	}
 }
 
-// appendText appends a string, in double quotes where it needs them.
-func appendText(dst []byte, s string) []byte {
+// text writes a string, in double quotes where it needs them.
+func (w *writer) text(s string) {
 	if isPlain(s) {
-		return append(dst, s...)
+		w.dst = append(w.dst, s...)
+		return
 	}
-	dst = append(dst, '"')
+	dst := append(w.dst, '"')
 	from := 0
 	for i, r := range s {
 		switch {
@@ -268,8 +297,11 @@ func appendText(dst []byte, s string) []byte {
 			continue
 		}
 		from = i + utf8.RuneLen(r)
+		if w.step(); w.err != nil {
+			return
+		}
 	}
-	return append(append(dst, s[from:]...), '"')
+	w.dst = append(append(dst, s[from:]...), '"')
 }
 
 // isPlain reports whether a string can stand without quotes, in block and flow style and by every

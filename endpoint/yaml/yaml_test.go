@@ -1,7 +1,10 @@
 package yaml_test
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"math"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -139,4 +142,46 @@ func FuzzEncode(f *testing.F) {
 		assertSame(t, before, text)
 		assert.Equal(t, before, d.String())
 	})
+}
+
+// A deadline is a context that is over once it has been asked for its error a number of times.
+type deadline struct {
+	context.Context
+	left, asked int
+}
+
+func (d *deadline) Err() error {
+	if d.asked++; d.asked > d.left {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// proves T10
+func TestEncodingThatGoesOnAfterItsContext(t *testing.T) {
+	t.Parallel()
+	var names strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&names, `"a%d":1,`, i)
+	}
+	records := `[` + strings.Repeat(`{"a":1},`, 20_000) + `{}]`
+	for name, json := range map[string]string{
+		"records": records, "names": `{` + names.String() + `"b":1}`, "text": `"` + strings.Repeat(`\u0001`, 20_000) + `"`,
+		"deep": strings.Repeat("[", 20) + records + strings.Repeat("]", 20),
+	} {
+		d := documentOf(t, json)
+		whole := &deadline{Context: t.Context(), left: math.MaxInt}
+		got, err := yaml.Encoder{}.EncodeContext(whole, nil, d)
+		require.NoError(t, err)
+		want, err := yaml.Encoder{}.Encode(nil, d)
+		require.NoError(t, err)
+		assert.True(t, string(want) == string(got), name)
+		require.Greater(t, whole.asked, 15, name)
+		for _, left := range []int{0, whole.asked / 3, whole.asked / 2, whole.asked - 1} {
+			ctx := &deadline{Context: t.Context(), left: left}
+			_, err := yaml.Encoder{}.EncodeContext(ctx, nil, d)
+			require.Equal(t, context.DeadlineExceeded, err, name)
+			assert.LessOrEqual(t, ctx.asked, left+2, "%s: it goes on after its context", name)
+		}
+	}
 }

@@ -67,9 +67,9 @@ func TestTheReadmeShowsTheCodeOfTheHomePage(t *testing.T) {
 func TestTheHomePageAsksInTheOrderOfItsGraph(t *testing.T) {
 	t.Parallel()
 	plan := pipe.PlanOf(newTestShop(t).home)
-	for _, pair := range [][2]string{{"user", "orders"}, {"orders", "products"}, {"user", "loyalty"}} {
+	for _, pair := range [][2]string{{"user", "then orders"}, {"then orders", "each products"}, {"user", "then loyalty"}} {
 		assert.NoError(t, plan.Before(pair[0], pair[1]), "%s before %s", pair[0], pair[1])
 	}
-	err := plan.Before("orders", "loyalty")
+	err := plan.Before("then orders", "then loyalty")
 	assert.ErrorIs(t, err, pipe.ErrUnordered)
 }

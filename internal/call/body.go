@@ -81,7 +81,7 @@ func (b *Body) Read(p []byte) (int, error) {
 }
 
 // Close closes the body as [Discard] does.
-func (b *Body) Close() error { return discard(b.ctx, b.body) }
+func (b *Body) Close() error { return CloseWithin(b.ctx, nil, b.body) }
 
 // Mark says that it guards what it reads.
 func (*Body) Mark() mark.Type { return mark.TypeOf[*Body]() }

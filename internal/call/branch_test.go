@@ -89,12 +89,12 @@ func TestAwaitLeavesABranchThatIgnoresItsContext(t *testing.T) {
 				assert.Equal(t, context.DeadlineExceeded, err)
 				assert.Equal(t, time.Second, time.Since(start))
 				assert.True(t, task.branch.Left())
-				assert.True(t, bound.Full())
+				assert.True(t, bound.Full(t.Context()))
 				assert.Equal(t, 1, scope.Abandoned())
 
 				close(release)
 				synctest.Wait()
-				assert.False(t, bound.Full(), "it has ended")
+				assert.False(t, bound.Full(t.Context()), "it has ended")
 				assert.Zero(t, scope.Abandoned())
 				assert.Zero(t, task.arrived.Load(), "nobody waits")
 				if name == "and answers late" {
@@ -110,8 +110,8 @@ func TestAwaitLeavesABranchThatIgnoresItsContext(t *testing.T) {
 
 func TestTheBoundOfABranch(t *testing.T) {
 	t.Parallel()
-	assert.False(t, call.NewBound(0).Full())
-	assert.False(t, call.NewBound(-1).Full())
+	assert.False(t, call.NewBound(0).Full(t.Context()))
+	assert.False(t, call.NewBound(-1).Full(t.Context()))
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()

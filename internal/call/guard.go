@@ -96,15 +96,15 @@ func Close(c io.Closer) (err error) {
 	return err
 }
 
-// discardTime is how long the Close of what nobody gets is waited for even where the context of the
-// call ends, so that all is closed where Close does not block.
+// discardTime is how long a Close is waited for even where the context of the call has ended, so that all is closed where Close does not block.
 const discardTime = 50 * time.Millisecond
 
 // Discard closes what nobody gets, such as the answer of a call that has lost. The only failure of
 // that which is news is a panic, or runtime.Goexit, and it is reported. A nil c is nothing to close.
 //
 // Unless c is sluice's own, Close runs on a goroutine of its own, so that the caller goes on
-// whatever Close does. A Close that blocks and outlives ctx is abandoned.
+// whatever Close does: one that blocks is abandoned, and a second proxy of a Fallback is still called
+// in time.
 func Discard[C interface {
 	comparable
 	io.Closer
@@ -113,13 +113,21 @@ func Discard[C interface {
 	if c == none {
 		return
 	}
-	if err := discard(ctx, c); Panicked(err) {
+	closing := Close
+	if !GuardsItself(c) && !Described(ctx) {
+		soon := After(ctx, discardTime)
+		defer soon.Cancel()
+		closing = func(c io.Closer) error { return CloseWithin(soon, nil, c) }
+	}
+	if err := closing(c); Panicked(err) {
 		Report(ctx, fmt.Errorf("close: %w", err))
 	}
 }
 
-// discard closes c and returns its error.
-func discard(ctx context.Context, c io.Closer) error {
+// CloseWithin closes c as [Discard] does, but waits until ctx ends, and returns its error. A Close
+// that is abandoned counts in bound, unless that is nil; a bound with a limit that is reached keeps c
+// from being closed.
+func CloseWithin(ctx context.Context, bound *Bound, c io.Closer) error {
 	if GuardsItself(c) || Described(ctx) {
 		return Close(c)
 	}
@@ -132,6 +140,6 @@ func discard(ctx context.Context, c io.Closer) error {
 		}
 		until.Cancel()
 	}).Stop()
-	_, err := Guard(until, nil, nil, func() (struct{}, error) { return struct{}{}, c.Close() })
+	_, err := Guard(until, bound, nil, func() (struct{}, error) { return struct{}{}, c.Close() })
 	return err
 }

@@ -22,7 +22,7 @@ func Concat(ds ...Document) (Document, error) {
 		}
 		rope = append(rope, b[1:len(b)-1:len(b)-1])
 	}
-	return roped(append(rope, brackets[1:])), nil
+	return roped(new(clock), append(rope, brackets[1:])), nil
 }
 
 var brackets = []byte("[]")

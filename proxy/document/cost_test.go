@@ -2,6 +2,7 @@ package document_test
 
 import (
 	"encoding/json"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -38,6 +39,46 @@ func TestAWideStructTakesWhatEncodingJSONTakes(t *testing.T) {
 	}
 }
 
+// A list of the edits would cost 200 bytes and more for each byte of such documents. Not parallel: it
+// measures what the whole process allocates.
+//
+// proves T11
+func TestManyEditsCostNoMoreThanAFewTimesTheirText(t *testing.T) {
+	const n = 100_000
+	array := func(element string) document.Document {
+		return document.MustParse(`{"in":[` + strings.Repeat(element+",", n) + element + `],"v":2}`)
+	}
+	renames, err := document.ParseRenames("in.*.a", "b")
+	require.NoError(t, err)
+	path, two := document.MustPath, document.MustParse(`2`)
+	tests := []struct {
+		name    string
+		element string
+		edit    func(d document.Document) (document.Document, error)
+		most    float64 // bytes for each byte of the document
+	}{
+		{"Set", "1", func(d document.Document) (document.Document, error) { return d.Set(path("in.*"), two) }, 4},
+		{"Set a new member", "{}", func(d document.Document) (document.Document, error) { return d.Set(path("in.*.a"), two) }, 4},
+		{"Append", "[]", func(d document.Document) (document.Document, error) { return d.Append(path("v"), path("in.*")) }, 4},
+		{"Copy", "{}", func(d document.Document) (document.Document, error) { return d.Copy(path("v"), path("in.*.a")) }, 4},
+		{"Rename", `{"a":1}`, func(d document.Document) (document.Document, error) { return d.RenameAll(renames), nil }, 8},
+		{"Map", "1", func(d document.Document) (document.Document, error) {
+			return d.Map(path("in.*"), func(document.Document) (document.Document, error) { return two, nil })
+		}, 64}, // each value is a Document
+	}
+	for _, tt := range tests {
+		d := array(tt.element)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		edited, err := tt.edit(d)
+		runtime.ReadMemStats(&after)
+		require.NoError(t, err, tt.name)
+		factor := float64(after.TotalAlloc-before.TotalAlloc) / float64(d.Size())
+		t.Logf("%s: %d bytes of %d, %.1f bytes allocated for each", tt.name, edited.Size(), d.Size(), factor)
+		assert.Less(t, factor, tt.most, tt.name)
+	}
+}
+
 func BenchmarkDecodeOddNames(b *testing.B) {
 	for _, n := range []int{1 << 18, 1 << 19} { // twice the input, twice the time
 		const member = "\"AC01\u212b\":1,"
@@ -52,5 +93,37 @@ func BenchmarkDecodeOddNames(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkDecodeWithin decodes in pieces, because its context can end. Its peer is encoding/json,
+// which nothing can end.
+func BenchmarkDecodeWithin(b *testing.B) {
+	for _, n := range []int{1 << 20, 1 << 21} { // twice the input, twice the time
+		flat := `[` + strings.Repeat(`{"a":1},`, n/8) + `{}]`
+		for name, text := range map[string]string{
+			"flat": flat,
+			"deep": strings.Repeat(`{"a":[`, 200) + flat + strings.Repeat(`]}`, 200),
+		} {
+			d := document.MustParse(text)
+			b.Run(name+"/"+strconv.Itoa(n)+"/document", func(b *testing.B) {
+				b.SetBytes(int64(len(text)))
+				for b.Loop() {
+					var v any
+					if err := (document.Work{Context: b.Context()}).Decode(d, &v); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+			b.Run(name+"/"+strconv.Itoa(n)+"/json", func(b *testing.B) {
+				b.SetBytes(int64(len(text)))
+				for b.Loop() {
+					var v any
+					if err := json.Unmarshal([]byte(text), &v); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
 	}
 }

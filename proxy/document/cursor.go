@@ -40,17 +40,19 @@ type end struct{ pos, n int }
 
 // Cursor returns a cursor at the root of d. It copies the text, reads it once, and needs 16 more
 // bytes for each array and object.
-func (d Document) Cursor() Cursor {
+func (d Document) Cursor() Cursor { return d.cursor(new(clock)) }
+
+func (d Document) cursor(w *clock) Cursor {
 	if d.n == nil {
 		return Cursor{}
 	}
 	b := d.n.bytes()
-	return Cursor{in: &indexed{b: b, s: string(b), ends: endsIn(b)}}
+	return Cursor{in: &indexed{b: b, s: string(b), ends: endsIn(w, b)}}
 }
 
 // endsIn returns where the arrays and objects of a text end. While one of them is open, n in its
 // end is the index of the one around it.
-func endsIn(b []byte) []end {
+func endsIn(w *clock, b []byte) []end {
 	if b[0] != '{' && b[0] != '[' {
 		return nil
 	}
@@ -61,6 +63,7 @@ func endsIn(b []byte) []end {
 			i, _ = skipString(b, i)
 			continue
 		case '{', '[':
+			w.tick()
 			ends = append(ends, end{n: inner})
 			inner = len(ends) - 1
 		case '}', ']':

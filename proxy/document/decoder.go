@@ -1,7 +1,7 @@
 package document
 
 import (
-	"encoding/json"
+	"context"
 	"reflect"
 	"slices"
 	"sync"
@@ -15,7 +15,8 @@ import (
 // Make a Decoder with [DecoderOf], once per type. It is safe for concurrent use. It keeps buffers
 // of up to 1 MiB between calls, and must not be copied.
 type Decoder[T any] struct {
-	code       bool        // decoding runs code of the user
+	code       bool // decoding runs code of the user
+	by         *methods
 	projection *projection // nil if T can use all of a document
 
 	wide    atomic.Int64 // how many more documents to decode without projection
@@ -26,7 +27,7 @@ type Decoder[T any] struct {
 func DecoderOf[T any]() *Decoder[T] {
 	t := reflect.TypeFor[T]()
 	m := unmarshalMethods(t)
-	return &Decoder[T]{code: m.code, projection: projectionOf(t, m, map[reflect.Type]*projection{})}
+	return &Decoder[T]{code: m.code, by: m, projection: projectionOf(t, m, map[reflect.Type]*projection{})}
 }
 
 // RunsCode reports whether decoding may run code of a user, which may be slow or panic: an
@@ -38,6 +39,16 @@ func (d *Decoder[T]) RunsCode() bool { return d.code }
 // does what [Document.Decode] does, with the same errors, except that a T that is [Document] takes
 // any document, including the absent one.
 func (d *Decoder[T]) Decode(doc Document, v *T) error {
+	return d.DecodeContext(context.Background(), doc, v)
+}
+
+// DecodeContext is Decode until ctx ends, with the error of ctx, not wrapped; see [Work.Decode].
+func (d *Decoder[T]) DecodeContext(ctx context.Context, doc Document, v *T) (err error) {
+	c := clock{ctx: ctx}
+	if err := c.begin(); err != nil {
+		return err
+	}
+	defer c.end(new(Document), &err)
 	if to, ok := any(v).(*Document); ok && to != nil {
 		*to = doc
 		return nil
@@ -45,7 +56,7 @@ func (d *Decoder[T]) Decode(doc Document, v *T) error {
 	if doc.IsZero() {
 		return &Error{Err: ErrAbsent}
 	}
-	if err := d.unmarshal(doc.n.bytes(), v); err != nil {
+	if err := d.unmarshal(&c, doc.n.bytes(), v); err != nil {
 		return &Error{Err: err}
 	}
 	return nil
@@ -53,22 +64,22 @@ func (d *Decoder[T]) Decode(doc Document, v *T) error {
 
 // unmarshal decodes the text of a document. encoding/json copies what it keeps, but a method of the
 // user may keep its input or write to it.
-func (d *Decoder[T]) unmarshal(text []byte, v *T) error {
+func (d *Decoder[T]) unmarshal(c *clock, text []byte, v *T) error {
 	if d.projection == nil || d.wide.Load() > 0 && d.wide.Add(-1) >= 0 {
 		if d.code {
 			text = slices.Clone(text)
 		}
-		return json.Unmarshal(text, v)
+		return unmarshal(c, text, v, d.by)
 	}
 	buf, _ := d.buffers.Get().(*[]byte)
 	if buf == nil {
 		buf = new([]byte)
 	}
-	*buf, _ = d.projection.append((*buf)[:0], text, 0, deepest)
+	*buf, _ = d.projection.append(c, (*buf)[:0], text, 0, deepest)
 	if len(*buf) > len(text)/4*3 {
 		d.wide.Store(wideFor)
 	}
-	err := json.Unmarshal(*buf, v)
+	err := unmarshal(c, *buf, v, d.by)
 	if !d.code && cap(*buf) <= maxPooled {
 		d.buffers.Put(buf)
 	}

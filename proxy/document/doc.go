@@ -71,6 +71,11 @@
 // Code that turns another format into JSON appends brackets and commas itself and strings with
 // [AppendString]. At the end it has Parse check the whole text.
 //
+// # Deadlines
+//
+// An operation takes time in proportion to its input, and often a sender chooses the input. A
+// [Work] runs it until a context ends.
+//
 // # Errors
 //
 // An operation fails with a [*Error] or a [*MergeError]. Both wrap one of the Err variables, so

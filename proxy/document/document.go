@@ -52,7 +52,9 @@ func MustParse(text string) Document {
 //
 // The error is a [*Error] that wraps the error of encoding/json. The output of a [json.Marshaler]
 // is checked as by [Parse], with the same errors.
-func Of(v any) (Document, error) {
+func Of(v any) (Document, error) { return of(Work{}, v) }
+
+func of(w Work, v any) (Document, error) {
 	if d, ok := v.(Document); ok {
 		return d, nil
 	}
@@ -60,7 +62,7 @@ func Of(v any) (Document, error) {
 	if err != nil {
 		return Document{}, &Error{Err: err}
 	}
-	return Parse(b)
+	return w.Parse(b)
 }
 
 // Kind returns the type of the value, [Absent] for the zero Document.
@@ -79,7 +81,7 @@ func (d Document) IsZero() bool { return d.n == nil }
 func (d Document) Len() int {
 	switch d.Kind() {
 	case Object:
-		return len(d.n.members())
+		return len(d.n.members(new(clock)))
 	case Array:
 		n := 0
 		for range d.Elements() {
@@ -98,7 +100,7 @@ func (d Document) Members() iter.Seq2[string, Document] {
 			return
 		}
 		b := d.n.bytes()
-		for _, s := range d.n.members() {
+		for _, s := range d.n.members(new(clock)) {
 			if !yield(unquote(b[s.name:s.nameEnd]), slice(b, s.value, s.end)) {
 				return
 			}
@@ -139,7 +141,9 @@ func (d Document) Text() (string, bool) {
 // error is a [*Error] that wraps the error of encoding/json, or [ErrAbsent] if d is absent.
 //
 // Nothing in v shares memory with d.
-func (d Document) Decode(v any) error {
+func (d Document) Decode(v any) error { return d.decode(new(clock), v) }
+
+func (d Document) decode(c *clock, v any) error {
 	if d.IsZero() {
 		return &Error{Err: ErrAbsent}
 	}
@@ -148,7 +152,7 @@ func (d Document) Decode(v any) error {
 		return nil
 	}
 	// A json.Unmarshaler may write to its input, so it gets a copy.
-	if err := json.Unmarshal(d.AppendJSON(make([]byte, 0, d.Size())), v); err != nil {
+	if err := unmarshal(c, d.AppendJSON(make([]byte, 0, d.Size())), v, anyMethods); err != nil {
 		return &Error{Err: err}
 	}
 	return nil

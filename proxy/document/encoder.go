@@ -1,6 +1,7 @@
 package document
 
 import (
+	"context"
 	"encoding/json"
 	"reflect"
 )
@@ -26,8 +27,25 @@ func (e *Encoder[T]) RunsCode() bool { return e.code }
 // Encode returns what [Of] returns, with the same errors. JSON that encoding/json alone has written
 // is not checked again.
 func (e *Encoder[T]) Encode(v T) (Document, error) {
+	return e.EncodeContext(context.Background(), v)
+}
+
+// EncodeContext is Encode until ctx ends, with the error of ctx, not wrapped. It looks at ctx
+// before and after encoding/json has encoded v, which nothing can end.
+func (e *Encoder[T]) EncodeContext(ctx context.Context, v T) (Document, error) {
+	if err := ctx.Err(); err != nil {
+		return Document{}, err
+	}
+	d, err := e.encode(ctx, v)
+	if ended := ctx.Err(); ended != nil {
+		return Document{}, ended
+	}
+	return d, err
+}
+
+func (e *Encoder[T]) encode(ctx context.Context, v T) (Document, error) {
 	if _, ok := any(v).(Document); ok || e.strict {
-		return Of(v)
+		return of(Work{Context: ctx}, v)
 	}
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -47,7 +47,9 @@ func (d Defaults) Document() Document {
 //
 // The absent Document becomes the object of all defaults. For any other kind the error is a
 // [*Error] that wraps [ErrNotObject].
-func (d Document) Fill(with Defaults) (Document, error) {
+func (d Document) Fill(with Defaults) (Document, error) { return d.fill(new(clock), with) }
+
+func (d Document) fill(w *clock, with Defaults) (Document, error) {
 	switch d.Kind() {
 	case Object:
 	case Absent:
@@ -59,13 +61,14 @@ func (d Document) Fill(with Defaults) (Document, error) {
 	if f == nil {
 		return d, nil
 	}
-	spans, b := d.n.members(), d.n.bytes()
+	spans, b := d.n.members(w), d.n.bytes()
 	var room [32]bool // on the stack
 	found, missing := room[:], len(f.names)
 	if missing > len(room) {
 		found = make([]bool, missing)
 	}
 	for i := range spans {
+		w.tick()
 		name := b[spans[i].name+1 : spans[i].nameEnd-1]
 		if bytes.IndexByte(name, '\\') >= 0 {
 			name = appendUnescaped(nil, name)
@@ -88,5 +91,5 @@ func (d Document) Fill(with Defaults) (Document, error) {
 		text = text[1:] // no comma before the first
 	}
 	end := len(b) - 1
-	return splice(b, []edit{{from: end, to: end, head: text}}), nil
+	return splice(w, b, edit{from: end, to: end, head: text}), nil
 }

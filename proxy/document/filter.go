@@ -6,14 +6,14 @@ package document
 // close up. A path that goes on below a scalar selects nothing, so such a scalar is removed. The
 // empty set selects nothing: it reduces an object to {} and an array to [], and makes a scalar
 // absent. An absent Document stays absent.
-func (d Document) Keep(p Paths) Document { return d.filter(p.root, true) }
+func (d Document) Keep(p Paths) Document { return d.filter(new(clock), p.root, true) }
 
 // Drop returns d without the parts that the paths lead to, in the order of the source. The
 // remaining elements of an array close up. A path that leads nowhere drops nothing. The path of the
 // whole document makes d absent.
-func (d Document) Drop(p Paths) Document { return d.filter(p.root, false) }
+func (d Document) Drop(p Paths) Document { return d.filter(new(clock), p.root, false) }
 
-func (d Document) filter(t *trie, keep bool) Document {
+func (d Document) filter(c *clock, t *trie, keep bool) Document {
 	if t == nil {
 		t = &trie{}
 	}
@@ -31,7 +31,7 @@ func (d Document) filter(t *trie, keep bool) Document {
 		}
 		return d
 	}
-	f := filter{b: d.n.bytes(), keep: keep}
+	f := filter{clock: *c, b: d.n.bytes(), keep: keep}
 	room := len(f.b)
 	if keep {
 		room /= 4 // a guess: usually few members are kept
@@ -49,6 +49,7 @@ func (d Document) filter(t *trie, keep bool) Document {
 
 // A filter copies the parts of b that stay to out.
 type filter struct {
+	clock   clock
 	b, out  []byte
 	keep    bool // keep what a path leads to; else drop it
 	changed bool // something was left out
@@ -70,6 +71,7 @@ func (f *filter) object(i int, t *trie) int {
 		if b[i] == ',' {
 			i = skipSpace(b, i+1)
 		}
+		f.clock.tick()
 		at, escaped := i, false
 		var done bool
 		i, done = skipPlain(b, at+1)
@@ -102,6 +104,7 @@ func (f *filter) array(i int, t *trie) int {
 		if b[i] == ',' {
 			i = skipSpace(b, i+1)
 		}
+		f.clock.tick()
 		i = skipSpace(b, f.part(i, i, t.element(n), first))
 	}
 	f.out = append(f.out, ']')

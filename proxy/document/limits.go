@@ -44,7 +44,11 @@ func (l Limits) growth() int {
 
 // Parse is the function [Parse] with these limits. Its error may also wrap [ErrMembers].
 func (l Limits) Parse(b []byte) (Document, error) {
-	s, err := scan(b, l)
+	return l.parse(new(clock), b)
+}
+
+func (l Limits) parse(c *clock, b []byte) (Document, error) {
+	s, err := scan(c, b, l)
 	if err != nil {
 		return Document{}, err
 	}

@@ -8,33 +8,33 @@ package document
 // deeper than [DefaultDepth], the error is a [*Error] with the path that wraps [ErrAbsent] or
 // [ErrDepth].
 func (d Document) Map(p Path, f func(Document) (Document, error)) (Document, error) {
+	return d.mapped(new(clock), p, f)
+}
+
+func (d Document) mapped(w *clock, p Path, f func(Document) (Document, error)) (Document, error) {
 	if d.n == nil {
 		return d, nil
 	}
 	b := d.n.bytes()
-	var edits []edit
-	_, err := each(b, 0, p.steps, func(i int) (int, error) {
-		end := skipValue(b, i)
-		old := slice(b, i, end)
-		v, err := f(old)
-		switch {
-		case err != nil:
-			return 0, err
-		case v.n == nil:
-			return 0, &Error{Path: p.String(), Err: ErrAbsent}
-		case v.n == old.n:
+	s := splicer{clock: *w, b: b, once: true}
+	return s.run(d, func() error {
+		_, err := each(w, b, 0, p.steps, func(i int) (int, error) {
+			end := skipValue(b, i)
+			old := slice(b, i, end)
+			v, err := f(old)
+			switch {
+			case err != nil:
+				return 0, err
+			case v.n == nil:
+				return 0, &Error{Path: p.String(), Err: ErrAbsent}
+			case v.n == old.n:
+				return end, nil
+			case tooDeep(v, len(p.steps)):
+				return 0, &Error{Path: p.String(), Err: ErrDepth}
+			}
+			s.edit(edit{from: i, to: end, with: v.n})
 			return end, nil
-		case tooDeep(v, len(p.steps)):
-			return 0, &Error{Path: p.String(), Err: ErrDepth}
-		}
-		edits = append(edits, edit{from: i, to: end, with: v.n})
-		return end, nil
+		})
+		return err
 	})
-	switch {
-	case err != nil:
-		return Document{}, err
-	case len(edits) == 0:
-		return d, nil
-	}
-	return splice(b, edits), nil
 }

@@ -16,12 +16,16 @@ import (
 // [ErrNotObject] or [ErrMembers].
 //
 // Merge takes time in proportion to the number of members, whatever their names.
-func Merge(max int, ds ...Document) (Document, error) { return mergeObjects(max, false, ds) }
+func Merge(max int, ds ...Document) (Document, error) {
+	return mergeObjects(new(clock), max, false, ds)
+}
 
 // MergeDisjoint is [Merge] for documents that must not share the name of a member. If two do, the
 // error is a [*MergeError] with the index of the later one that wraps a [*ConflictError] and
 // [ErrConflict]. Equal names within one document are merged.
-func MergeDisjoint(max int, ds ...Document) (Document, error) { return mergeObjects(max, true, ds) }
+func MergeDisjoint(max int, ds ...Document) (Document, error) {
+	return mergeObjects(new(clock), max, true, ds)
+}
 
 // countObjects counts the documents that are present. The error is of the first that is not an object.
 func countObjects(ds []Document) (int, error) {
@@ -39,7 +43,7 @@ func countObjects(ds []Document) (int, error) {
 }
 
 // mergeObjects is Merge. If disjoint is true, a name that is in two documents is an error.
-func mergeObjects(max int, disjoint bool, ds []Document) (Document, error) {
+func mergeObjects(w *clock, max int, disjoint bool, ds []Document) (Document, error) {
 	if max == 0 {
 		max = DefaultMembers
 	}
@@ -52,7 +56,7 @@ func mergeObjects(max int, disjoint bool, ds []Document) (Document, error) {
 		if d.n == nil {
 			continue
 		}
-		if total += len(d.n.members()); total > math.MaxInt32 {
+		if total += len(d.n.members(w)); total > math.MaxInt32 {
 			return Document{}, &MergeError{Index: i, Err: ErrMembers} // more than a ref can count
 		}
 	}
@@ -68,7 +72,8 @@ func mergeObjects(max int, disjoint bool, ds []Document) (Document, error) {
 		if d.n == nil {
 			continue
 		}
-		for k := range d.n.members() {
+		for k := range d.n.members(w) {
+			w.tick()
 			r := ref{int32(i), int32(k)}
 			old := m.add(r)
 			if disjoint && old != none && old.doc != r.doc {
@@ -86,7 +91,7 @@ func mergeObjects(max int, disjoint bool, ds []Document) (Document, error) {
 			}
 		}
 	}
-	return roped(rope(ds, m.places, m.distinct)), nil
+	return roped(w, rope(w, ds, m.places, m.distinct)), nil
 }
 
 // A ref refers to a member by the index of its document and its index there.
@@ -139,7 +144,7 @@ func (m *merger) add(r ref) (old ref) {
 // nameOf returns the unescaped name of a member.
 func nameOf(ds []Document, r ref) []byte {
 	n := ds[r.doc].n
-	s := &n.members()[r.member]
+	s := &n.members(new(clock))[r.member]
 	name := n.part(s.name+1, s.nameEnd-1)
 	if bytes.IndexByte(name, '\\') < 0 {
 		return name
@@ -150,7 +155,7 @@ func nameOf(ds []Document, r ref) []byte {
 // rope returns the text of the result in pieces. Members that follow each other in their document
 // stay in one piece. It is not a method of merger, so that the arrays of the merger can stay on the
 // stack.
-func rope(ds []Document, places []ref, distinct int) [][]byte {
+func rope(w *clock, ds []Document, places []ref, distinct int) [][]byte {
 	replaced := len(places) - distinct
 	rope := append(make([][]byte, 0, 6*len(ds)+4*replaced+2), braces[:1])
 	emit := func(n *node, from, to int) {
@@ -165,7 +170,8 @@ func rope(ds []Document, places []ref, distinct int) [][]byte {
 			continue
 		}
 		from, to := -1, -1 // the run of members that is not emitted yet
-		for k, s := range d.n.members() {
+		for k, s := range d.n.members(w) {
+			w.tick()
 			place := places[at]
 			at++
 			if place == (ref{int32(i), int32(k)}) {
@@ -181,7 +187,7 @@ func rope(ds []Document, places []ref, distinct int) [][]byte {
 			}
 			if place != none {
 				other := ds[place.doc].n
-				s := other.members()[place.member]
+				s := other.members(w)[place.member]
 				emit(other, s.name, s.end)
 			}
 		}

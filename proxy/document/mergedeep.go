@@ -18,7 +18,9 @@ const deepest = 10_000
 // max bounds the members of the root, as in Merge. The error is a [*MergeError] that wraps
 // [ErrNotObject], [ErrMembers], or [ErrDepth] if objects are nested deeper than 10,000. Every
 // document is read once, however deep the documents overlap.
-func MergeDeep(max int, ds ...Document) (Document, error) {
+func MergeDeep(max int, ds ...Document) (Document, error) { return mergeDeep(new(clock), max, ds) }
+
+func mergeDeep(w *clock, max int, ds []Document) (Document, error) {
 	if max == 0 {
 		max = DefaultMembers
 	}
@@ -27,19 +29,19 @@ func MergeDeep(max int, ds ...Document) (Document, error) {
 		return Document{}, err
 	}
 	if sources < 2 {
-		return mergeObjects(max, false, ds)
+		return mergeObjects(w, max, false, ds)
 	}
 	size := 0
 	for _, d := range ds {
 		size += d.Size()
 	}
-	m := deepMerger{outlines: make([]outline, len(ds)), max: max, seed: maphash.MakeSeed()}
+	m := deepMerger{clock: *w, outlines: make([]outline, len(ds)), max: max, seed: maphash.MakeSeed()}
 	roots := make([]object, 0, sources)
 	for i, d := range ds {
 		if d.n == nil {
 			continue
 		}
-		o := outline{b: d.n.bytes()}
+		o := outline{clock: *w, b: d.n.bytes()}
 		if _, err := o.add(0, 1); err != nil {
 			return Document{}, &MergeError{Index: i, Err: err}
 		}
@@ -59,6 +61,7 @@ func MergeDeep(max int, ds ...Document) (Document, error) {
 // An outline lists where the members of an object are. Each member is followed by the members of
 // the object that is its value.
 type outline struct {
+	clock   clock
 	b       []byte
 	members []outlined
 }
@@ -74,6 +77,7 @@ func (o *outline) add(i, depth int) (int, error) {
 	}
 	c := open(o.b, i)
 	for c.member() {
+		o.clock.tick()
 		at := len(o.members)
 		o.members = append(o.members, outlined{name: c.name, value: c.value})
 		if o.b[c.value] == '{' {
@@ -97,6 +101,7 @@ type object struct{ doc, from, to int }
 // A deepMerger writes several objects as one. Its slices, except out, are stacks: each level uses
 // the part above that of the level around it.
 type deepMerger struct {
+	clock    clock
 	outlines []outline
 	max      int // the limit for members of the root; negative is no limit
 	seed     maphash.Seed
@@ -131,6 +136,7 @@ func (m *deepMerger) merge(objects []object) int {
 		if p > first {
 			m.out = append(m.out, ',')
 		}
+		m.clock.tick()
 		last := m.members[m.places[p].last]
 		member, b := m.member(last)
 		bottom := len(m.objects)
@@ -160,6 +166,7 @@ func (m *deepMerger) sort(objects []object, first int) int {
 	total := 0
 	for _, o := range objects {
 		for at := o.from; at < o.to; at += 1 + m.outlines[o.doc].members[at].below {
+			m.clock.tick()
 			total++
 		}
 	}
@@ -168,6 +175,7 @@ func (m *deepMerger) sort(objects []object, first int) int {
 	clear(m.slots)
 	for _, o := range objects {
 		for at := o.from; at < o.to; at += 1 + m.outlines[o.doc].members[at].below {
+			m.clock.tick()
 			m.add(o.doc, at, first)
 			if m.level == 0 && m.max > 0 && len(m.places) > m.max {
 				return o.doc
@@ -209,6 +217,7 @@ func (m *deepMerger) collect(i int) {
 	doc := -1
 	for i >= 0 {
 		r := m.members[i]
+		m.clock.tick()
 		if i = r.before; r.doc == doc {
 			continue
 		}

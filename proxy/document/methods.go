@@ -21,11 +21,16 @@ type methods struct {
 }
 
 func unmarshalMethods(t reflect.Type) *methods {
-	m := &methods{seen: map[reflect.Type]bool{},
-		by: []reflect.Type{reflect.TypeFor[json.Unmarshaler](), reflect.TypeFor[encoding.TextUnmarshaler]()}}
+	m := &methods{seen: map[reflect.Type]bool{}, by: unmarshalers}
 	m.search(t, nil)
 	return m
 }
+
+// anyMethods are those of a type that nobody has searched.
+var anyMethods = &methods{by: unmarshalers, code: true}
+
+// unmarshalers are the interfaces whose methods encoding/json calls to decode.
+var unmarshalers = []reflect.Type{reflect.TypeFor[json.Unmarshaler](), reflect.TypeFor[encoding.TextUnmarshaler]()}
 
 func marshalMethods(t reflect.Type) *methods {
 	m := &methods{any: true, seen: map[reflect.Type]bool{},

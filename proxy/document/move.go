@@ -30,7 +30,7 @@ func (d Document) Copy(from, to Path) (Document, error) { return Limits{}.Copy(d
 
 // Copy is [Document.Copy] with the Growth of l as limit.
 func (l Limits) Copy(d Document, from, to Path) (Document, error) {
-	return d.transfer(from, to, false, false, l.growth())
+	return d.transfer(new(clock), transfer{from: from, to: to, growth: l.growth()})
 }
 
 // Move is [Document.Copy], but it also takes the value out of where it was, as [Document.Drop]
@@ -41,10 +41,7 @@ func (l Limits) Copy(d Document, from, to Path) (Document, error) {
 // A value moves to one place only: if a wildcard remains in to, the error wraps [ErrPath]. Moving a
 // value to its own path changes nothing.
 func (d Document) Move(from, to Path) (Document, error) {
-	if slices.Equal(from.steps, to.steps) {
-		return d, nil
-	}
-	return d.transfer(from, to, true, false, 0)
+	return d.transfer(new(clock), transfer{from: from, to: to, move: true})
 }
 
 // Append returns d with the elements of the array at from added to the end of the array at to. A
@@ -55,13 +52,24 @@ func (d Document) Append(from, to Path) (Document, error) { return Limits{}.Appe
 
 // Append is [Document.Append] with the Growth of l as limit.
 func (l Limits) Append(d Document, from, to Path) (Document, error) {
-	return d.transfer(from, to, false, true, l.growth())
+	return d.transfer(new(clock), transfer{from: from, to: to, list: true, growth: l.growth()})
 }
 
-func (d Document) transfer(from, to Path, move, list bool, growth int) (Document, error) {
+// A transfer is what Copy, Move or Append is to do.
+type transfer struct {
+	from, to   Path
+	move, list bool // Move; Append
+	growth     int  // how many bytes copies may add
+}
+
+func (d Document) transfer(w *clock, t transfer) (Document, error) {
+	from, to := t.from, t.to
+	if t.move && slices.Equal(from.steps, to.steps) {
+		return d, nil
+	}
 	places := shared(from.steps, to.steps)
 	source, target := from.steps[places:], to.steps[places:]
-	if wild(target) && (move || wild(source)) {
+	if wild(target) && (t.move || wild(source)) {
 		return Document{}, &Error{Path: to.String(), Err: fmt.Errorf("%w: a wildcard in it has no pair in %q", ErrPath, from)}
 	}
 	if d.n == nil {
@@ -69,8 +77,8 @@ func (d Document) transfer(from, to Path, move, list bool, growth int) (Document
 	}
 	b := d.n.bytes()
 	values, some := [][]byte(nil), false
-	_, _ = each(b, 0, to.steps[:places], func(i int) (int, error) {
-		v := pick(b, i, source)
+	_, _ = each(w, b, 0, to.steps[:places], func(i int) (int, error) {
+		v := pick(w, b, i, source)
 		values, some = append(values, v), some || v != nil
 		return skipValue(b, i), nil
 	})
@@ -78,38 +86,37 @@ func (d Document) transfer(from, to Path, move, list bool, growth int) (Document
 		return d, nil
 	}
 	for _, v := range values {
-		if deeper(v, len(to.steps), list, len(from.steps), wild(source)) {
+		w.tick()
+		if deeper(v, len(to.steps), t.list, len(from.steps), wild(source)) {
 			return Document{}, &Error{Path: to.String(), Err: ErrDepth}
 		}
 	}
-	s := setter{b: b, path: to, list: list, edits: make([]edit, 0, len(values)), most: math.MaxInt}
+	s := setter{splicer: splicer{clock: *w, b: b}, path: to, list: t.list, most: math.MaxInt}
 	if wild(target) { // one value goes to many places; else each goes to one, and the result is at most twice d
-		s.most = growth
+		s.most = t.growth
 	}
-	if move && len(source) > 0 {
-		s.b = d.filter(chain(from.steps), false).n.bytes()
+	if t.move && len(source) > 0 {
+		s.b = d.filter(w, chain(from.steps), false).n.bytes()
 	}
-	n := 0
-	_, err := each(s.b, 0, to.steps[:places], func(i int) (int, error) { // the same number of places as before
-		s.text = values[n]
-		n++
-		switch {
-		case s.text == nil:
-			return skipValue(s.b, i), nil
-		case move && len(source) == 0: // the value moved is the place itself
-			head, tail := nest(nil, target)
-			end := skipValue(s.b, i)
-			return end, s.edit(edit{from: i, to: end, head: head, text: s.text, tail: tail})
-		}
-		return s.value(i, places)
+	// Nothing changes if a wildcard in to matches nothing, or if there are no elements to add.
+	return s.run(d, func() error {
+		n := 0
+		s.added = 0
+		_, err := each(w, s.b, 0, to.steps[:places], func(i int) (int, error) { // the same number of places as before
+			s.text = values[n]
+			n++
+			switch {
+			case s.text == nil:
+				return skipValue(s.b, i), nil
+			case t.move && len(source) == 0: // the value moved is the place itself
+				head, tail := nest(nil, target)
+				end := skipValue(s.b, i)
+				return end, s.edit(edit{from: i, to: end, head: head, text: s.text, tail: tail})
+			}
+			return s.value(i, places)
+		})
+		return err
 	})
-	if err != nil {
-		return Document{}, err
-	}
-	if len(s.edits) == 0 { // a wildcard in to matches nothing, or there are no elements to add
-		return d, nil
-	}
-	return splice(s.b, s.edits), nil
 }
 
 // shared returns how many steps both paths begin with, up to the last wildcard among them.
@@ -138,7 +145,7 @@ func deeper(v []byte, levels int, list bool, before int, collected bool) bool {
 // each calls f with the offset of every value that the steps lead to from the value at i, in their
 // order, including each of several members with equal names. f returns the offset after the value,
 // and so does each.
-func each(b []byte, i int, steps []step, f func(i int) (int, error)) (int, error) {
+func each(w *clock, b []byte, i int, steps []step, f func(i int) (int, error)) (int, error) {
 	if len(steps) == 0 {
 		return f(i)
 	}
@@ -147,11 +154,12 @@ func each(b []byte, i int, steps []step, f func(i int) (int, error)) (int, error
 	}
 	c, object, at := open(b, i), b[i] == '{', index(steps[0].name)
 	for k := 0; object && c.member() || !object && c.element(); k++ {
+		w.tick()
 		if !steps[0].any && (object && !c.is(steps[0].name) || !object && k != at) {
 			c.skip()
 			continue
 		}
-		end, err := each(b, c.value, steps[1:], f)
+		end, err := each(w, b, c.value, steps[1:], f)
 		if err != nil {
 			return 0, err
 		}
@@ -161,15 +169,15 @@ func each(b []byte, i int, steps []step, f func(i int) (int, error)) (int, error
 }
 
 // pick returns the text of what Get returns for the steps from the value at i, or nil.
-func pick(b []byte, i int, steps []step) []byte {
+func pick(w *clock, b []byte, i int, steps []step) []byte {
 	for n, s := range steps {
 		if s.any {
 			if b[i] != '{' && b[i] != '[' {
 				return nil
 			}
-			return append(appendCollected([]byte{'['}, b, i, steps[n:]), ']')
+			return append(appendCollected(w, []byte{'['}, b, i, steps[n:]), ']')
 		}
-		if i, _ = child(b, i, s.name); i < 0 {
+		if i, _ = child(w, b, i, s.name); i < 0 {
 			return nil
 		}
 	}

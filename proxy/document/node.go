@@ -91,7 +91,7 @@ func (n *node) bytes() []byte {
 }
 
 // members returns where the members of an object are. It looks for them once.
-func (n *node) members() []span {
+func (n *node) members(w *clock) []span {
 	if n.spans != nil {
 		return n.spans
 	}
@@ -101,6 +101,7 @@ func (n *node) members() []span {
 	b := n.bytes()
 	spans := []span{}
 	for c := open(b, 0); c.member(); {
+		w.tick()
 		c.skip()
 		spans = append(spans, c.span)
 	}

@@ -27,8 +27,10 @@ type projection struct {
 }
 
 type projectedField struct {
-	name []byte
-	of   *projection
+	name  []byte
+	of    *projection
+	index []int // of the field, as reflect counts
+	sure  bool  // encoding/json takes no other field for the name, in whatever case
 }
 
 // projectionOf returns the projection for a type, or nil if the type uses the whole value.
@@ -52,7 +54,7 @@ func projectionIn(inside []reflect.Type, t reflect.Type, by *methods, known map[
 		if n == nil {
 			n = &projection{object: true, fields: []projectedField{}}
 			known[t] = n // set before its fields, which may have the same type
-			n.add(t, by, known, map[reflect.Type]bool{})
+			n.add(t, by, known, projectedField{sure: true}, map[reflect.Type]bool{})
 			n.index()
 		}
 		return n
@@ -64,10 +66,13 @@ func projectionIn(inside []reflect.Type, t reflect.Type, by *methods, known map[
 	return nil
 }
 
-// add adds the fields of a struct and of the structs embedded in it. A superfluous name costs
-// little.
-func (n *projection) add(t reflect.Type, by *methods, known map[reflect.Type]*projection, embedded map[reflect.Type]bool) {
-	if embedded[t] {
+// add adds the fields of a struct, which is the field at, and of the structs embedded in it. A
+// superfluous name costs little.
+func (n *projection) add(t reflect.Type, by *methods, known map[reflect.Type]*projection, at projectedField, embedded map[reflect.Type]bool) {
+	if embedded[t] { // encoding/json may ignore its names, then
+		for i := range n.fields {
+			n.fields[i].sure = false
+		}
 		return
 	}
 	embedded[t] = true
@@ -77,41 +82,47 @@ func (n *projection) add(t reflect.Type, by *methods, known map[reflect.Type]*pr
 		if tag == "-" {
 			continue
 		}
-		name, _, _ := strings.Cut(tag, ",")
+		name, options, _ := strings.Cut(tag, ",")
+		at := projectedField{index: append(slices.Clone(at.index), i), sure: at.sure}
 		inner := f.Type
 		if inner.Kind() == reflect.Pointer {
 			inner = inner.Elem()
 		}
 		if f.Anonymous && name == "" && inner.Kind() == reflect.Struct {
-			n.add(inner, by, known, embedded)
+			at.sure = at.sure && inner == f.Type // a pointer may be nil
+			n.add(inner, by, known, at, embedded)
 			continue
 		}
 		if !f.IsExported() && !f.Anonymous {
 			continue
 		}
-		of := projectionOf(f.Type, by, known)
-		if name != "" {
-			n.field(name, of)
-		}
+		at.of = projectionOf(f.Type, by, known)
 		// encoding/json ignores a strange tag and uses the name of the field.
-		if name == "" || !plainName(name) {
-			n.field(f.Name, of)
+		strange := name != "" && !plainName(name)
+		at.sure = at.sure && f.IsExported() && !strange && !strings.Contains(options, "string")
+		if name != "" {
+			n.field(name, at)
+		}
+		if name == "" || strange {
+			n.field(f.Name, at)
 		}
 	}
 }
 
-func (n *projection) field(name string, of *projection) {
+func (n *projection) field(name string, at projectedField) {
 	for i := range n.fields {
 		other := &n.fields[i]
 		if !bytes.EqualFold(other.name, []byte(name)) {
 			continue
 		}
-		other.of, of = nil, nil // only encoding/json knows which of the two it takes
+		other.of, at.of = nil, nil // only encoding/json knows which of the two it takes
+		other.sure, at.sure = false, false
 		if string(other.name) == name {
 			return
 		}
 	}
-	n.fields = append(n.fields, projectedField{[]byte(name), of})
+	at.name = []byte(name)
+	n.fields = append(n.fields, at)
 	n.exotic = n.exotic || !ascii(n.fields[len(n.fields)-1].name)
 }
 
@@ -171,25 +182,38 @@ func ascii(b []byte) bool {
 	return true
 }
 
+// target returns the field that encoding/json takes for the member at which c stands, and whether
+// that is sure.
+func (n *projection) target(c *walker) (index []int, sure, found bool) {
+	name := c.says()
+	for i := range n.fields {
+		if f := &n.fields[i]; bytes.EqualFold(f.name, name) {
+			return f.index, f.sure, true
+		}
+	}
+	return nil, false, false
+}
+
 // append appends the used parts of the value that begins at i, and returns the offset after the
 // value. It goes at most levels deep: encoding/json refuses what is deeper.
-func (n *projection) append(dst, b []byte, i, levels int) ([]byte, int) {
+func (n *projection) append(w *clock, dst, b []byte, i, levels int) ([]byte, int) {
 	switch {
 	case n == nil || levels == 0:
 	case b[i] == '{' && n.object:
-		return n.members(dst, b, i, levels-1)
+		return n.members(w, dst, b, i, levels-1)
 	case b[i] == '[' && !n.object:
-		return n.elements(dst, b, i, levels-1)
+		return n.elements(w, dst, b, i, levels-1)
 	}
 	end := skipValue(b, i)
 	return append(dst, b[i:end]...), end
 }
 
-func (n *projection) members(dst, b []byte, i, levels int) ([]byte, int) {
+func (n *projection) members(w *clock, dst, b []byte, i, levels int) ([]byte, int) {
 	dst = append(dst, '{')
 	empty := len(dst)
 	c := open(b, i)
 	for c.member() {
+		w.tick()
 		of, used := n.uses(&c)
 		if !used {
 			c.skip()
@@ -200,22 +224,23 @@ func (n *projection) members(dst, b []byte, i, levels int) ([]byte, int) {
 		}
 		dst = append(append(dst, b[c.name:c.nameEnd]...), ':')
 		var end int
-		dst, end = of.append(dst, b, c.value, levels)
+		dst, end = of.append(w, dst, b, c.value, levels)
 		c.jump(end)
 	}
 	return append(dst, '}'), c.i
 }
 
-func (n *projection) elements(dst, b []byte, i, levels int) ([]byte, int) {
+func (n *projection) elements(w *clock, dst, b []byte, i, levels int) ([]byte, int) {
 	dst = append(dst, '[')
 	empty := len(dst)
 	c := open(b, i)
 	for c.element() {
+		w.tick()
 		if len(dst) > empty {
 			dst = append(dst, ',')
 		}
 		var end int
-		dst, end = n.each.append(dst, b, c.value, levels)
+		dst, end = n.each.append(w, dst, b, c.value, levels)
 		c.jump(end)
 	}
 	return append(dst, ']'), c.i

@@ -99,7 +99,19 @@ func (g *generator) value(depth int) any {
 	return object
 }
 
-// projectsAlike decodes a document into a type, both made of bytes, with narrowing and without.
+// piecewise decodes a document in pieces of a few bytes. Where encoding/json fails too, it may have
+// decoded more.
+func piecewise(t *testing.T, typ reflect.Type, text []byte) {
+	t.Helper()
+	got, want := reflect.New(typ), reflect.New(typ)
+	p := pieces{b: text, size: 6, by: unmarshalMethods(typ)}
+	gotErr, wantErr := p.decode(got.Interface()), json.Unmarshal(text, want.Interface())
+	same := wantErr != nil || reflect.DeepEqual(got.Interface(), want.Interface())
+	assert.True(t, same && (gotErr == nil) == (wantErr == nil), "%s, in pieces, into %v:\n%+v %v, want\n%+v %v", text, typ, got.Elem(), gotErr, want.Elem(), wantErr)
+}
+
+// projectsAlike decodes a document into a type, both made of bytes, with narrowing and without, and
+// in pieces.
 func projectsAlike(t *testing.T, b []byte) {
 	t.Helper()
 	g := &generator{bytes: b}
@@ -109,18 +121,23 @@ func projectsAlike(t *testing.T, b []byte) {
 		t.Fatal(err)
 	}
 	n := projectionOf(typ, unmarshalMethods(typ), map[reflect.Type]*projection{})
-	narrowed, _ := n.append(nil, text, 0, deepest)
+	narrowed, _ := n.append(new(clock), nil, text, 0, deepest)
 	got, want := reflect.New(typ), reflect.New(typ)
 	gotErr, wantErr := json.Unmarshal(narrowed, got.Interface()), json.Unmarshal(text, want.Interface())
 	same := reflect.DeepEqual(got.Interface(), want.Interface()) && (gotErr == nil) == (wantErr == nil)
 	assert.True(t, same, "%s, narrowed to %s, into %v:\n%+v %v, want\n%+v %v", text, narrowed, typ, got.Elem(), gotErr, want.Elem(), wantErr)
+	piecewise(t, typ, text)
+	more, err := json.Marshal(g.value(4))
+	if err == nil && text[0] == '{' && more[0] == '{' { // names twice
+		piecewise(t, typ, slices.Concat(text[:len(text)-1], []byte{','}, more[1:]))
+	}
 }
 
 func TestADecoderOfAnyTypeDecodesAsEncodingJSONDoes(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 5_000 {
-		b := make([]byte, 200)
+		b := make([]byte, 300)
 		for i := range b {
 			b[i] = byte(random.Uint32())
 		}

@@ -13,7 +13,7 @@ import (
 // If the object already has members of the new name, they are removed, and the renamed member
 // replaces them. Bytes of the name that are not UTF-8 become U+FFFD.
 func (d Document) Rename(from Path, to string) Document {
-	return d.rename(compile([]route{{steps: from.steps, to: validName(to)}}))
+	return d.rename(new(clock), compile([]route{{steps: from.steps, to: validName(to)}}))
 }
 
 // RenameAll is [Document.Rename] for several pairs at once. Every path is looked up in d as it is,
@@ -21,7 +21,7 @@ func (d Document) Rename(from Path, to string) Document {
 // renamed, call RenameAll again.
 //
 // Renamed members never remove one another: if two get the same name, both stay.
-func (d Document) RenameAll(r Renames) Document { return d.rename(r.root) }
+func (d Document) RenameAll(r Renames) Document { return d.rename(new(clock), r.root) }
 
 // A Renames is a set of new names, compiled for [Document.RenameAll]. Make it once, at wiring. It
 // is safe for concurrent use. The zero Renames changes nothing.
@@ -64,35 +64,30 @@ func (r Renames) String() string {
 	return b.String()
 }
 
-func (d Document) rename(t *trie) Document {
+func (d Document) rename(w *clock, t *trie) Document {
 	if d.n == nil || t == nil || !t.inner() {
 		return d
 	}
-	r := renamer{b: d.n.bytes()}
-	r.value(0, t)
-	if len(r.edits) == 0 {
-		return d
-	}
-	return splice(r.b, r.edits)
+	r := renamer{splicer{clock: *w, b: d.n.bytes(), once: true}} // to look for names again would cost more than to copy
+	renamed, _ := r.run(d, func() error { r.walk(0, t); return nil })
+	return renamed
 }
 
-// A renamer collects the edits that rename members.
-type renamer struct {
-	b     []byte
-	edits []edit
-}
+// A renamer renames members.
+type renamer struct{ splicer }
 
-// value renames members in the value at i.
-func (r *renamer) value(i int, t *trie) {
+// walk renames members in the value at i.
+func (r *renamer) walk(i int, t *trie) {
 	switch r.b[i] {
 	case '{':
 		r.object(i, t)
 	case '[':
 		c := open(r.b, i)
 		for n := 0; c.element(); n++ {
+			r.clock.tick()
 			c.skip()
 			if next := t.element(n); next != nil && next.inner() {
-				r.value(c.value, next)
+				r.walk(c.value, next)
 			}
 		}
 	}
@@ -101,6 +96,7 @@ func (r *renamer) value(i int, t *trie) {
 func (r *renamer) object(i int, t *trie) {
 	var taken []string // the new names here, usually few
 	for c := open(r.b, i); c.member(); c.skip() {
+		r.clock.tick()
 		next := t.member(c.says())
 		if next != nil && next.leaf && !slices.Contains(taken, next.to) {
 			taken = append(taken, next.to)
@@ -110,11 +106,12 @@ func (r *renamer) object(i int, t *trie) {
 	kept := false // an earlier member stays
 	behind := c.i // the offset after the previous member
 	for c.member() {
+		r.clock.tick()
 		c.skip()
 		next := t.member(c.says())
 		switch {
 		case next != nil && next.leaf:
-			r.edits = append(r.edits, edit{from: c.name, to: c.nameEnd, head: next.quoted})
+			r.edit(edit{from: c.name, to: c.nameEnd, head: next.quoted})
 		case slices.ContainsFunc(taken, c.is):
 			r.remove(&c, kept, behind)
 			behind = c.end
@@ -122,7 +119,7 @@ func (r *renamer) object(i int, t *trie) {
 		}
 		kept, behind = true, c.end
 		if next != nil && next.inner() {
-			r.value(c.value, next)
+			r.walk(c.value, next)
 		}
 	}
 }
@@ -136,5 +133,5 @@ func (r *renamer) remove(c *walker, kept bool, behind int) {
 	} else if r.b[c.i] == ',' {
 		e.to = skipSpace(r.b, c.i+1)
 	}
-	r.edits = append(r.edits, e)
+	r.edit(e)
 }

@@ -34,7 +34,7 @@ func nesting(w uint64) uint64 {
 // scan checks that b is one JSON text within the limits. It makes one pass and keeps one bit for
 // each level of nesting, so that no input can make it recurse. Offsets are compared as unsigned
 // numbers, which lets the compiler omit its own bounds check.
-func scan(b []byte, l Limits) (scanned, error) {
+func scan(c *clock, b []byte, l Limits) (scanned, error) {
 	if l.Depth == 0 {
 		l.Depth = DefaultDepth
 	}
@@ -55,7 +55,7 @@ value:
 	if uint(i) >= uint(len(b)) {
 		return scanned{}, fail(i, ErrSyntax)
 	}
-	switch c := b[i]; c {
+	switch first := b[i]; first {
 	case '"':
 		if i, done = plain(b, i+1); !done {
 			if i, err = scanString(b, i); err != nil {
@@ -70,12 +70,12 @@ value:
 			stack = append(stack, 0)
 		}
 		stack[depth>>6] &^= 1 << (depth & 63)
-		if object = c == '{'; object {
+		if object = first == '{'; object {
 			stack[depth>>6] |= 1 << (depth & 63)
 		}
 		i = skipSpace(b, i+1)
 		switch {
-		case uint(i) < uint(len(b)) && b[i] == c+2: // the codes of { and }, and of [ and ], differ by two
+		case uint(i) < uint(len(b)) && b[i] == first+2: // the codes of { and }, and of [ and ], differ by two
 			i++
 			goto closed
 		case object:
@@ -95,6 +95,7 @@ value:
 	}
 
 after:
+	c.tick()
 	if object {
 		if depth == 1 {
 			m.end = i - start

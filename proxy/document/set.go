@@ -20,6 +20,10 @@ func (d Document) Set(p Path, v Document) (Document, error) { return Limits{}.Se
 // Set is [Document.Set] with the Growth of l as limit. Without a wildcard in p, v has one place and
 // there is no limit.
 func (l Limits) Set(d Document, p Path, v Document) (Document, error) {
+	return l.set(new(clock), d, p, v)
+}
+
+func (l Limits) set(w *clock, d Document, p Path, v Document) (Document, error) {
 	if v.n == nil {
 		return Document{}, &Error{Path: p.String(), Err: ErrAbsent}
 	}
@@ -34,29 +38,26 @@ func (l Limits) Set(d Document, p Path, v Document) (Document, error) {
 			return d, nil
 		}
 		head, tail := nest(nil, p.steps)
-		return splice(nil, []edit{{head: head, with: v.n, tail: tail}}), nil
+		return splice(w, nil, edit{head: head, with: v.n, tail: tail}), nil
 	}
-	s := setter{b: d.n.bytes(), with: v.n, path: p, most: math.MaxInt}
+	s := setter{splicer: splicer{clock: *w, b: d.n.bytes()}, with: v.n, path: p, most: math.MaxInt}
 	if wild(p.steps) {
 		s.most = l.growth()
 	}
-	if _, err := s.value(0, 0); err != nil {
-		return Document{}, err
-	}
-	if len(s.edits) == 0 {
-		return d, nil
-	}
-	return splice(s.b, s.edits), nil
+	return s.run(d, func() error {
+		s.added = 0
+		_, err := s.value(0, 0)
+		return err
+	})
 }
 
 // A setter finds the places that a path leads to.
 type setter struct {
-	b     []byte
+	splicer
 	path  Path
-	with  *node  // the value to set, or nil
-	text  []byte // if with is nil, the text of the value
-	list  bool   // add the value to an array; see Append
-	edits []edit
+	with  *node       // the value to set, or nil
+	text  []byte      // if with is nil, the text of the value
+	list  bool        // add the value to an array; see Append
 	added int         // how many bytes the edits add so far
 	most  int         // how many they may add
 	heads [2]struct { // the member that was made last, without and with a comma before it
@@ -112,7 +113,7 @@ func (s *setter) edit(e edit) error {
 	if s.added > s.most {
 		return &Error{Path: s.path.String(), Err: ErrSize}
 	}
-	s.edits = append(s.edits, e)
+	s.splicer.edit(e)
 	return nil
 }
 
@@ -120,6 +121,7 @@ func (s *setter) object(i, n int) (int, error) {
 	step, found, at := s.path.steps[n], false, i+1
 	c := open(s.b, i)
 	for c.member() {
+		s.clock.tick()
 		if step.any || c.is(step.name) {
 			found = true
 			end, err := s.value(c.value, n+1)
@@ -142,6 +144,7 @@ func (s *setter) array(i, n int) (int, error) {
 	step, found := s.path.steps[n], false
 	c, at := open(s.b, i), index(step.name)
 	for k := 0; c.element(); k++ {
+		s.clock.tick()
 		if step.any || k == at {
 			found = true
 			end, err := s.value(c.value, n+1)

@@ -1,6 +1,7 @@
 package document
 
 import (
+	"context"
 	"encoding/binary"
 	"math/bits"
 	"slices"
@@ -39,6 +40,35 @@ func AppendString[S ~string | ~[]byte](dst []byte, s S) []byte {
 	}
 	return append(dst, '"')
 }
+
+// AppendStringContext is [AppendString] until ctx ends, with the error of ctx, not wrapped. It
+// looks at ctx every 64 KiB. It is for texts of any length from a sender.
+func AppendStringContext[S ~string | ~[]byte](ctx context.Context, dst []byte, s S) ([]byte, error) {
+	if len(s) <= textSize {
+		return AppendString(dst, s), nil
+	}
+	if cap(dst)-len(dst) < len(s)+2 {
+		dst = slices.Grow(dst, escapedLen(s)+2)
+	}
+	dst = append(dst, '"')
+	for len(s) > 0 {
+		if err := ctx.Err(); err != nil {
+			return dst, err
+		}
+		n := min(len(s), textSize)
+		for back := 0; n < len(s) && back < utf8.UTFMax && !utf8.RuneStart(s[n]); back++ {
+			n-- // a character stays whole
+		}
+		at := len(dst)
+		dst = AppendString(dst, s[:n])
+		copy(dst[at:], dst[at+1:]) // over its opening quote
+		dst, s = dst[:len(dst)-2], s[n:]
+	}
+	return append(dst, '"'), nil
+}
+
+// textSize is how much text is written between two looks at a context.
+const textSize = 64 << 10
 
 // escapedLen returns how long a text is with its escapes, or more if it is not UTF-8.
 func escapedLen[S ~string | ~[]byte](s S) int {

@@ -10,9 +10,9 @@ func (d Document) Wrap(name string) Document {
 	head[0] = '{'
 	rope := append(make([][]byte, 0, len(d.n.rope)+3), head)
 	rope = append(d.n.appendPieces(rope, 0, d.n.size), braces[1:])
-	w := roped(rope)
-	w.n.spans = []span{{name: 1, nameEnd: len(head) - 1, value: len(head), end: w.n.size - 1}}
-	return w
+	wrapped := roped(new(clock), rope)
+	wrapped.n.spans = []span{{name: 1, nameEnd: len(head) - 1, value: len(head), end: wrapped.n.size - 1}}
+	return wrapped
 }
 
 // Unwrap undoes [Document.Wrap]. If d has only one member and it has that name, the result is its
@@ -22,12 +22,14 @@ func (d Document) Wrap(name string) Document {
 //
 // A d without such a member is returned unchanged. If the value is not an object but d has other
 // members, the error is a [*Error] that wraps [ErrNotObject].
-func (d Document) Unwrap(name string) (Document, error) {
+func (d Document) Unwrap(name string) (Document, error) { return d.unwrap(new(clock), name) }
+
+func (d Document) unwrap(w *clock, name string) (Document, error) {
 	if d.Kind() != Object {
 		return d, nil
 	}
 	name = validName(name)
-	b, spans, found := d.n.bytes(), d.n.members(), false
+	b, spans, found := d.n.bytes(), d.n.members(w), false
 	rope := append(make([][]byte, 0, 2*len(spans)+1), braces[:1])
 	emit := func(text []byte) {
 		if len(rope) > 1 {
@@ -36,6 +38,7 @@ func (d Document) Unwrap(name string) (Document, error) {
 		rope = append(rope, text)
 	}
 	for _, s := range spans {
+		w.tick()
 		switch {
 		case !sameName(b[s.name:s.nameEnd], name):
 			emit(b[s.name:s.end])
@@ -53,7 +56,7 @@ func (d Document) Unwrap(name string) (Document, error) {
 	if !found {
 		return d, nil
 	}
-	return Merge(-1, roped(append(rope, braces[1:])))
+	return mergeObjects(w, -1, false, []Document{roped(w, append(rope, braces[1:]))})
 }
 
 // inside returns what is between the brackets of a container. It is empty if the container has no

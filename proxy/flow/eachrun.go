@@ -187,7 +187,7 @@ func (c *eachCall[K, T]) Do(ctx context.Context) (v T, err error) {
 	if err := ctx.Err(); err != nil {
 		return v, err
 	}
-	if !c.each.honoursContext && c.each.bound.Full() {
+	if !c.each.honoursContext && c.each.bound.Full(ctx) {
 		return v, errFull()
 	}
 	v, c.partial, err = collect(ctx, c.each.task.run.collects, c.req, c.each.pipe)

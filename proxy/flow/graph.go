@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -116,9 +117,9 @@ func (g *graph) require(i int) {
 
 // refuse returns an error if a required node would fail because too many of its calls are
 // abandoned.
-func (g *graph) refuse() error {
+func (g *graph) refuse(ctx context.Context) error {
 	for i := range g.nodes {
-		if g.nodes[i].required && g.nodes[i].bound.Full() {
+		if g.nodes[i].required && g.nodes[i].bound.Full(ctx) {
 			return g.named(i, errFull())
 		}
 	}

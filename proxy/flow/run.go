@@ -54,7 +54,7 @@ func (g *graph) call(ctx context.Context, req *proxy.Request) (any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &proxy.Error{Op: "flow", Err: err}
 	}
-	if err := g.refuse(); err != nil {
+	if err := g.refuse(ctx); err != nil {
 		return nil, fmt.Errorf("flow: %w", err)
 	}
 	if g.replays && !req.Replayable() {
@@ -190,7 +190,7 @@ func (t *task) Do(ctx context.Context) (any, error) {
 		return nil, err
 	}
 	n := &t.run.graph.nodes[t.i]
-	if !n.node.honoursContext && n.bound.Full() {
+	if !n.node.honoursContext && n.bound.Full(ctx) {
 		return nil, errFull()
 	}
 	return n.work(ctx, t)

@@ -142,7 +142,7 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 		if !retry || tries == r.attempts.Max || ctx.Err() != nil {
 			return res, tried(tries, err, nil)
 		}
-		again, wait, why := r.again(ctx, spare, res, tries, header)
+		again, wait, why := r.again(ctx, spare, tries, header)
 		switch ended := ctx.Err(); {
 		case call.Panicked(why): // the code of a user that opens the body
 			call.Discard(ctx, res)
@@ -192,11 +192,9 @@ func spareOf(req *proxy.Request) *proxy.Request {
 	return spare
 }
 
-// again prepares a further try after res, which it leaves open unless it panics. It returns the
-// request of the try and the wait before it, or why there is no further try.
-func (r *retry) again(
-	ctx context.Context, spare *proxy.Request, res *proxy.Response, tries int, h http.Header,
-) (*proxy.Request, time.Duration, error) {
+// again prepares a further try after an answer with header h. It returns the request of the try and
+// the wait before it, or why there is no further try.
+func (r *retry) again(ctx context.Context, spare *proxy.Request, tries int, h http.Header) (*proxy.Request, time.Duration, error) {
 	wait := r.attempts.wait(tries)
 	if after, ok := retryAfter(h); ok {
 		if after > r.attempts.MaxRetryAfter {
@@ -213,16 +211,8 @@ func (r *retry) again(
 	if !r.attempts.Budget.take() {
 		return nil, 0, ErrBudget
 	}
-	opened := false
 	restore := call.Opening(ctx, r.bound, &spare.GetBody)
-	defer func() {
-		restore()
-		if !opened { // GetBody, which is the user's code, panicked
-			call.Discard(ctx, res)
-		}
-	}()
 	again, err := spare.Clone()
-	opened = true
 	if restore(); err != nil {
 		return nil, 0, err
 	}

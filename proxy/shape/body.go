@@ -71,7 +71,8 @@ var (
 func Body(template string) proxy.Decorator { return body(Limits{}, template) }
 
 func body(l Limits, template string) proxy.Decorator {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "body", Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce | pipe.PassesOn}
+	step := pipe.Step{Mark: mark.Ours(), Kind: "body", Source: pipe.Here(), Acts: pipe.In,
+		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.WritesRequest}
 	t, holders, errs := parseTemplate(template)
 	if errs != nil {
 		return broken(step, errs...)
@@ -90,9 +91,10 @@ func body(l Limits, template string) proxy.Decorator {
 		step.Effects |= pipe.Buffers | pipe.NeedsReplay
 	}
 	return func(next proxy.Proxy) proxy.Proxy {
+		next = pipe.Described(next)
 		bound := call.NewBound(0)
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
-			in := values{req: req, most: max(l.bytes(), l.bytes()+len(template))} // the sum may overflow
+			in := values{work: document.Work{Context: ctx}, req: req, most: max(l.bytes(), l.bytes()+len(template))} // the sum may overflow
 			if reads {
 				var err error
 				if in.body, err = documentOf(ctx, bound, req); err != nil {
@@ -116,6 +118,7 @@ func body(l Limits, template string) proxy.Decorator {
 
 // values has what placeholders stand for.
 type values struct {
+	work document.Work
 	req  *proxy.Request
 	body document.Document
 	most int // that the new body may become
@@ -212,7 +215,7 @@ func (p *placeholder) String() string {
 }
 
 // find returns the value: a document for a placeholder of the body, otherwise a text.
-func (p *placeholder) find(in *values) (text string, d document.Document, found bool) {
+func (p *placeholder) find(in *values) (text string, d document.Document, found bool, err error) {
 	switch p.source {
 	case fromParam:
 		text, found = in.req.Params.Lookup(p.name)
@@ -221,16 +224,18 @@ func (p *placeholder) find(in *values) (text string, d document.Document, found 
 			text, found = list[0], true
 		}
 	default:
-		d = in.body.Get(p.path)
+		d, err = in.work.Get(in.body, p.path)
 		found = !d.IsZero()
 	}
-	return text, d, found
+	return text, d, found, err
 }
 
 // render appends the value as JSON.
 func (p *placeholder) render(dst []byte, in *values, level int) ([]byte, bool, error) {
-	text, d, found := p.find(in)
+	text, d, found, err := p.find(in)
 	switch {
+	case err != nil:
+		return nil, false, &opError{op: "body", err: err}
 	case !found && p.optional:
 		return dst, false, nil
 	case !found:
@@ -250,7 +255,10 @@ func (p *placeholder) render(dst []byte, in *values, level int) ([]byte, bool, e
 
 // say returns the value as text.
 func (p *placeholder) say(in *values) (string, error) {
-	text, d, found := p.find(in)
+	text, d, found, err := p.find(in)
+	if err != nil {
+		return "", &opError{op: "body", err: err}
+	}
 	if !d.IsZero() && d.Kind() != document.Null {
 		var scalar bool
 		if text, scalar = d.Text(); !scalar {

@@ -23,10 +23,12 @@ type Limits struct {
 }
 
 // Copy is the function [Copy] with this limit.
-func (l Limits) Copy(from, to string) Op { return transfer("copy", l.document().Copy, from, to) }
+func (l Limits) Copy(from, to string) Op { return transfer(l, "copy", document.Work.Copy, from, to) }
 
 // Append is the function [Append] with this limit.
-func (l Limits) Append(from, to string) Op { return transfer("append", l.document().Append, from, to) }
+func (l Limits) Append(from, to string) Op {
+	return transfer(l, "append", document.Work.Append, from, to)
+}
 
 // Set is the function [Set] with this limit.
 func (l Limits) Set(path string, value any) Op { return set(l, path, value) }

@@ -21,15 +21,18 @@ func set(l Limits, path string, value any) Op {
 	if err == nil && errs[0] == nil {
 		_, err = document.Document{}.Set(p, v) // refuses an invalid value on any document
 	}
-	return pure("set", path, append(errs, err), func(d document.Document) (document.Document, error) {
-		return l.document().Set(d, p, v)
+	return pure("set", path, append(errs, err), func(w document.Work, d document.Document) (document.Document, error) {
+		w.Limits = l.document()
+		return w.Set(d, p, v)
 	})
 }
 
 // Delete is [Drop] of one path. It reads better beside [Move], [Copy] and [Set].
 func Delete(path string) Op {
 	p, errs := parseAll(document.ParsePaths, 1, []string{path})
-	return pure("delete", path, errs, func(d document.Document) (document.Document, error) { return d.Drop(p), nil })
+	return pure("delete", path, errs, func(w document.Work, d document.Document) (document.Document, error) {
+		return w.Drop(d, p)
+	})
 }
 
 // Copy returns an op that copies the value at one path to another path.
@@ -52,7 +55,7 @@ func Copy(from, to string) Op { return Limits{}.Copy(from, to) }
 // Move is [Copy] that also removes the value from its old path. It removes the value first, so an
 // index in the target counts only the elements that stay. A value moves to one place, so a wildcard
 // of the target without a pair is a fault. See [document.Document.Move].
-func Move(from, to string) Op { return transfer("move", document.Document.Move, from, to) }
+func Move(from, to string) Op { return transfer(Limits{}, "move", document.Work.Move, from, to) }
 
 // Append returns an op that adds the elements of the array at one path to the end of the array at
 // another. A missing target is made. A value that is not an array is added as one element. The
@@ -62,12 +65,15 @@ func Move(from, to string) Op { return transfer("move", document.Document.Move, 
 //	shape.Append("pages.*.items.*", "items") // the items of all pages
 func Append(from, to string) Op { return Limits{}.Append(from, to) }
 
-func transfer(kind string, do func(d document.Document, from, to document.Path) (document.Document, error), from, to string) Op {
+func transfer(l Limits, kind string, do func(w document.Work, d document.Document, from, to document.Path) (document.Document, error), from, to string) Op {
 	p, err := document.ParsePath(from)
 	errs := []error{err}
 	q, err := document.ParsePath(to)
 	if err == nil && errs[0] == nil {
-		_, err = do(document.Document{}, p, q) // refuses invalid paths on any document
+		_, err = do(document.Work{}, document.Document{}, p, q) // refuses invalid paths on any document
 	}
-	return pure(kind, from+" → "+to, append(errs, err), func(d document.Document) (document.Document, error) { return do(d, p, q) })
+	return pure(kind, from+" → "+to, append(errs, err), func(w document.Work, d document.Document) (document.Document, error) {
+		w.Limits = l.document()
+		return do(w, d, p, q)
+	})
 }

@@ -20,16 +20,19 @@ import (
 // quick, because it runs on the goroutine of the call. It can be used in several places.
 // [pipe.NamedPipe] gives it a name in the plan.
 //
-// The ops of this package fail with a [*document.Error].
+// The ops of this package fail with a [*document.Error], or with the error of the context if it
+// ends before they are done.
 type Op = pipe.Pipe[document.Document, document.Document]
 
 // pureEffects are the effects of the ops that pure makes.
 const pureEffects = pipe.Terminal | pipe.HonoursContext | pipe.Idempotent
 
-// pure returns an op that runs none of the user's code. The errors in errs that are not nil are its
-// faults.
-func pure(kind, detail string, errs []error, f func(document.Document) (document.Document, error)) Op {
-	serve := func(_ context.Context, d document.Document) (document.Document, error) { return f(d) }
+// pure returns an op that runs none of the user's code, and ends with the context of its call. The
+// errors in errs that are not nil are its faults.
+func pure(kind, detail string, errs []error, f func(document.Work, document.Document) (document.Document, error)) Op {
+	serve := func(ctx context.Context, d document.Document) (document.Document, error) {
+		return f(document.Work{Context: ctx}, d)
+	}
 	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: detail, Source: pipe.Here(), Effects: pureEffects,
 		Err: faultsOf(kind, errs...)})
 }
@@ -48,9 +51,9 @@ func faultsOf(kind string, errs ...error) error {
 
 // ops are the ops of a decorator, which run one after another.
 type ops struct {
-	list   []Op
+	list   []Op // as the plan shows them
 	titles []string
-	placed []pipe.Any // the ops as the plan shows them
+	placed []pipe.Any // list, for Describe
 	faults error
 }
 
@@ -66,9 +69,10 @@ func newOps(way pipe.Way, list []Op) *ops {
 			o.faults = errors.Join(o.faults, inner.Err)
 		}
 		step.Acts, step.Mark = way, mark.Ours() // an op alone does not know its way
-		o.list = append(o.list, op)
+		placed := pipe.Describe(op, step)
+		o.list = append(o.list, placed)
 		o.titles = append(o.titles, step.Title())
-		o.placed = append(o.placed, pipe.Describe(op, step))
+		o.placed = append(o.placed, placed)
 	}
 	return o
 }

@@ -17,22 +17,24 @@ var emptyObject, _ = document.Parse([]byte("{}")) // immutable
 // [TargetOrEmpty] does not fail.
 func Target(path string) Op {
 	p, err := document.ParsePath(path)
-	return pure("target", path, []error{err}, func(d document.Document) (document.Document, error) {
-		if v := d.Get(p); !v.IsZero() {
-			return v, nil
+	return pure("target", path, []error{err}, func(w document.Work, d document.Document) (document.Document, error) {
+		v, err := w.Get(d, p)
+		if err == nil && v.IsZero() {
+			err = &document.Error{Path: path, Err: document.ErrAbsent}
 		}
-		return document.Document{}, &document.Error{Path: path, Err: document.ErrAbsent}
+		return v, err
 	})
 }
 
 // TargetOrEmpty is [Target], but returns the empty object, {}, if there is no value at the path.
 func TargetOrEmpty(path string) Op {
 	p, err := document.ParsePath(path)
-	return pure("target", path+", or empty", []error{err}, func(d document.Document) (document.Document, error) {
-		if v := d.Get(p); !v.IsZero() {
-			return v, nil
+	return pure("target", path+", or empty", []error{err}, func(w document.Work, d document.Document) (document.Document, error) {
+		v, err := w.Get(d, p)
+		if err == nil && v.IsZero() {
+			v = emptyObject
 		}
-		return emptyObject, nil
+		return v, err
 	})
 }
 
@@ -41,8 +43,8 @@ func TargetOrEmpty(path string) Op {
 // up empty. A path into a scalar selects nothing. Without paths, Keep selects nothing at all.
 func Keep(paths ...string) Op {
 	p, errs := parseAll(document.ParsePaths, 1, paths)
-	return pure("keep", strings.Join(paths, ", "), errs, func(d document.Document) (document.Document, error) {
-		return d.Keep(p), nil
+	return pure("keep", strings.Join(paths, ", "), errs, func(w document.Work, d document.Document) (document.Document, error) {
+		return w.Keep(d, p)
 	})
 }
 
@@ -50,8 +52,8 @@ func Keep(paths ...string) Op {
 // remaining elements of an array close up. A path that leads nowhere removes nothing.
 func Drop(paths ...string) Op {
 	p, errs := parseAll(document.ParsePaths, 1, paths)
-	return pure("drop", strings.Join(paths, ", "), errs, func(d document.Document) (document.Document, error) {
-		return d.Drop(p), nil
+	return pure("drop", strings.Join(paths, ", "), errs, func(w document.Work, d document.Document) (document.Document, error) {
+		return w.Drop(d, p)
 	})
 }
 
@@ -72,12 +74,12 @@ func rename(l Limits, pairs ...string) Op {
 	if errs != nil {
 		detail = strings.Join(pairs, ", ")
 	}
-	return pure("rename", detail, errs, func(d document.Document) (document.Document, error) {
-		renamed := d.RenameAll(r)
-		if renamed.Size()-d.Size() > l.bytes() {
+	return pure("rename", detail, errs, func(w document.Work, d document.Document) (document.Document, error) {
+		renamed, err := w.RenameAll(d, r)
+		if err == nil && renamed.Size()-d.Size() > l.bytes() {
 			return document.Document{}, &document.Error{Err: document.ErrSize}
 		}
-		return renamed, nil
+		return renamed, err
 	})
 }
 
@@ -85,7 +87,9 @@ func rename(l Limits, pairs ...string) Op {
 // document, whatever its kind. An absent document stays absent. The name is taken literally: a dot
 // in it is a dot. Group does not check how deep the document is nested already.
 func Group(name string) Op {
-	return pure("group", name, nil, func(d document.Document) (document.Document, error) { return d.Wrap(name), nil })
+	return pure("group", name, nil, func(w document.Work, d document.Document) (document.Document, error) {
+		return d.Wrap(name), w.Err()
+	})
 }
 
 // Ungroup returns an op that undoes [Group]. If the member of that name is the only member, the op
@@ -96,7 +100,9 @@ func Group(name string) Op {
 // If there are other members and the value is not an object, the error is a [*document.Error] that
 // wraps [document.ErrNotObject].
 func Ungroup(name string) Op {
-	return pure("ungroup", name, nil, func(d document.Document) (document.Document, error) { return d.Unwrap(name) })
+	return pure("ungroup", name, nil, func(w document.Work, d document.Document) (document.Document, error) {
+		return w.Unwrap(d, name)
+	})
 }
 
 // parseAll returns what parse makes of the texts, or all their mistakes. parse reports only the

@@ -38,6 +38,7 @@ func Request(list ...Op) proxy.Decorator {
 		if len(o.list) == 0 {
 			return next
 		}
+		next = pipe.Described(next)
 		bound := call.NewBound(0)
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			if err := o.reshape(ctx, bound, req); err != nil {
@@ -46,7 +47,7 @@ func Request(list ...Op) proxy.Decorator {
 			return next(ctx, req)
 		}
 		return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "request", Source: source, Acts: pipe.In, Layout: pipe.Serial,
-			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Buffers | pipe.NeedsReplay}, append(o.placed[:len(o.placed):len(o.placed)], next)...)
+			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Buffers | pipe.NeedsReplay | pipe.WritesRequest}, append(o.placed[:len(o.placed):len(o.placed)], next)...)
 	}
 }
 
@@ -85,10 +86,10 @@ func documentOf(ctx context.Context, bound *call.Bound, req *proxy.Request) (doc
 		}
 	}
 	if call.Described(ctx) {
-		return req.Document() // without the copy
+		return req.DocumentContext(ctx) // without the copy
 	}
 	own := *req // GetBody may run on after the call has returned
-	d, err := call.Guard(ctx, bound, nil, own.Document)
+	d, err := call.Guard(ctx, bound, nil, func() (document.Document, error) { return own.DocumentContext(ctx) })
 	if err == call.ErrAbandoned {
 		err = &proxy.Error{Status: http.StatusServiceUnavailable, Err: err}
 	}

@@ -65,11 +65,11 @@ func stringsOp(kind string, err error, begin func() func(string) (string, error)
 		list[i], err = document.ParsePath(path)
 		errs = append(errs, err)
 	}
-	return pure(kind, strings.Join(paths, ", "), errs, func(d document.Document) (document.Document, error) {
+	return pure(kind, strings.Join(paths, ", "), errs, func(w document.Work, d document.Document) (document.Document, error) {
 		f := begin()
 		for _, p := range list {
 			var err error
-			d, err = d.Map(p, func(v document.Document) (document.Document, error) {
+			d, err = w.Map(d, p, func(v document.Document) (document.Document, error) {
 				switch v.Kind() {
 				case document.String:
 				case document.Null:

@@ -36,7 +36,7 @@ func Typed[T, U any](f func(ctx context.Context, v T) (U, error)) Op {
 	}
 	serve := func(ctx context.Context, d document.Document) (document.Document, error) {
 		var v T
-		if err := d.Decode(&v); err != nil {
+		if err := (document.Work{Context: ctx}).Decode(d, &v); err != nil {
 			return document.Document{}, fmt.Errorf("decode %s: %w", in, err)
 		}
 		u, err := f(ctx, v)
