@@ -66,9 +66,10 @@ func newOps(way pipe.Way, list []Op) *ops {
 			o.faults = errors.Join(o.faults, inner.Err)
 		}
 		step.Acts, step.Mark = way, mark.Ours() // an op alone does not know its way
+		op = pipe.Describe(op, step)
 		o.list = append(o.list, op)
 		o.titles = append(o.titles, step.Title())
-		o.placed = append(o.placed, pipe.Describe(op, step))
+		o.placed = append(o.placed, op)
 	}
 	return o
 }
