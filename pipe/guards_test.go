@@ -102,3 +102,19 @@ func TestBeforeUnderStepsThatCallAgain(t *testing.T) {
 	assert.ErrorIs(t, pipe.PlanOf(choice.With(retry)).Before("a", "b"), pipe.ErrUnordered)
 	assert.NotContains(t, pipe.PlanOf(choice.With(retry)).Before("a", "b").Error(), "no request")
 }
+
+func TestWhatRunsBesideACallHasNoOrderWithWhatFollows(t *testing.T) {
+	t.Parallel()
+	mirror := pipe.Describe(never, pipe.Step{Kind: "mirror", Acts: pipe.None, Effects: pipe.Detached}, leaf("m1").With(in("m0")))
+	shadow := pipe.Describe(never, pipe.Step{Kind: "shadow", Acts: pipe.In, Layout: pipe.Parallel}, leaf("a"), mirror)
+	plan := pipe.PlanOf(group("sequence", pipe.Serial, leaf("first"), shadow.With(in("auth"), out("shape")), leaf("last")))
+	assert.NoError(t, plan.Before("first", "m1"))
+	assert.NoError(t, plan.Before("auth", "m1"))
+	assert.NoError(t, plan.Before("m0", "m1"))
+	assert.ErrorIs(t, plan.Before("m1", "m0"), pipe.ErrOrder)
+	assert.ErrorIs(t, plan.Before("m1", "auth"), pipe.ErrOrder)
+	for _, name := range []string{"a", "shape", "last"} {
+		assert.ErrorIs(t, plan.Before("m1", name), pipe.ErrUnordered, name)
+		assert.ErrorIs(t, plan.Before(name, "m1"), pipe.ErrUnordered, name)
+	}
+}

@@ -139,7 +139,7 @@ func (p *Place) relation(q *Place) relation {
 	switch _, how := p.parting(q); {
 	case p == q, how == Choice && !again:
 		return neverMeet
-	case how == Choice, how == Parallel:
+	case how == Choice, how == Parallel, p.beside(q), q.beside(p):
 		return isUnordered
 	case p.moment > q.moment:
 		return isAfter
@@ -147,6 +147,16 @@ func (p *Place) relation(q *Place) relation {
 		return isUnordered
 	}
 	return isBefore
+}
+
+// beside reports whether p is in a step that runs beside the call, and perhaps still runs when q acts.
+func (p *Place) beside(q *Place) bool {
+	for around := p.Around; around != nil; around = around.Around {
+		if around.Step.Effects.Has(Detached) && !around.encloses(q) && around.enter < q.moment {
+			return true
+		}
+	}
+	return false
 }
 
 // precedes reports whether p is sure to have acted, without failing, whenever q acts.

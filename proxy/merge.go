@@ -309,6 +309,11 @@ func (b *mergeBranch) Do(ctx context.Context) (*Response, error) {
 		b.skipped = true
 		return &Response{}, nil
 	}
+	if b.part.When != nil {
+		if err := ctx.Err(); err != nil {
+			return nil, err // When has used up the time of the part
+		}
+	}
 	res, err := call.Checked(b.part.Proxy(ctx, &b.req))
 	if err != nil {
 		return nil, err

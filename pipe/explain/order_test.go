@@ -28,7 +28,7 @@ func TestBeforeOfATrace(t *testing.T) {
 		{"the way in", leaf("a").With(in), "in", "a", nil},
 		{"the way out", leaf("a").With(out), "out", "a", pipe.ErrOrder},
 		{"two on the way out", leaf("a").With(out, pass(pipe.Step{Kind: "inner", Acts: pipe.Out})), "inner", "out", nil},
-		{"itself", leaf("a"), "a", "a", pipe.ErrOrder},
+		{"itself", leaf("a"), "a", "a", pipe.ErrNoStep},
 		{"a step that groups", leaf("a").With(part), "part", "a", nil},
 		{"a step that groups, by its name", leaf("a").With(part), "user", "a", nil},
 		{"a step that groups inside", leaf("a").With(part).With(in), "part user", "in", pipe.ErrOrder},

@@ -33,6 +33,8 @@ type Entry struct {
 	// Began and Left are moments of a clock that ticks at each begin and each end, so that they have
 	// an order where the time stands still. Left is 0 while it runs.
 	Began, Left int
+
+	late bool // its context had ended when it acted
 }
 
 // A Note is something that a step decided; see [pipe.Note].
@@ -84,6 +86,7 @@ func (t *Trace) Running() int {
 type recorder struct {
 	trace *Trace
 	entry *Entry
+	ctx   context.Context // that the entry was called with
 }
 
 // Enter records that a step begins.
@@ -94,8 +97,11 @@ func (r *recorder) Enter(ctx context.Context, s *pipe.Step, _ any) (context.Cont
 		Entry
 	}{}
 	e := &inner.Entry
-	inner.recorder = recorder{t, e}
+	inner.recorder = recorder{t, e, ctx}
 	e.Step, e.Around, e.Begin = s, r.entry, time.Since(t.start)
+	if s.Acts != pipe.Out {
+		e.late = ctx.Err() != nil
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.moment++
@@ -115,10 +121,12 @@ func (r *recorder) Leave(res any, err error) {
 	if s, ok := res.(interface{ StatusCode() int }); ok && err == nil {
 		status = s.StatusCode()
 	}
+	late := e.Step.Acts == pipe.Out && r.ctx.Err() != nil
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.moment++
 	t.running--
+	e.late = e.late || late
 	e.End, e.Left, e.Status, e.Err = time.Since(t.start), t.moment, status, err
 }
 

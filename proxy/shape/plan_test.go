@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/shape"
@@ -68,5 +69,17 @@ func TestOpsOfOursAreNotCustom(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestATraceShowsTheOps(t *testing.T) {
+	t.Parallel()
+	op := func(name string) shape.Op {
+		return pipe.NamedPipe(name, func(_ context.Context, d document.Document) (document.Document, error) { return d, nil })
+	}
+	p := pipe.NamedPipe("upstream", answers(t, `{}`)).With(shape.Request(op("first"), shape.Drop("x")), shape.Response(op("last"), shape.Keep("a")))
+	trace := pipetest.Explain(t, p, proxy.NewRequest("GET", "/"))
+	for _, pair := range [][2]string{{"first", "drop"}, {"drop", "upstream"}, {"upstream", "last"}, {"last", "keep"}} {
+		assert.NoError(t, trace.Before(pair[0], pair[1]))
 	}
 }

@@ -1,11 +1,11 @@
-package pipe
+package draw
 
 import "strings"
 
-// Diff compares the texts of two plans and returns the lines that differ: those only in s after "-
-// ", those only in other after "+ ". The result is empty if the plans read the same.
-func (s *Step) Diff(other *Step) string {
-	old, new := strings.SplitAfter(s.String(), "\n"), strings.SplitAfter(other.String(), "\n")
+// Diff returns the lines in which two texts differ: those only in the first after "- ", those only in
+// the second after "+ ".
+func Diff(first, second string) string {
+	old, new := strings.SplitAfter(first, "\n"), strings.SplitAfter(second, "\n")
 	common := make([][]int, len(old)+1) // common[i][j]: lines that old[i:] and new[j:] share, in order
 	for i := range common {
 		common[i] = make([]int, len(new)+1)
