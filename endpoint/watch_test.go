@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -304,5 +306,28 @@ func TestTheTraceOfAnEndpointKeepsTheLaw(t *testing.T) {
 		assert.NoError(t, trace.Check(plan))
 		assert.Equal(t, 200, trace.Entries()[0].Status)
 		assert.Len(t, trace.Entries(), 2)
+	})
+}
+
+func TestTheTraceOfAnAbandonedCallOfAnEndpointKeepsTheLaw(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		deaf := pipe.NamedPipe("deaf", func(context.Context, *proxy.Request) (*proxy.Response, error) {
+			time.Sleep(time.Minute)
+			return &proxy.Response{}, nil
+		})
+		var trace *explain.Trace
+		h := newHandler(t, endpoint.Spec{Proxy: deaf, Timeout: time.Second, Watch: pipe.Watch{Start: func(context.Context) pipe.Watcher { return trace.Watcher() }}})
+		plan := h.(interface{ Plan() *pipe.Step }).Plan()
+		trace = explain.New(plan)
+		assert.Equal(t, http.StatusGatewayTimeout, record(h, httptest.NewRequest("GET", "/", nil)).Code)
+		assert.NoError(t, trace.Check(plan))
+		assert.Equal(t, 1, trace.Running())
+		assert.Equal(t, "abandoned", trace.Entries()[0].Notes[0].What)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		assert.NoError(t, trace.Check(plan))
+		assert.Zero(t, trace.Running())
+		assert.False(t, plan.Watched())
 	})
 }
