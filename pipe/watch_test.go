@@ -207,7 +207,8 @@ func TestANilContextPasses(t *testing.T) {
 		assert.Nil(t, ctx)
 		return n, nil
 	}), h.watch())
-	res, err := p(nil, 1) //nolint:staticcheck // as some do
+	var none context.Context // some pass it
+	res, err := p(none, 1)
 	assert.NoError(t, err)
 	assert.Equal(t, 1, res)
 	assert.Empty(t, h.String())

@@ -157,3 +157,57 @@ func TestWhatAnAbandonedCallEntersIsWatched(t *testing.T) {
 		assert.False(t, pipe.PlanOf(p).Find("leaf")[0].Watched())
 	})
 }
+
+// A call that begins after Store enters the steps of the new proxy; one that is in flight may not.
+func TestAWatchFollowsASwap(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		swap := proxy.NewSwap(calling("first", time.Second, answering))
+		p := swap.Proxy().With(policy.Timeout(time.Minute))
+		var trace *explain.Trace
+		watched := pipe.Watched(p, pipe.Watch{Start: func(context.Context) pipe.Watcher { return trace.Watcher() }})
+		call := func() *explain.Trace {
+			trace = explain.New(pipe.PlanOf(p))
+			_, err := watched(t.Context(), proxy.NewRequest("GET", "/"))
+			require.NoError(t, err)
+			assert.NoError(t, trace.Check(pipe.PlanOf(p)))
+			return trace
+		}
+		assert.Regexp(t, `first +# 204\n`, call().String())
+		_, err := swap.Store(calling("second", time.Second, answering))
+		require.NoError(t, err)
+		assert.Regexp(t, `swap .*# 204, swapped\n.*second +# 204\n`, call().String())
+		assert.NotContains(t, trace.String(), "first")
+	})
+}
+
+func TestCallsAreWatchedWhileTheirProxyIsSwapped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		swap := proxy.NewSwap(calling("first", time.Millisecond, answering))
+		var plans []*pipe.Step // of all that was held
+		watched := pipe.Watched(swap.Proxy(), pipe.Watch{Start: func(context.Context) pipe.Watcher {
+			return explain.New(pipe.PlanOf(swap.Proxy())).Watcher()
+		}})
+		for range 20 {
+			go func() {
+				for range 20 {
+					_, _ = watched(t.Context(), proxy.NewRequest("GET", "/"))
+				}
+			}()
+		}
+		for range 10 {
+			plans = append(plans, pipe.PlanOf(swap.Proxy()))
+			time.Sleep(time.Millisecond)
+			_, err := swap.Store(calling("next", time.Millisecond, answering))
+			require.NoError(t, err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for _, plan := range append(plans, pipe.PlanOf(swap.Proxy())) {
+			for s := range plan.All() {
+				assert.False(t, s.Watched(), s.Title())
+			}
+		}
+	})
+}
