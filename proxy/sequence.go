@@ -136,7 +136,7 @@ func newSequence(spec Spec) Proxy {
 		st := &s.stages[i]
 		last := i == len(s.stages)-1
 		st.alone = last && s.answering == 1 && !st.Internal && st.Group == ""
-		if st.alone {
+		if st.alone && st.When == nil && (!st.Optional || len(st.Bind) == 0) { // else it may be skipped
 			step.Effects |= pipe.PassesOn
 		}
 		if last && !st.alone {
