@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"testing"
@@ -158,6 +159,19 @@ func TestHealthCanStandOutsideGuards(t *testing.T) {
 	assert.NotEmpty(t, plan.Find("GET /users/{id}")[0].Find("guard"))
 	err := plan.Before("guard", "ready")
 	assert.ErrorIs(t, err, pipe.ErrUnordered)
+}
+
+func TestThePlanShowsWhatIsLeftOfAnOverriddenRoute(t *testing.T) {
+	t.Parallel()
+	r := chi.NewRouter()
+	page := pipe.NamedPipe("page", proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) { return &proxy.Response{}, nil }))
+	require.NoError(t, router.Mount(r, router.Route{Method: "GET", Pattern: "/x", Endpoint: endpoint.Spec{Proxy: page}}))
+	r.Method("GET", "/x", http.RedirectHandler("/", http.StatusFound))
+	var routes []string
+	for _, step := range router.PlanOf(r).Steps {
+		routes = append(routes, step.Name+": "+step.Steps[len(step.Steps)-1].Kind)
+	}
+	assert.Equal(t, []string{"GET /x: handler", "HEAD /x: endpoint"}, routes)
 }
 
 func TestPlansServesTheFormats(t *testing.T) {
