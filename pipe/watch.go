@@ -56,7 +56,8 @@ type Watcher interface {
 
 // Note tells the watcher of the step that ctx belongs to what the step has decided, and does nothing
 // where nobody watches. Any function in a pipe may call it, with words of its own. If the step was
-// not picked, the next one around it hears of it. What sluice notes:
+// not picked, the next one around it hears of it. What sluice's own steps note may be lost if they
+// are not picked:
 //
 //	abandoned  a call that did not return in time goes on alone
 //	case       which case of a switch was chosen
@@ -69,7 +70,7 @@ type Watcher interface {
 //	static     static data was added, or stands in for an error
 //	stream     the answer is a stream
 //	swapped    what is called is not what was wired first
-//	try        which attempt begins, as in "2 of 3"
+//	try        which further attempt begins, as in "2 of 3"
 //	variant    which variant of a split was chosen
 //	won        which proxy of a race answered first
 func Note(ctx context.Context, what, detail string) {

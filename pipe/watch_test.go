@@ -345,6 +345,7 @@ func badHooks(fail func()) map[string]pipe.Watch {
 	}
 }
 
+// proves T14
 func TestAPanicInAWatchChangesNoAnswerAndIsReported(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("refused")

@@ -126,6 +126,9 @@ func (s *Swap) call(ctx context.Context, req *Request) (*Response, error) {
 			h.end()
 		}
 	}()
+	if h != s.first {
+		watch.Note(ctx, "swapped", "")
+	}
 	if h.hides && h.n.Load() > maxSwaps {
 		outer, _ := ctx.Value(swapDepthKey{}).(*swapDepth)
 		inner := &swapDepth{Context: ctx, n: 1}
@@ -135,9 +138,6 @@ func (s *Swap) call(ctx context.Context, req *Request) (*Response, error) {
 		if ctx = inner; inner.n > maxSwaps {
 			return nil, errCycle
 		}
-	}
-	if h != s.first {
-		watch.Note(ctx, "swapped", "")
 	}
 	res, err := h.proxy(ctx, req)
 	if err == nil && res != nil && res.open() {

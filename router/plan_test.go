@@ -241,3 +241,40 @@ func TestAbandonedAddsUpTheEndpoints(t *testing.T) {
 	})
 	assert.Equal(t, 16, router.Abandoned(r), "each endpoint counts once, however many methods it answers")
 }
+
+// Steps that are the same in each plan can be watched, and found again in a trace.
+func TestTheStepsOfTwoPlansAreTheSame(t *testing.T) {
+	t.Parallel()
+	r := chi.NewRouter()
+	r.Use(named("use"))
+	page := pipe.NamedPipe("user", proxy.Proxy(answer))
+	require.NoError(t, router.Mount(r, router.Route{Method: "GET", Pattern: "/users/{id}", Endpoint: endpoint.Spec{Name: "page", Proxy: page},
+		Middlewares: []func(http.Handler) http.Handler{named("own")}}))
+	first, second := router.PlanOf(r).Places(), router.PlanOf(r).Places()
+	require.Len(t, second, len(first))
+	var same []string
+	for i, p := range first {
+		if p.Step.Same(second[i].Step) {
+			same = append(same, p.Step.Title())
+		}
+	}
+	assert.Equal(t, []string{"use", "path", "own", "page", "user"}, same, "all but the router and the route, which only group")
+}
+
+func TestGuardsOfARouterNamesTheRouteThatIsOpen(t *testing.T) {
+	t.Parallel()
+	r := chi.NewRouter()
+	auth := pipe.Named("auth", func(next proxy.Proxy) proxy.Proxy {
+		return pipe.Describe(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return next(ctx, req) },
+			pipe.Step{Kind: "auth", Acts: pipe.In}, next)
+	})
+	user := pipe.NamedPipe("user", proxy.Proxy(answer))
+	require.NoError(t, router.Mount(r,
+		router.Route{Method: "GET", Pattern: "/a", Endpoint: endpoint.Spec{Proxy: user.With(auth)}},
+		router.Route{Method: "GET", Pattern: "/b", Endpoint: endpoint.Spec{Proxy: user}},
+	))
+	err := router.PlanOf(r).Guards("auth", "user")
+	assert.ErrorIs(t, err, pipe.ErrOrder)
+	assert.Regexp(t, `^pipe: guards "auth", "user": GET /b: user \(plan_test.go:\d+\) is reached without auth$`, err.Error())
+	assert.NoError(t, router.PlanOf(r).Before("auth", "user"))
+}

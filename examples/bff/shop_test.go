@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -27,7 +28,7 @@ func newTestShop(t *testing.T) *shop {
 	for _, name := range names {
 		urls[name] = "http://" + name
 	}
-	s, err := newShop(urls)
+	s, err := newShop(backend.HTTP{}, urls)
 	require.NoError(t, err)
 	return s
 }

@@ -72,6 +72,7 @@ func (b *Branch[T]) Run() { b.run(nil) }
 // run runs the task and then sends the branch to its waiter, even after a panic or runtime.Goexit.
 func (b *Branch[T]) run(to chan<- *Branch[T]) {
 	defer b.watched.Release()
+	defer b.arrive(to) // also if a watcher calls runtime.Goexit
 	returned := false
 	defer func() {
 		if !returned {
@@ -81,18 +82,22 @@ func (b *Branch[T]) run(to chan<- *Branch[T]) {
 				pipe.Note(b.Ctx, "panicked", b.err.Error())
 			}
 		}
-		if !b.state.CompareAndSwap(running, arrived) {
-			b.late()
-			return
-		}
-		b.Task.Arrived()
-		if to != nil {
-			to <- b
-		}
 	}()
 	b.value, b.err = b.Task.Do(b.Ctx)
 	b.err = Sound(b.err) // its methods are code of a user
 	returned = true
+}
+
+// arrive hands the result over, unless the branch was left.
+func (b *Branch[T]) arrive(to chan<- *Branch[T]) {
+	if !b.state.CompareAndSwap(running, arrived) {
+		b.late()
+		return
+	}
+	b.Task.Arrived()
+	if to != nil {
+		to <- b
+	}
 }
 
 // start runs the branch on a goroutine of its own.

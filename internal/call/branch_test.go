@@ -140,3 +140,29 @@ func TestNobodyMakesTheTextOfAPanicThatNobodyWatches(t *testing.T) {
 	assert.Error(t, err)
 	assert.Zero(t, value.made.Load())
 }
+
+// An exiting watcher ends the goroutine of every note.
+type exiting struct{}
+
+func (exiting) Enter(ctx context.Context, _ *pipe.Step, _ any) (context.Context, pipe.Watcher) {
+	return ctx, exiting{}
+}
+func (exiting) Leave(any, error)    {}
+func (exiting) Note(string, string) { runtime.Goexit() }
+
+func TestABranchArrivesThoughItsWatcherExits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := func(ctx context.Context, _ int) (int, error) {
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			b, _ := newTask(ctx, nil, func(context.Context) (int, error) { panic("bug") })
+			return b.branch.Await()
+		}
+		start := time.Now()
+		watch := pipe.Watch{Start: func(context.Context) pipe.Watcher { return exiting{} }}
+		_, err := pipe.Watched(pipe.NamedPipe("x", p), watch)(t.Context(), 1)
+		assert.EqualError(t, err, "panic: bug")
+		assert.Zero(t, time.Since(start))
+	})
+}

@@ -16,7 +16,7 @@ import (
 //	  · part user                   # 200
 //	    ↔ backend user              # 200
 //
-// A step that did not run says so. Of a step that ran several times, all outcomes are there, in their
+// A step that did not run says so, unless no function was described as it. Of a step that ran several times, all outcomes are there, in their
 // order. Nothing in the text depends on the time that anything took.
 func (t *Trace) String() string { return t.text(false) }
 
@@ -39,7 +39,7 @@ func (t *Trace) text(times bool) string {
 			outcomes = append(outcomes, e.outcome(times))
 		}
 		said := strings.Join(outcomes, "; ")
-		if said == "" && (p.Step.Acts != pipe.None || p.Step.Name != "") { // else it may only group others
+		if said == "" && canRun(p.Step) && (p.Step.Acts != pipe.None || p.Step.Name != "") { // else it may only group others
 			said = "did not run"
 		}
 		if said != "" {
