@@ -79,9 +79,9 @@ func Note(ctx context.Context, what, detail string) {
 	}
 }
 
-// Watched returns p, watched by w. Each call of it asks w.Start, except those that are being watched
-// already: they go on to tell the watcher that they have. The plan is that of p. A Watch without Start
-// returns p itself.
+// Watched returns p, watched by w. Each call of it asks w.Start. Only a call from inside a larger pipe
+// that is watched, and has p in its plan, does not: it goes on to tell the watcher of that one. The
+// plan is that of p. A Watch without Start returns p itself.
 func Watched[Req, Res any](p Pipe[Req, Res], w Watch) Pipe[Req, Res] {
 	if w.Start == nil || p == nil {
 		return p
@@ -108,7 +108,7 @@ type view struct {
 
 // picked are the steps that a watch has picked, by their flags.
 type picked struct {
-	steps map[*watch.Flag]*Step // of the plan
+	steps map[*watch.Flag]*Step // all of the plan; nil for those that were not picked
 	flags []*watch.Flag
 	held  []heldStep
 }
@@ -131,8 +131,13 @@ func (p *picked) current() bool {
 
 // begin returns the context of a watched call, or nil if nobody watches.
 func (v *view) begin(ctx context.Context) *watch.Entry {
-	if ctx == nil || watch.Of(ctx) != nil {
+	if ctx == nil {
 		return nil
+	}
+	if e := watch.Of(ctx); e != nil {
+		if _, shown := e.Steps.(*picked).steps[v.plan.flag]; shown {
+			return nil
+		}
 	}
 	var w Watcher
 	watch.Guard(ctx, watcherFailed, func() { w = v.watch.Start(ctx) })
@@ -161,15 +166,18 @@ func (v *view) picks(ctx context.Context) *picked {
 	p := &picked{steps: map[*watch.Flag]*Step{}, held: heldIn(v.plan)} // before the copy: else a change could be missed
 	plan := copyOf(v.plan)
 	plan.has(func(s *Step) bool {
+		if s.flag == nil {
+			return false // and on to the next one
+		}
 		picks := v.watch.Pick == nil
-		if !picks && s.flag != nil {
+		if !picks {
 			watch.Guard(ctx, watcherFailed, func() { picks = v.watch.Pick(s) })
 		}
-		if picks && s.flag != nil {
+		if p.steps[s.flag] = nil; picks {
 			p.steps[s.flag] = s
 			p.flags = append(p.flags, s.flag)
 		}
-		return false // and on to the next one
+		return false
 	})
 	if !v.picked.CompareAndSwap(before, p) {
 		if other := v.picked.Load(); other.current() { // all calls get the same steps

@@ -535,6 +535,20 @@ func TestAWatchInsideAWatchedCallIsNotAsked(t *testing.T) {
 	unwatched(t, watched)
 }
 
+// As where a function calls the handler of another endpoint.
+func TestAWatchedPipeThatThePlanAroundDoesNotShowIsWatched(t *testing.T) {
+	t.Parallel()
+	var inner, outer heard
+	other := pipe.Watched(answering("x", double).With(in("b")), inner.watch())
+	p := pipe.Watched(answering("leaf", func(ctx context.Context, n int) (int, error) { return other(ctx, n) }).With(in("a")), outer.watch())
+	_, err := p(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, "a 1\n  leaf 1\n  leaf: 2\na: 2", outer.String())
+	assert.Equal(t, "b 1\n  x 1\n  x: 2\nb: 2", inner.String())
+	unwatched(t, p)
+	unwatched(t, other)
+}
+
 func TestWhatNoPlanShowsIsNeverEntered(t *testing.T) {
 	t.Parallel()
 	var h heard

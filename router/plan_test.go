@@ -161,6 +161,19 @@ func TestHealthCanStandOutsideGuards(t *testing.T) {
 	assert.ErrorIs(t, err, pipe.ErrUnordered)
 }
 
+func TestThePlanShowsWhatIsLeftOfAnOverriddenRoute(t *testing.T) {
+	t.Parallel()
+	r := chi.NewRouter()
+	page := pipe.NamedPipe("page", proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) { return &proxy.Response{}, nil }))
+	require.NoError(t, router.Mount(r, router.Route{Method: "GET", Pattern: "/x", Endpoint: endpoint.Spec{Proxy: page}}))
+	r.Method("GET", "/x", http.RedirectHandler("/", http.StatusFound))
+	var routes []string
+	for _, step := range router.PlanOf(r).Steps {
+		routes = append(routes, step.Name+": "+step.Steps[len(step.Steps)-1].Kind)
+	}
+	assert.Equal(t, []string{"GET /x: handler", "HEAD /x: endpoint"}, routes)
+}
+
 func TestPlansServesTheFormats(t *testing.T) {
 	t.Parallel()
 	r := gateway(t)
