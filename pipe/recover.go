@@ -40,8 +40,8 @@ func Recover[Req, Res any](next Pipe[Req, Res]) Pipe[Req, Res] {
 	call := func(ctx context.Context, req Req) (res Res, err error) {
 		defer func() {
 			if v := recover(); v != nil {
-				if res, err = *new(Res), NewPanicError(v); watch.On(ctx) {
-					watch.Note(ctx, "panicked", fmt.Sprint(v)) // Sprint recovers a panic of a method
+				if res, err = *new(Res), NewPanicError(v); watch.Of(ctx) != nil {
+					Note(ctx, "panicked", fmt.Sprint(v)) // Sprint recovers a panic of a method
 				}
 			}
 		}()

@@ -9,7 +9,6 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
-	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -131,7 +130,7 @@ func (f *fallback) call(ctx context.Context, req *Request) (*Response, error) {
 		}
 		c.failed(i, res, err)
 		i++
-		watch.Note(ctx, "fallback", f.alternatives[i].name)
+		pipe.Note(ctx, "fallback", f.alternatives[i].name)
 		res, err = callCopy(ctx, f.alternatives[i].proxy, next)
 	}
 	return c.end(i, res, err, nil)

@@ -386,8 +386,8 @@ func (c *mergeCall) answer(parent context.Context) (*Response, error) {
 
 // notePartial notes what is missing in an answer.
 func notePartial(ctx context.Context, res *Response) {
-	if res.Err != nil && watch.On(ctx) {
-		watch.Note(ctx, "partial", res.Err.Error())
+	if res.Err != nil && watch.Of(ctx) != nil {
+		pipe.Note(ctx, "partial", res.Err.Error())
 	}
 }
 

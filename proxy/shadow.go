@@ -284,13 +284,13 @@ type mirrorCall struct {
 func (s *Shadow) start(ctx context.Context, req *Request) *mirrorCall {
 	if !req.Replayable() {
 		s.dropped.Add(1)
-		watch.Note(ctx, "skipped", s.spec.Name)
+		pipe.Note(ctx, "skipped", s.spec.Name)
 		return nil
 	}
 	m := s.take()
 	if m == nil {
 		s.dropped.Add(1)
-		watch.Note(ctx, "limited", s.spec.Name)
+		pipe.Note(ctx, "limited", s.spec.Name)
 		return nil
 	}
 	m.base.StartCancellable(call.Detach(ctx))

@@ -151,7 +151,7 @@ func (f *filler) cover(ctx context.Context, err error) (*Response, error) {
 		StatusOf(err) == StatusClientGone && gone(ctx, err) || errors.Is(ctx.Err(), context.Canceled) {
 		return nil, err
 	}
-	watch.Note(ctx, "static", f.what)
+	pipe.Note(ctx, "static", f.what)
 	return &Response{Status: http.StatusOK, Header: headerFor(call.Described(ctx)), Document: f.doc, Err: err}, nil
 }
 

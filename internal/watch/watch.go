@@ -117,14 +117,9 @@ func Guard(ctx context.Context, failed func(ctx context.Context, value any), f f
 	returned = true
 }
 
-// On reports whether [Note] has a watcher to tell, for a note that costs something to make.
-func On(ctx context.Context) bool {
-	_, ok := ctx.(*Entry)
-	return ok
-}
-
-// Note is for a combinator, with the context that it was called with: it costs next to nothing where
-// nobody watches.
+// Note is for what a combinator decides in each call, with the context that it was called with: it
+// costs next to nothing where nobody watches, and does nothing where the step itself was not picked.
+// For what is rare there is pipe.Note.
 func Note(ctx context.Context, what, detail string) {
 	if e, ok := ctx.(*Entry); ok {
 		e.Note(what, detail)

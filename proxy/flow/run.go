@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/watch"
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -251,8 +252,8 @@ func (c *run) fail(i, cause int) {
 		case c.graph.nodes[user].node.absent != nil:
 			c.settle(user, c.graph.nodes[user].node.absent(c.graph.named(cause, c.tasks[cause].err)))
 		default:
-			if watch.On(c.ctx.Context) {
-				watch.Note(c.ctx.Context, "skipped", c.graph.nodes[user].node.step.Name)
+			if watch.Of(&c.ctx) != nil {
+				pipe.Note(&c.ctx, "skipped", c.graph.nodes[user].node.step.Name)
 			}
 			c.fail(user, cause)
 		}

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/sluice-go/sluice/internal/mark"
-	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -63,7 +62,7 @@ func Limit(a Allower) proxy.Decorator {
 				return nil, &proxy.Error{Op: "limit", Err: err}
 			}
 			if !a.Allow() {
-				watch.Note(ctx, "limited", "")
+				pipe.Note(ctx, "limited", "")
 				return nil, limited(a)
 			}
 			return next(ctx, req)

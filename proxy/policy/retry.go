@@ -158,8 +158,8 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 			call.Discard(ctx, again.Body)
 			return nil, tried(tries, ended, err)
 		}
-		if watch.On(ctx) {
-			watch.Note(ctx, "try", fmt.Sprintf("%d of %d", tries+1, r.attempts.Max))
+		if watch.Of(ctx) != nil {
+			pipe.Note(ctx, "try", fmt.Sprintf("%d of %d", tries+1, r.attempts.Max))
 		}
 		res, err = r.try(ctx, again)
 	}
