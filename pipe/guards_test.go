@@ -118,3 +118,18 @@ func TestWhatRunsBesideACallHasNoOrderWithWhatFollows(t *testing.T) {
 		assert.ErrorIs(t, plan.Before(name, "m1"), pipe.ErrUnordered, name)
 	}
 }
+
+func TestStepsThatMayStandAroundAHiddenOne(t *testing.T) {
+	t.Parallel()
+	hiding := func(step pipe.Step) pipe.Decorator[int, int] {
+		return pipe.Named("house", func(next ints) ints {
+			return group("merge", pipe.Parallel, leaf("x"), pipe.Describe(never, step, trap(next)))
+		})
+	}
+	optional := leaf("a").With(pass(pipe.Step{Kind: "stage", Acts: pipe.None, Effects: pipe.Skippable}))
+	p := group("sequence", pipe.Serial, optional, leaf("b"))
+	assert.NoError(t, pipe.PlanOf(p.With(hiding(pipe.Step{Kind: "once"}))).Before("a", "b"))
+	assert.ErrorIs(t, pipe.PlanOf(p.With(hiding(pipe.Step{Kind: "retry", Effects: pipe.CallsMany}))).Before("a", "b"), pipe.ErrUnordered)
+	after := group("sequence", pipe.Serial, p.With(hiding(pipe.Step{Kind: "mirror", Effects: pipe.Detached})), leaf("c"))
+	assert.ErrorIs(t, pipe.PlanOf(after).Before("b", "c"), pipe.ErrUnordered, "it may run beside the call")
+}

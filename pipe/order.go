@@ -135,7 +135,7 @@ const (
 
 // relation returns the relation of p to q.
 func (p *Place) relation(q *Place) relation {
-	again := p.shares(q, func(s *Step) bool { return s.Effects.Has(CallsMany) }) // later calls come after earlier ones
+	again := p.shares(q, CallsMany) // later calls come after earlier ones
 	switch _, how := p.parting(q); {
 	case p == q, how == Choice && !again:
 		return neverMeet
@@ -151,8 +151,8 @@ func (p *Place) relation(q *Place) relation {
 
 // beside reports whether p is in a step that runs beside the call, and perhaps still runs when q acts.
 func (p *Place) beside(q *Place) bool {
-	for around := p.Around; around != nil; around = around.Around {
-		if around.Step.Effects.Has(Detached) && !around.encloses(q) && around.enter < q.moment {
+	for around, step := range p.above() {
+		if step.Effects.Has(Detached) && !around.encloses(q) && around.enter < q.moment {
 			return true
 		}
 	}
@@ -192,7 +192,7 @@ func (p *Place) sureIn(around *Place) bool {
 // inUnknown reports whether p is in a branch of around that the plan does not know.
 func (p *Place) inUnknown(around *Place) bool {
 	n := len(p.forks)
-	return n > 0 && p.forks[n-1].at == around && p.forks[n-1].branch == len(around.Step.Steps)
+	return n > 0 && p.forks[n-1].at == around && p.forks[n-1].unknown()
 }
 
 // A query is a question about two names, and their places.

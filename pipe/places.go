@@ -1,6 +1,9 @@
 package pipe
 
-import "slices"
+import (
+	"iter"
+	"slices"
+)
 
 // A Place is one occurrence of a step in a plan. A step that is used twice has two.
 type Place struct {
@@ -44,10 +47,30 @@ func (p *Place) String() string {
 // encloses reports whether p stands around q.
 func (p *Place) encloses(q *Place) bool { return p.enter < q.enter && q.leave < p.leave }
 
-// shares reports whether a place that stands around both p and q is as is says.
-func (p *Place) shares(q *Place, is func(*Step) bool) bool {
-	for around := p.Around; around != nil; around = around.Around {
-		if around.encloses(q) && is(around.Step) {
+// above ranges over the steps around p, each with its place. If a function hides p in a branch that
+// the plan does not know, any step inside that place may be one of them.
+func (p *Place) above() iter.Seq2[*Place, *Step] {
+	return func(yield func(*Place, *Step) bool) {
+		for around := p.Around; around != nil; around = around.Around {
+			if !yield(around, around.Step) {
+				return
+			}
+		}
+		for _, f := range p.forks {
+			if f.unknown() && f.at.Step.has(func(s *Step) bool { return !yield(f.at, s) }) {
+				return
+			}
+		}
+	}
+}
+
+// unknown reports whether the plan does not know which branch it is.
+func (f fork) unknown() bool { return f.branch == len(f.at.Step.Steps) }
+
+// shares reports whether a step around both p and q has the effects.
+func (p *Place) shares(q *Place, e Effects) bool {
+	for around, step := range p.above() {
+		if around.encloses(q) && step.Effects.Has(e) {
 			return true
 		}
 	}

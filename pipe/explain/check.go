@@ -89,10 +89,11 @@ func (l *layout) put(e *Entry, p *pipe.Place) {
 	l.ran[p] = append(l.ran[p], e)
 }
 
-// nearest reports whether the entry around is at the nearest place around p that acts.
+// nearest reports whether the entry around is at the nearest place around p that acts, or if a
+// function hides p from the plan, in the step that has such a function inside.
 func (l *layout) nearest(p *pipe.Place, around *Entry) bool {
-	for q := p.Around; q != nil; q = q.Around {
-		if around != nil && q == l.at[around] {
+	for inner, q := p, p.Around; q != nil; inner, q = q, q.Around {
+		if around != nil && (q == l.at[around] || hidden(inner) && inside(l.at[around], q)) {
 			return true
 		}
 		if q.Step.Acts != pipe.None && around != nil {
@@ -113,8 +114,25 @@ func many(p, around *pipe.Place) bool {
 		if q.Step.Effects.Has(pipe.CallsMany) {
 			return true
 		}
-		if q == around {
+		if q == around || inside(around, q) {
 			break
+		}
+	}
+	return false
+}
+
+// hidden reports whether p is not an inner step of what the plan shows around it: it is somewhere in
+// one of those.
+func hidden(p *pipe.Place) bool {
+	n := len(p.Around.Index)
+	return p.Around.Step.Layout != pipe.Around && (len(p.Index) != n+1 || !slices.Equal(p.Index[:n], p.Around.Index))
+}
+
+// inside reports whether around stands around p.
+func inside(p, around *pipe.Place) bool {
+	for ; p != nil; p = p.Around {
+		if p.Around == around {
+			return true
 		}
 	}
 	return false
