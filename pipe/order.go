@@ -92,7 +92,7 @@ func (s *Step) Inside(a, b string) error {
 		return err
 	}
 	for _, x := range q.as {
-		if !slices.ContainsFunc(q.bs, func(y *Place) bool { return y.encloses(x) }) {
+		if !slices.ContainsFunc(q.bs, func(y *Place) bool { return y.encloses(x) && !y.evadedBy(x) }) {
 			return q.fails(ErrOrder, "%s stands in no %s", x, b)
 		}
 	}
@@ -163,11 +163,29 @@ func (p *Place) beside(q *Place) bool {
 func (p *Place) precedes(q *Place) bool {
 	switch at, how := p.parting(q); {
 	case p.encloses(q):
-		return p.moment < q.moment && !p.Step.Effects.Has(Skippable)
+		return p.moment < q.moment && !p.Step.Effects.Has(Skippable) && !p.evadedBy(q)
 	case q.encloses(p):
 		return p.moment < q.moment && p.sureIn(q)
 	case how == Serial:
-		return p.moment < q.moment && !at.Step.Effects.Has(Recovers) && p.sureIn(at)
+		return p.moment < q.moment && p.sureIn(at)
+	}
+	return false
+}
+
+// evadedBy reports whether q, which p encloses, may be called without p. That is so if a decorator hides
+// q in what it has made, and a function around p is part of that: it may call q itself.
+func (p *Place) evadedBy(q *Place) bool {
+	n := 0
+	for n < min(len(p.Index), len(q.Index)) && p.Index[n] == q.Index[n] {
+		n++
+	}
+	if n == len(p.Index) {
+		return false // q is an inner step
+	}
+	for x := p.Around; x != nil && len(x.Index) > n && slices.Equal(x.Index[:n+1], p.Index[:n+1]); x = x.Around {
+		if x.Step.Effects.Has(Opaque) {
+			return true
+		}
 	}
 	return false
 }
@@ -176,17 +194,27 @@ func (p *Place) precedes(q *Place) bool {
 // though that has failed.
 const mayGoOn = Skippable | Recovers | Caches | Detached | Opaque
 
-// sureIn reports whether p has acted whenever what stands in the place around has succeeded.
+// sureIn reports whether p has acted whenever what stands in the place around, or that itself, has
+// succeeded.
 func (p *Place) sureIn(around *Place) bool {
 	if p.Step.Effects.Has(Skippable) {
 		return false
 	}
-	for inner, x := p, p.Around; x != around; inner, x = x, x.Around {
-		if x.Step.Effects&mayGoOn != 0 || x.Step.Layout == Choice || inner.inUnknown(x) {
+	for inner, x := p, p.Around; ; inner, x = x, x.Around {
+		may := mayGoOn
+		switch {
+		case x == around && x.Step.Effects.Has(PassesOn): // it has the answer of what is inside
+			may = Recovers | Caches
+		case x == around:
+			may = Recovers | Caches | Opaque
+		}
+		if x.Step.Effects&may != 0 || x.Step.Layout == Choice || inner.inUnknown(x) {
 			return false
 		}
+		if x == around {
+			return true
+		}
 	}
-	return true
 }
 
 // inUnknown reports whether p is in a branch of around that the plan does not know.
