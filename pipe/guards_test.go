@@ -101,6 +101,19 @@ func TestAFunctionMayCallWhatItHidesPastAGuard(t *testing.T) {
 	assert.NoError(t, plan.Inside("b", "auth"))
 }
 
+func TestGuardsNamesEveryPlaceThatIsReached(t *testing.T) {
+	t.Parallel()
+	user := func(source string) ints {
+		return pipe.Describe(never, pipe.Step{Kind: "backend", Name: "b", Effects: pipe.Terminal, Source: source})
+	}
+	plan := pipe.PlanOf(group("merge", pipe.Parallel, user("api.go:1"), user("api.go:2").With(in("auth")), user("api.go:3")))
+	assert.EqualError(t, plan.Guards("auth", "backend"), `pipe: guards "auth", "backend": backend b (api.go:1) is reached without auth
+pipe: guards "auth", "backend": backend b (api.go:3) is reached without auth`)
+	assert.ErrorIs(t, plan.Guards("auth", "backend"), pipe.ErrOrder)
+	assert.EqualError(t, plan.Inside("backend b", "auth"), `pipe: inside "backend b", "auth": backend b (api.go:1) stands in no auth
+pipe: inside "backend b", "auth": backend b (api.go:3) stands in no auth`)
+}
+
 func TestANameOfSeveralKindsIsAmbiguous(t *testing.T) {
 	t.Parallel()
 	named := func(kind, name string, acts pipe.Way, inner ...pipe.Any) ints {

@@ -84,19 +84,21 @@ func (s *Step) Before(a, b string) error {
 	return unordered
 }
 
-// Inside returns nil if every step a stands in a step b. The error wraps [ErrOrder] if one does not,
-// [ErrNoStep] if a name is missing, and [ErrAmbiguous] if acting steps of several kinds have it.
+// Inside returns nil if every step a stands in a step b. The error joins those that do not, and wraps
+// [ErrOrder] for them. It wraps [ErrNoStep] if a name is missing, and [ErrAmbiguous] if acting steps of
+// several kinds have it.
 func (s *Step) Inside(a, b string) error {
 	q, err := s.query("inside", a, b)
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, x := range q.as {
 		if !slices.ContainsFunc(q.bs, func(y *Place) bool { return y.encloses(x) && !y.evadedBy(x) }) {
-			return q.fails(ErrOrder, "%s stands in no %s", x, b)
+			errs = append(errs, q.fails(ErrOrder, "%s stands in no %s", x, b))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Guards returns nil if no request reaches a b without having passed an a. Such an a acts on the way
@@ -105,22 +107,25 @@ func (s *Step) Inside(a, b string) error {
 //
 //	err := router.PlanOf(r).Guards("auth", "backend") // for a test: no upstream is open to strangers
 //
-// The error wraps [ErrOrder] if some b is reached without an a, [ErrNoStep] if a name is missing, and
-// [ErrAmbiguous] if acting steps of several kinds have it.
+// It speaks of what the plan shows: what an [Opaque] function calls without saying so is in no plan.
+//
+// The error joins all places that are reached without an a, and wraps [ErrOrder] for them. It wraps
+// [ErrNoStep] if a name is missing, and [ErrAmbiguous] if acting steps of several kinds have it.
 func (s *Step) Guards(a, b string) error {
 	q, err := s.query("guards", a, b)
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, y := range q.bs {
 		guarded := slices.ContainsFunc(q.as, func(x *Place) bool {
 			return x != y && (x.Step.Acts == In || x.Step.Acts == Both) && x.precedes(y)
 		})
 		if !guarded {
-			return q.fails(ErrOrder, "%s is reached without %s", y, a)
+			errs = append(errs, q.fails(ErrOrder, "%s is reached without %s", y, a))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // A relation says how the first moment of a place is related to that of another one.
