@@ -51,9 +51,8 @@ const (
 //	proxy.Stage{Proxy: orders, Bind: []proxy.Binding{proxy.Bind("account", "user", "account.id")}}
 //
 // The param is the text that [document.Document.Text] returns for a string, number or bool,
-// unchanged. The stage fails if the value is missing, is of another kind, is empty, or must not be
-// in a URL: a dot, two dots, or text with NUL, CR or LF; see [Binding]. The step in the plan gives
-// the param.
+// unchanged. The stage fails if the value is missing, is of another kind, is empty, "." or "..", or
+// holds NUL, CR or LF; see [Binding]. The step in the plan gives the param.
 //
 // The name must be a valid placeholder name, and the path one of [document.ParsePath].
 func Bind(param, stage, path string) Binding { return bindValue(toParam, param, stage, path) }
@@ -87,7 +86,8 @@ func BindHeader(header, stage, from string) Binding {
 }
 
 // BindQuery returns a binding that sets a query parameter of a stage's request to a scalar from the
-// document of an earlier stage. The scalar is read and checked as by [Bind]:
+// document of an earlier stage. The scalar is read and checked as by [Bind], but may be "." or
+// "..", which mean nothing in a query:
 //
 //	proxy.Stage{Proxy: orders, Bind: []proxy.Binding{proxy.BindQuery("account", "user", "account.id")}}
 //
@@ -277,7 +277,11 @@ func (b *Binding) setValue(req *Request, d document.Document) error {
 	if !ok {
 		return fmt.Errorf("the value is of kind %s, not a scalar", d.Kind())
 	}
-	if err := field.CheckSegment(text); err != nil {
+	check := field.CheckSegment
+	if b.target == toQuery {
+		check = field.CheckQuery
+	}
+	if err := check(text); err != nil {
 		return err
 	}
 	if b.target == toQuery {
