@@ -148,8 +148,9 @@ type Spec struct {
 	// an error of status 499. It is called concurrently, and perhaps after the request was
 	// answered. nil drops all failures, and a panic of its own is dropped too.
 	//
-	// It gets what was refused as well as what failed; [Refused] tells the two apart. If
-	// proxy.Fallback stood in for a proxy that failed, it gets the reason, in which errors.Is finds
+	// It gets what was refused as well as what failed; [Refused] tells the two apart. What a partial
+	// answer lacks is one error, which joins those of the parts, and no refusal. If proxy.Fallback
+	// stood in for a proxy that failed, it gets the reason, in which errors.Is finds
 	// proxy.ErrFallback; the client was answered.
 	//
 	// The context tells which request and route it was, and of a panic the error has the stack:
