@@ -30,6 +30,8 @@
 //     pipe runs nothing. A decorator that answers every call of this law without next may show
 //     next only as a branch of several.
 //
+// No law judges the key of a cache: which requests get the same answer is known only to its author.
+//
 // No law may leave a goroutine behind. A decorator that declares [pipe.HonoursContext] must return
 // at the end of its context even if next does not.
 //
