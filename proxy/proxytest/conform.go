@@ -82,6 +82,9 @@ type Options struct {
 // one client what was meant for another one passes: which part of a request tells answers apart is
 // for a test of its own.
 //
+// A lock that is held while next runs stops fake time: then the law fails that meets it, after 5 s
+// of real time, and the laws after it are not tested.
+//
 // At most one Options may be given. Do not call Conform in a bubble. Run it with -race.
 func Conform(t *testing.T, d proxy.Decorator, o ...Options) {
 	t.Helper()
