@@ -59,7 +59,8 @@ type Spec struct {
 	// never one with a body, which can be read only once; its error says so.
 	//
 	// If the ResponseWriter cannot flush or cannot set deadlines, a Stream endpoint answers 500 and
-	// reports it.
+	// reports it. So a test needs a real server, as of httptest.NewServer: a ResponseRecorder has no
+	// deadlines.
 	Stream bool
 
 	// WriteTimeout is how long the client may take to accept one write, of at most 32 KiB; 0 is 30
