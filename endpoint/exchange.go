@@ -93,7 +93,7 @@ func (x *exchange) respond() error {
 		return err
 	}
 	if res.Err != nil {
-		x.ctx.report(res.Err)
+		x.ctx.reportBeside(res.Err)
 	}
 	switch {
 	case res.Status == http.StatusSwitchingProtocols:
@@ -132,10 +132,11 @@ func (x *exchange) fail(err error) {
 	if !x.answer.lost {
 		err = x.classify(err)
 	}
-	x.ctx.report(err)
 	if x.answer.begun {
+		x.ctx.reportBeside(err)
 		panic(http.ErrAbortHandler)
 	}
+	x.ctx.report(err)
 	x.problem(err)
 }
 

@@ -30,7 +30,10 @@
 //     pipe runs nothing. A decorator that answers every call of this law without next may show
 //     next only as a branch of several.
 //
-// No law may leave a goroutine behind. A decorator that declares [pipe.HonoursContext] must return
+// No law judges the key of a cache: which requests get the same answer is known only to its author.
+//
+// No law may leave a goroutine behind. A lock that is held while next runs stops fake time: then the
+// law fails that meets it, after 5 s of real time, and the laws after it are not tested. A decorator that declares [pipe.HonoursContext] must return
 // at the end of its context even if next does not.
 //
 // Package proxy/proxytest has these laws and more for decorators of proxies.
