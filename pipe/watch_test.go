@@ -549,6 +549,23 @@ func TestAWatchedPipeThatThePlanAroundDoesNotShowIsWatched(t *testing.T) {
 	unwatched(t, other)
 }
 
+// Named must not take the step of a watched pipe away from the watch.
+func TestANameAroundAWatchedPipeHidesNothingFromTheWatchAround(t *testing.T) {
+	t.Parallel()
+	var inner, outer heard
+	watched := func(next ints) ints { return pipe.Watched(next.With(in("auth")), inner.watch()) }
+	p := answering("a", double).With(pipe.Named("house", watched))
+	_, err := pipe.Watched(p, outer.watch())(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, "house 1\n  auth 1\n    a 1\n    a: 2\n  auth: 2\nhouse: 2", outer.String())
+	assert.Empty(t, inner.String())
+	assert.Equal(t, "house\nauth\na\n", titles(pipe.PlanOf(p)))
+	_, err = p(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, "auth 1\n  a 1\n  a: 2\nauth: 2", inner.String())
+	unwatched(t, p)
+}
+
 func TestWhatNoPlanShowsIsNeverEntered(t *testing.T) {
 	t.Parallel()
 	var h heard
