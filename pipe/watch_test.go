@@ -491,6 +491,40 @@ func TestAContextThatCannotBeComparedPassesThroughAWatch(t *testing.T) {
 	assert.Equal(t, context.Canceled, err)
 }
 
+// A badContext is a context of a user whose Value panics.
+type badContext struct{ context.Context }
+
+func (badContext) Value(any) any { panic("bad value") }
+
+func TestAContextWhoseValuePanicsPassesThroughAWatch(t *testing.T) {
+	t.Parallel()
+	var h heard
+	noting := answering("a", func(ctx context.Context, n int) (int, error) {
+		pipe.Note(ctx, "said", "")
+		return 2 * n, nil
+	})
+	p := noting.With(in("auth"))
+	bad := badContext{t.Context()}
+	call := func() {
+		res, err := p(bad, 2)
+		assert.NoError(t, err)
+		assert.Equal(t, 4, res)
+	}
+	call()
+	res, err := pipe.Watched(p, h.watch())(bad, 2)
+	require.NoError(t, err)
+	assert.Equal(t, 4, res)
+	other := func(next ints) ints {
+		return func(ctx context.Context, n int) (int, error) {
+			call() // while the steps are watched for another call
+			return next(ctx, n)
+		}
+	}
+	_, err = pipe.Watched(p.With(other), h.watch())(t.Context(), 2)
+	require.NoError(t, err)
+	unwatched(t, p)
+}
+
 func TestCallsAtOnceAreKeptApart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

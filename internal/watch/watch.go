@@ -154,7 +154,13 @@ func Of(ctx context.Context) *Entry {
 	if e, ok := ctx.(*Entry); ok || ctx == nil {
 		return e
 	}
-	e, _ := ctx.Value(key{}).(*Entry)
+	return search(ctx)
+}
+
+// search finds the entry of a context that is none. One of a user whose Value panics has none.
+func search(ctx context.Context) (e *Entry) {
+	defer func() { _ = recover() }()
+	e, _ = ctx.Value(key{}).(*Entry)
 	return e
 }
 
