@@ -662,6 +662,24 @@ func TestNotesAfterTheEndAreDropped(t *testing.T) {
 	}
 }
 
+func TestLeaveIsTheLastThatAWatcherHears(t *testing.T) {
+	t.Parallel()
+	var kept context.Context
+	var noted []string
+	w := hooked(hook{
+		leave: func(any, error) { pipe.Note(kept, "late", "") }, // as another goroutine may
+		note:  func(what, _ string) { noted = append(noted, what) },
+	})
+	p := pipe.Watched(func(ctx context.Context, n int) (int, error) {
+		kept = ctx
+		pipe.Note(ctx, "in time", "")
+		return n, nil
+	}, w)
+	_, err := p(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"in time"}, noted)
+}
+
 func TestAStepIsNotEnteredOnceTheWatchHasEnded(t *testing.T) {
 	t.Parallel()
 	var h heard

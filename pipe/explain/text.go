@@ -16,8 +16,9 @@ import (
 //	  · part user                   # 200
 //	    ↔ backend user              # 200
 //
-// A step that did not run says so, unless no function was described as it. Of a step that ran several times, all outcomes are there, in their
-// order. Nothing in the text depends on the time that anything took.
+// A step that did not run says so, unless no function was described as it. Of a step that ran several
+// times, all outcomes are there, in their order. Nothing in the text depends on the time that anything
+// took.
 func (t *Trace) String() string { return t.text(false) }
 
 // Verbose returns the text of String, and when each step began and how long it took.
