@@ -56,7 +56,8 @@
 // Decorators are listed with the outermost first: it sees the request first and the response last.
 // The plan of a pipe shows the order, and a test can check it:
 //
-//	before, err := router.PlanOf(r).Before("audit", "user")
+//	err := router.PlanOf(r).Before("audit", "user")   // in each request that meets both
+//	err = router.PlanOf(r).Guards("auth", "backend")  // no upstream without it, in any route
 //
 // # Safe defaults
 //

@@ -89,6 +89,10 @@ type Spec struct {
 	// which waits for it. For abandoned calls it may be called after Run has returned. A nil Report
 	// drops the failures.
 	Report func(ctx context.Context, err error)
+
+	// Watch hears of every step of the call for a message: of the agent, and of all that its proxy
+	// shows in its plan. The zero Watch watches nothing.
+	Watch pipe.Watch
 }
 
 // A Factory makes an agent from a Spec. This package's own is FactoryFunc(async.New). Another
@@ -119,8 +123,7 @@ type Agent struct {
 	maxBody    int64
 
 	scope call.Scope
-	held  proxy.Proxy // a.work, whose deadline holds
-	plan  proxy.Proxy // described, never called
+	serve proxy.Proxy // a.work, whose deadline holds, as the plan shows it
 	slots chan struct{}
 
 	maxAway int64
@@ -158,9 +161,10 @@ func New(s Spec) (*Agent, error) {
 	if s.Report != nil {
 		a.scope.Report = quiet(s.Report)
 	}
-	a.held = proxy.Hold(s.MaxAbandoned)(a.work)
-	a.plan = pipe.Describe(a.held, pipe.Step{Mark: mark.Ours(), Kind: "agent", Name: s.Name, Detail: a.detail(), Source: pipe.Here(),
-		Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext, Gives: a.spec.Params}, s.Proxy)
+	a.spec.Proxy = pipe.Described(s.Proxy)
+	a.serve = pipe.Describe(proxy.Hold(s.MaxAbandoned)(a.work), pipe.Step{Mark: mark.Ours(), Kind: "agent", Name: s.Name, Detail: a.detail(), Source: pipe.Here(),
+		Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext, Gives: a.spec.Params}, a.spec.Proxy)
+	a.serve = pipe.Watched(a.serve, s.Watch)
 	return a, nil
 }
 
@@ -239,7 +243,7 @@ func joined(err error) []error {
 
 // Plan returns what the agent runs: a step of kind "agent" around the plan of its proxy. The plan
 // belongs to the caller.
-func (a *Agent) Plan() *pipe.Step { return pipe.PlanOf(a.plan) }
+func (a *Agent) Plan() *pipe.Step { return pipe.PlanOf(a.serve) }
 
 // Abandoned returns how many abandoned calls, which nobody waits for, are still running: calls of
 // the proxy that ignored the end of their context; calls of Ack, Nack and the Close of a body that

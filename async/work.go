@@ -95,7 +95,7 @@ func (w *worker) call() (lost, err error) {
 		defer expiry.Cancel()
 		ctx = expiry
 	}
-	res, err := w.run.agent.held(ctx, w.m.Request)
+	res, err := w.run.agent.serve(ctx, w.m.Request)
 	if err != nil && w.run.ctx.Err() != nil { // whatever error the pipe returned for it
 		w.stopped = true
 		return nil, stopped(err)

@@ -38,6 +38,7 @@ func ErrorAsData(member string) proxy.Decorator {
 	}
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {
+		next = pipe.Described(next)
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			res, err := next(ctx, req)
 			answer := answerIn(err)
@@ -52,7 +53,7 @@ func ErrorAsData(member string) proxy.Decorator {
 			return res, nil
 		}
 		return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "error-as-data", Detail: member, Source: source, Acts: pipe.Out,
-			Effects: pipe.CallsOnce}, next)
+			Effects: pipe.CallsOnce | pipe.Recovers}, next)
 	}
 }
 

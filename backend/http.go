@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -183,6 +184,9 @@ func (l *leaf) step(honoursContext bool) pipe.Step {
 	if l.sign != nil {
 		s.Detail += ", signed"
 	}
+	if l.sign != nil || l.auth != "" {
+		s.Effects |= pipe.Credentials
+	}
 	// A round tripper that says it honours its context is treated like a transport of net/http. It
 	// runs behind the leaf: it sees only a header that the leaf made for it, and its answer is
 	// filtered like that of any upstream; see described. So the promises of call.Scope.Serve do not
@@ -199,10 +203,15 @@ func (l *leaf) step(honoursContext bool) pipe.Step {
 // except while it reads a request body that does not arrive. For such a body proxy.Hold enforces
 // the deadline.
 func (l *leaf) serve(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+	call := l.call
 	if l.held != nil && req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
-		return l.held(ctx, req)
+		call = l.held
 	}
-	return l.call(ctx, req)
+	res, err := call(ctx, req)
+	if l.stream && err == nil && res.Body != nil {
+		watch.Note(ctx, "stream", "")
+	}
+	return res, err
 }
 
 func (l *leaf) call(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {

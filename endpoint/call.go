@@ -22,14 +22,14 @@ type pipeCall struct {
 	res    *proxy.Response    // nil before the pipe has returned one
 }
 
-// do calls the pipe. The response is in res.
-func (c *pipeCall) do(req *proxy.Request) error {
+// do calls the pipe with a context that derives from base. The response is in res.
+func (c *pipeCall) do(base context.Context, req *proxy.Request) error {
 	h := c.parent.handler
 	if d := h.spec.Timeout; d > 0 {
-		h.scope.Start(&c.clock, c.parent, d)
+		h.scope.Start(&c.clock, base, d)
 		c.ctx, c.timed = &c.clock, true
 	} else {
-		c.ctx, c.cancel = context.WithCancel(h.scope.Context(c.parent))
+		c.ctx, c.cancel = context.WithCancel(h.scope.Context(base))
 	}
 	res, err := h.call(c.ctx, req)
 	c.res = res

@@ -3,6 +3,8 @@ package endpoint
 import (
 	"context"
 	"net/http"
+
+	"github.com/sluice-go/sluice/internal/report"
 )
 
 // A requestContext is the context of a request that also knows the request and its id. It is the
@@ -10,19 +12,25 @@ import (
 type requestContext struct {
 	context.Context // of the request
 
-	handler *handler
-	request *http.Request
-	id      string
+	exchange *exchange
+	handler  *handler
+	request  *http.Request
+	id       string
 }
 
 type (
+	contextKey struct{}
 	requestKey struct{}
 	idKey      struct{}
 )
 
-// Value knows the request and its id.
+// Value knows the request and its id, and where failures are reported.
 func (c *requestContext) Value(key any) any {
 	switch key.(type) {
+	case contextKey:
+		return c
+	case report.Key:
+		return &c.handler.scope
 	case requestKey:
 		return c.request
 	case idKey:

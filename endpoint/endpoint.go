@@ -163,6 +163,13 @@ type Spec struct {
 	//		}
 	//	}
 	Report func(ctx context.Context, err error)
+
+	// Watch hears of every step of a call: of the endpoint, whose request is the *http.Request and
+	// whose response is the [proxy.Response] that the client got, and of all that the pipe shows in
+	// its plan. Its Start is called before anything is read of the request; [HTTPRequest] and
+	// [RequestID] know it. The step of the endpoint ends when the answer is written, also where it is
+	// a stream. The zero Watch watches nothing.
+	Watch pipe.Watch
 }
 
 // A Factory makes a handler of a Spec. That of this package is FactoryFunc([New]); one of your own
@@ -217,11 +224,11 @@ func (s Spec) check() error {
 			errs = append(errs, err)
 		}
 		if s.Stream {
-			for step := range plan.All() {
+			eachAnswering(plan, func(step *pipe.Step) {
 				if why := unstreamable(step); why != "" {
 					fault("Stream over %s, which %s", titleOf(step), why)
 				}
-			}
+			})
 		}
 	}
 	for _, network := range s.TrustedProxies {
@@ -240,6 +247,17 @@ func (s Spec) check() error {
 		fault("%w", err)
 	}
 	return errors.Join(errs...)
+}
+
+// eachAnswering calls f for the steps that the answer may come through: for all but mirrors.
+func eachAnswering(step *pipe.Step, f func(*pipe.Step)) {
+	if step.Effects.Has(pipe.Detached) {
+		return
+	}
+	f(step)
+	for _, inner := range step.Steps {
+		eachAnswering(inner, f)
+	}
 }
 
 // unstreamable returns why a Stream endpoint cannot have a step and what to do about it, or "".

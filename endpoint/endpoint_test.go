@@ -126,9 +126,7 @@ func TestHandlerShowsThePipeInItsPlan(t *testing.T) {
 	assert.Equal(t, "endpoint", plan.Kind)
 	assert.Equal(t, "page", plan.Name)
 	assert.Equal(t, pipe.Around, plan.Layout)
-	before, err := plan.Before("page", "users")
-	require.NoError(t, err)
-	assert.True(t, before)
+	assert.NoError(t, plan.Before("page", "users"))
 	assert.Contains(t, plan.String(), "10s")
 	assert.Regexp(t, `^main_test\.go:\d+$`, plan.Source)
 

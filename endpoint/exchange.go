@@ -40,6 +40,9 @@ type exchange struct {
 	source source // of the answer if it is a stream
 	answer answer
 
+	broken error // of the request id
+
+	aborts bool // the connection is to end once those who watch know why
 	served bool // serve returned, without a panic
 	whole  bool // the client is to get what was written, and not an abort
 	exits  bool // the goroutine of the handler ends: runtime.Goexit was called
@@ -47,17 +50,28 @@ type exchange struct {
 
 func (h *handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{h: h, in: r}
-	x.ctx = requestContext{Context: r.Context(), handler: h, request: r}
+	x.ctx = requestContext{Context: r.Context(), exchange: x, handler: h, request: r}
 	x.call.parent = &x.ctx
 	x.answer.w, x.answer.timeout = w, h.spec.WriteTimeout
 	return x
 }
 
-// serve answers the request, unless it panics: then end does.
-func (x *exchange) serve() {
+// serveExchange answers the request of the exchange that ctx belongs to. It returns what the client
+// got, for those who watch: the response of the pipe, or the error that the client was told of.
+func serveExchange(ctx context.Context, _ *http.Request) (*proxy.Response, error) {
+	x, ok := ctx.(*requestContext)
+	if !ok { // it is watched
+		x, _ = ctx.Value(contextKey{}).(*requestContext)
+	}
+	return x.exchange.serve(ctx)
+}
+
+// serve answers the request, unless it panics: then end does. The pipe is called with a context that
+// derives from ctx.
+func (x *exchange) serve(ctx context.Context) (*proxy.Response, error) {
 	canonical(x.answer.w.Header())
-	var err error
-	if x.ctx.id, err = x.h.requestID(x.in); err == nil {
+	err := x.broken
+	if err == nil {
 		err = x.h.convert(&x.req, x.in, x.ctx.id, x.rest[:0])
 	}
 	if err == nil {
@@ -65,15 +79,14 @@ func (x *exchange) serve() {
 		x.format, err = x.h.chooseFormat(x.answer.w.Header(), x.in.Header["Accept"])
 	}
 	if err != nil {
-		x.refuse(err)
-		return
+		return nil, x.refuse(err)
 	}
 	if err := x.receive(); err != nil {
 		x.ctx.report(err) // as it is: if the client went away, that is still a failure of the body
 		x.problem(err)
-		return
+		return nil, err
 	}
-	err = x.call.do(&x.req)
+	err = x.call.do(ctx, &x.req)
 	if x.upload != nil {
 		x.upload.hold()
 	}
@@ -81,8 +94,17 @@ func (x *exchange) serve() {
 		err = x.respond()
 	}
 	if err != nil {
-		x.fail(err)
+		return nil, x.fail(err)
 	}
+	return x.call.res, nil
+}
+
+// serveEnds aborts the connection if half an answer is out.
+func (x *exchange) serveEnds() {
+	if x.aborts {
+		panic(http.ErrAbortHandler)
+	}
+	x.served = true
 }
 
 // respond writes what the pipe returned. After an error the exchange fails.
@@ -116,28 +138,30 @@ func (x *exchange) begin() {
 }
 
 // refuse fails a request whose body nobody reads.
-func (x *exchange) refuse(err error) {
+func (x *exchange) refuse(err error) error {
 	if hasBody(x.in) {
 		hangUp(x.answer.w, x.in)
 	}
-	x.fail(err)
+	return x.fail(err)
 }
 
 // fail reports err and answers with a problem. If the answer has begun, it ends the connection
-// instead, so that what the client has got does not look complete.
-func (x *exchange) fail(err error) {
+// instead, so that what the client has got does not look complete. It returns what it reported.
+func (x *exchange) fail(err error) error {
 	if p, ok := errors.AsType[*pipe.PanicError](err); ok && err == error(p) && p.Value == http.ErrAbortHandler {
-		panic(http.ErrAbortHandler) // the pipe asked for it, on a goroutine where nobody else would hear
+		x.aborts = true // the pipe asked for it, on a goroutine where nobody else would hear
+		return err
 	}
 	if !x.answer.lost {
 		err = x.classify(err)
 	}
-	if x.answer.begun {
+	if x.aborts = x.answer.begun; x.aborts {
 		x.ctx.reportBeside(err)
-		panic(http.ErrAbortHandler)
+		return err
 	}
 	x.ctx.report(err)
 	x.problem(err)
+	return err
 }
 
 // problem answers with err, as RenderError does, else as WritePassed.

@@ -10,15 +10,16 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
 // A handler is the http.Handler that New makes.
 type handler struct {
-	spec  Spec // with the limits filled in: 0 is no limit
-	step  pipe.Step
-	call  proxy.Proxy // the pipe, held to its deadline
+	spec  Spec                                      // with the limits filled in: 0 is no limit
+	serve pipe.Pipe[*http.Request, *proxy.Response] // answers a request, within its exchange
+	call  proxy.Proxy                               // the pipe, held to its deadline
 	scope call.Scope
 
 	formats []format // nil is JSON
@@ -47,6 +48,7 @@ func newHandler(s Spec, source string) *handler {
 		maxBody = 0
 	}
 	s.MaxBody = limit(s.MaxBody, maxBody)
+	s.Proxy = pipe.Described(s.Proxy)
 	plan := pipe.PlanOf(s.Proxy)
 	h := &handler{spec: s, direct: plan.HonoursContext() && !handsOn(plan), closings: call.NewBound(-1)}
 	h.formats, _ = formatsOf(s.Encode)
@@ -56,13 +58,14 @@ func newHandler(s Spec, source string) *handler {
 	}
 	h.scope.Report = h.reportBeside
 	h.scope.Serve(plan)
-	h.step = pipe.Step{Kind: "endpoint", Name: s.Name, Detail: s.detail(), Source: source, Acts: pipe.Both,
+	step := pipe.Step{Mark: mark.Ours(), Kind: "endpoint", Name: s.Name, Detail: s.detail(), Source: source, Acts: pipe.Both,
 		Layout: pipe.Around, Effects: pipe.CallsOnce | pipe.HonoursContext}
 	if s.Stream {
-		h.step.Effects |= pipe.Streams
+		step.Effects |= pipe.Streams
 	} else {
-		h.step.Effects |= pipe.Buffers
+		step.Effects |= pipe.Buffers
 	}
+	h.serve = pipe.Watched(pipe.Describe(serveExchange, step, s.Proxy), s.Watch)
 	return h
 }
 
@@ -114,11 +117,7 @@ func size(n int64) string {
 }
 
 // Plan returns the plan of the endpoint, with that of the pipe inside.
-func (h *handler) Plan() *pipe.Step {
-	step := h.step
-	step.Steps = []*pipe.Step{pipe.PlanOf(h.spec.Proxy)}
-	return &step
-}
+func (h *handler) Plan() *pipe.Step { return pipe.PlanOf(h.serve) }
 
 // Abandoned returns how many calls are still running at the moment although their client has been
 // answered without them.
@@ -154,6 +153,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := h.newExchange(w, r)
 	defer x.sendAtExit()
 	defer x.end()
-	x.serve()
-	x.served = true
+	x.ctx.id, x.broken = h.requestID(r)
+	_, _ = h.serve(&x.ctx, r)
+	x.serveEnds()
 }

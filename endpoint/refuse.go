@@ -50,6 +50,6 @@ func (h *handler) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if broken != nil {
 		err = broken
 	}
-	x.refuse(err)
-	x.served = true
+	_ = x.refuse(err)
+	x.serveEnds()
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 )
 
 const kindFunc = "func"
@@ -29,9 +30,10 @@ type Any interface {
 //	return pipe.Describe(call, step, next)
 //
 // Name every pipe that call may run and every effect that it has: the plan believes what it is
-// told. Above all, declare a call [Opaque] if it may ignore its context, for example because it
-// runs a hook. Otherwise the step is taken to honour its context if every inner step does, and a
-// call of it may then stay on the goroutine of its caller.
+// told. Where a pipe may be a plain function, call what [Described] makes of it. Above all, declare
+// a call [Opaque] if it may ignore its context, for example because it runs a hook. Otherwise the
+// step is taken to honour its context if every inner step does, and a call of it may then stay on
+// the goroutine of its caller.
 //
 // A step without a Source gets the place of the nearest caller outside sluice. A step without a
 // Kind is a "func". A step that is not sluice's own is [Custom]. If no step of a plan is custom or
@@ -58,9 +60,14 @@ func Describe[Req, Res any](call Pipe[Req, Res], step Step, inner ...Any) Pipe[R
 	}
 	step.mend(fault)
 	steps := slices.Clip(step.Steps)
+	step.holds = nil
 	for i, p := range inner {
 		if p == nil || p.isNil() {
 			fault("inner pipe %d of %s is nil", i+1, step.label())
+			continue
+		}
+		if h, ok := p.(holder); ok {
+			step.holds = append(step.holds, h)
 			continue
 		}
 		steps = append(steps, p.describe())
@@ -73,7 +80,8 @@ func Describe[Req, Res any](call Pipe[Req, Res], step Step, inner ...Any) Pipe[R
 	if err := step.Err; err != nil {
 		call = func(context.Context, Req) (res Res, _ error) { return res, err }
 	}
-	return describing(call, &step)
+	step.flag = new(watch.Flag)
+	return describing(call, &step, step.flag)
 }
 
 // Check turns the results of a constructor into a pipe, so that the call site needs no error
@@ -106,31 +114,36 @@ func Fault[Req, Res any](err error) Decorator[Req, Res] {
 	return func(next Pipe[Req, Res]) Pipe[Req, Res] { return Describe[Req, Res](nil, step, next) }
 }
 
-// A probe is the context that asks a describing closure for its step. No other function ever gets
-// it.
+// A probe is the context that asks a describing closure for its step and for what it calls. No other
+// function ever gets it.
 type probe struct {
 	context.Context
 	step *Step
+	flag *watch.Flag // of the closure: that of its step, unless it only watches what has the step
+	call any         // a Pipe of the type of the closure
 }
 
 // describing makes all describing closures of one instantiation, so that they share one code
 // pointer. Comparing that pointer tells which functions may be asked for their step. If describing
-// were inlined, there would be several.
+// were inlined, there would be several. A watch enters the step while the flag is on.
 //
 //go:noinline
-func describing[Req, Res any](call Pipe[Req, Res], step *Step) Pipe[Req, Res] {
+func describing[Req, Res any](call Pipe[Req, Res], step *Step, flag *watch.Flag) Pipe[Req, Res] {
 	return func(ctx context.Context, req Req) (Res, error) {
 		if p, ok := ctx.(*probe); ok {
-			p.step = step
+			p.step, p.flag, p.call = step, flag, call
 			var none Res
 			return none, nil
+		}
+		if flag.On() {
+			return watched(call, flag, ctx, req)
 		}
 		return call(ctx, req)
 	}
 }
 
 func isDescribing[Req, Res any](p Pipe[Req, Res]) bool {
-	return p != nil && reflect.ValueOf(p).Pointer() == reflect.ValueOf(describing[Req, Res](nil, nil)).Pointer()
+	return p != nil && reflect.ValueOf(p).Pointer() == reflect.ValueOf(describing[Req, Res](nil, nil, nil)).Pointer()
 }
 
 func (p Pipe[Req, Res]) describe() *Step { return stepOf(p) }
@@ -146,18 +159,36 @@ func stepOf[Req, Res any](p Pipe[Req, Res]) *Step {
 	case !isDescribing(p):
 		return &Step{Kind: kindFunc, Name: FuncName(p), Effects: Opaque}
 	}
-	var ask probe
-	var none Req
-	_, _ = p(&ask, none)
-	return ask.step
+	return ask(p).step
 }
 
-// identified returns p as a pipe whose step is the same one each time it is asked for.
-func identified[Req, Res any](p Pipe[Req, Res]) Pipe[Req, Res] {
-	if isDescribing(p) {
+// ask asks a describing closure.
+func ask[Req, Res any](p Pipe[Req, Res]) (answer probe) {
+	var none Req
+	_, _ = p(&answer, none)
+	return answer
+}
+
+// Described returns p as a pipe that has a step of its own: p itself if it is described, and
+// otherwise p as a "func" whose step is the same in every plan. A combinator that calls what Described
+// returns, and hands it to [Describe], shows what it runs. A nil p is returned as it is.
+func Described[Req, Res any](p Pipe[Req, Res]) Pipe[Req, Res] {
+	if p == nil || isDescribing(p) {
 		return p
 	}
-	return describing(p, stepOf(p))
+	step := stepOf(p)
+	step.flag = new(watch.Flag)
+	return describing(p, step, step.flag)
+}
+
+// given returns next for a decorator. Its step is a copy, which tells it from the same pipe that the
+// decorator may have from elsewhere.
+func given[Req, Res any](next Pipe[Req, Res]) Pipe[Req, Res] {
+	next = Described(next)
+	own := ask(next)
+	step := *own.step
+	step.given = own.step
+	return describing(own.call.(Pipe[Req, Res]), &step, own.flag)
 }
 
 // FuncName returns the name that a plan gives to an unnamed function, as in "func at audit.go:12".
@@ -173,14 +204,14 @@ func FuncName(f any) string {
 }
 
 // Here returns the base file name and line of the nearest caller outside sluice, as in
-// "gateway.go:31". A combinator calls it when it is made and sets [Step.Source] to the result, so
+// "gateway.go:31", or "" if there is none. A combinator calls it when it is made and sets [Step.Source] to the result, so
 // that the plan shows where the user wrote it. No decision depends on it.
 func Here() string {
 	var pcs [32]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
 	for {
 		frame, more := frames.Next()
-		if frame.Function != "" && !inModule(frame) {
+		if frame.Function != "" && !inModule(frame) && !strings.HasPrefix(frame.Function, "runtime.") {
 			return fmt.Sprintf("%s:%d", path.Base(frame.File), frame.Line)
 		}
 		if !more {

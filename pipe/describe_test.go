@@ -172,7 +172,7 @@ func TestDescribeKeepsTheStepAndAddsTheInnerPipes(t *testing.T) {
 	assert.Equal(t, []string{"first", "second", "func"}, []string{plan.Steps[0].Kind, plan.Steps[1].Kind, plan.Steps[2].Kind})
 	given.Needs, given.Steps, plan.Steps = []string{"id"}, nil, nil
 	given.Effects |= pipe.Custom // because it was described here
-	assert.Equal(t, &given, plan)
+	assert.EqualExportedValues(t, given, *plan)
 }
 
 func TestAStepWithoutAKindIsAFunc(t *testing.T) {
@@ -273,4 +273,88 @@ func TestAPlanRevealsNoMark(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 1, n)
+}
+
+func TestDescribedGivesAFunctionOneStep(t *testing.T) {
+	t.Parallel()
+	p := pipe.Described(ints(double))
+	assert.True(t, pipe.PlanOf(p).Same(pipe.PlanOf(p)))
+	assert.True(t, pipe.PlanOf(pipe.Described(p)).Same(pipe.PlanOf(p)), "what is described stays as it is")
+	assert.Equal(t, pipe.Opaque, pipe.PlanOf(p).Effects)
+	assert.Contains(t, pipe.PlanOf(p).String(), "func at main_test.go:")
+	res, err := p(t.Context(), 2)
+	require.NoError(t, err)
+	assert.Equal(t, 4, res)
+	assert.Nil(t, pipe.Described[int, int](nil))
+}
+
+func TestStepsOfTheSameFunctionAreTheSame(t *testing.T) {
+	t.Parallel()
+	x := leaf("x")
+	first, second := pipe.PlanOf(x.With(in("a"))), pipe.PlanOf(x.With(in("a")))
+	assert.False(t, first.Same(second), "two decorators")
+	assert.True(t, first.Steps[0].Same(second.Steps[0]))
+	bare := pipe.PlanOf(ints(double))
+	assert.True(t, bare.Same(bare))
+	assert.False(t, bare.Same(pipe.PlanOf(ints(double))), "nobody described the function")
+	assert.False(t, bare.Same(nil))
+	assert.False(t, (*pipe.Step)(nil).Same(bare))
+	assert.False(t, bare.Watched())
+}
+
+func TestNamedRenamesInPlace(t *testing.T) {
+	t.Parallel()
+	limit := pass(pipe.Step{Kind: "limit", Name: "old", Detail: "3", Acts: pipe.In, Effects: pipe.Stateful})
+	p := answering("x", double).With(pipe.Named("new", limit))
+	assert.Equal(t, "→ limit new (3)\n  ↔ x\n", pipe.PlanOf(p).String())
+	plan := pipe.PlanOf(p)
+	assert.Equal(t, pipe.In, plan.Acts)
+	assert.True(t, plan.Effects.Has(pipe.Stateful))
+	assert.NoError(t, plan.Before("limit new", "x"))
+	assert.ErrorIs(t, plan.Before("old", "x"), pipe.ErrNoStep)
+
+	var h heard
+	_, err := pipe.Watched(p, h.watch())(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, "new 1\n  x 1\n  x: 2\nnew: 2", h.String(), "it is entered once")
+}
+
+func TestNamedTwiceHasTheLastName(t *testing.T) {
+	t.Parallel()
+	p := answering("x", double).With(pipe.Named("outer", pipe.Named("inner", in("limit"))))
+	assert.Equal(t, "→ limit outer\n  ↔ x\n", pipe.PlanOf(p).String())
+	var h heard
+	_, err := pipe.Watched(p, h.watch())(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, "outer 1\n  x 1\n  x: 2\nouter: 2", h.String())
+}
+
+func TestWhatNamedOfAFunctionOrAChainShowsIsEntered(t *testing.T) {
+	t.Parallel()
+	var seen []string
+	p := answering("x", double).With(pipe.Named("audit", plain("a", &seen)), pipe.Named("both", pipe.Chain(in("b"), in("c"))))
+	var h heard
+	_, err := pipe.Watched(p, h.watch())(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, `audit 1
+  both 1
+    b 1
+      c 1
+        x 1
+        x: 2
+      c: 2
+    b: 2
+  both: 2
+audit: 2`, h.String())
+}
+
+// proves T6
+func TestNamedOfAFaultyDecoratorKeepsTheFault(t *testing.T) {
+	t.Parallel()
+	p := leaf("x").With(pipe.Named("lost", func(ints) ints { return nil }), pipe.Named("broken", pipe.Fault[int, int](errors.New("no key"))))
+	err := pipe.PlanOf(p).Faults()
+	assert.ErrorContains(t, err, "decorator lost returned a nil pipe")
+	assert.ErrorContains(t, err, "no key")
+	_, err = p(t.Context(), 1)
+	assert.Error(t, err)
 }

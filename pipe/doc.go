@@ -12,8 +12,8 @@
 //	p := double.With(pipe.Named("log", logged), pipe.Recover)
 //	fmt.Print(pipe.PlanOf(p)) // log, recover, the function: first is outermost
 //
-// The package knows neither HTTP nor messages and imports the standard library alone,
-// and the mark by which it knows steps of sluice.
+// The package knows neither HTTP nor messages. It imports the standard library and three small
+// packages: the mark of sluice's own steps, the contexts of a watch, and where failures are reported.
 //
 // # Order
 //
@@ -23,14 +23,24 @@
 // # Plan
 //
 // [PlanOf] tells what a pipe is made of without running it, and the plan answers "is X executed
-// before Y?":
+// before Y?" with nil, or with an error that says where not:
 //
-//	ok, err := pipe.PlanOf(p).Before("log", "recover")
+//	err := pipe.PlanOf(p).Before("log", "recover")
+//
+// See [Step.Before], [Step.Guards], [Step.Inside] and [Step.Places].
 //
 // Everything that [Pipe.With] composes is in the plan, including plain functions and decorators
 // that are themselves built from others. The decorators of sluice describe themselves with
 // [Describe]. Nesting without With, as in outer(inner(p)), is opaque from the first function on
 // that does not: there is no way to know what such a function calls.
+//
+// # Watch
+//
+// What a plan shows is what runs: a [Watch] hears of each step when it begins, what it decides and
+// what it returns. Package explain makes the trace of one call from that, and compares it with the
+// plan.
+//
+// # How a plan is made
 //
 // Planning never runs a user's function. The combinators of sluice return closures that answer a
 // private context with their step. Their code pointer tells them apart from all other functions,

@@ -31,6 +31,7 @@ func Observe[Req, Res any](f func(context.Context, Observation[Req, Res])) Decor
 	}
 	source := Here()
 	return func(next Pipe[Req, Res]) Pipe[Req, Res] {
+		next = Described(next)
 		name := firstName(stepOf(next))
 		call := func(ctx context.Context, req Req) (res Res, err error) {
 			start, returned := time.Now(), false

@@ -7,217 +7,283 @@ import (
 	"strings"
 )
 
-// ErrNoStep is why a query fails for a name that no step has. It makes a test with a misspelt name
-// fail.
-var ErrNoStep = errors.New("no such step in the plan")
+// Why a query of a plan fails. The text of the error is the counterexample: where in which route, and
+// where in the code.
+var (
+	// ErrOrder means that the plan has a place where it is not so.
+	ErrOrder = errors.New("the plan has another order")
 
-// ErrUnordered is why [Step.Before] has no answer. The plan has both steps, but wherever they occur
-// they are in different branches of a parallel or alternative step, so neither is first.
-var ErrUnordered = errors.New("the steps have no order")
+	// ErrUnordered means that the plan has both steps but does not order them: they may run at the
+	// same time, or no request meets both.
+	ErrUnordered = errors.New("the steps have no order")
 
-// Find returns the steps with that name, in the order of the plan. A step without a name is found
-// by its kind. The result is empty if there are none.
+	// ErrNoStep means that no step has the name. It makes a test with a misspelt name fail.
+	ErrNoStep = errors.New("no such step in the plan")
+
+	// ErrAmbiguous means that steps of several kinds have the name. Write the kind before it, as the
+	// plan does.
+	ErrAmbiguous = errors.New("the name means several steps")
+)
+
+// Find returns the steps with that name, in the order of the plan. A name is that of a step, its
+// kind, or both as the plan prints them: "orders", "backend", "backend orders". The result is empty
+// if there are none.
 func (s *Step) Find(name string) []*Step {
 	var found []*Step
 	for step := range s.All() {
-		if step.Title() == name {
+		if step.Matches(name) {
 			found = append(found, step)
 		}
 	}
 	return found
 }
 
-// Before reports whether a acts before b in every request that meets both. A step that acts on the
-// way in, or on both ways, first acts when the request enters it. A step that acts on the way out
-// acts when the response leaves it, so of two such steps the inner one is first. Two places in the
-// plan are related unless they are in different branches of a parallel or alternative step, as the
-// parts of a merge are. Before compares all related pairs.
+// Matches reports whether a query means the step by that name; see [Step.Find].
+func (s *Step) Matches(name string) bool {
+	return name == s.Kind || s.Name != "" && (name == s.Name || name == s.Kind+" "+s.Name)
+}
+
+// Before returns nil if a acts before b in every request that meets both. Names are those of
+// [Step.Find]; a step that only groups others counts if none with its name acts.
 //
-// The error wraps [ErrNoStep] if a name is missing and [ErrUnordered] if no pair is related.
-func (s *Step) Before(a, b string) (bool, error) {
-	as, bs, err := s.pair(a, b)
+// A step that acts on the way in, or on both ways, first acts when the request enters it. A step that
+// acts on the way out acts when it has a response, so of two such steps the inner one is first. What a
+// call does after it was abandoned does not count.
+//
+// With one route unguarded, Before("auth", "customer") is still true: there, no request meets both.
+// To know that none gets through, ask [Step.Guards].
+//
+// The error wraps [ErrOrder] if some b acts before an a, [ErrUnordered] if they may act at the same
+// time or no request meets both, [ErrNoStep] if a name is missing, and [ErrAmbiguous] if acting steps
+// of several kinds have it.
+func (s *Step) Before(a, b string) error {
+	q, err := s.query("before", a, b)
 	if err != nil {
-		return false, err
+		return err
 	}
-	related, before := false, true
-	for _, x := range as {
-		for _, y := range bs {
-			if x.related(y) {
-				related = true
-				before = before && x.moment < y.moment
+	met := false
+	var unordered error
+	for _, y := range q.bs {
+		preceded := slices.ContainsFunc(q.as, func(x *Place) bool { return x.precedes(y) })
+		for _, x := range q.as {
+			switch x.relation(y) {
+			case isBefore:
+				met = true
+			case isAfter:
+				return q.fails(ErrOrder, "%s acts before %s", y, x.Step.at())
+			case isUnordered:
+				if met = true; !preceded && unordered == nil {
+					unordered = q.fails(ErrUnordered, "%s may act before %s", y, x.Step.at())
+				}
 			}
 		}
 	}
-	if !related {
-		return false, fmt.Errorf("pipe: before %q, %q: %w", a, b, ErrUnordered)
+	if !met {
+		return q.fails(ErrUnordered, "no request meets both")
 	}
-	return before, nil
+	return unordered
 }
 
-// Inside reports whether every step a is inside a step b. The error wraps [ErrNoStep] if a name is
-// missing.
-func (s *Step) Inside(a, b string) (bool, error) {
-	as, bs, err := s.pair(a, b)
+// Inside returns nil if every step a stands in a step b. The error joins those that do not, and wraps
+// [ErrOrder] for them. It wraps [ErrNoStep] if a name is missing, and [ErrAmbiguous] if acting steps of
+// several kinds have it.
+func (s *Step) Inside(a, b string) error {
+	q, err := s.query("inside", a, b)
 	if err != nil {
-		return false, err
+		return err
 	}
-	for _, x := range as {
-		inside := false
-		for _, y := range bs {
-			inside = inside || y.enter < x.enter && x.leave < y.leave
-		}
-		if !inside {
-			return false, nil
+	var errs []error
+	for _, x := range q.as {
+		if !slices.ContainsFunc(q.bs, func(y *Place) bool { return y.encloses(x) && !y.evadedBy(x) }) {
+			errs = append(errs, q.fails(ErrOrder, "%s stands in no %s", x, b))
 		}
 	}
-	return true, nil
+	return errors.Join(errs...)
 }
 
-// pair finds the places of the steps with two names.
-func (s *Step) pair(a, b string) (as, bs []*place, err error) {
-	var l lister
-	l.list(s, nil, nothing)
-	as, bs = l.named(a), l.named(b)
-	if len(as) == 0 {
-		err = missing(a)
+// Guards returns nil if no request reaches a b without having passed an a. Such an a acts on the way
+// in. It stands around b, or is sure to have succeeded in an earlier stage: it cannot be skipped
+// where b is not, and no step covers up its failure.
+//
+//	err := router.PlanOf(r).Guards("auth", "backend") // for a test: no upstream is open to strangers
+//
+// It speaks of what the plan shows: what an [Opaque] function calls without saying so is in no plan.
+//
+// The error joins all places that are reached without an a, and wraps [ErrOrder] for them. It wraps
+// [ErrNoStep] if a name is missing, and [ErrAmbiguous] if acting steps of several kinds have it.
+func (s *Step) Guards(a, b string) error {
+	q, err := s.query("guards", a, b)
+	if err != nil {
+		return err
 	}
-	if len(bs) == 0 && a != b {
-		err = errors.Join(err, missing(b))
+	var errs []error
+	for _, y := range q.bs {
+		guarded := slices.ContainsFunc(q.as, func(x *Place) bool {
+			return x != y && (x.Step.Acts == In || x.Step.Acts == Both) && x.precedes(y)
+		})
+		if !guarded {
+			errs = append(errs, q.fails(ErrOrder, "%s is reached without %s", y, a))
+		}
 	}
-	return as, bs, err
+	return errors.Join(errs...)
 }
 
-func missing(name string) error { return fmt.Errorf("pipe: %q: %w", name, ErrNoStep) }
+// A relation says how the first moment of a place is related to that of another one.
+type relation int
 
-// A place is one occurrence of a step. Its moments are those of a clock that ticks at every entry
-// and exit.
-type place struct {
-	step                 *Step
-	enter, leave, moment int
-	forks                []fork // the parallel and alternative steps around it, outermost first
+const (
+	neverMeet relation = iota
+	isBefore
+	isAfter
+	isUnordered
+)
+
+// relation returns the relation of p to q.
+func (p *Place) relation(q *Place) relation {
+	again := p.shares(q, CallsMany) // later calls come after earlier ones
+	switch _, how := p.parting(q); {
+	case p == q, how == Choice && !again:
+		return neverMeet
+	case how == Choice, how == Parallel, p.beside(q), q.beside(p):
+		return isUnordered
+	case p.moment > q.moment:
+		return isAfter
+	case again && !p.precedes(q):
+		return isUnordered
+	}
+	return isBefore
 }
 
-// A fork is the branch of a parallel or alternative step that a place is in.
-type fork struct {
-	at     int // the entry of the step
-	branch int
+// beside reports whether p is in a step that runs beside the call, and perhaps still runs when q acts.
+func (p *Place) beside(q *Place) bool {
+	for around, step := range p.above() {
+		if step.Effects.Has(Detached) && !around.encloses(q) && around.enter < q.moment {
+			return true
+		}
+	}
+	return false
 }
 
-func (p *place) related(q *place) bool {
-	if p == q {
+// precedes reports whether p is sure to have acted, without failing, whenever q acts.
+func (p *Place) precedes(q *Place) bool {
+	switch at, how := p.parting(q); {
+	case p.encloses(q):
+		return p.moment < q.moment && !p.Step.Effects.Has(Skippable) && !p.evadedBy(q)
+	case q.encloses(p):
+		return p.moment < q.moment && p.sureIn(q)
+	case how == Serial:
+		return p.moment < q.moment && p.sureIn(at)
+	}
+	return false
+}
+
+// evadedBy reports whether q, which p encloses, may be called without p. That is so if a decorator hides
+// q in what it has made, and a function around p is part of that: it may call q itself.
+func (p *Place) evadedBy(q *Place) bool {
+	n := 0
+	for n < min(len(p.Index), len(q.Index)) && p.Index[n] == q.Index[n] {
+		n++
+	}
+	if n == len(p.Index) {
+		return false // q is an inner step
+	}
+	for x := p.Around; x != nil && len(x.Index) > n && slices.Equal(x.Index[:n+1], p.Index[:n+1]); x = x.Around {
+		if x.Step.Effects.Has(Opaque) {
+			return true
+		}
+	}
+	return false
+}
+
+// mayGoOn are the effects of a step that may answer without having called what is inside it, or go on
+// though that has failed.
+const mayGoOn = Skippable | Recovers | Caches | Detached | Opaque
+
+// sureIn reports whether p has acted whenever what stands in the place around, or that itself, has
+// succeeded.
+func (p *Place) sureIn(around *Place) bool {
+	if p.Step.Effects.Has(Skippable) {
 		return false
 	}
-	for i := 0; i < min(len(p.forks), len(q.forks)); i++ {
-		if p.forks[i].at != q.forks[i].at {
-			return true // in different steps of a common branch
+	for inner, x := p, p.Around; ; inner, x = x, x.Around {
+		may := mayGoOn
+		switch {
+		case x == around && x.Step.Effects.Has(PassesOn): // it has the answer of what is inside
+			may = Recovers | Caches
+		case x == around:
+			may = Recovers | Caches | Opaque
 		}
-		if p.forks[i].branch != q.forks[i].branch {
+		if x.Step.Effects&may != 0 || x.Step.Layout == Choice || inner.inUnknown(x) {
 			return false
 		}
-	}
-	return true
-}
-
-// branch returns the forks around the steps in one branch of p.
-func (p *place) branch(i int) []fork { return append(slices.Clip(p.forks), fork{p.enter, i}) }
-
-// A lister lists the places of a plan by one clock.
-type lister struct {
-	clock int
-	all   []*place
-}
-
-func (l *lister) tick() int { l.clock++; return l.clock }
-
-// A listing lists steps that are somewhere inside another one, within the forks it is given.
-type listing func(forks []fork)
-
-func nothing([]fork) {}
-
-// list lists s and all steps inside it. Then, still inside the innermost of them, it calls rest.
-func (l *lister) list(s *Step, forks []fork, rest listing) {
-	p := &place{step: s, forks: forks, enter: l.tick()}
-	l.all = append(l.all, p)
-	if s.Layout == Around {
-		l.around(s.Steps, forks, rest)
-	} else {
-		l.beside(p, rest)
-	}
-	p.leave = l.tick()
-	p.moment = p.enter
-	if s.Acts == Out {
-		p.moment = p.leave
-	}
-}
-
-// around lists steps of which each stands around the next one.
-func (l *lister) around(steps []*Step, forks []fork, rest listing) {
-	if len(steps) == 0 {
-		rest(forks)
-		return
-	}
-	l.list(steps[0], forks, func(forks []fork) { l.around(steps[1:], forks, rest) })
-}
-
-// beside lists the inner steps of p, which stand beside each other. The steps that rest lists are
-// inside any one of them, and the plan does not say which. They have no order with the inner steps,
-// so they get a branch of their own.
-func (l *lister) beside(p *place, rest listing) {
-	for i, inner := range p.step.Steps {
-		if p.step.Layout == Serial {
-			i = 0 // one branch for all, in order
+		if x == around {
+			return true
 		}
-		l.list(inner, p.branch(i), nothing)
 	}
-	rest(p.branch(len(p.step.Steps)))
+}
+
+// inUnknown reports whether p is in a branch of around that the plan does not know.
+func (p *Place) inUnknown(around *Place) bool {
+	n := len(p.forks)
+	return n > 0 && p.forks[n-1].at == around && p.forks[n-1].unknown()
+}
+
+// A query is a question about two names, and their places.
+type query struct {
+	what, a, b string
+	as, bs     []*Place
+}
+
+func (s *Step) query(what, a, b string) (q query, err error) {
+	all := s.Places()
+	q = query{what: what, a: a, b: b}
+	var errs [2]error
+	q.as, errs[0] = named(all, a)
+	q.bs, errs[1] = named(all, b)
+	if a == b {
+		errs[1] = nil // once is enough
+	}
+	return q, errors.Join(errs[:]...)
 }
 
 // named returns the places with a name that act or, if none of them acts, all of them.
-func (l *lister) named(name string) []*place {
-	var acting, found []*place
-	for _, p := range l.all {
-		if p.step.Title() != name {
+func named(all []*Place, name string) ([]*Place, error) {
+	var acting, found []*Place
+	var kinds []string
+	for _, p := range all {
+		if !p.Step.Matches(name) {
 			continue
 		}
-		if found = append(found, p); p.step.Acts != None {
-			acting = append(acting, p)
+		if found = append(found, p); p.Step.Acts == None {
+			continue
+		}
+		acting = append(acting, p)
+		if kind := oneLine(strings.TrimSpace(p.Step.Kind + " " + p.Step.Name)); !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
 		}
 	}
-	if len(acting) > 0 {
-		return acting
+	several := slices.ContainsFunc(acting, func(p *Place) bool { return p.Step.Kind != acting[0].Step.Kind })
+	switch {
+	case len(found) == 0:
+		return nil, fmt.Errorf("pipe: %q: %w", name, ErrNoStep)
+	case several:
+		return nil, &queryError{fmt.Sprintf("pipe: %q: it may be %s", name, strings.Join(kinds, " or ")), ErrAmbiguous}
+	case len(acting) > 0:
+		return acting, nil
 	}
-	return found
+	return found, nil
 }
 
-// Diff compares the texts of two plans and returns the lines that differ: those only in s after "-
-// ", those only in other after "+ ". The result is empty if the plans read the same.
-func (s *Step) Diff(other *Step) string {
-	old, new := strings.SplitAfter(s.String(), "\n"), strings.SplitAfter(other.String(), "\n")
-	common := make([][]int, len(old)+1) // common[i][j]: lines that old[i:] and new[j:] share, in order
-	for i := range common {
-		common[i] = make([]int, len(new)+1)
-	}
-	for i := len(old) - 1; i >= 0; i-- {
-		for j := len(new) - 1; j >= 0; j-- {
-			if old[i] == new[j] {
-				common[i][j] = common[i+1][j+1] + 1
-			} else {
-				common[i][j] = max(common[i+1][j], common[i][j+1])
-			}
-		}
-	}
-	var b strings.Builder
-	for i, j := 0, 0; i < len(old) || j < len(new); {
-		switch {
-		case i < len(old) && j < len(new) && old[i] == new[j]:
-			i, j = i+1, j+1
-		case j == len(new) || i < len(old) && common[i+1][j] >= common[i][j+1]:
-			b.WriteString("- " + old[i])
-			i++
-		default:
-			b.WriteString("+ " + new[j])
-			j++
-		}
-	}
-	return b.String()
+// A queryError is a counterexample, and of what kind it is.
+type queryError struct {
+	text string
+	kind error
+}
+
+func (e *queryError) Error() string { return e.text }
+
+func (e *queryError) Unwrap() error { return e.kind }
+
+func (q *query) fails(kind error, format string, args ...any) error {
+	return &queryError{fmt.Sprintf("pipe: %s %q, %q: ", q.what, q.a, q.b) + fmt.Sprintf(format, args...), kind}
 }

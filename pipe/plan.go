@@ -3,35 +3,60 @@ package pipe
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 
+	"github.com/sluice-go/sluice/internal/draw"
 	"github.com/sluice-go/sluice/internal/mark"
 )
 
 // PlanOf returns the plan of p: what it is made of, in the order of execution. PlanOf runs none of
-// it. A function that nobody described shows as an opaque step.
+// it. A function that nobody described shows as an opaque step. Where a pipe can be replaced, the plan
+// shows the one that is held now; see [Held].
 func PlanOf[Req, Res any](p Pipe[Req, Res]) *Step {
-	return stepOf(p).copy(map[*Step]*Step{})
+	plan, _ := copyOf(stepOf(p))
+	return plan
 }
 
-// copy copies the tree. It copies a step that is used twice only once.
-func (s *Step) copy(done map[*Step]*Step) *Step {
-	if c, ok := done[s]; ok {
-		return c
+// copyOf copies a tree of steps, each step once, and returns what its holders held meanwhile.
+func copyOf(s *Step) (*Step, []heldStep) {
+	c := copier{done: map[*Step]*Step{}, open: map[*Step]bool{}}
+	return c.copy(s), c.held
+}
+
+type copier struct {
+	done map[*Step]*Step
+	open map[*Step]bool // those around the step that is being copied
+	held []heldStep
+}
+
+func (c *copier) copy(s *Step) *Step {
+	for s.given != nil {
+		s = s.given
 	}
-	c := new(Step)
-	*c = *s
-	c.Mark = mark.Mark{} // or a user could copy it
-	c.Needs, c.Gives = slices.Clone(s.Needs), slices.Clone(s.Gives)
-	done[s] = c
-	c.Steps = make([]*Step, len(s.Steps))
-	for i, inner := range s.Steps {
-		c.Steps[i] = inner.copy(done)
+	if copied, ok := c.done[s]; ok && !c.open[s] {
+		return copied
 	}
-	return c
+	copied := new(Step)
+	*copied = *s
+	copied.Mark = mark.Mark{} // or a user could copy it
+	copied.Needs, copied.Gives = slices.Clone(s.Needs), slices.Clone(s.Gives)
+	copied.Steps, copied.holds = nil, nil
+	if c.open[s] { // replaced while it was copied, and now inside itself
+		return copied
+	}
+	c.open[s] = true
+	for _, inner := range s.Steps {
+		copied.Steps = append(copied.Steps, c.copy(inner))
+	}
+	for _, h := range s.holds {
+		held := heldStep{h, h.holds()}
+		c.held = append(c.held, held)
+		copied.Steps = append(copied.Steps, c.copy(held.step))
+	}
+	delete(c.open, s)
+	c.done[s] = copied
+	return copied
 }
 
 // mend removes from a tree of steps that code gave to [Describe] what no plan can show: nil steps,
@@ -107,35 +132,43 @@ func (s *Step) String() string { return s.lines(false) }
 // written, and its effects.
 func (s *Step) Verbose() string { return s.lines(true) }
 
-func (s *Step) lines(verbose bool) string {
-	var b strings.Builder
-	s.text(&b, 0, s.remarks(), verbose)
-	return b.String()
+func (s *Step) lines(verbose bool) string { return draw.Text(s.drawing(verbose)) }
+
+// Mermaid returns the plan as a Mermaid flowchart. A solid arrow leads to an inner step or, in a
+// graph, to the next step. The arrows of a Serial step are numbered, those of a Choice are dotted.
+// A step that stands in several places is drawn once. A step without a name that only groups others
+// is not drawn, so that a graph of steps looks like one.
+func (s *Step) Mermaid() string { return draw.Mermaid(s.drawing(false)) }
+
+// drawing returns the plan as package draw takes it.
+func (s *Step) drawing(verbose bool) *draw.Box {
+	r, done := s.remarks(), map[*Step]*draw.Box{}
+	var box func(*Step) *draw.Box
+	box = func(s *Step) *draw.Box {
+		if b, ok := done[s]; ok {
+			return b
+		}
+		b := &draw.Box{Arrow: nameOf(arrows[:], int(s.Acts)), Label: s.label(), Notes: s.notes(r), Layout: draw.Layout(s.Layout), Groups: s.groups()}
+		if verbose && s.Source != "" {
+			b.More += " at " + s.Source
+		}
+		if verbose && s.Effects != 0 {
+			b.More += " [" + s.Effects.String() + "]"
+		}
+		done[s] = b
+		for _, inner := range s.Steps {
+			b.Inner = append(b.Inner, box(inner))
+		}
+		return b
+	}
+	return box(s)
 }
 
 var arrows = [...]string{"↔", "→", "←", "·"}
 
-// text writes the step at a depth. It returns the depth of a step inside all of it, where the next
-// step of an Around layout stands.
-func (s *Step) text(b *strings.Builder, depth int, r remarks, verbose bool) int {
-	fmt.Fprintf(b, "%s%s %s", strings.Repeat("  ", depth), nameOf(arrows[:], int(s.Acts)), s.label())
-	for _, note := range s.notes(r) {
-		b.WriteString(", " + note)
-	}
-	if verbose && s.Source != "" {
-		b.WriteString(" at " + s.Source)
-	}
-	if verbose && s.Effects != 0 {
-		b.WriteString(" [" + s.Effects.String() + "]")
-	}
-	b.WriteByte('\n')
-	next := depth + 1
-	for _, inner := range s.Steps {
-		if end := inner.text(b, next, r, verbose); s.Layout == Around {
-			next = end
-		}
-	}
-	return next
+// groups reports whether the step only says how its inner steps relate to each other.
+func (s *Step) groups() bool {
+	return s.Acts == None && s.Name == "" && s.Detail == "" && (s.Layout == Serial || s.Layout == Parallel) && len(s.Steps) > 1
 }
 
 // notes returns what follows a label.
@@ -156,115 +189,9 @@ func (s *Step) notes(r remarks) []string {
 	return notes
 }
 
-// Mermaid returns the plan as a Mermaid flowchart. A solid arrow leads to an inner step or, in a
-// graph, to the next step. The arrows of a Serial step are numbered, those of a Choice are dotted.
-// A step that stands in several places is drawn once. A step without a name that only groups others
-// is not drawn, so that a graph of steps looks like one.
-func (s *Step) Mermaid() string {
-	c := chart{remarks: s.remarks(), drawn: map[*Step]drawn{}, arrows: map[string]bool{}}
-	c.b.WriteString("flowchart TD\n")
-	c.draw(s)
-	return c.b.String()
-}
-
-var mermaidEscapes = strings.NewReplacer(`"`, "#quot;", "<", "#lt;", ">", "#gt;", "&", "#amp;", "#", "#35;", "`", "#96;")
-
-// A chart is a flowchart while it is being drawn.
-type chart struct {
-	b       strings.Builder
-	n       int // boxes so far
-	remarks remarks
-	drawn   map[*Step]drawn
-	arrows  map[string]bool
-}
-
-// A drawn describes a step after it was drawn: the boxes where arrows to it and from it attach, and
-// the innermost box of its nest.
-type drawn struct {
-	first, last []int
-	nest        int
-}
-
-// draw draws a step and all steps inside it.
-func (c *chart) draw(s *Step) drawn {
-	if d, ok := c.drawn[s]; ok {
-		return d
-	}
-	var d drawn
-	if s.groups() {
-		d = c.group(s)
-	} else {
-		d = c.box(s)
-	}
-	c.drawn[s] = d
-	return d
-}
-
-// groups reports whether the step only says how its inner steps relate to each other.
-func (s *Step) groups() bool {
-	return s.Acts == None && s.Name == "" && s.Detail == "" && (s.Layout == Serial || s.Layout == Parallel) && len(s.Steps) > 1
-}
-
-// group draws the inner steps of a step that has no box.
-func (c *chart) group(s *Step) (d drawn) {
-	for i, inner := range s.Steps {
-		in := c.draw(inner)
-		d.nest = in.nest
-		switch {
-		case s.Layout == Parallel:
-			d.first, d.last = append(d.first, in.first...), append(d.last, in.last...)
-			continue
-		case i == 0:
-			d.first = in.first
-		default:
-			c.connect(d.last, "-->", in.first)
-		}
-		d.last = in.last
-	}
-	return d
-}
-
-// box draws a step with its box.
-func (c *chart) box(s *Step) drawn {
-	id := c.n
-	c.n++
-	label := strings.Join(append([]string{s.label()}, s.notes(c.remarks)...), ", ")
-	fmt.Fprintf(&c.b, "  n%d[\"%s %s\"]\n", id, nameOf(arrows[:], int(s.Acts)), mermaidEscapes.Replace(label))
-	d := drawn{first: []int{id}, last: []int{id}, nest: id}
-	graph := s.Layout == Serial && slices.ContainsFunc(s.Steps, (*Step).groups)
-	from := d.first
-	for i, inner := range s.Steps {
-		in := c.draw(inner)
-		switch {
-		case s.Layout == Around:
-			c.connect(from, "-->", in.first)
-			from, d.nest = []int{in.nest}, in.nest
-		case graph:
-			c.connect(from, "-->", in.first)
-			from = in.last
-		case s.Layout == Serial:
-			c.connect(from, fmt.Sprintf("-->|%d|", i+1), in.first)
-		case s.Layout == Choice:
-			c.connect(from, "-.->", in.first)
-		default:
-			c.connect(from, "-->", in.first)
-		}
-	}
-	return d
-}
-
-// connect draws an arrow from each box in from to each box in to, once.
-func (c *chart) connect(from []int, arrow string, to []int) {
-	for _, a := range from {
-		for _, b := range to {
-			line := fmt.Sprintf("  n%d %s n%d\n", a, arrow, b)
-			if !c.arrows[line] {
-				c.arrows[line] = true
-				c.b.WriteString(line)
-			}
-		}
-	}
-}
+// Diff compares the texts of two plans and returns the lines that differ: those only in s after "-
+// ", those only in other after "+ ". The result is empty if the plans read the same.
+func (s *Step) Diff(other *Step) string { return draw.Diff(s.String(), other.String()) }
 
 // stepJSON is the JSON form of a step. It is a contract.
 type stepJSON struct {

@@ -2,7 +2,6 @@ package pipe_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/sluice-go/sluice/pipe"
@@ -45,10 +44,9 @@ func ExampleStep_Before() {
 	plan := pipe.PlanOf(p)
 	fmt.Println(plan.Before("authenticate", "limit"))
 	fmt.Println(plan.Before("round", "convert")) // on the way out the inner one is first
-	_, err := plan.Before("authenticat", "limit")
-	fmt.Println(errors.Is(err, pipe.ErrNoStep), err)
+	fmt.Println(plan.Before("authenticat", "limit"))
 	// Output:
-	// true <nil>
-	// false <nil>
-	// true pipe: "authenticat": no such step in the plan
+	// <nil>
+	// pipe: before "round", "convert": convert (plan_example_test.go:38) acts before round (plan_example_test.go:38)
+	// pipe: "authenticat": no such step in the plan
 }

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 )
 
 // A PanicError is a panic that was recovered by [Recover], or by a combinator on a goroutine that
@@ -35,10 +36,13 @@ func (e *PanicError) Unwrap() error {
 // start. It recovers http.ErrAbortHandler like any other value, and errors.Is finds it in the
 // error.
 func Recover[Req, Res any](next Pipe[Req, Res]) Pipe[Req, Res] {
+	next = Described(next)
 	call := func(ctx context.Context, req Req) (res Res, err error) {
 		defer func() {
 			if v := recover(); v != nil {
-				res, err = *new(Res), NewPanicError(v)
+				if res, err = *new(Res), NewPanicError(v); watch.Of(ctx) != nil {
+					Note(ctx, "panicked", fmt.Sprint(v)) // Sprint recovers a panic of a method
+				}
 			}
 		}()
 		return next(ctx, req)

@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 )
 
 // A Step is one place in a plan: a pipe and the steps inside it. [Describe] takes one, and [PlanOf]
@@ -18,7 +19,7 @@ type Step struct {
 	// function.
 	Kind string
 	// Name tells steps of a kind apart. It comes from Named, a Spec, or a Part. Queries match the
-	// name or, without one, the kind.
+	// name, the kind, or both as in "backend orders".
 	Name string
 	// Detail is the setting worth reading in a plan, as in "300ms".
 	Detail string
@@ -48,7 +49,20 @@ type Step struct {
 	// Steps are the inner steps. With Layout Around the first stands around the second, and so on.
 	// With Serial they run in this order.
 	Steps []*Step
+
+	flag  *watch.Flag // shared with its copies in plans; nil if no function was described as the step
+	holds []holder    // inner pipes that may be replaced; a plan has their steps after Steps
+	given *Step       // the step that this one stands for in what a decorator was given; nil in plans
 }
+
+// Same reports whether two steps, perhaps of different plans, describe the same function. A step that
+// no function was described as is only the same as itself.
+func (s *Step) Same(other *Step) bool {
+	return s == other || s != nil && other != nil && s.flag != nil && s.flag == other.flag
+}
+
+// Watched reports whether a watched call that is running now has picked the step.
+func (s *Step) Watched() bool { return s.flag != nil && s.flag.On() }
 
 // Way says whether a step acts on the way in, on the way out, on both ways or on neither.
 type Way uint8
@@ -100,13 +114,20 @@ const (
 	Custom                             // was described outside sluice; set by Describe
 	Detached                           // its inner pipe runs beside the call and does not answer it
 	PassesOn                           // answers with the response of an inner pipe, perhaps changed, and no other
+	Skippable                          // the call may succeed without it: it is optional, or has a condition
+	Recovers                           // may go on, or answer, though an inner pipe has failed
+	ReadsCaller                        // decides by who the caller is
+	Credentials                        // sets credentials of its own in the request
+	Validates                          // refuses a request by what is in it
+	WritesRequest                      // changes the request for the steps inside it
 )
 
 var (
 	wayNames    = [...]string{"both", "in", "out", "none"}
 	layoutNames = [...]string{"around", "serial", "parallel", "choice"}
 	effectNames = [...]string{"calls-once", "calls-many", "buffers", "streams", "caches", "authenticates", "needs-replay",
-		"terminal", "honours-context", "idempotent", "not-idempotent", "stateful", "opaque", "custom", "detached", "passes-on"}
+		"terminal", "honours-context", "idempotent", "not-idempotent", "stateful", "opaque", "custom", "detached", "passes-on",
+		"skippable", "recovers", "reads-caller", "credentials", "validates", "writes-request"}
 )
 
 func nameOf(names []string, i int) string {
@@ -170,7 +191,15 @@ func (s *Step) HonoursContext() bool {
 }
 
 func (s *Step) contains(other *Step) bool {
-	return s.has(func(step *Step) bool { return step == other })
+	return s.has(func(step *Step) bool { return step.is(other) })
+}
+
+// is reports whether the step is the other one, or stands for it.
+func (s *Step) is(other *Step) bool {
+	for s != other && s.given != nil {
+		s = s.given
+	}
+	return s == other
 }
 
 // hides reports whether a function inside the step may call what the plan does not show there.
@@ -194,13 +223,24 @@ func (s *Step) has(is func(*Step) bool) bool {
 	return in(s)
 }
 
-// Title returns the name of the step or, without one, its kind. Queries match it, and messages show
-// it.
+// Title returns the name of the step or, without one, its kind, for messages.
 func (s *Step) Title() string {
 	if s.Name != "" {
 		return s.Name
 	}
 	return s.Kind
+}
+
+// at returns the kind and name of the step, and where it was written, as in
+// "backend customer (api.go:19)".
+func (s *Step) at() string {
+	named := *s
+	named.Detail = ""
+	text := named.label()
+	if s.Source != "" {
+		text += " (" + s.Source + ")"
+	}
+	return text
 }
 
 // label returns the step as a plan shows it.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -301,9 +302,9 @@ func (b *Binding) setValue(req *Request, d document.Document) error {
 }
 
 // step shows the binding in a plan.
-func (b *Binding) step() *pipe.Step {
-	s := &pipe.Step{Kind: "bind", Name: b.name, Detail: origin(b.header, b.text) + " of " + b.stage, Source: b.source, Acts: pipe.In,
-		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext}
+func (b *Binding) step() pipe.Step {
+	s := pipe.Step{Mark: mark.Ours(), Kind: "bind", Name: b.name, Detail: origin(b.header, b.text) + " of " + b.stage, Source: b.source,
+		Acts: pipe.In, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.WritesRequest}
 	if b.target == toParam {
 		s.Gives = []string{b.name}
 	} else {

@@ -35,6 +35,7 @@ import (
 // It is a fault in the plan if p is nil or is certain to answer with a stream. The step is opaque
 // if decoding a T may run an UnmarshalJSON or UnmarshalText of the user.
 func Decode[T any](p Proxy) pipe.Pipe[*Request, T] {
+	p = pipe.Described(p)
 	faults := faultsOf("Decode", "")
 	plan := pipe.PlanOf(p)
 	if p == nil {
@@ -105,6 +106,7 @@ func (d *decoder[T]) failed(err error) error {
 // It is a fault in the plan if p is nil, or if T is *[Response], which means that a Decode is
 // missing. The step is opaque if encoding a T may run a method of the user.
 func Encode[T any](p pipe.Pipe[*Request, T]) Proxy {
+	p = pipe.Described(p)
 	faults := faultsOf("Encode", "")
 	if p == nil {
 		faults.add("the pipe is nil")
@@ -131,7 +133,9 @@ func Encode[T any](p pipe.Pipe[*Request, T]) Proxy {
 			call.ReportPanic(ctx, missing)
 			return nil, err
 		}
-		return &Response{Status: http.StatusOK, Header: headerFor(call.Described(ctx)), Document: doc, Err: missing}, nil
+		res := &Response{Status: http.StatusOK, Header: headerFor(call.Described(ctx)), Document: doc, Err: missing}
+		notePartial(ctx, res)
+		return res, nil
 	}
 	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "encode", Detail: t.String(), Source: pipe.Here(), Acts: pipe.Out,
 		Effects: pipe.CallsOnce | pipe.Buffers | opaqueIf(e.RunsCode()), Err: faults.err()}, present(p)...)

@@ -80,6 +80,7 @@ func Fallback(p Proxy, others ...Proxy) Proxy {
 			faults.add("proxy %d is nil", i+1)
 			continue
 		}
+		p = pipe.Described(p)
 		plan := pipe.PlanOf(p)
 		a := alternative{name: nameIn(plan, strconv.Itoa(i+1)), held: !plan.HonoursContext()}
 		if a.held {
@@ -91,7 +92,7 @@ func Fallback(p Proxy, others ...Proxy) Proxy {
 		inner = append(inner, p)
 	}
 	return pipe.Describe(f.call, pipe.Step{Mark: mark.Ours(), Kind: "fallback", Detail: "on failure", Source: pipe.Here(),
-		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext, Err: faults.err()}, inner...)
+		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext | pipe.Recovers, Err: faults.err()}, inner...)
 }
 
 type fallback struct {
@@ -129,6 +130,7 @@ func (f *fallback) call(ctx context.Context, req *Request) (*Response, error) {
 		}
 		c.failed(i, res, err)
 		i++
+		pipe.Note(ctx, "fallback", f.alternatives[i].name)
 		res, err = callCopy(ctx, f.alternatives[i].proxy, next)
 	}
 	return c.end(i, res, err, nil)

@@ -493,10 +493,8 @@ func TestFallbackShowsItsOrderInThePlan(t *testing.T) {
   ← recover
     ↔ backend replica
 `, plan.String())
-	assert.Equal(t, pipe.CallsOnce|pipe.HonoursContext|pipe.PassesOn, plan.Effects)
-	before, err := plan.Before("prices", "replica")
-	assert.NoError(t, err)
-	assert.True(t, before)
+	assert.Equal(t, pipe.CallsOnce|pipe.HonoursContext|pipe.PassesOn|pipe.Recovers, plan.Effects)
+	assert.NoError(t, plan.Before("prices", "replica"))
 }
 
 func TestFallbackRefusesANilProxy(t *testing.T) {

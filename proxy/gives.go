@@ -23,6 +23,7 @@ func Gives(names ...string) Decorator {
 	names = slices.Clone(names)
 	source := pipe.Here()
 	return func(next Proxy) Proxy {
+		next = pipe.Described(next)
 		return pipe.Describe(next, pipe.Step{Mark: mark.Ours(), Kind: "gives", Source: source, Acts: pipe.None, Effects: pipe.CallsOnce | pipe.PassesOn, Gives: names}, next)
 	}
 }

@@ -31,6 +31,7 @@ const DefaultMaxAbandoned = call.DefaultMaxAbandoned
 func Hold(limit int) Decorator {
 	source := pipe.Here()
 	return func(next Proxy) Proxy {
+		next = pipe.Described(next)
 		h := &hold{next: next, bound: call.NewBound(limit)}
 		serve := h.call
 		if pipe.PlanOf(next).HonoursContext() {
@@ -58,7 +59,7 @@ func (h *hold) call(ctx context.Context, req *Request) (*Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{Err: err}
 	}
-	if h.bound.Full() {
+	if h.bound.Full(ctx) {
 		return nil, errFull()
 	}
 	c := &holdCall{next: h.next}

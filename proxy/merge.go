@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -57,6 +58,7 @@ func Grouped(name string, p Proxy) Part {
 
 // grouped returns p with its document wrapped in a member.
 func grouped(p Proxy, member, source string) Proxy {
+	p = pipe.Described(p)
 	serve := func(ctx context.Context, req *Request) (*Response, error) {
 		res, err := p(ctx, req)
 		if err != nil || res == nil {
@@ -110,7 +112,8 @@ func Merge(parts ...Part) Proxy { return newMerge(Spec{Parts: parts}) }
 
 type merge struct {
 	parts      []mergePart
-	optional   int // how many parts are optional
+	optional   int  // how many parts are optional
+	loose      bool // a required part, or the user's Combine, may ignore its context; Do refuses optional parts
 	method     method
 	combine    Combine // of the custom method
 	maxMembers int     // as document.Merge takes it
@@ -156,11 +159,13 @@ func newMerge(s Spec) Proxy {
 			part.Proxy = grouped(part.Proxy, part.Group, step.Source)
 		}
 		part.Expose = slices.Clone(part.Expose)
+		part.Proxy = part.described(step.Source)
 		m.parts = append(m.parts, mergePart{Part: part, i: i, method: m.method, honoursContext: part.When == nil && plan.HonoursContext()})
-		inner = append(inner, part.describe(step.Source))
+		inner = append(inner, part.Proxy)
 		if part.Optional {
 			m.optional++
 		}
+		m.loose = m.loose || !part.Optional && !m.parts[len(m.parts)-1].honoursContext
 	}
 	if len(s.Parts) > 1 {
 		step.Effects |= pipe.NeedsReplay
@@ -169,23 +174,25 @@ func newMerge(s Spec) Proxy {
 		step.Detail += ", " + how
 	}
 	if m.method == custom {
+		m.loose = true
 		step.Effects |= pipe.Opaque
 	}
 	step.Err = faults.err()
 	return pipe.Describe(m.call, step, inner...)
 }
 
-// describe returns the proxy of the part as the plan shows it.
-func (p Part) describe(source string) pipe.Any {
+// described returns the proxy of the part as the plan shows it.
+func (p Part) described(source string) Proxy {
 	step := pipe.Step{Mark: mark.Ours(), Kind: "part", Name: p.Name, Source: source, Acts: pipe.None}
 	var notes []string
 	if p.Optional {
-		notes = append(notes, "optional")
+		notes, step.Effects = append(notes, "optional"), pipe.Skippable
 	}
 	if p.When != nil {
-		notes, step.Effects = append(notes, "conditional"), pipe.Opaque
+		notes, step.Effects = append(notes, "conditional"), pipe.Skippable|pipe.Opaque
 	}
 	step.Detail = strings.Join(notes, ", ")
+	p.Proxy = pipe.Described(p.Proxy)
 	return pipe.Describe(p.Proxy, step, p.Proxy)
 }
 
@@ -244,7 +251,7 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{Op: "merge", Err: err}
 	}
-	if m.full() {
+	if m.loose && m.bound.Full(ctx) {
 		return nil, fmt.Errorf("merge: %w", errFull())
 	}
 	c := &mergeCall{merge: m, branches: make([]mergeBranch, len(m.parts))}
@@ -261,13 +268,6 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 	defer c.closeAll() // even if a part ends the goroutine
 	c.run()
 	return c.answer(ctx)
-}
-
-// full reports whether too many calls are abandoned and the merge needs one that could become one
-// more: a required part, or the user's Combine. Do refuses optional parts.
-func (m *merge) full() bool {
-	return m.bound.Full() && (m.method == custom ||
-		slices.ContainsFunc(m.parts, func(p mergePart) bool { return !p.Optional && !p.honoursContext }))
 }
 
 // run runs the branches and returns when each has arrived or was left, even if the last one ends
@@ -301,12 +301,18 @@ func (b *mergeBranch) Do(ctx context.Context) (*Response, error) {
 	if body := b.req.Body; body != nil && len(b.call.branches) > 1 {
 		defer call.Discard(ctx, body)
 	}
-	if !b.part.honoursContext && b.call.merge.bound.Full() {
+	if !b.part.honoursContext && b.call.merge.bound.Full(ctx) {
 		return nil, errFull()
 	}
 	if b.part.When != nil && !b.part.When(ctx, &b.req) {
+		pipe.Note(ctx, "skipped", b.part.Name)
 		b.skipped = true
 		return &Response{}, nil
+	}
+	if b.part.When != nil {
+		if err := ctx.Err(); err != nil {
+			return nil, err // When has used up the time of the part
+		}
 	}
 	res, err := call.Checked(b.part.Proxy(ctx, &b.req))
 	if err != nil {
@@ -374,7 +380,15 @@ func (c *mergeCall) answer(parent context.Context) (*Response, error) {
 		call.ReportPanic(parent, res.Err)
 		return nil, err
 	}
+	notePartial(parent, res)
 	return res, nil
+}
+
+// notePartial notes what is missing in an answer.
+func notePartial(ctx context.Context, res *Response) {
+	if res.Err != nil && watch.Of(ctx) != nil {
+		pipe.Note(ctx, "partial", res.Err.Error())
+	}
 }
 
 // failure returns the error of the first required part that failed. If that part failed because the

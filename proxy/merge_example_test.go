@@ -66,7 +66,7 @@ func ExampleGrouped() {
 	// Output:
 	// prices called
 	// {"prices":[9.5,12]}
-	// true <nil>
+	// <nil>
 }
 
 // A gateway can be made from a table. Wiring it finds every fault of every row.

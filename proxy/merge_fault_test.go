@@ -618,6 +618,19 @@ func TestMergeShowsItsPartsInThePlan(t *testing.T) {
 	assert.True(t, plan.HonoursContext())
 	assert.True(t, plan.Effects.Has(pipe.NeedsReplay|pipe.Buffers))
 	assert.False(t, pipe.PlanOf(proxy.Merge(proxy.Part{Proxy: leaf("x")})).Effects.Has(pipe.NeedsReplay), "one part needs no replay")
-	_, err := plan.Before("user", "orders")
+	err := plan.Before("user", "orders")
 	assert.ErrorIs(t, err, pipe.ErrUnordered)
+}
+
+func TestMergeDoesNotCallAPartWhoseConditionHasUsedUpTheTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		slow := func(context.Context, *proxy.Request) bool { <-time.After(time.Second); return true }
+		page := proxy.Merge(proxy.Part{Name: "a", Proxy: notCalled(t), When: slow})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		_, err := page(ctx, get())
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		<-time.After(time.Minute)
+	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -71,7 +72,7 @@ func Race(ps ...Proxy) Proxy { return RaceWith(RaceSpec{Proxies: ps}) }
 func RaceWith(s RaceSpec) Proxy {
 	r := &race{always: true, bound: call.NewBound(0), opens: call.NewBound(0)}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "race", Name: s.Name, Detail: fmt.Sprintf("%d at once", len(s.Proxies)),
-		Source: pipe.Here(), Layout: pipe.Parallel, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext}
+		Source: pipe.Here(), Layout: pipe.Parallel, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext | pipe.Recovers}
 	faults := faultsOf("Race", s.Name)
 	if len(s.Proxies) == 0 {
 		faults.add("there are no proxies")
@@ -82,6 +83,7 @@ func RaceWith(s RaceSpec) Proxy {
 			faults.add("proxy %d is nil", i+1)
 			continue
 		}
+		p = pipe.Described(p)
 		plan := pipe.PlanOf(p)
 		r.racers = append(r.racers, racer{name: nameIn(plan, strconv.Itoa(i+1)), proxy: p, honoursContext: plan.HonoursContext()})
 		inner = append(inner, p)
@@ -190,7 +192,7 @@ func (b *raceBranch) Do(ctx context.Context) (*Response, error) {
 	p := b.racer.proxy
 	if err := ctx.Err(); err != nil {
 		p = refuse(err)
-	} else if !b.racer.honoursContext && b.call.race.bound.Full() {
+	} else if !b.racer.honoursContext && b.call.race.bound.Full(ctx) {
 		p = refuse(errFull())
 	}
 	send := callCopy
@@ -238,6 +240,13 @@ func (c *raceCall) answer() (*Response, error) {
 		}
 	}
 	c.handed = &c.branches[won-1]
+	for i := range c.branches {
+		if b := &c.branches[i]; b == c.handed {
+			watch.Note(c.ctx, "won", b.racer.name)
+		} else {
+			watch.Note(c.ctx, "lost", b.racer.name)
+		}
+	}
 	res, _ := c.handed.branch.Result()
 	res.OnClose(c.handed.clock.Cancel) // not at return: a stream outlives the call
 	return res, nil

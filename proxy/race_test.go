@@ -509,9 +509,9 @@ func TestRaceShowsItsProxiesInThePlan(t *testing.T) {
 	for _, tt := range tests {
 		p := proxy.RaceWith(tt.spec)
 		assert.Equal(t, tt.text, pipe.PlanOf(p).String(), tt.name)
-		assert.Equal(t, tt.effects|pipe.PassesOn, pipe.PlanOf(p).Effects, tt.name)
+		assert.Equal(t, tt.effects|pipe.PassesOn|pipe.Recovers, pipe.PlanOf(p).Effects, tt.name)
 	}
-	_, err := pipe.PlanOf(proxy.Race(near, far)).Before("near", "far")
+	err := pipe.PlanOf(proxy.Race(near, far)).Before("near", "far")
 	assert.ErrorIs(t, err, pipe.ErrUnordered)
 }
 

@@ -80,6 +80,7 @@ type Request struct {
 	Inform func(status int, h http.Header)
 
 	parsed *parsedBody // shared with clones, so that all of them parse the body only once
+	stage  *stageCall  // of the sequence that made the request; nil elsewhere
 }
 
 // NewRequest returns a request without a body. Its maps are empty, not nil.

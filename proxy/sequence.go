@@ -136,7 +136,7 @@ func newSequence(spec Spec) Proxy {
 		st := &s.stages[i]
 		last := i == len(s.stages)-1
 		st.alone = last && s.answering == 1 && !st.Internal && st.Group == ""
-		if st.alone {
+		if st.alone && st.When == nil && (!st.Optional || len(st.Bind) == 0) { // else it may be skipped
 			step.Effects |= pipe.PassesOn
 		}
 		if last && !st.alone {
@@ -146,7 +146,8 @@ func newSequence(spec Spec) Proxy {
 		s.optional = s.optional || st.Optional && !st.alone
 		s.loose = s.loose || !st.Optional && !st.honoursContext
 		if st.Proxy != nil {
-			inner = append(inner, st.describe(step.Source))
+			st.Proxy = st.described(step.Source)
+			inner = append(inner, st.Proxy)
 		}
 	}
 	step.Err = faults.err()
@@ -206,35 +207,77 @@ func (s *sequence) check(i int, faults *faults) {
 	}
 }
 
-// describe returns the proxy of the stage as the plan shows it.
-func (st *stage) describe(source string) pipe.Any {
+// described returns the proxy of the stage as the plan shows it, with what is done before and after
+// it.
+func (st *stage) described(source string) Proxy {
 	step := pipe.Step{Mark: mark.Ours(), Kind: "stage", Name: st.Name, Source: source, Acts: pipe.None}
 	if st.When == nil { // else the answer may be none
 		step.Effects = pipe.PassesOn
 	}
 	var notes []string
 	if st.Optional {
-		notes = append(notes, "optional")
+		notes, step.Effects = append(notes, "optional"), step.Effects|pipe.Skippable
 	}
 	if st.When != nil {
-		notes, step.Effects = append(notes, "conditional"), pipe.Opaque
+		notes, step.Effects = append(notes, "conditional"), pipe.Opaque|pipe.Skippable
 	}
 	if st.Internal {
 		notes = append(notes, "internal")
 	}
 	step.Detail = strings.Join(notes, ", ")
-	if st.Group != "" && !st.Internal {
-		step.Steps = append(step.Steps, &pipe.Step{Kind: "group", Detail: st.Group, Source: source, Acts: pipe.Out,
-			Effects: pipe.CallsOnce | pipe.HonoursContext})
-	}
-	for k := range st.Bind {
-		step.Steps = append(step.Steps, st.Bind[k].step())
-	}
+	p := pipe.Described(st.Proxy)
 	if st.Prepare != nil {
-		step.Steps = append(step.Steps, &pipe.Step{Kind: "prepare", Source: source, Acts: pipe.In,
-			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Opaque})
+		p = st.prepared(p, source)
 	}
-	return pipe.Describe(st.Proxy, step, st.Proxy)
+	for k := len(st.Bind) - 1; k >= 0; k-- {
+		p = st.bound(p, k)
+	}
+	if st.Group != "" && !st.Internal {
+		p = st.grouped(p, source)
+	}
+	return pipe.Describe(p, step, p)
+}
+
+// prepared returns p with the stage's Prepare before it.
+func (st *stage) prepared(p Proxy, source string) Proxy {
+	serve := func(ctx context.Context, req *Request) (*Response, error) {
+		if err := st.Prepare(ctx, req, slices.Clone(req.stage.before)); err != nil {
+			return nil, fmt.Errorf("prepare: %w", err)
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err // Prepare has used up the time of the stage
+		}
+		return p(ctx, req)
+	}
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "prepare", Source: source, Acts: pipe.In,
+		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Opaque | pipe.WritesRequest}, p)
+}
+
+// bound returns p with binding k of the stage before it.
+func (st *stage) bound(p Proxy, k int) Proxy {
+	b := &st.Bind[k]
+	serve := func(ctx context.Context, req *Request) (*Response, error) {
+		if err := b.apply(ctx, req, &req.stage.before[st.from[k]]); err != nil {
+			return nil, err
+		}
+		return p(ctx, req)
+	}
+	return pipe.Describe(serve, b.step(), p)
+}
+
+// grouped returns p with the stage's document wrapped in its group. Later stages see it without.
+func (st *stage) grouped(p Proxy, source string) Proxy {
+	serve := func(ctx context.Context, req *Request) (*Response, error) {
+		stage := req.stage
+		res, err := call.Checked(p(ctx, req))
+		if err != nil {
+			return nil, err
+		}
+		stage.document, res.Document = res.Document, res.Document.Wrap(st.Group)
+		return res, nil
+	}
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "group", Detail: st.Group, Source: source, Acts: pipe.Out,
+		Effects: pipe.CallsOnce}, p)
 }
 
 // A sequenceCall is one call of a sequence.
@@ -245,6 +288,8 @@ type sequenceCall struct {
 	req     *Request
 	header  func(http.Header) http.Header // copies a header
 	results Results                       // of the stages so far
+	docs    []document.Document           // what they add to the answer
+	room    [8]document.Document          // of docs, most often
 	missing []error
 	lost    int // how many stages that are not internal have failed
 }
@@ -256,10 +301,15 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 	if len(s.stages) > 1 && !req.Replayable() {
 		return nil, &Error{Op: "sequence", Err: ErrBodyNotReplayable}
 	}
-	if s.loose && s.bound.Full() {
+	if s.loose && s.bound.Full(ctx) {
 		return nil, fmt.Errorf("sequence: %w", errFull())
 	}
 	c := &sequenceCall{seq: s, ctx: ctx, req: req, header: headersFor(ctx), results: make(Results, 0, len(s.stages))}
+	if n := len(s.stages); n <= len(c.room) {
+		c.docs = c.room[:n]
+	} else {
+		c.docs = make([]document.Document, n)
+	}
 	if s.optional {
 		if c.early = call.ForOptional(ctx); c.early != nil {
 			defer c.early.Cancel()
@@ -268,7 +318,6 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 	for i := range s.stages {
 		st := &s.stages[i]
 		res, skipped, err := c.run(st)
-		c.results = append(c.results, resultOf(st.Name, res, err, skipped))
 		switch {
 		case err != nil:
 			if err := c.without(st, err); err != nil {
@@ -324,6 +373,7 @@ func (st *stage) named(err error) error { return named("stage", st.Name, err) }
 func (c *sequenceCall) handOn(res *Response) *Response {
 	if len(c.missing) > 0 {
 		res.Err = errors.Join(append(c.missing, res.Err)...)
+		notePartial(c.ctx, res)
 	}
 	own := res.Header
 	res.Header = nil
@@ -341,21 +391,10 @@ func (c *sequenceCall) handOn(res *Response) *Response {
 // answer makes the response from the documents.
 func (c *sequenceCall) answer() (*Response, error) {
 	res := &Response{Status: http.StatusOK, Header: headerFor(call.Described(c.ctx)), Err: errors.Join(c.missing...)}
-	var room [8]document.Document // on the stack
-	docs := room[:0]
-	for i := range c.seq.stages {
-		var d document.Document
-		if st := &c.seq.stages[i]; !st.Internal {
-			d = c.results[i].Document
-			if st.Group != "" {
-				d = d.Wrap(st.Group)
-			}
-		}
-		docs = append(docs, d)
-	}
 	c.expose(res, len(c.seq.stages))
 	var err error
-	if res.Document, err = (document.Work{Context: c.ctx}).Merge(c.seq.maxMembers, docs...); err == nil {
+	if res.Document, err = (document.Work{Context: c.ctx}).Merge(c.seq.maxMembers, c.docs...); err == nil {
+		notePartial(c.ctx, res)
 		return res, nil
 	}
 	call.ReportPanic(c.ctx, res.Err)
@@ -374,39 +413,59 @@ func (c *sequenceCall) expose(res *Response, n int) {
 
 // A stageCall is the call of one stage.
 type stageCall struct {
-	branch  branch
-	stage   *stage
-	req     Request
-	before  Results
-	skipped bool
+	branch   branch
+	stage    *stage
+	req      Request
+	before   Results
+	document document.Document // without the group of the stage; set only if it has one
+	skipped  bool
 }
 
-// run calls a stage. The stage runs on the caller's goroutine if it is certain to return in time.
+// run calls a stage and keeps its result.
 func (c *sequenceCall) run(st *stage) (res *Response, skipped bool, err error) {
+	b, res, err := c.runStage(st)
+	result := Result{Name: st.Name, Err: err}
+	if err == nil {
+		skipped = b.skipped
+		if result = resultOf(st.Name, res, nil, skipped); !st.Internal {
+			c.docs[st.i] = res.Document
+		}
+		if st.Group != "" && !st.Internal {
+			result.Document = b.document
+		}
+	}
+	c.results = append(c.results, result)
+	return res, skipped, err
+}
+
+// runStage calls a stage. The stage runs on the caller's goroutine if it is certain to return in
+// time. A stage that failed may still be running, and its call belongs to it.
+func (c *sequenceCall) runStage(st *stage) (b *stageCall, res *Response, err error) {
 	ctx := c.ctx
 	if st.Optional && !st.alone && c.early != nil {
 		ctx = c.early
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
-	if st.Optional && !st.honoursContext && c.seq.bound.Full() {
-		return nil, false, errFull()
+	if st.Optional && !st.honoursContext && c.seq.bound.Full(ctx) {
+		return nil, nil, errFull()
 	}
-	b := &stageCall{stage: st, before: c.results}
+	b = &stageCall{stage: st, before: c.results}
 	b.branch = branch{Ctx: ctx, Task: b, Bound: c.seq.bound, Close: closeResponse, HonoursContext: st.honoursContext}
 	if st.alone { // it is the last stage, so it gets the connection and the body themselves
 		c.req.copyTo(&b.req, c.header)
 	} else if err := c.req.cloneTo(&b.req, c.header, opens(ctx, c.seq.opens)); err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
+	b.req.stage = b
 	if st.honoursContext {
 		b.branch.Run()
 		res, err = b.branch.Result()
-	} else if res, err = b.branch.Await(); b.branch.Left() {
-		return nil, false, err
+	} else {
+		res, err = b.branch.Await()
 	}
-	return res, b.skipped, err
+	return b, res, err
 }
 
 // Arrived does nothing, because the caller waits.
@@ -419,22 +478,13 @@ func (b *stageCall) Do(ctx context.Context) (*Response, error) {
 		defer call.Discard(ctx, req.Body) // the body of the copy, even if Prepare replaces it
 	}
 	if st.When != nil && !st.When(ctx, req, slices.Clone(b.before)) || st.Optional && b.unbound() {
+		pipe.Note(ctx, "skipped", st.Name)
 		b.skipped = true
 		return &Response{}, nil
 	}
-	for i := range st.Bind {
-		if err := st.Bind[i].apply(ctx, req, &b.before[st.from[i]]); err != nil {
-			return nil, err
-		}
-	}
-	if st.Prepare != nil {
-		if err := st.Prepare(ctx, req, slices.Clone(b.before)); err != nil {
-			return nil, fmt.Errorf("prepare: %w", err)
-		}
-	}
-	if st.When != nil || st.Prepare != nil {
+	if st.When != nil && len(st.Bind) == 0 {
 		if err := ctx.Err(); err != nil {
-			return nil, err // When and Prepare used up the time of the stage
+			return nil, err // When has used up the time of the stage
 		}
 	}
 	res, err := call.Checked(st.Proxy(ctx, req))

@@ -17,6 +17,7 @@ import (
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/router"
@@ -377,9 +378,7 @@ func TestSequenceInThePlan(t *testing.T) {
       ↔ backend recs
 `, plan.String())
 	for _, pair := range [][2]string{{"user", "account"}, {"user", "orders"}, {"account", "orders"}, {"orders", "group"}, {"group", "prepare"}, {"prepare", "recs"}, {"user", "recs"}} {
-		before, err := plan.Before(pair[0], pair[1])
-		assert.NoError(t, err)
-		assert.True(t, before, "%s before %s", pair[0], pair[1])
+		assert.NoError(t, plan.Before(pair[0], pair[1]), "%s before %s", pair[0], pair[1])
 	}
 	assert.True(t, plan.HonoursContext())
 	assert.True(t, plan.Effects.Has(pipe.CallsOnce|pipe.NeedsReplay|pipe.Buffers))
@@ -433,3 +432,33 @@ func TestMountKnowsTheParamsThatAStageBinds(t *testing.T) {
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// If the only stage that answers is skipped, the answer is an empty object of the sequence's own.
+func TestASequenceWhoseAnswerMayBeSkippedDoesNotPassItOn(t *testing.T) {
+	t.Parallel()
+	never := func(context.Context, *proxy.Request, proxy.Results) bool { return false }
+	failing := pipe.NamedPipe("failing", func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, errors.New("down") })
+	leaf := pipe.NamedPipe("leaf", func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		return &proxy.Response{Status: 204}, nil
+	})
+	tests := []struct {
+		name   string
+		stages []proxy.Stage
+		passes bool
+	}{
+		{"required", []proxy.Stage{{Proxy: leaf}}, true},
+		{"optional", []proxy.Stage{{Proxy: leaf, Optional: true}}, true},
+		{"conditional", []proxy.Stage{{Proxy: leaf, When: never}}, false},
+		{"bound", []proxy.Stage{{Name: "a", Proxy: failing, Optional: true, Internal: true},
+			{Proxy: leaf, Optional: true, Bind: []proxy.Binding{proxy.Bind("x", "a", "x")}}}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := proxy.Sequence(tt.stages...)
+			assert.Equal(t, tt.passes, pipe.PlanOf(p).Effects.Has(pipe.PassesOn))
+			trace := pipetest.Explain(t, p, proxy.NewRequest("GET", "/"))
+			assert.NoError(t, trace.Entries()[0].Err)
+		})
+	}
+}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -65,7 +66,7 @@ const (
 type Shadow struct {
 	spec           ShadowSpec // with the defaults filled in
 	honoursContext bool       // Mirror returns when its context ends
-	mirror         pipe.Any   // the mirror as plans show it
+	mirror         Proxy      // Mirror as plans show it
 	bound          *call.Bound
 	opens          *call.Bound // of bodies that are being opened again
 	dropped        atomic.Int64
@@ -103,17 +104,15 @@ func NewShadow(s ShadowSpec) (*Shadow, error) {
 	}
 	sh := &Shadow{spec: s, honoursContext: plan.HonoursContext(), bound: call.NewBound(-1), opens: call.NewBound(0), open: map[*mirrorCall]struct{}{},
 		idle: make(chan struct{})}
-	sh.mirror = pipe.Describe(s.Mirror, sh.step(plan))
+	mirror := pipe.Described(s.Mirror)
+	sh.mirror = pipe.Describe(mirror, sh.step(), mirror)
 	return sh, nil
 }
 
 // step describes the mirror. The answer does not wait for the mirror, so the step honours the
 // context of the call whatever the mirror does. Whether the mirror buffers or needs to replay a
 // body does not concern the answer either: a request whose body cannot be replayed is not mirrored.
-func (s *Shadow) step(plan *pipe.Step) pipe.Step {
-	for step := range plan.All() {
-		step.Effects &^= pipe.Buffers | pipe.NeedsReplay
-	}
+func (s *Shadow) step() pipe.Step {
 	notes := []string{s.spec.Timeout.String()}
 	if s.spec.Max > 0 {
 		notes = append(notes, fmt.Sprintf("%d at once", s.spec.Max))
@@ -123,7 +122,7 @@ func (s *Shadow) step(plan *pipe.Step) pipe.Step {
 		notes, effects = append(notes, "compared"), effects|pipe.Opaque
 	}
 	return pipe.Step{Mark: mark.Ours(), Kind: "mirror", Name: s.spec.Name, Detail: strings.Join(notes, ", "), Source: pipe.Here(),
-		Acts: pipe.None, Effects: effects, Steps: []*pipe.Step{plan}}
+		Acts: pipe.None, Effects: effects}
 }
 
 // Decorate is a [Decorator]. The proxy that it returns answers as next does, and calls the mirror
@@ -154,6 +153,7 @@ func (s *Shadow) step(plan *pipe.Step) pipe.Step {
 //
 // All proxies that one Shadow decorates share Max and the counts.
 func (s *Shadow) Decorate(next Proxy) Proxy {
+	next = pipe.Described(next)
 	sh := &shadowed{shadow: s, next: next}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "shadow", Source: pipe.Here(), Acts: pipe.In, Layout: pipe.Parallel,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: s}
@@ -273,6 +273,8 @@ type mirrorCall struct {
 	req    Request
 	users  int // how many goroutines keep the slot
 
+	watched *watch.Call // kept open until the goroutine has called the mirror; nil if nobody watches
+
 	answered chan struct{} // closed when answer is known; nil without Compare
 	answer   Result
 }
@@ -282,11 +284,13 @@ type mirrorCall struct {
 func (s *Shadow) start(ctx context.Context, req *Request) *mirrorCall {
 	if !req.Replayable() {
 		s.dropped.Add(1)
+		pipe.Note(ctx, "skipped", s.spec.Name)
 		return nil
 	}
 	m := s.take()
 	if m == nil {
 		s.dropped.Add(1)
+		pipe.Note(ctx, "limited", s.spec.Name)
 		return nil
 	}
 	m.base.StartCancellable(call.Detach(ctx))
@@ -296,6 +300,7 @@ func (s *Shadow) start(ctx context.Context, req *Request) *mirrorCall {
 	if s.spec.Compare != nil {
 		m.answered = make(chan struct{})
 	}
+	m.watched = watch.Retain(ctx)
 	go m.mirrored()
 	return m
 }
@@ -358,6 +363,7 @@ func (m *mirrorCall) copyOf(ctx context.Context, req *Request) (made bool) {
 // mirrored runs the call on its own goroutine.
 func (m *mirrorCall) mirrored() {
 	defer m.leave()
+	defer m.watched.Release()
 	if m.base.Err() != nil { // Run has ended in the meantime
 		call.Discard(&m.base, m.req.Body)
 		m.shadow.dropped.Add(1)
@@ -381,7 +387,7 @@ func (m *mirrorCall) Do(ctx context.Context) (*Response, error) {
 		defer m.release()
 	}
 	defer call.Discard(&m.base, m.req.Body)
-	return call.Checked(m.shadow.spec.Mirror(ctx, &m.req))
+	return call.Checked(m.shadow.mirror(ctx, &m.req))
 }
 
 // Arrived does nothing, because the goroutine of the call waits.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -96,8 +97,12 @@ func Static(when Moment, d document.Document) Decorator {
 		return Fault(err)
 	}
 	f := newFiller(when, d, with)
-	step := pipe.Step{Mark: mark.Ours(), Kind: "static", Detail: f.detail(), Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
+	step := pipe.Step{Mark: mark.Ours(), Kind: "static", Detail: f.what, Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
+	if when.holds(true, false) {
+		step.Effects |= pipe.Recovers
+	}
 	return func(next Proxy) Proxy {
+		next = pipe.Described(next)
 		serve := func(ctx context.Context, req *Request) (*Response, error) {
 			res, err := call.Checked(next(ctx, req))
 			if err != nil {
@@ -115,6 +120,7 @@ type filler struct {
 	doc   document.Document // in place of an answer
 	with  document.Defaults // what is filled in
 	names []string
+	what  string // see detail
 }
 
 func newFiller(when Moment, doc document.Document, with document.Defaults) *filler {
@@ -122,6 +128,7 @@ func newFiller(when Moment, doc document.Document, with document.Defaults) *fill
 	for name := range doc.Members() {
 		f.names = append(f.names, name)
 	}
+	f.what = f.detail()
 	return f
 }
 
@@ -144,6 +151,7 @@ func (f *filler) cover(ctx context.Context, err error) (*Response, error) {
 		StatusOf(err) == StatusClientGone && gone(ctx, err) || errors.Is(ctx.Err(), context.Canceled) {
 		return nil, err
 	}
+	pipe.Note(ctx, "static", f.what)
 	return &Response{Status: http.StatusOK, Header: headerFor(call.Described(ctx)), Document: f.doc, Err: err}, nil
 }
 
@@ -161,6 +169,9 @@ func (f *filler) complete(ctx context.Context, res *Response) (*Response, error)
 		}
 		discard(ctx, res)
 		return nil, wrapError("static", status, err)
+	}
+	if doc.Size() != res.Document.Size() {
+		watch.Note(ctx, "static", f.what)
 	}
 	res.Document = doc
 	if absent && (res.Status == http.StatusNoContent || res.Status == http.StatusResetContent) {

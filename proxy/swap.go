@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -18,6 +18,7 @@ import (
 // a replacement, such as limits and breakers, belongs outside, around [Swap.Proxy].
 type Swap struct {
 	held  atomic.Pointer[swapped]
+	first *swapped // what was held first
 	proxy Proxy
 }
 
@@ -28,19 +29,21 @@ func NewSwap(p Proxy) *Swap {
 		p = pipe.Check[*Request, *Response](nil, errors.New("proxy: NewSwap: the Proxy is nil"))
 	}
 	s := new(Swap)
-	s.held.Store(newSwapped(p))
+	s.first = newSwapped(p)
+	s.held.Store(s.first)
 	s.proxy = pipe.Describe(s.call, pipe.Step{Mark: mark.Ours(), Kind: "swap", Detail: "may be swapped", Source: pipe.Here(), Acts: pipe.None,
-		Effects: pipe.CallsOnce | pipe.Stateful | pipe.Opaque | pipe.NotIdempotent, State: s}, p)
+		Effects: pipe.CallsOnce | pipe.Stateful | pipe.Opaque | pipe.NotIdempotent, State: s}, pipe.Held(s.now))
 	return s
 }
 
 // Proxy returns the proxy that calls the proxy currently held. It returns the same one each time.
 //
-// A plan is made once, at wiring. It shows the proxy that was held first, and says that another one
-// may replace it. The step is opaque, so a deadline is enforced even if a later proxy ignores its
-// context (see [Hold]). It is not idempotent, so nothing outside repeats a call; put a policy.Retry
-// inside, in the proxy that is stored. The params that a route gives are checked for the first
-// proxy only. A later proxy that needs another param fails its calls with 502.
+// A plan shows the proxy that is held when the plan is made, and says that another one may replace
+// it. What an endpoint or router checks at wiring is the first one. The step is opaque, so a
+// deadline is enforced even if a later proxy ignores its context (see [Hold]). It is not idempotent,
+// so nothing outside repeats a call; put a policy.Retry inside, in the proxy that is stored. The
+// params that a route gives are checked for the first proxy only. A later proxy that needs another
+// param fails its calls with 502.
 func (s *Swap) Proxy() Proxy { return s.proxy }
 
 // Store replaces the proxy held by p: a call that begins after Store has returned gets p. Calls in
@@ -57,13 +60,13 @@ func (s *Swap) Store(p Proxy) (drained <-chan struct{}, err error) {
 	if p == nil {
 		return nil, errors.New("proxy: Swap: the Proxy is nil")
 	}
+	storing.Lock()
+	defer storing.Unlock()
 	plan := pipe.PlanOf(p)
 	if err := plan.Faults(); err != nil {
 		return nil, fmt.Errorf("proxy: Swap: %w", err)
 	}
-	storing.Lock()
-	defer storing.Unlock()
-	if s.within(plan, map[*Swap]bool{}) { // a call would recurse without end, and a stack overflow cannot be recovered
+	if s.within(plan) { // a call would recurse without end, and a stack overflow cannot be recovered
 		return nil, errors.New("proxy: Swap: the Proxy contains the swap itself")
 	}
 	old := s.held.Swap(newSwapped(p))
@@ -76,16 +79,17 @@ func (s *Swap) Store(p Proxy) (drained <-chan struct{}, err error) {
 var storing sync.Mutex
 
 // within reports whether a call of the pipe with that plan may call the swap.
-func (s *Swap) within(step *pipe.Step, seen map[*Swap]bool) bool {
-	if other, ok := step.State.(*Swap); ok {
-		if other == s || seen[other] {
-			return other == s
+func (s *Swap) within(plan *pipe.Step) bool {
+	for step := range plan.All() {
+		if step.State == any(s) {
+			return true
 		}
-		seen[other] = true
-		return s.within(pipe.PlanOf(other.held.Load().proxy), seen) // its plan shows the first proxy only
 	}
-	return slices.ContainsFunc(step.Steps, func(inner *pipe.Step) bool { return s.within(inner, seen) })
+	return false
 }
+
+// now returns the proxy that is held, for a plan.
+func (s *Swap) now() Proxy { return s.held.Load().proxy }
 
 // maxSwaps is how many swaps a call may go through that hold what no plan sees into. They are
 // counted only while a swap has as many calls in flight: a cycle soon has, and others allocate
@@ -122,6 +126,9 @@ func (s *Swap) call(ctx context.Context, req *Request) (*Response, error) {
 			h.end()
 		}
 	}()
+	if h != s.first {
+		watch.Note(ctx, "swapped", "")
+	}
 	if h.hides && h.n.Load() > maxSwaps {
 		outer, _ := ctx.Value(swapDepthKey{}).(*swapDepth)
 		inner := &swapDepth{Context: ctx, n: 1}
@@ -159,7 +166,7 @@ type swapped struct {
 }
 
 func newSwapped(p Proxy) *swapped {
-	h := &swapped{proxy: p, drained: make(chan struct{})}
+	h := &swapped{proxy: pipe.Described(p), drained: make(chan struct{})}
 	for step := range pipe.PlanOf(p).All() {
 		if _, swap := step.State.(*Swap); !swap && step.Effects&(pipe.Opaque|pipe.Custom) != 0 {
 			h.hides = true

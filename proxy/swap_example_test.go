@@ -53,5 +53,5 @@ func ExampleSwap() {
 	// drained
 	// ← recover
 	//   · swap (may be swapped)
-	//     ↔ v1
+	//     ↔ v2
 }

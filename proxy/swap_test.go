@@ -375,7 +375,8 @@ func TestThePlanOfASwapPromisesNothingForLaterProxies(t *testing.T) {
 	assert.False(t, scope.Described(), "code may see its requests")
 
 	store(t, swap, pipe.NamedPipe("v2", fails(nil)))
-	assert.Equal(t, plan.String(), pipe.PlanOf(swap.Proxy()).String(), "a plan is made at wiring")
+	assert.Equal(t, "· swap (may be swapped)\n  ↔ v2\n", pipe.PlanOf(swap.Proxy()).String(), "a plan shows what is held")
+	assert.Equal(t, "· swap (may be swapped)\n  ↔ backend v1\n", plan.String(), "when it is made")
 	assert.Contains(t, pipe.PlanOf(proxy.Merge(proxy.Part{Name: "a", Proxy: swap.Proxy()}, proxy.Part{Name: "b",
 		Proxy: swap.Proxy().With(pipe.Recover)})).String(), fmt.Sprintf("part a\n    %s", "· swap (may be swapped)\n"))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -181,10 +182,12 @@ func (c *choice) described(step pipe.Step) Proxy {
 		return res, nil
 	}
 	var inner []pipe.Any
-	for _, o := range c.options {
-		if o.proxy != nil { // nil is a fault
-			inner = append(inner, pipe.Describe(o.proxy, pipe.Step{Mark: mark.Ours(), Kind: c.noun, Name: o.name, Detail: o.detail,
-				Source: step.Source, Acts: pipe.None, Effects: pipe.PassesOn}, o.proxy))
+	for i := range c.options {
+		if o := &c.options[i]; o.proxy != nil { // nil is a fault
+			p := pipe.Described(o.proxy)
+			o.proxy = pipe.Describe(p, pipe.Step{Mark: mark.Ours(), Kind: c.noun, Name: o.name, Detail: o.detail,
+				Source: step.Source, Acts: pipe.None, Effects: pipe.PassesOn}, p)
+			inner = append(inner, o.proxy)
 		}
 	}
 	return pipe.Describe(serve, step, inner...)
@@ -195,6 +198,7 @@ func (c *choice) call(ctx context.Context, req *Request) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	watch.Note(ctx, c.noun, c.options[i].name)
 	if err := ctx.Err(); err != nil { // choosing may have used up the time
 		return nil, err
 	}

@@ -407,7 +407,7 @@ func TestSwitchShowsItsCasesInThePlan(t *testing.T) {
         ↔ backend b
 `, plan.String())
 	assert.Equal(t, pipe.CallsOnce|pipe.PassesOn|pipe.Opaque|pipe.HonoursContext, plan.Effects)
-	_, err := plan.Before("v2", "v1")
+	err := plan.Before("v2", "v1")
 	assert.ErrorIs(t, err, pipe.ErrUnordered)
 	assert.Contains(t, pipe.PlanOf(proxy.Switch(proxy.Case{When: always, Proxy: leaf("v1")})).String(), "switch (1 case, no default)")
 }

@@ -1,21 +1,25 @@
 package router
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
 )
 
 // A mounted route is the handler that chi runs for it: it checks the path, then runs the
 // middlewares of the route and the endpoint.
 type mounted struct {
 	route    Route
-	own      chi.Routes   // the router it was mounted on
-	known    *patternSet  // parsed patterns: its own and those of the routers above
+	own      chi.Routes  // the router it was mounted on
+	known    *patternSet // parsed patterns: its own and those of the routers above
+	path     pipe.Pipe[*http.Request, proxy.Params]
 	endpoint http.Handler // as the factory made it
 	next     http.Handler // the endpoint inside the middlewares of the route
 }
@@ -31,6 +35,9 @@ func newMounted(r chi.Router, route Route, f endpoint.Factory, known *patternSet
 		return nil, errNilHandler
 	}
 	m := &mounted{route: route, own: r, known: known, endpoint: h, next: h}
+	given, _ := givenBy(route)
+	m.path = pipe.Describe(m.params, pipe.Step{Mark: mark.Ours(), Kind: "path", Source: pipe.Here(), Acts: pipe.In,
+		Effects: pipe.CallsOnce | pipe.Validates, Gives: given})
 	for i := len(route.Middlewares) - 1; i >= 0; i-- {
 		if err := m.wrap(i, route.Middlewares[i]); err != nil {
 			return nil, err
@@ -56,12 +63,17 @@ func (m *mounted) wrap(i int, middleware func(http.Handler) http.Handler) (err e
 }
 
 func (m *mounted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	params, err := paramsOf(r, m.own, m.known)
+	params, err := m.path(r.Context(), r)
 	if err != nil {
 		m.refuse(w, r, err)
 		return
 	}
 	m.next.ServeHTTP(w, endpoint.WithParams(r, params))
+}
+
+// params checks the path of a request.
+func (m *mounted) params(_ context.Context, r *http.Request) (proxy.Params, error) {
+	return paramsOf(r, m.own, m.known)
 }
 
 // refuse answers a request whose path is refused. It uses the Refuse method of the endpoint, if

@@ -1,9 +1,11 @@
 package router
 
 import (
+	"context"
 	"net/http"
 	"reflect"
 
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -14,13 +16,28 @@ func Named(name string, middleware func(http.Handler) http.Handler) func(http.Ha
 	if middleware == nil {
 		return nil
 	}
-	return naming(name, middleware)
+	return naming(pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: kindMiddleware, Name: name, Source: pipe.Here(),
+		Effects: pipe.Opaque}), middleware)
 }
 
-// probe is the handler that asks a naming middleware for its name. It never serves.
+const kindMiddleware = "middleware"
+
+// A visit is a request at a handler.
+type visit struct {
+	handler http.Handler
+	w       http.ResponseWriter
+	r       *http.Request
+}
+
+func serve(_ context.Context, v visit) (none struct{}, _ error) {
+	v.handler.ServeHTTP(v.w, v.r)
+	return none, nil
+}
+
+// probe is the handler that asks a naming middleware for its step. It never serves.
 type probe struct {
 	http.Handler
-	name string
+	step *pipe.Step
 }
 
 // naming makes all named middlewares. They share one code pointer, which tells them from
@@ -28,22 +45,27 @@ type probe struct {
 // pointers.
 //
 //go:noinline
-func naming(name string, middleware func(http.Handler) http.Handler) func(http.Handler) http.Handler {
+func naming(p pipe.Pipe[visit, struct{}], middleware func(http.Handler) http.Handler) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
-		if p, ok := next.(*probe); ok {
-			p.name = name
+		if asks, ok := next.(*probe); ok {
+			asks.step = pipe.PlanOf(p)
 			return nil
 		}
-		return middleware(next)
+		h := middleware(next)
+		if h == nil {
+			return nil
+		}
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = p(r.Context(), visit{h, w, r}) })
 	}
 }
 
-// middlewareName returns the name of a middleware. It never calls a middleware that a user wrote.
-func middlewareName(middleware func(http.Handler) http.Handler) string {
-	if reflect.ValueOf(middleware).Pointer() != reflect.ValueOf(naming("", nil)).Pointer() {
-		return pipe.FuncName(middleware)
+// middlewareStep returns the step of a middleware: for one that has a name the same in every plan. It
+// never calls a middleware that a user wrote.
+func middlewareStep(middleware func(http.Handler) http.Handler) *pipe.Step {
+	if reflect.ValueOf(middleware).Pointer() != reflect.ValueOf(naming(nil, nil)).Pointer() {
+		return &pipe.Step{Kind: kindMiddleware, Name: pipe.FuncName(middleware), Effects: pipe.Opaque}
 	}
 	var p probe
 	middleware(&p)
-	return p.name
+	return p.step
 }

@@ -15,8 +15,8 @@ import (
 
 // PlanOf returns the plan of everything on a router: a step of kind "router" with one step of kind
 // "route" for each route, named by its method and pattern as in "GET /users/{id}", sorted by
-// pattern. A route that answers every method is named by its pattern alone; the HEAD that comes
-// with a GET is not shown.
+// pattern. A route that answers every method is named by its pattern alone. The HEAD that comes with a
+// GET is not shown, unless another handler has taken the place of the GET.
 //
 // A route contains, in the order of execution, the middlewares of the routers from the outside in
 // (kind "middleware", opaque; see [Named]), the check of the path (kind "path"), the middlewares of
@@ -94,7 +94,9 @@ func appendEntries(found []entry, r chi.Routes, outer string, above []func(http.
 				continue
 			case ok:
 				seen[m] = true
-				e.method = m.route.Method
+				if own := m.route.Method; own == "" || innermost(route.Handlers[own]) == http.Handler(m) {
+					e.method = own // else another handler has taken its place, and the HEAD of a GET is left
+				}
 			case method == "*":
 				e.method = ""
 			case all != nil && sameHandler(h, all):
@@ -136,7 +138,7 @@ func sameHandler(a, b http.Handler) bool {
 func (e entry) step() *pipe.Step {
 	steps := middlewareSteps(e.middlewares)
 	if m, ok := e.handler.(*mounted); ok {
-		steps = append(steps, m.pathStep())
+		steps = append(steps, pipe.PlanOf(m.path))
 		steps = append(steps, middlewareSteps(m.route.Middlewares)...)
 		steps = append(steps, m.plan())
 	} else {
@@ -145,16 +147,11 @@ func (e entry) step() *pipe.Step {
 	return &pipe.Step{Kind: "route", Name: routeName(e.method, e.pattern), Acts: pipe.None, Steps: steps}
 }
 
-func (m *mounted) pathStep() *pipe.Step {
-	given, _ := givenBy(m.route)
-	return &pipe.Step{Kind: "path", Acts: pipe.In, Effects: pipe.CallsOnce, Gives: given}
-}
-
 func middlewareSteps(middlewares []func(http.Handler) http.Handler) []*pipe.Step {
 	var steps []*pipe.Step
 	for _, m := range middlewares {
 		if m != nil {
-			steps = append(steps, &pipe.Step{Kind: "middleware", Name: middlewareName(m), Effects: pipe.Opaque})
+			steps = append(steps, middlewareStep(m))
 		}
 	}
 	return steps

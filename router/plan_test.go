@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"testing"
@@ -67,15 +68,10 @@ func TestPlanOfShowsEverythingInTheOrderOfExecution(t *testing.T) {
 	page := plan.Find("GET /t/{tenant}/u/{id}")[0]
 	order := []string{"log", "with", "use", "group", "path", "first", "second", "page", "audit"}
 	for i := range order[1:] {
-		before, err := page.Before(order[i], order[i+1])
-		require.NoError(t, err)
-		assert.True(t, before, "%s before %s", order[i], order[i+1])
+		assert.NoError(t, page.Before(order[i], order[i+1]), "%s before %s", order[i], order[i+1])
 	}
-	before, err := plan.Before("with", "audit")
-	assert.NoError(t, err, "it may be asked of all routes too")
-	assert.True(t, before)
-	_, err = plan.Before("lgo", "audit")
-	assert.ErrorIs(t, err, pipe.ErrNoStep)
+	assert.NoError(t, plan.Before("with", "audit"))
+	assert.ErrorIs(t, plan.Before("lgo", "audit"), pipe.ErrNoStep)
 
 	assert.Equal(t, []string{"tenant", "id"}, page.Find("path")[0].Gives)
 	theirs := plan.Find("GET /theirs")[0].Steps
@@ -161,8 +157,21 @@ func TestHealthCanStandOutsideGuards(t *testing.T) {
 		assert.Empty(t, plan.Find(name)[0].Find("guard"), name)
 	}
 	assert.NotEmpty(t, plan.Find("GET /users/{id}")[0].Find("guard"))
-	_, err := plan.Before("guard", "ready")
+	err := plan.Before("guard", "ready")
 	assert.ErrorIs(t, err, pipe.ErrUnordered)
+}
+
+func TestThePlanShowsWhatIsLeftOfAnOverriddenRoute(t *testing.T) {
+	t.Parallel()
+	r := chi.NewRouter()
+	page := pipe.NamedPipe("page", proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) { return &proxy.Response{}, nil }))
+	require.NoError(t, router.Mount(r, router.Route{Method: "GET", Pattern: "/x", Endpoint: endpoint.Spec{Proxy: page}}))
+	r.Method("GET", "/x", http.RedirectHandler("/", http.StatusFound))
+	var routes []string
+	for _, step := range router.PlanOf(r).Steps {
+		routes = append(routes, step.Name+": "+step.Steps[len(step.Steps)-1].Kind)
+	}
+	assert.Equal(t, []string{"GET /x: handler", "HEAD /x: endpoint"}, routes)
 }
 
 func TestPlansServesTheFormats(t *testing.T) {
@@ -231,4 +240,41 @@ func TestAbandonedAddsUpTheEndpoints(t *testing.T) {
 		require.NoError(t, router.Spec{Endpoint: house, Routes: []router.Route{route("", "/a"), route("GET", "/b")}}.Mount(r))
 	})
 	assert.Equal(t, 16, router.Abandoned(r), "each endpoint counts once, however many methods it answers")
+}
+
+// Steps that are the same in each plan can be watched, and found again in a trace.
+func TestTheStepsOfTwoPlansAreTheSame(t *testing.T) {
+	t.Parallel()
+	r := chi.NewRouter()
+	r.Use(named("use"))
+	page := pipe.NamedPipe("user", proxy.Proxy(answer))
+	require.NoError(t, router.Mount(r, router.Route{Method: "GET", Pattern: "/users/{id}", Endpoint: endpoint.Spec{Name: "page", Proxy: page},
+		Middlewares: []func(http.Handler) http.Handler{named("own")}}))
+	first, second := router.PlanOf(r).Places(), router.PlanOf(r).Places()
+	require.Len(t, second, len(first))
+	var same []string
+	for i, p := range first {
+		if p.Step.Same(second[i].Step) {
+			same = append(same, p.Step.Title())
+		}
+	}
+	assert.Equal(t, []string{"use", "path", "own", "page", "user"}, same, "all but the router and the route, which only group")
+}
+
+func TestGuardsOfARouterNamesTheRouteThatIsOpen(t *testing.T) {
+	t.Parallel()
+	r := chi.NewRouter()
+	auth := pipe.Named("auth", func(next proxy.Proxy) proxy.Proxy {
+		return pipe.Describe(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return next(ctx, req) },
+			pipe.Step{Kind: "auth", Acts: pipe.In}, next)
+	})
+	user := pipe.NamedPipe("user", proxy.Proxy(answer))
+	require.NoError(t, router.Mount(r,
+		router.Route{Method: "GET", Pattern: "/a", Endpoint: endpoint.Spec{Proxy: user.With(auth)}},
+		router.Route{Method: "GET", Pattern: "/b", Endpoint: endpoint.Spec{Proxy: user}},
+	))
+	err := router.PlanOf(r).Guards("auth", "user")
+	assert.ErrorIs(t, err, pipe.ErrOrder)
+	assert.Regexp(t, `^pipe: guards "auth", "user": GET /b: user \(plan_test.go:\d+\) is reached without auth$`, err.Error())
+	assert.NoError(t, router.PlanOf(r).Before("auth", "user"))
 }

@@ -118,8 +118,8 @@ func ExamplePlanOf() {
 	//             ↔ endpoint (10s, body of 1 MiB)
 	//               ↔ audit
 	//                 ↔ page
-	// true <nil>
-	// false <nil>
+	// <nil>
+	// pipe: before "audit", "limit": GET /users/{id}/page: middleware limit (router_example_test.go:72) acts before audit (router_example_test.go:88)
 }
 
 func ExampleNamed() {
@@ -214,5 +214,5 @@ func ExampleFactoryFunc() {
 	fmt.Println(router.PlanOf(r).Before("log", "hello"))
 	// Output:
 	// no-store
-	// true <nil>
+	// <nil>
 }

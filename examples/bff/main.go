@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/sluice-go/sluice/adapter"
+	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/router"
 )
 
@@ -39,7 +40,7 @@ func run(ctx context.Context, addr, admin string, faults faults, out io.Writer) 
 	if err != nil {
 		return err
 	}
-	shop, err := newShop(upstreams.urls())
+	shop, err := newShop(backend.HTTP{}, upstreams.urls())
 	if err != nil {
 		return err
 	}

@@ -59,9 +59,9 @@ type (
 	}
 )
 
-// newShop wires the pages. urls holds the address of each upstream by name.
-func newShop(urls map[string]string) (*shop, error) {
-	factory := backend.Decorate(backend.HTTP{}, func(backend.Spec) proxy.Decorator { return policy.Timeout(500 * time.Millisecond) })
+// newShop wires the pages. f connects to the upstreams, and urls holds the address of each by name.
+func newShop(f backend.Factory, urls map[string]string) (*shop, error) {
+	factory := backend.Decorate(f, func(backend.Spec) proxy.Decorator { return policy.Timeout(500 * time.Millisecond) })
 	var faults []error
 	upstream := func(name, url string, s backend.Spec) proxy.Proxy {
 		s.Name, s.URL = name, urls[name]+url

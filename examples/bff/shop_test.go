@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -27,7 +28,7 @@ func newTestShop(t *testing.T) *shop {
 	for _, name := range names {
 		urls[name] = "http://" + name
 	}
-	s, err := newShop(urls)
+	s, err := newShop(backend.HTTP{}, urls)
 	require.NoError(t, err)
 	return s
 }
@@ -67,11 +68,9 @@ func TestTheReadmeShowsTheCodeOfTheHomePage(t *testing.T) {
 func TestTheHomePageAsksInTheOrderOfItsGraph(t *testing.T) {
 	t.Parallel()
 	plan := pipe.PlanOf(newTestShop(t).home)
-	for _, pair := range [][2]string{{"user", "orders"}, {"orders", "products"}, {"user", "loyalty"}} {
-		before, err := plan.Before(pair[0], pair[1])
-		require.NoError(t, err)
-		assert.True(t, before, "%s before %s", pair[0], pair[1])
+	for _, pair := range [][2]string{{"user", "then orders"}, {"then orders", "each products"}, {"user", "then loyalty"}} {
+		assert.NoError(t, plan.Before(pair[0], pair[1]), "%s before %s", pair[0], pair[1])
 	}
-	_, err := plan.Before("orders", "loyalty")
+	err := plan.Before("then orders", "then loyalty")
 	assert.ErrorIs(t, err, pipe.ErrUnordered)
 }

@@ -19,16 +19,16 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// newGateway returns the public router: one page made of three upstreams.
-func newGateway(users, orders, recs string, log io.Writer) (chi.Router, error) {
-	upstreams := backend.Decorate(backend.HTTP{}, func(backend.Spec) proxy.Decorator {
+// newPage returns one page made of three upstreams, which f connects to.
+func newPage(f backend.Factory, users, orders, recs string, log io.Writer) proxy.Proxy {
+	upstreams := backend.Decorate(f, func(backend.Spec) proxy.Decorator {
 		return policy.Timeout(300 * time.Millisecond)
 	})
 	user := pipe.Check(upstreams.New(backend.Spec{Name: "user", URL: users + "/users/{id}"}))
 	order := pipe.Check(upstreams.New(backend.Spec{Name: "orders", URL: orders + "/orders?user={id}"}))
 	rec := pipe.Check(upstreams.New(backend.Spec{Name: "recs", URL: recs + "/for/{id}", Headers: []string{"Accept-Language"}}))
 
-	page := proxy.Merge(
+	return proxy.Merge(
 		proxy.Part{Proxy: user},
 		proxy.Grouped("orders", order),
 		proxy.Part{
@@ -42,7 +42,10 @@ func newGateway(users, orders, recs string, log io.Writer) (chi.Router, error) {
 		pipe.Named("audit", audit(log)),
 		policy.Limit(rate.NewLimiter(100, 20)),
 	)
+}
 
+// newGateway returns the public router, with the page.
+func newGateway(page proxy.Proxy) (chi.Router, error) {
 	r := chi.NewRouter()
 	r.Use(middleware.RequestSize(1 << 20)) // any middleware of net/http and chi goes here
 	router.Problems(r)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/sluice-go/sluice/adapter"
+	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/router"
 )
 
@@ -34,7 +35,7 @@ func run(ctx context.Context, addr, admin string, out io.Writer) error {
 		return err
 	}
 	users, orders, recs := upstreams[0], upstreams[1], upstreams[2]
-	gateway, err := newGateway(users.URL(), orders.URL(), recs.URL(), out)
+	gateway, err := newGateway(newPage(backend.HTTP{}, users.URL(), orders.URL(), recs.URL(), out))
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/explain"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/policy"
@@ -94,6 +96,54 @@ func spanIn(_ context.Context, name string) span { return span{name} }
 func (s span) header() string                    { return "00-" + s.name + "-01" }
 func (s span) end(status int)                    { fmt.Println("span", s.name, "ended with", status) }
 
+// recipe: stepSpan
+// A stepSpan is the span of one step. Enter could put it into the context of the step.
+type stepSpan struct{ name string }
+
+func (stepSpan) Enter(ctx context.Context, s *pipe.Step, _ any) (context.Context, pipe.Watcher) {
+	return ctx, stepSpan{strings.TrimSpace(s.Kind + " " + s.Name)}
+}
+
+func (s stepSpan) Leave(res any, err error) {
+	answer, _ := res.(*proxy.Response)
+	fmt.Println("span", s.name, "ended:", proxy.Status(answer, err))
+}
+
+func (s stepSpan) Note(what, _ string) { fmt.Println("span", s.name, "noted", what) }
+
+// end
+
+func Example_spans() {
+	user := pipe.Check(backend.HTTP{Transport: transport}.New(backend.Spec{Name: "user", URL: "http://users/{id}"}))
+	page := proxy.Merge(proxy.Part{Proxy: user}, proxy.Optional(proxy.Grouped("recs", down("recs"))))
+	watch := pipe.Watch{
+		Pick:  func(s *pipe.Step) bool { return s.Acts == pipe.Both },   // no more than you want to pay for
+		Start: func(context.Context) pipe.Watcher { return stepSpan{} }, // nil leaves a call unwatched: sample here
+	}
+	send(endpoint.Spec{Name: "page", Proxy: page, Watch: watch}, "GET", "/users/7")
+	// Unordered output:
+	// span backend user ended: 200
+	// span backend recs ended: 502
+	// span merge noted partial
+	// span merge ended: 200
+	// span endpoint page ended: 200
+	// 200 Cache-Control: no-store X-Completed: false {"id":7}
+	// reported: backend recs: send: connection refused
+}
+
+func Example_explained() {
+	prices := proxy.Fallback(down("prices"), replies("replica", proxytest.Answer(200, `{"price":9}`)))
+	trace := explain.New(pipe.PlanOf(prices)) // in a test: trace := pipetest.Explain(t, prices, req)
+	_, err := pipe.Watched(prices, trace.Watch())(context.Background(), proxy.NewRequest("GET", "/"))
+	fmt.Println(err)
+	fmt.Print(trace)
+	// Output:
+	// <nil>
+	// ↔ fallback (on failure), in order      # 200, fallback: replica
+	//   ↔ backend prices (http://prices/)    # error: backend prices: send: connection refused
+	//   ↔ backend replica (http://replica/)  # 200
+}
+
 // recipe: authenticated
 // authenticated lets a call pass if its bearer token is that of a user, and says who that is.
 func authenticated(userOf func(token string) (user string, ok bool)) proxy.Decorator {
@@ -123,14 +173,13 @@ func Example_authentication() {
 
 	get(page, "/users/7", "Authorization: Bearer secret", "X-User: root")
 	get(page, "/users/7", "X-User: root")
-	first, _ := pipe.PlanOf(page).Before("auth", "user") // for a test of your gateway
-	fmt.Println("before the upstream:", first)
+	fmt.Println("unguarded:", pipe.PlanOf(page).Guards("auth", "backend")) // nil, for a test of your gateway
 	// Output:
 	// user got GET /7 X-User: ann
 	// 200 {"id":7}
 	// 401 Unauthorized
 	// reported: auth: no such token
-	// before the upstream: true
+	// unguarded: <nil>
 }
 
 func TestAuthenticatedKeepsTheLaws(t *testing.T) {

@@ -23,7 +23,7 @@ func Guard[T any](ctx context.Context, bound *Bound, late func(T) error, do func
 	if bound == nil {
 		bound = NewBound(-1)
 	}
-	if bound.Full() {
+	if bound.Full(ctx) {
 		var none T
 		return none, ErrAbandoned
 	}

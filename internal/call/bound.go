@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+
+	"github.com/sluice-go/sluice/pipe"
 )
 
 // DefaultMaxAbandoned is how many abandoned calls a [Bound] allows by default. Each abandoned call
@@ -31,8 +33,14 @@ func NewBound(limit int) *Bound {
 
 // Full reports whether so many calls are abandoned that no further call may begin. It is asked
 // before a call begins, so calls that hang at the same moment can exceed the bound by as many as
-// began together.
-func (b *Bound) Full() bool { return b.limit >= 0 && b.n.Load() >= b.limit }
+// began together. Who watches the step that ctx belongs to is told that it was limited.
+func (b *Bound) Full(ctx context.Context) bool {
+	full := b.limit >= 0 && b.n.Load() >= b.limit
+	if full {
+		pipe.Note(ctx, "limited", "abandoned calls")
+	}
+	return full
+}
 
 // Len returns how many calls are abandoned.
 func (b *Bound) Len() int64 { return b.n.Load() }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"sync/atomic"
+
+	"github.com/sluice-go/sluice/internal/watch"
+	"github.com/sluice-go/sluice/pipe"
 )
 
 // A Task is the work of a [Branch]. Most often the branch is a field of the struct that is its
@@ -33,9 +36,10 @@ type Branch[T any] struct {
 	Bound *Bound
 	Close func(T) error
 
-	value T
-	err   error
-	state atomic.Int32
+	value   T
+	err     error
+	state   atomic.Int32
+	watched *watch.Call // kept open for the goroutine of the branch; nil if nobody watches
 }
 
 // The states of a branch.
@@ -67,19 +71,16 @@ func (b *Branch[T]) Run() { b.run(nil) }
 
 // run runs the task and then sends the branch to its waiter, even after a panic or runtime.Goexit.
 func (b *Branch[T]) run(to chan<- *Branch[T]) {
+	defer b.watched.Release()
+	defer b.arrive(to) // also if a watcher calls runtime.Goexit
 	returned := false
 	defer func() {
 		if !returned {
 			var none T
 			b.value, b.err = none, PanicOf(recover())
-		}
-		if !b.state.CompareAndSwap(running, arrived) {
-			b.late()
-			return
-		}
-		b.Task.Arrived()
-		if to != nil {
-			to <- b
+			if watch.Of(b.Ctx) != nil { // else nobody needs the text, which a user's methods may make
+				pipe.Note(b.Ctx, "panicked", b.err.Error())
+			}
 		}
 	}()
 	b.value, b.err = b.Task.Do(b.Ctx)
@@ -87,10 +88,29 @@ func (b *Branch[T]) run(to chan<- *Branch[T]) {
 	returned = true
 }
 
+// arrive hands the result over, unless the branch was left.
+func (b *Branch[T]) arrive(to chan<- *Branch[T]) {
+	if !b.state.CompareAndSwap(running, arrived) {
+		b.late()
+		return
+	}
+	b.Task.Arrived()
+	if to != nil {
+		to <- b
+	}
+}
+
+// start runs the branch on a goroutine of its own.
+func (b *Branch[T]) start(to chan<- *Branch[T]) {
+	b.watched = watch.Retain(b.Ctx)
+	go b.run(to)
+}
+
 // leave leaves the branch, and reports whether it was still running.
 func (b *Branch[T]) leave() bool {
 	b.Bound.count(b.Ctx, 1) // before the branch can see it and count down
 	if b.state.CompareAndSwap(running, left) {
+		pipe.Note(b.Ctx, "abandoned", "")
 		return true
 	}
 	b.Bound.count(b.Ctx, -1)
@@ -122,7 +142,7 @@ func (b *Branch[T]) late() {
 // ends first, Await leaves the branch.
 func (b *Branch[T]) Await() (T, error) {
 	to := make(chan *Branch[T], 1)
-	go b.run(to)
+	b.start(to)
 	select {
 	case <-to:
 	case <-b.Ctx.Done():

@@ -89,12 +89,12 @@ func TestAwaitLeavesABranchThatIgnoresItsContext(t *testing.T) {
 				assert.Equal(t, context.DeadlineExceeded, err)
 				assert.Equal(t, time.Second, time.Since(start))
 				assert.True(t, task.branch.Left())
-				assert.True(t, bound.Full())
+				assert.True(t, bound.Full(t.Context()))
 				assert.Equal(t, 1, scope.Abandoned())
 
 				close(release)
 				synctest.Wait()
-				assert.False(t, bound.Full(), "it has ended")
+				assert.False(t, bound.Full(t.Context()), "it has ended")
 				assert.Zero(t, scope.Abandoned())
 				assert.Zero(t, task.arrived.Load(), "nobody waits")
 				if name == "and answers late" {
@@ -110,8 +110,8 @@ func TestAwaitLeavesABranchThatIgnoresItsContext(t *testing.T) {
 
 func TestTheBoundOfABranch(t *testing.T) {
 	t.Parallel()
-	assert.False(t, call.NewBound(0).Full())
-	assert.False(t, call.NewBound(-1).Full())
+	assert.False(t, call.NewBound(0).Full(t.Context()))
+	assert.False(t, call.NewBound(-1).Full(t.Context()))
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -124,5 +124,45 @@ func TestTheBoundOfABranch(t *testing.T) {
 			}
 		}
 		close(release)
+	})
+}
+
+// A text counts how often it was made.
+type text struct{ made atomic.Int32 }
+
+func (s *text) String() string { s.made.Add(1); return "text" }
+
+func TestNobodyMakesTheTextOfAPanicThatNobodyWatches(t *testing.T) {
+	t.Parallel()
+	var value text
+	b, _ := newTask(t.Context(), nil, func(context.Context) (int, error) { panic(&value) })
+	_, err := b.branch.Await()
+	assert.Error(t, err)
+	assert.Zero(t, value.made.Load())
+}
+
+// An exiting watcher ends the goroutine of every note.
+type exiting struct{}
+
+func (exiting) Enter(ctx context.Context, _ *pipe.Step, _ any) (context.Context, pipe.Watcher) {
+	return ctx, exiting{}
+}
+func (exiting) Leave(any, error)    {}
+func (exiting) Note(string, string) { runtime.Goexit() }
+
+func TestABranchArrivesThoughItsWatcherExits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := func(ctx context.Context, _ int) (int, error) {
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			b, _ := newTask(ctx, nil, func(context.Context) (int, error) { panic("bug") })
+			return b.branch.Await()
+		}
+		start := time.Now()
+		watch := pipe.Watch{Start: func(context.Context) pipe.Watcher { return exiting{} }}
+		_, err := pipe.Watched(pipe.NamedPipe("x", p), watch)(t.Context(), 1)
+		assert.EqualError(t, err, "panic: bug")
+		assert.Zero(t, time.Since(start))
 	})
 }

@@ -24,7 +24,12 @@ func ForOptional(ctx context.Context) *Clock {
 	if outer, ok := ctx.Value(earlyKey{}).(time.Time); ok && !deadline.Before(outer) {
 		return nil
 	}
-	deadline = deadline.Add(-min(time.Until(deadline)/earlyShare, earlyMost))
+	return EarlyAt(ctx, deadline.Add(-min(time.Until(deadline)/earlyShare, earlyMost)))
+}
+
+// EarlyAt returns the context for the optional part of a call whose deadline is known. The caller
+// must eventually cancel it.
+func EarlyAt(ctx context.Context, deadline time.Time) *Clock {
 	return At(&early{ctx, deadline}, deadline)
 }
 

@@ -27,7 +27,7 @@ func (g *Group[T]) Go(b *Branch[T]) {
 	if !b.HonoursContext {
 		g.loose = append(g.loose, b)
 	}
-	go b.run(g.arrivals)
+	b.start(g.arrivals)
 }
 
 // Run runs the last of several branches on the calling goroutine if it is sure to return in time.

@@ -97,7 +97,7 @@ func Laws[Req, Res any](t *testing.T, s Subject[Req, Res]) {
 		}
 		t.Run(law.Name, func(t *testing.T) {
 			var faults []string
-			faults, stuck = law.faults(t, s, stallTime)
+			faults, stuck = law.broken(t, s, stallTime)
 			for _, fault := range faults {
 				t.Error(fault)
 			}
@@ -112,7 +112,7 @@ func Check[Req, Res any](t *testing.T, s Subject[Req, Res]) error { return check
 func check[Req, Res any](t *testing.T, s Subject[Req, Res], still time.Duration) error {
 	var errs []error
 	for _, law := range all(s) {
-		faults, stuck := law.faults(t, s, still)
+		faults, stuck := law.broken(t, s, still)
 		for _, fault := range faults {
 			errs = append(errs, fmt.Errorf("%s: %s", law.Name, fault))
 		}

@@ -27,3 +27,19 @@ func ExampleLaws() {
 		})
 	}
 }
+
+// What ran in one call, and in what order
+func ExampleExplain() {
+	auth := func(next pipe.Pipe[string, int]) pipe.Pipe[string, int] {
+		return func(ctx context.Context, req string) (int, error) { return next(ctx, req) }
+	}
+	count := pipe.NamedPipe("count", func(_ context.Context, req string) (int, error) { return len(req), nil })
+
+	_ = func(t *testing.T) { // func TestStrangersAreNotCounted(t *testing.T)
+		trace := pipetest.Explain(t, count.With(pipe.Named("auth", auth)), "how many?")
+		t.Log(trace)
+		if err := trace.Before("auth", "count"); err != nil {
+			t.Error(err)
+		}
+	}
+}

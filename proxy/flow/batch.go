@@ -19,6 +19,7 @@ func Batch[A any, K comparable, T any, P Prepare[[]K]](
 	name string, a Node[[]A], key func(A) K, prepare P, p pipe.Pipe[*proxy.Request, T],
 ) Node[T] {
 	do, gives := prepared[[]K](prepare)
+	p = pipe.Described(p)
 	n := calling("Batch", "batch", name, p, key == nil || do == nil, a.n)
 	n.gives(titled("Batch", name), gives)
 	n.step.Acts = pipe.In

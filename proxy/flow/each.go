@@ -68,6 +68,7 @@ func each[A any, K comparable, T any, P Prepare[K]](
 	value func([]eachCall[K, T]) any,
 ) *node {
 	do, gives := prepared[K](prepare)
+	p = pipe.Described(p)
 	n := calling(what, "each", name, p, key == nil || do == nil, a.n)
 	limits = limits.orDefaults(n, titled(what, name))
 	honoursContext := pipe.PlanOf(p).HonoursContext()

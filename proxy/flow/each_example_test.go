@@ -25,7 +25,7 @@ func ExampleEach() {
 	// Output:
 	// map[ink:300 pen:300] <nil>
 	// 8 at once, at most 1000 keys, gives product
-	// true <nil>
+	// <nil>
 }
 
 // Nothing is called if a list has more keys than the limit.
@@ -67,7 +67,7 @@ func ExampleEachSome() {
 	// Output:
 	// ["pen 300","ink -1","pen 300"]
 	// missing: node prices: call 2 of 2: connection refused
-	// true <nil>
+	// <nil>
 }
 
 // With one call at a time, the calls are in the order of the keys. A failure does not stop them.
@@ -108,7 +108,7 @@ func ExampleEachWith() {
 	// asked for pen
 	// asked for ink
 	// map[ink:300 pen:300] <nil>
-	// true <nil>
+	// <nil>
 }
 
 // There is one call for all products, because the upstream takes several at once.
@@ -127,5 +127,5 @@ func ExampleBatch() {
 	// Output:
 	// asked for pen,ink
 	// map[ink:0 pen:3] <nil>
-	// true <nil>
+	// <nil>
 }

@@ -43,9 +43,11 @@ type eachCall[K comparable, T any] struct {
 // run makes the calls. It returns the first failure, or if some may fail what keeps all of them
 // from being made.
 func (e *eachRun[K, T]) run() error {
-	ctx := call.Cancellable(e.until())
+	until, cancel := e.until()
+	defer cancel()
+	ctx := call.Cancellable(until)
 	defer e.end(ctx)
-	keys, err := e.distinct()
+	keys, err := e.distinct(until)
 	if err != nil {
 		return err
 	}
@@ -81,22 +83,28 @@ func (e *eachRun[K, T]) run() error {
 	return nil
 }
 
-// until returns the context that ends the calls. Calls that may fail end in time for an answer
-// without them.
-func (e *eachRun[K, T]) until() context.Context {
-	if e.some {
-		return e.task.run.context(false)
+// until returns the context that ends the calls, which belongs to the node, and a function that
+// releases it. Calls that may fail end in time for an answer without them.
+func (e *eachRun[K, T]) until() (until context.Context, cancel func()) {
+	early := e.task.run.early
+	if !e.some || early == nil {
+		return e.parent, func() {}
 	}
-	return e.parent
+	deadline, _ := early.Deadline()
+	ctx := call.EarlyAt(e.parent, deadline)
+	return ctx, ctx.Cancel
 }
 
 // distinct returns the keys. An EachSome that is required has them even if there is no time left to
 // call any.
-func (e *eachRun[K, T]) distinct() ([]K, error) {
+func (e *eachRun[K, T]) distinct(until context.Context) ([]K, error) {
 	if !e.some {
 		return e.keys(), nil
 	}
-	ctx := e.task.run.context(e.task.run.graph.nodes[e.task.i].required)
+	ctx := until
+	if e.task.run.graph.nodes[e.task.i].required {
+		ctx = e.parent
+	}
 	keys, err := call.Guard(ctx, e.task.branch.Bound, nil, func() ([]K, error) { return e.keys(), nil })
 	if err == call.ErrAbandoned {
 		err = errFull()
@@ -187,7 +195,7 @@ func (c *eachCall[K, T]) Do(ctx context.Context) (v T, err error) {
 	if err := ctx.Err(); err != nil {
 		return v, err
 	}
-	if !c.each.honoursContext && c.each.bound.Full() {
+	if !c.each.honoursContext && c.each.bound.Full(ctx) {
 		return v, errFull()
 	}
 	v, c.partial, err = collect(ctx, c.each.task.run.collects, c.req, c.each.pipe)

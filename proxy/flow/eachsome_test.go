@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/explain"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/flow"
 )
@@ -464,4 +465,19 @@ func TestThePlanSaysThatSomeMayFail(t *testing.T) {
 	assert.Contains(t, plan.String(), "→ each values (8 at once, at most 1000 keys, gives key, some may fail)\n")
 	assert.True(t, plan.HonoursContext())
 	assert.True(t, plan.Find("values")[0].Effects.Has(pipe.CallsMany|pipe.Opaque))
+}
+
+func TestATraceShowsTheCallsOfAnEachSomeInside(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		list := flow.Map("list", flow.Call("call", byKey(nil)), func(string) ([]string, error) { return []string{"k", "l"}, nil })
+		p := flow.End(flow.EachSome("some", list, strings.Clone, flow.Param("key", strings.Clone), byKey(nil)))
+		plan := pipe.PlanOf(p)
+		trace := explain.New(plan)
+		_, err := pipe.Watched(p, trace.Watch())(ctx, proxy.NewRequest("GET", "/"))
+		require.NoError(t, err)
+		assert.NoError(t, trace.Check(plan))
+	})
 }

@@ -78,7 +78,7 @@ func Example() {
 	fmt.Println(res.Document)
 	fmt.Println("missing:", res.Err)
 	fmt.Print(pipe.PlanOf(page))
-	fmt.Println(pipe.PlanOf(page).Before("orders", "products"))
+	fmt.Println(pipe.PlanOf(page).Before("then orders", "batch products"))
 	// Output:
 	// asked for p1,p2
 	// {"User":"Ada","Orders":["Pen","Ink","Pen"]}
@@ -100,5 +100,5 @@ func Example() {
 	//         ← decode ([]flow_test.Item)
 	//           ↔ recommendations
 	//     ← join
-	// true <nil>
+	// <nil>
 }

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -25,8 +26,9 @@ type graph struct {
 // A graphNode is a node in its graph. It refers to others by their index.
 type graphNode struct {
 	node     *node
-	deps     []int // in the order of node.deps
-	users    []int // the nodes that depend on it; one that takes it twice is here twice
+	work     pipe.Pipe[*task, any] // node.work as the plan shows it; nil for a pure node
+	deps     []int                 // in the order of node.deps
+	users    []int                 // the nodes that depend on it; one that takes it twice is here twice
 	required bool
 	bound    *call.Bound // of its abandoned calls, or of itself if it has a value without them
 	parts    *call.Bound // of the abandoned calls of an Each; bound if the node fails with them
@@ -115,9 +117,9 @@ func (g *graph) require(i int) {
 
 // refuse returns an error if a required node would fail because too many of its calls are
 // abandoned.
-func (g *graph) refuse() error {
+func (g *graph) refuse(ctx context.Context) error {
 	for i := range g.nodes {
-		if g.nodes[i].required && g.nodes[i].bound.Full() {
+		if g.nodes[i].required && g.nodes[i].bound.Full(ctx) {
 			return g.named(i, errFull())
 		}
 	}

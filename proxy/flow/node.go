@@ -49,6 +49,7 @@ const many = 2 // stands for any number above 1
 // name or a nil p is a fault in the plan, as with all functions of this package; see the package
 // comment.
 func Call[T any](name string, p pipe.Pipe[*proxy.Request, T]) Node[T] {
+	p = pipe.Described(p)
 	n := calling("Call", "call", name, p, false)
 	n.honoursContext = pipe.PlanOf(p).HonoursContext()
 	n.work = func(ctx context.Context, t *task) (any, error) { return ask(ctx, t, t.req, p) }
@@ -97,6 +98,7 @@ func Then3[A, B, C, T any](
 func then[T any](
 	what, name string, nilFunc bool, prepare func(*task) error, p pipe.Pipe[*proxy.Request, T], deps ...*node,
 ) Node[T] {
+	p = pipe.Described(p)
 	n := calling(what, "then", name, p, nilFunc, deps...)
 	n.step.Acts = pipe.In
 	n.step.Effects |= pipe.Opaque

@@ -36,7 +36,7 @@ func ExampleThen() {
 	// users asked for 7
 	// accounts asked for a7
 	// 100 <nil>
-	// true <nil>
+	// <nil>
 }
 
 // Map makes a value between two calls, and Both lets a join take more values than it has arguments.
@@ -53,7 +53,7 @@ func ExampleMap() {
 	fmt.Println(pipe.PlanOf(p).Before("tax", "join"))
 	// Output:
 	// 200+40+9 <nil>
-	// true <nil>
+	// <nil>
 }
 
 // An optional node may fail: the join gets the reason, and so does the reader of the answer.

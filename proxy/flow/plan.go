@@ -34,8 +34,10 @@ func (g *graph) plan() (pipe.Step, []pipe.Any) {
 		step := n.node.step
 		if !n.required {
 			step.Detail = strings.TrimPrefix(step.Detail+", optional", ", ")
+			step.Effects |= pipe.Skippable
 		}
-		o.steps[i] = pipe.Describe(grouped, step, n.node.inner...)
+		n.work = pipe.Describe(pipe.Pipe[*task, any](n.node.work), step, n.node.inner...)
+		o.steps[i] = n.work
 	}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "flow", Detail: g.detail(), Source: pipe.Here(),
 		Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/watch"
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -53,7 +55,7 @@ func (g *graph) call(ctx context.Context, req *proxy.Request) (any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &proxy.Error{Op: "flow", Err: err}
 	}
-	if err := g.refuse(); err != nil {
+	if err := g.refuse(ctx); err != nil {
 		return nil, fmt.Errorf("flow: %w", err)
 	}
 	if g.replays && !req.Replayable() {
@@ -189,10 +191,10 @@ func (t *task) Do(ctx context.Context) (any, error) {
 		return nil, err
 	}
 	n := &t.run.graph.nodes[t.i]
-	if !n.node.honoursContext && n.bound.Full() {
+	if !n.node.honoursContext && n.bound.Full(ctx) {
 		return nil, errFull()
 	}
-	return n.node.work(ctx, t)
+	return n.work(ctx, t)
 }
 
 // Arrived does nothing, because the run waits for its tasks.
@@ -250,6 +252,9 @@ func (c *run) fail(i, cause int) {
 		case c.graph.nodes[user].node.absent != nil:
 			c.settle(user, c.graph.nodes[user].node.absent(c.graph.named(cause, c.tasks[cause].err)))
 		default:
+			if watch.Of(&c.ctx) != nil {
+				pipe.Note(&c.ctx, "skipped", c.graph.nodes[user].node.step.Name)
+			}
 			c.fail(user, cause)
 		}
 	}

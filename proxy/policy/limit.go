@@ -56,11 +56,13 @@ func Limit(a Allower) proxy.Decorator {
 		step.Effects |= pipe.Opaque // the user's code may wait although it must not
 	}
 	return func(next proxy.Proxy) proxy.Proxy {
+		next = pipe.Described(next)
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			if err := ctx.Err(); err != nil {
 				return nil, &proxy.Error{Op: "limit", Err: err}
 			}
 			if !a.Allow() {
+				pipe.Note(ctx, "limited", "")
 				return nil, limited(a)
 			}
 			return next(ctx, req)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -79,6 +80,7 @@ func Retry(a Attempts) proxy.Decorator {
 	a = a.withDefaults()
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {
+		next = pipe.Described(next)
 		r := &retry{attempts: a, next: next, bound: call.NewBound(0)}
 		step := pipe.Step{Mark: mark.Ours(), Kind: "retry", Source: source, State: a.Budget,
 			Effects: pipe.CallsMany | pipe.PassesOn | pipe.Stateful}
@@ -155,6 +157,9 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 		if ended := pause(ctx, wait); ended != nil {
 			call.Discard(ctx, again.Body)
 			return nil, tried(tries, ended, err)
+		}
+		if watch.Of(ctx) != nil {
+			pipe.Note(ctx, "try", fmt.Sprintf("%d of %d", tries+1, r.attempts.Max))
 		}
 		res, err = r.try(ctx, again)
 	}

@@ -43,6 +43,7 @@ func Timeout(d time.Duration) proxy.Decorator {
 	}
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {
+		next = pipe.Described(next)
 		t := &timeout{d: d, next: next}
 		if !pipe.PlanOf(next).HonoursContext() {
 			t.next = held(next)

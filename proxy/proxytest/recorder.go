@@ -43,6 +43,7 @@ type Recorder struct {
 // Record is a decorator that keeps every request before next gets it. It reads a body that can be
 // replayed through GetBody, and leaves any other body unread.
 func (r *Recorder) Record(next proxy.Proxy) proxy.Proxy {
+	next = pipe.Described(next)
 	serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 		c := callOf(req)
 		if req.GetBody != nil {

@@ -71,7 +71,8 @@ var (
 func Body(template string) proxy.Decorator { return body(Limits{}, template) }
 
 func body(l Limits, template string) proxy.Decorator {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "body", Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce | pipe.PassesOn}
+	step := pipe.Step{Mark: mark.Ours(), Kind: "body", Source: pipe.Here(), Acts: pipe.In,
+		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.WritesRequest}
 	t, holders, errs := parseTemplate(template)
 	if errs != nil {
 		return broken(step, errs...)
@@ -90,6 +91,7 @@ func body(l Limits, template string) proxy.Decorator {
 		step.Effects |= pipe.Buffers | pipe.NeedsReplay
 	}
 	return func(next proxy.Proxy) proxy.Proxy {
+		next = pipe.Described(next)
 		bound := call.NewBound(0)
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			in := values{work: document.Work{Context: ctx}, req: req, most: max(l.bytes(), l.bytes()+len(template))} // the sum may overflow

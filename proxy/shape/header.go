@@ -29,7 +29,11 @@ var ErrHeader = errors.New("invalid header field")
 // be a secret.
 func SetHeader(name, value string) proxy.Decorator {
 	key := http.CanonicalHeaderKey(name)
-	return onRequest("set-header", key, settable(name, value), func(req *proxy.Request) {
+	effects := pipe.WritesRequest
+	if field.Twin(key) == "Authorization" {
+		effects |= pipe.Credentials
+	}
+	return onRequest("set-header", key, effects, settable(name, value), func(req *proxy.Request) {
 		removeHeader(req, key)
 		if req.Upstream == nil {
 			req.Upstream = http.Header{}
@@ -43,7 +47,7 @@ func SetHeader(name, value string) proxy.Decorator {
 // (see [SetHeader]). An invalid name is a fault in the plan that wraps [ErrHeader].
 func RemoveHeader(name string) proxy.Decorator {
 	key := http.CanonicalHeaderKey(name)
-	return onRequest("remove-header", key, named(name), func(req *proxy.Request) { removeHeader(req, key) })
+	return onRequest("remove-header", key, pipe.WritesRequest, named(name), func(req *proxy.Request) { removeHeader(req, key) })
 }
 
 // SetResponseHeader returns a decorator that sets a header of every response of next. An error is
@@ -73,12 +77,14 @@ func RemoveResponseHeader(name string) proxy.Decorator {
 }
 
 // onRequest returns a decorator that changes requests with f, or if err is not nil, one that fails.
-func onRequest(kind, key string, err error, f func(*proxy.Request)) proxy.Decorator {
-	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.In, Effects: pipe.CallsOnce | pipe.PassesOn}
+func onRequest(kind, key string, effects pipe.Effects, err error, f func(*proxy.Request)) proxy.Decorator {
+	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.In,
+		Effects: pipe.CallsOnce | pipe.PassesOn | effects}
 	if err != nil {
 		return broken(step, err)
 	}
 	return func(next proxy.Proxy) proxy.Proxy {
+		next = pipe.Described(next)
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			f(req)
 			return next(ctx, req)
@@ -95,6 +101,7 @@ func onResponse(kind, key string, errs []error, f func(*proxy.Response)) proxy.D
 		return broken(step, errs...)
 	}
 	return func(next proxy.Proxy) proxy.Proxy {
+		next = pipe.Described(next)
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			res, err := next(ctx, req)
 			if err == nil && res != nil {

@@ -51,9 +51,9 @@ func faultsOf(kind string, errs ...error) error {
 
 // ops are the ops of a decorator, which run one after another.
 type ops struct {
-	list   []Op
+	list   []Op // as the plan shows them
 	titles []string
-	placed []pipe.Any // the ops as the plan shows them
+	placed []pipe.Any // list, for Describe
 	faults error
 }
 
@@ -69,9 +69,10 @@ func newOps(way pipe.Way, list []Op) *ops {
 			o.faults = errors.Join(o.faults, inner.Err)
 		}
 		step.Acts, step.Mark = way, mark.Ours() // an op alone does not know its way
-		o.list = append(o.list, op)
+		placed := pipe.Describe(op, step)
+		o.list = append(o.list, placed)
 		o.titles = append(o.titles, step.Title())
-		o.placed = append(o.placed, pipe.Describe(op, step))
+		o.placed = append(o.placed, placed)
 	}
 	return o
 }

@@ -5,9 +5,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/shape"
@@ -45,9 +45,7 @@ func TestEveryOpIsAStepOfThePlan(t *testing.T) {
           ← mine
             ↔ typed (map[string]int → document.Document)
 `, plan.String())
-	before, err := plan.Before("move", "append")
-	require.NoError(t, err)
-	assert.True(t, before)
+	assert.NoError(t, plan.Before("move", "append"))
 }
 
 // Ops of this package are sluice's own, wherever they stand, and a function of a user is not.
@@ -71,5 +69,17 @@ func TestOpsOfOursAreNotCustom(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestATraceShowsTheOps(t *testing.T) {
+	t.Parallel()
+	op := func(name string) shape.Op {
+		return pipe.NamedPipe(name, func(_ context.Context, d document.Document) (document.Document, error) { return d, nil })
+	}
+	p := pipe.NamedPipe("upstream", answers(t, `{}`)).With(shape.Request(op("first"), shape.Drop("x")), shape.Response(op("last"), shape.Keep("a")))
+	trace := pipetest.Explain(t, p, proxy.NewRequest("GET", "/"))
+	for _, pair := range [][2]string{{"first", "drop"}, {"drop", "upstream"}, {"upstream", "last"}, {"last", "keep"}} {
+		assert.NoError(t, trace.Before(pair[0], pair[1]))
 	}
 }

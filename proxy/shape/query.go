@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -14,7 +15,7 @@ var errNoName = errors.New("the name is empty")
 // Request.UpstreamQuery names. Names are compared byte for byte. An empty name is
 // a fault in the plan. The plan shows only the name.
 func SetQuery(name, value string) proxy.Decorator {
-	return onRequest("set-query", name, present(name), func(req *proxy.Request) {
+	return onRequest("set-query", name, pipe.WritesRequest, present(name), func(req *proxy.Request) {
 		if req.Query == nil {
 			req.Query = url.Values{}
 		}
@@ -25,7 +26,7 @@ func SetQuery(name, value string) proxy.Decorator {
 // RemoveQuery returns a decorator that removes a parameter of the query with all its values. An
 // empty name is a fault in the plan.
 func RemoveQuery(name string) proxy.Decorator {
-	return onRequest("remove-query", name, present(name), func(req *proxy.Request) { delete(req.Query, name) })
+	return onRequest("remove-query", name, pipe.WritesRequest, present(name), func(req *proxy.Request) { delete(req.Query, name) })
 }
 
 func present(name string) error {

@@ -38,6 +38,7 @@ func Request(list ...Op) proxy.Decorator {
 		if len(o.list) == 0 {
 			return next
 		}
+		next = pipe.Described(next)
 		bound := call.NewBound(0)
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			if err := o.reshape(ctx, bound, req); err != nil {
@@ -46,7 +47,7 @@ func Request(list ...Op) proxy.Decorator {
 			return next(ctx, req)
 		}
 		return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "request", Source: source, Acts: pipe.In, Layout: pipe.Serial,
-			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Buffers | pipe.NeedsReplay}, append(o.placed[:len(o.placed):len(o.placed)], next)...)
+			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Buffers | pipe.NeedsReplay | pipe.WritesRequest}, append(o.placed[:len(o.placed):len(o.placed)], next)...)
 	}
 }
 

@@ -30,6 +30,7 @@ func Response(list ...Op) proxy.Decorator {
 		if len(o.list) == 0 {
 			return next
 		}
+		next = pipe.Described(next)
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			if o.faults != nil {
 				return nil, o.faults

@@ -47,9 +47,7 @@ func TestResponseShapesAPartOrTheWholeMerge(t *testing.T) {
 
 	plan := pipe.PlanOf(page)
 	for _, inner := range []string{"drop", "group"} {
-		before, err := plan.Before(inner, "rename")
-		assert.NoError(t, err)
-		assert.True(t, before, "%s before rename", inner)
+		assert.NoError(t, plan.Before(inner, "rename"), "%s before rename", inner)
 	}
 }
 

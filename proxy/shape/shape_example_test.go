@@ -58,8 +58,8 @@ func ExampleResponse() {
 	//   ← drop (secret)
 	//   ← show
 	//   ← group (user)
-	// true <nil>
-	// true <nil>
+	// <nil>
+	// <nil>
 }
 
 func ExampleRequest() {
@@ -85,7 +85,7 @@ func ExampleRequest() {
 	//   → keep (name)
 	//   → rename (name → title)
 	//   ↔ create
-	// true <nil>
+	// <nil>
 }
 
 // apply runs one op on a JSON text.

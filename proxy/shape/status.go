@@ -55,6 +55,7 @@ func MapStatus(pairs map[int]int) proxy.Decorator {
 		if len(pairs) == 0 {
 			return next
 		}
+		next = pipe.Described(next)
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			res, err := next(ctx, req)
 			to, mapped := pairs[proxy.Status(res, err)]
