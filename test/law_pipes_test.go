@@ -101,9 +101,9 @@ func (g *lawPipe) tree(depth int) proxy.Proxy {
 		}
 		name := g.diarist("split")
 		key := func(req *proxy.Request) string {
-			g.acts(nil, name)
+			g.acts(untold, name)
 			d := g.of(name, keysIn(req))
-			if d.upset(nil, name) != nil {
+			if d.upset(untold, name) != nil {
 				panic(name)
 			}
 			g.passed(name)
@@ -217,7 +217,7 @@ func (g *lawPipe) calm(name string) func() error {
 	return func() error {
 		d := g.now(name)
 		if kind, fails := d.fails(2); fails {
-			_ = d.pause(nil)
+			_ = d.pause(untold)
 			if kind == 0 {
 				panic(name)
 			}
@@ -253,12 +253,12 @@ func (g *lawPipe) flow(sub func() proxy.Proxy) proxy.Proxy {
 	}
 	listing, making := g.diarist("map"), g.calm(g.name("making"))
 	list := flow.Map(listing, b, func(any) ([]string, error) {
-		g.acts(nil, listing)
+		g.acts(untold, listing)
 		return []string{"k", "l", "k", "m"}, making()
 	})
 	name := g.diarist("each")
 	key := func(k string) string {
-		g.acts(nil, name)
+		g.acts(untold, name)
 		g.passed(name)
 		return k
 	}
@@ -286,7 +286,7 @@ func (g *lawPipe) flow(sub func() proxy.Proxy) proxy.Proxy {
 func lawThen[A any](g *lawPipe, a flow.Node[A], call pipe.Pipe[*proxy.Request, any]) flow.Node[any] {
 	name, failing := g.diarist("then"), g.calm(g.name("prepare"))
 	prepare := func() error {
-		g.acts(nil, name)
+		g.acts(untold, name)
 		err := failing()
 		if err == nil {
 			g.passed(name)
@@ -438,9 +438,9 @@ type lawAllower struct {
 }
 
 func (a *lawAllower) Allow() bool {
-	a.world.acts(nil, a.name)
+	a.world.acts(untold, a.name)
 	if d := a.world.now(a.name); !a.calm && d.IntN(d.odds/2) == 0 {
-		_ = d.pause(nil)
+		_ = d.pause(untold)
 		return false
 	}
 	a.world.passed(a.name)

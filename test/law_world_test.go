@@ -91,6 +91,9 @@ func (w *lawWorld) of(name, keys string) lawDice {
 	return w.dice(id, uint64(w.calls[id]))
 }
 
+// untold is the context of a function that is told nothing of its call.
+var untold context.Context
+
 // now returns the dice of a function that is told nothing of its call: they depend on the time.
 func (w *lawWorld) now(name string) lawDice {
 	w.mu.Lock()
