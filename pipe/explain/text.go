@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,9 +17,9 @@ import (
 //	  · part user                   # 200
 //	    ↔ backend user              # 200
 //
-// A step that did not run says so, unless no function was described as it. Of a step that ran several
-// times, all outcomes are there, in their order. Nothing in the text depends on the time that anything
-// took.
+// A step that did not run says so, unless no function was described as it, or it is outside of the
+// pipe that was watched. Of a step that ran several times, all outcomes are there, in their order.
+// Nothing in the text depends on the time that anything took.
 func (t *Trace) String() string { return t.text(false) }
 
 // Verbose returns the text of String, and when each step began and how long it took.
@@ -40,7 +41,7 @@ func (t *Trace) text(times bool) string {
 			outcomes = append(outcomes, e.outcome(times))
 		}
 		said := strings.Join(outcomes, "; ")
-		if said == "" && canRun(p.Step) && (p.Step.Acts != pipe.None || p.Step.Name != "") { // else it may only group others
+		if said == "" && l.watched(p) && canRun(p.Step) && (p.Step.Acts != pipe.None || p.Step.Name != "") { // else it may only group others
 			said = "did not run"
 		}
 		if said != "" {
@@ -49,6 +50,11 @@ func (t *Trace) text(times bool) string {
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// watched reports whether p is inside what was watched: what ran, with nothing watched around it.
+func (l *layout) watched(p *pipe.Place) bool {
+	return len(l.at) == 0 || slices.ContainsFunc(l.entries, func(e *Entry) bool { return e.Around == nil && inside(p, l.at[e]) })
 }
 
 // outcome tells what came of an entry.

@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // answer returns a backend that gives the answers in turn: a status, or what is wrong.
@@ -110,6 +111,17 @@ func TestAnUnusedTraceSaysSo(t *testing.T) {
 	assert.Equal(t, "· group\n  · part x  # did not run\n    ↔ a     # did not run\n", tr.String())
 	assert.NoError(t, tr.Check(pipe.PlanOf(p)))
 	assert.Empty(t, tr.Entries())
+}
+
+// The watch of a pipe hears nothing of what is around it in a larger plan, such as that of a router.
+func TestATraceSaysNothingOfWhatIsAroundTheWatchedPipe(t *testing.T) {
+	t.Parallel()
+	p := step(pipe.Step{Kind: "all", Layout: pipe.Serial}, inOrder(leaf("a")), leaf("b"))
+	whole := step(pipe.Step{Kind: "any", Layout: pipe.Choice}, double, p.With(pass(pipe.Step{Kind: "middleware"})), leaf("other"))
+	tr := explain.New(pipe.PlanOf(whole))
+	_, err := pipe.Watched(p, tr.Watch())(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, "↔ any, one of\n  ↔ middleware\n    ↔ all       # ok\n      ↔ b       # did not run\n  ↔ other\n", tr.String())
 }
 
 func TestVerboseTellsTheTimes(t *testing.T) {
