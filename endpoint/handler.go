@@ -59,7 +59,7 @@ func newHandler(s Spec, source string) *handler {
 	h.scope.Report = h.reportBeside
 	h.scope.Serve(plan)
 	step := pipe.Step{Mark: mark.Ours(), Kind: "endpoint", Name: s.Name, Detail: s.detail(), Source: source, Acts: pipe.Both,
-		Layout: pipe.Around, Effects: pipe.CallsOnce | pipe.HonoursContext}
+		Layout: pipe.Around, Effects: pipe.CallsOnce | pipe.HonoursContext | pipe.Validates}
 	if s.Stream {
 		step.Effects |= pipe.Streams
 	} else {

@@ -136,10 +136,8 @@ func (v *view) begin(ctx context.Context) *watch.Entry {
 	if ctx == nil {
 		return nil
 	}
-	if e := watch.Of(ctx); e != nil {
-		if _, shown := e.Steps.(*picked).steps[v.plan.flag]; shown {
-			return nil
-		}
+	if e, _ := showing(v.plan.flag, watch.Of(ctx)); e != nil {
+		return nil
 	}
 	var w Watcher
 	watch.Guard(ctx, watcherFailed, func() { w = v.watch.Start(ctx) })
@@ -215,13 +213,21 @@ func watched[Req, Res any](call Pipe[Req, Res], f *watch.Flag, ctx context.Conte
 	return res, err
 }
 
+// showing returns the entry of the innermost watch whose plan shows a step, and the step if that has
+// picked it.
+func showing(f *watch.Flag, e *watch.Entry) (*watch.Entry, *Step) {
+	for ; e != nil; e = e.Outer() {
+		if step, shown := e.Steps.(*picked).steps[f]; shown {
+			return e, step
+		}
+	}
+	return nil, nil
+}
+
 // enter tells the watcher of ctx that a step is about to run. It reports whether the step is watched.
 func enter(f *watch.Flag, ctx context.Context, req any) (inside *watch.Entry, ok bool) {
-	e := watch.Of(ctx)
-	if e == nil {
-		return nil, false
-	}
-	step := e.Steps.(*picked).steps[f]
+	innermost := watch.Of(ctx)
+	e, step := showing(f, innermost)
 	if step == nil || !e.Open() {
 		return nil, false // another call has picked it, or this one has ended
 	}
@@ -232,7 +238,7 @@ func enter(f *watch.Flag, ctx context.Context, req any) (inside *watch.Entry, ok
 	}()
 	e.Guard(func() {
 		next, w := e.Watcher.(Watcher).Enter(ctx, step, req)
-		if watch.Of(next) != e { // it does not derive from ctx
+		if watch.Of(next) != innermost { // it does not derive from ctx
 			next = ctx
 		}
 		if w != nil {

@@ -583,6 +583,23 @@ func TestAWatchedPipeThatThePlanAroundDoesNotShowIsWatched(t *testing.T) {
 	unwatched(t, other)
 }
 
+// A watch that a function hides hears of what it knows, and that around it of all the rest.
+func TestAWatchHearsOfItsStepsInsideAHiddenWatchToo(t *testing.T) {
+	t.Parallel()
+	var inner, outer heard
+	house := func(next ints) ints {
+		hides := pipe.NamedPipe("hides", func(ctx context.Context, n int) (int, error) { return next(ctx, n) })
+		watched := pipe.Watched(hides, inner.watch())
+		return func(ctx context.Context, n int) (int, error) { return watched(ctx, n) }
+	}
+	p := answering("a", double).With(in("auth")).With(pipe.Named("house", house))
+	_, err := pipe.Watched(p, outer.watch())(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, "hides 1\nhides: 2", inner.String())
+	assert.Equal(t, "house 1\n  auth 1\n    a 1\n    a: 2\n  auth: 2\nhouse: 2", outer.String())
+	unwatched(t, p)
+}
+
 // Named must not take the step of a watched pipe away from the watch.
 func TestANameAroundAWatchedPipeHidesNothingFromTheWatchAround(t *testing.T) {
 	t.Parallel()

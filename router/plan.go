@@ -13,7 +13,7 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// PlanOf returns the plan of everything on a router: a step of kind "router" with one step of kind
+// PlanOf returns the plan of all routes on a router: a step of kind "router" with one step of kind
 // "route" for each route, named by its method and pattern as in "GET /users/{id}", sorted by
 // pattern. A route that answers every method is named by its pattern alone. The HEAD that comes with a
 // GET is not shown, unless another handler has taken the place of the GET.
@@ -26,6 +26,10 @@ import (
 // A middleware or a handler that is a func shows as "func at file.go:12", which changes with each
 // edit above it. If a test compares the text of a plan, name its middlewares with [Named], and give
 // its handlers a type with a method Plan() *pipe.Step, whose step is shown instead.
+//
+// What a router answers where no route matches, with NotFound and MethodNotAllowed of chi, is not in
+// the plan, because chi does not list it. A pipe for such requests is in the plan if it is mounted at
+// "/*".
 //
 // PlanOf calls no middleware, no handler and no pipe. Ask [pipe.Step.Before] of the whole plan to
 // check every route that has both names, or of one route:

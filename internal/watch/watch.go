@@ -25,6 +25,7 @@ type Watcher interface {
 type Call struct {
 	flags  []*Flag
 	failed func(context.Context, any)
+	outer  *Entry       // that the call began in, if it is one of another call, which is kept open
 	open   atomic.Int32 // entries, and goroutines that may yet enter a step
 }
 
@@ -60,6 +61,9 @@ func (c *Call) Release() {
 	for _, f := range c.flags {
 		f.n.Add(-1)
 	}
+	if c.outer != nil {
+		c.outer.Call.Release()
+	}
 }
 
 // An Entry is the context of a watched step, and of all that it calls. The root of a call is an Entry
@@ -74,10 +78,16 @@ type Entry struct {
 	left    atomic.Bool
 }
 
-// Root returns the entry that stands around all steps of a call.
+// Root returns the entry that stands around all steps of a call, which has just begun.
 func (c *Call) Root(ctx context.Context, w Watcher, steps any) *Entry {
+	if outer := Of(ctx); outer != nil && outer.Open() {
+		c.outer = outer
+	}
 	return &Entry{Context: ctx, Call: c, Watcher: w, Steps: steps, outside: ctx}
 }
+
+// Outer returns the entry of another call that the call of e began in, or nil.
+func (e *Entry) Outer() *Entry { return e.Call.outer }
 
 // Open opens the call once more, for an entry inside e. It reports whether the call had not ended.
 func (e *Entry) Open() bool { return e.Call.retain() }

@@ -183,7 +183,7 @@ func (l *layout) pair(around, first, second *Entry) {
 		switch {
 		case i > j:
 			l.fault("%s ran before %s, which the plan shows first", p, q)
-		case (first.Left == 0 || first.Left > second.Began) && !abandoned(around):
+		case (first.Left == 0 || first.Left > second.Entered) && !abandoned(around):
 			l.fault("%s ran before %s had returned, and the plan shows one after the other", q, p)
 		}
 	}

@@ -69,7 +69,7 @@ func (t *Trace) moments(name string) (acted []moment, err error) {
 		kind = s.Kind
 		switch {
 		case s.Acts != pipe.Out:
-			acted = append(acted, moment{s, e.Began})
+			acted = append(acted, moment{s, e.Entered})
 		case e.Left > 0 && e.Err == nil:
 			acted = append(acted, moment{s, e.Left})
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // answer returns a backend that gives the answers in turn: a status, or what is wrong.
@@ -25,7 +26,7 @@ func answer(name string, answers ...any) proxy.Proxy {
 			return nil, err
 		}
 		return &proxy.Response{Status: a.(int)}, nil
-	}, pipe.Step{Kind: "backend", Name: name, Effects: pipe.Terminal | pipe.HonoursContext | pipe.Idempotent})
+	}, pipe.Step{Kind: "backend", Name: name, Source: "api.go:1", Effects: pipe.Terminal | pipe.HonoursContext | pipe.Idempotent})
 }
 
 // text returns the text of the trace of a call of p, which must keep the law.
@@ -112,6 +113,17 @@ func TestAnUnusedTraceSaysSo(t *testing.T) {
 	assert.Empty(t, tr.Entries())
 }
 
+// The watch of a pipe hears nothing of what is around it in a larger plan, such as that of a router.
+func TestATraceSaysNothingOfWhatIsAroundTheWatchedPipe(t *testing.T) {
+	t.Parallel()
+	p := step(pipe.Step{Kind: "all", Layout: pipe.Serial}, inOrder(leaf("a")), leaf("b"))
+	whole := step(pipe.Step{Kind: "any", Layout: pipe.Choice}, double, p.With(pass(pipe.Step{Kind: "middleware"})), leaf("other"))
+	tr := explain.New(pipe.PlanOf(whole))
+	_, err := pipe.Watched(p, tr.Watch())(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, "↔ any, one of\n  ↔ middleware\n    ↔ all       # ok\n      ↔ b       # did not run\n  ↔ other\n", tr.String())
+}
+
 func TestVerboseTellsTheTimes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -162,5 +174,5 @@ func TestATraceTellsWhatItsPlanDoesNotShow(t *testing.T) {
 	assert.NoError(t, err)
 	_, err = pipe.Watched(swap.Proxy(), tr.Watch())(t.Context(), proxy.NewRequest("GET", "/"))
 	assert.NoError(t, err)
-	assert.Equal(t, "· swap (may be swapped)  # 200, swapped\n  ↔ backend a            # did not run\n# the plan does not show backend b (text_test.go:21): 200\n", tr.String())
+	assert.Equal(t, "· swap (may be swapped)  # 200, swapped\n  ↔ backend a            # did not run\n# the plan does not show backend b (api.go:1): 200\n", tr.String())
 }

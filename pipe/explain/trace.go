@@ -30,9 +30,9 @@ type Entry struct {
 	Err    error
 	Notes  []Note
 
-	// Began and Left are moments of a clock that ticks at each begin and each end, so that they have
-	// an order where the time stands still. Left is 0 while it runs.
-	Began, Left int
+	// Entered and Left are moments of a clock that ticks whenever a step is entered or left, so that
+	// they have an order where the time stands still. Left is 0 while it runs.
+	Entered, Left int
 
 	late bool // its context had ended when it acted
 }
@@ -106,7 +106,7 @@ func (r *recorder) Enter(ctx context.Context, s *pipe.Step, _ any) (context.Cont
 	defer t.mu.Unlock()
 	t.moment++
 	t.running++
-	e.Began = t.moment
+	e.Entered = t.moment
 	t.entries = append(t.entries, e)
 	return ctx, &inner.recorder
 }

@@ -55,7 +55,7 @@ func TestEntriesAreCopies(t *testing.T) {
 	assert.NoError(t, again[1].Err)
 	assert.Same(t, again[0], again[1].Around)
 	assert.NotSame(t, first[0], again[0])
-	assert.Equal(t, []int{1, 4, 2, 3}, []int{again[0].Began, again[0].Left, again[1].Began, again[1].Left})
+	assert.Equal(t, []int{1, 4, 2, 3}, []int{again[0].Entered, again[0].Left, again[1].Entered, again[1].Left})
 }
 
 func TestATraceCanBeReadWhileTheCallRuns(t *testing.T) {
