@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
@@ -60,9 +61,19 @@ func reports(ctx context.Context) (context.Context, *call.Scope, chan error) {
 	return scope.Context(ctx), scope, reported
 }
 
+// assertClosedOnce asserts that each body is closed once. What nobody waits for may be closed a moment
+// later, on a busy machine.
 func assertClosedOnce(t testing.TB, bodies ...*countedBody) {
 	t.Helper()
 	for i, b := range bodies {
+		for end := time.After(10 * time.Second); b.closed.Load() == 0; {
+			select {
+			case <-end:
+				assert.Fail(t, "a body is not closed", "%d", i)
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
 		assert.EqualValues(t, 1, b.closed.Load(), "closes of body %d", i)
 	}
 }
