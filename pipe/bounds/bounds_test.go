@@ -41,7 +41,9 @@ func TestBoundsOf(t *testing.T) {
 	user := func(next proxy.Proxy) proxy.Proxy {
 		return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return next(ctx, req) }
 	}
-	hides := func(next proxy.Proxy) proxy.Proxy { return proxy.Merge(proxy.Part{Name: "x", Proxy: pipe.NamedPipe("hidden", user(next))}) }
+	hides := func(next proxy.Proxy) proxy.Proxy {
+		return proxy.Merge(proxy.Part{Name: "x", Proxy: pipe.NamedPipe("hidden", user(next))})
+	}
 	id := flow.Param("id", strconv.Itoa)
 	list := flow.Call("list", proxy.Decode[[]int](a))
 	each := flow.EachWith(flow.Limits{Parallel: 4, Keys: 10}, "each", list, func(i int) int { return i }, id, proxy.Decode[int](b))
