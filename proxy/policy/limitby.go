@@ -247,6 +247,8 @@ func (l *limitBy) ask(ctx context.Context, req *proxy.Request) (decision, error)
 			refusal.Status = http.StatusInternalServerError
 		}
 		return decision{}, refusal
+	case ctx.Err() != nil: // the key has used up the time
+		return decision{}, &proxy.Error{Op: "limit", Err: ctx.Err()}
 	case l.buckets == nil:
 		return l.elsewhere(ctx, key)
 	}
@@ -262,10 +264,10 @@ func (l *limitBy) take(key keyHash) decision {
 func (l *limitBy) elsewhere(ctx context.Context, key string) (decision, error) {
 	g, err := l.guarded(ctx, l.spec.Name+"\x00"+key) // no Name has that character
 	switch {
-	case err == nil:
-		return decision{Grant: g, known: true}, nil
 	case ctx.Err() != nil:
 		return decision{}, &proxy.Error{Op: "limit", Err: ctx.Err()}
+	case err == nil:
+		return decision{Grant: g, known: true}, nil
 	}
 	failure := &proxy.Error{Status: http.StatusServiceUnavailable, Op: "limit", Err: fmt.Errorf("%w: %w", ErrLimitStore, err)}
 	if l.spec.Open {

@@ -221,7 +221,7 @@ func TestByParam(t *testing.T) {
 	assert.Equal(t, []string{"client"}, pipe.PlanOf(p).Needs)
 }
 
-// proves T6
+// proves T6, T4
 func TestLimitByDeniesWhenItsKeyFails(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -234,14 +234,20 @@ func TestLimitByDeniesWhenItsKeyFails(t *testing.T) {
 			return "", &proxy.Error{Status: http.StatusUnauthorized}
 		}, 401},
 		{"a panic", func(context.Context, *proxy.Request) (string, error) { panic("bug") }, 500},
+		{"an exit", func(context.Context, *proxy.Request) (string, error) { runtime.Goexit(); return "", nil }, 500},
+		{"no return in time", func(context.Context, *proxy.Request) (string, error) { <-time.After(time.Hour); return "", nil }, 504},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			upstream, calls := counted(answers)
-			p := upstream.With(pipe.Recover, policy.LimitBy(tt.key, policy.PerSecond(1)))
-			_, err := p(t.Context(), proxy.NewRequest("GET", "/"))
-			assert.Equal(t, tt.want, proxy.StatusOf(err))
-			assert.Zero(t, calls.Load())
+			synctest.Test(t, func(t *testing.T) {
+				upstream, calls := counted(answers)
+				p := upstream.With(policy.Timeout(time.Second), policy.LimitBy(tt.key, policy.PerSecond(1)))
+				_, err := p(t.Context(), proxy.NewRequest("GET", "/"))
+				assert.Equal(t, tt.want, proxy.StatusOf(err))
+				<-time.After(2 * time.Hour)
+				synctest.Wait()
+				assert.Zero(t, calls.Load(), "next is not called")
+			})
 		})
 	}
 }
@@ -451,6 +457,42 @@ func TestTheMemoryOfLimitByIsBounded(t *testing.T) {
 	runtime.KeepAlive(p)
 }
 
+func TestLimitByAllocatesNothingForACallThatPasses(t *testing.T) {
+	fast := policy.Rate{Events: 1_000_000, Burst: 1_000_000}
+	answer := &proxy.Response{}
+	upstream := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) { return answer, nil })
+	req := from("2001:db8::1")
+	req.Params.Set("id", "7")
+	for name, key := range map[string]policy.Key{"client": policy.ByClient, "param": policy.ByParam("id")} {
+		p := upstream.With(policy.LimitByWith(policy.LimitBySpec{Key: key, Rate: fast, OmitFields: true}))
+		ctx := t.Context()
+		assert.Zero(t, testing.AllocsPerRun(100, func() { _, _ = p(ctx, req) }), "by %s", name)
+	}
+}
+
+func FuzzTwoKeysShareABucketIfTheyAreEqual(f *testing.F) {
+	f.Add("", "")
+	f.Add("a", "a")
+	f.Add("ab", "c")
+	f.Add("a\x00b", "a")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		r := &remote{grant: policy.Grant{OK: true}}
+		spec := policy.LimitBySpec{Name: "x", Key: byHeader, Rate: policy.PerHour(1)}
+		p := proxy.Proxy(answers).With(policy.LimitByWith(spec))
+		spec.Buckets = r
+		elsewhere := proxy.Proxy(answers).With(policy.LimitByWith(spec))
+		for _, key := range []string{a, b} {
+			req := proxy.NewRequest("GET", "/")
+			req.Header["X-Key"] = []string{key}
+			_, err := p(t.Context(), req)
+			assert.Equal(t, key == a && r.asked != nil, err != nil)
+			_, err = elsewhere(t.Context(), req)
+			assert.NoError(t, err)
+		}
+		assert.Equal(t, a == b, r.asked[0] == r.asked[1])
+	})
+}
+
 func heap() int64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -466,6 +508,13 @@ func (b broken) Take(context.Context, string, policy.Rate) (policy.Grant, error)
 		panic("bug")
 	}
 	return policy.Grant{OK: true}, errReset
+}
+
+// An always grants everything, from any goroutine.
+type always struct{}
+
+func (always) Take(context.Context, string, policy.Rate) (policy.Grant, error) {
+	return policy.Grant{OK: true}, nil
 }
 
 // A remote grants what it is told to, and keeps what it was asked.
@@ -607,6 +656,11 @@ func TestLimitByConforms(t *testing.T) {
 		New: func() proxy.Decorator {
 			return policy.LimitByWith(policy.LimitBySpec{Key: policy.ByClient, Rate: policy.PerSecond(1000), OmitFields: true})
 		}})
+	t.Run("with buckets elsewhere", func(t *testing.T) {
+		proxytest.Conform(t, nil, proxytest.Options{Answers: true, New: func() proxy.Decorator {
+			return policy.LimitByWith(policy.LimitBySpec{Name: "x", Key: policy.ByClient, Rate: policy.PerSecond(1), Buckets: always{}, OmitFields: true})
+		}})
+	})
 	t.Run("by a function, with fields", func(t *testing.T) {
 		proxytest.Conform(t, nil, proxytest.Options{Answers: true, Same: sameButFields,
 			New: func() proxy.Decorator { return policy.LimitBy(byHeader, policy.PerSecond(1000)) }})

@@ -17,6 +17,9 @@ type limitFields struct {
 	policy string // the value of RateLimit-Policy
 }
 
+// largest is the largest Integer of a Structured Field.
+const largest = 999_999_999_999_999
+
 const (
 	rateLimit       = "Ratelimit" // canonical
 	rateLimitPolicy = "Ratelimit-Policy"
@@ -25,7 +28,7 @@ const (
 func newLimitFields(name string, r Rate) *limitFields {
 	f := &limitFields{name: `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`}
 	g := newGCRA(r)
-	f.policy = f.name + ";q=" + strconv.Itoa(r.withDefaults().Burst) + ";w=" + seconds(time.Duration(g.fill))
+	f.policy = f.name + ";q=" + strconv.Itoa(min(r.withDefaults().Burst, largest)) + ";w=" + seconds(time.Duration(g.fill))
 	return f
 }
 
@@ -52,7 +55,7 @@ func (f *limitFields) state(g Grant) string {
 	var room [64]byte
 	b := append(room[:0], f.name...)
 	b = append(b, ";r="...)
-	b = strconv.AppendInt(b, int64(max(g.Remaining, 0)), 10)
+	b = strconv.AppendInt(b, int64(min(max(g.Remaining, 0), largest)), 10)
 	b = append(b, ";t="...)
 	until := g.Full
 	if g.Remaining <= 0 {
