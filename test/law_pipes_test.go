@@ -396,6 +396,11 @@ func (g *lawPipe) decorator() proxy.Decorator {
 		return pipe.Named(g.name("chain"), pipe.Chain(g.own(), g.own()))
 	case 14:
 		return g.house()
+	case 15:
+		name := g.name("key")
+		return policy.LimitBy(func(ctx context.Context, req *proxy.Request) (string, error) {
+			return "", g.of(name, keysIn(req)).upset(ctx, name)
+		}, policy.PerSecond(1000))
 	}
 	return g.own()
 }
