@@ -17,6 +17,6 @@
 // because of which step: a function that nobody described may call as often as it likes, and a
 // backend takes all the time that its context has.
 //
-// Not counted are time that code computes, and the 50 ms for which a policy waits where a body that
-// nobody gets blocks in Close.
+// Not counted are the time in which code computes, and the half second that a policy waits where a
+// body that nobody gets blocks in Close.
 package bounds
