@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"internal/draw":   {},
 	"internal/watch":  {},
 	"pipe":            {"internal/draw", "internal/mark", "internal/report", "internal/watch"},
+	"pipe/bounds":     {"pipe"},
 	"pipe/explain":    {"pipe"},
 	"pipe/pipetest":   {"internal/mark", "pipe", "pipe/explain"},
 	"proxy/document":  {},

@@ -364,7 +364,7 @@ func (g *lawPipe) decorated(p proxy.Proxy) proxy.Proxy {
 
 // decorator returns a decorator of sluice, most often with code of a user in it.
 func (g *lawPipe) decorator() proxy.Decorator {
-	switch g.rng.IntN(17) {
+	switch g.rng.IntN(18) {
 	case 0, 1:
 		return policy.Timeout(g.span(5*time.Millisecond, 60*time.Millisecond))
 	case 2, 3:
@@ -399,6 +399,11 @@ func (g *lawPipe) decorator() proxy.Decorator {
 		return g.house()
 	case 15:
 		return backend.ErrorAsData("failed")
+	case 16:
+		name := g.name("key")
+		return policy.LimitBy(func(ctx context.Context, req *proxy.Request) (string, error) {
+			return "", g.of(name, keysIn(req)).upset(ctx, name)
+		}, policy.PerSecond(1000))
 	}
 	return g.own()
 }

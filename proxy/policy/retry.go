@@ -83,7 +83,7 @@ func Retry(a Attempts) proxy.Decorator {
 		next = pipe.Described(next)
 		r := &retry{attempts: a, next: next, bound: call.NewBound(0)}
 		step := pipe.Step{Mark: mark.Ours(), Kind: "retry", Source: source, State: a.Budget,
-			Effects: pipe.CallsMany | pipe.PassesOn | pipe.Stateful}
+			Effects: pipe.CallsMany | pipe.PassesOn | pipe.Stateful, Calls: a.Max, Waits: a.mostWait()}
 		if a.Max == 1 {
 			step.Effects = pipe.CallsOnce | pipe.PassesOn | pipe.Stateful // the call still adds to the budget
 		}
@@ -96,6 +96,7 @@ func Retry(a Attempts) proxy.Decorator {
 		case never != nil:
 			step.Detail = fmt.Sprintf("never: %s is not idempotent", never.Title())
 			step.Effects, step.State, serve = pipe.CallsOnce|pipe.PassesOn, nil, r.once
+			step.Calls, step.Waits = 1, 0
 		case !r.always:
 			step.Detail = fmt.Sprintf("%s of idempotent methods", count(a.Max))
 		default:

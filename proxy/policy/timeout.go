@@ -49,7 +49,7 @@ func Timeout(d time.Duration) proxy.Decorator {
 			t.next = held(next)
 		}
 		return pipe.Describe(t.call, pipe.Step{Mark: mark.Ours(), Kind: "timeout", Detail: d.String(), Source: source,
-			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext}, next)
+			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext, Within: d}, next)
 	}
 }
 
