@@ -25,6 +25,7 @@ func BenchmarkPass(b *testing.B) {
 		{"timeout, callee unknown", unknown.With(policy.Timeout(time.Minute))},
 		{"timeout, the caller's is sooner", known.With(policy.Timeout(time.Hour))},
 		{"limit", known.With(policy.Limit(rate.NewLimiter(rate.Inf, 0)))},
+		{"inflight", known.With(policy.InFlight(64))},
 		{"retry", known.With(policy.Retry(policy.Attempts{Budget: budget}))},
 		{"retry, never", leaf(answers, pipe.NotIdempotent).With(policy.Retry(policy.Attempts{}))},
 	} {

@@ -39,6 +39,8 @@ func TestTheDecoratorsOfSluiceConform(t *testing.T) {
 		{"policy.Limit that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator {
 			return policy.Limit(rate.NewLimiter(1, 1))
 		}}},
+		{"policy.InFlight", policy.InFlight(100), proxytest.Options{}},
+		{"policy.InFlight that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator { return policy.InFlight(1) }}},
 		{"policy.Retry", nil, proxytest.Options{New: func() proxy.Decorator { return policy.Retry(policy.Attempts{}) }}},
 		{"policy.Retry, eager", nil, proxytest.Options{New: func() proxy.Decorator {
 			return policy.Retry(policy.Attempts{Max: 3, Backoff: -1, Budget: policy.NewBudget(-1, 0), Unsafe: true})
