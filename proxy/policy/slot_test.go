@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -26,6 +27,7 @@ var single = []struct {
 	new  func() proxy.Decorator
 }{
 	{"InFlight", func() proxy.Decorator { return policy.InFlight(1) }},
+	{"Queue", func() proxy.Decorator { return policy.Queue(policy.QueueSpec{InFlight: 1}) }},
 }
 
 // slotFaults are the ways in which a call ends. Each is told when the call may answer.
@@ -260,6 +262,10 @@ func TestNoMoreCallsRunThanThereAreSlots(t *testing.T) {
 		new  func(n int) proxy.Decorator
 	}{
 		{"InFlight", policy.InFlight},
+		{"Queue", func(n int) proxy.Decorator { return policy.Queue(policy.QueueSpec{InFlight: n}) }},
+		{"Queue by priority", func(n int) proxy.Decorator {
+			return policy.Queue(policy.QueueSpec{InFlight: n, Length: 5, Wait: time.Millisecond, Target: 100 * time.Microsecond, Priority: byParam})
+		}},
 	} {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
@@ -284,7 +290,9 @@ func TestNoMoreCallsRunThanThereAreSlots(t *testing.T) {
 						<-time.After(time.Duration(i%97) * 100 * time.Microsecond)
 						ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+i%11)*200*time.Microsecond) // some leave
 						defer cancel()
-						_, _ = p(ctx, proxy.NewRequest("GET", "/"))
+						req := proxy.NewRequest("GET", "/")
+						req.Params.Set("priority", strconv.Itoa(i%5))
+						_, _ = p(ctx, req)
 					})
 				}
 				all.Wait()
@@ -296,6 +304,12 @@ func TestNoMoreCallsRunThanThereAreSlots(t *testing.T) {
 			})
 		})
 	}
+}
+
+// byParam returns the priority that a param names.
+func byParam(req *proxy.Request) int {
+	n, _ := strconv.Atoi(req.Params.Get("priority"))
+	return n
 }
 
 // hangsFor answers after d.

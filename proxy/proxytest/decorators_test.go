@@ -41,6 +41,10 @@ func TestTheDecoratorsOfSluiceConform(t *testing.T) {
 		}}},
 		{"policy.InFlight", policy.InFlight(100), proxytest.Options{}},
 		{"policy.InFlight that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator { return policy.InFlight(1) }}},
+		{"policy.Queue", policy.Queue(policy.QueueSpec{InFlight: 100}), proxytest.Options{}},
+		{"policy.Queue that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator {
+			return policy.Queue(policy.QueueSpec{InFlight: 1, Length: 1, Priority: func(*proxy.Request) int { return 1 }})
+		}}},
 		{"policy.Retry", nil, proxytest.Options{New: func() proxy.Decorator { return policy.Retry(policy.Attempts{}) }}},
 		{"policy.Retry, eager", nil, proxytest.Options{New: func() proxy.Decorator {
 			return policy.Retry(policy.Attempts{Max: 3, Backoff: -1, Budget: policy.NewBudget(-1, 0), Unsafe: true})
