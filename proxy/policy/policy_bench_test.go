@@ -27,6 +27,7 @@ func BenchmarkPass(b *testing.B) {
 		{"limit", known.With(policy.Limit(rate.NewLimiter(rate.Inf, 0)))},
 		{"inflight", known.With(policy.InFlight(64))},
 		{"queue", known.With(policy.Queue(policy.QueueSpec{InFlight: 64}))},
+		{"adaptive", known.With(policy.Adaptive(policy.AdaptiveSpec{}))},
 		{"retry", known.With(policy.Retry(policy.Attempts{Budget: budget}))},
 		{"retry, never", leaf(answers, pipe.NotIdempotent).With(policy.Retry(policy.Attempts{}))},
 	} {

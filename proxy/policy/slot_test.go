@@ -28,6 +28,7 @@ var single = []struct {
 }{
 	{"InFlight", func() proxy.Decorator { return policy.InFlight(1) }},
 	{"Queue", func() proxy.Decorator { return policy.Queue(policy.QueueSpec{InFlight: 1}) }},
+	{"Adaptive", func() proxy.Decorator { return policy.Adaptive(policy.AdaptiveSpec{Max: 1}) }},
 }
 
 // slotFaults are the ways in which a call ends. Each is told when the call may answer.
@@ -262,6 +263,7 @@ func TestNoMoreCallsRunThanThereAreSlots(t *testing.T) {
 		new  func(n int) proxy.Decorator
 	}{
 		{"InFlight", policy.InFlight},
+		{"Adaptive", func(n int) proxy.Decorator { return policy.Adaptive(policy.AdaptiveSpec{Min: n, Max: n}) }},
 		{"Queue", func(n int) proxy.Decorator { return policy.Queue(policy.QueueSpec{InFlight: n}) }},
 		{"Queue by priority", func(n int) proxy.Decorator {
 			return policy.Queue(policy.QueueSpec{InFlight: n, Length: 5, Wait: time.Millisecond, Target: 100 * time.Microsecond, Priority: byParam})

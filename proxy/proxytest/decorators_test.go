@@ -41,6 +41,10 @@ func TestTheDecoratorsOfSluiceConform(t *testing.T) {
 		}}},
 		{"policy.InFlight", policy.InFlight(100), proxytest.Options{}},
 		{"policy.InFlight that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator { return policy.InFlight(1) }}},
+		{"policy.Adaptive", policy.Adaptive(policy.AdaptiveSpec{Min: 100}), proxytest.Options{}},
+		{"policy.Adaptive that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator {
+			return policy.Adaptive(policy.AdaptiveSpec{Max: 1})
+		}}},
 		{"policy.Queue", policy.Queue(policy.QueueSpec{InFlight: 100}), proxytest.Options{}},
 		{"policy.Queue that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator {
 			return policy.Queue(policy.QueueSpec{InFlight: 1, Length: 1, Priority: func(*proxy.Request) int { return 1 }})
