@@ -49,6 +49,13 @@ func TestTheDecoratorsOfSluiceConform(t *testing.T) {
 		{"policy.Queue that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator {
 			return policy.Queue(policy.QueueSpec{InFlight: 1, Length: 1, Priority: func(*proxy.Request) int { return 1 }})
 		}}},
+		{"policy.SendDeadline", policy.SendDeadline("X-Deadline"), proxytest.Options{}},
+		{"policy.TakeDeadline of no deadline", policy.TakeDeadline("X-Deadline", trusting), proxytest.Options{}},
+		{"policy.TakeDeadline", policy.TakeDeadline("X-Deadline", trusting), proxytest.Options{Request: func() *proxy.Request {
+			req := proxy.NewRequest("GET", "/users/1")
+			req.Header.Set("X-Deadline", "300")
+			return req
+		}}},
 		{"policy.Retry", nil, proxytest.Options{New: func() proxy.Decorator { return policy.Retry(policy.Attempts{}) }}},
 		{"policy.Retry, eager", nil, proxytest.Options{New: func() proxy.Decorator {
 			return policy.Retry(policy.Attempts{Max: 3, Backoff: -1, Budget: policy.NewBudget(-1, 0), Unsafe: true})
@@ -227,3 +234,5 @@ func teapot() *proxy.Response {
 type allows bool
 
 func (a allows) Allow() bool { return bool(a) }
+
+func trusting(context.Context, *proxy.Request) bool { return true }
