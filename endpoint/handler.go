@@ -147,5 +147,5 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer x.end()
 	x.ctx.id, x.broken = h.requestID(r)
 	_, _ = h.serve(&x.ctx, r)
-	x.served = true
+	x.serveEnds()
 }

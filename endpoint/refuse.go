@@ -33,5 +33,5 @@ func (h *handler) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 		err = broken
 	}
 	_ = x.refuse(err)
-	x.served = true
+	x.serveEnds()
 }

@@ -193,14 +193,14 @@ func FuncName(f any) string {
 }
 
 // Here returns the base file name and line of the nearest caller outside sluice, as in
-// "gateway.go:31". A combinator calls it when it is made and sets [Step.Source] to the result, so
+// "gateway.go:31", or "" if there is none. A combinator calls it when it is made and sets [Step.Source] to the result, so
 // that the plan shows where the user wrote it. No decision depends on it.
 func Here() string {
 	var pcs [32]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
 	for {
 		frame, more := frames.Next()
-		if frame.Function != "" && !inModule(frame) {
+		if frame.Function != "" && !inModule(frame) && !strings.HasPrefix(frame.Function, "runtime.") {
 			return fmt.Sprintf("%s:%d", path.Base(frame.File), frame.Line)
 		}
 		if !more {

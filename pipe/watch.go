@@ -164,8 +164,8 @@ func (v *view) picks(ctx context.Context) *picked {
 	if before != nil && before.current() {
 		return before
 	}
-	p := &picked{steps: map[*watch.Flag]*Step{}, held: heldIn(v.plan)} // before the copy: else a change could be missed
-	plan := copyOf(v.plan)
+	plan, held := copyOf(v.plan)
+	p := &picked{steps: map[*watch.Flag]*Step{}, held: held}
 	plan.has(func(s *Step) bool {
 		if s.flag == nil {
 			return false // and on to the next one
@@ -186,28 +186,6 @@ func (v *view) picks(ctx context.Context) *picked {
 		}
 	}
 	return p
-}
-
-// heldIn returns what all holders in a tree hold.
-func heldIn(s *Step) (all []heldStep) {
-	seen := map[*Step]bool{}
-	var in func(*Step)
-	in = func(s *Step) {
-		if seen[s] {
-			return
-		}
-		seen[s] = true
-		for _, inner := range s.Steps {
-			in(inner)
-		}
-		for _, h := range s.holds {
-			held := heldStep{h, h.holds()}
-			all = append(all, held)
-			in(held.step)
-		}
-	}
-	in(s)
-	return all
 }
 
 // watched calls a step that some watch has picked, and tells the watcher if it is that of ctx.

@@ -288,6 +288,7 @@ type sequenceCall struct {
 	header  func(http.Header) http.Header // copies a header
 	results Results                       // of the stages so far
 	docs    []document.Document           // what they add to the answer
+	room    [8]document.Document          // of docs, most often
 	missing []error
 	lost    int // how many stages that are not internal have failed
 }
@@ -302,8 +303,12 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 	if s.loose && s.bound.Full(ctx) {
 		return nil, fmt.Errorf("sequence: %w", errFull())
 	}
-	c := &sequenceCall{seq: s, ctx: ctx, req: req, header: headersFor(ctx), results: make(Results, 0, len(s.stages)),
-		docs: make([]document.Document, len(s.stages))}
+	c := &sequenceCall{seq: s, ctx: ctx, req: req, header: headersFor(ctx), results: make(Results, 0, len(s.stages))}
+	if n := len(s.stages); n <= len(c.room) {
+		c.docs = c.room[:n]
+	} else {
+		c.docs = make([]document.Document, n)
+	}
 	if s.optional {
 		if c.early = call.ForOptional(ctx); c.early != nil {
 			defer c.early.Cancel()
