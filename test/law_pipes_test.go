@@ -363,7 +363,7 @@ func (g *lawPipe) decorated(p proxy.Proxy) proxy.Proxy {
 
 // decorator returns a decorator of sluice, most often with code of a user in it.
 func (g *lawPipe) decorator() proxy.Decorator {
-	switch g.rng.IntN(16) {
+	switch g.rng.IntN(18) {
 	case 0, 1:
 		return policy.Timeout(g.span(5*time.Millisecond, 60*time.Millisecond))
 	case 2, 3:
@@ -396,8 +396,22 @@ func (g *lawPipe) decorator() proxy.Decorator {
 		return pipe.Named(g.name("chain"), pipe.Chain(g.own(), g.own()))
 	case 14:
 		return g.house()
+	case 15:
+		return pipe.Chain(policy.SendDeadline("X-Ms"), g.slots())
 	}
 	return g.own()
+}
+
+// slots returns a decorator that refuses calls for which it has no slot, or has them wait.
+func (g *lawPipe) slots() proxy.Decorator {
+	n := 1 + g.rng.IntN(3)
+	switch g.rng.IntN(3) {
+	case 0:
+		return policy.InFlight(n)
+	case 1:
+		return policy.Adaptive(policy.AdaptiveSpec{Max: n})
+	}
+	return policy.Queue(policy.QueueSpec{InFlight: n, Length: n, Wait: g.span(time.Millisecond, 20*time.Millisecond), Target: -1})
 }
 
 // house returns a decorator that hides next in a function, so that the plan does not show where it

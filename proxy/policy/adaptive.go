@@ -91,7 +91,7 @@ func Adaptive(s AdaptiveSpec) proxy.Decorator {
 				return nil, noSlot(ctx, "adaptive", ErrFull)
 			}
 			res, err := inSlot(ctx, req, next, give)
-			switch signOf(res, err) {
+			switch signOf(ctx, res, err) {
 			case answered:
 				g.answered(began, time.Now(), running)
 			case overloaded:
@@ -156,8 +156,8 @@ const (
 	overloaded      // it came to a timeout, or was refused
 )
 
-func signOf(res *proxy.Response, err error) sign {
-	if err != nil && ours(err) {
+func signOf(ctx context.Context, res *proxy.Response, err error) sign {
+	if err != nil && (ours(err) || errors.Is(ctx.Err(), context.Canceled)) { // refused by us, or nobody waits for it
 		return unknown
 	}
 	switch status := proxy.Status(res, err); {

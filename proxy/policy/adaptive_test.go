@@ -385,6 +385,23 @@ func TestAdaptiveShowsItsSettingsInThePlan(t *testing.T) {
 	}
 }
 
+// A client that goes, or a hedge that has lost, ends a call in whatever way.
+func TestACallThatNobodyWaitsForDoesNotCutTheLimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := policy.Adaptive(policy.AdaptiveSpec{})
+		p := proxy.Proxy(func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+			<-ctx.Done()
+			return nil, &proxy.Error{Status: 504, Err: ctx.Err()}
+		}).With(a)
+		ctx, leave := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, leave)
+		_, err := p(ctx, proxy.NewRequest("GET", "/"))
+		assert.Equal(t, http.StatusGatewayTimeout, proxy.StatusOf(err))
+		assert.Equal(t, 20, room(t, a))
+	})
+}
+
 func TestAdaptiveRefusesAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
