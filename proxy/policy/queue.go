@@ -213,28 +213,28 @@ func (q *queue) wait(ctx context.Context, req *proxy.Request) error {
 		defer timer.Stop()
 		late = timer.C
 	}
+	var why error
 	select {
-	case why := <-w.turn:
-		return q.answer(ctx, why)
+	case why = <-w.turn:
 	case <-late:
 		if q.leave(w) {
 			return noSlot(ctx, "queue", ErrShed)
 		}
-		return q.answer(ctx, <-w.turn) // its turn came at the same moment
+		why = <-w.turn // it came at the same moment
 	case <-ctx.Done():
-		if !q.leave(w) && <-w.turn == nil {
-			q.give()
+		if q.leave(w) {
+			return &proxy.Error{Op: "queue", Err: ctx.Err()}
 		}
-		return &proxy.Error{Op: "queue", Err: ctx.Err()}
+		why = <-w.turn
 	}
-}
-
-// answer returns the error of a call whose turn has come, or that had to make room for another.
-func (q *queue) answer(ctx context.Context, why error) error {
-	if why == nil {
-		return nil
+	if why != nil {
+		return noSlot(ctx, "queue", why)
 	}
-	return noSlot(ctx, "queue", why)
+	if ended := ctx.Err(); ended != nil {
+		q.give()
+		return &proxy.Error{Op: "queue", Err: ended}
+	}
+	return nil
 }
 
 // join takes a slot, if one is free by now, and returns no waiter then. Otherwise it adds a waiter

@@ -227,6 +227,8 @@ func TestAClientThatGoesLeavesNoWaiterBehind(t *testing.T) {
 }
 
 // The turn of a call may come at the moment at which it leaves.
+//
+// proves T2
 func TestASlotForACallThatLeavesGoesToTheNext(t *testing.T) {
 	t.Parallel()
 	for _, wait := range []time.Duration{time.Second, time.Minute} { // both ends at once, or one
@@ -245,9 +247,36 @@ func TestASlotForACallThatLeavesGoesToTheNext(t *testing.T) {
 				l.join(t.Context(), "free", 0)
 				l.all.Wait()
 				assert.Equal(t, l.takes, time.Since(start))
-				assert.True(t, slices.Contains(l.served, "free"))
+				assert.Contains(t, l.served, "free")
 			})
 		}
+	}
+}
+
+// proves M23
+func TestACallWhoseClientHasGoneIsNotMadeWhenItsTurnComes(t *testing.T) {
+	t.Parallel()
+	for range 50 { // a call that sees both may look at either first
+		synctest.Test(t, func(t *testing.T) {
+			queue := policy.Queue(policy.QueueSpec{InFlight: 1, Wait: time.Minute})
+			ctx, leave := context.WithCancel(t.Context())
+			var all sync.WaitGroup
+			all.Go(func() {
+				_, _ = proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+					<-time.After(time.Second)
+					leave()
+					return &proxy.Response{}, nil
+				}).With(queue)(t.Context(), proxy.NewRequest("GET", "/"))
+			})
+			synctest.Wait()
+			next, calls := counted(answers)
+			_, err := next.With(queue)(ctx, proxy.NewRequest("GET", "/"))
+			assert.Equal(t, proxy.StatusClientGone, proxy.StatusOf(err))
+			assert.Zero(t, calls.Load())
+			all.Wait()
+			_, err = next.With(queue)(t.Context(), proxy.NewRequest("GET", "/"))
+			assert.NoError(t, err, "its slot is free")
+		})
 	}
 }
 
