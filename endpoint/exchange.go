@@ -115,7 +115,7 @@ func (x *exchange) respond() error {
 		return err
 	}
 	if res.Err != nil {
-		x.ctx.report(res.Err)
+		x.ctx.reportBeside(res.Err)
 	}
 	switch {
 	case res.Status == http.StatusSwitchingProtocols:
@@ -155,10 +155,12 @@ func (x *exchange) fail(err error) error {
 	if !x.answer.lost {
 		err = x.classify(err)
 	}
-	x.ctx.report(err)
-	if x.aborts = x.answer.begun; !x.aborts {
-		x.problem(err)
+	if x.aborts = x.answer.begun; x.aborts {
+		x.ctx.reportBeside(err)
+		return err
 	}
+	x.ctx.report(err)
+	x.problem(err)
 	return err
 }
 

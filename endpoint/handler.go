@@ -56,7 +56,7 @@ func newHandler(s Spec, source string) *handler {
 	if h.call = s.Proxy; !plan.HonoursContext() {
 		h.call = s.Proxy.With(proxy.Hold(s.MaxAbandoned))
 	}
-	h.scope.Report = h.report
+	h.scope.Report = h.reportBeside
 	h.scope.Serve(plan)
 	step := pipe.Step{Mark: mark.Ours(), Kind: "endpoint", Name: s.Name, Detail: s.detail(), Source: source, Acts: pipe.Both,
 		Layout: pipe.Around, Effects: pipe.CallsOnce | pipe.HonoursContext}
@@ -138,6 +138,14 @@ func (h *handler) report(ctx context.Context, err error) {
 		return
 	}
 	_ = apart(func() { h.spec.Report(ctx, err) })
+}
+
+// reportBeside is report for a failure that no client is answered with.
+func (h *handler) reportBeside(ctx context.Context, err error) {
+	if refuses(err) {
+		err = &besideError{err}
+	}
+	h.report(ctx, err)
 }
 
 // ServeHTTP answers one request.

@@ -119,7 +119,8 @@ func Fault[Req, Res any](err error) Decorator[Req, Res] {
 type probe struct {
 	context.Context
 	step *Step
-	call any // a Pipe of the type of the closure
+	flag *watch.Flag // of the closure: that of its step, unless it only watches what has the step
+	call any         // a Pipe of the type of the closure
 }
 
 // describing makes all describing closures of one instantiation, so that they share one code
@@ -130,7 +131,7 @@ type probe struct {
 func describing[Req, Res any](call Pipe[Req, Res], step *Step, flag *watch.Flag) Pipe[Req, Res] {
 	return func(ctx context.Context, req Req) (Res, error) {
 		if p, ok := ctx.(*probe); ok {
-			p.step, p.call = step, call
+			p.step, p.flag, p.call = step, flag, call
 			var none Res
 			return none, nil
 		}
@@ -178,6 +179,16 @@ func Described[Req, Res any](p Pipe[Req, Res]) Pipe[Req, Res] {
 	step := stepOf(p)
 	step.flag = new(watch.Flag)
 	return describing(p, step, step.flag)
+}
+
+// given returns next for a decorator. Its step is a copy, which tells it from the same pipe that the
+// decorator may have from elsewhere.
+func given[Req, Res any](next Pipe[Req, Res]) Pipe[Req, Res] {
+	next = Described(next)
+	own := ask(next)
+	step := *own.step
+	step.given = own.step
+	return describing(own.call.(Pipe[Req, Res]), &step, own.flag)
 }
 
 // FuncName returns the name that a plan gives to an unnamed function, as in "func at audit.go:12".

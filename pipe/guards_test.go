@@ -114,6 +114,26 @@ pipe: guards "auth", "backend": backend b (api.go:3) is reached without auth`)
 pipe: inside "backend b", "auth": backend b (api.go:3) stands in no auth`)
 }
 
+// A decorator that has the leaf anyway may show it in one place, and hide the next that it was given
+// in another.
+func TestALeafThatADecoratorShowsAndHidesIsInThePlanTwice(t *testing.T) {
+	t.Parallel()
+	b := leaf("b")
+	twice := func(next ints) ints {
+		hidden := ints(func(ctx context.Context, n int) (int, error) { return next(ctx, n) })
+		return group("fallback", pipe.Serial, b.With(in("auth")), hidden)
+	}
+	plan := pipe.PlanOf(b.With(twice))
+	assert.Len(t, plan.Find("b"), 2)
+	assert.ErrorIs(t, plan.Guards("auth", "b"), pipe.ErrOrder)
+	assert.True(t, plan.Find("b")[0].Same(plan.Find("b")[1]))
+
+	instead := func(ints) ints { return b.With(in("auth")) }
+	assert.Equal(t, "auth\nb\n", titles(pipe.PlanOf(b.With(instead))))
+	chain := pipe.Chain(in("auth"), pipe.Chain(in("limit")), func(next ints) ints { return next })
+	assert.Equal(t, "auth\nlimit\nb\n", titles(pipe.PlanOf(b.With(chain))))
+}
+
 func TestANameOfSeveralKindsIsAmbiguous(t *testing.T) {
 	t.Parallel()
 	named := func(kind, name string, acts pipe.Way, inner ...pipe.Any) ints {

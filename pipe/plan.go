@@ -31,6 +31,9 @@ type copier struct {
 }
 
 func (c *copier) copy(s *Step) *Step {
+	for s.given != nil {
+		s = s.given
+	}
 	if copied, ok := c.done[s]; ok && !c.open[s] {
 		return copied
 	}

@@ -49,8 +49,8 @@ type Watcher interface {
 	// abandoned leaves when it returns, perhaps long after its caller was answered.
 	Leave(res any, err error)
 
-	// Note is called between Enter and Leave, possibly on another goroutine, when the step has
-	// decided something. See [Note] for what there is.
+	// Note is called between Enter and Leave when the step has decided something. See [Note] for what
+	// there is. On another goroutine, one that has begun before Leave may end after it.
 	Note(what, detail string)
 }
 
@@ -67,7 +67,8 @@ type Watcher interface {
 //	lost       which proxy of a race was not the first
 //	panicked   a panic was recovered
 //	partial    what is missing in the answer
-//	skipped    which part or stage was not called, because its condition did not hold
+//	skipped    which part, stage or node was not called, as its condition did not hold or it needs
+//	           one that failed; or which mirror, as the body cannot be read again
 //	static     static data was added, or stands in for an error
 //	stream     the answer is a stream
 //	swapped    what is called is not what was wired first
@@ -249,6 +250,7 @@ func leave(e *watch.Entry, res any, err error) {
 			_ = c.Close() // the watcher has ended the goroutine: nobody gets the response
 		}
 	}()
+	e.Leave()
 	e.Guard(func() { e.Watcher.Leave(res, err) })
 	returned = true
 }
