@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"proxy/document":  {},
 	"proxy":           {"internal/field", "internal/call", "internal/mark", "internal/watch", "pipe", "proxy/document"},
 	"proxy/flow":      {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy"},
-	"proxy/policy":    {"internal/call", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
+	"proxy/policy":    {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
 	"proxy/proxytest": {"internal/call", "internal/mark", "pipe", "pipe/pipetest", "proxy", "proxy/document"},
 	"proxy/shape":     {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"backend":         {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},

@@ -364,7 +364,7 @@ func (g *lawPipe) decorated(p proxy.Proxy) proxy.Proxy {
 
 // decorator returns a decorator of sluice, most often with code of a user in it.
 func (g *lawPipe) decorator() proxy.Decorator {
-	switch g.rng.IntN(18) {
+	switch g.rng.IntN(19) {
 	case 0, 1:
 		return policy.Timeout(g.span(5*time.Millisecond, 60*time.Millisecond))
 	case 2, 3:
@@ -404,8 +404,22 @@ func (g *lawPipe) decorator() proxy.Decorator {
 		return policy.LimitBy(func(ctx context.Context, req *proxy.Request) (string, error) {
 			return "", g.of(name, keysIn(req)).upset(ctx, name)
 		}, policy.PerSecond(1000))
+	case 17:
+		return pipe.Chain(policy.SendDeadline("X-Ms"), g.slots())
 	}
 	return g.own()
+}
+
+// slots returns a decorator that refuses calls for which it has no slot, or has them wait.
+func (g *lawPipe) slots() proxy.Decorator {
+	n := 1 + g.rng.IntN(3)
+	switch g.rng.IntN(3) {
+	case 0:
+		return policy.InFlight(n)
+	case 1:
+		return policy.Adaptive(policy.AdaptiveSpec{Max: n})
+	}
+	return policy.Queue(policy.QueueSpec{InFlight: n, Length: n, Wait: g.span(time.Millisecond, 20*time.Millisecond), Target: -1})
 }
 
 // house returns a decorator that hides next in a function, so that the plan does not show where it

@@ -76,13 +76,13 @@ func errorsIn(err error) func(yield func(*proxy.Error) bool) {
 	}
 }
 
+// refusals are why sluice itself refuses a call. Another try would only add to the load.
+var refusals = [...]error{proxy.ErrAbandoned, ErrLimited, ErrLimitStore, ErrFull, ErrShed}
+
 // ours reports whether sluice itself refused a call.
 func ours(err error) bool {
 	return slices.ContainsFunc(refusals[:], func(refusal error) bool { return errors.Is(err, refusal) })
 }
-
-// refusals are why sluice itself refuses a call.
-var refusals = [...]error{proxy.ErrAbandoned, ErrLimited, ErrLimitStore}
 
 // unfit reports whether the request or the answer is such that another try would fail again.
 func unfit(err error) bool {

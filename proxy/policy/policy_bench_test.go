@@ -25,6 +25,11 @@ func BenchmarkPass(b *testing.B) {
 		{"timeout, callee unknown", unknown.With(policy.Timeout(time.Minute))},
 		{"timeout, the caller's is sooner", known.With(policy.Timeout(time.Hour))},
 		{"limit", known.With(policy.Limit(rate.NewLimiter(rate.Inf, 0)))},
+		{"inflight", known.With(policy.InFlight(64))},
+		{"queue", known.With(policy.Queue(policy.QueueSpec{InFlight: 64}))},
+		{"adaptive", known.With(policy.Adaptive(policy.AdaptiveSpec{}))},
+		{"send deadline", known.With(policy.SendDeadline("X-Deadline-Ms"))},
+		{"take deadline", known.With(policy.TakeDeadline("X-Deadline-Ms", func(context.Context, *proxy.Request) bool { return true }))},
 		{"retry", known.With(policy.Retry(policy.Attempts{Budget: budget}))},
 		{"retry, never", leaf(answers, pipe.NotIdempotent).With(policy.Retry(policy.Attempts{}))},
 	} {
@@ -34,6 +39,7 @@ func BenchmarkPass(b *testing.B) {
 			req := proxy.NewRequest("GET", "/")
 			req.Header.Set("Accept", "application/json")
 			req.Header.Set("Accept-Language", "en")
+			req.Header.Set("X-Deadline-Ms", "60000")
 			req.Params.Set("id", "7")
 			b.ReportAllocs()
 			for b.Loop() {

@@ -42,8 +42,8 @@ import (
 // failure.
 //
 // Retry does not try again if that would fail too: after any other status, a payload that is not a
-// valid document, a panic, or a refusal by [Limit] or [proxy.Hold], nor for a request to change
-// protocols. Nothing is tried again once the client has gone.
+// valid document, a panic, or a refusal by another policy or [proxy.Hold], nor for a request to
+// change protocols. Nothing is tried again once the client has gone.
 //
 // # When
 //

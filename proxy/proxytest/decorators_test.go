@@ -39,6 +39,23 @@ func TestTheDecoratorsOfSluiceConform(t *testing.T) {
 		{"policy.Limit that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator {
 			return policy.Limit(rate.NewLimiter(1, 1))
 		}}},
+		{"policy.InFlight", policy.InFlight(100), proxytest.Options{}},
+		{"policy.InFlight that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator { return policy.InFlight(1) }}},
+		{"policy.Adaptive", policy.Adaptive(policy.AdaptiveSpec{Min: 100}), proxytest.Options{}},
+		{"policy.Adaptive that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator {
+			return policy.Adaptive(policy.AdaptiveSpec{Max: 1})
+		}}},
+		{"policy.Queue", policy.Queue(policy.QueueSpec{InFlight: 100}), proxytest.Options{}},
+		{"policy.Queue that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator {
+			return policy.Queue(policy.QueueSpec{InFlight: 1, Length: 1, Priority: func(*proxy.Request) int { return 1 }})
+		}}},
+		{"policy.SendDeadline", policy.SendDeadline("X-Deadline"), proxytest.Options{}},
+		{"policy.TakeDeadline of no deadline", policy.TakeDeadline("X-Deadline", trusting), proxytest.Options{}},
+		{"policy.TakeDeadline", policy.TakeDeadline("X-Deadline", trusting), proxytest.Options{Request: func() *proxy.Request {
+			req := proxy.NewRequest("GET", "/users/1")
+			req.Header.Set("X-Deadline", "300")
+			return req
+		}}},
 		{"policy.Retry", nil, proxytest.Options{New: func() proxy.Decorator { return policy.Retry(policy.Attempts{}) }}},
 		{"policy.Retry, eager", nil, proxytest.Options{New: func() proxy.Decorator {
 			return policy.Retry(policy.Attempts{Max: 3, Backoff: -1, Budget: policy.NewBudget(-1, 0), Unsafe: true})
@@ -217,3 +234,5 @@ func teapot() *proxy.Response {
 type allows bool
 
 func (a allows) Allow() bool { return bool(a) }
+
+func trusting(context.Context, *proxy.Request) bool { return true }
