@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"strconv"
 	"testing"
@@ -67,16 +68,28 @@ func outcomeOf(o pipetest.Outcome[*proxy.Response]) string {
 	case o.Panic != nil:
 		return said + fmt.Sprintf(", panicked: %v", o.Panic)
 	case o.Err != nil:
-		return said + fmt.Sprintf(", %d: %v", proxy.StatusOf(o.Err), o.Err)
+		return said + fmt.Sprintf(", %d: %v", proxy.StatusOf(o.Err), settled(o.Err))
 	case o.Res == nil:
 		return said + ", nothing"
 	}
-	said += fmt.Sprintf(", %d %v %s, partial: %v", o.Res.StatusCode(), o.Res.Header, o.Res.Document.AppendJSON(nil), o.Res.Err)
+	said += fmt.Sprintf(", %d %v %s, partial: %v", o.Res.StatusCode(), o.Res.Header, o.Res.Document.AppendJSON(nil), settled(o.Res.Err))
 	if o.Res.Body != nil {
 		text, err := io.ReadAll(o.Res.Body)
 		said += fmt.Sprintf(", stream %q %v", text, err)
 	}
 	return said + fmt.Sprintf(", closed: %v", o.Res.Close())
+}
+
+// settled returns the text of an error that does not depend on chance: where a context has ended, who
+// notices it first, one inside the other at the same instant, is chance.
+func settled(err error) string {
+	switch status := proxy.StatusOf(err); {
+	case err == nil:
+		return "nothing"
+	case status == http.StatusGatewayTimeout, status == proxy.StatusClientGone:
+		return "the context has ended"
+	}
+	return err.Error()
 }
 
 // TestWhatRunsIsWhatAPlanShows holds calls of random pipes to the law of explain.Trace.Check. They
