@@ -45,7 +45,9 @@ type Note struct {
 
 // New returns a trace for one call of the pipe with that plan. Of a plain function each plan has
 // another step: call what [pipe.Described] makes of it.
-func New(plan *pipe.Step) *Trace { return &Trace{plan: plan, start: time.Now()} }
+func New(plan *pipe.Step) *Trace {
+	return &Trace{plan: plan, start: time.Now(), entries: make([]*Entry, 0, 16)}
+}
 
 // Watch returns the watch that records every step in t.
 func (t *Trace) Watch() pipe.Watch {
