@@ -65,6 +65,7 @@ type Watcher interface {
 //	fallback   which other proxy is asked
 //	limited    a call was refused, or not mirrored, by a limit
 //	lost       which proxy of a race was not the first
+//	open       a call was refused by an open circuit breaker
 //	panicked   a panic was recovered
 //	partial    what is missing in the answer
 //	skipped    which part or stage was not called, because its condition did not hold

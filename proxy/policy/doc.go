@@ -13,7 +13,7 @@
 // example, Retry never sees a call that Limit refuses, and every try has 300 ms. A timeout outside
 // Retry covers all tries and the waits between them. The usual order is
 //
-//	Limit > Timeout (total) > Retry > Timeout (per try) > upstream
+//	Limit > Timeout (total) > Retry > Break > Timeout (per try) > upstream
 //
 // # State
 //
@@ -23,5 +23,5 @@
 // # Streams
 //
 // A policy judges and limits a call until its response is returned. It neither reads nor times the
-// body of a stream.
+// body of a stream. Only [Break] judges a stream while its reader reads it.
 package policy

@@ -25,6 +25,9 @@ func BenchmarkPass(b *testing.B) {
 		{"timeout, callee unknown", unknown.With(policy.Timeout(time.Minute))},
 		{"timeout, the caller's is sooner", known.With(policy.Timeout(time.Hour))},
 		{"limit", known.With(policy.Limit(rate.NewLimiter(rate.Inf, 0)))},
+		{"break", known.With(policy.Break(policy.NewBreaker(policy.BreakerSpec{})))},
+		{"break, slow calls too", known.With(policy.Break(policy.NewBreaker(policy.BreakerSpec{SlowCall: time.Minute})))},
+		{"break, callee unknown", unknown.With(policy.Break(policy.NewBreaker(policy.BreakerSpec{})))},
 		{"retry", known.With(policy.Retry(policy.Attempts{Budget: budget}))},
 		{"retry, never", leaf(answers, pipe.NotIdempotent).With(policy.Retry(policy.Attempts{}))},
 	} {
