@@ -352,6 +352,10 @@ func (f allowBreaker) Allow() (func(error), error) { return f() }
 // proves M21
 func TestABreakerThatPanicsWhenItIsToldChangesNothing(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testBreakerThatPanics)
+}
+
+func testBreakerThatPanics(t *testing.T) {
 	var reported []error
 	scope := &call.Scope{Report: func(_ context.Context, err error) { reported = append(reported, err) }}
 	p := proxy.Proxy(answers).With(policy.Break(&ledger{onDone: func() { panic("store is down") }}))

@@ -13,7 +13,7 @@
 // example, Retry never sees a call that Limit refuses, and every try has 300 ms. A timeout outside
 // Retry covers all tries and the waits between them. The usual order is
 //
-//	Limit > Timeout (total) > Retry > Break > Timeout (per try) > upstream
+//	Limit > Timeout (total) > Retry > Hedge > Break > Timeout (per try) > upstream
 //
 // # State
 //

@@ -25,10 +25,14 @@ func BenchmarkPass(b *testing.B) {
 		{"timeout, callee unknown", unknown.With(policy.Timeout(time.Minute))},
 		{"timeout, the caller's is sooner", known.With(policy.Timeout(time.Hour))},
 		{"limit", known.With(policy.Limit(rate.NewLimiter(rate.Inf, 0)))},
+		{"hedge", leaf(answers, pipe.HonoursContext|pipe.Idempotent).With(policy.Hedge(policy.HedgeSpec{Delay: time.Minute}))},
+		{"hedge, callee unknown", unknown.With(policy.Hedge(policy.HedgeSpec{Delay: time.Minute}))},
 		{"break", known.With(policy.Break(policy.NewBreaker(policy.BreakerSpec{})))},
 		{"break, slow calls too", known.With(policy.Break(policy.NewBreaker(policy.BreakerSpec{SlowCall: time.Minute})))},
 		{"break, callee unknown", unknown.With(policy.Break(policy.NewBreaker(policy.BreakerSpec{})))},
 		{"retry", known.With(policy.Retry(policy.Attempts{Budget: budget}))},
+		{"timeout, retry, break, timeout", leaf(answers, pipe.HonoursContext|pipe.Idempotent).With(policy.Timeout(2*time.Minute),
+			policy.Retry(policy.Attempts{Budget: budget}), policy.Break(policy.NewBreaker(policy.BreakerSpec{})), policy.Timeout(time.Minute))},
 		{"retry, never", leaf(answers, pipe.NotIdempotent).With(policy.Retry(policy.Attempts{}))},
 	} {
 		b.Run(bb.name, func(b *testing.B) {

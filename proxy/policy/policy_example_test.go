@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/policy"
 )
 
@@ -102,6 +104,29 @@ func ExampleBreak() {
 	// users was half-open and is closed
 	// 200 closed
 	// ↔ break users (open for 1ms if 50% fail of at least 2 in 10s, then 1 probe)
+	//   ↔ users
+}
+
+func ExampleHedge() {
+	var calls atomic.Int32
+	upstream := proxy.Proxy(func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+		if calls.Add(1) == 1 { // the first call hangs
+			<-ctx.Done()
+			fmt.Println("the first call:", ctx.Err())
+			return nil, ctx.Err()
+		}
+		return &proxy.Response{Document: document.MustParse(`"from the second call"`)}, nil
+	})
+	p := pipe.Describe(upstream, pipe.Step{Kind: "users", Effects: pipe.Terminal | pipe.Idempotent | pipe.HonoursContext}).
+		With(policy.Hedge(policy.HedgeSpec{Delay: time.Millisecond}))
+
+	res, err := p(context.Background(), proxy.NewRequest("GET", "/"))
+	fmt.Println(res.Document, err)
+	fmt.Print(pipe.PlanOf(p))
+	// Output:
+	// the first call: context canceled
+	// "from the second call" <nil>
+	// ↔ hedge (2 calls, the second after 1ms)
 	//   ↔ users
 }
 

@@ -48,6 +48,17 @@ func TestTheDecoratorsOfSluiceConform(t *testing.T) {
 		{"policy.Retry within policy.Timeout", nil, proxytest.Options{New: func() proxy.Decorator {
 			return pipe.Chain(policy.Timeout(time.Second), policy.Retry(policy.Attempts{}), policy.Timeout(300*time.Millisecond))
 		}}},
+		{"policy.Hedge", nil, proxytest.Options{New: func() proxy.Decorator { return policy.Hedge(policy.HedgeSpec{}) }}},
+		{"policy.Hedge, eager", nil, proxytest.Options{New: func() proxy.Decorator {
+			return policy.Hedge(policy.HedgeSpec{Delay: 1, Max: 3, Budget: policy.NewBudget(-1, 0), Unsafe: true})
+		}}},
+		{"policy.Hedge, once", policy.Hedge(policy.HedgeSpec{Max: 1}), proxytest.Options{}},
+		{"policy.Retry, policy.Hedge and policy.Break", nil, proxytest.Options{New: func() proxy.Decorator {
+			b := policy.NewBudget(0.2, 10)
+			return pipe.Chain(policy.Timeout(2*time.Second), policy.Retry(policy.Attempts{Budget: b}),
+				policy.Hedge(policy.HedgeSpec{Delay: 10 * time.Millisecond, Budget: b}),
+				policy.Break(policy.NewBreaker(policy.BreakerSpec{MinCalls: 1000})), policy.Timeout(300*time.Millisecond))
+		}}},
 		{"policy.Break", nil, proxytest.Options{New: func() proxy.Decorator {
 			return policy.Break(policy.NewBreaker(policy.BreakerSpec{MinCalls: 1000, SlowCall: 1}))
 		}}},
