@@ -16,32 +16,46 @@ var errXMLCharset = errors.New("a charset other than UTF-8, US-ASCII, ISO-8859-1
 // charsetPiece is how much of a body is converted between two looks at the context.
 const charsetPiece = 64 << 10
 
-// utf8XML returns a body in UTF-8 without a byte order mark. The charset is the one in the content
-// type or else the one that the XML declares (RFC 7303, section 3), UTF-8 if there is neither. A
-// body that is in UTF-8 already is returned without a copy.
-func utf8XML(ctx context.Context, contentType string, body []byte) ([]byte, error) {
+// A charset is that of a body, and what says so.
+type charset struct{ name, by string }
+
+// charsetOf returns the charset of XML: the one in the content type or else the one that the XML
+// declares (RFC 7303, section 3), UTF-8 if there is neither.
+func charsetOf(contentType string, body []byte) charset {
+	if _, params, err := mime.ParseMediaType(contentType); err == nil {
+		if name, there := params["charset"]; there {
+			return charset{name, "by the Content-Type"}
+		}
+	}
+	if rest, found := bytes.CutPrefix(body, []byte("<?xml")); found {
+		rest, _, _ = bytes.Cut(rest[:min(len(rest), 1<<10)], []byte("?>"))
+		if name := declaredIn(rest, "encoding"); name != "" {
+			return charset{name, "by the XML declaration"}
+		}
+	}
+	return charset{"UTF-8", "where neither the Content-Type nor the XML names another"}
+}
+
+// utf8XML returns a body in UTF-8 without a byte order mark, and its charset. A body that is in
+// UTF-8 already is returned without a copy.
+func utf8XML(ctx context.Context, contentType string, body []byte) ([]byte, charset, error) {
 	if rest, marked := bytes.CutPrefix(body, []byte("\ufeff")); marked {
 		body = rest
 	}
-	declared := ""
-	if rest, found := bytes.CutPrefix(body, []byte("<?xml")); found {
-		rest, _, _ = bytes.Cut(rest[:min(len(rest), 1<<10)], []byte("?>"))
-		declared = declaredIn(rest, "encoding")
+	from := charsetOf(contentType, body)
+	narrow, known := isSingleByte(from.name)
+	switch {
+	case !known:
+		return nil, from, errXMLCharset
+	case !narrow:
+		return body, from, nil
 	}
-	narrow, known := isSingleByte(declared)
-	if !known {
-		return nil, errXMLCharset
-	}
-	if _, params, err := mime.ParseMediaType(contentType); err == nil {
-		if name, there := params["charset"]; there {
-			if narrow, known = isSingleByte(name); !known {
-				return nil, errXMLCharset
-			}
-		}
-	}
-	if !narrow {
-		return body, nil
-	}
+	wide, err := widened(ctx, body)
+	return wide, from, err
+}
+
+// widened returns a text of windows-1252 in UTF-8.
+func widened(ctx context.Context, body []byte) ([]byte, error) {
 	n := 0
 	for piece := range slices.Chunk(body, charsetPiece) {
 		if err := ctx.Err(); err != nil {

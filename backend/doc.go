@@ -8,7 +8,7 @@
 //
 // A [Spec] says what to call and what may go there. A [Factory] says how: [HTTP] is the factory of
 // this package, and [Decorate] adds to any factory what each upstream needs for itself, such as a
-// timeout or a breaker.
+// timeout or a limit.
 //
 // # What reaches the upstream
 //
@@ -72,8 +72,11 @@
 // it is always an array. Every value is a string.
 //
 // Names lose their prefix. Namespace declarations, comments and processing instructions are left
-// out; CDATA is text. ISO-8859-1 is read as windows-1252, as browsers do. The JSON is at most four
-// times as long as the XML.
+// out; CDATA is text. The JSON is at most four times as long as the XML.
+//
+// UTF-8, US-ASCII, ISO-8859-1 and windows-1252 are read, ISO-8859-1 as windows-1252, as browsers
+// do. The charset in the Content-Type counts, or else the one that the XML declares (RFC 7303,
+// section 3), or else it is UTF-8. If the bytes do not fit it, the error says where it came from.
 //
 // # Limits
 //

@@ -114,3 +114,23 @@ func TestErrorAsDataWithoutANameIsAFault(t *testing.T) {
 	_, err := p(t.Context(), proxy.NewRequest("GET", "/"))
 	assert.EqualError(t, err, want)
 }
+
+// The answer that the plan of a guard promises may be data about its refusal.
+func TestErrorAsDataCoversUpTheFailureOfAGuard(t *testing.T) {
+	t.Parallel()
+	refused := &proxy.Error{Status: 401, Upstream: &proxy.UpstreamAnswer{Status: 401}}
+	guard := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, refused })
+	auth := pipe.Named("auth", func(next proxy.Proxy) proxy.Proxy {
+		return pipe.Describe(guard, pipe.Step{Kind: "auth", Acts: pipe.In, Effects: pipe.CallsOnce}, next)
+	})
+	called := false
+	orders := pipe.NamedPipe("orders", proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		called = true
+		return &proxy.Response{}, nil
+	}))
+	p := proxy.Sequence(proxy.Stage{Name: "first", Proxy: orders.With(auth).With(backend.ErrorAsData("failed"))},
+		proxy.Stage{Name: "second", Proxy: orders})
+	_, _ = p(t.Context(), proxy.NewRequest("GET", "/"))
+	assert.True(t, called)
+	assert.ErrorIs(t, pipe.PlanOf(p).Guards("auth", "orders"), pipe.ErrOrder)
+}

@@ -32,7 +32,7 @@ func (f FactoryFunc) New(s Spec) (proxy.Proxy, error) {
 func New(s Spec) (proxy.Proxy, error) { return HTTP{}.New(s) }
 
 // Decorate returns a factory that wraps each proxy of f in decorators that were made for it alone,
-// so that no upstream shares another's breaker:
+// so that no upstream shares another's limit:
 //
 //	upstreams := backend.Decorate(backend.HTTP{}, func(s backend.Spec) proxy.Decorator {
 //		return policy.Timeout(300 * time.Millisecond)

@@ -172,6 +172,12 @@ func (l *leaf) step(honoursContext bool) pipe.Step {
 			s.Detail += ", " + l.decode.String()
 		}
 	}
+	if l.spec.Statuses != nil {
+		s.Detail += fmt.Sprintf(", statuses %d", l.spec.Statuses)
+	}
+	for _, from := range sortedKeys(l.spec.MapStatus) {
+		s.Detail += fmt.Sprintf(", %d → %d", from, l.spec.MapStatus[from])
+	}
 	if l.spec.PassErrors {
 		s.Detail += ", passes 4xx"
 	}

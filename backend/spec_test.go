@@ -168,6 +168,9 @@ func TestThePlanOfABackendTellsWhatItDoes(t *testing.T) {
 	assert.Equal(t, pipe.Terminal|pipe.Buffers|pipe.Opaque, theirs.Effects)
 	assert.False(t, theirs.HonoursContext(), "a transport of a user may ignore its context")
 
+	statuses := over(backend.HTTP{}, backend.Spec{URL: "http://h/", Statuses: []int{200, 422}, MapStatus: map[int]int{409: 400, 404: 502}, PassErrors: true})
+	assert.Equal(t, "http://h/, statuses [200 422], 404 → 502, 409 → 400, passes 4xx", statuses.Detail)
+
 	changed := backend.NewTransport()
 	changed.DialContext = nil
 	dials := over(backend.HTTP{Transport: changed}, backend.Spec{URL: "http://h"})

@@ -99,9 +99,6 @@ func (t *Template) Expand(req *proxy.Request) (string, error) {
 // Why a placeholder does not take a value.
 var (
 	errMissing = errors.New("no value")
-	errEmpty   = errors.New("the value is empty")
-	errDots    = errors.New(`the value is "." or ".."`)
-	errControl = errors.New("the value holds NUL, CR or LF")
 )
 
 // resolve sets scheme, host and path of u to those of the template with the params filled in. It
@@ -134,7 +131,7 @@ func checkParam(params *proxy.Params, name string) error {
 		}
 		for _, segment := range rest {
 			if segment != "" { // an empty segment is allowed; only a named value must not be empty
-				if err := checkValue(segment); err != nil {
+				if err := field.CheckSegment(segment); err != nil {
 					return err
 				}
 			}
@@ -145,19 +142,7 @@ func checkParam(params *proxy.Params, name string) error {
 	if !ok {
 		return errMissing
 	}
-	return checkValue(value)
-}
-
-func checkValue(s string) error {
-	switch {
-	case s == "":
-		return errEmpty
-	case field.ValidSegment(s):
-		return nil
-	case s == "." || s == "..":
-		return errDots
-	}
-	return errControl
+	return field.CheckSegment(value)
 }
 
 // resolvePath returns the path. raw is its escaped form, if net/url would escape the path in

@@ -49,7 +49,7 @@ func (d *xmlDecoder) Decode(contentType string, body []byte) (document.Document,
 // others. Texts are unescaped in their place in the body, so that none is copied before it is
 // written.
 func (d *xmlDecoder) DecodeContext(ctx context.Context, contentType string, body []byte) (document.Document, error) {
-	body, err := utf8XML(ctx, contentType, body)
+	body, from, err := utf8XML(ctx, contentType, body)
 	switch {
 	case err != nil:
 		return document.Document{}, fmt.Errorf("xml: %w", err)
@@ -60,6 +60,9 @@ func (d *xmlDecoder) DecodeContext(ctx context.Context, contentType string, body
 	if err := r.read(); err != nil {
 		if ctx.Err() != nil {
 			return document.Document{}, fmt.Errorf("xml: %w", err)
+		}
+		if err == errXML && r.foreign {
+			err = fmt.Errorf("the bytes do not fit their charset, which is %s %s", from.name, from.by)
 		}
 		return document.Document{}, fmt.Errorf("xml: line %d: %w", r.line(), err)
 	}

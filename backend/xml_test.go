@@ -73,8 +73,12 @@ func TestErrorsDoNotQuoteTheRefusedXML(t *testing.T) {
 		{"an entity of HTML", "", "<a>&nbsp;</a>", "xml: line 1: not well-formed"},
 		{"a control character", "", "<a>\x01</a>", "xml: line 1: not well-formed"},
 		{"a reference to one", "", "<a>&#0;</a>", "xml: line 1: not well-formed"},
-		{"no UTF-8", "", "<a>\xff</a>", "xml: line 1: not well-formed"},
-		{"UTF-16", "", "\xff\xfe<\x00a\x00/\x00>\x00", "xml: line 1: not well-formed"},
+		{"no UTF-8", "", "<a>\xff</a>", "xml: line 1: the bytes do not fit their charset, which is UTF-8 where neither the Content-Type nor the XML names another"},
+		{"no UTF-8 in a name", "", "<a>\n<gr\xf6\xdfe/></a>", "xml: line 2: the bytes do not fit their charset, which is UTF-8 where neither the Content-Type nor the XML names another"},
+		{"no UTF-8 as declared", "", `<?xml version="1.0" encoding="utf-8"?>` + "<a b='\xff'/>", "xml: line 1: the bytes do not fit their charset, which is utf-8 by the XML declaration"},
+		{"a charset of the answer that is not that of the XML", "text/xml; charset=UTF-8", "<?xml version='1.0' encoding='latin1'?><a>\xfc</a>", "xml: line 1: the bytes do not fit their charset, which is UTF-8 by the Content-Type"},
+		{"UTF-8, and no name", "", "<\u00d7/>", "xml: line 1: not well-formed"},
+		{"UTF-16", "", "\xff\xfe<\x00a\x00/\x00>\x00", "xml: line 1: the bytes do not fit their charset, which is UTF-8 where neither the Content-Type nor the XML names another"},
 		{"a declaration in the middle", "", `<a><?xml version="1.0"?></a>`, "xml: line 1: not well-formed"},
 		{"a document type", "", "<!DOCTYPE a [<!ENTITY b 'secret'>]>\n<a>&b;</a>", "xml: line 1: a document type declaration is not accepted"},
 		{"a charset", "", `<?xml version="1.0" encoding="utf-16"?><a/>`, "xml: a charset other than UTF-8, US-ASCII, ISO-8859-1 and windows-1252 is not accepted"},
@@ -114,6 +118,7 @@ func TestXMLInLatin1IsDecoded(t *testing.T) {
 		{"windows-1252", "", "<?xml version='1.0' encoding = 'windows-1252'?><a>\x80 \x9f \x81</a>", "{\"a\":\"€ Ÿ \u0081\"}"},
 		{"the bytes of windows-1252 in ISO-8859-1", "", "<?xml version='1.0' encoding='iso-8859-1'?><a>\x80</a>", `{"a":"€"}`},
 		{"the answer is right", "text/xml; charset=utf-8", "<?xml version='1.0' encoding='iso-8859-1'?><a>ü</a>", `{"a":"ü"}`},
+		{"the answer is right about a charset that is not read", "text/xml; charset=utf-8", "<?xml version='1.0' encoding='koi8-r'?><a>ü</a>", `{"a":"ü"}`},
 		{"nothing but ASCII", "text/xml; charset=windows-1252", "<a>b</a>", `{"a":"b"}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -16,6 +16,8 @@ type xmlScanner struct {
 	b     []byte
 	i     int // where the next token begins, or where reading failed
 	moved int // how many line breaks unescape has added to or removed from b
+
+	foreign bool // reading failed at bytes that are not UTF-8
 }
 
 // line returns the line of i.
@@ -58,7 +60,7 @@ end:
 	}
 	for i := 0; !ascii && i < len(text); {
 		r, n := utf8.DecodeRune(text[i:])
-		if n == 1 && r == utf8.RuneError || !isNameStart(r) && (i == 0 || !isNameRune(r)) {
+		if s.foreign = n == 1 && r == utf8.RuneError; s.foreign || !isNameStart(r) && (i == 0 || !isNameRune(r)) {
 			return xmlSpan{}, false
 		}
 		i += n
@@ -160,7 +162,10 @@ func (s *xmlScanner) unescape(from, to int, references bool) (xmlSpan, bool) {
 			return xmlSpan{}, false
 		}
 	}
-	if !ascii && (!utf8.Valid(text) || bytes.Contains(text, []byte("\ufffe")) || bytes.Contains(text, []byte("\uffff"))) {
+	if s.foreign = !ascii && !utf8.Valid(text); s.foreign {
+		return xmlSpan{}, false
+	}
+	if !ascii && (bytes.Contains(text, []byte("\ufffe")) || bytes.Contains(text, []byte("\uffff"))) {
 		return xmlSpan{}, false
 	}
 	if plain {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/proxytest"
 )
 
 func TestASuccessCarriesTheRequestIDWhenTold(t *testing.T) {
@@ -115,6 +116,35 @@ func TestRefusedTellsARefusalFromAFailure(t *testing.T) {
 		record(newHandler(t, endpoint.Spec{Proxy: fails(&proxy.Error{Status: status}), Report: report}), httptest.NewRequest(http.MethodGet, "/", nil))
 	}
 	assert.Equal(t, []int{2, 1}, []int{refused, failed})
+}
+
+// Whoever counts refusals does not count an answer of 200.
+func TestWhatIsReportedBesideAnAnswerIsNoRefusal(t *testing.T) {
+	t.Parallel()
+	forbidden := fails(&proxy.Error{Status: 403, Op: "guard"})
+	mirror, err := proxy.NewShadow(proxy.ShadowSpec{Mirror: forbidden})
+	require.NoError(t, err)
+	for name, p := range map[string]proxy.Proxy{
+		"a part of a partial answer": proxy.Merge(proxy.Part{Name: "a", Proxy: jsonOf(`{}`)}, proxy.Optional(proxy.Part{Name: "b", Proxy: forbidden})),
+		"a mirror":                   jsonOf(`{}`).With(mirror.Decorate),
+		"a stream that breaks": answers(func() *proxy.Response {
+			return &proxy.Response{Body: proxytest.NewBrokenBody("a", &proxy.Error{Status: 403})}
+		}),
+	} {
+		reported := make(chan error, 1)
+		h := newHandler(t, endpoint.Spec{Proxy: p, Report: func(_ context.Context, err error) { reported <- err }})
+		w := httptest.NewRecorder()
+		func() {
+			defer func() { _ = recover() }() // as net/http does where a stream breaks
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		}()
+		assert.Equal(t, 200, w.Code, name)
+		err := <-reported
+		assert.False(t, endpoint.Refused(err), "%s: %v", name, err)
+		assert.False(t, endpoint.Refused(fmt.Errorf("page: %w", err)), name)
+		assert.Equal(t, 403, proxy.StatusOf(err), name)
+	}
+	require.NoError(t, mirror.Drain(t.Context()))
 }
 
 func TestACacheControlThatCannotBeReadIsAFault(t *testing.T) {

@@ -79,7 +79,7 @@ func (c *pipeCall) closeResponse() {
 		err = call.CloseWithin(c.ctx, h.closings, res)
 	}
 	if call.Panicked(err) {
-		c.parent.report(&proxy.Error{Op: "close", Err: err})
+		c.parent.reportBeside(&proxy.Error{Op: "close", Err: err})
 	}
 }
 

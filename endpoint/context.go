@@ -39,8 +39,11 @@ func (c *requestContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// report hands a failure of this request to the hook of the endpoint.
+// report hands a failure that the client is answered with to the hook of the endpoint.
 func (c *requestContext) report(err error) { c.handler.report(c, err) }
+
+// reportBeside hands a failure to the hook that the client is not answered with.
+func (c *requestContext) reportBeside(err error) { c.handler.reportBeside(c, err) }
 
 // HTTPRequest returns the request that the pipe was called for, as net/http gave it to the
 // endpoint, or nil if ctx does not come from an endpoint. It is for what a proxy.Request does not

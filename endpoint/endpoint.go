@@ -59,7 +59,8 @@ type Spec struct {
 	// never one with a body, which can be read only once; its error says so.
 	//
 	// If the ResponseWriter cannot flush or cannot set deadlines, a Stream endpoint answers 500 and
-	// reports it.
+	// reports it. So a test needs a real server, as of httptest.NewServer: a ResponseRecorder has no
+	// deadlines.
 	Stream bool
 
 	// WriteTimeout is how long the client may take to accept one write, of at most 32 KiB; 0 is 30
@@ -148,8 +149,9 @@ type Spec struct {
 	// an error of status 499. It is called concurrently, and perhaps after the request was
 	// answered. nil drops all failures, and a panic of its own is dropped too.
 	//
-	// It gets what was refused as well as what failed; [Refused] tells the two apart. If
-	// proxy.Fallback stood in for a proxy that failed, it gets the reason, in which errors.Is finds
+	// It gets what was refused as well as what failed; [Refused] tells the two apart. What a partial
+	// answer lacks is one error, which joins those of the parts, and no refusal. If proxy.Fallback
+	// stood in for a proxy that failed, it gets the reason, in which errors.Is finds
 	// proxy.ErrFallback; the client was answered.
 	//
 	// The context tells which request and route it was, and of a panic the error has the stack:

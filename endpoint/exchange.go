@@ -42,6 +42,7 @@ type exchange struct {
 
 	broken error // of the request id
 
+	aborts bool // the connection is to end once those who watch know why
 	served bool // serve returned, without a panic
 	whole  bool // the client is to get what was written, and not an abort
 	exits  bool // the goroutine of the handler ends: runtime.Goexit was called
@@ -98,6 +99,14 @@ func (x *exchange) serve(ctx context.Context) (*proxy.Response, error) {
 	return x.call.res, nil
 }
 
+// serveEnds aborts the connection if half an answer is out.
+func (x *exchange) serveEnds() {
+	if x.aborts {
+		panic(http.ErrAbortHandler)
+	}
+	x.served = true
+}
+
 // respond writes what the pipe returned. After an error the exchange fails.
 func (x *exchange) respond() error {
 	x.answer.endInforming() // before the header is touched
@@ -106,7 +115,7 @@ func (x *exchange) respond() error {
 		return err
 	}
 	if res.Err != nil {
-		x.ctx.report(res.Err)
+		x.ctx.reportBeside(res.Err)
 	}
 	switch {
 	case res.Status == http.StatusSwitchingProtocols:
@@ -140,15 +149,17 @@ func (x *exchange) refuse(err error) error {
 // instead, so that what the client has got does not look complete. It returns what it reported.
 func (x *exchange) fail(err error) error {
 	if p, ok := errors.AsType[*pipe.PanicError](err); ok && err == error(p) && p.Value == http.ErrAbortHandler {
-		panic(http.ErrAbortHandler) // the pipe asked for it, on a goroutine where nobody else would hear
+		x.aborts = true // the pipe asked for it, on a goroutine where nobody else would hear
+		return err
 	}
 	if !x.answer.lost {
 		err = x.classify(err)
 	}
-	x.ctx.report(err)
-	if x.answer.begun {
-		panic(http.ErrAbortHandler)
+	if x.aborts = x.answer.begun; x.aborts {
+		x.ctx.reportBeside(err)
+		return err
 	}
+	x.ctx.report(err)
 	x.problem(err)
 	return err
 }

@@ -56,7 +56,7 @@ func newHandler(s Spec, source string) *handler {
 	if h.call = s.Proxy; !plan.HonoursContext() {
 		h.call = s.Proxy.With(proxy.Hold(s.MaxAbandoned))
 	}
-	h.scope.Report = h.report
+	h.scope.Report = h.reportBeside
 	h.scope.Serve(plan)
 	step := pipe.Step{Mark: mark.Ours(), Kind: "endpoint", Name: s.Name, Detail: s.detail(), Source: source, Acts: pipe.Both,
 		Layout: pipe.Around, Effects: pipe.CallsOnce | pipe.HonoursContext}
@@ -140,6 +140,14 @@ func (h *handler) report(ctx context.Context, err error) {
 	_ = apart(func() { h.spec.Report(ctx, err) })
 }
 
+// reportBeside is report for a failure that no client is answered with.
+func (h *handler) reportBeside(ctx context.Context, err error) {
+	if refuses(err) {
+		err = &besideError{err}
+	}
+	h.report(ctx, err)
+}
+
 // ServeHTTP answers one request.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := h.newExchange(w, r)
@@ -147,5 +155,5 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer x.end()
 	x.ctx.id, x.broken = h.requestID(r)
 	_, _ = h.serve(&x.ctx, r)
-	x.served = true
+	x.serveEnds()
 }

@@ -12,7 +12,7 @@ import (
 // goroutine the connection.
 func (x *exchange) inform(status int, header http.Header) {
 	if err := apart(func() { x.answer.inform(status, header) }); err != nil {
-		x.ctx.report(&proxy.Error{Op: "inform", Err: err})
+		x.ctx.reportBeside(&proxy.Error{Op: "inform", Err: err})
 	}
 }
 

@@ -119,7 +119,7 @@ func (x *exchange) writeProblem(r *http.Request, err error) {
 // render calls RenderError and reports whether it wrote an answer.
 func (h *handler) render(w *witness, r *http.Request, err error) bool {
 	if bug := apart(func() { h.spec.RenderError(w, r, err) }); bug != nil {
-		h.report(r.Context(), &proxy.Error{Op: "render", Err: bug})
+		h.reportBeside(r.Context(), &proxy.Error{Op: "render", Err: bug})
 		if w.wrote {
 			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
 		}

@@ -42,13 +42,13 @@ func (x *exchange) changeProtocol() error {
 	client := &clientConn{conn: conn, buffered: buffered.Reader, timeout: x.h.spec.WriteTimeout}
 	defer client.close()
 	if err := writeSwitch(client, header); err != nil {
-		x.ctx.report(&proxy.Error{Status: proxy.StatusClientGone, Op: "tunnel", Err: err})
+		x.ctx.reportBeside(&proxy.Error{Status: proxy.StatusClientGone, Op: "tunnel", Err: err})
 		return nil
 	}
 	t := &tunnel{client: client, upstream: x.call.res.Upgrade, call: &x.call, idleTimeout: x.h.spec.IdleTimeout,
 		ended: make(chan struct{})}
 	if err := t.carry(x.h); err != nil {
-		x.ctx.report(x.classify(&proxy.Error{Op: "tunnel", Err: err}))
+		x.ctx.reportBeside(x.classify(&proxy.Error{Op: "tunnel", Err: err}))
 	}
 	return nil
 }

@@ -119,7 +119,8 @@ func Fault[Req, Res any](err error) Decorator[Req, Res] {
 type probe struct {
 	context.Context
 	step *Step
-	call any // a Pipe of the type of the closure
+	flag *watch.Flag // of the closure: that of its step, unless it only watches what has the step
+	call any         // a Pipe of the type of the closure
 }
 
 // describing makes all describing closures of one instantiation, so that they share one code
@@ -130,7 +131,7 @@ type probe struct {
 func describing[Req, Res any](call Pipe[Req, Res], step *Step, flag *watch.Flag) Pipe[Req, Res] {
 	return func(ctx context.Context, req Req) (Res, error) {
 		if p, ok := ctx.(*probe); ok {
-			p.step, p.call = step, call
+			p.step, p.flag, p.call = step, flag, call
 			var none Res
 			return none, nil
 		}
@@ -180,6 +181,16 @@ func Described[Req, Res any](p Pipe[Req, Res]) Pipe[Req, Res] {
 	return describing(p, step, step.flag)
 }
 
+// given returns next for a decorator. Its step is a copy, which tells it from the same pipe that the
+// decorator may have from elsewhere.
+func given[Req, Res any](next Pipe[Req, Res]) Pipe[Req, Res] {
+	next = Described(next)
+	own := ask(next)
+	step := *own.step
+	step.given = own.step
+	return describing(own.call.(Pipe[Req, Res]), &step, own.flag)
+}
+
 // FuncName returns the name that a plan gives to an unnamed function, as in "func at audit.go:12".
 // The name says where the function is written, because its symbol would change with inlining.
 func FuncName(f any) string {
@@ -193,14 +204,14 @@ func FuncName(f any) string {
 }
 
 // Here returns the base file name and line of the nearest caller outside sluice, as in
-// "gateway.go:31". A combinator calls it when it is made and sets [Step.Source] to the result, so
+// "gateway.go:31", or "" if there is none. A combinator calls it when it is made and sets [Step.Source] to the result, so
 // that the plan shows where the user wrote it. No decision depends on it.
 func Here() string {
 	var pcs [32]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
 	for {
 		frame, more := frames.Next()
-		if frame.Function != "" && !inModule(frame) {
+		if frame.Function != "" && !inModule(frame) && !strings.HasPrefix(frame.Function, "runtime.") {
 			return fmt.Sprintf("%s:%d", path.Base(frame.File), frame.Line)
 		}
 		if !more {

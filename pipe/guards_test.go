@@ -1,6 +1,7 @@
 package pipe_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/sluice-go/sluice/pipe"
@@ -38,7 +39,7 @@ func TestGuards(t *testing.T) {
 	}{
 		{"around", b.With(auth), ""},
 		{"not inside", auth(with("b", pipe.Both, pipe.Around, 0)(user("x"))), ""},
-		{"not inside it", pipe.Describe(never, pipe.Step{Kind: "b"}, user("x").With(auth)), "b (guards_test.go:41) is reached without auth"},
+		{"not inside it", pipe.Describe(never, pipe.Step{Kind: "b"}, user("x").With(auth)), "b (guards_test.go:42) is reached without auth"},
 		{"only on the way out", b.With(out("auth")), "backend b (api.go:19) is reached without auth"},
 		{"what only groups", b.With(none("auth")), "backend b (api.go:19) is reached without auth"},
 		{"around one of two", merge(b.With(auth), user("b")), "backend b (api.go:19) is reached without auth"},
@@ -55,6 +56,12 @@ func TestGuards(t *testing.T) {
 		{"in an earlier stage whose failure is covered up", sequence(static(leaf("x").With(auth)), b), "backend b (api.go:19) is reached without auth"},
 		{"in an earlier case", sequence(choice(leaf("x").With(auth), leaf("y")), b), "backend b (api.go:19) is reached without auth"},
 		{"in a part of an earlier merge", sequence(merge(leaf("x").With(auth), leaf("y")), b), ""},
+		{"inside what acts on its answer", leaf("x").With(out("b"), auth), ""},
+		{"inside what covers up its failure", with("b", pipe.Out, pipe.Around, pipe.Recovers)(leaf("x").With(auth)), "b (x.go:1) is reached without auth"},
+		{"inside a cache that acts on its answer", with("b", pipe.Out, pipe.Around, pipe.Caches)(leaf("x").With(auth)), "b (x.go:1) is reached without auth"},
+		{"inside a function that acts on its answer", with("b", pipe.Out, pipe.Around, pipe.Opaque)(leaf("x").With(auth)), "b (x.go:1) is reached without auth"},
+		{"inside a function that passes its answer on", with("b", pipe.Out, pipe.Around, pipe.Opaque|pipe.PassesOn)(leaf("x").With(auth)), ""},
+		{"in one of several to choose from", with("b", pipe.Out, pipe.Choice, 0)(leaf("x").With(auth), leaf("y")), "b (x.go:1) is reached without auth"},
 		{"in another part", merge(leaf("x").With(auth), b), "backend b (api.go:19) is reached without auth"},
 	}
 	for _, tt := range tests {
@@ -69,6 +76,62 @@ func TestGuards(t *testing.T) {
 			assert.EqualError(t, err, `pipe: guards "auth", "b": `+tt.want)
 		})
 	}
+}
+
+// A function around the guard has the pipe that the decorator was given, and may call it itself.
+func TestAFunctionMayCallWhatItHidesPastAGuard(t *testing.T) {
+	t.Parallel()
+	hides := func(guards ...pipe.Decorator[int, int]) pipe.Decorator[int, int] {
+		return func(next ints) ints {
+			hidden := ints(func(ctx context.Context, n int) (int, error) { return next(ctx, n) })
+			return hidden.With(guards...)
+		}
+	}
+	past := func(next ints) ints {
+		return func(ctx context.Context, n int) (int, error) { return next(ctx, n) }
+	}
+	plan := pipe.PlanOf(leaf("b").With(hides(in("auth"))))
+	assert.NoError(t, plan.Guards("auth", "b"))
+	assert.NoError(t, plan.Inside("b", "auth"))
+	plan = pipe.PlanOf(leaf("b").With(hides(past, in("auth"))))
+	assert.ErrorIs(t, plan.Guards("auth", "b"), pipe.ErrOrder)
+	assert.ErrorIs(t, plan.Inside("b", "auth"), pipe.ErrOrder)
+	plan = pipe.PlanOf(leaf("b").With(past, hides(in("auth"), past), past))
+	assert.NoError(t, plan.Guards("auth", "b"))
+	assert.NoError(t, plan.Inside("b", "auth"))
+}
+
+func TestGuardsNamesEveryPlaceThatIsReached(t *testing.T) {
+	t.Parallel()
+	user := func(source string) ints {
+		return pipe.Describe(never, pipe.Step{Kind: "backend", Name: "b", Effects: pipe.Terminal, Source: source})
+	}
+	plan := pipe.PlanOf(group("merge", pipe.Parallel, user("api.go:1"), user("api.go:2").With(in("auth")), user("api.go:3")))
+	assert.EqualError(t, plan.Guards("auth", "backend"), `pipe: guards "auth", "backend": backend b (api.go:1) is reached without auth
+pipe: guards "auth", "backend": backend b (api.go:3) is reached without auth`)
+	assert.ErrorIs(t, plan.Guards("auth", "backend"), pipe.ErrOrder)
+	assert.EqualError(t, plan.Inside("backend b", "auth"), `pipe: inside "backend b", "auth": backend b (api.go:1) stands in no auth
+pipe: inside "backend b", "auth": backend b (api.go:3) stands in no auth`)
+}
+
+// A decorator that has the leaf anyway may show it in one place, and hide the next that it was given
+// in another.
+func TestALeafThatADecoratorShowsAndHidesIsInThePlanTwice(t *testing.T) {
+	t.Parallel()
+	b := leaf("b")
+	twice := func(next ints) ints {
+		hidden := ints(func(ctx context.Context, n int) (int, error) { return next(ctx, n) })
+		return group("fallback", pipe.Serial, b.With(in("auth")), hidden)
+	}
+	plan := pipe.PlanOf(b.With(twice))
+	assert.Len(t, plan.Find("b"), 2)
+	assert.ErrorIs(t, plan.Guards("auth", "b"), pipe.ErrOrder)
+	assert.True(t, plan.Find("b")[0].Same(plan.Find("b")[1]))
+
+	instead := func(ints) ints { return b.With(in("auth")) }
+	assert.Equal(t, "auth\nb\n", titles(pipe.PlanOf(b.With(instead))))
+	chain := pipe.Chain(in("auth"), pipe.Chain(in("limit")), func(next ints) ints { return next })
+	assert.Equal(t, "auth\nlimit\nb\n", titles(pipe.PlanOf(b.With(chain))))
 }
 
 func TestANameOfSeveralKindsIsAmbiguous(t *testing.T) {

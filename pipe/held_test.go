@@ -61,6 +61,27 @@ func TestWhatIsHeldIsWatchedFromTheNextCallOn(t *testing.T) {
 	assert.Equal(t, 3+3+2, asked, "nothing has changed")
 }
 
+// A swap there and back while the steps are picked must not leave what is held unwatched.
+func TestWhatIsSwappedWhileStepsArePickedIsWatchedLater(t *testing.T) {
+	t.Parallel()
+	a, b := answering("a", double), answering("b", double)
+	asked := 0
+	held := func() ints {
+		if asked++; asked == 2 {
+			return b
+		}
+		return a
+	}
+	p := pipe.Describe(a, pipe.Step{Kind: "holder"}, pipe.Held(held))
+	var h heard
+	w := pipe.Watched(p, h.watch())
+	for range 3 {
+		_, err := w(t.Context(), 1)
+		require.NoError(t, err)
+	}
+	assert.Contains(t, h.String(), "  a: 2")
+}
+
 // proves T6
 func TestWhatIsHeldWronglyIsAFault(t *testing.T) {
 	t.Parallel()

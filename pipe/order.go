@@ -84,19 +84,21 @@ func (s *Step) Before(a, b string) error {
 	return unordered
 }
 
-// Inside returns nil if every step a stands in a step b. The error wraps [ErrOrder] if one does not,
-// [ErrNoStep] if a name is missing, and [ErrAmbiguous] if acting steps of several kinds have it.
+// Inside returns nil if every step a stands in a step b. The error joins those that do not, and wraps
+// [ErrOrder] for them. It wraps [ErrNoStep] if a name is missing, and [ErrAmbiguous] if acting steps of
+// several kinds have it.
 func (s *Step) Inside(a, b string) error {
 	q, err := s.query("inside", a, b)
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, x := range q.as {
-		if !slices.ContainsFunc(q.bs, func(y *Place) bool { return y.encloses(x) }) {
-			return q.fails(ErrOrder, "%s stands in no %s", x, b)
+		if !slices.ContainsFunc(q.bs, func(y *Place) bool { return y.encloses(x) && !y.evadedBy(x) }) {
+			errs = append(errs, q.fails(ErrOrder, "%s stands in no %s", x, b))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Guards returns nil if no request reaches a b without having passed an a. Such an a acts on the way
@@ -105,22 +107,25 @@ func (s *Step) Inside(a, b string) error {
 //
 //	err := router.PlanOf(r).Guards("auth", "backend") // for a test: no upstream is open to strangers
 //
-// The error wraps [ErrOrder] if some b is reached without an a, [ErrNoStep] if a name is missing, and
-// [ErrAmbiguous] if acting steps of several kinds have it.
+// It speaks of what the plan shows: what an [Opaque] function calls without saying so is in no plan.
+//
+// The error joins all places that are reached without an a, and wraps [ErrOrder] for them. It wraps
+// [ErrNoStep] if a name is missing, and [ErrAmbiguous] if acting steps of several kinds have it.
 func (s *Step) Guards(a, b string) error {
 	q, err := s.query("guards", a, b)
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, y := range q.bs {
 		guarded := slices.ContainsFunc(q.as, func(x *Place) bool {
 			return x != y && (x.Step.Acts == In || x.Step.Acts == Both) && x.precedes(y)
 		})
 		if !guarded {
-			return q.fails(ErrOrder, "%s is reached without %s", y, a)
+			errs = append(errs, q.fails(ErrOrder, "%s is reached without %s", y, a))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // A relation says how the first moment of a place is related to that of another one.
@@ -163,11 +168,29 @@ func (p *Place) beside(q *Place) bool {
 func (p *Place) precedes(q *Place) bool {
 	switch at, how := p.parting(q); {
 	case p.encloses(q):
-		return p.moment < q.moment && !p.Step.Effects.Has(Skippable)
+		return p.moment < q.moment && !p.Step.Effects.Has(Skippable) && !p.evadedBy(q)
 	case q.encloses(p):
 		return p.moment < q.moment && p.sureIn(q)
 	case how == Serial:
-		return p.moment < q.moment && !at.Step.Effects.Has(Recovers) && p.sureIn(at)
+		return p.moment < q.moment && p.sureIn(at)
+	}
+	return false
+}
+
+// evadedBy reports whether q, which p encloses, may be called without p. That is so if a decorator hides
+// q in what it has made, and a function around p is part of that: it may call q itself.
+func (p *Place) evadedBy(q *Place) bool {
+	n := 0
+	for n < min(len(p.Index), len(q.Index)) && p.Index[n] == q.Index[n] {
+		n++
+	}
+	if n == len(p.Index) {
+		return false // q is an inner step
+	}
+	for x := p.Around; x != nil && len(x.Index) > n && slices.Equal(x.Index[:n+1], p.Index[:n+1]); x = x.Around {
+		if x.Step.Effects.Has(Opaque) {
+			return true
+		}
 	}
 	return false
 }
@@ -176,17 +199,27 @@ func (p *Place) precedes(q *Place) bool {
 // though that has failed.
 const mayGoOn = Skippable | Recovers | Caches | Detached | Opaque
 
-// sureIn reports whether p has acted whenever what stands in the place around has succeeded.
+// sureIn reports whether p has acted whenever what stands in the place around, or that itself, has
+// succeeded.
 func (p *Place) sureIn(around *Place) bool {
 	if p.Step.Effects.Has(Skippable) {
 		return false
 	}
-	for inner, x := p, p.Around; x != around; inner, x = x, x.Around {
-		if x.Step.Effects&mayGoOn != 0 || x.Step.Layout == Choice || inner.inUnknown(x) {
+	for inner, x := p, p.Around; ; inner, x = x, x.Around {
+		may := mayGoOn
+		switch {
+		case x == around && x.Step.Effects.Has(PassesOn): // it has the answer of what is inside
+			may = Recovers | Caches
+		case x == around:
+			may = Recovers | Caches | Opaque
+		}
+		if x.Step.Effects&may != 0 || x.Step.Layout == Choice || inner.inUnknown(x) {
 			return false
 		}
+		if x == around {
+			return true
+		}
 	}
-	return true
 }
 
 // inUnknown reports whether p is in a branch of around that the plan does not know.

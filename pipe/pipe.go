@@ -81,16 +81,29 @@ func Named[Req, Res any](name string, d Decorator[Req, Res]) Decorator[Req, Res]
 	}
 	source := Here()
 	return func(next Pipe[Req, Res]) Pipe[Req, Res] {
-		next = Described(next)
+		next = given(next)
 		step := Step{Kind: kindFunc, Name: name, Source: source, Mark: mark.Ours()}
 		p := decorate(d, next, &step)
-		if own := stepOf(p); isDescribing(p) && slices.Contains(own.Steps, stepOf(next)) {
-			renamed := *own
-			renamed.Name, renamed.flag = name, new(watch.Flag)
-			return describing(ask(p).call.(Pipe[Req, Res]), &renamed, renamed.flag)
+		if renamed, ok := rename(name, p, stepOf(next)); ok {
+			return renamed
 		}
 		return enclosed(p, next, step)
 	}
+}
+
+// rename returns p with the name in its step, if that directly stands around next. It cannot rename
+// what a watch inside p enters.
+func rename[Req, Res any](name string, p Pipe[Req, Res], next *Step) (renamed Pipe[Req, Res], ok bool) {
+	if !isDescribing(p) {
+		return nil, false
+	}
+	own := ask(p)
+	if own.flag != own.step.flag || !slices.ContainsFunc(own.step.Steps, func(inner *Step) bool { return inner.is(next) }) {
+		return nil, false
+	}
+	step := *own.step
+	step.Name, step.flag, step.given = name, new(watch.Flag), nil
+	return describing(own.call.(Pipe[Req, Res]), &step, step.flag), true
 }
 
 // NamedPipe gives the pipe p a name in the plan, which otherwise shows it as "func at file.go:12".
@@ -119,7 +132,7 @@ func Adapt[Req, Res, Req2, Res2 any](p Pipe[Req, Res], f func(next Pipe[Req, Res
 	if p == nil || f == nil {
 		return Check[Req2, Res2](nil, errors.New("pipe: Adapt: the pipe or the function is nil"))
 	}
-	next := Described(p)
+	next := given(p)
 	adapted := f(next)
 	if shown(adapted, next) {
 		return adapted
@@ -129,7 +142,7 @@ func Adapt[Req, Res, Req2, Res2 any](p Pipe[Req, Res], f func(next Pipe[Req, Res
 
 // wrap applies d to next and makes sure that the plan of the result shows both.
 func wrap[Req, Res any](d Decorator[Req, Res], next Pipe[Req, Res], name string) Pipe[Req, Res] {
-	next = Described(next)
+	next = given(next)
 	step := Step{Kind: kindFunc, Name: name, Mark: mark.Ours()}
 	p := decorate(d, next, &step)
 	if step.Err == nil && shown(p, next) {

@@ -13,17 +13,27 @@ import (
 // PlanOf returns the plan of p: what it is made of, in the order of execution. PlanOf runs none of
 // it. A function that nobody described shows as an opaque step. Where a pipe can be replaced, the plan
 // shows the one that is held now; see [Held].
-func PlanOf[Req, Res any](p Pipe[Req, Res]) *Step { return copyOf(stepOf(p)) }
+func PlanOf[Req, Res any](p Pipe[Req, Res]) *Step {
+	plan, _ := copyOf(stepOf(p))
+	return plan
+}
 
-// copyOf copies a tree of steps, each step once.
-func copyOf(s *Step) *Step { return copier{done: map[*Step]*Step{}, open: map[*Step]bool{}}.copy(s) }
+// copyOf copies a tree of steps, each step once, and returns what its holders held meanwhile.
+func copyOf(s *Step) (*Step, []heldStep) {
+	c := copier{done: map[*Step]*Step{}, open: map[*Step]bool{}}
+	return c.copy(s), c.held
+}
 
 type copier struct {
 	done map[*Step]*Step
 	open map[*Step]bool // those around the step that is being copied
+	held []heldStep
 }
 
-func (c copier) copy(s *Step) *Step {
+func (c *copier) copy(s *Step) *Step {
+	for s.given != nil {
+		s = s.given
+	}
 	if copied, ok := c.done[s]; ok && !c.open[s] {
 		return copied
 	}
@@ -40,7 +50,9 @@ func (c copier) copy(s *Step) *Step {
 		copied.Steps = append(copied.Steps, c.copy(inner))
 	}
 	for _, h := range s.holds {
-		copied.Steps = append(copied.Steps, c.copy(h.holds()))
+		held := heldStep{h, h.holds()}
+		c.held = append(c.held, held)
+		copied.Steps = append(copied.Steps, c.copy(held.step))
 	}
 	delete(c.open, s)
 	c.done[s] = copied

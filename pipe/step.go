@@ -52,6 +52,7 @@ type Step struct {
 
 	flag  *watch.Flag // shared with its copies in plans; nil if no function was described as the step
 	holds []holder    // inner pipes that may be replaced; a plan has their steps after Steps
+	given *Step       // the step that this one stands for in what a decorator was given; nil in plans
 }
 
 // Same reports whether two steps, perhaps of different plans, describe the same function. A step that
@@ -190,7 +191,15 @@ func (s *Step) HonoursContext() bool {
 }
 
 func (s *Step) contains(other *Step) bool {
-	return s.has(func(step *Step) bool { return step == other })
+	return s.has(func(step *Step) bool { return step.is(other) })
+}
+
+// is reports whether the step is the other one, or stands for it.
+func (s *Step) is(other *Step) bool {
+	for s != other && s.given != nil {
+		s = s.given
+	}
+	return s == other
 }
 
 // hides reports whether a function inside the step may call what the plan does not show there.

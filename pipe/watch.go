@@ -49,8 +49,8 @@ type Watcher interface {
 	// abandoned leaves when it returns, perhaps long after its caller was answered.
 	Leave(res any, err error)
 
-	// Note is called between Enter and Leave, possibly on another goroutine, when the step has
-	// decided something. See [Note] for what there is.
+	// Note is called between Enter and Leave when the step has decided something. See [Note] for what
+	// there is. On another goroutine, one that has begun before Leave may end after it.
 	Note(what, detail string)
 }
 
@@ -69,7 +69,8 @@ type Watcher interface {
 //	open       a call was refused by an open circuit breaker
 //	panicked   a panic was recovered
 //	partial    what is missing in the answer
-//	skipped    which part or stage was not called, because its condition did not hold
+//	skipped    which part, stage or node was not called, as its condition did not hold or it needs
+//	           one that failed; or which mirror, as the body cannot be read again
 //	static     static data was added, or stands in for an error
 //	stream     the answer is a stream
 //	swapped    what is called is not what was wired first
@@ -166,8 +167,8 @@ func (v *view) picks(ctx context.Context) *picked {
 	if before != nil && before.current() {
 		return before
 	}
-	p := &picked{steps: map[*watch.Flag]*Step{}, held: heldIn(v.plan)} // before the copy: else a change could be missed
-	plan := copyOf(v.plan)
+	plan, held := copyOf(v.plan)
+	p := &picked{steps: map[*watch.Flag]*Step{}, held: held}
 	plan.has(func(s *Step) bool {
 		if s.flag == nil {
 			return false // and on to the next one
@@ -188,28 +189,6 @@ func (v *view) picks(ctx context.Context) *picked {
 		}
 	}
 	return p
-}
-
-// heldIn returns what all holders in a tree hold.
-func heldIn(s *Step) (all []heldStep) {
-	seen := map[*Step]bool{}
-	var in func(*Step)
-	in = func(s *Step) {
-		if seen[s] {
-			return
-		}
-		seen[s] = true
-		for _, inner := range s.Steps {
-			in(inner)
-		}
-		for _, h := range s.holds {
-			held := heldStep{h, h.holds()}
-			all = append(all, held)
-			in(held.step)
-		}
-	}
-	in(s)
-	return all
 }
 
 // watched calls a step that some watch has picked, and tells the watcher if it is that of ctx.
@@ -273,6 +252,7 @@ func leave(e *watch.Entry, res any, err error) {
 			_ = c.Close() // the watcher has ended the goroutine: nobody gets the response
 		}
 	}()
+	e.Leave()
 	e.Guard(func() { e.Watcher.Leave(res, err) })
 	returned = true
 }

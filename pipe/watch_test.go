@@ -491,6 +491,40 @@ func TestAContextThatCannotBeComparedPassesThroughAWatch(t *testing.T) {
 	assert.Equal(t, context.Canceled, err)
 }
 
+// A badContext is a context of a user whose Value panics.
+type badContext struct{ context.Context }
+
+func (badContext) Value(any) any { panic("bad value") }
+
+func TestAContextWhoseValuePanicsPassesThroughAWatch(t *testing.T) {
+	t.Parallel()
+	var h heard
+	noting := answering("a", func(ctx context.Context, n int) (int, error) {
+		pipe.Note(ctx, "said", "")
+		return 2 * n, nil
+	})
+	p := noting.With(in("auth"))
+	bad := badContext{t.Context()}
+	call := func() {
+		res, err := p(bad, 2)
+		assert.NoError(t, err)
+		assert.Equal(t, 4, res)
+	}
+	call()
+	res, err := pipe.Watched(p, h.watch())(bad, 2)
+	require.NoError(t, err)
+	assert.Equal(t, 4, res)
+	other := func(next ints) ints {
+		return func(ctx context.Context, n int) (int, error) {
+			call() // while the steps are watched for another call
+			return next(ctx, n)
+		}
+	}
+	_, err = pipe.Watched(p.With(other), h.watch())(t.Context(), 2)
+	require.NoError(t, err)
+	unwatched(t, p)
+}
+
 func TestCallsAtOnceAreKeptApart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -547,6 +581,23 @@ func TestAWatchedPipeThatThePlanAroundDoesNotShowIsWatched(t *testing.T) {
 	assert.Equal(t, "b 1\n  x 1\n  x: 2\nb: 2", inner.String())
 	unwatched(t, p)
 	unwatched(t, other)
+}
+
+// Named must not take the step of a watched pipe away from the watch.
+func TestANameAroundAWatchedPipeHidesNothingFromTheWatchAround(t *testing.T) {
+	t.Parallel()
+	var inner, outer heard
+	watched := func(next ints) ints { return pipe.Watched(next.With(in("auth")), inner.watch()) }
+	p := answering("a", double).With(pipe.Named("house", watched))
+	_, err := pipe.Watched(p, outer.watch())(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, "house 1\n  auth 1\n    a 1\n    a: 2\n  auth: 2\nhouse: 2", outer.String())
+	assert.Empty(t, inner.String())
+	assert.Equal(t, "house\nauth\na\n", titles(pipe.PlanOf(p)))
+	_, err = p(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, "auth 1\n  a 1\n  a: 2\nauth: 2", inner.String())
+	unwatched(t, p)
 }
 
 func TestWhatNoPlanShowsIsNeverEntered(t *testing.T) {
@@ -609,6 +660,24 @@ func TestNotesAfterTheEndAreDropped(t *testing.T) {
 		pipe.Note(kept, "late", "")
 		assert.NotContains(t, h.String(), "late")
 	}
+}
+
+func TestLeaveIsTheLastThatAWatcherHears(t *testing.T) {
+	t.Parallel()
+	var kept context.Context
+	var noted []string
+	w := hooked(hook{
+		leave: func(any, error) { pipe.Note(kept, "late", "") }, // as another goroutine may
+		note:  func(what, _ string) { noted = append(noted, what) },
+	})
+	p := pipe.Watched(func(ctx context.Context, n int) (int, error) {
+		kept = ctx
+		pipe.Note(ctx, "in time", "")
+		return n, nil
+	}, w)
+	_, err := p(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"in time"}, noted)
 }
 
 func TestAStepIsNotEnteredOnceTheWatchHasEnded(t *testing.T) {

@@ -52,9 +52,8 @@ const (
 //	proxy.Stage{Proxy: orders, Bind: []proxy.Binding{proxy.Bind("account", "user", "account.id")}}
 //
 // The param is the text that [document.Document.Text] returns for a string, number or bool,
-// unchanged. The stage fails if the value is missing, is of another kind, is empty, or must not be
-// in a URL: a dot, two dots, or text with NUL, CR or LF; see [Binding]. The step in the plan gives
-// the param.
+// unchanged. The stage fails if the value is missing, is of another kind, is empty, "." or "..", or
+// holds NUL, CR or LF; see [Binding]. The step in the plan gives the param.
 //
 // The name must be a valid placeholder name, and the path one of [document.ParsePath].
 func Bind(param, stage, path string) Binding { return bindValue(toParam, param, stage, path) }
@@ -88,7 +87,8 @@ func BindHeader(header, stage, from string) Binding {
 }
 
 // BindQuery returns a binding that sets a query parameter of a stage's request to a scalar from the
-// document of an earlier stage. The scalar is read and checked as by [Bind]:
+// document of an earlier stage. The scalar is read and checked as by [Bind], but may be "." or
+// "..", which mean nothing in a query:
 //
 //	proxy.Stage{Proxy: orders, Bind: []proxy.Binding{proxy.BindQuery("account", "user", "account.id")}}
 //
@@ -171,33 +171,40 @@ var (
 	errNoValue  = errors.New("the value is empty or contains a control character")
 )
 
-// fault returns what is wrong with the binding, apart from its stage.
-func (b *Binding) fault() error {
+// faults returns all that is wrong with the binding, apart from its stage: the name of what is set,
+// and where the value is in the answer.
+func (b *Binding) faults() []error {
+	errs := []error{b.nameFault(), b.originFault()}
+	return slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+}
+
+func (b *Binding) nameFault() error {
+	twin := field.Twin(b.name)
 	switch {
-	case b.target == toHeader:
-		return b.headerFault()
 	case b.target == toParam && !call.IsParam(b.name):
 		return errors.New("the name is not a valid placeholder name")
 	case b.target == toQuery && b.name == "":
 		return errors.New("the name is empty")
-	case b.err != nil:
-		return b.err
-	case b.path.HasWildcard():
-		return fmt.Errorf("the path %q has a wildcard, so it leads to no single value", b.text)
-	}
-	return nil
-}
-
-// headerFault is fault for a header.
-func (b *Binding) headerFault() error {
-	twin := field.Twin(b.name)
-	switch {
+	case b.target != toHeader:
+		return nil
 	case !field.IsToken(b.name):
 		return errors.New("it is not the name of a header")
 	case field.Managed(twin):
 		return fmt.Errorf("only the backend sets %s", twin)
 	case slices.Contains(ofBody[:], twin):
 		return fmt.Errorf("%s belongs to a body, and is set with it", twin)
+	}
+	return nil
+}
+
+func (b *Binding) originFault() error {
+	switch {
+	case b.err != nil:
+		return b.err
+	case b.path.HasWildcard():
+		return fmt.Errorf("the path %q has a wildcard, so it leads to no single value", b.text)
+	case b.target != toHeader || b.header == b.name: // one name, and one fault
+		return nil
 	case !field.IsToken(b.header):
 		return fmt.Errorf("the header %q of the answer is not the name of a header", b.header)
 	case field.HopByHop(field.Twin(b.header)):
@@ -278,7 +285,11 @@ func (b *Binding) setValue(req *Request, d document.Document) error {
 	if !ok {
 		return fmt.Errorf("the value is of kind %s, not a scalar", d.Kind())
 	}
-	if err := field.CheckSegment(text); err != nil {
+	check := field.CheckSegment
+	if b.target == toQuery {
+		check = field.CheckQuery
+	}
+	if err := check(text); err != nil {
 		return err
 	}
 	if b.target == toQuery {

@@ -51,12 +51,12 @@ func TestBindTakesAScalarAsItIsAndNothingElse(t *testing.T) {
 		{name: "null", doc: `{"id":null}`, path: "id", fault: "the value is of kind null, not a scalar"},
 		{name: "an object", doc: `{"id":{"x":"secret"}}`, path: "id", fault: "the value is of kind object, not a scalar"},
 		{name: "an array", doc: `{"id":[1]}`, path: "id", fault: "the value is of kind array, not a scalar"},
-		{name: "empty", doc: `{"id":""}`, path: "id", fault: "the value is not safe in a URL"},
-		{name: "a dot", doc: `{"id":"."}`, path: "id", fault: "the value is not safe in a URL"},
-		{name: "two dots", doc: `{"id":".."}`, path: "id", fault: "the value is not safe in a URL"},
-		{name: "NUL", doc: `{"id":"a\u0000"}`, path: "id", fault: "the value is not safe in a URL"},
-		{name: "CR", doc: `{"id":"a\rb"}`, path: "id", fault: "the value is not safe in a URL"},
-		{name: "LF", doc: `{"id":"a\nb"}`, path: "id", fault: "the value is not safe in a URL"},
+		{name: "empty", doc: `{"id":""}`, path: "id", fault: "the value is empty"},
+		{name: "a dot", doc: `{"id":"."}`, path: "id", fault: `the value is "." or ".."`},
+		{name: "two dots", doc: `{"id":".."}`, path: "id", fault: `the value is "." or ".."`},
+		{name: "NUL", doc: `{"id":"a\u0000"}`, path: "id", fault: "the value holds NUL, CR or LF"},
+		{name: "CR", doc: `{"id":"a\rb"}`, path: "id", fault: "the value holds NUL, CR or LF"},
+		{name: "LF", doc: `{"id":"a\nb"}`, path: "id", fault: "the value holds NUL, CR or LF"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -126,8 +126,10 @@ func TestBindQueryReachesAnUpstreamThatDoesNotNameIt(t *testing.T) {
 		{"missing", `{}`, "", "no document"},
 		{"null", `{"id":null}`, "", "the value is of kind null, not a scalar"},
 		{"an object", `{"id":{"x":"secret"}}`, "", "the value is of kind object, not a scalar"},
-		{"empty", `{"id":""}`, "", "the value is not safe in a URL: it is empty, a dot or two dots, or contains NUL, CR or LF"},
-		{"LF", `{"id":"secret\n"}`, "", "the value is not safe in a URL: it is empty, a dot or two dots, or contains NUL, CR or LF"},
+		{"a dot", `{"id":"."}`, "account=.", ""},
+		{"two dots", `{"id":".."}`, "account=..", ""},
+		{"empty", `{"id":""}`, "", "the value is empty"},
+		{"LF", `{"id":"secret\n"}`, "", "the value holds NUL, CR or LF"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -270,6 +272,16 @@ func TestABindingThatCannotBeMadeIsAFault(t *testing.T) {
 	} {
 		assertFault(t, "proxy: Sequence: stage 2 (orders) "+want, proxy.Sequence(login, proxy.Stage{Name: "orders", Proxy: says(t, `{}`), Bind: bs}))
 	}
+	all := []proxy.Binding{proxy.Bind("a b", "nope", "a..b"), proxy.BindHeader("Host", "orders", "TE"), proxy.BindHeader("Host", "login", "X A")}
+	assertFault(t, `proxy: Sequence: stage 2 (orders) binds "a b": the name is not a valid placeholder name
+proxy: Sequence: stage 2 (orders) binds "a b": document: path "a..b": invalid path: empty name
+proxy: Sequence: stage 2 (orders) binds "a b" to stage "nope", which does not exist
+proxy: Sequence: stage 2 (orders) binds header "Host": only the backend sets Host
+proxy: Sequence: stage 2 (orders) binds header "Host": the header "Te" of the answer belongs to the connection
+proxy: Sequence: stage 2 (orders) binds header "Host" to stage "orders", which is not called earlier
+proxy: Sequence: stage 2 (orders) binds header "Host": only the backend sets Host
+proxy: Sequence: stage 2 (orders) binds header "Host": the header "X A" of the answer is not the name of a header
+proxy: Sequence: stage 2 (orders) binds header "Host" twice`, proxy.Sequence(login, proxy.Stage{Name: "orders", Proxy: says(t, `{}`), Bind: all}))
 	one := []proxy.Binding{proxy.Bind("a", "login", "x"), proxy.BindQuery("a", "login", "x"), header("a"), proxy.BindQuery("A", "login", "x")}
 	assert.NoError(t, pipe.PlanOf(proxy.Sequence(login, proxy.Stage{Name: "orders", Proxy: says(t, `{}`), Bind: one})).Faults(), "they are different things")
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -31,6 +32,16 @@ func (f *faults) add(format string, args ...any) {
 }
 
 func (f *faults) err() error { return errors.Join(f.errs...) }
+
+// numbered returns the number of an element of a list, from its index, and its name if it has
+// another than that number, as in "part 2 (user)".
+func numbered(noun string, i int, name string) string {
+	n := strconv.Itoa(i + 1)
+	if name == n {
+		name = ""
+	}
+	return noun + " " + n + inBrackets(name)
+}
 
 func inBrackets(name string) string {
 	if name == "" {

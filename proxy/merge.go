@@ -139,21 +139,21 @@ func newMerge(s Spec) Proxy {
 	var inner []pipe.Any
 	seen := map[string]bool{}
 	for i, part := range s.Parts {
-		given := part.Name
 		plan := pipe.PlanOf(part.Proxy)
 		if part.Name == "" {
 			part.Name = nameIn(plan, strconv.Itoa(i+1))
 		}
+		which := numbered("part", i, part.Name)
 		if seen[part.Name] {
-			faults.add("part %d (%s) has the name of another part", i+1, part.Name)
+			faults.add("%s has the name of another part", which)
 		}
 		seen[part.Name] = true
 		if part.Proxy == nil {
-			faults.add("part %d%s has a nil Proxy", i+1, inBrackets(given))
+			faults.add("%s has a nil Proxy", which)
 			continue
 		}
 		if call.AlwaysStreams(plan) {
-			faults.add("part %d%s answers with a stream, which cannot be merged: decode it", i+1, inBrackets(given))
+			faults.add("%s answers with a stream, which cannot be merged: decode it", which)
 		}
 		if part.Group != "" {
 			part.Proxy = grouped(part.Proxy, part.Group, step.Source)

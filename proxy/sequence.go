@@ -175,7 +175,7 @@ func (s *sequence) add(spec Stage, i int) {
 func (s *sequence) check(i int, faults *faults) {
 	st := &s.stages[i]
 	fault := func(format string, args ...any) {
-		faults.add("stage %d%s "+format, append([]any{i + 1, inBrackets(st.Name)}, args...)...)
+		faults.add("%s "+format, append([]any{numbered("stage", i, st.Name)}, args...)...)
 	}
 	named := func(name string) int {
 		return slices.IndexFunc(s.stages, func(st stage) bool { return name != "" && st.Name == name })
@@ -192,15 +192,16 @@ func (s *sequence) check(i int, faults *faults) {
 		b := &st.Bind[k]
 		from := named(b.stage)
 		st.from = append(st.from, from)
-		err := b.fault()
-		switch {
-		case err != nil:
+		for _, err := range b.faults() {
 			fault("binds %s: %v", b.title(), err)
+		}
+		switch {
 		case from < 0:
 			fault("binds %s to stage %q, which does not exist", b.title(), b.stage)
 		case from >= i:
 			fault("binds %s to stage %q, which is not called earlier", b.title(), b.stage)
-		case slices.ContainsFunc(st.Bind[:k], b.clashes):
+		}
+		if slices.ContainsFunc(st.Bind[:k], b.clashes) {
 			fault("binds %s twice", b.title())
 		}
 	}
@@ -288,6 +289,7 @@ type sequenceCall struct {
 	header  func(http.Header) http.Header // copies a header
 	results Results                       // of the stages so far
 	docs    []document.Document           // what they add to the answer
+	room    [8]document.Document          // of docs, most often
 	missing []error
 	lost    int // how many stages that are not internal have failed
 }
@@ -302,8 +304,12 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 	if s.loose && s.bound.Full(ctx) {
 		return nil, fmt.Errorf("sequence: %w", errFull())
 	}
-	c := &sequenceCall{seq: s, ctx: ctx, req: req, header: headersFor(ctx), results: make(Results, 0, len(s.stages)),
-		docs: make([]document.Document, len(s.stages))}
+	c := &sequenceCall{seq: s, ctx: ctx, req: req, header: headersFor(ctx), results: make(Results, 0, len(s.stages))}
+	if n := len(s.stages); n <= len(c.room) {
+		c.docs = c.room[:n]
+	} else {
+		c.docs = make([]document.Document, n)
+	}
 	if s.optional {
 		if c.early = call.ForOptional(ctx); c.early != nil {
 			defer c.early.Cancel()

@@ -317,7 +317,8 @@ func TestSequenceRefusesAtWiring(t *testing.T) {
 		{"no path", []proxy.Stage{user, with(proxy.Bind("a", "user", "x..y"))}, `proxy: Sequence: stage 2 (orders) binds "a": document: path "x..y": invalid path: empty name`},
 		{"a wildcard", []proxy.Stage{user, with(proxy.Bind("a", "user", "items.*.id"))}, `proxy: Sequence: stage 2 (orders) binds "a": the path "items.*.id" has a wildcard, so it leads to no single value`},
 		{"no param", []proxy.Stage{user, with(proxy.Bind("*", "user", "id"))}, `proxy: Sequence: stage 2 (orders) binds "*": the name is not a valid placeholder name`},
-		{"the zero Binding", []proxy.Stage{user, with(proxy.Binding{})}, `proxy: Sequence: stage 2 (orders) binds "": the name is not a valid placeholder name`},
+		{"the zero Binding", []proxy.Stage{user, with(proxy.Binding{})}, "proxy: Sequence: stage 2 (orders) binds \"\": the name is not a valid placeholder name\n" +
+			`proxy: Sequence: stage 2 (orders) binds "" to stage "", which does not exist`},
 		{"a param twice", []proxy.Stage{user, with(proxy.Bind("a", "user", "id"), proxy.Bind("a", "user", "no"))}, `proxy: Sequence: stage 2 (orders) binds "a" twice`},
 		{"all that is wrong", []proxy.Stage{{Name: "x"}, {Name: "y"}}, "proxy: Sequence: stage 1 (x) has a nil Proxy\nproxy: Sequence: stage 2 (y) has a nil Proxy"},
 	}

@@ -44,6 +44,8 @@ func TestMergeRefusesAtWiring(t *testing.T) {
 	assertFault(t, "proxy: Merge: part 2 (user) has the name of another part", proxy.Merge(good, good))
 	derived := proxy.Part{Proxy: pipe.Describe(answers(t, 0, `{}`), pipe.Step{Kind: "backend", Name: "user"})}
 	assertFault(t, "proxy: Merge: part 2 (user) has the name of another part", proxy.Merge(good, derived))
+	stream := pipe.Describe(answers(t, 0, `{}`), pipe.Step{Kind: "backend", Name: "files", Effects: pipe.Terminal | pipe.Streams})
+	assertFault(t, "proxy: Merge: part 2 (files) answers with a stream, which cannot be merged: decode it", proxy.Merge(good, proxy.Part{Proxy: stream}))
 	assertFault(t, "proxy: Merge: part 1 (g) has a nil Proxy", proxy.Merge(proxy.Grouped("g", nil)))
 }
 

@@ -90,15 +90,16 @@ func Split(s SplitSpec) Proxy {
 		if v.Name == "" {
 			v.Name = nameIn(pipe.PlanOf(v.Proxy), strconv.Itoa(i+1))
 		}
+		which := numbered("variant", i, v.Name)
 		if v.Proxy == nil {
-			faults.add("variant %d (%s) has a nil Proxy", i+1, v.Name)
+			faults.add("%s has a nil Proxy", which)
 		}
 		if seen[v.Name] {
-			faults.add("variant %d (%s) has the name of another variant", i+1, v.Name)
+			faults.add("%s has the name of another variant", which)
 		}
 		seen[v.Name] = true
 		if s.Weights != nil && v.Weight != 0 {
-			faults.add("variant %d (%s) has a Weight although there are Weights", i+1, v.Name)
+			faults.add("%s has a Weight although there are Weights", which)
 		}
 	}
 	return newSplit(s, s.weights(faults), faults)

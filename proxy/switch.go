@@ -58,7 +58,7 @@ func Switch(cases ...Case) Proxy {
 	}
 	seen := map[string]bool{}
 	for i, c := range cases {
-		which := fmt.Sprintf("case %d%s", i+1, inBrackets(c.Name))
+		which := numbered("case", i, c.title(i))
 		if c.Proxy == nil {
 			faults.add("%s has a nil Proxy", which)
 		}
@@ -101,10 +101,7 @@ func newSwitch(kind string, cases []Case, faults *faults) Proxy {
 	s := &switchPick{names: make([]string, len(cases))}
 	c := &choice{op: kind, noun: "case", pick: s.pick}
 	for i, one := range cases {
-		o := option{name: one.Name, proxy: one.Proxy}
-		if o.name == "" {
-			o.name = nameIn(pipe.PlanOf(one.Proxy), strconv.Itoa(i+1))
-		}
+		o := option{name: one.title(i), proxy: one.Proxy}
 		if one.When == nil && kind != "if" {
 			o.detail = "default"
 		}
@@ -116,6 +113,14 @@ func newSwitch(kind string, cases []Case, faults *faults) Proxy {
 		c.options = append(c.options, o)
 	}
 	return c.described(step)
+}
+
+// title returns the name of the case, given or derived, or else its number.
+func (c *Case) title(i int) string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return nameIn(pipe.PlanOf(c.Proxy), strconv.Itoa(i+1))
 }
 
 type switchPick struct {

@@ -423,6 +423,8 @@ func TestSwitchRefusesAtWiring(t *testing.T) {
 		{"a nil proxy", "proxy: Switch: case 2 (b) has a nil Proxy", proxy.Switch(proxy.Case{When: always, Proxy: p}, proxy.Case{Name: "b"})},
 		{"a default that is not last", "proxy: Switch: case 1 has a nil When, which only the last case may have",
 			proxy.Switch(proxy.Case{Proxy: p}, proxy.Case{When: always, Proxy: p})},
+		{"a derived name", "proxy: Switch: case 1 (v1) has a nil When, which only the last case may have",
+			proxy.Switch(proxy.Case{Proxy: upstream("v1", p)}, proxy.Case{When: always, Proxy: p})},
 		{"a name twice", "proxy: Switch: case 2 (a) has the name of another case",
 			proxy.Switch(proxy.Case{Name: "a", When: always, Proxy: p}, proxy.Case{Name: "a", Proxy: p})},
 		{"no condition", "proxy: If: the condition is nil", proxy.If(nil, p, p)},

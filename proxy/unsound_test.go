@@ -28,8 +28,9 @@ type loopError struct{}
 func (loopError) Error() string   { return "loop" }
 func (l loopError) Unwrap() error { return l }
 
-func answersWith(res *proxy.Response, err error) proxy.Proxy {
-	return func(context.Context, *proxy.Request) (*proxy.Response, error) { return res, err }
+// failsWith returns a proxy that always fails.
+func failsWith(err error) proxy.Proxy {
+	return func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, err }
 }
 
 // proves T14, T13
@@ -43,11 +44,13 @@ func TestStatusOfAnErrorWithAFaultyMethodIs500(t *testing.T) {
 // proves T14
 func TestANilErrorThatDereferencesItselfFailsItsBranchAlone(t *testing.T) {
 	t.Parallel()
-	bad := answersWith(nil, (*nilFailure)(nil))
-	good := answersWith(&proxy.Response{Document: asDocument(t, `{"a":1}`)}, nil)
+	bad := failsWith((*nilFailure)(nil))
+	good := answers(t, 0, `{"a":1}`)
 	for name, p := range map[string]proxy.Proxy{
-		"merge":    proxy.Merge(proxy.Part{Proxy: good}, proxy.Optional(proxy.Part{Proxy: bad})),
-		"partial":  proxy.Merge(proxy.Part{Proxy: answersWith(&proxy.Response{Document: asDocument(t, `{"a":1}`), Err: (*nilFailure)(nil)}, nil)}),
+		"merge": proxy.Merge(proxy.Part{Proxy: good}, proxy.Optional(proxy.Part{Proxy: bad})),
+		"partial": proxy.Merge(proxy.Part{Proxy: called(func() (*proxy.Response, error) {
+			return &proxy.Response{Document: asDocument(t, `{"a":1}`), Err: (*nilFailure)(nil)}, nil
+		})}),
 		"sequence": proxy.Sequence(proxy.Stage{Proxy: bad, Optional: true}, proxy.Stage{Proxy: good}),
 		"fallback": proxy.Fallback(bad, good),
 		"race":     proxy.Race(bad, good),
@@ -73,7 +76,7 @@ func TestAMirrorWhoseErrorPanicsIsReported(t *testing.T) {
 		}, pipe.Step{Kind: "leaf", Effects: pipe.Terminal | pipe.HonoursContext})
 		shadow, err := proxy.NewShadow(proxy.ShadowSpec{Name: "new", Timeout: time.Second, Max: 1, Mirror: mirror})
 		require.NoError(t, err)
-		_, err = answersWith(&proxy.Response{}, nil).With(shadow.Decorate)(ctx, get())
+		_, err = answers(t, 0, `{}`).With(shadow.Decorate)(ctx, get())
 		require.NoError(t, err)
 		synctest.Wait()
 		run, cancel := context.WithCancel(t.Context())

@@ -139,7 +139,7 @@ func TestAStreamIsNoDocument(t *testing.T) {
 	assert.True(t, call.AlwaysStreams(pipe.PlanOf(stream)))
 	assert.False(t, call.AlwaysStreams(pipe.PlanOf(stream.With(custom))), "who knows")
 	assert.False(t, call.AlwaysStreams(pipe.PlanOf(upstream.proxy(t, backend.Spec{}))))
-	assert.Equal(t, "proxy: Merge: part 1 answers with a stream, which cannot be merged: decode it",
+	assert.Equal(t, "proxy: Merge: part 1 (upstream) answers with a stream, which cannot be merged: decode it",
 		pipetest.Faults(pipe.PlanOf(proxy.Merge(proxy.Part{Proxy: stream}))))
 	assert.ErrorIs(t, pipe.PlanOf(stream.With(shape.Response(shape.Group("x")))).Faults(), proxy.ErrStream)
 	shadow, err := proxy.NewShadow(proxy.ShadowSpec{Mirror: upstream.proxy(t, backend.Spec{})})

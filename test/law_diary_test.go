@@ -15,6 +15,8 @@ import (
 // TestDiariesAgreeWithThePlan asks the plans of random pipes for the order of each two functions of
 // a user, and compares the answer with the diaries that these functions keep in 20 runs. What is
 // written after the call has returned does not count.
+//
+// proves O21
 func TestDiariesAgreeWithThePlan(t *testing.T) {
 	t.Parallel()
 	before := lawTally{query: "Before", ask: (*pipe.Step).Before, agrees: lawDiary.before}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -363,7 +364,7 @@ func (g *lawPipe) decorated(p proxy.Proxy) proxy.Proxy {
 
 // decorator returns a decorator of sluice, most often with code of a user in it.
 func (g *lawPipe) decorator() proxy.Decorator {
-	switch g.rng.IntN(16) {
+	switch g.rng.IntN(17) {
 	case 0, 1:
 		return policy.Timeout(g.span(5*time.Millisecond, 60*time.Millisecond))
 	case 2, 3:
@@ -396,6 +397,8 @@ func (g *lawPipe) decorator() proxy.Decorator {
 		return pipe.Named(g.name("chain"), pipe.Chain(g.own(), g.own()))
 	case 14:
 		return g.house()
+	case 15:
+		return backend.ErrorAsData("failed")
 	}
 	return g.own()
 }
@@ -403,11 +406,24 @@ func (g *lawPipe) decorator() proxy.Decorator {
 // house returns a decorator that hides next in a function, so that the plan does not show where it
 // is called.
 func (g *lawPipe) house() proxy.Decorator {
-	// A plan that shows next in another place of the house does not show the hidden one too.
-	name, sequence, first := g.name("house"), g.oneOf(2), g.decorated(g.newLeaf())
+	name, form, first, past := g.name("house"), g.rng.IntN(3), g.decorated(g.leaf()), g.oneOf(2)
+	own, passes := g.own(), g.name("past")
 	return pipe.Named(name, func(next proxy.Proxy) proxy.Proxy {
-		hidden := g.own()(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return next(ctx, req) })
-		if sequence {
+		hidden := own(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return next(ctx, req) })
+		if past { // own, at times
+			hidden = hidden.With(pipe.Named(passes, func(inner proxy.Proxy) proxy.Proxy {
+				return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+					if g.of(passes, keysOf(ctx)).IntN(2) == 0 {
+						return next(ctx, req)
+					}
+					return inner(ctx, req)
+				}
+			}))
+		}
+		switch form {
+		case 0:
+			return hidden
+		case 1:
 			return proxy.Sequence(proxy.Stage{Name: "first", Proxy: first}, proxy.Stage{Name: "hidden", Proxy: hidden})
 		}
 		return proxy.Merge(proxy.Part{Name: "first", Proxy: first}, proxy.Part{Name: "hidden", Proxy: hidden})

@@ -81,6 +81,8 @@ func outcomeOf(o pipetest.Outcome[*proxy.Response]) string {
 
 // TestWhatRunsIsWhatAPlanShows holds calls of random pipes to the law of explain.Trace.Check. They
 // meet faults, panics, code that ignores its context, and clients that leave.
+//
+// proves O21
 func TestWhatRunsIsWhatAPlanShows(t *testing.T) {
 	t.Parallel()
 	var entries, befores uint64

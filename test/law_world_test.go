@@ -230,7 +230,7 @@ func (l *lawLeaf) call(ctx context.Context, _ *proxy.Request) (res *proxy.Respon
 	case 5, 6:
 		return nil, &proxy.Error{Status: http.StatusServiceUnavailable, Backend: l.name}
 	case 7:
-		return nil, &proxy.Error{Status: http.StatusNotFound, Backend: l.name}
+		return nil, &proxy.Error{Status: http.StatusNotFound, Backend: l.name, Upstream: &proxy.UpstreamAnswer{Status: http.StatusNotFound}}
 	case 8:
 		return nil, fmt.Errorf("%s: %w", l.name, io.ErrUnexpectedEOF)
 	case 9:

@@ -107,7 +107,7 @@ func Example_eachSome() {
 	// Output:
 	// products got GET /p-1
 	// 200 Cache-Control: no-store X-Completed: false ["Pen","unknown","Pen"]
-	// reported: node products: call 2 of 2: prepare: bind product: the value is not safe in a URL: it is empty, a dot or two dots, or contains NUL, CR or LF
+	// reported: node products: call 2 of 2: prepare: bind product: the value is empty
 }
 
 func Example_fallback() {

@@ -2,6 +2,7 @@ package recipes_test
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/sluice-go/sluice/backend"
@@ -81,6 +82,29 @@ func Example_headerToNext() {
 	// login got POST /7
 	// orders got GET /7 X-Session: s-1
 	// 200 {"total":12.50}
+}
+
+func Example_headerToFlow() {
+	type Cart struct{ Total json.Number }
+	type Profile struct{ Name, Cart string }
+	login := upstream(backend.Spec{Name: "login", Method: "POST", URL: "http://login/{id}",
+		Expose: []string{"X-Session"}}, proxytest.Answer(204, "").Header("X-Session", "s-1"))
+	profiles := upstream(backend.Spec{Name: "profiles", URL: "http://profiles/{id}"}, proxytest.Answer(200, `{"name":"Ann","cart":"c-1"}`))
+	carts := upstream(backend.Spec{Name: "carts", URL: "http://carts/{cart}"}, proxytest.Answer(200, `{"total":12.50}`))
+
+	profile := flow.Call("profile", proxy.Decode[Profile](profiles))
+	cart := flow.Then("cart", profile, flow.Param("cart", func(p Profile) string { return p.Cart }), proxy.Decode[Cart](carts))
+	typed := flow.Join2(profile, cart, func(p Profile, c Cart) (string, error) { return p.Name + " has " + c.Total.String(), nil })
+	page := proxy.Sequence(
+		proxy.Stage{Name: "login", Proxy: login, Internal: true},
+		proxy.Stage{Name: "page", Proxy: proxy.Encode(typed), Bind: []proxy.Binding{proxy.BindHeader("X-Session", "login", "")}},
+	)
+	get(page, "/users/7")
+	// Output:
+	// login got POST /7
+	// profiles got GET /7 X-Session: s-1
+	// carts got GET /c-1 X-Session: s-1
+	// 200 "Ann has 12.50"
 }
 
 func Example_bodyToNext() {

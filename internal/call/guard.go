@@ -96,8 +96,12 @@ func Close(c io.Closer) (err error) {
 	return err
 }
 
-// discardTime is how long a Close is waited for even where the context of the call has ended, so that all is closed where Close does not block.
+// discardTime is how long a Close is waited for even where the context of the call has ended, so that
+// all is closed where Close does not block.
 const discardTime = 50 * time.Millisecond
+
+// blockedTime is how long a call waits for the Close of what nobody gets before it goes on.
+const blockedTime = 500 * time.Millisecond
 
 // Discard closes what nobody gets, such as the answer of a call that has lost. The only failure of
 // that which is news is a panic, or runtime.Goexit, and it is reported. A nil c is nothing to close.
@@ -115,7 +119,7 @@ func Discard[C interface {
 	}
 	closing := Close
 	if !GuardsItself(c) && !Described(ctx) {
-		soon := After(ctx, discardTime)
+		soon := After(ctx, blockedTime)
 		defer soon.Cancel()
 		closing = func(c io.Closer) error { return CloseWithin(soon, nil, c) }
 	}

@@ -46,20 +46,34 @@ func Values(values []string) []string {
 	return slices.DeleteFunc(slices.Clone(values), func(v string) bool { return !IsValue(v) })
 }
 
-// errUnsafe is why a value cannot be put into a URL.
-var errUnsafe = errors.New("the value is not safe in a URL: it is empty, a dot or two dots, or contains NUL, CR or LF")
+// Why a value cannot be put into a URL. No error shows the value.
+var (
+	errEmpty   = errors.New("the value is empty")
+	errDots    = errors.New(`the value is "." or ".."`)
+	errControl = errors.New("the value holds NUL, CR or LF")
+)
 
-// CheckSegment returns an error, which does not show s, if s is empty or no [ValidSegment].
+// CheckSegment returns why a decoded value cannot become one segment of a path: it cannot be in a
+// query either, or it is "." or "..", which has a meaning of its own in a path.
 func CheckSegment(s string) error {
-	if s == "" || !ValidSegment(s) {
-		return errUnsafe
+	if s == "." || s == ".." {
+		return errDots
+	}
+	return CheckQuery(s)
+}
+
+// CheckQuery returns why a decoded value cannot become one value of a query: it is empty, or
+// contains NUL, CR or LF.
+func CheckQuery(s string) error {
+	switch {
+	case s == "":
+		return errEmpty
+	case strings.ContainsAny(s, "\x00\r\n"):
+		return errControl
 	}
 	return nil
 }
 
-// ValidSegment reports whether a decoded value can become one segment of a path or one value of a
-// query without a special meaning: it is neither "." nor "..", and contains no NUL, CR or LF. The
-// caller must judge the empty value.
-func ValidSegment(s string) bool {
-	return s != "." && s != ".." && !strings.ContainsAny(s, "\x00\r\n")
-}
+// ValidSegment reports whether a decoded value is empty or passes [CheckSegment]. The caller must
+// judge the empty value.
+func ValidSegment(s string) bool { return s == "" || CheckSegment(s) == nil }

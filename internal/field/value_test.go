@@ -53,3 +53,24 @@ func TestValidSegmentRefusesDotsAndLineBreaks(t *testing.T) {
 		assert.False(t, field.ValidSegment(s), "%q", s)
 	}
 }
+
+// proves U7
+func TestACheckSaysWhatIsWrongWithAValue(t *testing.T) {
+	t.Parallel()
+	const dots, control = `the value is "." or ".."`, "the value holds NUL, CR or LF"
+	for s, want := range map[string]struct{ segment, query string }{
+		"": {"the value is empty", "the value is empty"}, ".": {dots, ""}, "..": {dots, ""},
+		"\x00": {control, control}, "a\rb": {control, control}, "a\n": {control, control}, "a/b": {"", ""},
+	} {
+		for _, check := range []struct {
+			err  error
+			want string
+		}{{field.CheckSegment(s), want.segment}, {field.CheckQuery(s), want.query}} {
+			if check.want == "" {
+				assert.NoError(t, check.err, "%q", s)
+			} else {
+				assert.EqualError(t, check.err, check.want, "%q", s)
+			}
+		}
+	}
+}

@@ -88,9 +88,12 @@ func (e *Entry) Inside(ctx, outside context.Context, w Watcher) *Entry {
 	return &Entry{Context: ctx, Call: e.Call, Watcher: w, Steps: e.Steps, outside: outside}
 }
 
-// Close says that the step of the entry has returned.
+// Leave says that the step of the entry has returned: from now on its notes are dropped.
+func (e *Entry) Leave() { e.left.Store(true) }
+
+// Close says that the watcher of the entry has heard all.
 func (e *Entry) Close() {
-	e.left.Store(true)
+	e.Leave()
 	e.Call.Release()
 }
 
@@ -154,7 +157,13 @@ func Of(ctx context.Context) *Entry {
 	if e, ok := ctx.(*Entry); ok || ctx == nil {
 		return e
 	}
-	e, _ := ctx.Value(key{}).(*Entry)
+	return search(ctx)
+}
+
+// search finds the entry of a context that is none. One of a user whose Value panics has none.
+func search(ctx context.Context) (e *Entry) {
+	defer func() { _ = recover() }()
+	e, _ = ctx.Value(key{}).(*Entry)
 	return e
 }
 

@@ -90,17 +90,30 @@ func (l *layout) put(e *Entry, p *pipe.Place) {
 }
 
 // nearest reports whether the entry around is at the nearest place around p that acts, or if a
-// function hides p from the plan, in the step that has such a function inside.
+// function hides p from the plan, in a step that is or has such a function.
 func (l *layout) nearest(p *pipe.Place, around *Entry) bool {
 	for inner, q := p, p.Around; q != nil; inner, q = q, q.Around {
 		if around != nil && (q == l.at[around] || hidden(inner) && inside(l.at[around], q)) {
 			return true
 		}
 		if q.Step.Acts != pipe.None && around != nil {
-			return false
+			return evades(p, q, l.at[around])
 		}
 	}
 	return around == nil
+}
+
+// evades reports whether a function at the place around may call p although the plan shows q nearer
+// around p: a decorator that was given p has made both, and hides p.
+func evades(p, q, around *pipe.Place) bool {
+	n := 0
+	for n < min(len(p.Index), len(q.Index)) && p.Index[n] == q.Index[n] {
+		n++
+	}
+	if n == len(q.Index) || around == nil || len(around.Index) <= n || !around.Step.Effects.Has(pipe.Opaque) {
+		return false
+	}
+	return slices.Equal(around.Index[:n+1], q.Index[:n+1]) && inside(q, around)
 }
 
 // ranIn reports whether an entry inside around is at p already.

@@ -16,8 +16,9 @@ import (
 //	  · part user                   # 200
 //	    ↔ backend user              # 200
 //
-// A step that did not run says so, unless no function was described as it. Of a step that ran several times, all outcomes are there, in their
-// order. Nothing in the text depends on the time that anything took.
+// A step inside one that ran says so if it did not run. Of a step that ran several times, all outcomes
+// are there, in their order. What ran and is not in the plan, as after a Swap was stored, stands below.
+// Nothing in the text depends on the time that anything took.
 func (t *Trace) String() string { return t.text(false) }
 
 // Verbose returns the text of String, and when each step began and how long it took.
@@ -39,7 +40,7 @@ func (t *Trace) text(times bool) string {
 			outcomes = append(outcomes, e.outcome(times))
 		}
 		said := strings.Join(outcomes, "; ")
-		if said == "" && canRun(p.Step) && (p.Step.Acts != pipe.None || p.Step.Name != "") { // else it may only group others
+		if said == "" && l.couldRun(p) {
 			said = "did not run"
 		}
 		if said != "" {
@@ -47,7 +48,26 @@ func (t *Trace) text(times bool) string {
 		}
 		b.WriteByte('\n')
 	}
+	for _, e := range l.entries {
+		if l.at[e] == nil {
+			b.WriteString("# the plan does not show " + at(e.Step) + ": " + e.outcome(times) + "\n")
+		}
+	}
 	return b.String()
+}
+
+// couldRun reports whether a step could have run in this call: something around it did. A step that
+// only groups others is no news.
+func (l *layout) couldRun(p *pipe.Place) bool {
+	if !canRun(p.Step) || p.Step.Acts == pipe.None && p.Step.Name == "" {
+		return false
+	}
+	for around := p.Around; around != nil; around = around.Around {
+		if len(l.ran[around]) > 0 {
+			return true
+		}
+	}
+	return len(l.entries) == 0
 }
 
 // outcome tells what came of an entry.

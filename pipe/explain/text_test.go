@@ -140,3 +140,27 @@ func TestAPlaceThatRunsOftenHasAllOutcomes(t *testing.T) {
 	}, a)
 	assert.Equal(t, 1, strings.Count(trace(t, p).String(), "# ok; error: down; ok\n"))
 }
+
+// The trace is that of an endpoint, and the plan that of the router: nobody watches what is outside.
+func TestOnlyWhatStandsInsideAStepThatRanDidNotRun(t *testing.T) {
+	t.Parallel()
+	p := answer("a", 200)
+	route := pipe.Describe(p, pipe.Step{Kind: "path", Acts: pipe.In}, p)
+	other := answer("b", 200)
+	all := pipe.Describe(route, pipe.Step{Kind: "router", Acts: pipe.None, Layout: pipe.Choice}, route, other)
+	tr := explain.New(pipe.PlanOf(all))
+	_, err := pipe.Watched(p, tr.Watch())(t.Context(), proxy.NewRequest("GET", "/"))
+	assert.NoError(t, err)
+	assert.Equal(t, "· router, one of\n  → path\n    ↔ backend a   # 200\n  ↔ backend b\n", tr.String())
+}
+
+func TestATraceTellsWhatItsPlanDoesNotShow(t *testing.T) {
+	t.Parallel()
+	swap := proxy.NewSwap(answer("a"))
+	tr := explain.New(pipe.PlanOf(swap.Proxy()))
+	_, err := swap.Store(answer("b", 200))
+	assert.NoError(t, err)
+	_, err = pipe.Watched(swap.Proxy(), tr.Watch())(t.Context(), proxy.NewRequest("GET", "/"))
+	assert.NoError(t, err)
+	assert.Equal(t, "· swap (may be swapped)  # 200, swapped\n  ↔ backend a            # did not run\n# the plan does not show backend b (text_test.go:21): 200\n", tr.String())
+}

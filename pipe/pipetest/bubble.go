@@ -58,21 +58,32 @@ func Try[Req, Res any](ctx context.Context, p pipe.Pipe[Req, Res], req Req) Outc
 	}
 }
 
-// inBubble runs check in a bubble and returns the faults that check reported.
-func inBubble(t *testing.T, check func(t testing.TB)) (faults []string) {
-	r := new(record)
-	var bubble string
-	defer func() {
-		// A bubble that has goroutines left at its end panics on the goroutine that made it. A
-		// fault that is already recorded may say why they are left.
-		if v := recover(); v != nil && !r.Failed() {
-			r.Errorf("%v\n%s", v, left(bubble))
-		}
-		faults = r.faults
+// inBubble runs check in a bubble and returns the faults that check reported. If the bubble stands
+// still for the given time, in real time, it is left as it is, and stuck is true.
+func inBubble(t *testing.T, still time.Duration, check func(t testing.TB)) (faults []string, stuck bool) {
+	r, done := new(record), make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			// A bubble that has goroutines left at its end panics on the goroutine that made it. A
+			// fault that is already recorded may say why they are left.
+			if v := recover(); v != nil && !r.Failed() {
+				r.Errorf("%v\n%s", v, left(r.bubbleName()))
+			}
+		}()
+		r.run(t, check)
 	}()
+	why := watch(r, done, still)
+	if why != "" {
+		r.add(why)
+	}
+	return r.found(), why != ""
+}
+
+// run runs check in a bubble.
+func (r *record) run(t *testing.T, check func(t testing.TB)) {
 	synctest.Test(t, func(t *testing.T) {
-		r.TB = t
-		bubble = bubbleName()
+		r.enter(t, bubbleName())
 		var cancel context.CancelFunc
 		r.ctx, cancel = context.WithCancel(t.Context())
 		done := make(chan struct{})
@@ -94,7 +105,6 @@ func inBubble(t *testing.T, check func(t testing.TB)) (faults []string) {
 			r.Errorf("the law never ended")
 		}
 	})
-	return nil
 }
 
 // bubbleName returns the name of this goroutine's bubble in stack traces, as in "synctest bubble
@@ -130,8 +140,29 @@ type record struct {
 	ctx context.Context
 
 	mu       sync.Mutex // guards what follows
+	bubble   string     // its name; "" before it begins
 	faults   []string
 	cleanups []func()
+}
+
+// enter says in which bubble the test runs.
+func (r *record) enter(t *testing.T, bubble string) {
+	r.TB = t
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bubble = bubble
+}
+
+func (r *record) bubbleName() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bubble
+}
+
+func (r *record) found() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.faults)
 }
 
 func (r *record) Helper()                   {}

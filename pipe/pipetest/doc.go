@@ -33,8 +33,11 @@
 // Each law is tested again while all calls are watched, because a watch must change nothing, and what
 // runs must be what the plan shows; see [explain.Trace.Check].
 //
-// No law may leave a goroutine behind. A decorator that declares [pipe.HonoursContext] must return
-// at the end of its context even if next does not.
+// No law judges the key of a cache: which requests get the same answer is known only to its author.
+//
+// No law may leave a goroutine behind. A lock that is held while next runs stops fake time: then the
+// law fails that meets it, after 5 s of real time, and the laws after it are not tested. A decorator
+// that declares [pipe.HonoursContext] must return at the end of its context even if next does not.
 //
 // Package proxy/proxytest has these laws and more for decorators of proxies.
 package pipetest

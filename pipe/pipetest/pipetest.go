@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -78,6 +79,9 @@ type Law[Req, Res any] struct {
 
 // Laws runs the laws against a subject, each as a subtest. Do not call Laws in a bubble.
 //
+// A law that cannot end, because a lock is held while next runs or a channel is not of its bubble,
+// fails after 5 s of real time. Its goroutines are left, and the laws after it are not tested.
+//
 // A decorator that calls next on another goroutine must recover there: an unrecovered panic on such
 // a goroutine ends the process, and no test can prevent that.
 func Laws[Req, Res any](t *testing.T, s Subject[Req, Res]) {
@@ -85,9 +89,16 @@ func Laws[Req, Res any](t *testing.T, s Subject[Req, Res]) {
 	if s.Decorator == nil && s.New == nil {
 		t.Fatal("pipetest: the subject has neither Decorator nor New")
 	}
+	stuck := false
 	for _, law := range all(s) {
+		if stuck {
+			t.Logf("pipetest: %s and what follows are not tested", law.Name)
+			return
+		}
 		t.Run(law.Name, func(t *testing.T) {
-			for _, fault := range law.broken(t, s) {
+			var faults []string
+			faults, stuck = law.broken(t, s, stallTime)
+			for _, fault := range faults {
 				t.Error(fault)
 			}
 		})
@@ -96,11 +107,17 @@ func Laws[Req, Res any](t *testing.T, s Subject[Req, Res]) {
 
 // Check is Laws for authors of laws, who must see them broken. It does not fail t. It returns the
 // faults that the laws found, or nil. The text of each fault begins with the name of its law.
-func Check[Req, Res any](t *testing.T, s Subject[Req, Res]) error {
+func Check[Req, Res any](t *testing.T, s Subject[Req, Res]) error { return check(t, s, stallTime) }
+
+func check[Req, Res any](t *testing.T, s Subject[Req, Res], still time.Duration) error {
 	var errs []error
 	for _, law := range all(s) {
-		for _, fault := range law.broken(t, s) {
+		faults, stuck := law.broken(t, s, still)
+		for _, fault := range faults {
 			errs = append(errs, fmt.Errorf("%s: %s", law.Name, fault))
+		}
+		if stuck {
+			break
 		}
 	}
 	return errors.Join(errs...)
@@ -120,8 +137,10 @@ func all[Req, Res any](s Subject[Req, Res]) []Law[Req, Res] {
 	}, s.Laws...)
 }
 
-func (l Law[Req, Res]) faults(t *testing.T, s Subject[Req, Res]) []string {
-	return inBubble(t, func(t testing.TB) { l.Check(t, s.complete()) })
+// faults returns what breaks the law, and whether its bubble stands still for the given time. Then
+// the bubble is left as it is, and no other law can be tested with the same decorator.
+func (l Law[Req, Res]) faults(t *testing.T, s Subject[Req, Res], still time.Duration) (faults []string, stuck bool) {
+	return inBubble(t, still, func(t testing.TB) { l.Check(t, s.complete()) })
 }
 
 // complete returns the subject with defaults for its nil functions.

@@ -11,13 +11,14 @@ import (
 	"github.com/sluice-go/sluice/pipe/explain"
 )
 
-// broken returns the faults of a law. If there are none, it tests the law again while all calls are
-// watched: that must change nothing, and what runs must be what the plan shows.
-func (l Law[Req, Res]) broken(t *testing.T, s Subject[Req, Res]) []string {
-	if faults := l.faults(t, s); len(faults) > 0 {
-		return faults
+// broken returns the faults of a law, and whether it is stuck; see faults. If there are none, it tests
+// the law again while all calls are watched: that must change nothing, and what runs must be what the
+// plan shows.
+func (l Law[Req, Res]) broken(t *testing.T, s Subject[Req, Res], still time.Duration) (faults []string, stuck bool) {
+	if faults, stuck = l.faults(t, s, still); len(faults) > 0 || stuck {
+		return faults, stuck
 	}
-	return l.watched().faults(t, s)
+	return l.watched().faults(t, s, still)
 }
 
 // watched returns the law for calls that are watched.

@@ -104,12 +104,25 @@ func FuzzOps(f *testing.F) {
 	})
 }
 
+// steps splits a path at its dots, and resolves the escaped ones.
 func steps(p document.Path) []string {
-	var s []string
-	for d := range strings.SplitSeq(strings.NewReplacer(`\\`, "\x00", `\.`, "\x01").Replace(p.String()), ".") {
-		s = append(s, strings.NewReplacer("\x00", `\\`, "\x01", ".").Replace(d))
+	var all []string
+	var one strings.Builder
+	for text := p.String(); text != ""; text = text[1:] {
+		switch {
+		case text[0] == '.':
+			all = append(all, one.String())
+			one.Reset()
+			continue
+		case strings.HasPrefix(text, `\.`):
+			text = text[1:]
+		case text[0] == '\\' && len(text) > 1:
+			one.WriteByte(text[0])
+			text = text[1:]
+		}
+		one.WriteByte(text[0])
 	}
-	return s
+	return append(all, one.String())
 }
 
 // literal is what a step of [steps] says.

@@ -28,9 +28,9 @@ type Parameter[A any] struct {
 //	portfolio := flow.Then("portfolio", customer, pf, holdings)
 //
 // The param replaces one of the route with the same name. f must be quick and make no calls; it
-// gets no request and no context. The call is not made and fails if the value is empty or must not
-// be in a URL: a dot, two dots, or text with NUL, CR or LF. The error is a [*proxy.BindError] in a
-// [*proxy.Error] of status 502, as with [proxy.Bind].
+// gets no request and no context. The call is not made and fails if the value is empty, "." or
+// "..", or holds NUL, CR or LF. The error is a [*proxy.BindError] in a [*proxy.Error] of status
+// 502, as with [proxy.Bind].
 //
 // The name must be a valid placeholder name. Another name or a nil f is a fault in the plan.
 func Param[A any](name string, f func(A) string) Parameter[A] {

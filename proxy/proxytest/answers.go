@@ -24,7 +24,7 @@ const markName = "X-Proxytest-Answer"
 // answers tests what becomes of the answers of several calls of one proxy.
 func (r rules) answers(t testing.TB, s subject) {
 	for _, f := range forms {
-		for _, check := range []func(testing.TB, subject, form){r.shared, r.partial} {
+		for _, check := range []func(testing.TB, subject, form){r.shared, r.again, r.partial} {
 			if s.New != nil {
 				s.Decorator = s.New() // one that keeps nothing yet
 			}
@@ -113,6 +113,55 @@ func scribbled(h http.Header) bool {
 		}
 	}
 	return false
+}
+
+// again tests calls that are answered without next, where next answers completely: whoever does so
+// with an answer of an earlier call gives it again.
+func (r rules) again(t testing.TB, s subject, f form) {
+	var mu sync.Mutex // guards given
+	var given []*proxy.Response
+	p := f.around(s.Decorator, func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		res := r.Response()
+		mu.Lock()
+		defer mu.Unlock()
+		given = append(given, &proxy.Response{Status: res.Status, Header: res.Header.Clone(), Document: res.Document})
+		if res.Header != nil {
+			res.Header.Set(markName, fmt.Sprint("answer ", len(given)))
+		}
+		return res, nil
+	})
+	effects, _ := r.inPlan(p)
+	for range 3 {
+		ctx, cancel := context.WithCancel(s.Context())
+		mu.Lock()
+		earlier := len(given)
+		mu.Unlock()
+		o := pipetest.Try(ctx, p, s.Request())
+		cancel()
+		if !o.Returned() || o.Err != nil || o.Res == nil {
+			continue // other laws say what is wrong with that
+		}
+		_ = o.Res.Close()
+		mu.Lock()
+		answers := slices.Clone(given)
+		mu.Unlock()
+		if len(answers) > earlier {
+			continue // next answered
+		}
+		if o.Res.Header == nil && (earlier == 0 || answers[0].Header != nil) {
+			t.Errorf("when a call is answered without next, the Header of the answer is nil (%s)", f.name)
+		}
+		if earlier > 0 && !effects.Has(pipe.Caches) && r.made(o.Res, answers[0]) {
+			t.Errorf("when a call follows another one, an answer of next is given again, and the plan does not declare %v (%s)",
+				pipe.Caches, f.name)
+		}
+	}
+}
+
+// made reports whether a response is made of an answer of next, which were all like answered.
+func (r rules) made(res, answered *proxy.Response) bool {
+	return res.Header.Get(markName) != "" || r.same(res, answered) ||
+		!answered.Document.IsZero() && res.Document.String() == answered.Document.String()
 }
 
 // A lacking is why the nth answer of next is partial.

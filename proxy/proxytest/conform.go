@@ -67,7 +67,7 @@ type Options struct {
 //   - streams: a stream can be read to its end however long after the call has returned. Closing it
 //     releases everything that the call took, including the context of next.
 //   - bodies: whatever next answers, its body is handed on, or closed once. The Header of an answer
-//     is not nil, and a partial answer stays partial.
+//     is not nil, not of one without next either, and a partial answer stays partial.
 //   - late answers: a response that arrives when nobody waits for it any more is closed.
 //   - request bodies: each call of next reads the body from its beginning, and whatever is opened
 //     for that is closed. A body that can be read only once is refused with
@@ -77,6 +77,13 @@ type Options struct {
 //     complete, not even to a later caller. Whoever gives an answer again declares [pipe.Caches]. A
 //     step that declares [pipe.CallsOnce] and has next alone inside hands on the answer of next, or
 //     fails.
+//
+// No law judges the key of a cache. All calls of a law have equal requests, so a cache that gives
+// one client what was meant for another one passes: which part of a request tells answers apart is
+// for a test of its own.
+//
+// A lock that is held while next runs stops fake time: then the law fails that meets it, after 5 s
+// of real time, and the laws after it are not tested.
 //
 // At most one Options may be given. Do not call Conform in a bubble. Run it with -race.
 func Conform(t *testing.T, d proxy.Decorator, o ...Options) {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -153,6 +154,20 @@ func TestACacheConforms(t *testing.T) {
 			}})
 		})
 	}
+}
+
+// A decorator that always answers itself gives no answer of next again.
+func TestAnAnswerOfItsOwnConforms(t *testing.T) {
+	t.Parallel()
+	proxytest.Conform(t, nil, options{Answers: true, New: func() proxy.Decorator {
+		var calls atomic.Int32
+		return decorator(pipe.CallsOnce|pipe.Stateful, func(ctx context.Context, req *request, next proxy.Proxy) (*response, error) {
+			if calls.Add(1)%2 == 0 {
+				return &proxy.Response{Status: 202, Header: http.Header{}}, nil
+			}
+			return next(ctx, req)
+		})
+	}})
 }
 
 // Every law has decorators that break it, each with the message that says so.
@@ -452,6 +467,12 @@ func TestDecoratorsThatBreakALaw(t *testing.T) {
 		})
 	kept("keeps answers and does not say so", "answers: the caller gets the answer of an earlier call, and the plan does not declare caches",
 		pipe.CallsOnce, true, func(kept *response) *response { return copyOf(kept, kept.Header.Clone(), kept.Err) })
+	kept("keeps complete answers and does not say so", "answers: when a call follows another one, an answer of next is given again, and the plan does not declare caches",
+		pipe.CallsOnce|pipe.Stateful, false, func(kept *response) *response { return copyOf(kept, kept.Header.Clone(), nil) })
+	kept("keeps documents and does not say so", "answers: when a call follows another one, an answer of next is given again, and the plan does not declare caches",
+		pipe.CallsOnce|pipe.Stateful, false, func(kept *response) *response { return copyOf(kept, http.Header{}, nil) })
+	kept("gives an answer again without a header", "answers: when a call is answered without next, the Header of the answer is nil",
+		caches, false, func(kept *response) *response { return copyOf(kept, nil, nil) })
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

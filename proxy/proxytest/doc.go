@@ -6,6 +6,8 @@
 //		proxytest.Conform(t, audit) // audit is a func(next proxy.Proxy) proxy.Proxy
 //	}
 //
+// The laws do not judge the key of a cache; see [Conform].
+//
 // Everything works inside a bubble of testing/synctest, where time is fake. Whatever blocks there,
 // blocks in a way that the bubble sees, so a test of a timeout of ten seconds is over at once and
 // exact to the nanosecond.

@@ -60,7 +60,7 @@ func RemoveHeader(name string) proxy.Decorator {
 // [SetHeader].
 func SetResponseHeader(name, value string) proxy.Decorator {
 	key := http.CanonicalHeaderKey(name)
-	return onResponse("set-response-header", key, settable(name, value), func(res *proxy.Response) {
+	return onResponse("set-response-header", key, []error{settable(name, value)}, func(res *proxy.Response) {
 		res.Header = without(res.Header, key)
 		res.Header[key] = []string{value}
 	})
@@ -71,7 +71,7 @@ func SetResponseHeader(name, value string) proxy.Decorator {
 // invalid name is a fault in the plan that wraps [ErrHeader].
 func RemoveResponseHeader(name string) proxy.Decorator {
 	key := http.CanonicalHeaderKey(name)
-	return onResponse("remove-response-header", key, named(name), func(res *proxy.Response) {
+	return onResponse("remove-response-header", key, []error{named(name)}, func(res *proxy.Response) {
 		res.Header = without(res.Header, key)
 	})
 }
@@ -93,12 +93,12 @@ func onRequest(kind, key string, effects pipe.Effects, err error, f func(*proxy.
 	}
 }
 
-// onResponse returns a decorator that changes responses with f, or if err is not nil, one that
+// onResponse returns a decorator that changes responses with f, or if an error is not nil, one that
 // fails.
-func onResponse(kind, key string, err error, f func(*proxy.Response)) proxy.Decorator {
+func onResponse(kind, key string, errs []error, f func(*proxy.Response)) proxy.Decorator {
 	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce | pipe.PassesOn}
-	if err != nil {
-		return broken(step, err)
+	if errors.Join(errs...) != nil {
+		return broken(step, errs...)
 	}
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)

@@ -1,6 +1,7 @@
 package shape
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -36,7 +37,7 @@ func RewriteLocation(from, to string) proxy.Decorator {
 	f, err := baseOf(from)
 	_, err2 := baseOf(to)
 	to = strings.TrimRight(to, "/")
-	return onResponse("rewrite-location", from+" → "+to, errors.Join(err, err2), func(res *proxy.Response) {
+	return onResponse("rewrite-location", from+" → "+to, []error{err, err2}, func(res *proxy.Response) {
 		for _, name := range [...]string{"Location", "Content-Location"} {
 			rewriteField(res, name, func(s string) string { return f.rewrite(s, to) })
 		}
@@ -60,7 +61,7 @@ func RewriteCookieDomain(from, to string) proxy.Decorator {
 		}
 	}
 	from = strings.TrimPrefix(from, ".")
-	return rewriteCookies("rewrite-cookie-domain", from+" → "+to, errors.Join(errs...), "Domain", func(domain string) (string, bool) {
+	return rewriteCookies("rewrite-cookie-domain", from+" → "+to, errs, "Domain", func(domain string) (string, bool) {
 		if from != "*" && !strings.EqualFold(strings.TrimPrefix(domain, "."), from) {
 			return domain, true
 		}
@@ -72,6 +73,7 @@ func RewriteCookieDomain(from, to string) proxy.Decorator {
 // that next sets (RFC 6265, section 4.1.2.4), if from is that beginning, by whole segments:
 //
 //	shape.RewriteCookiePath("/v1", "/orders") // Path=/v1/cart becomes Path=/orders/cart
+//	shape.RewriteCookiePath("/", "/orders")   // Path=/ becomes Path=/orders
 //
 // A cookie without a Path stays as it is, and so does everything else of a cookie. The response
 // gets a header map of its own. A text that is not a path with a slash in front is a fault in the
@@ -85,11 +87,14 @@ func RewriteCookiePath(from, to string) proxy.Decorator {
 	}
 	detail := from + " → " + to
 	from, to = strings.TrimRight(from, "/"), strings.TrimRight(to, "/")
-	return rewriteCookies("rewrite-cookie-path", detail, errors.Join(errs...), "Path", func(path string) (string, bool) {
-		if rest, below := below(path, from); below {
-			if path = to + rest; path == "" {
-				path = "/"
-			}
+	return rewriteCookies("rewrite-cookie-path", detail, errs, "Path", func(path string) (string, bool) {
+		rest, below := below(path, from)
+		switch {
+		case !below:
+		case rest == "/" && from == "": // the root, and /orders/ would not match /orders
+			path = cmp.Or(to, "/")
+		default:
+			path = cmp.Or(to+rest, "/")
 		}
 		return path, true
 	})
@@ -97,7 +102,7 @@ func RewriteCookiePath(from, to string) proxy.Decorator {
 
 // rewriteCookies returns a decorator that replaces an attribute of cookies by what f returns, or
 // removes it if f returns false.
-func rewriteCookies(kind, detail string, err error, name string, f func(string) (string, bool)) proxy.Decorator {
+func rewriteCookies(kind, detail string, errs []error, name string, f func(string) (string, bool)) proxy.Decorator {
 	cookie := func(s string) string {
 		parts := strings.Split(s, ";")
 		kept := parts[:1]
@@ -111,7 +116,7 @@ func rewriteCookies(kind, detail string, err error, name string, f func(string) 
 		}
 		return strings.Join(kept, ";")
 	}
-	return onResponse(kind, detail, err, func(res *proxy.Response) { rewriteField(res, "Set-Cookie", cookie) })
+	return onResponse(kind, detail, errs, func(res *proxy.Response) { rewriteField(res, "Set-Cookie", cookie) })
 }
 
 // rewriteField replaces the values of a field of a response.

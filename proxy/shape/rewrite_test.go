@@ -3,6 +3,7 @@ package shape_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -70,7 +71,10 @@ func TestACookieOfTheUpstreamBecomesOneOfTheGateway(t *testing.T) {
 		{"another domain", shape.RewriteCookieDomain("x", "b"), "a=1; Domain=y.x", "a=1; Domain=y.x"},
 		{"no domain", shape.RewriteCookieDomain("*", "b"), "Domain=1; Secure", "Domain=1; Secure"},
 		{"path", shape.RewriteCookiePath("/v1", "/o"), "a=1; Path=/v1/cart", "a=1; Path=/o/cart"},
-		{"root", shape.RewriteCookiePath("/", "/o"), "a=1; Path=/", "a=1; Path=/o/"},
+		{"root", shape.RewriteCookiePath("/", "/o"), "a=1; Path=/", "a=1; Path=/o"},
+		{"below the root", shape.RewriteCookiePath("/", "/o"), "a=1; Path=/cart/", "a=1; Path=/o/cart/"},
+		{"a slash of the upstream's own", shape.RewriteCookiePath("/v1", "/o"), "a=1; Path=/v1/", "a=1; Path=/o/"},
+		{"root to root", shape.RewriteCookiePath("/", "/"), "a=1; Path=/", "a=1; Path=/"},
 		{"to the root", shape.RewriteCookiePath("/v1", "/"), "a=1; Path=/v1", "a=1; Path=/"},
 		{"another segment", shape.RewriteCookiePath("/v1", "/o"), "a=1; Path=/v10", "a=1; Path=/v10"},
 	} {
@@ -97,6 +101,20 @@ func TestWhatCannotBeRewrittenIsAFault(t *testing.T) {
 	} {
 		err := pipe.PlanOf(answers(t, `{}`).With(d)).Err
 		assert.ErrorIs(t, err, shape.ErrRewrite, name)
+	}
+}
+
+// Whoever serves a proxy puts the route before each fault, and the place behind it.
+func TestEachMistakeOfARewriterIsAFaultOfOneLine(t *testing.T) {
+	t.Parallel()
+	for name, d := range map[string]proxy.Decorator{
+		"location": shape.RewriteLocation("orders", ""), "domain": shape.RewriteCookieDomain("", "b; Secure"), "path": shape.RewriteCookiePath("v1", "x"),
+	} {
+		lines := strings.Split(pipe.PlanOf(answers(t, `{}`).With(d)).Faults().Error(), "\n")
+		require.Len(t, lines, 2, name)
+		for _, line := range lines {
+			assert.Regexp(t, `^shape: rewrite-[a-z-]+: invalid rewriting: ".*" is .* \(rewrite_test\.go:\d+\)$`, line, name)
+		}
 	}
 }
 
