@@ -148,6 +148,34 @@ func TestABreakerOpensWhenEnoughCallsAreSlow(t *testing.T) {
 	})
 }
 
+// A breaker that is open because of slow calls lets none through as a probe of failures.
+func TestABreakerThatIsOpenForTwoReasonsLosesNoProbe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := policy.NewBreaker(policy.BreakerSpec{MinCalls: 2, SlowCall: 500 * time.Millisecond, Open: time.Second, Probes: 1})
+		var slow []func(error)
+		for range 2 {
+			done, err := b.Allow()
+			require.NoError(t, err)
+			slow = append(slow, done)
+		}
+		told(t, b, 0, errReset)
+		told(t, b, 0, errReset)
+		assert.Equal(t, policy.BreakerOpen, b.State(), "for a second, because of failures")
+		<-time.After(500 * time.Millisecond)
+		for _, done := range slow {
+			done(nil)
+		}
+		assert.Equal(t, time.Second, b.RetryAfter(), "for another second, because of slow calls")
+		<-time.After(750 * time.Millisecond)
+		assert.Equal(t, policy.BreakerOpen, b.State())
+		assert.False(t, told(t, b, 0, nil))
+		<-time.After(250 * time.Millisecond)
+		assert.True(t, told(t, b, 0, nil), "a probe of both")
+		assert.Equal(t, policy.BreakerClosed, b.State())
+	})
+}
+
 // Of a stream only the time until its header counts.
 func TestAStreamIsNotASlowCall(t *testing.T) {
 	t.Parallel()
@@ -209,14 +237,34 @@ func TestAResultFromBeforeTheBreakerOpenedDoesNotCount(t *testing.T) {
 				b := policy.NewBreaker(policy.BreakerSpec{MinCalls: 1, Probes: 1, Open: time.Second})
 				old, err := b.Allow()
 				require.NoError(t, err)
+				oldest, err := b.Allow()
+				require.NoError(t, err)
 				told(t, b, 0, errReset)
 				<-time.After(time.Second)
 				require.Equal(t, policy.BreakerHalfOpen, b.State())
+				older, err := b.Allow()
+				require.NoError(t, err)
 				old(late)
 				assert.Equal(t, policy.BreakerHalfOpen, b.State())
+				older(nil)
+				require.Equal(t, policy.BreakerClosed, b.State())
+				<-time.After(time.Minute)
+				oldest(late)
+				assert.Equal(t, policy.BreakerClosed, b.State(), "it has closed since")
 			})
 		})
 	}
+}
+
+func TestOnlyTheFirstResultOfACallCounts(t *testing.T) {
+	t.Parallel()
+	b := policy.NewBreaker(policy.BreakerSpec{MinCalls: 2})
+	done, err := b.Allow()
+	require.NoError(t, err)
+	for range 3 {
+		done(errReset)
+	}
+	assert.Equal(t, policy.BreakerClosed, b.State())
 }
 
 func TestOnChangeMayAskTheBreaker(t *testing.T) {
