@@ -364,7 +364,7 @@ func (g *lawPipe) decorated(p proxy.Proxy) proxy.Proxy {
 
 // decorator returns a decorator of sluice, most often with code of a user in it.
 func (g *lawPipe) decorator() proxy.Decorator {
-	switch g.rng.IntN(17) {
+	switch g.rng.IntN(20) {
 	case 0, 1:
 		return policy.Timeout(g.span(5*time.Millisecond, 60*time.Millisecond))
 	case 2, 3:
@@ -399,6 +399,11 @@ func (g *lawPipe) decorator() proxy.Decorator {
 		return g.house()
 	case 15:
 		return backend.ErrorAsData("failed")
+	case 16, 17:
+		return policy.Hedge(policy.HedgeSpec{Delay: g.span(5*time.Millisecond, 40*time.Millisecond), Max: 2 + g.rng.IntN(2),
+			Budget: policy.NewBudget(-1, 0), Unsafe: true})
+	case 18:
+		return policy.Break(policy.NewBreaker(policy.BreakerSpec{Name: g.name("break"), MinCalls: -1, FailureRatio: 1, Open: g.span(time.Millisecond, time.Hour)}))
 	}
 	return g.own()
 }

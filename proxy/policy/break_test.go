@@ -262,6 +262,22 @@ func TestBreakJudgesAStreamByItsFlow(t *testing.T) {
 	}
 }
 
+func TestBreakLeavesABodyOfSluiceOne(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		body io.ReadCloser
+		ours bool
+	}{{call.InMemory([]byte("rows")), true}, {http.NoBody, true}, {newBody("rows"), false}} {
+		p := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+			return &proxy.Response{Body: tt.body}, nil
+		}).With(policy.Break(new(ledger)))
+		res, err := p(t.Context(), proxy.NewRequest("GET", "/"))
+		require.NoError(t, err)
+		assert.Equal(t, tt.ours, call.GuardsItself(res.Body))
+		assert.NoError(t, res.Close())
+	}
+}
+
 func TestBreakJudgesAChangedProtocolAtOnce(t *testing.T) {
 	t.Parallel()
 	l := new(ledger)

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
 )
@@ -350,6 +351,38 @@ func TestABreakerThatCannotBeMadeKeepsItsFaults(t *testing.T) {
 	unmade := new(policy.CircuitBreaker)
 	_, err := unmade.Allow()
 	assert.ErrorIs(t, err, unmade.Fault())
+}
+
+// An upstream that is down for a while is spared, and used again soon after it has come back.
+func TestABreakerInADisaster(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const down, up = 10 * time.Second, 23 * time.Second
+		start := time.Now()
+		var during, refusedAfter int
+		var back time.Duration // when the last call was refused
+		b := policy.NewBreaker(policy.BreakerSpec{})
+		p := leaf(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+			<-time.After(5 * time.Millisecond)
+			if since := time.Since(start); since >= down && since < up {
+				during++
+				return nil, errReset
+			}
+			return &proxy.Response{}, nil
+		}, pipe.HonoursContext).With(policy.Break(b))
+		for range 4000 { // a hundred in a second
+			_, err := p(t.Context(), proxy.NewRequest("GET", "/"))
+			if since := time.Since(start); errors.Is(err, policy.ErrOpen) && since > up {
+				refusedAfter++
+				back = since
+			}
+			<-time.After(time.Until(start.Add(time.Since(start).Truncate(10*time.Millisecond) + 10*time.Millisecond)))
+		}
+		assert.Less(t, during, 600, "half of the window must have failed first; then one probe in 5 s")
+		assert.Positive(t, refusedAfter)
+		assert.Less(t, back, up+5*time.Second+50*time.Millisecond, "recovery")
+		assert.Equal(t, policy.BreakerClosed, b.State())
+	})
 }
 
 // A breaker is consistent whatever its callers do at once.
