@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"reflect"
-	"strconv"
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
@@ -38,8 +36,8 @@ type Breaker interface {
 // # What is a failure
 //
 // A call fails with every error, except those below, and with a stream of status 500 or more. It
-// also fails if it panics, or if its deadline ends before there is an answer. A failure is told to b
-// as an error.
+// also fails if it panics, or if its deadline ends before there is an answer. A failure is told to
+// b as an error.
 //
 // Every other answer is a success, and told as nil: also a partial one, a response with a document,
 // whatever its status, and an error of status 4xx, even if the client gets a 502 instead of the
@@ -52,12 +50,12 @@ type Breaker interface {
 // # When it is told
 //
 // A document is judged when it is returned. A stream whose status is below 500 is judged at its
-// end: it succeeds when it is read to its end, and fails if it breaks. If it is still open 5 s after
-// its header, it succeeds if some of it was read. If none was, or if it is closed before its end, it
-// is undecided. A connection with a changed protocol succeeds at once.
+// end: it succeeds when it is read to its end, and fails if it breaks. If it is still open 5 s
+// after its header, it succeeds if some of it was read. If none was, or if it is closed before its
+// end, it is undecided. A connection with a changed protocol succeeds at once.
 //
-// A call is told exactly once, and never later than its context ends, so that a probe that hangs, or
-// that its caller has abandoned, keeps no place in a half-open breaker.
+// A call is told exactly once, and one without an answer at the latest when its context ends. So a
+// probe that hangs, or that its caller has abandoned, keeps no place in a half-open breaker.
 //
 // If the context of a call has ended before, b is not asked. A panic of Allow reaches the caller,
 // and next is not called. A panic of done changes nothing about the answer; see [proxy.Report]. The
@@ -81,7 +79,7 @@ func Break(b Breaker) proxy.Decorator {
 	}
 	ours, _ := b.(*CircuitBreaker)
 	if ours != nil {
-		step.Name, step.Detail = ours.spec.Name, ours.spec.String()
+		step.Name, step.Detail = ours.spec.Name, ours.spec.detail()
 	}
 	if ours == nil || ours.spec.OnChange != nil {
 		step.Effects |= pipe.Opaque // the user's code may wait although it must not
@@ -108,7 +106,8 @@ type breaking struct {
 	honoursContext bool // next returns when its context ends
 }
 
-// call costs one allocation if the breaker is that of NewBreaker: the function that gobreaker makes.
+// call costs one allocation if the breaker is that of NewBreaker: the function that gobreaker
+// makes.
 func (b *breaking) call(ctx context.Context, req *proxy.Request) (res *proxy.Response, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &proxy.Error{Op: "break", Err: err}
@@ -169,15 +168,6 @@ func (b *breaking) refusal(ctx context.Context, why error) error {
 		err.Header = inSeconds(a.RetryAfter())
 	}
 	return err
-}
-
-// inSeconds returns a header that asks to wait for at least d, or nil if d is not positive.
-func inSeconds(d time.Duration) http.Header {
-	if d <= 0 {
-		return nil
-	}
-	seconds := int64(math.Ceil(d.Seconds())) // at least 1: a client that came back at once would be refused again
-	return http.Header{"Retry-After": {strconv.FormatInt(seconds, 10)}}
 }
 
 // A permit is what a breaker has returned for a call that may happen.

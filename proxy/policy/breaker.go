@@ -124,8 +124,8 @@ func (s BreakerSpec) withDefaults() BreakerSpec {
 	return s
 }
 
-// String returns the settings as a plan shows them.
-func (s *BreakerSpec) String() string {
+// detail returns the settings as a plan shows them.
+func (s *BreakerSpec) detail() string {
 	slow := ""
 	if s.SlowCall > 0 {
 		slow = fmt.Sprintf(" or %g%% slower than %v", s.SlowRatio*100, s.SlowCall)
@@ -137,9 +137,9 @@ func (s *BreakerSpec) String() string {
 	return fmt.Sprintf("open for %v if %g%% fail%s of at least %d in %v, then %s", s.Open, s.FailureRatio*100, slow, s.MinCalls, s.Window, probes)
 }
 
-// A CircuitBreaker is a [Breaker] that opens when too many of the calls within a window of time fail
-// or are slow. It builds on github.com/sony/gobreaker. It is safe for concurrent use, and keeps no
-// goroutine and no timer.
+// A CircuitBreaker is a [Breaker] that opens when too many of the calls within a window of time
+// fail or are slow. It builds on github.com/sony/gobreaker. It is safe for concurrent use, and
+// keeps no goroutine and no timer.
 type CircuitBreaker struct {
 	spec           BreakerSpec
 	fault          error // why it cannot be used
@@ -247,8 +247,8 @@ func (b *CircuitBreaker) allow(ctx context.Context) (permit, error) {
 	return p, nil
 }
 
-// What gobreaker is told besides nil. It asks about an error with its lock held, so it gets no error
-// of a user.
+// What gobreaker is told besides nil. It asks about an error with its lock held, so it gets no
+// error of a user.
 var (
 	errFailed    = errors.New("the call has failed or was slow")
 	errUndecided = errors.New("the call says nothing")

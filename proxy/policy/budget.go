@@ -15,10 +15,10 @@ import (
 // recently.
 var ErrBudget = errors.New("the retry budget is used up")
 
-// A Budget limits how many calls are tried again or hedged, so that a failing upstream is not buried under
-// further tries. Every call earns a fraction of a try, time earns more, and every further try takes
-// one. While nothing is left, failures are handed on as they are. The idea comes from Finagle's
-// RetryBudget.
+// A Budget limits how many calls are tried again or hedged, so that a failing upstream is not
+// buried under further tries. Every call earns a fraction of a try, time earns more, and every
+// further try takes one. While nothing is left, failures are handed on as they are. The idea comes
+// from Finagle's RetryBudget.
 //
 // Where policies with the same Budget stand around each other, as [Retry] around [Hedge], a call
 // earns only once, and each of them takes.

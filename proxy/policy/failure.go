@@ -135,3 +135,12 @@ func retryAfter(h http.Header) (time.Duration, bool) {
 	}
 	return max(time.Until(date), 0), true
 }
+
+// inSeconds returns a header that asks to wait for at least d, or nil if d is not positive.
+func inSeconds(d time.Duration) http.Header {
+	if d <= 0 {
+		return nil
+	}
+	seconds := int64(math.Ceil(d.Seconds())) // at least 1: a client that came back at once would be refused again
+	return http.Header{"Retry-After": {strconv.FormatInt(seconds, 10)}}
+}

@@ -81,8 +81,8 @@ func (s HedgeSpec) withDefaults() HedgeSpec {
 	return s
 }
 
-// String returns the settings as a plan shows them.
-func (s *HedgeSpec) String() string {
+// detail returns the settings as a plan shows them.
+func (s *HedgeSpec) detail() string {
 	delay := fmt.Sprintf("the %g quantile", s.Quantile)
 	if s.Delay > 0 {
 		delay = s.Delay.String()
@@ -97,8 +97,8 @@ func (s *HedgeSpec) String() string {
 }
 
 // Hedge returns a decorator that calls next once more if the first call takes unusually long, and
-// answers with what comes first. That cuts the slow calls off, at the price of a few more calls. The
-// idea is the hedged request of Dean and Barroso, The Tail at Scale (2013).
+// answers with what comes first. That cuts the slow calls off, at the price of a few more calls.
+// The idea is the hedged request of Dean and Barroso, The Tail at Scale (2013).
 //
 // # Which calls
 //
@@ -132,9 +132,9 @@ func (s *HedgeSpec) String() string {
 //
 // The first call gets the request itself, and each further call gets a copy of what the request was
 // before, with its body replayed. As with every [proxy.Request.Clone], only the first call can send
-// informational answers and has trailers. If next is not known to honour its context, Hedge calls it
-// as [proxy.Hold] does, with at most [proxy.DefaultMaxAbandoned] abandoned calls at a time for each
-// decorated proxy.
+// informational answers and has trailers. If next is not known to honour its context, Hedge calls
+// it as [proxy.Hold] does, with at most [proxy.DefaultMaxAbandoned] abandoned calls at a time for
+// each decorated proxy.
 //
 // The state of Hedge is its budget, which belongs to the returned value, or to the code that passed
 // it in the spec. The times of calls belong to each decorated proxy. The returned value is safe for
@@ -148,7 +148,7 @@ func Hedge(s HedgeSpec) proxy.Decorator {
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)
 		plan := pipe.PlanOf(next)
-		step := pipe.Step{Mark: mark.Ours(), Kind: "hedge", Detail: s.String(), Source: source, State: s.Budget,
+		step := pipe.Step{Mark: mark.Ours(), Kind: "hedge", Detail: s.detail(), Source: source, State: s.Budget,
 			Effects: pipe.CallsMany | pipe.PassesOn | pipe.Stateful | pipe.HonoursContext}
 		always, never := call.Repeatable(plan)
 		switch {
@@ -272,7 +272,8 @@ type hedgeBranch struct {
 	answered bool // not a failure
 }
 
-// run runs the branches and returns when each has arrived, even if the first one ends the goroutine.
+// run runs the branches and returns when each has arrived, even if the first one ends the
+// goroutine.
 func (c *hedgeCall) run() {
 	defer c.group.Wait()
 	c.group.Begin(len(c.branches), c.ctx, nil)

@@ -44,7 +44,8 @@ func spareOf(req *proxy.Request) *proxy.Request {
 	return spare
 }
 
-// replayed returns a copy of a spare request with its body opened again. The caller closes the body.
+// replayed returns a copy of a spare request with its body opened again. The caller closes the
+// body.
 func replayed(ctx context.Context, bound *call.Bound, spare *proxy.Request) (*proxy.Request, error) {
 	restore := call.Opening(ctx, bound, &spare.GetBody)
 	again, err := spare.Clone()
