@@ -50,7 +50,7 @@ var looksFromOutside = map[string]bool{"bench": true, "test": true}
 // mayDepend lists the modules that a package may bring into a user's build.
 var mayDepend = map[string][]string{
 	"router":       {"github.com/go-chi/chi/v5"},
-	"proxy/policy": {"golang.org/x/time/rate"}, // a small package, for the rate of a limiter
+	"proxy/policy": {"golang.org/x/time/rate", "github.com/sony/gobreaker/v2"}, // one package each, for limiters and breakers
 }
 
 type listed struct {

@@ -364,7 +364,7 @@ func (g *lawPipe) decorated(p proxy.Proxy) proxy.Proxy {
 
 // decorator returns a decorator of sluice, most often with code of a user in it.
 func (g *lawPipe) decorator() proxy.Decorator {
-	switch g.rng.IntN(19) {
+	switch g.rng.IntN(22) {
 	case 0, 1:
 		return policy.Timeout(g.span(5*time.Millisecond, 60*time.Millisecond))
 	case 2, 3:
@@ -406,6 +406,11 @@ func (g *lawPipe) decorator() proxy.Decorator {
 		}, policy.PerSecond(1000))
 	case 17:
 		return pipe.Chain(policy.SendDeadline("X-Ms"), g.slots())
+	case 18, 19:
+		return policy.Hedge(policy.HedgeSpec{Delay: g.span(5*time.Millisecond, 40*time.Millisecond), Max: 2 + g.rng.IntN(2),
+			Budget: policy.NewBudget(-1, 0), Unsafe: true})
+	case 20:
+		return policy.Break(policy.NewBreaker(policy.BreakerSpec{Name: g.name("break"), MinCalls: -1, FailureRatio: 1, Open: g.span(time.Millisecond, time.Hour)}))
 	}
 	return g.own()
 }

@@ -79,11 +79,7 @@ func rateOf(l *rate.Limiter) string {
 
 // limited returns the error of a call that a does not allow.
 func limited(a Allower) error {
-	err := &proxy.Error{Status: http.StatusTooManyRequests, Op: "limit", Err: ErrLimited}
-	if after := retryAfterOf(a); after > 0 {
-		err.Header = http.Header{"Retry-After": {seconds(after)}}
-	}
-	return err
+	return &proxy.Error{Status: http.StatusTooManyRequests, Op: "limit", Err: ErrLimited, Header: inSeconds(retryAfterOf(a))}
 }
 
 // retryAfterOf returns how long it takes until a may allow a call, or 0 if a cannot tell.

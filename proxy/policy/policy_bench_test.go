@@ -30,7 +30,14 @@ func BenchmarkPass(b *testing.B) {
 		{"adaptive", known.With(policy.Adaptive(policy.AdaptiveSpec{}))},
 		{"send deadline", known.With(policy.SendDeadline("X-Deadline-Ms"))},
 		{"take deadline", known.With(policy.TakeDeadline("X-Deadline-Ms", func(context.Context, *proxy.Request) bool { return true }))},
+		{"hedge", leaf(answers, pipe.HonoursContext|pipe.Idempotent).With(policy.Hedge(policy.HedgeSpec{Delay: time.Minute}))},
+		{"hedge, callee unknown", unknown.With(policy.Hedge(policy.HedgeSpec{Delay: time.Minute}))},
+		{"break", known.With(policy.Break(policy.NewBreaker(policy.BreakerSpec{})))},
+		{"break, slow calls too", known.With(policy.Break(policy.NewBreaker(policy.BreakerSpec{SlowCall: time.Minute})))},
+		{"break, callee unknown", unknown.With(policy.Break(policy.NewBreaker(policy.BreakerSpec{})))},
 		{"retry", known.With(policy.Retry(policy.Attempts{Budget: budget}))},
+		{"timeout, retry, break, timeout", leaf(answers, pipe.HonoursContext|pipe.Idempotent).With(policy.Timeout(2*time.Minute),
+			policy.Retry(policy.Attempts{Budget: budget}), policy.Break(policy.NewBreaker(policy.BreakerSpec{})), policy.Timeout(time.Minute))},
 		{"retry, never", leaf(answers, pipe.NotIdempotent).With(policy.Retry(policy.Attempts{}))},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
