@@ -290,7 +290,7 @@ func TestLimitByTellsTheTimesOfSlowRates(t *testing.T) {
 		var got []string
 		for range 4 {
 			res, err := p(t.Context(), from("192.0.2.1"))
-			h := http.Header{}
+			var h http.Header
 			if e, ok := errors.AsType[*proxy.Error](err); ok {
 				h = e.Header
 			} else {
