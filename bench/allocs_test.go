@@ -3,8 +3,13 @@
 package bench_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/policy"
 )
 
 // The race detector allocates too.
@@ -12,6 +17,20 @@ func TestMergeOfThreeAllocatesNinetyTimesAtMost(t *testing.T) {
 	h, req := gateway(t, flat), asBrowser(t, "/page/1")
 	if n := testing.AllocsPerRun(200, func() { respond(t, h, req, 3*partSize-2000) }); n > 90 {
 		t.Errorf("%v allocations for each request, want 90 at most", n)
+	}
+}
+
+func TestABreakerAllocatesOnce(t *testing.T) {
+	res := new(proxy.Response)
+	bare := pipe.Describe(func(context.Context, *proxy.Request) (*proxy.Response, error) { return res, nil },
+		pipe.Step{Kind: "leaf", Effects: pipe.Terminal | pipe.HonoursContext})
+	count := func(p proxy.Proxy) float64 {
+		req := proxy.NewRequest("GET", "/")
+		return testing.AllocsPerRun(200, func() { _, _ = p(t.Context(), req) })
+	}
+	before, after := count(bare), count(bare.With(policy.Break(policy.NewBreaker(policy.BreakerSpec{}))))
+	if after > before+1 {
+		t.Errorf("%v allocations for each call, want one more than %v", after, before)
 	}
 }
 

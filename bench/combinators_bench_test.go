@@ -62,6 +62,8 @@ func BenchmarkCombinator(b *testing.B) {
 		{"shape-Keep-Group", one.With(shape.Response(shape.Keep("id"), shape.Group("user")))},
 		{"Timeout", one.With(policy.Timeout(time.Second))},
 		{"Retry", one.With(policy.Retry(policy.Attempts{}))},
+		{"Hedge", one.With(policy.Hedge(policy.HedgeSpec{Delay: time.Minute}))},
+		{"Break", one.With(policy.Break(policy.NewBreaker(policy.BreakerSpec{})))},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			var scope call.Scope

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
@@ -65,6 +66,7 @@ func newHandler(s Spec, source string) *handler {
 	} else {
 		step.Effects |= pipe.Buffers
 	}
+	step.Within, step.Waits = s.within()
 	h.serve = pipe.Watched(pipe.Describe(serveExchange, step, s.Proxy), s.Watch)
 	return h
 }
@@ -101,6 +103,20 @@ func (s Spec) detail() string {
 		words = append(words, formatNames(s.Encode))
 	}
 	return strings.Join(words, ", ")
+}
+
+// within returns how soon an answer begins, and how long the request body may take before the pipe
+// is called. A body that is streamed takes from the time of the pipe.
+func (s Spec) within() (within, waits time.Duration) {
+	switch {
+	case s.Stream:
+		return s.Timeout, 0
+	case s.ReadTimeout == 0:
+		return 0, -1
+	case s.Timeout == 0:
+		return 0, s.ReadTimeout
+	}
+	return s.ReadTimeout + s.Timeout, s.ReadTimeout
 }
 
 // size returns the text of a number of bytes, in the largest unit that it is a whole number of.

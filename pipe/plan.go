@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/sluice-go/sluice/internal/draw"
 	"github.com/sluice-go/sluice/internal/mark"
@@ -202,6 +203,10 @@ type stepJSON struct {
 	Acts    string     `json:"acts"`
 	Layout  string     `json:"layout,omitempty"`
 	Effects []string   `json:"effects,omitempty"`
+	Calls   int        `json:"calls,omitempty"`
+	AtOnce  int        `json:"atOnce,omitempty"`
+	Within  string     `json:"within,omitempty"`
+	Waits   string     `json:"waits,omitempty"`
 	Needs   []string   `json:"needs,omitempty"`
 	Gives   []string   `json:"gives,omitempty"`
 	Shared  bool       `json:"shared,omitempty"`
@@ -211,13 +216,14 @@ type stepJSON struct {
 
 // MarshalJSON returns the plan as an object with the members kind, name, detail, source, acts
 // ("in", "out", "both" or "none"), layout ("around", "serial", "parallel" or "choice"; only if
-// there are inner steps), effects, needs, gives, shared, error and steps. Members without a value
-// are left out.
+// there are inner steps), effects, calls, atOnce, within and waits (as in "1.5s"), needs, gives,
+// shared, error and steps. Members without a value are left out.
 func (s *Step) MarshalJSON() ([]byte, error) { return json.Marshal(s.json(s.remarks())) }
 
 func (s *Step) json(r remarks) stepJSON {
 	j := stepJSON{Kind: s.Kind, Name: s.Name, Detail: s.Detail, Source: s.Source, Acts: s.Acts.String(),
-		Effects: s.Effects.Names(), Needs: s.Needs, Gives: s.Gives, Shared: s.State != nil && r.shared[s.State]}
+		Effects: s.Effects.Names(), Calls: s.Calls, AtOnce: s.AtOnce, Within: spanOf(s.Within), Waits: spanOf(s.Waits),
+		Needs: s.Needs, Gives: s.Gives, Shared: s.State != nil && r.shared[s.State]}
 	if s.Err != nil {
 		j.Error = s.Err.Error()
 	}
@@ -228,4 +234,12 @@ func (s *Step) json(r remarks) stepJSON {
 		j.Steps = append(j.Steps, inner.json(r))
 	}
 	return j
+}
+
+// spanOf returns a duration as the JSON form has it, "" for 0.
+func spanOf(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.String()
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/stretchr/testify/assert"
@@ -56,12 +57,14 @@ func TestPlanJSONNamesAllMembersAndOmitsEmptyOnes(t *testing.T) {
 	state := new(int)
 	all := pipe.Effects(1<<13 - 1)
 	full := pipe.Step{Kind: "k", Name: "n", Detail: "d", Source: "s.go:1", Acts: pipe.Out, Layout: pipe.Serial, Effects: all,
-		Needs: []string{"a"}, Gives: []string{"b"}, Err: errors.New("e"), State: state}
+		Needs: []string{"a"}, Gives: []string{"b"}, Err: errors.New("e"), State: state,
+		Calls: 3, AtOnce: 2, Within: time.Second, Waits: 1500 * time.Millisecond}
 	b, err := json.Marshal(pipe.PlanOf(pipe.Describe(double, full, pipe.Describe(double, pipe.Step{Kind: "x", Source: "s.go:2", State: state}))))
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"kind":"k","name":"n","detail":"d","source":"s.go:1","acts":"out","layout":"serial",
 		"effects":["calls-once","calls-many","buffers","streams","caches","authenticates","needs-replay","terminal",
 			"honours-context","idempotent","not-idempotent","stateful","opaque","custom"],
+		"calls":3,"atOnce":2,"within":"1s","waits":"1.5s",
 		"needs":["a"],"gives":["b"],"shared":true,"error":"e",
 		"steps":[{"kind":"x","source":"s.go:2","acts":"both","effects":["custom"],"shared":true}]}`, string(b))
 }

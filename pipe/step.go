@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/sluice-go/sluice/internal/mark"
@@ -33,6 +34,19 @@ type Step struct {
 	Layout Layout
 	// Effects is what the step does besides calling its inner steps.
 	Effects Effects
+	// Calls is how many times at most one call of the step calls each of its inner pipes. 0 is what
+	// the effects say: once with CallsOnce, any number with CallsMany, or where code of a user
+	// decides. A negative number is any number. See package pipe/bounds.
+	Calls int
+	// AtOnce is how many of these calls of one inner pipe run at the same time: all that there are
+	// begin before any of them has ended. 0 is one, after which the next begins.
+	AtOnce int
+	// Within is how soon at most the step answers, whatever its inner steps do. A stream counts as
+	// an answer when it begins. 0 says nothing.
+	Within time.Duration
+	// Waits is how long at most one call of the step waits for something other than its inner steps,
+	// all such waits together. 0 is no such wait, and a negative one has no bound.
+	Waits time.Duration
 	// Needs names the params that the step reads and that must have been set before it.
 	Needs []string
 	// Gives names the params that the step sets for its inner steps.

@@ -63,8 +63,10 @@ type Watcher interface {
 //	abandoned  a call that did not return in time goes on alone
 //	case       which case of a switch was chosen
 //	fallback   which other proxy is asked
+//	hedge      which further call is sent, as in "2 of 2"
 //	limited    a call was refused, or not mirrored, by a limit
-//	lost       which proxy of a race was not the first
+//	lost       which proxy of a race, or call of a hedge, was not the first
+//	open       a call was refused by an open circuit breaker
 //	panicked   a panic was recovered
 //	partial    what is missing in the answer
 //	skipped    which part, stage or node was not called, as its condition did not hold or it needs
@@ -74,7 +76,7 @@ type Watcher interface {
 //	swapped    what is called is not what was wired first
 //	try        which further attempt begins, as in "2 of 3"
 //	variant    which variant of a split was chosen
-//	won        which proxy of a race answered first
+//	won        which proxy of a race, or call of a hedge, answered first
 func Note(ctx context.Context, what, detail string) {
 	if e := watch.Of(ctx); e != nil {
 		e.Note(what, detail)

@@ -183,7 +183,7 @@ func newMerge(s Spec) Proxy {
 
 // described returns the proxy of the part as the plan shows it.
 func (p Part) described(source string) Proxy {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "part", Name: p.Name, Source: source, Acts: pipe.None}
+	step := pipe.Step{Mark: mark.Ours(), Kind: "part", Name: p.Name, Source: source, Acts: pipe.None, Calls: 1}
 	var notes []string
 	if p.Optional {
 		notes, step.Effects = append(notes, "optional"), pipe.Skippable

@@ -210,7 +210,7 @@ func (s *sequence) check(i int, faults *faults) {
 // described returns the proxy of the stage as the plan shows it, with what is done before and after
 // it.
 func (st *stage) described(source string) Proxy {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "stage", Name: st.Name, Source: source, Acts: pipe.None}
+	step := pipe.Step{Mark: mark.Ours(), Kind: "stage", Name: st.Name, Source: source, Acts: pipe.None, Calls: 1}
 	if st.When == nil { // else the answer may be none
 		step.Effects = pipe.PassesOn
 	}

@@ -190,6 +190,7 @@ func (c *choice) described(step pipe.Step) Proxy {
 			inner = append(inner, o.proxy)
 		}
 	}
+	step.Calls = 1
 	return pipe.Describe(serve, step, inner...)
 }
 

@@ -95,6 +95,10 @@ func TestNothingWaitsForARequestBodyThatBlocks(t *testing.T) {
 		{"backend", func(w wiring) proxy.Proxy { return w.good }, false, 0},
 		{"Hold", func(w wiring) proxy.Proxy { return w.good.With(proxy.Hold(0)) }, false, 0},
 		{"Timeout", func(w wiring) proxy.Proxy { return w.good.With(policy.Timeout(time.Minute)) }, false, 0},
+		{"InFlight", func(w wiring) proxy.Proxy { return w.good.With(policy.InFlight(1)) }, false, 0},
+		{"Queue", func(w wiring) proxy.Proxy { return w.good.With(policy.Queue(policy.QueueSpec{InFlight: 1})) }, false, 0},
+		{"Adaptive", func(w wiring) proxy.Proxy { return w.good.With(policy.Adaptive(policy.AdaptiveSpec{})) }, false, 0},
+		{"SendDeadline", func(w wiring) proxy.Proxy { return w.good.With(policy.SendDeadline("X-Ms")) }, false, 0},
 		{"Switch", func(w wiring) proxy.Proxy { return proxy.Switch(proxy.Case{Name: "a", Proxy: w.good}) }, false, 0},
 		{"Split", func(w wiring) proxy.Proxy {
 			return proxy.Split(proxy.SplitSpec{Variants: []proxy.Variant{{Name: "a", Weight: 1, Proxy: w.good}}})

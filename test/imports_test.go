@@ -27,12 +27,13 @@ var mayImport = map[string][]string{
 	"internal/draw":   {},
 	"internal/watch":  {},
 	"pipe":            {"internal/draw", "internal/mark", "internal/report", "internal/watch"},
+	"pipe/bounds":     {"pipe"},
 	"pipe/explain":    {"pipe"},
 	"pipe/pipetest":   {"internal/mark", "pipe", "pipe/explain"},
 	"proxy/document":  {},
 	"proxy":           {"internal/field", "internal/call", "internal/mark", "internal/watch", "pipe", "proxy/document"},
 	"proxy/flow":      {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy"},
-	"proxy/policy":    {"internal/call", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
+	"proxy/policy":    {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
 	"proxy/proxytest": {"internal/call", "internal/mark", "pipe", "pipe/pipetest", "proxy", "proxy/document"},
 	"proxy/shape":     {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"backend":         {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
@@ -49,7 +50,7 @@ var looksFromOutside = map[string]bool{"bench": true, "test": true}
 // mayDepend lists the modules that a package may bring into a user's build.
 var mayDepend = map[string][]string{
 	"router":       {"github.com/go-chi/chi/v5"},
-	"proxy/policy": {"golang.org/x/time/rate"}, // a small package, for the rate of a limiter
+	"proxy/policy": {"golang.org/x/time/rate", "github.com/sony/gobreaker/v2"}, // one package each, for limiters and breakers
 }
 
 type listed struct {

@@ -364,7 +364,7 @@ func (g *lawPipe) decorated(p proxy.Proxy) proxy.Proxy {
 
 // decorator returns a decorator of sluice, most often with code of a user in it.
 func (g *lawPipe) decorator() proxy.Decorator {
-	switch g.rng.IntN(17) {
+	switch g.rng.IntN(22) {
 	case 0, 1:
 		return policy.Timeout(g.span(5*time.Millisecond, 60*time.Millisecond))
 	case 2, 3:
@@ -399,8 +399,32 @@ func (g *lawPipe) decorator() proxy.Decorator {
 		return g.house()
 	case 15:
 		return backend.ErrorAsData("failed")
+	case 16:
+		name := g.name("key")
+		return policy.LimitBy(func(ctx context.Context, req *proxy.Request) (string, error) {
+			return "", g.of(name, keysIn(req)).upset(ctx, name)
+		}, policy.PerSecond(1000))
+	case 17:
+		return pipe.Chain(policy.SendDeadline("X-Ms"), g.slots())
+	case 18, 19:
+		return policy.Hedge(policy.HedgeSpec{Delay: g.span(5*time.Millisecond, 40*time.Millisecond), Max: 2 + g.rng.IntN(2),
+			Budget: policy.NewBudget(-1, 0), Unsafe: true})
+	case 20:
+		return policy.Break(policy.NewBreaker(policy.BreakerSpec{Name: g.name("break"), MinCalls: -1, FailureRatio: 1, Open: g.span(time.Millisecond, time.Hour)}))
 	}
 	return g.own()
+}
+
+// slots returns a decorator that refuses calls for which it has no slot, or has them wait.
+func (g *lawPipe) slots() proxy.Decorator {
+	n := 1 + g.rng.IntN(3)
+	switch g.rng.IntN(3) {
+	case 0:
+		return policy.InFlight(n)
+	case 1:
+		return policy.Adaptive(policy.AdaptiveSpec{Max: n})
+	}
+	return policy.Queue(policy.QueueSpec{InFlight: n, Length: n, Wait: g.span(time.Millisecond, 20*time.Millisecond), Target: -1})
 }
 
 // house returns a decorator that hides next in a function, so that the plan does not show where it

@@ -74,6 +74,7 @@ func each[A any, K comparable, T any, P Prepare[K]](
 	honoursContext := pipe.PlanOf(p).HonoursContext()
 	n.calls = many
 	n.step.Acts, n.step.Detail, n.step.Effects = pipe.In, limits.String(), pipe.CallsMany|pipe.Opaque
+	n.step.Calls, n.step.AtOnce = limits.Keys, limits.Parallel
 	n.gives(titled(what, name), gives)
 	n.work = func(ctx context.Context, t *task) (any, error) {
 		list := in[[]A](t, 0)

@@ -84,6 +84,15 @@ func limitOr(d, zero, negative time.Duration) time.Duration {
 
 // wait returns the random wait after the given number of tries.
 func (a *Attempts) wait(tries int) time.Duration {
+	most := a.mostBackoff(tries)
+	if most <= 0 {
+		return 0
+	}
+	return rand.N(most)
+}
+
+// mostBackoff returns the bound of that wait.
+func (a *Attempts) mostBackoff(tries int) time.Duration {
 	most := a.Backoff
 	for range tries - 1 {
 		if most > a.MaxBackoff/2 {
@@ -92,8 +101,19 @@ func (a *Attempts) wait(tries int) time.Duration {
 		}
 		most *= 2
 	}
-	if most = min(most, a.MaxBackoff); most <= 0 {
-		return 0
+	return max(min(most, a.MaxBackoff), 0)
+}
+
+// mostWait returns how long all waits of a call can last together, or a negative duration if there
+// is no bound: an upstream can ask for a wait with Retry-After.
+func (a *Attempts) mostWait() time.Duration {
+	var all time.Duration
+	for tries := 1; tries < a.Max; tries++ {
+		wait := max(a.mostBackoff(tries), a.MaxRetryAfter)
+		if wait > math.MaxInt64/2-all {
+			return -1
+		}
+		all += wait
 	}
-	return rand.N(most)
+	return all
 }

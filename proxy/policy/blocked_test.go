@@ -50,6 +50,10 @@ func TestABodyThatBlocksWhereItIsOpenedAgainIsNotWaitedFor(t *testing.T) {
 		"race":     func() proxy.Proxy { return proxy.Race(good, good) },
 		"fallback": func() proxy.Proxy { return proxy.Fallback(bad, good) },
 		"retry":    func() proxy.Proxy { return bad.With(policy.Retry(policy.Attempts{Backoff: -1})) },
+		"hedge": func() proxy.Proxy {
+			return pipe.Describe(proxy.Proxy(hangs), pipe.Step{Kind: "leaf", Effects: pipe.Terminal | pipe.HonoursContext | pipe.Idempotent}).
+				With(policy.Hedge(policy.HedgeSpec{Delay: time.Millisecond}))
+		},
 		"flow": func() proxy.Proxy {
 			return proxy.Encode(flow.Join2(flow.Call("a", decoded), flow.Call("b", decoded), func(a, b map[string]int) (int, error) {
 				return len(a) + len(b), nil

@@ -1,21 +1,27 @@
 package policy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
 	"sync"
 	"time"
+
+	"github.com/sluice-go/sluice/pipe"
 )
 
 // ErrBudget is why a call is not tried again although it could be: too many calls were tried again
 // recently.
 var ErrBudget = errors.New("the retry budget is used up")
 
-// A Budget limits how many calls are tried again, so that a failing upstream is not buried under
-// further tries. Every call earns a fraction of a try, time earns more, and every further try takes
-// one. While nothing is left, failures are handed on as they are. The idea comes from Finagle's
-// RetryBudget.
+// A Budget limits how many calls are tried again or hedged, so that a failing upstream is not
+// buried under further tries. Every call earns a fraction of a try, time earns more, and every
+// further try takes one. While nothing is left, failures are handed on as they are. The idea comes
+// from Finagle's RetryBudget.
+//
+// Where policies with the same Budget stand around each other, as [Retry] around [Hedge], a call
+// earns only once, and each of them takes.
 //
 // A Budget is safe for concurrent use. Policies that are given the same Budget share it. The zero
 // Budget allows no further tries.
@@ -64,9 +70,9 @@ func (b *Budget) add(tries float64) {
 	b.tries = min(b.tries+tries, max(b.perSecond*budgetSeconds, budgetLeast))
 }
 
-// call adds the fraction of a try that a call earns.
-func (b *Budget) call() {
-	if b.ratio <= 0 || b.unbounded() {
+// call adds the fraction of a try that a call earns, unless a policy around has added it.
+func (b *Budget) call(ctx context.Context) {
+	if b.ratio <= 0 || b.unbounded() || ctx.Value(earnedKey{b}) != nil {
 		return
 	}
 	b.mu.Lock()
@@ -91,4 +97,36 @@ func (b *Budget) take() bool {
 	}
 	b.tries--
 	return true
+}
+
+// earnedKey is the key of what a call has earned for a budget.
+type earnedKey struct{ budget *Budget }
+
+// An earned is the context of a call that has earned its fraction of a try for a budget. Policies
+// inside with the same budget earn nothing more for it, however often they are called.
+type earned struct {
+	context.Context
+	budget *Budget
+}
+
+// Value returns true for the key of the budget, and otherwise the parent's value.
+func (e *earned) Value(key any) any {
+	if key == (earnedKey{e.budget}) {
+		return true
+	}
+	return e.Context.Value(key)
+}
+
+// AfterFunc lets package context tie contexts derived from e to its parent without a goroutine for
+// each.
+func (e *earned) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(e.Context, f) }
+
+// shares reports whether a step of the plan has the same budget.
+func shares(plan *pipe.Step, b *Budget) bool {
+	for step := range plan.All() {
+		if step.State == any(b) {
+			return true
+		}
+	}
+	return false
 }

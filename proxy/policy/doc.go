@@ -13,7 +13,9 @@
 // example, Retry never sees a call that Limit refuses, and every try has 300 ms. A timeout outside
 // Retry covers all tries and the waits between them. The usual order is
 //
-//	Limit > Timeout (total) > Retry > Timeout (per try) > upstream
+//	LimitBy, Limit > Timeout (total) > Retry > Hedge > Break > InFlight > Timeout (per try) > upstream
+//
+// [Queue] and [Adaptive] stand where InFlight does. A refusal of any of them is not tried again.
 //
 // # State
 //
@@ -23,5 +25,6 @@
 // # Streams
 //
 // A policy judges and limits a call until its response is returned. It neither reads nor times the
-// body of a stream.
+// body of a stream. InFlight, Queue and Adaptive count a stream until it is closed. Only [Break]
+// judges a stream while its reader reads it.
 package policy

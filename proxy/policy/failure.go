@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -75,12 +76,33 @@ func errorsIn(err error) func(yield func(*proxy.Error) bool) {
 	}
 }
 
+// refusals are why sluice itself refuses a call. Another try would only add to the load.
+var refusals = [...]error{proxy.ErrAbandoned, ErrLimited, ErrLimitStore, ErrOpen, ErrFull, ErrShed}
+
 // ours reports whether sluice itself refused a call.
-func ours(err error) bool { return errors.Is(err, ErrLimited) || errors.Is(err, proxy.ErrAbandoned) }
+func ours(err error) bool {
+	return slices.ContainsFunc(refusals[:], func(refusal error) bool { return errors.Is(err, refusal) })
+}
+
+// unsent reports whether there was no request that could be sent.
+func unsent(err error) bool {
+	if errors.Is(err, proxy.ErrBodyNotReplayable) {
+		return true
+	}
+	if _, ok := errors.AsType[*proxy.BindError](err); ok {
+		return true
+	}
+	for e := range errorsIn(err) {
+		if e.Op == "resolve" { // the request has no valid URL
+			return true
+		}
+	}
+	return false
+}
 
 // unfit reports whether the request or the answer is such that another try would fail again.
 func unfit(err error) bool {
-	if errors.Is(err, proxy.ErrStream) || errors.Is(err, proxy.ErrBodyNotReplayable) {
+	if unsent(err) || errors.Is(err, proxy.ErrStream) {
 		return true
 	}
 	if _, ok := errors.AsType[*document.MergeError](err); ok {
@@ -89,14 +111,8 @@ func unfit(err error) bool {
 	if _, ok := errors.AsType[*document.Error](err); ok {
 		return true
 	}
-	if _, ok := errors.AsType[*proxy.BindError](err); ok {
-		return true
-	}
 	for e := range errorsIn(err) {
-		switch e.Op {
-		case "resolve": // the request has no valid URL
-			return true
-		case "decode":
+		if e.Op == "decode" {
 			return !errors.Is(err, io.ErrUnexpectedEOF) // the next answer may not be cut off
 		}
 	}
@@ -118,4 +134,13 @@ func retryAfter(h http.Header) (time.Duration, bool) {
 		return 0, false
 	}
 	return max(time.Until(date), 0), true
+}
+
+// inSeconds returns a header that asks to wait for at least d, or nil if d is not positive.
+func inSeconds(d time.Duration) http.Header {
+	if d <= 0 {
+		return nil
+	}
+	seconds := int64(math.Ceil(d.Seconds())) // at least 1: a client that came back at once would be refused again
+	return http.Header{"Retry-After": {strconv.FormatInt(seconds, 10)}}
 }

@@ -30,6 +30,16 @@ func TestAPolicyThatCannotBeMadeIsAFault(t *testing.T) {
 		{"fewer tries than none", policy.Retry(policy.Attempts{Max: -1}), "policy: Retry: Max is -1, want 0 or more"},
 		{"a budget that is none", policy.Retry(policy.Attempts{Budget: nan}),
 			"policy: NewBudget: the ratio is NaN and the tries per second are 3, want numbers"},
+		{"a hedge of nothing", policy.Hedge(policy.HedgeSpec{Delay: -1, Quantile: math.NaN(), Max: -1, Budget: nan}),
+			"policy: Hedge: Delay is -1ns, want 0 or more\npolicy: Hedge: Quantile is NaN, want more than 0 and less than 1\n" +
+				"policy: Hedge: Max is -1, want 0 or more\npolicy: NewBudget: the ratio is NaN and the tries per second are 3, want numbers"},
+		{"two delays of a hedge", policy.Hedge(policy.HedgeSpec{Delay: 1, Quantile: 0.5}),
+			"policy: Hedge: Delay and Quantile are both set, want one of them"},
+		{"no breaker", policy.Break(nil), "policy: Break: the Breaker is nil"},
+		{"a breaker that is nil", policy.Break((*policy.CircuitBreaker)(nil)), "policy: Break: the Breaker is nil"},
+		{"a breaker that is none", policy.Break(policy.NewBreaker(policy.BreakerSpec{Name: "orders", FailureRatio: 1.5})),
+			"policy: NewBreaker (orders): FailureRatio is 1.5, want more than 0 and at most 1"},
+		{"a breaker that was not made", policy.Break(new(policy.CircuitBreaker)), "policy: Break: the CircuitBreaker was not made by NewBreaker"},
 		{"both", policy.Retry(policy.Attempts{Max: -2, Budget: nan}),
 			"policy: Retry: Max is -2, want 0 or more\npolicy: NewBudget: the ratio is NaN and the tries per second are 3, want numbers"},
 	} {

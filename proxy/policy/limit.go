@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/http"
 	"reflect"
-	"strconv"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -17,7 +16,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// ErrLimited is why [Limit] refuses a call.
+// ErrLimited is why [Limit] and [LimitBy] refuse a call.
 var ErrLimited = errors.New("too many calls in this time")
 
 // An Allower says whether one more call may happen now, and counts the call if so. It must be safe
@@ -80,12 +79,7 @@ func rateOf(l *rate.Limiter) string {
 
 // limited returns the error of a call that a does not allow.
 func limited(a Allower) error {
-	err := &proxy.Error{Status: http.StatusTooManyRequests, Op: "limit", Err: ErrLimited}
-	if after := retryAfterOf(a); after > 0 {
-		seconds := int64(math.Ceil(after.Seconds())) // at least 1: a client that came back at once would be refused again
-		err.Header = http.Header{"Retry-After": {strconv.FormatInt(seconds, 10)}}
-	}
-	return err
+	return &proxy.Error{Status: http.StatusTooManyRequests, Op: "limit", Err: ErrLimited, Header: inSeconds(retryAfterOf(a))}
 }
 
 // retryAfterOf returns how long it takes until a may allow a call, or 0 if a cannot tell.

@@ -25,7 +25,19 @@ func BenchmarkPass(b *testing.B) {
 		{"timeout, callee unknown", unknown.With(policy.Timeout(time.Minute))},
 		{"timeout, the caller's is sooner", known.With(policy.Timeout(time.Hour))},
 		{"limit", known.With(policy.Limit(rate.NewLimiter(rate.Inf, 0)))},
+		{"inflight", known.With(policy.InFlight(64))},
+		{"queue", known.With(policy.Queue(policy.QueueSpec{InFlight: 64}))},
+		{"adaptive", known.With(policy.Adaptive(policy.AdaptiveSpec{}))},
+		{"send deadline", known.With(policy.SendDeadline("X-Deadline-Ms"))},
+		{"take deadline", known.With(policy.TakeDeadline("X-Deadline-Ms", func(context.Context, *proxy.Request) bool { return true }))},
+		{"hedge", leaf(answers, pipe.HonoursContext|pipe.Idempotent).With(policy.Hedge(policy.HedgeSpec{Delay: time.Minute}))},
+		{"hedge, callee unknown", unknown.With(policy.Hedge(policy.HedgeSpec{Delay: time.Minute}))},
+		{"break", known.With(policy.Break(policy.NewBreaker(policy.BreakerSpec{})))},
+		{"break, slow calls too", known.With(policy.Break(policy.NewBreaker(policy.BreakerSpec{SlowCall: time.Minute})))},
+		{"break, callee unknown", unknown.With(policy.Break(policy.NewBreaker(policy.BreakerSpec{})))},
 		{"retry", known.With(policy.Retry(policy.Attempts{Budget: budget}))},
+		{"timeout, retry, break, timeout", leaf(answers, pipe.HonoursContext|pipe.Idempotent).With(policy.Timeout(2*time.Minute),
+			policy.Retry(policy.Attempts{Budget: budget}), policy.Break(policy.NewBreaker(policy.BreakerSpec{})), policy.Timeout(time.Minute))},
 		{"retry, never", leaf(answers, pipe.NotIdempotent).With(policy.Retry(policy.Attempts{}))},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
@@ -34,6 +46,7 @@ func BenchmarkPass(b *testing.B) {
 			req := proxy.NewRequest("GET", "/")
 			req.Header.Set("Accept", "application/json")
 			req.Header.Set("Accept-Language", "en")
+			req.Header.Set("X-Deadline-Ms", "60000")
 			req.Params.Set("id", "7")
 			b.ReportAllocs()
 			for b.Loop() {

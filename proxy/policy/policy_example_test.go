@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/policy"
 )
 
@@ -64,6 +67,67 @@ func ExampleLimit() {
 	// Retry-After: 10
 	// → limit (0.1/s, burst 1)
 	//   ↔ upstream
+}
+
+func ExampleBreak() {
+	healthy := false
+	upstream := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		if fmt.Println("upstream called"); !healthy {
+			return nil, &proxy.Error{Status: http.StatusBadGateway, Backend: "users", Op: "dial"}
+		}
+		return &proxy.Response{}, nil
+	})
+	breaker := policy.NewBreaker(policy.BreakerSpec{Name: "users", MinCalls: 2, Open: time.Millisecond, Probes: 1,
+		OnChange: func(name string, from, to policy.BreakerState) { fmt.Println(name, "was", from, "and is", to) }})
+	p := pipe.NamedPipe("users", upstream).With(policy.Break(breaker))
+
+	for range 3 {
+		_, err := p(context.Background(), proxy.NewRequest("GET", "/"))
+		fmt.Println(proxy.StatusOf(err), err)
+	}
+	for breaker.State() == policy.BreakerOpen {
+		runtime.Gosched()
+	}
+	healthy = true
+	_, err := p(context.Background(), proxy.NewRequest("GET", "/"))
+	fmt.Println(proxy.StatusOf(err), breaker.State())
+	fmt.Print(pipe.PlanOf(p))
+	// Output:
+	// upstream called
+	// 502 backend users: dial: bad gateway
+	// upstream called
+	// users was closed and is open
+	// 502 backend users: dial: bad gateway
+	// 503 break: the circuit breaker is open (users)
+	// users was open and is half-open
+	// upstream called
+	// users was half-open and is closed
+	// 200 closed
+	// ↔ break users (open for 1ms if 50% fail of at least 2 in 10s, then 1 probe)
+	//   ↔ users
+}
+
+func ExampleHedge() {
+	var calls atomic.Int32
+	upstream := proxy.Proxy(func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+		if calls.Add(1) == 1 { // the first call hangs
+			<-ctx.Done()
+			fmt.Println("the first call:", ctx.Err())
+			return nil, ctx.Err()
+		}
+		return &proxy.Response{Document: document.MustParse(`"from the second call"`)}, nil
+	})
+	p := pipe.Describe(upstream, pipe.Step{Kind: "users", Effects: pipe.Terminal | pipe.Idempotent | pipe.HonoursContext}).
+		With(policy.Hedge(policy.HedgeSpec{Delay: time.Millisecond}))
+
+	res, err := p(context.Background(), proxy.NewRequest("GET", "/"))
+	fmt.Println(res.Document, err)
+	fmt.Print(pipe.PlanOf(p))
+	// Output:
+	// the first call: context canceled
+	// "from the second call" <nil>
+	// ↔ hedge (2 calls, the second after 1ms)
+	//   ↔ users
 }
 
 func ExampleRetry() {

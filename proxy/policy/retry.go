@@ -42,8 +42,8 @@ import (
 // failure.
 //
 // Retry does not try again if that would fail too: after any other status, a payload that is not a
-// valid document, a panic, or a refusal by [Limit] or [proxy.Hold], nor for a request to change
-// protocols. Nothing is tried again once the client has gone.
+// valid document, a panic, or a refusal by another policy or [proxy.Hold], nor for a request to
+// change protocols. Nothing is tried again once the client has gone.
 //
 // # When
 //
@@ -83,19 +83,23 @@ func Retry(a Attempts) proxy.Decorator {
 		next = pipe.Described(next)
 		r := &retry{attempts: a, next: next, bound: call.NewBound(0)}
 		step := pipe.Step{Mark: mark.Ours(), Kind: "retry", Source: source, State: a.Budget,
-			Effects: pipe.CallsMany | pipe.PassesOn | pipe.Stateful}
+			Effects: pipe.CallsMany | pipe.PassesOn | pipe.Stateful, Calls: a.Max, Waits: a.mostWait()}
 		if a.Max == 1 {
 			step.Effects = pipe.CallsOnce | pipe.PassesOn | pipe.Stateful // the call still adds to the budget
 		}
 		serve := r.call
+		plan := pipe.PlanOf(next)
+		r.shared = shares(plan, a.Budget)
 		var never *pipe.Step
-		r.always, never = call.Repeatable(pipe.PlanOf(next))
+		r.always, never = call.Repeatable(plan)
 		switch {
 		case a.Unsafe:
+			r.always = true
 			step.Detail = fmt.Sprintf("%s, unsafe", count(a.Max))
 		case never != nil:
 			step.Detail = fmt.Sprintf("never: %s is not idempotent", never.Title())
-			step.Effects, step.State, serve = pipe.CallsOnce|pipe.PassesOn, nil, r.once
+			step.Effects, step.State, serve = pipe.CallsOnce|pipe.PassesOn, nil, once("retry", next)
+			step.Calls, step.Waits = 1, 0
 		case !r.always:
 			step.Detail = fmt.Sprintf("%s of idempotent methods", count(a.Max))
 		default:
@@ -116,23 +120,19 @@ type retry struct {
 	attempts Attempts
 	next     proxy.Proxy
 	always   bool        // a call may be repeated whatever the request is
+	shared   bool        // the budget is used by a step inside too
 	bound    *call.Bound // of bodies that are being opened again
-}
-
-// once is the call of a retry that never tries again.
-func (r *retry) once(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, &proxy.Error{Op: "retry", Err: err}
-	}
-	return r.next(ctx, req)
 }
 
 func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &proxy.Error{Op: "retry", Err: err}
 	}
-	r.attempts.Budget.call()
-	if r.attempts.Max == 1 || !r.may(req) {
+	r.attempts.Budget.call(ctx)
+	if r.shared {
+		ctx = &earned{ctx, r.attempts.Budget}
+	}
+	if r.attempts.Max == 1 || !repeatable(req, r.always) {
 		return r.next(ctx, req)
 	}
 	spare := spareOf(req) // next may change req
@@ -161,35 +161,8 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 		if watch.Of(ctx) != nil {
 			pipe.Note(ctx, "try", fmt.Sprintf("%d of %d", tries+1, r.attempts.Max))
 		}
-		res, err = r.try(ctx, again)
+		res, err = sendCopy(ctx, r.next, again)
 	}
-}
-
-// may reports whether the request may have more than one try.
-func (r *retry) may(req *proxy.Request) bool {
-	switch {
-	case req.Upgrade != "": // it needs the client's connection, which a copy does not have
-		return false
-	case r.attempts.Unsafe, r.always:
-		return true
-	}
-	return req.Idempotent()
-}
-
-// spareOf returns a copy of the request from which further copies can be made, or nil if the body
-// cannot be replayed. Nobody may read the body of the copy itself: it belongs to the first try.
-func spareOf(req *proxy.Request) *proxy.Request {
-	if !req.Replayable() {
-		return nil
-	}
-	bare := *req
-	bare.Body, bare.GetBody = nil, nil
-	spare, err := bare.Clone()
-	if err != nil {
-		return nil // cannot happen without a body
-	}
-	spare.Body, spare.GetBody = req.Body, req.GetBody
-	return spare
 }
 
 // again prepares a further try after an answer with header h. It returns the request of the try and
@@ -211,36 +184,14 @@ func (r *retry) again(ctx context.Context, spare *proxy.Request, tries int, h ht
 	if !r.attempts.Budget.take() {
 		return nil, 0, ErrBudget
 	}
-	restore := call.Opening(ctx, r.bound, &spare.GetBody)
-	again, err := spare.Clone()
-	if restore(); err != nil {
-		return nil, 0, err
-	}
-	again.GetBody = spare.GetBody
-	return again, wait, nil
+	again, err := replayed(ctx, r.bound, spare)
+	return again, wait, err
 }
 
 var (
 	errTooLong = errors.New("the upstream asks for a longer wait")
 	errTooLate = errors.New("the next try would be too late")
 )
-
-// try calls next with a copy of the request, and closes the body of the copy when next no longer
-// needs it.
-func (r *retry) try(ctx context.Context, req *proxy.Request) (res *proxy.Response, err error) {
-	body := req.Body // next may replace it in req
-	if body == nil {
-		return call.Checked(r.next(ctx, req))
-	}
-	defer func() {
-		if res == nil {
-			call.Discard(ctx, body)
-			return
-		}
-		res.OnClose(func() { call.Discard(ctx, body) }) // a stream may begin while the body is still being sent
-	}()
-	return call.Checked(r.next(ctx, req))
-}
 
 // pause waits for d. If the context has ended by then, pause returns its error.
 func pause(ctx context.Context, d time.Duration) error {
@@ -263,21 +214,21 @@ func tried(tries int, err, why error) error {
 	if err == nil || tries == 1 && why == nil {
 		return err
 	}
-	return &triesError{tries: tries, err: err, why: why}
+	return &triesError{what: "retry: " + count(tries), err: err, why: why}
 }
 
-// A triesError is the last failure of several tries. It unwraps only to that failure, and so has
-// its status.
+// A triesError is the failure of several tries that is handed on. It unwraps only to that failure,
+// and so has its status.
 type triesError struct {
-	tries    int
+	what     string // as in "retry: 3 tries"
 	err, why error
 }
 
 func (e *triesError) Error() string {
 	if e.why == nil {
-		return fmt.Sprintf("retry: %s: %v", count(e.tries), e.err)
+		return fmt.Sprintf("%s: %v", e.what, e.err)
 	}
-	return fmt.Sprintf("retry: %s (%v): %v", count(e.tries), e.why, e.err)
+	return fmt.Sprintf("%s (%v): %v", e.what, e.why, e.err)
 }
 
 func (e *triesError) Unwrap() error { return e.err }

@@ -573,9 +573,11 @@ func TestRetryClosesTheBodyOfATryThatPanics(t *testing.T) {
 		}
 		panic("bug")
 	}).With(pipe.Recover, policy.Retry(eager(2)))
-	_, err := p(t.Context(), bodies.request("PUT"))
-	assert.Equal(t, http.StatusInternalServerError, proxy.StatusOf(err))
-	bodies.assertClosed(t, 1)
+	synctest.Test(t, func(t *testing.T) { // Close is waited for no longer than 50 ms
+		_, err := p(t.Context(), bodies.request("PUT"))
+		assert.Equal(t, http.StatusInternalServerError, proxy.StatusOf(err))
+		bodies.assertClosed(t, 1)
+	})
 }
 
 // proves M25

@@ -44,25 +44,31 @@ func Timeout(d time.Duration) proxy.Decorator {
 	source := pipe.Here()
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)
-		t := &timeout{d: d, next: next}
-		if !pipe.PlanOf(next).HonoursContext() {
-			t.next = held(next)
-		}
-		return pipe.Describe(t.call, pipe.Step{Mark: mark.Ours(), Kind: "timeout", Detail: d.String(), Source: source,
-			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext}, next)
+		t := newTimeout("timeout", next)
+		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return t.call(ctx, req, d) }
+		return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "timeout", Detail: d.String(), Source: source,
+			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext, Within: d}, next)
 	}
 }
 
+// A timeout gives next a time to answer.
 type timeout struct {
-	d    time.Duration
+	op   string      // of its errors
 	next proxy.Proxy // returns when its context ends
 }
 
-func (t *timeout) call(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, &proxy.Error{Op: "timeout", Err: err}
+func newTimeout(op string, next proxy.Proxy) *timeout {
+	if !pipe.PlanOf(next).HonoursContext() {
+		next = held(op, next)
 	}
-	end := time.Now().Add(t.d)
+	return &timeout{op: op, next: next}
+}
+
+func (t *timeout) call(ctx context.Context, req *proxy.Request, d time.Duration) (*proxy.Response, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, &proxy.Error{Op: t.op, Err: err}
+	}
+	end := time.Now().Add(d)
 	if deadline, ok := ctx.Deadline(); ok && !deadline.After(end) {
 		return t.next(ctx, req) // the caller's deadline comes first, so a clock would change nothing
 	}
@@ -76,7 +82,7 @@ func (t *timeout) call(ctx context.Context, req *proxy.Request) (*proxy.Response
 	res, err := call.Checked(t.next(clock, req))
 	if !clock.Stop() && clock.Err() == context.DeadlineExceeded { // our deadline: the caller's is later
 		call.Discard(ctx, res)
-		return nil, t.late(err)
+		return nil, t.late(d, err)
 	}
 	if err == nil && open(res) {
 		released = true
@@ -85,8 +91,8 @@ func (t *timeout) call(ctx context.Context, req *proxy.Request) (*proxy.Response
 	return res, err
 }
 
-// held returns next behind a [proxy.Hold] whose errors are those of Timeout.
-func held(next proxy.Proxy) proxy.Proxy {
+// held returns next behind a [proxy.Hold] whose errors are those of op.
+func held(op string, next proxy.Proxy) proxy.Proxy {
 	next = proxy.Hold(0)(next)
 	return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 		res, err := next(ctx, req)
@@ -98,21 +104,21 @@ func held(next proxy.Proxy) proxy.Proxy {
 		}
 		if e, ok := errors.AsType[*proxy.Error](err); ok && err == error(e) && e.Op == "" {
 			refused := *e
-			refused.Op = "timeout"
+			refused.Op = op
 			return nil, &refused
 		}
 		return nil, err
 	}
 }
 
-// late returns the error of a call that took too long. err is the error that the call returned, nil
-// if it returned a response.
-func (t *timeout) late(err error) error {
+// late returns the error of a call that took longer than d. err is the error that the call returned,
+// nil if it returned a response.
+func (t *timeout) late(d time.Duration, err error) error {
 	switch {
 	case err == nil:
 		err = context.DeadlineExceeded
 	case !errors.Is(err, context.DeadlineExceeded):
 		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	}
-	return &proxy.Error{Status: http.StatusGatewayTimeout, Op: "timeout", Err: fmt.Errorf("%w (%v): %w", ErrTimeout, t.d, err)}
+	return &proxy.Error{Status: http.StatusGatewayTimeout, Op: t.op, Err: fmt.Errorf("%w (%v): %w", ErrTimeout, d, err)}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sony/gobreaker/v2"
 	"golang.org/x/time/rate"
 
 	"github.com/sluice-go/sluice/backend"
@@ -39,6 +40,23 @@ func TestTheDecoratorsOfSluiceConform(t *testing.T) {
 		{"policy.Limit that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator {
 			return policy.Limit(rate.NewLimiter(1, 1))
 		}}},
+		{"policy.InFlight", policy.InFlight(100), proxytest.Options{}},
+		{"policy.InFlight that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator { return policy.InFlight(1) }}},
+		{"policy.Adaptive", policy.Adaptive(policy.AdaptiveSpec{Min: 100}), proxytest.Options{}},
+		{"policy.Adaptive that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator {
+			return policy.Adaptive(policy.AdaptiveSpec{Max: 1})
+		}}},
+		{"policy.Queue", policy.Queue(policy.QueueSpec{InFlight: 100}), proxytest.Options{}},
+		{"policy.Queue that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator {
+			return policy.Queue(policy.QueueSpec{InFlight: 1, Length: 1, Priority: func(*proxy.Request) int { return 1 }})
+		}}},
+		{"policy.SendDeadline", policy.SendDeadline("X-Deadline"), proxytest.Options{}},
+		{"policy.TakeDeadline of no deadline", policy.TakeDeadline("X-Deadline", trusting), proxytest.Options{}},
+		{"policy.TakeDeadline", policy.TakeDeadline("X-Deadline", trusting), proxytest.Options{Request: func() *proxy.Request {
+			req := proxy.NewRequest("GET", "/users/1")
+			req.Header.Set("X-Deadline", "300")
+			return req
+		}}},
 		{"policy.Retry", nil, proxytest.Options{New: func() proxy.Decorator { return policy.Retry(policy.Attempts{}) }}},
 		{"policy.Retry, eager", nil, proxytest.Options{New: func() proxy.Decorator {
 			return policy.Retry(policy.Attempts{Max: 3, Backoff: -1, Budget: policy.NewBudget(-1, 0), Unsafe: true})
@@ -46,6 +64,29 @@ func TestTheDecoratorsOfSluiceConform(t *testing.T) {
 		{"policy.Retry, once", policy.Retry(policy.Attempts{Max: 1}), proxytest.Options{}},
 		{"policy.Retry within policy.Timeout", nil, proxytest.Options{New: func() proxy.Decorator {
 			return pipe.Chain(policy.Timeout(time.Second), policy.Retry(policy.Attempts{}), policy.Timeout(300*time.Millisecond))
+		}}},
+		{"policy.Hedge", nil, proxytest.Options{New: func() proxy.Decorator { return policy.Hedge(policy.HedgeSpec{}) }}},
+		{"policy.Hedge, eager", nil, proxytest.Options{New: func() proxy.Decorator {
+			return policy.Hedge(policy.HedgeSpec{Delay: 1, Max: 3, Budget: policy.NewBudget(-1, 0), Unsafe: true})
+		}}},
+		{"policy.Hedge, once", policy.Hedge(policy.HedgeSpec{Max: 1}), proxytest.Options{}},
+		{"policy.Retry, policy.Hedge and policy.Break", nil, proxytest.Options{New: func() proxy.Decorator {
+			b := policy.NewBudget(0.2, 10)
+			return pipe.Chain(policy.Timeout(2*time.Second), policy.Retry(policy.Attempts{Budget: b}),
+				policy.Hedge(policy.HedgeSpec{Delay: 10 * time.Millisecond, Budget: b}),
+				policy.Break(policy.NewBreaker(policy.BreakerSpec{MinCalls: 1000})), policy.Timeout(300*time.Millisecond))
+		}}},
+		{"policy.Break", nil, proxytest.Options{New: func() proxy.Decorator {
+			return policy.Break(policy.NewBreaker(policy.BreakerSpec{MinCalls: 1000, SlowCall: 1}))
+		}}},
+		{"policy.Break of slow calls, with a hook", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator {
+			return policy.Break(policy.NewBreaker(policy.BreakerSpec{MinCalls: -1, SlowCall: 1, Open: time.Millisecond,
+				OnChange: func(string, policy.BreakerState, policy.BreakerState) {}}))
+		}}},
+		{"policy.Break of a Breaker", policy.Break(gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
+			ReadyToTrip: func(gobreaker.Counts) bool { return false }, IsExcluded: policy.Undecided})), proxytest.Options{}},
+		{"policy.Break that is open", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator {
+			return policy.Break(policy.NewBreaker(policy.BreakerSpec{MinCalls: -1, FailureRatio: 1e-9}))
 		}}},
 		{"proxy.Hold", proxy.Hold(0), proxytest.Options{}},
 		{"proxy.Gives", proxy.Gives("id"), proxytest.Options{}},
@@ -217,3 +258,5 @@ func teapot() *proxy.Response {
 type allows bool
 
 func (a allows) Allow() bool { return bool(a) }
+
+func trusting(context.Context, *proxy.Request) bool { return true }

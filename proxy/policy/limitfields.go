@@ -1,0 +1,70 @@
+package policy
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// A limitFields makes the header fields that tell clients of a limit, in the syntax of Structured
+// Fields (RFC 9651).
+type limitFields struct {
+	name   string // quoted
+	policy string // the value of RateLimit-Policy
+}
+
+// largest is the largest Integer of a Structured Field.
+const largest = 999_999_999_999_999
+
+const (
+	rateLimit       = "Ratelimit" // canonical
+	rateLimitPolicy = "Ratelimit-Policy"
+)
+
+func newLimitFields(name string, r Rate) *limitFields {
+	f := &limitFields{name: `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`}
+	g := newGCRA(r)
+	f.policy = f.name + ";q=" + strconv.Itoa(min(r.withDefaults().Burst, largest)) + ";w=" + seconds(time.Duration(g.fill))
+	return f
+}
+
+// set adds the fields to an answer. A limit inside has added its own, which come after.
+func (f *limitFields) set(res *proxy.Response, g Grant) {
+	if res.Header == nil {
+		res.Header = make(http.Header, 2)
+	}
+	values := [...]string{f.policy, f.state(g)}
+	prepend(res.Header, rateLimitPolicy, values[0:1:1])
+	prepend(res.Header, rateLimit, values[1:2:2])
+}
+
+// prepend puts a value before those of a field. It never writes into those, and keeps own.
+func prepend(h http.Header, name string, own []string) {
+	if others := h[name]; len(others) > 0 {
+		own = append(own, others...)
+	}
+	h[name] = own
+}
+
+// state returns the value of RateLimit.
+func (f *limitFields) state(g Grant) string {
+	var room [64]byte
+	b := append(room[:0], f.name...)
+	b = append(b, ";r="...)
+	b = strconv.AppendInt(b, int64(min(max(g.Remaining, 0), largest)), 10)
+	b = append(b, ";t="...)
+	until := g.Full
+	if g.Remaining <= 0 {
+		until = g.After // the same time as Retry-After, as the draft wants it
+	}
+	return string(strconv.AppendInt(b, wholeSeconds(until), 10))
+}
+
+// wholeSeconds rounds up, to at least 1: who came back at once would be refused again.
+func wholeSeconds(d time.Duration) int64 { return max(1, int64(math.Ceil(d.Seconds()))) }
+
+func seconds(d time.Duration) string { return strconv.FormatInt(wholeSeconds(d), 10) }
