@@ -62,8 +62,9 @@ type Watcher interface {
 //
 //	abandoned  a call that did not return in time goes on alone
 //	case       which case of a switch was chosen
+//	coalesced  the call shares one that another caller has begun
 //	fallback   which other proxy is asked
-//	limited    a call was refused, or not mirrored, by a limit
+//	limited    a call was refused, not mirrored or not shared, by a limit
 //	lost       which proxy of a race was not the first
 //	panicked   a panic was recovered
 //	partial    what is missing in the answer
