@@ -364,7 +364,7 @@ func (g *lawPipe) decorated(p proxy.Proxy) proxy.Proxy {
 
 // decorator returns a decorator of sluice, most often with code of a user in it.
 func (g *lawPipe) decorator() proxy.Decorator {
-	switch g.rng.IntN(19) {
+	switch g.rng.IntN(20) {
 	case 0, 1:
 		return policy.Timeout(g.span(5*time.Millisecond, 60*time.Millisecond))
 	case 2, 3:
@@ -406,6 +406,11 @@ func (g *lawPipe) decorator() proxy.Decorator {
 		}, policy.PerSecond(1000))
 	case 17:
 		return pipe.Chain(policy.SendDeadline("X-Ms"), g.slots())
+	case 18:
+		name := g.name("key")
+		return policy.Coalesce(policy.CoalesceSpec{Key: func(ctx context.Context, req *proxy.Request) (string, error) {
+			return "", g.of(name, keysIn(req)).upset(ctx, name)
+		}})
 	}
 	return g.own()
 }

@@ -14,7 +14,9 @@ import (
 // Callers that ask for an article in the same language at the same time share one call. Each of them
 // has a second of its own, and Retry tries again for all of them.
 func ExampleCoalesce() {
-	language := func(_ context.Context, req *proxy.Request) (string, error) { return req.Header.Get("Accept-Language"), nil }
+	language := func(_ context.Context, req *proxy.Request) (string, error) {
+		return req.Header.Get("Accept-Language"), nil
+	}
 	articles := proxytest.Answer(200, `{"title":"News"}`).Proxy().With(
 		policy.Timeout(time.Second),
 		policy.Coalesce(policy.CoalesceSpec{Key: pipe.NamedPipe("language", language)}),

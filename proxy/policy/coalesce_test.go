@@ -20,6 +20,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/explain"
 	"github.com/sluice-go/sluice/pipe/pipetest"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -602,6 +603,46 @@ func TestCallersOfSharedCallsComeAndGo(t *testing.T) {
 		assert.Zero(t, running.Load())
 		assert.LessOrEqual(t, most.Load(), int32(6), "a call of each key, and one that is ending")
 	})
+}
+
+// Callers that are watched share a call, and some leave: what each of them has seen keeps the law.
+func TestTheTracesOfCallersThatShareACall(t *testing.T) {
+	t.Parallel()
+	for _, known := range []pipe.Effects{0, pipe.HonoursContext} {
+		for leaving := range 4 { // 3 is none
+			synctest.Test(t, func(t *testing.T) {
+				p := coalesced(leaf(slowly(item), known))
+				plan := pipe.PlanOf(p)
+				traces := make([]*explain.Trace, 3)
+				var all sync.WaitGroup
+				for i := range traces {
+					trace := explain.New(plan)
+					traces[i] = trace
+					all.Go(func() {
+						ctx, cancel := context.WithCancel(t.Context())
+						defer cancel()
+						if i == leaving {
+							time.AfterFunc(time.Millisecond, cancel)
+						}
+						_, err := pipe.Watched(p, trace.Watch())(ctx, proxy.NewRequest("GET", "/"))
+						assert.Equal(t, i == leaving, err != nil)
+					})
+					synctest.Wait()
+				}
+				all.Wait()
+				synctest.Wait()
+				for i, trace := range traces {
+					assert.NoError(t, trace.Check(plan), "%v", trace)
+					assert.Equal(t, i > 0, strings.Contains(trace.String(), "coalesced"), "%v", trace)
+					assert.Equal(t, i > 0, strings.Contains(trace.String(), "did not run"), "%v", trace)
+					assert.Equal(t, i == 0 && leaving == 0, strings.Contains(trace.String(), "abandoned"), "%v", trace)
+				}
+				for step := range plan.All() {
+					assert.False(t, step.Watched())
+				}
+			})
+		}
+	}
 }
 
 func TestCoalesceInThePlan(t *testing.T) {
