@@ -28,6 +28,8 @@ func BenchmarkPass(b *testing.B) {
 		{"inflight", known.With(policy.InFlight(64))},
 		{"queue", known.With(policy.Queue(policy.QueueSpec{InFlight: 64}))},
 		{"adaptive", known.With(policy.Adaptive(policy.AdaptiveSpec{}))},
+		{"coalesce", known.With(policy.Coalesce(policy.CoalesceSpec{}))},
+		{"coalesce, callee unknown", unknown.With(policy.Coalesce(policy.CoalesceSpec{}))},
 		{"send deadline", known.With(policy.SendDeadline("X-Deadline-Ms"))},
 		{"take deadline", known.With(policy.TakeDeadline("X-Deadline-Ms", func(context.Context, *proxy.Request) bool { return true }))},
 		{"hedge", leaf(answers, pipe.HonoursContext|pipe.Idempotent).With(policy.Hedge(policy.HedgeSpec{Delay: time.Minute}))},
