@@ -152,6 +152,39 @@ func TestTheSpecSaysWhatASuccessIs(t *testing.T) {
 	assert.Equal(t, "[1]", res.Document.String())
 }
 
+// proves M34
+func TestOriginIsTheEndToEndHeaderOfADecodedAnswer(t *testing.T) {
+	t.Parallel()
+	shared := http.Header{"Etag": {`"1"`}, "Cache-Control": {"max-age=5", "public"}, "Connection": {"X-Hop"}, "X-Hop": {"1"}, "Set-Cookie": {"a=1"},
+		"X-Odd": {"a\x00b"}}
+	want := http.Header{"Etag": {`"1"`}, "Cache-Control": {"max-age=5", "public"}, "Set-Cookie": {"a=1"}}
+	up := trip(func(r *http.Request) (*http.Response, error) { // gives each call the same header
+		return &http.Response{StatusCode: 200, Header: shared, Body: io.NopCloser(strings.NewReader("{}"))}, nil
+	})
+	p := newBackend(t, up, backend.Spec{Expose: []string{"Cache-Control"}})
+	for range 2 {
+		res, err := get(t, p)
+		require.NoError(t, err)
+		assert.Equal(t, want, res.Origin)
+		assert.Equal(t, http.Header{"Cache-Control": {"max-age=5", "public"}}, res.Header, "no other header goes on")
+		res.Origin["Cache-Control"][0] = "no-store"
+		res.Origin.Del("Etag")
+		assert.Equal(t, "max-age=5", res.Header.Get("Cache-Control"), "the two share nothing")
+	}
+	assert.Len(t, shared, 6)
+
+	for _, status := range []int{200, 204} {
+		bare := trip(func(r *http.Request) (*http.Response, error) { return &http.Response{StatusCode: status}, nil })
+		res, err := get(t, newBackend(t, bare, backend.Spec{}))
+		require.NoError(t, err)
+		assert.Equal(t, http.Header{}, res.Origin, "an answer without a header")
+	}
+	res, err := get(t, newBackend(t, up, backend.Spec{Decode: backend.Passthrough}))
+	require.NoError(t, err)
+	assert.Nil(t, res.Origin, "a stream has it all in Header")
+	require.NoError(t, res.Close())
+}
+
 // proves M15, F5
 func TestAnEmptyAnswerIsAnAbsentDocument(t *testing.T) {
 	t.Parallel()

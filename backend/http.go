@@ -516,13 +516,26 @@ func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.R
 			}
 		}
 	}
+	res.Origin = l.origin(resp.Header)
 	if len(l.expose) > 0 {
-		res.Header = exposed(l.expose, endToEnd(resp.Header))
+		res.Header = exposed(l.expose, res.Origin)
 	}
 	if res.Header == nil && !call.Described(ctx) { // else nobody adds a header
 		res.Header = http.Header{}
 	}
 	return res, nil
+}
+
+// origin returns the header of an answer for code to see. A user's transport may give each call the
+// same header, so that has to be copied.
+func (l *leaf) origin(h http.Header) http.Header {
+	switch {
+	case h == nil:
+		return http.Header{}
+	case !l.trusted:
+		h = h.Clone()
+	}
+	return endToEnd(h)
 }
 
 // read returns the whole body, decompressed. If it fails, op is the phase that failed.

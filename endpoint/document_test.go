@@ -48,6 +48,9 @@ func TestDocumentIsAnsweredWithStatusLengthAndCompleteness(t *testing.T) {
 		{"a partial answer", "GET", func() *proxy.Response {
 			return &proxy.Response{Document: documentOf(`{}`), Err: errors.New("recs"), Header: http.Header{"Cache-Control": {"public"}}}
 		}, 200, `{}`, map[string]string{"X-Completed": "false", "Cache-Control": "no-store"}},
+		{"headers of the upstream that are for decorators", "GET", func() *proxy.Response {
+			return &proxy.Response{Document: documentOf(`{}`), Origin: http.Header{"Etag": {`"1"`}, "Set-Cookie": {"a=1"}}}
+		}, 200, `{}`, map[string]string{"Etag": "", "Set-Cookie": "", "Content-Length": "2"}},
 		{"headers about another payload", "GET", func() *proxy.Response {
 			return &proxy.Response{Document: documentOf(`{}`), Header: http.Header{"Content-Type": {"text/plain", "text/html"},
 				"Content-Length": {"99"}, "Content-Encoding": {"gzip"}, "X-Completed": {"perhaps"}}}

@@ -369,8 +369,12 @@ func (c *sequenceCall) reportBeside(err, other error) {
 // named adds to err which stage failed.
 func (st *stage) named(err error) error { return named("stage", st.Name, err) }
 
-// handOn makes the response of the last stage the answer.
+// handOn makes the response of the last stage the answer. If it depends on the stages before, its
+// Origin does not tell for whom and for how long it holds.
 func (c *sequenceCall) handOn(res *Response) *Response {
+	if len(c.seq.stages) > 1 {
+		res.Origin = nil
+	}
 	if len(c.missing) > 0 {
 		res.Err = errors.Join(append(c.missing, res.Err)...)
 		notePartial(c.ctx, res)
