@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -135,6 +136,55 @@ func TestAFailureKeepsWhatAClientNeeds(t *testing.T) {
 			assert.Equal(t, "why it failed", string(e.Upstream.Body))
 			assert.Equal(t, "a=1", e.Upstream.Header.Get("Set-Cookie"))
 			assert.NotContains(t, e.Upstream.Header, "X-Hop")
+		})
+	}
+}
+
+// proves M15, D9
+func TestA304ThatCodeAskedForIsAnAnswer(t *testing.T) {
+	t.Parallel()
+	tag, since := http.Header{"If-None-Match": {`"1"`}}, http.Header{"If-Modified-Since": {"Mon, 02 Jan 2006 15:04:05 GMT"}}
+	tests := []struct {
+		name           string
+		method         string
+		client, code   http.Header
+		spec           backend.Spec
+		status, wanted int
+	}{
+		{"If-None-Match", "GET", nil, tag, backend.Spec{}, 304, 304},
+		{"If-Modified-Since", "GET", nil, since, backend.Spec{}, 304, 304},
+		{"in lower case", "GET", nil, http.Header{"if-none-match": {`"1"`}}, backend.Spec{}, 304, 304},
+		{"with Statuses", "GET", nil, tag, backend.Spec{Statuses: []int{200}}, 304, 304},
+		{"with MapStatus", "GET", nil, tag, backend.Spec{MapStatus: map[int]int{304: 404}}, 304, 304},
+		{"HEAD", "HEAD", nil, tag, backend.Spec{Method: "HEAD"}, 304, 304},
+		{"nobody asked", "GET", nil, nil, backend.Spec{}, 304, 502},
+		{"the client asked", "GET", tag, nil, backend.Spec{Headers: []string{"*"}}, 304, 502},
+		{"the client asked by a twin", "GET", http.Header{"If_none_match": {`"1"`}}, nil, backend.Spec{Headers: []string{"*"}}, 304, 502},
+		{"an empty condition", "GET", nil, http.Header{"If-None-Match": {""}}, backend.Spec{}, 304, 502},
+		{"another condition", "GET", nil, http.Header{"If-Match": {`"1"`}}, backend.Spec{}, 304, 502},
+		{"POST", "POST", nil, tag, backend.Spec{}, 304, 502},
+		{"another status", "GET", nil, tag, backend.Spec{}, 302, 502},
+		{"206", "GET", nil, tag, backend.Spec{}, 206, 502},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			up := &answers{status: tt.status, body: `{"a":1}`, header: http.Header{"Etag": {`"1"`}, "X-A": {"1"}}}
+			req := proxy.NewRequest(tt.method, "/")
+			maps.Copy(req.Header, tt.client)
+			maps.Copy(req.Upstream, tt.code)
+			tt.spec.Expose = []string{"X-A"}
+			res, err := newBackend(t, up, tt.spec)(t.Context(), req)
+			assert.EqualValues(t, 1, up.body0.closes.Load())
+			if tt.wanted != 304 {
+				assert.Equal(t, tt.wanted, proxy.StatusOf(err))
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, 304, res.Status)
+			assert.True(t, res.Document.IsZero())
+			assert.Equal(t, http.Header{"X-A": {"1"}}, res.Header)
+			assert.Equal(t, `"1"`, res.Origin.Get("Etag"))
 		})
 	}
 }

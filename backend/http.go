@@ -495,11 +495,12 @@ func (c *exchange) end() {
 func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.Response) (*proxy.Response, error) {
 	l := c.leaf
 	defer func() { l.discard(ctx, resp.Body) }() // by then hurry may have replaced it
-	if !l.spec.succeeds(resp.StatusCode) {
+	unchanged := resp.StatusCode == http.StatusNotModified && c.conditional()
+	if !unchanged && !l.spec.succeeds(resp.StatusCode) {
 		return nil, c.refused(ctx, req, resp)
 	}
 	res := &proxy.Response{Status: resp.StatusCode}
-	if resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusResetContent {
+	if unchanged || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusResetContent {
 		hurry(ctx, resp, discard)
 	} else {
 		body, op, err := c.read(ctx, resp)
@@ -524,6 +525,16 @@ func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.R
 		res.Header = http.Header{}
 	}
 	return res, nil
+}
+
+// conditional reports whether the request asked for an answer only if there is a new one (RFC 9110,
+// section 15.4.5). Only code can have asked for that: a client's conditions go to no upstream whose
+// answer is decoded.
+func (c *exchange) conditional() bool {
+	if c.out.Method != http.MethodGet && c.out.Method != http.MethodHead {
+		return false
+	}
+	return c.out.Header.Get("If-None-Match") != "" || c.out.Header.Get("If-Modified-Since") != ""
 }
 
 // origin returns the header of an answer for code to see. A user's transport may give each call the

@@ -45,3 +45,35 @@ func TestOriginIsDroppedWhereAnAnswerIsNotThatOfOneUpstream(t *testing.T) {
 		})
 	}
 }
+
+// proves M15
+func TestA304PassesOnlyWhereTheAnswerIsPassedOn(t *testing.T) {
+	t.Parallel()
+	full := says(t, `{"a":1}`)
+	unchanged := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		return &proxy.Response{Status: http.StatusNotModified, Origin: http.Header{}}, nil
+	})
+	passes := map[string]proxy.Proxy{
+		"static":                         unchanged.With(proxy.Static(proxy.Always, asDocument(t, `{"b":2}`))),
+		"sequence, the last stage alone": proxy.Sequence(proxy.Stage{Name: "a", Proxy: full, Internal: true}, proxy.Stage{Name: "b", Proxy: unchanged}),
+		"fallback":                       proxy.Fallback(unchanged, full),
+	}
+	for name, p := range passes {
+		res, err := p(t.Context(), proxy.NewRequest("GET", "/"))
+		require.NoError(t, err, name)
+		assert.Equal(t, http.StatusNotModified, res.Status, name)
+		assert.True(t, res.Document.IsZero(), name)
+		assert.NotNil(t, res.Origin, name)
+	}
+	refuses := map[string]proxy.Proxy{
+		"merge":           proxy.Merge(proxy.Part{Proxy: full}, proxy.Part{Proxy: unchanged}),
+		"grouped":         proxy.Merge(proxy.Part{Proxy: full}, proxy.Grouped("g", unchanged)),
+		"a stage":         proxy.Sequence(proxy.Stage{Name: "a", Proxy: unchanged}, proxy.Stage{Name: "b", Proxy: full}),
+		"a stage, hidden": proxy.Sequence(proxy.Stage{Name: "a", Proxy: unchanged, Internal: true}, proxy.Stage{Name: "b", Proxy: full}),
+	}
+	for name, p := range refuses {
+		_, err := p(t.Context(), proxy.NewRequest("GET", "/"))
+		assert.ErrorIs(t, err, proxy.ErrNotModified, name)
+		assert.Equal(t, http.StatusBadGateway, proxy.StatusOf(err), name)
+	}
+}

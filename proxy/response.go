@@ -73,6 +73,23 @@ func (r *Response) StatusCode() int {
 // open reports whether the response has a body or connection to read from.
 func (r *Response) open() bool { return r.Body != nil || r.Upgrade != nil }
 
+// notModified reports whether the response says only that there is no new document. Whoever needs
+// one must not take it for an absent document.
+func (r *Response) notModified() bool {
+	return r.Status == http.StatusNotModified && r.Document.IsZero()
+}
+
+// unusable returns why the response has no document for a combinator, or nil.
+func (r *Response) unusable() error {
+	switch {
+	case r.open():
+		return ErrStream
+	case r.notModified():
+		return ErrNotModified
+	}
+	return nil
+}
+
 // OnClose registers f to be called once, when the response is closed, after its body. Callbacks run
 // in the reverse order of their registration. If there is no open body, or the response is already
 // closed, f runs at once, because there is nothing left to wait for.

@@ -86,7 +86,7 @@ func ours(err error) bool {
 
 // unfit reports whether the request or the answer is such that another try would fail again.
 func unfit(err error) bool {
-	if errors.Is(err, proxy.ErrStream) || errors.Is(err, proxy.ErrBodyNotReplayable) {
+	if errors.Is(err, proxy.ErrStream) || errors.Is(err, proxy.ErrNotModified) || errors.Is(err, proxy.ErrBodyNotReplayable) {
 		return true
 	}
 	if _, ok := errors.AsType[*document.MergeError](err); ok {
