@@ -11,6 +11,9 @@ import (
 	"reflect"
 	"sync"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/pipe"
 )
 
 // NewTransport returns a transport for upstreams. Upstreams may share it. Change it only before its
@@ -177,4 +180,35 @@ func (c *conn) CloseWrite() error {
 func transportHonoursContext(rt http.RoundTripper) bool {
 	h, ok := rt.(interface{ HonoursContext() bool })
 	return ok && h.HonoursContext()
+}
+
+// planOfTransport returns the step of a transport that has one, and otherwise nil.
+func planOfTransport(rt http.RoundTripper, honoursContext bool) (step *pipe.Step, err error) {
+	p, ok := rt.(interface{ Plan() pipe.Step })
+	if !ok {
+		return nil, nil
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			step, err = nil, call.PanicOf(recover())
+		}
+	}()
+	s := p.Plan()
+	err = s.Faults()
+	returned = true
+	if err != nil {
+		return nil, err
+	}
+	if s.Kind == "" {
+		s.Kind = "transport"
+	}
+	if !s.Mark.Ours() {
+		s.Effects |= pipe.Custom
+	}
+	s.Effects |= pipe.Terminal // it calls no pipe
+	if honoursContext {
+		s.Effects |= pipe.HonoursContext
+	}
+	return &s, nil
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"os"
 	"strings"
 	"sync"
@@ -170,6 +171,32 @@ func TestSurplusBytesAreNeverTheNextAnswer(t *testing.T) {
 		})
 	}
 }
+
+// proves F4
+func TestTheGuardAgainstSurplusBytesWorksInsideATransport(t *testing.T) {
+	t.Parallel()
+	for _, honours := range []bool{true, false} {
+		for _, decode := range []backend.Decoder{nil, backend.Passthrough} {
+			var guarded bool
+			rt := around{trip(func(r *http.Request) (*http.Response, error) {
+				trace := httptrace.ContextClientTrace(r.Context())
+				guarded = trace != nil && trace.GotConn != nil
+				return (&answers{body: "{}"}).RoundTrip(r)
+			}), honours}
+			_, err := outcome(t, newBackend(t, rt, backend.Spec{Decode: decode}))
+			require.NoError(t, err)
+			assert.Equal(t, honours, guarded)
+		}
+	}
+}
+
+// An around is a transport that has others inside.
+type around struct {
+	http.RoundTripper
+	honours bool
+}
+
+func (a around) HonoursContext() bool { return a.honours }
 
 // proves M37, M16, L10
 func TestFailuresUseOneConnection(t *testing.T) {

@@ -86,9 +86,9 @@ const (
 //
 // An answer that must not be shared goes to one caller: a stream, an answer with Set-Cookie, with
 // "Vary: *", or with private or no-store in Cache-Control, and one above MaxShare. The others then
-// call next at once, not one after the other. For the next 10 s no call with that key is shared. A
-// decoded answer has only the fields that its upstream exposes, so those that forbid sharing must be
-// among them to be seen.
+// call next at once, not one after the other. For the next 10 s no call with that key is shared. Of
+// a decoded answer, Origin counts too. A merge has none: what forbids sharing in one of its parts is
+// not seen outside of it, so Coalesce belongs around upstreams.
 //
 // # State
 //
@@ -218,11 +218,15 @@ func mayShare(req *proxy.Request) bool {
 
 // shareable reports whether several callers may have an answer.
 func (s CoalesceSpec) shareable(res *proxy.Response) bool {
-	switch {
-	case open(res), len(res.Header["Set-Cookie"]) > 0, s.MaxShare > 0 && res.Document.Size() > s.MaxShare:
+	if open(res) || s.MaxShare > 0 && res.Document.Size() > s.MaxShare {
 		return false
 	}
-	return !lists(res.Header["Cache-Control"], "private", "no-store") && !lists(res.Header["Vary"], "*")
+	for _, h := range [...]http.Header{res.Header, res.Origin} { // the first has only what clients get
+		if len(h["Set-Cookie"]) > 0 || lists(h["Cache-Control"], "private", "no-store") || lists(h["Vary"], "*") {
+			return false
+		}
+	}
+	return true
 }
 
 // lists reports whether one of the names is in a field that is a list. What follows a "=" is the

@@ -254,6 +254,9 @@ func TestAnAnswerThatMustNotBeSharedGoesToOneCaller(t *testing.T) {
 		"private field": with("Cache-Control", `private="X-Tag, X-User"`),
 		"no-store":      with("Cache-Control", "no-store"),
 		"Vary":          with("Vary", "Accept, *"),
+		"private for a client of the upstream": func() (*proxy.Response, error) {
+			return &proxy.Response{Origin: http.Header{"Cache-Control": {"private"}}, Document: document.MustParse(`1`)}, nil
+		},
 		"too large": func() (*proxy.Response, error) {
 			return &proxy.Response{Document: document.MustParse(`"` + strings.Repeat("x", 1<<20) + `"`)}, nil
 		},

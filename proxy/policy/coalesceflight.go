@@ -162,7 +162,8 @@ func (s *sharer) wait(ctx context.Context, req *proxy.Request) (*proxy.Response,
 		case flightFailed:
 			return nil, v.err
 		case flightShared:
-			return &proxy.Response{Status: v.res.Status, Header: v.res.Header.Clone(), Document: v.res.Document, Err: v.res.Err}, nil
+			return &proxy.Response{Status: v.res.Status, Header: v.res.Header.Clone(), Origin: v.res.Origin.Clone(),
+				Document: v.res.Document, Err: v.res.Err}, nil
 		case flightOwned:
 			v.flight.handOver(ctx, v.res)
 			return v.res, nil

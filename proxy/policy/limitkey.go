@@ -97,6 +97,7 @@ func keyFor(ctx context.Context, op string, key Key, req *proxy.Request) (string
 // keyStep adds to a step what the plan of a key says, and returns what the key is called.
 func keyStep(step *pipe.Step, key Key) (by string) {
 	if isByClient(key) {
+		step.Effects |= pipe.ReadsCaller
 		return "client"
 	}
 	plan := pipe.PlanOf(key)
