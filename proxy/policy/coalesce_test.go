@@ -258,6 +258,48 @@ func TestTheFurtherCallIsThatOfTheCallerWithMostTime(t *testing.T) {
 	})
 }
 
+// A leavingContext ends when it is first waited for, after before has run.
+type leavingContext struct {
+	context.Context
+	before func()
+	cancel context.CancelFunc
+}
+
+func (c *leavingContext) Done() <-chan struct{} {
+	if before := c.before; before != nil {
+		c.before = nil
+		before()
+		c.cancel()
+	}
+	return c.Context.Done()
+}
+
+func TestACallerThatLeavesBeforeItsCallBeginsIsReplaced(t *testing.T) {
+	t.Parallel()
+	for range 20 { // whether it begins the call or leaves first is chance
+		synctest.Test(t, func(t *testing.T) {
+			p := coalesced(slowly(item))
+			var others sync.WaitGroup
+			inner, cancel := context.WithCancel(t.Context())
+			ctx := &leavingContext{Context: inner, cancel: cancel, before: func() {
+				for range 2 {
+					others.Go(func() {
+						ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+						defer cancel()
+						_, err := p(ctx, proxy.NewRequest("GET", "/"))
+						assert.NoError(t, err)
+					})
+				}
+				synctest.Wait() // they wait for the call
+			}}
+			_, err := p(ctx, proxy.NewRequest("GET", "/"))
+			assert.ErrorIs(t, err, context.Canceled)
+			others.Wait()
+			synctest.Wait()
+		})
+	}
+}
+
 func TestACallThatAllHaveLeftIsNotJoined(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
