@@ -2,6 +2,8 @@ package policy_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -183,26 +185,171 @@ func TestCallersWithMoreTimeShareOneMoreCall(t *testing.T) {
 
 func TestTheLeaderOfAFurtherCallMayLeave(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		next, calls := counted(slowly(item))
-		outcomes := meeting(t, coalesced(next), 4, func(i int) (context.Context, context.CancelFunc) {
-			if i == 0 {
-				return context.WithTimeout(t.Context(), 500*time.Millisecond)
+	for range 50 { // which of the two comes first is chance
+		synctest.Test(t, func(t *testing.T) {
+			next, calls := counted(slowly(item))
+			outcomes := meeting(t, coalesced(next), 4, func(i int) (context.Context, context.CancelFunc) {
+				if i == 0 {
+					return context.WithTimeout(t.Context(), 500*time.Millisecond)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*time.Minute)
+				if i == 3 { // has most time, and leaves as it is to lead
+					time.AfterFunc(500*time.Millisecond, cancel)
+				}
+				return ctx, cancel
+			})
+			assert.ErrorIs(t, outcomes[0].err, context.DeadlineExceeded)
+			for _, o := range outcomes[1:3] {
+				assert.NoError(t, o.err)
+				assert.Equal(t, 1500*time.Millisecond, o.took)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i)*time.Minute)
-			if i == 3 { // has most time, and leaves as it is to lead
-				time.AfterFunc(500*time.Millisecond, cancel)
-			}
-			return ctx, cancel
+			assert.ErrorIs(t, outcomes[3].err, context.Canceled)
+			assert.LessOrEqual(t, calls.Load(), int32(3))
 		})
-		assert.ErrorIs(t, outcomes[0].err, context.DeadlineExceeded)
-		for _, o := range outcomes[1:3] {
-			assert.NoError(t, o.err)
-			assert.Equal(t, 1500*time.Millisecond, o.took)
+	}
+}
+
+// proves T3
+func TestTheFurtherCallIsThatOfTheCallerWithMostTime(t *testing.T) {
+	t.Parallel()
+	times := []time.Duration{500 * time.Millisecond, 4 * time.Second, time.Minute, 5 * time.Second}
+	deadlines := func(t *testing.T) func(int) (context.Context, context.CancelFunc) {
+		return func(i int) (context.Context, context.CancelFunc) { return context.WithTimeout(t.Context(), times[i]) }
+	}
+	synctest.Test(t, func(t *testing.T) {
+		next, calls := counted(func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+			return hangsFor(ctx, 6*time.Second)
+		})
+		for i, o := range meeting(t, coalesced(next), len(times), deadlines(t)) {
+			if i == 2 {
+				assert.NoError(t, o.err)
+				assert.Equal(t, 6500*time.Millisecond, o.took)
+			} else {
+				assert.ErrorIs(t, o.err, context.DeadlineExceeded)
+				assert.Equal(t, times[i], o.took)
+			}
 		}
-		assert.ErrorIs(t, outcomes[3].err, context.Canceled)
-		assert.LessOrEqual(t, calls.Load(), int32(2))
+		assert.EqualValues(t, 2, calls.Load())
 	})
+	synctest.Test(t, func(t *testing.T) { // who has begun a call has its stream, and does not call again
+		next, calls := counted(slowly(func() (*proxy.Response, error) { return &proxy.Response{Body: newBody("rows")}, nil }))
+		outcomes := meeting(t, coalesced(next), len(times), deadlines(t))
+		assert.ErrorIs(t, outcomes[0].err, context.DeadlineExceeded)
+		assert.Equal(t, 2500*time.Millisecond, outcomes[1].took)
+		assert.Equal(t, 1500*time.Millisecond, outcomes[2].took)
+		assert.Equal(t, 2500*time.Millisecond, outcomes[3].took)
+		assert.EqualValues(t, 4, calls.Load())
+	})
+	synctest.Test(t, func(t *testing.T) { // a stream that comes as the time is over could not be read
+		late := newBody("late")
+		next, calls := counted(func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+			if late.closes.Load() > 0 {
+				return item()
+			}
+			<-ctx.Done()
+			return &proxy.Response{Body: late}, nil
+		})
+		outcomes := meeting(t, coalesced(leaf(next, pipe.HonoursContext)), 2, deadlines(t))
+		assert.ErrorIs(t, outcomes[0].err, context.DeadlineExceeded)
+		require.NoError(t, outcomes[1].err)
+		assert.Nil(t, outcomes[1].res.Body)
+		assert.EqualValues(t, 2, calls.Load())
+		assert.EqualValues(t, 1, late.closes.Load())
+	})
+}
+
+// A leavingContext ends when it is first waited for, after before has run.
+type leavingContext struct {
+	context.Context
+	before func()
+	cancel context.CancelFunc
+}
+
+func (c *leavingContext) Done() <-chan struct{} {
+	if before := c.before; before != nil {
+		c.before = nil
+		before()
+		c.cancel()
+	}
+	return c.Context.Done()
+}
+
+func TestACallerThatLeavesBeforeItsCallBeginsIsReplaced(t *testing.T) {
+	t.Parallel()
+	for range 20 { // whether it begins the call or leaves first is chance
+		synctest.Test(t, func(t *testing.T) {
+			p := coalesced(slowly(item))
+			var others sync.WaitGroup
+			inner, cancel := context.WithCancel(t.Context())
+			ctx := &leavingContext{Context: inner, cancel: cancel, before: func() {
+				for range 2 {
+					others.Go(func() {
+						ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+						defer cancel()
+						_, err := p(ctx, proxy.NewRequest("GET", "/"))
+						assert.NoError(t, err)
+					})
+				}
+				synctest.Wait() // they wait for the call
+			}}
+			_, err := p(ctx, proxy.NewRequest("GET", "/"))
+			assert.ErrorIs(t, err, context.Canceled)
+			others.Wait()
+			synctest.Wait()
+		})
+	}
+}
+
+func TestACallThatAllHaveLeftIsNotJoined(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := coalesced(leaf(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			res, err := slowly(item)(ctx, req)
+			if err != nil {
+				<-time.After(time.Millisecond) // it has to clean up
+			}
+			return res, err
+		}, pipe.HonoursContext))
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, cancel)
+		_, err := p(ctx, proxy.NewRequest("GET", "/"))
+		assert.ErrorIs(t, err, context.Canceled)
+		_, err = p(t.Context(), proxy.NewRequest("GET", "/"))
+		assert.NoError(t, err)
+	})
+}
+
+func TestCallersWhoseAnswersAreMadeInAnotherWayShareNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var scope call.Scope
+		scope.Serve(&pipe.Step{}) // no code of a user sees an answer
+		next, calls := counted(slowly(item))
+		meeting(t, coalesced(next), 4, func(i int) (context.Context, context.CancelFunc) {
+			if i%2 == 0 {
+				return context.WithCancel(t.Context())
+			}
+			return context.WithCancel(scope.Context(t.Context()))
+		})
+		assert.EqualValues(t, 2, calls.Load())
+	})
+}
+
+// proves T4
+func TestAPanicOfAKeyReachesItsCallerAlone(t *testing.T) {
+	t.Parallel()
+	p := proxy.Proxy(answers).With(pipe.Recover, policy.Coalesce(policy.CoalesceSpec{
+		Key: func(_ context.Context, req *proxy.Request) (string, error) {
+			if req.Path == "/bug" {
+				panic("bug")
+			}
+			return "", nil
+		}}))
+	_, err := p(t.Context(), proxy.NewRequest("GET", "/bug"))
+	assert.True(t, call.Panicked(err))
+	_, err = p(t.Context(), proxy.NewRequest("GET", "/"))
+	assert.NoError(t, err)
+	assert.False(t, pipe.PlanOf(p).HonoursContext(), "nobody knows how long the Key takes")
 }
 
 // proves T4
@@ -355,24 +502,27 @@ func TestAStreamLivesAsLongAsItsCaller(t *testing.T) {
 func TestCallsThatDifferShareNothing(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(req *proxy.Request){
-		"method":                      func(req *proxy.Request) { req.Method = "HEAD" },
-		"scheme":                      func(req *proxy.Request) { req.Scheme = "https" },
-		"host":                        func(req *proxy.Request) { req.Host = "other.test" },
-		"path":                        func(req *proxy.Request) { req.Path = "/b" },
-		"pattern":                     func(req *proxy.Request) { req.Pattern = "/{id}" },
-		"query":                       func(req *proxy.Request) { req.Query.Set("q", "ab,c") },
-		"a further value":             func(req *proxy.Request) { req.Query["q"] = []string{"ab", "c", ""} },
-		"the bounds of values":        func(req *proxy.Request) { req.Query["q"] = []string{"a", "bc"} },
-		"raw query":                   func(req *proxy.Request) { req.RawQuery = "q=ab&q=%63" },
-		"what code sends of a query":  func(req *proxy.Request) { req.UpstreamQuery = []string{"q"} },
-		"a param":                     func(req *proxy.Request) { req.Params.Set("id", "2") },
-		"the rest of a path":          func(req *proxy.Request) { req.Params.SetRest("a") },
-		"Authorization":               func(req *proxy.Request) { req.Header.Set("Authorization", "Bearer b") },
-		"Cookie":                      func(req *proxy.Request) { req.Header.Set("Cookie", "session=2") },
-		"a header without a value":    func(req *proxy.Request) { req.Header["X-None"] = nil },
-		"Upstream":                    func(req *proxy.Request) { req.Upstream.Set("X-User", "eve") },
-		"a header moved to Upstream":  func(req *proxy.Request) { req.Header.Del("X-H"); req.Upstream.Set("X-H", "h") },
-		"the address of the client":   func(req *proxy.Request) { req.Remote = netip.MustParseAddrPort("192.0.2.1:1") },
+		"method":                     func(req *proxy.Request) { req.Method = "HEAD" },
+		"scheme":                     func(req *proxy.Request) { req.Scheme = "https" },
+		"host":                       func(req *proxy.Request) { req.Host = "other.test" },
+		"path":                       func(req *proxy.Request) { req.Path = "/b" },
+		"pattern":                    func(req *proxy.Request) { req.Pattern = "/{id}" },
+		"query":                      func(req *proxy.Request) { req.Query.Set("q", "ab,c") },
+		"a further value":            func(req *proxy.Request) { req.Query["q"] = []string{"ab", "c", ""} },
+		"the bounds of values":       func(req *proxy.Request) { req.Query["q"] = []string{"a", "bc"} },
+		"raw query":                  func(req *proxy.Request) { req.RawQuery = "q=ab&q=%63" },
+		"what code sends of a query": func(req *proxy.Request) { req.UpstreamQuery = []string{"q"} },
+		"a param":                    func(req *proxy.Request) { req.Params.Set("id", "2") },
+		"the rest of a path":         func(req *proxy.Request) { req.Params.SetRest("a") },
+		"Authorization":              func(req *proxy.Request) { req.Header.Set("Authorization", "Bearer b") },
+		"Cookie":                     func(req *proxy.Request) { req.Header.Set("Cookie", "session=2") },
+		"a header without a value":   func(req *proxy.Request) { req.Header["X-None"] = nil },
+		"Upstream":                   func(req *proxy.Request) { req.Upstream.Set("X-User", "eve") },
+		"a header moved to Upstream": func(req *proxy.Request) { req.Header.Del("X-H"); req.Upstream.Set("X-H", "h") },
+		"the address of the client":  func(req *proxy.Request) { req.Remote = netip.MustParseAddrPort("192.0.2.1:1") },
+		"the certificate of the client": func(req *proxy.Request) {
+			req.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{Raw: []byte("eve")}}}
+		},
 		"a change of protocols":       func(req *proxy.Request) { req.Upgrade = "websocket" },
 		"a body":                      func(req *proxy.Request) { req.SetBody("text/plain", []byte("x")) },
 		"a method that is not a safe": func(req *proxy.Request) { req.Method = "POST" },

@@ -65,10 +65,7 @@ func (p *parts) text(texts ...string) {
 	}
 }
 
-// list adds a list. One that is nil is not like one of nothing: a header field that is nil is left
-// out.
 func (p *parts) list(texts []string) {
-	p.flag(texts != nil)
 	p.number(len(texts))
 	p.text(texts...)
 }
