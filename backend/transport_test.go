@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -356,4 +357,36 @@ func TestADecodedAnswerComesCompressedOverTheWire(t *testing.T) {
 	}
 	assert.EqualValues(t, 1, up.conns.Load())
 	assert.True(t, bytes.Contains([]byte(up.requests()[0]), []byte("\r\nAccept-Encoding: gzip\r\n")))
+}
+
+// On a connection of HTTP/2 the answers of other requests arrive at any time.
+func TestAConnectionOfHTTP2IsSharedWithoutTLSToo(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for range 200 {
+			_, _ = io.WriteString(w, "rows ")
+			_ = http.NewResponseController(w).Flush()
+		}
+	}))
+	srv.Config.Protocols = new(http.Protocols)
+	srv.Config.Protocols.SetUnencryptedHTTP2(true)
+	srv.Start()
+	defer srv.Close()
+	transport := backend.NewTransport()
+	transport.Protocols = new(http.Protocols)
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	rows := pipe.Check(backend.HTTP{Transport: transport}.New(backend.Spec{Name: "rows", URL: srv.URL, Decode: backend.Text}))
+	var all sync.WaitGroup
+	for range 32 {
+		all.Go(func() {
+			for range 10 {
+				res, err := rows(t.Context(), proxy.NewRequest("GET", "/"))
+				if assert.NoError(t, err) {
+					assert.NoError(t, res.Close())
+				}
+			}
+		})
+	}
+	all.Wait()
 }
