@@ -73,7 +73,7 @@
 //	request body                                1 MiB, then 413 before any upstream; unlimited with endpoint.Spec.Stream
 //	decoded body of an upstream                 8 MiB decompressed, 512 deep, strict JSON; 100,000 members merged
 //	XML                                         512 deep, no DTD; an answer in XML has at most 32 MiB or four times its JSON
-//	decoded 304 or 206                          a failure; 204 and 205 are an absent document
+//	decoded 206, 304 that code did not ask for  a failure; 204 and 205 are an absent document
 //	GET routes                                  answer HEAD too
 //	endpoint                                    10 s to read the body, 10 s for the pipe; a stream has 30 s per write and 60 s of silence
 //	optional parts                              end a tenth, at most 250 ms, before the deadline

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -139,6 +140,55 @@ func TestAFailureKeepsWhatAClientNeeds(t *testing.T) {
 	}
 }
 
+// proves M15, D9
+func TestA304ThatCodeAskedForIsAnAnswer(t *testing.T) {
+	t.Parallel()
+	tag, since := http.Header{"If-None-Match": {`"1"`}}, http.Header{"If-Modified-Since": {"Mon, 02 Jan 2006 15:04:05 GMT"}}
+	tests := []struct {
+		name           string
+		method         string
+		client, code   http.Header
+		spec           backend.Spec
+		status, wanted int
+	}{
+		{"If-None-Match", "GET", nil, tag, backend.Spec{}, 304, 304},
+		{"If-Modified-Since", "GET", nil, since, backend.Spec{}, 304, 304},
+		{"in lower case", "GET", nil, http.Header{"if-none-match": {`"1"`}}, backend.Spec{}, 304, 304},
+		{"with Statuses", "GET", nil, tag, backend.Spec{Statuses: []int{200}}, 304, 304},
+		{"with MapStatus", "GET", nil, tag, backend.Spec{MapStatus: map[int]int{304: 404}}, 304, 304},
+		{"HEAD", "HEAD", nil, tag, backend.Spec{Method: "HEAD"}, 304, 304},
+		{"nobody asked", "GET", nil, nil, backend.Spec{}, 304, 502},
+		{"the client asked", "GET", tag, nil, backend.Spec{Headers: []string{"*"}}, 304, 502},
+		{"the client asked by a twin", "GET", http.Header{"If_none_match": {`"1"`}}, nil, backend.Spec{Headers: []string{"*"}}, 304, 502},
+		{"an empty condition", "GET", nil, http.Header{"If-None-Match": {""}}, backend.Spec{}, 304, 502},
+		{"another condition", "GET", nil, http.Header{"If-Match": {`"1"`}}, backend.Spec{}, 304, 502},
+		{"POST", "POST", nil, tag, backend.Spec{}, 304, 502},
+		{"another status", "GET", nil, tag, backend.Spec{}, 302, 502},
+		{"206", "GET", nil, tag, backend.Spec{}, 206, 502},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			up := &answers{status: tt.status, body: `{"a":1}`, header: http.Header{"Etag": {`"1"`}, "X-A": {"1"}}}
+			req := proxy.NewRequest(tt.method, "/")
+			maps.Copy(req.Header, tt.client)
+			maps.Copy(req.Upstream, tt.code)
+			tt.spec.Expose = []string{"X-A"}
+			res, err := newBackend(t, up, tt.spec)(t.Context(), req)
+			assert.EqualValues(t, 1, up.body0.closes.Load())
+			if tt.wanted != 304 {
+				assert.Equal(t, tt.wanted, proxy.StatusOf(err))
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, 304, res.Status)
+			assert.True(t, res.Document.IsZero())
+			assert.Equal(t, http.Header{"X-A": {"1"}}, res.Header)
+			assert.Equal(t, `"1"`, res.Origin.Get("Etag"))
+		})
+	}
+}
+
 func TestTheSpecSaysWhatASuccessIs(t *testing.T) {
 	t.Parallel()
 	p := newBackend(t, &answers{status: 404, body: `{"error":"none"}`}, backend.Spec{Statuses: []int{200, 404}})
@@ -150,6 +200,39 @@ func TestTheSpecSaysWhatASuccessIs(t *testing.T) {
 	res, err = get(t, newBackend(t, &answers{status: 206, body: "[1]"}, backend.Spec{Statuses: []int{206}}))
 	require.NoError(t, err)
 	assert.Equal(t, "[1]", res.Document.String())
+}
+
+// proves M34
+func TestOriginIsTheEndToEndHeaderOfADecodedAnswer(t *testing.T) {
+	t.Parallel()
+	shared := http.Header{"Etag": {`"1"`}, "Cache-Control": {"max-age=5", "public"}, "Connection": {"X-Hop"}, "X-Hop": {"1"}, "Set-Cookie": {"a=1"},
+		"X-Odd": {"a\x00b"}}
+	want := http.Header{"Etag": {`"1"`}, "Cache-Control": {"max-age=5", "public"}, "Set-Cookie": {"a=1"}}
+	up := trip(func(r *http.Request) (*http.Response, error) { // gives each call the same header
+		return &http.Response{StatusCode: 200, Header: shared, Body: io.NopCloser(strings.NewReader("{}"))}, nil
+	})
+	p := newBackend(t, up, backend.Spec{Expose: []string{"Cache-Control"}})
+	for range 2 {
+		res, err := get(t, p)
+		require.NoError(t, err)
+		assert.Equal(t, want, res.Origin)
+		assert.Equal(t, http.Header{"Cache-Control": {"max-age=5", "public"}}, res.Header, "no other header goes on")
+		res.Origin["Cache-Control"][0] = "no-store"
+		res.Origin.Del("Etag")
+		assert.Equal(t, "max-age=5", res.Header.Get("Cache-Control"), "the two share nothing")
+	}
+	assert.Len(t, shared, 6)
+
+	for _, status := range []int{200, 204} {
+		bare := trip(func(r *http.Request) (*http.Response, error) { return &http.Response{StatusCode: status}, nil })
+		res, err := get(t, newBackend(t, bare, backend.Spec{}))
+		require.NoError(t, err)
+		assert.Equal(t, http.Header{}, res.Origin, "an answer without a header")
+	}
+	res, err := get(t, newBackend(t, up, backend.Spec{Decode: backend.Passthrough}))
+	require.NoError(t, err)
+	assert.Nil(t, res.Origin, "a stream has it all in Header")
+	require.NoError(t, res.Close())
 }
 
 // proves M15, F5

@@ -35,7 +35,7 @@ func TestAConnectionSettlesBeforeItIsUsedAgain(t *testing.T) {
 		_, _ = server.Write([]byte("surplus"))
 		assert.ErrorIs(t, <-read, errSurplus, "the request is not written yet")
 
-		c.speak()
+		c.speak(nil)
 		go func() {
 			_, err := c.Read(make([]byte, 10))
 			read <- err

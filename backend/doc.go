@@ -41,7 +41,9 @@
 //
 //	status                    decoded
 //	200 to 299                success; 204, 205 and an empty body are an absent Document
-//	206, 304, 1xx             502
+//	206, 1xx                  502
+//	304                       success without a Document if code has set If-None-Match or
+//	                          If-Modified-Since in Request.Upstream of a GET or HEAD, else 502
 //	3xx                       502: redirects are not followed
 //	401                       401 if the client's Authorization or Cookie was forwarded, else 502
 //	407                       502

@@ -40,8 +40,12 @@ type HTTP struct {
 	// NewTransport did not make may ignore its context. A plan therefore shows the leaf as opaque,
 	// and the deadline still holds, at the cost of a goroutine (see proxy.Hold). A round tripper
 	// that always honours its context may say so with a method HonoursContext() bool that returns
-	// true; it costs no goroutine. A round tripper that RegisterProtocol puts into a transport for
-	// http or https is taken to honour its context too.
+	// true; it costs no goroutine. If transports that NewTransport made are inside it, their guard
+	// against surplus bytes works there too. A round tripper that RegisterProtocol puts into a
+	// transport for http or https is taken to honour its context too.
+	//
+	// A Transport with a method Plan() pipe.Step, such as a pool of hosts, shows as that step inside
+	// the leaf. New calls Plan once. A panic in it, and a fault in the step, are faults of the leaf.
 	Transport http.RoundTripper
 
 	// Sign is called with each request as it is about to be sent, for every try, after everything
@@ -70,12 +74,20 @@ func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 	honoursContext := transportHonoursContext(l.transport)
 	l.trusted = mark.On(l.transport)
 	if isTransport(l.transport) {
-		honoursContext, l.trusted, l.trace = true, true, settled
+		honoursContext, l.trusted = true, true
+	}
+	step := l.step(honoursContext)
+	inner, err := planOfTransport(l.transport, honoursContext)
+	switch {
+	case err != nil:
+		return nil, s.fault("transport: %w", err)
+	case inner != nil:
+		step.Steps = []*pipe.Step{inner}
 	}
 	if honoursContext {
-		l.held = proxy.Hold(0)(l.call)
+		l.held, l.trace = proxy.Hold(0)(l.call), settled
 	}
-	return pipe.Describe(l.serve, l.step(honoursContext)), nil
+	return pipe.Describe(l.serve, step), nil
 }
 
 // A leaf calls one upstream. All of it is made at wiring and only read afterwards.
@@ -84,7 +96,7 @@ type leaf struct {
 	transport http.RoundTripper
 	trusted   bool // the transport is that of net/http, or sluice's: it changes no header
 	sign      func(context.Context, *http.Request) error
-	trace     *httptrace.ClientTrace // nil unless the transport is that of net/http
+	trace     *httptrace.ClientTrace // nil unless the transport honours its context
 	held      proxy.Proxy            // call under proxy.Hold, see serve; nil if the transport is opaque
 	bound     *call.Bound            // of reads of request bodies that outlive their call
 
@@ -483,11 +495,12 @@ func (c *exchange) end() {
 func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.Response) (*proxy.Response, error) {
 	l := c.leaf
 	defer func() { l.discard(ctx, resp.Body) }() // by then hurry may have replaced it
-	if !l.spec.succeeds(resp.StatusCode) {
+	unchanged := resp.StatusCode == http.StatusNotModified && c.conditional()
+	if !unchanged && !l.spec.succeeds(resp.StatusCode) {
 		return nil, c.refused(ctx, req, resp)
 	}
 	res := &proxy.Response{Status: resp.StatusCode}
-	if resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusResetContent {
+	if unchanged || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusResetContent {
 		hurry(ctx, resp, discard)
 	} else {
 		body, op, err := c.read(ctx, resp)
@@ -504,13 +517,36 @@ func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.R
 			}
 		}
 	}
+	res.Origin = l.origin(resp.Header)
 	if len(l.expose) > 0 {
-		res.Header = exposed(l.expose, endToEnd(resp.Header))
+		res.Header = exposed(l.expose, res.Origin)
 	}
 	if res.Header == nil && !call.Described(ctx) { // else nobody adds a header
 		res.Header = http.Header{}
 	}
 	return res, nil
+}
+
+// conditional reports whether the request asked for an answer only if there is a new one (RFC 9110,
+// section 15.4.5). Only code can have asked for that: a client's conditions go to no upstream whose
+// answer is decoded.
+func (c *exchange) conditional() bool {
+	if c.out.Method != http.MethodGet && c.out.Method != http.MethodHead {
+		return false
+	}
+	return c.out.Header.Get("If-None-Match") != "" || c.out.Header.Get("If-Modified-Since") != ""
+}
+
+// origin returns the header of an answer for code to see. A user's transport may give each call the
+// same header, so that has to be copied.
+func (l *leaf) origin(h http.Header) http.Header {
+	switch {
+	case h == nil:
+		return http.Header{}
+	case !l.trusted:
+		h = h.Clone()
+	}
+	return endToEnd(h)
 }
 
 // read returns the whole body, decompressed. If it fails, op is the phase that failed.

@@ -85,7 +85,8 @@ type Spec struct {
 	Decode Decoder
 
 	// Statuses lists the statuses that are a success, each from 200 to 999 but not 304. nil means
-	// 200 to 299 without 206. A 422 whose body a form shows is one: {200, 422} answers with its
+	// 200 to 299 without 206. A 304 is one where code has asked for it; see the package
+	// documentation. A 422 whose body a form shows is one: {200, 422} answers with its
 	// document and the status 422, and in a merge as a part that is there. A Passthrough passes on
 	// every status; there Statuses is an error.
 	Statuses []int

@@ -221,6 +221,51 @@ type prompt bool
 func (prompt) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("not called") }
 func (p prompt) HonoursContext() bool                          { return bool(p) }
 
+// A planned is a transport that shows a step.
+type planned struct {
+	prompt
+	plan func() pipe.Step
+}
+
+func (p planned) Plan() pipe.Step { return p.plan() }
+
+func TestATransportShowsItsStepUnderTheLeaf(t *testing.T) {
+	t.Parallel()
+	shown := func(honours bool, step pipe.Step) *pipe.Step {
+		plan := pipe.PlanOf(newBackend(t, planned{prompt(honours), func() pipe.Step { return step }}, backend.Spec{Method: "GET"}))
+		require.Len(t, plan.Steps, 1)
+		assert.Equal(t, honours, plan.HonoursContext())
+		assert.True(t, plan.Effects.Has(pipe.Terminal|pipe.Idempotent))
+		return plan.Steps[0]
+	}
+	inner := shown(true, pipe.Step{Kind: "pool", Name: "items", Detail: "p2c"})
+	assert.Contains(t, inner.String(), "pool items (p2c)")
+	assert.Equal(t, pipe.Terminal|pipe.HonoursContext|pipe.Custom, inner.Effects)
+	inner = shown(false, pipe.Step{})
+	assert.Equal(t, "transport", inner.Kind)
+	assert.Equal(t, pipe.Terminal|pipe.Custom, inner.Effects)
+}
+
+// proves O20
+func TestAFaultInTheStepOfATransportIsOneOfTheLeaf(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		plan func() pipe.Step
+		want string
+	}{
+		"a panic":    {func() pipe.Step { panic("no plan") }, "backend up: transport: panic: no plan"},
+		"a nil step": {func() pipe.Step { return pipe.Step{Steps: []*pipe.Step{nil}} }, "backend up: transport: panic: runtime error"},
+		"a fault": {func() pipe.Step { return pipe.Step{Kind: "pool", Err: errors.New("no hosts"), Source: "a.go:1"} },
+			"backend up: transport: no hosts (a.go:1)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := backend.HTTP{Transport: planned{true, tt.plan}}.New(backend.Spec{Name: "up", URL: "http://h"})
+			assert.ErrorContains(t, err, tt.want)
+		})
+	}
+}
+
 // An odd is a decoder of a user that is not comparable.
 type odd struct{ _ []int }
 

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -11,6 +12,9 @@ import (
 	"reflect"
 	"sync"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/pipe"
 )
 
 // NewTransport returns a transport for upstreams. Upstreams may share it. Change it only before its
@@ -103,6 +107,8 @@ type conn struct {
 	reading bool // a Read waits for the next byte
 	closed  bool
 	quiet   bool // it has settled, and the request is not written yet
+	shared  bool // it carries the streams of HTTP/2, so bytes of others may arrive at any time
+	spoken  bool // something was written
 }
 
 func newConn(c net.Conn) *conn {
@@ -116,10 +122,10 @@ func newConn(c net.Conn) *conn {
 func (c *conn) settle(quiet bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !c.reading && !c.closed {
+	for !c.reading && !c.closed && !c.shared {
 		c.changed.Wait()
 	}
-	c.quiet = quiet
+	c.quiet = quiet && !c.shared
 }
 
 func (c *conn) Read(p []byte) (int, error) {
@@ -140,15 +146,19 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 func (c *conn) Write(p []byte) (int, error) {
-	c.speak()
+	c.speak(p)
 	return c.Conn.Write(p)
 }
 
-// speak ends the quiet, so that an answer may arrive.
-func (c *conn) speak() {
+// speak ends the quiet, so that an answer may arrive. The first bytes tell the protocol: those of
+// HTTP/2 are its preface (RFC 9113, section 3.4).
+func (c *conn) speak(first []byte) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.quiet = false
-	c.mu.Unlock()
+	if !c.spoken {
+		c.spoken, c.shared = true, bytes.HasPrefix(first, []byte("PRI * HTTP/2.0"))
+	}
 }
 
 func (c *conn) Close() error {
@@ -161,7 +171,7 @@ func (c *conn) Close() error {
 
 // ReadFrom keeps the fast paths of the kernel, such as sendfile.
 func (c *conn) ReadFrom(r io.Reader) (int64, error) {
-	c.speak()
+	c.speak(nil)
 	return io.Copy(c.Conn, r)
 }
 
@@ -177,4 +187,35 @@ func (c *conn) CloseWrite() error {
 func transportHonoursContext(rt http.RoundTripper) bool {
 	h, ok := rt.(interface{ HonoursContext() bool })
 	return ok && h.HonoursContext()
+}
+
+// planOfTransport returns the step of a transport that has one, and otherwise nil.
+func planOfTransport(rt http.RoundTripper, honoursContext bool) (step *pipe.Step, err error) {
+	p, ok := rt.(interface{ Plan() pipe.Step })
+	if !ok {
+		return nil, nil
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			step, err = nil, call.PanicOf(recover())
+		}
+	}()
+	s := p.Plan()
+	err = s.Faults()
+	returned = true
+	if err != nil {
+		return nil, err
+	}
+	if s.Kind == "" {
+		s.Kind = "transport"
+	}
+	if !s.Mark.Ours() {
+		s.Effects |= pipe.Custom
+	}
+	s.Effects |= pipe.Terminal // it calls no pipe
+	if honoursContext {
+		s.Effects |= pipe.HonoursContext
+	}
+	return &s, nil
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"os"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -170,6 +172,32 @@ func TestSurplusBytesAreNeverTheNextAnswer(t *testing.T) {
 		})
 	}
 }
+
+// proves F4
+func TestTheGuardAgainstSurplusBytesWorksInsideATransport(t *testing.T) {
+	t.Parallel()
+	for _, honours := range []bool{true, false} {
+		for _, decode := range []backend.Decoder{nil, backend.Passthrough} {
+			var guarded bool
+			rt := around{trip(func(r *http.Request) (*http.Response, error) {
+				trace := httptrace.ContextClientTrace(r.Context())
+				guarded = trace != nil && trace.GotConn != nil
+				return (&answers{body: "{}"}).RoundTrip(r)
+			}), honours}
+			_, err := outcome(t, newBackend(t, rt, backend.Spec{Decode: decode}))
+			require.NoError(t, err)
+			assert.Equal(t, honours, guarded)
+		}
+	}
+}
+
+// An around is a transport that has others inside.
+type around struct {
+	http.RoundTripper
+	honours bool
+}
+
+func (a around) HonoursContext() bool { return a.honours }
 
 // proves M37, M16, L10
 func TestFailuresUseOneConnection(t *testing.T) {
@@ -329,4 +357,36 @@ func TestADecodedAnswerComesCompressedOverTheWire(t *testing.T) {
 	}
 	assert.EqualValues(t, 1, up.conns.Load())
 	assert.True(t, bytes.Contains([]byte(up.requests()[0]), []byte("\r\nAccept-Encoding: gzip\r\n")))
+}
+
+// On a connection of HTTP/2 the answers of other requests arrive at any time.
+func TestAConnectionOfHTTP2IsSharedWithoutTLSToo(t *testing.T) {
+	t.Parallel()
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for range 200 {
+			_, _ = io.WriteString(w, "rows ")
+			_ = http.NewResponseController(w).Flush()
+		}
+	}))
+	srv.Config.Protocols = new(http.Protocols)
+	srv.Config.Protocols.SetUnencryptedHTTP2(true)
+	srv.Start()
+	defer srv.Close()
+	transport := backend.NewTransport()
+	transport.Protocols = new(http.Protocols)
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	rows := pipe.Check(backend.HTTP{Transport: transport}.New(backend.Spec{Name: "rows", URL: srv.URL, Decode: backend.Text}))
+	var all sync.WaitGroup
+	for range 32 {
+		all.Go(func() {
+			for range 10 {
+				res, err := rows(t.Context(), proxy.NewRequest("GET", "/"))
+				if assert.NoError(t, err) {
+					assert.NoError(t, res.Close())
+				}
+			}
+		})
+	}
+	all.Wait()
 }

@@ -115,6 +115,8 @@ func faultOf(res *proxy.Response, asked string) error {
 		return nil
 	case status < 200 || status > 999:
 		return fault(http.StatusInternalServerError, fmt.Sprintf("the response has status %d", status))
+	case status == http.StatusNotModified && res.Origin != nil && res.Body == nil:
+		return &proxy.Error{Status: http.StatusBadGateway, Op: "endpoint", Err: proxy.ErrNotModified}
 	case res.Body != nil && !res.Document.IsZero():
 		return fault(http.StatusInternalServerError, "the response has both a Document and a Body")
 	}

@@ -1,6 +1,7 @@
 package endpoint_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,29 @@ import (
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/proxy"
 )
+
+// proves D9
+func TestA304OfAnUpstreamGoesToNoClient(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		origin http.Header
+		want   int
+	}{
+		{http.Header{}, 502},
+		{http.Header{"Etag": {`"1"`}}, 502},
+		{nil, 304}, // the pipe's own
+	}
+	for _, tt := range tests {
+		var reported error
+		h := newHandler(t, endpoint.Spec{Proxy: answers(func() *proxy.Response {
+			return &proxy.Response{Status: http.StatusNotModified, Origin: tt.origin}
+		}), Report: func(_ context.Context, err error) { reported = err }})
+		req := httptest.NewRequest("GET", "/", nil)
+		req.Header.Set("If-None-Match", `"1"`)
+		assert.Equal(t, tt.want, record(h, req).Code)
+		assert.Equal(t, tt.want == 502, errors.Is(reported, proxy.ErrNotModified))
+	}
+}
 
 // proves M15, L18, L24, D15
 func TestDocumentIsAnsweredWithStatusLengthAndCompleteness(t *testing.T) {
@@ -48,6 +72,9 @@ func TestDocumentIsAnsweredWithStatusLengthAndCompleteness(t *testing.T) {
 		{"a partial answer", "GET", func() *proxy.Response {
 			return &proxy.Response{Document: documentOf(`{}`), Err: errors.New("recs"), Header: http.Header{"Cache-Control": {"public"}}}
 		}, 200, `{}`, map[string]string{"X-Completed": "false", "Cache-Control": "no-store"}},
+		{"headers of the upstream that are for decorators", "GET", func() *proxy.Response {
+			return &proxy.Response{Document: documentOf(`{}`), Origin: http.Header{"Etag": {`"1"`}, "Set-Cookie": {"a=1"}}}
+		}, 200, `{}`, map[string]string{"Etag": "", "Set-Cookie": "", "Content-Length": "2"}},
 		{"headers about another payload", "GET", func() *proxy.Response {
 			return &proxy.Response{Document: documentOf(`{}`), Header: http.Header{"Content-Type": {"text/plain", "text/html"},
 				"Content-Length": {"99"}, "Content-Encoding": {"gzip"}, "X-Completed": {"perhaps"}}}

@@ -62,9 +62,10 @@ type Watcher interface {
 //
 //	abandoned  a call that did not return in time goes on alone
 //	case       which case of a switch was chosen
+//	coalesced  the call shares one that another caller has begun
 //	fallback   which other proxy is asked
 //	hedge      which further call is sent, as in "2 of 2"
-//	limited    a call was refused, or not mirrored, by a limit
+//	limited    a call was refused, not mirrored or not shared, by a limit
 //	lost       which proxy of a race, or call of a hedge, was not the first
 //	open       a call was refused by an open circuit breaker
 //	panicked   a panic was recovered

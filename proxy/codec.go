@@ -23,7 +23,7 @@ import (
 // (204) is the same error, but wraps [document.ErrAbsent]. So is null if T is a pointer or an
 // interface, because a nil T is not a value, and a pipe without an error returns one. If T is
 // [document.Document], every document fits, the absent one too. A stream is closed unread, and the
-// error, also of status 502, wraps [ErrStream].
+// error, also of status 502, wraps [ErrStream]. That of a 304 wraps [ErrNotModified].
 //
 // Decoding ends with the context of the call, and the error then wraps that of the context. A
 // method of the user, and a member whose name fits several fields of T, is decoded to its end.
@@ -76,8 +76,8 @@ type decoder[T any] struct {
 
 // decode stores the document of an answer in the value that v points to.
 func (d *decoder[T]) decode(ctx context.Context, res *Response, v *T) error {
-	if res.open() {
-		return d.failed(ErrStream)
+	if err := res.unusable(); err != nil {
+		return d.failed(err)
 	}
 	if d.nilable && res.Document.Kind() == document.Null {
 		return d.failed(&document.Error{Err: document.ErrAbsent})

@@ -188,6 +188,14 @@ func TestDecodeNamesWhatItKnows(t *testing.T) {
 	assert.NotContains(t, err.Error(), "backend")
 }
 
+// proves M15
+func TestDecodeTakesNo304ForAnAbsentDocument(t *testing.T) {
+	t.Parallel()
+	_, err := proxy.Decode[document.Document](gives(&proxy.Response{Status: 304}))(t.Context(), get())
+	assert.ErrorIs(t, err, proxy.ErrNotModified)
+	assert.Equal(t, http.StatusBadGateway, proxy.StatusOf(err))
+}
+
 // proves C4
 func TestContract4DecodeClosesWhatItGot(t *testing.T) {
 	t.Parallel()

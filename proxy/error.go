@@ -27,6 +27,10 @@ var (
 
 	// ErrStream is why a combinator refuses a response: it has a Body where a Document is needed.
 	ErrStream = errors.New("the response is a stream, not a document")
+
+	// ErrNotModified is why a combinator or an endpoint refuses a response: it is an upstream's 304
+	// to a condition that code has set, and who set it has not answered in its place.
+	ErrNotModified = errors.New("the response is a 304, and nobody answers in its place")
 )
 
 // An Error is a failure with the status that a client should see. It wraps its cause, for

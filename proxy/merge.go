@@ -93,8 +93,8 @@ func Optional(part Part) Part {
 // document adds nothing; if all parts are skipped or empty, the answer is {}.
 //
 // If a required part fails, the merge cancels the other parts and returns that error. A part also
-// fails if it answers with a stream, or with a root that is not an object. If an optional part
-// fails, its error is joined in Err of the response, in declared order. If all parts are optional
+// fails if it answers with a stream, with a 304 without a document ([ErrNotModified]), or with a
+// root that is not an object. If an optional part fails, its error is joined in Err of the response, in declared order. If all parts are optional
 // and all of them fail, the joined error is the error of the merge.
 //
 // If the context has a deadline, optional parts end before it, by a tenth of the remaining time but
@@ -334,8 +334,8 @@ func (b *mergeBranch) Arrived() {
 
 // unfit returns why a merge cannot use the response; named adds whose response it is.
 func (p *mergePart) unfit(res *Response) error {
-	if res.open() {
-		return &Error{Status: http.StatusBadGateway, Err: ErrStream}
+	if err := res.unusable(); err != nil {
+		return &Error{Status: http.StatusBadGateway, Err: err}
 	}
 	return wrapError("", http.StatusBadGateway, p.method.unfit(p.i, res.Document))
 }

@@ -93,6 +93,8 @@ func faults() []fault {
 		}, status: 502, is: boom, body: true, optional: others},
 		{name: "answers with an array", part: answer(func(io.ReadCloser) *proxy.Response { return &proxy.Response{Document: array} }),
 			status: 502, is: document.ErrNotObject, optional: others},
+		{name: "answers 304", part: answer(func(io.ReadCloser) *proxy.Response { return &proxy.Response{Status: 304} }),
+			status: 502, is: proxy.ErrNotModified, text: "part faulty: the response is a 304", optional: others},
 		{name: "answers with nothing", part: answer(func(io.ReadCloser) *proxy.Response { return &proxy.Response{Status: 204} }), required: others, optional: others},
 		{name: "answers with status 1000", part: answer(func(io.ReadCloser) *proxy.Response { return &proxy.Response{Status: 1000, Document: object} }),
 			doc: `"b":2,`, required: others, optional: others},

@@ -23,6 +23,15 @@ type Response struct {
 	Header   http.Header       // end to end; never nil if the answer is from a backend or combinator of sluice
 	Document document.Document // the decoded payload; the zero value if there is none or Body carries it
 
+	// Origin is the end-to-end header of the upstream's answer that Document was decoded from, for
+	// decorators: a cache reads there how long the answer is fresh. No client ever gets it. Its
+	// Content-Length and Content-Encoding are those of the bytes that were decoded. A backend sets
+	// it, and it is not nil then. It is nil for a stream, whose Header has all of it, and for an
+	// answer that does not come from one upstream alone: whoever makes a new Response, as a merge
+	// does, leaves it out. The map belongs to the response: code that gives one answer to several
+	// callers gives each a copy.
+	Origin http.Header
+
 	// Body is the payload that is not decoded; it is nil if Document carries the payload. Close
 	// closes it.
 	Body io.ReadCloser
@@ -63,6 +72,23 @@ func (r *Response) StatusCode() int {
 
 // open reports whether the response has a body or connection to read from.
 func (r *Response) open() bool { return r.Body != nil || r.Upgrade != nil }
+
+// notModified reports whether the response says only that there is no new document. Whoever needs
+// one must not take it for an absent document.
+func (r *Response) notModified() bool {
+	return r.Status == http.StatusNotModified && r.Document.IsZero()
+}
+
+// unusable returns why the response has no document for a combinator, or nil.
+func (r *Response) unusable() error {
+	switch {
+	case r.open():
+		return ErrStream
+	case r.notModified():
+		return ErrNotModified
+	}
+	return nil
+}
 
 // OnClose registers f to be called once, when the response is closed, after its body. Callbacks run
 // in the reverse order of their registration. If there is no open body, or the response is already

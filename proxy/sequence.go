@@ -68,7 +68,7 @@ type Stage struct {
 // order. The functions own the slice of results, but must not change the headers in it.
 //
 // If a required stage fails, the sequence ends with its error, and no later stage is called. A
-// stage whose response is not the answer also fails if it answers with a stream, or if it is not
+// stage whose response is not the answer also fails if it answers with a stream or with a 304 without a document, or if it is not
 // Internal and answers with an ungrouped document whose root is not an object. If an optional stage
 // fails, its error is joined in Err of the response; if no stage is left to answer, the joined
 // error is the error of the sequence. A stage that binds to a stage that failed or was skipped
@@ -369,8 +369,13 @@ func (c *sequenceCall) reportBeside(err, other error) {
 // named adds to err which stage failed.
 func (st *stage) named(err error) error { return named("stage", st.Name, err) }
 
-// handOn makes the response of the last stage the answer.
+// handOn makes the response of the last stage the answer. If it depends on the stages before, its
+// Origin does not tell for whom and for how long it holds. A 304 keeps it, so that an endpoint sees
+// whose 304 it is.
 func (c *sequenceCall) handOn(res *Response) *Response {
+	if len(c.seq.stages) > 1 && !res.notModified() {
+		res.Origin = nil
+	}
 	if len(c.missing) > 0 {
 		res.Err = errors.Join(append(c.missing, res.Err)...)
 		notePartial(c.ctx, res)
@@ -505,8 +510,8 @@ func (b *stageCall) unbound() bool {
 
 // unfit returns why a sequence cannot use the response; named adds whose response it is.
 func (st *stage) unfit(res *Response) error {
-	if res.open() {
-		return &Error{Status: http.StatusBadGateway, Err: ErrStream}
+	if err := res.unusable(); err != nil {
+		return &Error{Status: http.StatusBadGateway, Err: err}
 	}
 	if st.Internal || st.Group != "" {
 		return nil

@@ -76,6 +76,8 @@ func (m Moment) holds(failed, complete bool) bool {
 // A next that hangs until the deadline leaves no time to answer without it; put a policy.Timeout
 // inside.
 //
+// A 304 without a document stays as it is: who asked for it has the document.
+//
 // It is a fault in the plan if d is not an object, or when is not one of the moments. With
 // [OnError] nothing is filled, so d may be any value, such as [] in place of a list, but not
 // absent. Static keeps no state and changes no document.
@@ -157,7 +159,7 @@ func (f *filler) cover(ctx context.Context, err error) (*Response, error) {
 
 // complete fills the document of an answer.
 func (f *filler) complete(ctx context.Context, res *Response) (*Response, error) {
-	if res.open() || !f.when.holds(false, res.Err == nil) {
+	if res.unusable() != nil || !f.when.holds(false, res.Err == nil) {
 		return res, nil
 	}
 	absent := res.Document.IsZero()

@@ -98,6 +98,7 @@ func TestNothingWaitsForARequestBodyThatBlocks(t *testing.T) {
 		{"InFlight", func(w wiring) proxy.Proxy { return w.good.With(policy.InFlight(1)) }, false, 0},
 		{"Queue", func(w wiring) proxy.Proxy { return w.good.With(policy.Queue(policy.QueueSpec{InFlight: 1})) }, false, 0},
 		{"Adaptive", func(w wiring) proxy.Proxy { return w.good.With(policy.Adaptive(policy.AdaptiveSpec{})) }, false, 0},
+		{"Coalesce", func(w wiring) proxy.Proxy { return w.good.With(policy.Coalesce(policy.CoalesceSpec{})) }, false, 0},
 		{"SendDeadline", func(w wiring) proxy.Proxy { return w.good.With(policy.SendDeadline("X-Ms")) }, false, 0},
 		{"Switch", func(w wiring) proxy.Proxy { return proxy.Switch(proxy.Case{Name: "a", Proxy: w.good}) }, false, 0},
 		{"Split", func(w wiring) proxy.Proxy {

@@ -152,6 +152,7 @@ func TestAStreamIsNoDocument(t *testing.T) {
 		"chained":  pipe.Named("x", pipe.Chain(policy.Timeout(time.Second), pipe.Recover)),
 		"retried":  policy.Retry(policy.Attempts{}),
 		"inflight": policy.InFlight(1),
+		"shared":   policy.Coalesce(policy.CoalesceSpec{}),
 		"queued":   policy.Queue(policy.QueueSpec{InFlight: 1}),
 		"adaptive": policy.Adaptive(policy.AdaptiveSpec{}),
 		"deadline": policy.SendDeadline("X-Ms"),

@@ -364,7 +364,7 @@ func (g *lawPipe) decorated(p proxy.Proxy) proxy.Proxy {
 
 // decorator returns a decorator of sluice, most often with code of a user in it.
 func (g *lawPipe) decorator() proxy.Decorator {
-	switch g.rng.IntN(22) {
+	switch g.rng.IntN(23) {
 	case 0, 1:
 		return policy.Timeout(g.span(5*time.Millisecond, 60*time.Millisecond))
 	case 2, 3:
@@ -411,6 +411,11 @@ func (g *lawPipe) decorator() proxy.Decorator {
 			Budget: policy.NewBudget(-1, 0), Unsafe: true})
 	case 20:
 		return policy.Break(policy.NewBreaker(policy.BreakerSpec{Name: g.name("break"), MinCalls: -1, FailureRatio: 1, Open: g.span(time.Millisecond, time.Hour)}))
+	case 21:
+		name := g.name("key")
+		return policy.Coalesce(policy.CoalesceSpec{Key: func(ctx context.Context, req *proxy.Request) (string, error) {
+			return "", g.of(name, keysIn(req)).upset(ctx, name)
+		}})
 	}
 	return g.own()
 }

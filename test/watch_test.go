@@ -73,6 +73,8 @@ func combinators(t testing.TB) map[string]proxy.Proxy {
 		"InFlight":                  deaf.With(policy.Timeout(time.Second), policy.InFlight(1)),
 		"Queue":                     deaf.With(policy.Timeout(time.Second), policy.Queue(policy.QueueSpec{InFlight: 1})),
 		"Adaptive":                  deaf.With(policy.Timeout(time.Second), policy.Adaptive(policy.AdaptiveSpec{Max: 1})),
+		"Coalesce":                  deaf.With(policy.Coalesce(policy.CoalesceSpec{})),
+		"Coalesce of a panic":       bad.With(policy.Coalesce(policy.CoalesceSpec{})),
 		"Merge":                     proxy.Merge(proxy.Part{Proxy: deaf, Optional: true}, proxy.Part{Proxy: bad, Optional: true}, proxy.Part{Proxy: quick}),
 		"Merge of what is required": proxy.Merge(proxy.Part{Proxy: deaf}, proxy.Part{Proxy: failing}),
 		"Race":                      proxy.Race(deaf, quick),

@@ -28,6 +28,18 @@ func Repeatable(plan *pipe.Step) (always bool, never *pipe.Step) {
 	return always, nil
 }
 
+// Writes reports whether a call of the pipe may change the request that it gets, by code that its
+// plan does not show or by a step that says so. A leaf may still take over the map of the headers in
+// a call that is [Described].
+func Writes(plan *pipe.Step) bool {
+	for step := range plan.All() {
+		if step.Effects&(pipe.Opaque|pipe.Custom|pipe.WritesRequest) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // AlwaysStreams reports whether a pipe is certain to answer with a stream: the leaves of its plan
 // do, and every step around them passes on what it gets.
 func AlwaysStreams(plan *pipe.Step) bool {

@@ -55,6 +55,8 @@ func TestBoundsOf(t *testing.T) {
 		want string
 	}{
 		{"a leaf", a, "at most 1 call\n  backend a: 1\nanswers within 1s\n"},
+		{"a leaf that shows its transport", pipe.Describe(answers, pipe.Step{Kind: "backend", Name: "p", Within: s, Effects: pipe.Terminal,
+			Steps: []*pipe.Step{{Kind: "pool", Effects: pipe.Terminal}}}), "at most 1 call\n  backend p: 1\nanswers within 1s\n"},
 		{"a leaf that tells nothing", untold, "at most 1 call\n  backend u: 1\nanswers whenever\nbackend u does not tell how long it takes\n"},
 		{"a timeout", untold.With(policy.Timeout(s)), "at most 1 call\n  backend u: 1\nanswers within 1s\n"},
 		{"a hedge", a.With(policy.Hedge(policy.HedgeSpec{Delay: s, Max: 3})), "at most 3 calls\n  backend a: 3\nanswers within 3s\n"},

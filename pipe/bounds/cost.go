@@ -126,7 +126,7 @@ func (c *counter) one(s *pipe.Step, rest []*pipe.Step) (all cost) {
 	switch {
 	case s.Err != nil: // it refuses every call
 		return cost{}
-	case len(s.Steps) == 0 && len(rest) == 0:
+	case len(rest) == 0 && (len(s.Steps) == 0 || s.Effects.Has(pipe.Terminal)): // a leaf may show its transport
 		return leafOf(s)
 	}
 	var inner cost

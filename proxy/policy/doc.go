@@ -13,18 +13,20 @@
 // example, Retry never sees a call that Limit refuses, and every try has 300 ms. A timeout outside
 // Retry covers all tries and the waits between them. The usual order is
 //
-//	LimitBy, Limit > Timeout (total) > Retry > Hedge > Break > InFlight > Timeout (per try) > upstream
+//	LimitBy, Limit > Timeout (total) > Coalesce > Retry > Hedge > Break > InFlight > Timeout (per try) > upstream
 //
-// [Queue] and [Adaptive] stand where InFlight does. A refusal of any of them is not tried again.
+// What decides by who the caller is, such as LimitBy, stands outside [Coalesce]: inside, it would
+// decide for all who share a call. [Queue] and [Adaptive] stand where InFlight does. A refusal of
+// any of them is not tried again.
 //
 // # State
 //
 // A policy that counts keeps its state in the decorator's value. Proxies decorated with the same
-// value share the state, and the plan shows that. All policies are safe for concurrent use.
+// value share the state, and the plan shows that; only Coalesce keeps them apart. All policies are safe for concurrent use.
 //
 // # Streams
 //
 // A policy judges and limits a call until its response is returned. It neither reads nor times the
-// body of a stream. InFlight, Queue and Adaptive count a stream until it is closed. Only [Break]
-// judges a stream while its reader reads it.
+// body of a stream, and Coalesce does not share it. InFlight, Queue and Adaptive count a stream until
+// it is closed. Only [Break] judges a stream while its reader reads it.
 package policy

@@ -102,7 +102,7 @@ func unsent(err error) bool {
 
 // unfit reports whether the request or the answer is such that another try would fail again.
 func unfit(err error) bool {
-	if unsent(err) || errors.Is(err, proxy.ErrStream) {
+	if unsent(err) || errors.Is(err, proxy.ErrStream) || errors.Is(err, proxy.ErrNotModified) {
 		return true
 	}
 	if _, ok := errors.AsType[*document.MergeError](err); ok {

@@ -72,7 +72,7 @@ func verdict(ctx context.Context, res *proxy.Response, err error) error {
 		return &undecidedError{err}
 	case uncalled(err):
 		return err
-	case !failed(res, err):
+	case errors.Is(err, proxy.ErrNotModified), !failed(res, err): // code has asked for the first
 		return nil
 	case Undecided(err): // other code has cancelled the call, or its deadline has
 		return &proxy.Error{Status: http.StatusBadGateway, Op: "break", Err: err}

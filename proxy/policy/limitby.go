@@ -239,16 +239,10 @@ func (l *limitBy) ask(ctx context.Context, req *proxy.Request) (decision, error)
 		copy(key[:], bytes[:])
 		return l.take(l.buckets.hashOf(key[:])), nil
 	}
-	key, err := l.spec.Key(ctx, req)
+	key, err := keyFor(ctx, "limit", l.spec.Key, req)
 	switch {
 	case err != nil:
-		refusal := &proxy.Error{Op: "limit", Err: err}
-		if proxy.StatusOf(err) == http.StatusBadGateway { // no upstream was asked
-			refusal.Status = http.StatusInternalServerError
-		}
-		return decision{}, refusal
-	case ctx.Err() != nil: // the key has used up the time
-		return decision{}, &proxy.Error{Op: "limit", Err: ctx.Err()}
+		return decision{}, err
 	case l.buckets == nil:
 		return l.elsewhere(ctx, key)
 	}

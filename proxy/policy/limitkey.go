@@ -78,9 +78,26 @@ func isByClient(key Key) bool {
 	return key != nil && reflect.ValueOf(key).Pointer() == reflect.ValueOf(ByClient).Pointer()
 }
 
+// keyFor asks a key for op, and returns the refusal of a call whose key cannot be told.
+func keyFor(ctx context.Context, op string, key Key, req *proxy.Request) (string, error) {
+	text, err := key(ctx, req)
+	switch {
+	case err != nil:
+		refusal := &proxy.Error{Op: op, Err: err}
+		if proxy.StatusOf(err) == http.StatusBadGateway { // no upstream was asked
+			refusal.Status = http.StatusInternalServerError
+		}
+		return "", refusal
+	case ctx.Err() != nil: // the key has used up the time
+		return "", &proxy.Error{Op: op, Err: ctx.Err()}
+	}
+	return text, nil
+}
+
 // keyStep adds to a step what the plan of a key says, and returns what the key is called.
 func keyStep(step *pipe.Step, key Key) (by string) {
 	if isByClient(key) {
+		step.Effects |= pipe.ReadsCaller
 		return "client"
 	}
 	plan := pipe.PlanOf(key)

@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
@@ -28,6 +30,8 @@ func BenchmarkPass(b *testing.B) {
 		{"inflight", known.With(policy.InFlight(64))},
 		{"queue", known.With(policy.Queue(policy.QueueSpec{InFlight: 64}))},
 		{"adaptive", known.With(policy.Adaptive(policy.AdaptiveSpec{}))},
+		{"coalesce", known.With(policy.Coalesce(policy.CoalesceSpec{}))},
+		{"coalesce, callee unknown", unknown.With(policy.Coalesce(policy.CoalesceSpec{}))},
 		{"send deadline", known.With(policy.SendDeadline("X-Deadline-Ms"))},
 		{"take deadline", known.With(policy.TakeDeadline("X-Deadline-Ms", func(context.Context, *proxy.Request) bool { return true }))},
 		{"hedge", leaf(answers, pipe.HonoursContext|pipe.Idempotent).With(policy.Hedge(policy.HedgeSpec{Delay: time.Minute}))},
@@ -51,6 +55,38 @@ func BenchmarkPass(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := bb.p(ctx, req); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkRetry measures a retry of a call that passes, where nothing inside it writes the request and
+// where something may, beside the bare call.
+func BenchmarkRetry(b *testing.B) {
+	up := leafOver(b, steady{}, backend.Spec{})
+	retry := policy.Retry(policy.Attempts{})
+	may := func(next proxy.Proxy) proxy.Proxy { return pipe.Describe(next, pipe.Step{Kind: "mine"}, next) }
+	scope := new(call.Scope)
+	scope.Serve(pipe.PlanOf(up.With(retry)))
+	for _, bb := range []struct {
+		name string
+		p    proxy.Proxy
+		ctx  context.Context
+	}{
+		{"bare", up, b.Context()},
+		{"nothing inside writes", up.With(retry), b.Context()},
+		{"something inside may write", up.With(retry, may), b.Context()},
+		{"bare, below an endpoint", up, scope.Context(b.Context())},
+		{"nothing inside writes, below an endpoint", up.With(retry), scope.Context(b.Context())},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			req := sampleRequest()
+			req.Body, req.GetBody = nil, nil
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := bb.p(bb.ctx, req); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -69,10 +69,11 @@ import (
 // can be read only once. Responses that are not handed on are closed.
 //
 // The first try gets the request itself. Each further try gets a copy of what the request was
-// before, with its body replayed. As with every [proxy.Request.Clone], only the first try can send
-// informational answers and has trailers. The state of Retry is its budget, which belongs to the
-// returned value, or to the code that passed it in Attempts. The returned value is safe for
-// concurrent use.
+// before, with its body replayed. Where the plan of next shows no code of yours and no step that
+// writes the request, a call that passes costs no copy, or below an endpoint that of the map of the
+// headers. As with every [proxy.Request.Clone], only the first try can send informational answers
+// and has trailers. The state of Retry is its budget, which belongs to the returned value, or to the
+// code that passed it in Attempts. The returned value is safe for concurrent use.
 func Retry(a Attempts) proxy.Decorator {
 	if err := a.fault(); err != nil {
 		return proxy.Fault(err)
@@ -91,6 +92,7 @@ func Retry(a Attempts) proxy.Decorator {
 		plan := pipe.PlanOf(next)
 		r.shared = shares(plan, a.Budget)
 		var never *pipe.Step
+		r.writes = call.Writes(plan)
 		r.always, never = call.Repeatable(plan)
 		switch {
 		case a.Unsafe:
@@ -121,6 +123,7 @@ type retry struct {
 	next     proxy.Proxy
 	always   bool        // a call may be repeated whatever the request is
 	shared   bool        // the budget is used by a step inside too
+	writes   bool        // next may change the request
 	bound    *call.Bound // of bodies that are being opened again
 }
 
@@ -135,14 +138,14 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 	if r.attempts.Max == 1 || !repeatable(req, r.always) {
 		return r.next(ctx, req)
 	}
-	spare := spareOf(req) // next may change req
+	spare := r.keep(ctx, req)
 	res, err := call.Checked(r.next(ctx, req))
 	for tries := 1; ; tries++ {
 		retry, header := passing(res, err)
 		if !retry || tries == r.attempts.Max || ctx.Err() != nil {
 			return res, tried(tries, err, nil)
 		}
-		again, wait, why := r.again(ctx, spare, tries, header)
+		again, wait, why := r.again(ctx, spare.request(), tries, header)
 		switch ended := ctx.Err(); {
 		case call.Panicked(why): // the code of a user that opens the body
 			call.Discard(ctx, res)

@@ -79,6 +79,7 @@ func TestRetryRepeatsOnlyFailuresThatMayPass(t *testing.T) {
 		{"a panic", pipe.NewPanicError("bug"), 1},
 		{"a broken document", &proxy.Error{Status: 502, Op: "decode", Err: broken}, 1},
 		{"a stream to be merged", &proxy.Error{Status: 502, Op: "merge", Err: proxy.ErrStream}, 1},
+		{"a 304 to be merged", &proxy.Error{Status: 502, Op: "merge", Err: proxy.ErrNotModified}, 1},
 		{"a merge that does not fit", &document.MergeError{Err: document.ErrNotObject}, 1},
 		{"a body for two", &proxy.Error{Op: "clone", Err: proxy.ErrBodyNotReplayable}, 1},
 		{"abandoned calls", &proxy.Error{Status: 503, Op: "hold", Err: proxy.ErrAbandoned}, 1},

@@ -50,6 +50,7 @@ func TestTheDecoratorsOfSluiceConform(t *testing.T) {
 		{"policy.Queue that refuses", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator {
 			return policy.Queue(policy.QueueSpec{InFlight: 1, Length: 1, Priority: func(*proxy.Request) int { return 1 }})
 		}}},
+		{"policy.Coalesce", nil, proxytest.Options{Answers: true, New: func() proxy.Decorator { return policy.Coalesce(policy.CoalesceSpec{}) }}},
 		{"policy.SendDeadline", policy.SendDeadline("X-Deadline"), proxytest.Options{}},
 		{"policy.TakeDeadline of no deadline", policy.TakeDeadline("X-Deadline", trusting), proxytest.Options{}},
 		{"policy.TakeDeadline", policy.TakeDeadline("X-Deadline", trusting), proxytest.Options{Request: func() *proxy.Request {

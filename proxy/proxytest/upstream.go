@@ -154,7 +154,11 @@ func (r Reply) decoded(ctx context.Context, res *proxy.Response) (*proxy.Respons
 		}
 		return nil, &proxy.Error{Status: status, Backend: "upstream", Op: "status",
 			Upstream: &proxy.UpstreamAnswer{Status: res.Status, Header: res.Header, Body: []byte(r.body)}}
-	case r.body == "":
+	}
+	if res.Origin = r.header.Clone(); res.Origin == nil {
+		res.Origin = http.Header{}
+	}
+	if r.body == "" {
 		return res, nil
 	}
 	var err error

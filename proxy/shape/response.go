@@ -13,7 +13,8 @@ import (
 
 // Response returns a decorator that runs ops on the document of every response of next, in the
 // order written. A partial response is no exception. Status, headers and Err of the response stay.
-// An absent document is passed to the ops like any other.
+// An absent document is passed to the ops like any other, but a 304 without a document stays as it
+// is: who asked for it has the document.
 //
 // If an op fails or panics, the response is closed. A document that does not fit an op is a
 // [*proxy.Error] of status 502. Any other error of an op is handed on as it is.
@@ -60,6 +61,10 @@ func (o *ops) shape(ctx context.Context, res *proxy.Response) (*proxy.Response, 
 	}()
 	if res.Body != nil || res.Upgrade != nil {
 		return nil, o.stream(http.StatusBadGateway)
+	}
+	if res.Status == http.StatusNotModified && res.Document.IsZero() { // who asked has the document
+		shaped = true
+		return res, nil
 	}
 	d, err := o.run(ctx, res.Document, http.StatusBadGateway)
 	if err != nil {

@@ -73,6 +73,16 @@ func TestResponseClosesAStreamWithATypedError(t *testing.T) {
 	assert.EqualValues(t, 1, tunnel.closes.Load())
 }
 
+func TestA304StaysAsItIs(t *testing.T) {
+	t.Parallel()
+	p := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		return &proxy.Response{Status: http.StatusNotModified}, nil
+	}).With(shape.Response(shape.Set("a", 1)))
+	res, err := p(t.Context(), proxy.NewRequest("GET", "/"))
+	assert.NoError(t, err)
+	assert.True(t, res.Document.IsZero())
+}
+
 // proves M37
 func TestResponseOverAStreamNamesItsOps(t *testing.T) {
 	t.Parallel()
