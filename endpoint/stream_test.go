@@ -286,51 +286,35 @@ func TestABodyThatIgnoresEverythingIsLeftAlone(t *testing.T) {
 
 // proves C6, M3, T3
 func TestABodyOfAMiddlewareThatBlocksDoesNotHoldTheAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := deaf{make(chan struct{})}
-		h := newHandler(t, endpoint.Spec{Stream: true, Timeout: time.Second, Proxy: func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+	for name, spec := range map[string]endpoint.Spec{
+		"past Timeout, as a stream": {Stream: true, Timeout: time.Second, Proxy: func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
 			_, err := io.ReadAll(req.Body)
 			return &proxy.Response{}, err
-		}})
-		dial := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r.Body = d
-			h.ServeHTTP(w, r)
-		}))
-		start := time.Now()
-		res, err := clientOf(t, dial).Post("http://a/", "text/plain", strings.NewReader("hello"))
-		require.NoError(t, err)
-		_ = res.Body.Close()
-		assert.Equal(t, http.StatusGatewayTimeout, res.StatusCode)
-		assert.Equal(t, time.Second+50*time.Millisecond, time.Since(start))
-		synctest.Wait()
-		assert.NotZero(t, h.(interface{ Abandoned() int }).Abandoned())
-		close(d.free)
-		synctest.Wait()
-		assert.Zero(t, h.(interface{ Abandoned() int }).Abandoned())
-	})
-}
-
-// proves T3
-func TestABodyOfAMiddlewareThatBlocksDoesNotOutliveReadTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := deaf{make(chan struct{})}
-		h := newHandler(t, endpoint.Spec{ReadTimeout: time.Second, Proxy: jsonOf(`{}`)})
-		dial := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			r.Body = d
-			h.ServeHTTP(w, r)
-		}))
-		start := time.Now()
-		res, err := clientOf(t, dial).Post("http://a/", "text/plain", strings.NewReader("hello"))
-		require.NoError(t, err)
-		_ = res.Body.Close()
-		assert.Equal(t, http.StatusGatewayTimeout, res.StatusCode)
-		assert.Equal(t, time.Second+50*time.Millisecond, time.Since(start))
-		synctest.Wait()
-		assert.NotZero(t, h.(interface{ Abandoned() int }).Abandoned())
-		close(d.free)
-		synctest.Wait()
-		assert.Zero(t, h.(interface{ Abandoned() int }).Abandoned())
-	})
+		}},
+		"past ReadTimeout": {ReadTimeout: time.Second, Proxy: jsonOf(`{}`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := deaf{make(chan struct{})}
+				h := newHandler(t, spec)
+				dial := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					r.Body = d
+					h.ServeHTTP(w, r)
+				}))
+				start := time.Now()
+				res, err := clientOf(t, dial).Post("http://a/", "text/plain", strings.NewReader("hello"))
+				require.NoError(t, err)
+				_ = res.Body.Close()
+				assert.Equal(t, http.StatusGatewayTimeout, res.StatusCode)
+				assert.Equal(t, time.Second+50*time.Millisecond, time.Since(start))
+				synctest.Wait()
+				assert.NotZero(t, h.(interface{ Abandoned() int }).Abandoned())
+				close(d.free)
+				synctest.Wait()
+				assert.Zero(t, h.(interface{ Abandoned() int }).Abandoned())
+			})
+		})
+	}
 }
 
 // A stubborn body blocks in Close until it is freed.

@@ -263,17 +263,6 @@ func failureOf(ctx context.Context, res *Response) error {
 
 // callCopy calls p with a copy of a request, and closes the copy's body when it is no longer
 // needed.
-func callCopy(ctx context.Context, p Proxy, req *Request) (res *Response, err error) {
-	body := req.Body // p may replace it
-	if body == nil {
-		return call.Checked(p(ctx, req))
-	}
-	defer func() {
-		if res == nil {
-			call.Discard(ctx, body)
-			return
-		}
-		res.OnClose(func() { call.Discard(ctx, body) }) // a stream may begin while the body is still being sent
-	}()
-	return call.Checked(p(ctx, req))
+func callCopy(ctx context.Context, p Proxy, req *Request) (*Response, error) {
+	return call.Copy(ctx, p, req, req.Body)
 }

@@ -58,17 +58,6 @@ func replayed(ctx context.Context, bound *call.Bound, spare *proxy.Request) (*pr
 
 // sendCopy calls next with a copy of the request, and closes the body of the copy when next no
 // longer needs it.
-func sendCopy(ctx context.Context, next proxy.Proxy, req *proxy.Request) (res *proxy.Response, err error) {
-	body := req.Body // next may replace it in req
-	if body == nil {
-		return call.Checked(next(ctx, req))
-	}
-	defer func() {
-		if res == nil {
-			call.Discard(ctx, body)
-			return
-		}
-		res.OnClose(func() { call.Discard(ctx, body) }) // a stream may begin while the body is still being sent
-	}()
-	return call.Checked(next(ctx, req))
+func sendCopy(ctx context.Context, next proxy.Proxy, req *proxy.Request) (*proxy.Response, error) {
+	return call.Copy(ctx, next, req, req.Body)
 }
