@@ -77,10 +77,11 @@ func BenchmarkLimitBy(b *testing.B) {
 				call(i)
 			}
 			perKey := float64(heap()-before) / clients
-			b.ReportAllocs()
-			for i := uint32(0); b.Loop(); i++ {
+			var i uint32
+			measure(b, func() {
 				call(i)
-			}
+				i++
+			})
 			b.ReportMetric(perKey, "B/key")
 		})
 	}

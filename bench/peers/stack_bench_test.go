@@ -124,10 +124,9 @@ func passes(b *testing.B, p proxy.Proxy) {
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	req := proxy.NewRequest(http.MethodGet, "/")
-	b.ReportAllocs()
-	for b.Loop() {
+	measure(b, func() {
 		if _, err := p(ctx, req); err != nil {
 			b.Fatal(err)
 		}
-	}
+	})
 }
