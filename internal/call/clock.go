@@ -204,13 +204,14 @@ func (c *Clock) Done() <-chan struct{} {
 func (c *Clock) AfterFunc(f func()) (stop func() bool) {
 	a := &afterFunc{f}
 	c.mu.Lock()
+	c.wait(true) // before f is there: this may end the context
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.over.Load() {
-		c.mu.Unlock()
 		go f() // package context calls AfterFunc with a lock held that f takes too
 		return func() bool { return false }
 	}
 	c.after = append(c.after, a)
-	c.wait(true)
 	return func() bool { return c.forget(a) }
 }
 

@@ -235,3 +235,21 @@ func TestClocksInsideEachOtherUnderRace(t *testing.T) {
 		outer.Cancel()
 	}
 }
+
+func TestAFunctionOfAClockWhoseParentIsOverHasAGoroutineOfItsOwn(t *testing.T) {
+	t.Parallel()
+	outer := call.Cancellable(t.Context())
+	inner := call.After(outer, time.Hour)
+	defer inner.Cancel()
+	outer.Cancel() // nobody has waited for inner, which does not know it yet
+	var held sync.Mutex
+	called := make(chan struct{})
+	held.Lock() // as package context does
+	inner.AfterFunc(func() {
+		held.Lock()
+		close(called)
+	})
+	held.Unlock()
+	<-called
+	assert.ErrorIs(t, inner.Err(), context.Canceled)
+}
