@@ -163,6 +163,10 @@ func TestAGrantIsExact(t *testing.T) {
 	server.SetTime(now.Add(333_334 * time.Microsecond))
 	assert.Equal(t, policy.Grant{OK: true, After: 333_332_667, Full: 666_666_000}, take("a", thirds))
 
+	require.NoError(t, server.Set(b.Key("d"), "1800000000790123 2 3"))
+	third := policy.Rate{Events: 3, Per: time.Second, Burst: 1}
+	assert.Equal(t, policy.Grant{After: 333_333_334, Full: 333_333_334}, take("d", third), "more than empty by a part")
+
 	century := policy.Rate{Events: 1, Per: time.Hour, Burst: 640_511} // the most that there can be
 	assert.Equal(t, policy.Grant{OK: true, Remaining: 640_510, Full: time.Hour}, take("b", century))
 	many := policy.Rate{Events: 1 << 42, Per: time.Hour, Burst: 1 << 20}
@@ -203,6 +207,12 @@ func TestNoBucketIsMoreThanEmpty(t *testing.T) {
 		{"the burst was larger", func(t *testing.T, b *redis.Buckets, _ func(string), clock func(time.Time)) {
 			for range 9 {
 				_, err := b.Take(t.Context(), "k", policy.Rate{Events: 1, Per: time.Minute, Burst: 9})
+				assert.NoError(t, err)
+			}
+		}, empty},
+		{"the burst was larger by one", func(t *testing.T, b *redis.Buckets, _ func(string), clock func(time.Time)) {
+			for range 3 {
+				_, err := b.Take(t.Context(), "k", policy.Rate{Events: 1, Per: time.Minute, Burst: 3})
 				assert.NoError(t, err)
 			}
 		}, empty},

@@ -202,7 +202,7 @@ func TestWhatAClientDoesFailsTheCallAlone(t *testing.T) {
 		{"panics", func(context.Context) (any, error) { panic("bug") }, "redis: panic: bug"},
 		{"panics with an error that panics", func(context.Context) (any, error) { panic(unsound{}) }, "redis: panic: "},
 		{"exits", func(context.Context) (any, error) { runtime.Goexit(); return nil, nil }, "redis: runtime.Goexit was called"},
-		{"fails with an error that panics", func(context.Context) (any, error) { return nil, unsound{} }, "redis: %!v(PANIC=Error method: bug)"},
+		{"fails with an error that panics", func(context.Context) (any, error) { return nil, unsound{} }, "redis: panic: bug"},
 		{"answers with lines", func(context.Context) (any, error) { return nil, errors.New("ERR a\r\nINFO b\x1b[0m") }, "redis: ERR a��INFO b�[0m"},
 		{"answers with a book", func(context.Context) (any, error) { return nil, errors.New(strings.Repeat("é", 1000)) }, "redis: " + strings.Repeat("é", 150)},
 		{"answers with the end of a letter", func(context.Context) (any, error) { return nil, errors.New("x" + strings.Repeat("é", 1000)) }, "redis: x" + strings.Repeat("é", 149)},
@@ -216,6 +216,7 @@ func TestWhatAClientDoesFailsTheCallAlone(t *testing.T) {
 				text = text[:len(tt.want)]
 			}
 			assert.Equal(t, tt.want, text)
+			assert.NotErrorIs(t, err, redis.ErrPaused)
 			assert.Zero(t, b.Left())
 		})
 	}
@@ -224,6 +225,8 @@ func TestWhatAClientDoesFailsTheCallAlone(t *testing.T) {
 type unsound struct{}
 
 func (unsound) Error() string { panic("bug") }
+
+func (unsound) Is(error) bool { panic("bug") }
 
 // A world is buckets on a scripted client, in a bubble.
 type world struct {
