@@ -324,22 +324,29 @@ func TestLatenciesAreSpreadAsTheySay(t *testing.T) {
 	assert.EqualValues(t, 1, within(proxytest.LogNormal(10*time.Millisecond, 0), 10*time.Millisecond))
 }
 
-// At the end of a second the worker becomes free for a caller that leaves at the same moment.
+// A worker becomes free for a caller that leaves at the same moment.
 func TestAWorkerIsNotLostToACallerThatLeaves(t *testing.T) {
 	t.Parallel()
-	spec := proxytest.ServiceSpec{Workers: 1, Latency: proxytest.Between(time.Second, time.Second)}
-	inService(t, spec, func(t *testing.T, s *proxytest.Service, tr http.RoundTripper) {
-		for range 50 {
-			askAll(t, tr, 3)
+	synctest.Test(t, func(t *testing.T) {
+		s := proxytest.NewService(proxytest.ServiceSpec{Workers: 1, Latency: proxytest.Between(time.Second, time.Second)})
+		call := func(ctx context.Context) {
+			req, _ := http.NewRequestWithContext(ctx, "GET", "http://items/", nil)
+			_, _ = s.RoundTrip(req)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, "GET", "http://items/", nil)
-		require.NoError(t, err)
-		start := time.Now()
-		res, err := tr.RoundTrip(req)
-		require.NoError(t, err)
-		assert.NoError(t, res.Body.Close())
-		assert.Equal(t, time.Second, time.Since(start))
+		for range 500 {
+			leaves, cancel := context.WithTimeout(t.Context(), time.Second)
+			var wg sync.WaitGroup
+			wg.Go(func() { call(t.Context()) })
+			synctest.Wait()
+			for range 4 {
+				wg.Go(func() { call(leaves) })
+			}
+			synctest.Wait()
+			wg.Go(func() { call(t.Context()) })
+			start := time.Now()
+			wg.Wait()
+			cancel()
+			require.Equal(t, 2*time.Second, time.Since(start))
+		}
 	})
 }
