@@ -33,7 +33,7 @@ modules: ## each module on its own, without the workspace
 		$(GO) mod tidy -diff && $(GO) vet ./... && $(GO) test ./...) || exit 1; done
 
 bench: ## the benchmarks of docs/performance.md, with their peers
-	$(GO) test -run '^$$' -bench . -benchmem ./bench
+	$(GO) test -run '^$$' -bench . -benchmem ./bench ./bench/peers
 
 soak: ## a million requests with failing upstreams, and ten thousand idle connections
 	SLUICE_SOAK=1000000 $(GO) test -count=1 -timeout 60m -run NothingGrows -v ./test
