@@ -38,30 +38,28 @@ func (f *flight) answered(resp *http.Response, err error) {
 	timed := f.waits
 	m.answered(f)
 	now := m.pool.now()
-	if err != nil {
-		if failed := f.failed(err); failed {
-			m.observe(now, now-f.start, true)
-			f.judge(true)
+	took := now - f.start
+	switch {
+	case err != nil:
+		if f.blames(err) {
+			f.failed(took)
 		}
 		f.end()
 		return
-	}
-	failed := isFailure(resp.StatusCode)
-	if failed || timed {
-		m.observe(now, now-f.start, failed)
-	}
-	if failed {
-		f.judge(true)
+	case isFailure(resp.StatusCode):
+		f.failed(took)
+	case timed:
+		m.observe(now, took)
 	}
 	if resp.Body == nil || resp.Body == http.NoBody {
-		f.judge(false)
+		f.succeeded()
 		f.end()
 		return
 	}
 	f.body = resp.Body
 	resp.Body = f
 	if rw, ok := f.body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
-		f.judge(false)
+		f.succeeded()
 		resp.Body = tunnel{f, rw}
 	}
 }
@@ -75,18 +73,25 @@ func isFailure(status int) bool {
 	return false
 }
 
-// failed reports whether the error of a call is a failure of the host.
-func (f *flight) failed(err error) bool {
+// blames reports whether the error of a call is a failure of the host.
+func (f *flight) blames(err error) bool {
 	if errors.Is(f.ctx.Err(), context.Canceled) || f.ended.Load() {
 		return false
 	}
 	return f.upload == nil || !f.upload.toBlame(f.ctx)
 }
 
-// judge tells the host once what became of the call.
-func (f *flight) judge(failed bool) {
+// succeeded tells the host that the call has succeeded, if that is news.
+func (f *flight) succeeded() {
 	if f.judged.CompareAndSwap(false, true) {
-		f.member.judge(f.ctx, f.start, failed)
+		f.member.succeeded(f.start)
+	}
+}
+
+// failed tells the host that the call has failed, if that is news, and how long it took to do so.
+func (f *flight) failed(took int64) {
+	if f.judged.CompareAndSwap(false, true) {
+		f.member.failed(f.ctx, f.start, took)
 	}
 }
 
@@ -107,9 +112,9 @@ func (f *flight) Read(p []byte) (int, error) {
 	switch {
 	case err == nil:
 	case err == io.EOF:
-		f.judge(false)
-	case f.failed(err):
-		f.judge(true)
+		f.succeeded()
+	case f.blames(err):
+		f.failed(0) // how long the body took says nothing
 	}
 	return n, err
 }
@@ -117,7 +122,7 @@ func (f *flight) Read(p []byte) (int, error) {
 // Close closes the body of the answer. The call is no longer in flight.
 func (f *flight) Close() error {
 	if f.some.Load() && f.ctx.Err() == nil {
-		f.judge(false)
+		f.succeeded()
 	}
 	err := f.body.Close()
 	f.end()

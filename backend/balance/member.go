@@ -37,11 +37,11 @@ type member struct {
 	upSince   int64 // when it came, or when it was back
 	ejected   int64 // until when; 0 if it is not
 	ejections int
-	because   string // why it is ejected
+	because   string // why it is ejected, or in its slow start
 	down      string // why its probes have failed; "" if it is not down
 	probed    int    // how many probes in a row said another thing
 
-	probing *call.Bound // of a Func that ignores its context; used by Run alone
+	probing *call.Bound // of a probe that ignores its context
 }
 
 const windowSteps = 10
@@ -69,7 +69,7 @@ func (m *member) settle(now int64) {
 
 // back begins the slow start of a host that is back.
 func (m *member) back(now int64) {
-	m.upSince = now
+	m.upSince, m.because = now, "it is back"
 	m.latest.set(now, m.pool.typical.at(now)) // what made it fail is over
 	if m.pool.spec.SlowStart > 0 {
 		m.ramp.Store(now)
@@ -108,10 +108,8 @@ func (m *member) why(s State) string {
 	switch s {
 	case Down:
 		return m.down
-	case Ejected:
+	case Ejected, SlowStart:
 		return m.because
-	case SlowStart:
-		return fmt.Sprintf("it gets more calls from one moment to the next, within %v", m.pool.spec.SlowStart)
 	}
 	return ""
 }
@@ -173,59 +171,76 @@ func (m *member) end() {
 	}
 }
 
-// judge counts what became of a call that began at start, and ejects the host if that is too much.
-func (m *member) judge(ctx context.Context, start int64, failed bool) {
-	if why := m.count(start, failed); why != "" {
+// succeeded counts a call that has succeeded.
+func (m *member) succeeded(start int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if start >= m.from {
+		m.row = 0
+		m.count(m.pool.now()).ok++
+	}
+}
+
+// failed counts a call that has failed, and ejects the host if it is one too many.
+func (m *member) failed(ctx context.Context, start, took int64) {
+	now := m.pool.now()
+	m.mu.Lock()
+	why := ""
+	if start >= m.from {
+		m.row++
+		m.count(now).failed++
+		m.slow(now, took)
+		why = m.tooMany(now)
+	}
+	m.mu.Unlock()
+	if why != "" {
 		m.pool.eject(ctx, m, why)
 	}
 }
 
-// count returns why the host should be ejected, or "".
-func (m *member) count(start int64, failed bool) (why string) {
-	s := &m.pool.spec
-	now := m.pool.now()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if start < m.from {
-		return ""
-	}
-	step := now / max(int64(s.Window)/windowSteps, 1)
+// count returns the count of the step that now is in.
+func (m *member) count(now int64) *count {
+	step := m.step(now)
 	c := &m.counts[step%windowSteps]
 	if c.step != step {
 		*c = count{step: step}
 	}
-	if !failed {
-		c.ok++
-		m.row = 0
-		return ""
-	}
-	c.failed++
-	m.row++
+	return c
+}
+
+func (m *member) step(now int64) int64 { return now / max(int64(m.pool.spec.Window)/windowSteps, 1) }
+
+// tooMany returns why the host should be ejected, or "".
+func (m *member) tooMany(now int64) string {
+	s := &m.pool.spec
 	if s.Failures > 0 && m.row >= s.Failures {
+		if m.row == 1 {
+			return "1 failure"
+		}
 		return fmt.Sprintf("%d failures in a row", m.row)
 	}
-	ok, bad := 0, 0
+	ok, failed := 0, 0
 	for _, c := range m.counts {
-		if c.step > step-windowSteps {
-			ok, bad = ok+c.ok, bad+c.failed
+		if c.step > m.step(now)-windowSteps {
+			ok, failed = ok+c.ok, failed+c.failed
 		}
 	}
-	if s.FailureRatio > 0 && ok+bad >= s.MinCalls && float64(bad) >= s.FailureRatio*float64(ok+bad) {
-		return fmt.Sprintf("%d of %d calls failed", bad, ok+bad)
+	if s.FailureRatio > 0 && ok+failed >= s.MinCalls && float64(failed) >= s.FailureRatio*float64(ok+failed) {
+		return fmt.Sprintf("%d of %d calls failed", failed, ok+failed)
 	}
 	return ""
 }
 
-// observe takes a sample of the latency. That of a failure never makes the host look quicker.
-func (m *member) observe(now, took int64, failed bool) {
-	p := m.pool
-	if failed {
-		worse := 2 * max(m.latest.at(now), p.typical.at(now), int64(time.Millisecond))
-		m.latest.peak(now, max(took, min(worse, maxPenalty)))
-		return
-	}
+// observe takes how long a call has waited for its answer.
+func (m *member) observe(now, took int64) {
 	m.latest.peak(now, took)
-	p.typical.mean(now, took)
+	m.pool.typical.mean(now, took)
+}
+
+// slow makes the host look slower after a failure, however soon that came.
+func (m *member) slow(now, took int64) {
+	worse := 2 * max(m.latest.at(now), m.pool.typical.at(now), int64(time.Millisecond))
+	m.latest.peak(now, max(took, min(worse, maxPenalty)))
 }
 
 // maxPenalty is how slow failures that take no time make a host look at most.

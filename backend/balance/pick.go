@@ -142,11 +142,11 @@ func (s *set) pick(p *Pool, now int64, key uint64, tried *proxy.Try) *member {
 	}
 	switch p.spec.Pick.kind {
 	case leastRequests:
-		return s.least(tried)
+		return s.least(now, tried)
 	case roundRobin:
 		return s.next(p, now, tried)
 	case random:
-		return s.live[max(s.draw(now, tried, -1), 0)]
+		return s.live[s.draw(now, tried, -1)]
 	case hashed, sticky:
 		if key != 0 {
 			return s.hashed(now, key, tried, p.spec.Pick.kind == hashed)
@@ -158,9 +158,6 @@ func (s *set) pick(p *Pool, now int64, key uint64, tried *proxy.Try) *member {
 // better draws two hosts and returns the better one.
 func (s *set) better(now int64, tried *proxy.Try) *member {
 	i := s.draw(now, tried, -1)
-	if i < 0 {
-		return s.better(now, nil)
-	}
 	j := s.draw(now, tried, i)
 	if j < 0 || s.live[i].cost(now) <= s.live[j].cost(now) {
 		return s.live[i]
@@ -171,7 +168,8 @@ func (s *set) better(now int64, tried *proxy.Try) *member {
 // draws is how often a draw is repeated before another host is looked for in order.
 const draws = 8
 
-// draw draws a host other than not, by weight, and returns -1 if every other one was tried.
+// draw draws a host by weight that no other try has used. If they have used all, it draws any, but
+// returns -1 for one other than not: a second draw that only can be worse.
 func (s *set) draw(now int64, tried *proxy.Try, not int) int {
 	for range draws {
 		r := rand.Uint64()
@@ -209,20 +207,22 @@ func (s *set) index(r uint64, not int) int {
 }
 
 // takes reports whether a host in its slow start takes a call, by the low bits of a random number.
-func (m *member) takes(now int64, r uint64) bool {
+func (m *member) takes(now int64, r uint64) bool { return float64(uint16(r)) < m.part(now)*(1<<16) }
+
+// part returns which part of its share a host gets: less than 1 in its slow start.
+func (m *member) part(now int64) float64 {
 	ramp := m.ramp.Load()
 	if ramp == 0 {
-		return true
+		return 1
 	}
-	part := max(float64(now-ramp)/float64(m.pool.spec.SlowStart), leastRamp)
-	return float64(uint16(r)) < part*(1<<16)
+	return min(max(float64(now-ramp)/float64(m.pool.spec.SlowStart), leastRamp), 1)
 }
 
 // leastRamp is the share with which a slow start begins.
 const leastRamp = 0.1
 
 // least returns the host with the fewest calls in flight, any of them if there are several.
-func (s *set) least(tried *proxy.Try) *member {
+func (s *set) least(now int64, tried *proxy.Try) *member {
 	var best *member
 	least := math.Inf(1)
 	for i, first := 0, rand.IntN(len(s.live)); i < len(s.live); i++ {
@@ -230,12 +230,12 @@ func (s *set) least(tried *proxy.Try) *member {
 		if tried.Used(m.address) {
 			continue
 		}
-		if load := float64(m.load.Load()+1) / math.Float64frombits(m.share.Load()); load < least {
+		if load := float64(m.load.Load()+1) / (math.Float64frombits(m.share.Load()) * m.part(now)); load < least {
 			best, least = m, load
 		}
 	}
 	if best == nil {
-		return s.least(nil)
+		return s.least(now, nil)
 	}
 	return best
 }
@@ -255,7 +255,7 @@ func (s *set) next(p *Pool, now int64, tried *proxy.Try) *member {
 			return m
 		}
 	}
-	return s.live[max(s.draw(now, tried, -1), 0)]
+	return s.live[s.draw(now, tried, -1)]
 }
 
 // hashed returns the host of a key.

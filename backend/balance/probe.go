@@ -142,9 +142,6 @@ func (p *Pool) probeAll(ctx context.Context) {
 func (p *Pool) probe(ctx context.Context, m *member) error {
 	ctx, cancel := context.WithTimeout(ctx, p.spec.Probe.Timeout)
 	defer cancel()
-	if m.probing == nil {
-		m.probing = call.NewBound(1)
-	}
 	_, err := call.Guard(ctx, m.probing, nil, func() (struct{}, error) {
 		if f := p.spec.Probe.Func; f != nil {
 			return struct{}{}, f(ctx, m.shownHost())

@@ -71,8 +71,7 @@ type Spec struct {
 	Panic float64
 
 	// SlowStart is how long it takes until a host that is back, or that comes later than the first
-	// ones, gets its full share. It begins with a tenth. [LeastRequests] ignores it. 0 is 10 s,
-	// negative is none.
+	// ones, gets its full share. It begins with a tenth. 0 is 10 s, negative is none.
 	SlowStart time.Duration
 
 	// Probe asks the hosts whether they are well. nil asks none.
@@ -80,9 +79,9 @@ type Spec struct {
 
 	// OnChange is called after the state of a host has changed, if it is not nil. The calls follow
 	// each other in the order of the changes, and no lock is held: it may ask the pool for its
-	// state. The call that has changed the state waits for it, but no longer than 500 ms; of what
-	// changes while it blocks, the first 1,000 are told when it has returned. If it panics, that is
-	// reported and changes nothing; see proxy.Report.
+	// state. The call that has changed the state waits for it, but no longer than 500 ms, nor than
+	// its context lasts; of what changes while OnChange blocks, the first 1,000 are told when it has
+	// returned. If it panics, that is reported and changes nothing; see proxy.Report.
 	OnChange func(Change)
 }
 
@@ -240,46 +239,65 @@ const hookTime = 500 * time.Millisecond
 // maxChanges is how many changes wait for OnChange.
 const maxChanges = 1000
 
-// tell tells OnChange what has changed, in order, unless somebody else is telling it. The caller
-// holds no lock.
+// tell has OnChange told what has changed, in order, and waits for it a little. If somebody else is
+// telling it, that one tells all. The caller holds no lock.
 func (p *Pool) tell(ctx context.Context) {
-	for p.pending.Load() {
-		change, ok := p.nextChange()
-		if !ok {
-			return
+	if !p.pending.Load() || !p.startTelling() {
+		return
+	}
+	soon, cancel := context.WithTimeout(context.Background(), hookTime)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	_, err := call.Guard(soon, nil, nil, func() (struct{}, error) {
+		defer p.stopTelling() // also if OnChange calls runtime.Goexit
+		for {
+			change, ok := p.nextChange()
+			if !ok {
+				return struct{}{}, nil
+			}
+			p.change(ctx, change)
 		}
-		soon, cancel := context.WithTimeout(context.Background(), hookTime)
-		_, err := call.Guard(soon, nil, nil, func() (struct{}, error) {
-			defer p.toldChange()
-			p.spec.OnChange(change)
-			return struct{}{}, nil
-		})
-		blocked := soon.Err() != nil
-		cancel()
-		switch {
-		case blocked:
-			call.Report(ctx, fmt.Errorf("%s: OnChange has not returned within %v", p.spec.where(), hookTime))
-			return // who comes next tells the rest
-		case err != nil:
-			call.Report(ctx, fmt.Errorf("%s: OnChange: %w", p.spec.where(), err))
-		}
+	})
+	if err != nil && ctx.Err() == nil {
+		call.Report(ctx, fmt.Errorf("%s: OnChange: %w", p.spec.where(), err))
 	}
 }
 
-func (p *Pool) nextChange() (c Change, ok bool) {
+// change tells OnChange one change, on a goroutine of its own.
+func (p *Pool) change(ctx context.Context, c Change) {
+	defer func() {
+		if v := recover(); v != nil {
+			call.Report(ctx, fmt.Errorf("%s: OnChange: %w", p.spec.where(), call.PanicOf(v)))
+		}
+	}()
+	p.spec.OnChange(c)
+}
+
+func (p *Pool) startTelling() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.telling || len(p.changes) == 0 {
-		return c, false
+	if p.telling {
+		return false
 	}
-	c, p.changes = p.changes[0], p.changes[1:]
 	p.telling = true
-	return c, true
+	return true
 }
 
-func (p *Pool) toldChange() {
+func (p *Pool) stopTelling() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.telling = false
-	p.pending.Store(len(p.changes) > 0)
+}
+
+// nextChange takes the next change. If there is none, the caller has told all, and others may tell.
+func (p *Pool) nextChange() (c Change, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.changes) == 0 {
+		p.pending.Store(false)
+		p.telling = false
+		return c, false
+	}
+	c, p.changes = p.changes[0], p.changes[1:]
+	return c, true
 }
