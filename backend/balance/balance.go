@@ -69,7 +69,7 @@ func New(s Spec) (*Pool, error) {
 func (p *Pool) now() int64 { return int64(time.Since(p.born)) + 1 }
 
 // timeOf returns the time that now has returned.
-func (p *Pool) timeOf(now int64) time.Time { return p.born.Add(time.Duration(now)) }
+func (p *Pool) timeOf(now int64) time.Time { return p.born.Add(time.Duration(now - 1)) }
 
 // RoundTrip sends a request to one of the hosts. If there is none, or none is known yet when the
 // wait is over, the error is a [*proxy.Error] of status 503 that wraps [ErrNoHosts]. It neither

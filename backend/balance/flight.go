@@ -35,8 +35,7 @@ func (f *flight) began() int64 {
 // answered is called with what the transport returned.
 func (f *flight) answered(resp *http.Response, err error) {
 	m := f.member
-	timed := f.waits
-	m.answered(f)
+	timed := m.answered(f)
 	now := m.pool.now()
 	took := now - f.start
 	switch {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -90,6 +91,7 @@ type host struct {
 	status  atomic.Int64 // 0 is 200
 	cut     atomic.Bool  // the body of an answer breaks off
 	hang    atomic.Bool  // there is no answer
+	stall   atomic.Bool  // there is a header and no more
 
 	calls  atomic.Int64
 	probes atomic.Int64
@@ -160,6 +162,11 @@ func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if h.stall.Load() {
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		return
+	}
 	if h.cut.Load() {
 		w.Header().Set("Content-Length", "1000")
 	}
@@ -229,4 +236,10 @@ func load(ctx context.Context, rt http.RoundTripper, n int, d time.Duration) (to
 	all.Wait()
 	slices.Sort(took)
 	return took, failed
+}
+
+// ends are the ways in which code of a user does not return.
+var ends = map[string]func(){
+	"panic":  func() { panic("bug") },
+	"Goexit": runtime.Goexit,
 }

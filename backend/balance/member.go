@@ -142,10 +142,11 @@ func (m *member) begin(f *flight) {
 	m.last = f
 }
 
-// answered takes a call from those that wait.
-func (m *member) answered(f *flight) {
+// answered takes a call from those that wait. It reports whether the time that it has waited is a
+// sample of the latency.
+func (m *member) answered(f *flight) (sample bool) {
 	if !f.waits {
-		return
+		return false
 	}
 	f.waits = false
 	m.mu.Lock()
@@ -162,6 +163,7 @@ func (m *member) answered(f *flight) {
 		m.last = f.prev
 	}
 	f.prev, f.next = nil, nil
+	return f.start >= m.from
 }
 
 // end counts a call out. A host that left keeps no connection.

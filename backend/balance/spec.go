@@ -184,13 +184,17 @@ func transportFault(t *http.Transport) error {
 		return nil
 	}
 	var errs []error
-	for name, set := range map[string]bool{
-		"Proxy": t.Proxy != nil, "Dial": t.Dial != nil, "DialTLS": t.DialTLS != nil, "DialTLSContext": t.DialTLSContext != nil, //nolint:staticcheck // they are refused
-	} {
+	refuse := func(set bool, field string) {
 		if set {
-			errs = append(errs, fmt.Errorf("the Transport has a %s, which would choose the host", name))
+			errs = append(errs, fmt.Errorf("the Transport has a %s, which would choose the host", field))
 		}
 	}
+	refuse(t.Proxy != nil, "Proxy")
+	//lint:ignore SA1019 who still sets it has to know
+	refuse(t.Dial != nil, "Dial")
+	//lint:ignore SA1019 as above
+	refuse(t.DialTLS != nil, "DialTLS")
+	refuse(t.DialTLSContext != nil, "DialTLSContext")
 	if len(t.Clone().TLSNextProto) > 0 {
 		errs = append(errs, errors.New("the Transport has a TLSNextProto, whose connections all hosts would share"))
 	}
