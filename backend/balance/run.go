@@ -208,11 +208,16 @@ func (p *Pool) sleep(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// ask asks the resolver, or waits for the answer to a question that is under way.
+// ask asks the resolver, unless that has failed just now, or waits for the answer to a question that
+// is under way.
 func (p *Pool) ask(ctx context.Context) error {
 	p.mu.Lock()
 	l := p.lookup
 	if l == nil {
+		if time.Now().Before(p.next) {
+			p.mu.Unlock()
+			return nil
+		}
 		l = &lookup{done: make(chan struct{})}
 		var asking context.Context
 		asking, l.cancel = context.WithTimeout(context.Background(), lookupTime)
