@@ -253,7 +253,6 @@ func (p *Pool) tell(ctx context.Context) {
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
 	_, err := call.Guard(soon, nil, nil, func() (struct{}, error) {
-		defer p.stopTelling() // also if OnChange calls runtime.Goexit
 		for {
 			change, ok := p.nextChange()
 			if !ok {
@@ -267,14 +266,15 @@ func (p *Pool) tell(ctx context.Context) {
 	}
 }
 
-// change tells OnChange one change, on a goroutine of its own.
+// change tells OnChange one change.
 func (p *Pool) change(ctx context.Context, c Change) {
-	defer func() {
-		if v := recover(); v != nil {
-			call.Report(ctx, fmt.Errorf("%s: OnChange: %w", p.spec.where(), call.PanicOf(v)))
-		}
-	}()
-	p.spec.OnChange(c)
+	err := call.Apart(func() error {
+		p.spec.OnChange(c)
+		return nil
+	})
+	if err != nil {
+		call.Report(ctx, fmt.Errorf("%s: OnChange: %w", p.spec.where(), err))
+	}
 }
 
 func (p *Pool) startTelling() bool {
@@ -285,12 +285,6 @@ func (p *Pool) startTelling() bool {
 	}
 	p.telling = true
 	return true
-}
-
-func (p *Pool) stopTelling() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.telling = false
 }
 
 // nextChange takes the next change. If there is none, the caller has told all, and others may tell.
