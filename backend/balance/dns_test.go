@@ -189,6 +189,8 @@ func TestATargetIsDialledAsAnAbsoluteName(t *testing.T) {
 
 // Whatever a name server answers, a pool has a bounded number of hosts that can be dialled, each
 // once, and works with them.
+//
+// proves T22
 func FuzzSRV(f *testing.F) {
 	query := append([]byte{0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0}, append(appendName(nil, name), 0, typeSRV, 0, 1)...)
 	for _, records := range [][]record{nil, {srv(0, 0, 0, ".")}, {srv(1, 0, 80, "a.internal."), srv(1, 3, 80, "b.internal."), srv(2, 1, 0, "c.")}} {

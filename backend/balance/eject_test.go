@@ -38,6 +38,7 @@ func calls(t *testing.T, p *balance.Pool, n int) (failed int) {
 // inTurn is of a pool that calls its hosts in turn, and whose hosts are back at once.
 func inTurn() balance.Spec { return balance.Spec{Pick: balance.RoundRobin(), SlowStart: -1} }
 
+// proves F3, T21
 func TestWhatEjectsAHost(t *testing.T) {
 	t.Parallel()
 	status := func(n int64) func(*host) { return func(h *host) { h.status.Store(n) } }
@@ -98,7 +99,7 @@ func TestWhatEjectsAHost(t *testing.T) {
 // What says nothing about a host neither counts as a failure nor ends a row of them, and is no
 // sample of its latency.
 //
-// proves T2
+// proves T2, T21
 func TestWhatSaysNothingCountsNowhere(t *testing.T) {
 	t.Parallel()
 	errBody := errors.New("the body of the client broke")

@@ -277,8 +277,11 @@ func (s *set) hashed(now int64, key uint64, tried *proxy.Try, bounded bool) *mem
 		case tried.Used(m.address), s.ramps && !m.takes(now, mix(score)), float64(m.load.Load()) >= math.Ceil(most*share):
 			continue
 		}
-		// The host with the highest of these is drawn in proportion to the weights.
-		if h := -share / math.Log((float64(score>>11)+0.5)/(1<<53)); h > highest {
+		h := (float64(score>>11) + 0.5) / (1 << 53)
+		if s.alias != nil { // the host with the highest of these is drawn in proportion to the weights
+			h = -share / math.Log(h)
+		}
+		if h > highest {
 			best, highest = m, h
 		}
 	}

@@ -110,6 +110,8 @@ func TestLeastRequestsTakesTheHostWithTheFewest(t *testing.T) {
 }
 
 // A host that hangs looks slow while its first calls are still in flight, and without one failure.
+//
+// proves T21
 func TestAHostThatHangsGetsNoFurtherCalls(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -308,7 +310,7 @@ func TestATriedHostComesAgainOnlyIfThereIsNoOther(t *testing.T) {
 
 // A hedged call that has lost is neither a failure of its host nor a sample of its latency.
 //
-// proves T2
+// proves T2, T21
 func TestAHedgeGoesToAnotherHostAndItsLoserSaysNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -206,6 +206,7 @@ func TestTheResolverIsAskedAgain(t *testing.T) {
 	})
 }
 
+// proves T22
 func TestAPoolKeepsItsHostsWhenTheResolverFails(t *testing.T) {
 	t.Parallel()
 	good := balance.Static("h0:80", "h1:80")
@@ -376,6 +377,7 @@ func TestTwoRunsAtATimeAreAnError(t *testing.T) {
 	})
 }
 
+// proves T22
 func TestAPoolHasABoundedNumberOfHosts(t *testing.T) {
 	t.Parallel()
 	var hosts []balance.Host

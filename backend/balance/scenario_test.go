@@ -12,6 +12,8 @@ import (
 )
 
 // One of ten hosts takes a second, at 200 calls a second.
+//
+// proves T21
 func TestASlowHostGetsHardlyACall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -32,6 +34,8 @@ func TestASlowHostGetsHardlyACall(t *testing.T) {
 }
 
 // A host that answers 500 at once is ejected; it does not attract calls by being quick.
+//
+// proves T21
 func TestAHostThatFailsFastGetsHardlyACall(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -73,6 +73,8 @@ func newPool(t testing.TB, s balance.Spec) *balance.Pool {
 
 // The certificate of the servers is for example.com: a name for TLS that was the address would be
 // refused as another one.
+//
+// proves U9
 func TestTheURLGivesTheNameAndTheHostTheConnection(t *testing.T) {
 	t.Parallel()
 	for _, proto := range protocols {
@@ -116,6 +118,7 @@ func TestTheURLGivesTheNameAndTheHostTheConnection(t *testing.T) {
 	}
 }
 
+// proves T22
 func TestAHostThatLeftKeepsNoConnection(t *testing.T) {
 	t.Parallel()
 	for _, proto := range protocols {
@@ -316,7 +319,7 @@ func TestAnUpgradeIsATunnelToTheHost(t *testing.T) {
 
 // All hosts are replaced while calls run.
 //
-// proves T2
+// proves T2, T22
 func TestAllHostsAreReplacedAndNoCallIsLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
