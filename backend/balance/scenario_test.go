@@ -1,6 +1,7 @@
 package balance_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -59,6 +60,40 @@ func TestAHostThatFailsFastGetsHardlyACall(t *testing.T) {
 		assert.LessOrEqual(t, share, 0.01)
 		assert.LessOrEqual(t, before, int64(10))
 	})
+}
+
+// A host that loses every hedge gives no sample of its latency, and yet gets hardly a call.
+func TestAHostWhoseCallsAreGivenUpGetsHardlyACall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 10)
+		for _, h := range c.hosts {
+			h.latency.Store(int64(20 * time.Millisecond))
+		}
+		slow := c.hosts["h3:80"]
+		slow.latency.Store(int64(time.Second))
+		p := c.pool(balance.Spec{})
+		took, _ := load(t.Context(), givenUp{p}, 200, time.Minute)
+		share := float64(slow.calls.Load()) / float64(len(took))
+		t.Logf("%.3f %% of the calls", 100*share)
+		assert.LessOrEqual(t, share, 0.002)
+		assert.Equal(t, "up up up up up up up up up up", states(p))
+
+		slow.latency.Store(int64(20 * time.Millisecond))
+		_, _ = load(t.Context(), p, 200, time.Minute)
+		before := slow.calls.Load()
+		_, _ = load(t.Context(), p, 200, time.Minute)
+		assert.InDelta(t, 0.1, float64(slow.calls.Load()-before)/12_000, 0.02, "of the calls, once it is quick again")
+	})
+}
+
+// givenUp cancels each call after 30 ms.
+type givenUp struct{ http.RoundTripper }
+
+func (g givenUp) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(req.Context())
+	defer time.AfterFunc(30*time.Millisecond, cancel).Stop()
+	return g.RoundTripper.RoundTrip(req.WithContext(ctx))
 }
 
 // Also where nothing is ejected, a host that fails at once looks slower with each failure.
