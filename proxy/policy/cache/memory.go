@@ -17,11 +17,11 @@ const DefaultMemory = 64 << 20
 // it needs itself for each entry. Of too many entries those go that are asked for least often and
 // least recently (W-TinyLFU). It starts no goroutine.
 type Memory struct {
-	entries *otter.Cache[string, kept]
+	entries *otter.Cache[string, held]
 	max     int64
 }
 
-type kept struct {
+type held struct {
 	entry *Entry
 	until time.Time
 }
@@ -32,11 +32,11 @@ func NewMemory(bytes int64) *Memory {
 	if bytes == 0 {
 		bytes = DefaultMemory
 	}
-	options := &otter.Options[string, kept]{Executor: func(f func()) { f() }} // on the goroutine of the caller
+	options := &otter.Options[string, held]{Executor: func(f func()) { f() }} // on the goroutine of the caller
 	m := &Memory{max: bytes}
 	if bytes > 0 {
 		options.MaximumWeight = uint64(bytes)
-		options.Weigher = func(key string, k kept) uint32 { return uint32(min(weight(key, k.entry), math.MaxUint32)) }
+		options.Weigher = func(key string, h held) uint32 { return uint32(min(weight(key, h.entry), math.MaxUint32)) }
 	}
 	m.entries = otter.Must(options) // fails only for options that contradict each other
 	return m
@@ -54,8 +54,8 @@ func (m *Memory) Get(_ context.Context, keys ...string) ([]*Entry, error) {
 func (m *Memory) get(entries []*Entry, keys []string) {
 	now := time.Now()
 	for i, key := range keys {
-		if k, ok := m.entries.GetIfPresent(key); ok && now.Before(k.until) {
-			entries[i] = k.entry
+		if h, ok := m.entries.GetIfPresent(key); ok && now.Before(h.until) {
+			entries[i] = h.entry
 		}
 	}
 }
@@ -67,7 +67,7 @@ func (m *Memory) Set(_ context.Context, key string, e *Entry, ttl time.Duration)
 		m.entries.Invalidate(key)
 		return nil
 	}
-	m.entries.Set(key, kept{entry: e, until: time.Now().Add(ttl)})
+	m.entries.Set(key, held{entry: e, until: time.Now().Add(ttl)})
 	return nil
 }
 

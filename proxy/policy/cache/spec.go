@@ -3,6 +3,8 @@ package cache
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 	"time"
 
 	"github.com/sluice-go/sluice/internal/field"
@@ -92,6 +94,11 @@ func (s Spec) withDefaults() Spec {
 	if s.Timeout == 0 {
 		s.Timeout = defaultTimeout
 	}
+	s.Targets = slices.Clone(s.Targets)
+	for i, name := range s.Targets {
+		s.Targets[i] = http.CanonicalHeaderKey(name)
+	}
+	s.Tags = http.CanonicalHeaderKey(s.Tags)
 	return s
 }
 
