@@ -346,3 +346,13 @@ func TestMessageErrorStaysOnOneLine(t *testing.T) {
 	assert.ErrorIs(t, err, cause)
 	assert.Equal(t, "agent: message \"7\"", (&async.MessageError{ID: "7"}).Error())
 }
+
+func TestThePlanTellsHowLongAMessageTakesAtMost(t *testing.T) {
+	t.Parallel()
+	for timeout, within := range map[time.Duration]time.Duration{0: 10 * time.Second, time.Second: time.Second, -1: 0} {
+		work := func(context.Context, *proxy.Request) (*proxy.Response, error) { return new(proxy.Response), nil }
+		agent, err := async.New(async.Spec{Source: async.NewMemory(1), Proxy: work, Timeout: timeout})
+		require.NoError(t, err)
+		assert.Equal(t, within, agent.Plan().Within, "Timeout %v", timeout)
+	}
+}

@@ -61,6 +61,18 @@ func (r *HeaderRule) Apply(req *proxy.Request) (http.Header, error) {
 	return b.h, nil
 }
 
+// Takes returns the list in the form of pipe.Step.Takes, for the step of a leaf. It is not nil.
+func (r *HeaderRule) Takes() []string {
+	if !r.all {
+		return append([]string{}, r.names...)
+	}
+	takes := []string{"*"}
+	for _, name := range r.back {
+		takes = append(takes, "-"+name)
+	}
+	return takes
+}
+
 // newHeaderRule compiles the list of a Spec.
 func newHeaderRule(list []string, stream bool) (HeaderRule, []error) {
 	all, names, back, err := parseList(list)

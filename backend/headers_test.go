@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -119,7 +120,17 @@ func TestTheUpstreamGetsTheNamedHeaders(t *testing.T) {
 					delete(sent, "User-Agent")
 				}
 				assert.Equal(t, strings.Fields(tt.want), slices.Sorted(maps.Keys(sent)))
+				leaf := pipe.Step{Takes: pipe.PlanOf(p).Takes} // without its transport, which is opaque
+				taken := call.Takes(&leaf)
+				for name := range everything() {
+					if slices.Contains(tt.list, "-"+strings.ToLower(name)) {
+						assert.False(t, taken.Has(name), name)
+					}
+				}
 				for name, values := range sent {
+					if ours := name == "Accept-Encoding" && tt.decode == nil; !ours {
+						assert.True(t, taken.Has(name), "the plan says that the leaf takes %s", name)
+					}
 					switch {
 					case name == "Te":
 						assert.Equal(t, []string{"trailers"}, values)

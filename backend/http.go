@@ -175,7 +175,9 @@ func (l *leaf) step(honoursContext bool) pipe.Step {
 			s.Needs = append(s.Needs, name)
 		}
 	}
+	s.Takes = l.headers.Takes()
 	if l.stream {
+		s.Takes = append(s.Takes, "Te")
 		s.Effects |= pipe.Streams
 		s.Detail += ", " + l.decode.String()
 	} else {

@@ -73,7 +73,7 @@ func Describe[Req, Res any](call Pipe[Req, Res], step Step, inner ...Any) Pipe[R
 		steps = append(steps, p.describe())
 	}
 	step.Steps = steps
-	step.Needs, step.Gives = slices.Clone(step.Needs), slices.Clone(step.Gives)
+	step.Needs, step.Gives, step.Takes = slices.Clone(step.Needs), slices.Clone(step.Gives), slices.Clone(step.Takes)
 	if len(errs) > 1 {
 		step.Err = errors.Join(errs...)
 	}

@@ -41,7 +41,7 @@ func (c *copier) copy(s *Step) *Step {
 	copied := new(Step)
 	*copied = *s
 	copied.Mark = mark.Mark{} // or a user could copy it
-	copied.Needs, copied.Gives = slices.Clone(s.Needs), slices.Clone(s.Gives)
+	copied.Needs, copied.Gives, copied.Takes = slices.Clone(s.Needs), slices.Clone(s.Gives), slices.Clone(s.Takes)
 	copied.Steps, copied.holds = nil, nil
 	if c.open[s] { // replaced while it was copied, and now inside itself
 		return copied
@@ -208,6 +208,7 @@ type stepJSON struct {
 	Within  string     `json:"within,omitempty"`
 	Waits   string     `json:"waits,omitempty"`
 	Needs   []string   `json:"needs,omitempty"`
+	Takes   []string   `json:"takes,omitempty"`
 	Gives   []string   `json:"gives,omitempty"`
 	Shared  bool       `json:"shared,omitempty"`
 	Error   string     `json:"error,omitempty"`
@@ -216,14 +217,14 @@ type stepJSON struct {
 
 // MarshalJSON returns the plan as an object with the members kind, name, detail, source, acts
 // ("in", "out", "both" or "none"), layout ("around", "serial", "parallel" or "choice"; only if
-// there are inner steps), effects, calls, atOnce, within and waits (as in "1.5s"), needs, gives,
-// shared, error and steps. Members without a value are left out.
+// there are inner steps), effects, calls, atOnce, within and waits (as in "1.5s"), needs, takes,
+// gives, shared, error and steps. Members without a value are left out.
 func (s *Step) MarshalJSON() ([]byte, error) { return json.Marshal(s.json(s.remarks())) }
 
 func (s *Step) json(r remarks) stepJSON {
 	j := stepJSON{Kind: s.Kind, Name: s.Name, Detail: s.Detail, Source: s.Source, Acts: s.Acts.String(),
 		Effects: s.Effects.Names(), Calls: s.Calls, AtOnce: s.AtOnce, Within: spanOf(s.Within), Waits: spanOf(s.Waits),
-		Needs: s.Needs, Gives: s.Gives, Shared: s.State != nil && r.shared[s.State]}
+		Needs: s.Needs, Gives: s.Gives, Takes: s.Takes, Shared: s.State != nil && r.shared[s.State]}
 	if s.Err != nil {
 		j.Error = s.Err.Error()
 	}

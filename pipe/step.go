@@ -51,6 +51,12 @@ type Step struct {
 	Needs []string
 	// Gives names the params that the step sets for its inner steps.
 	Gives []string
+	// Takes names the headers of the client that may decide what the step answers or does: those
+	// that a leaf sends to its upstream, or that a step reads. "*" is all of them, and "-Name" beside
+	// it all but that one. Of a step that is Custom, nil says nothing, and a list that is empty and
+	// not nil says that it takes none; of others, nil is none. What the step reads of a body counts
+	// for none.
+	Takes []string
 	// Err is what is wrong with the wiring, or nil. A pipe whose step has an Err is a fault and
 	// answers every call with it. See [Check].
 	Err error

@@ -141,6 +141,7 @@ func newSplit(s SplitSpec, weights *Weights, faults *faults) Proxy {
 	}
 	if s.Header != "" {
 		notes = append(notes, p.header+" may name one")
+		step.Takes = []string{p.header}
 	}
 	if s.Weights != nil {
 		notes, when = append(notes, "weights may change"), " at wiring"

@@ -20,7 +20,7 @@ const module = "github.com/sluice-go/sluice"
 // mayImport lists which packages of the module a package may import, by path below the module.
 var mayImport = map[string][]string{
 	"":                {},
-	"internal/call":   {"internal/mark", "internal/report", "internal/watch", "pipe"},
+	"internal/call":   {"internal/field", "internal/mark", "internal/report", "internal/watch", "pipe"},
 	"internal/field":  {},
 	"internal/mark":   {},
 	"internal/report": {},

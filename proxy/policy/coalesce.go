@@ -20,8 +20,8 @@ type CoalesceSpec struct {
 	Name string
 
 	// Key says what of the client tells answers apart, such as its language or who it is. Its
-	// string stands in the key of a call for Request.Header, Request.Remote and the certificate of
-	// the client, which count if Key is nil. Everything else counts with any Key; see [Coalesce].
+	// string stands in the key of a call for what counts of the client if Key is nil. Everything
+	// else counts with any Key; see [Coalesce].
 	Key Key
 
 	// MaxKeys is how many calls are shared at a time, and how many keys are left alone at a time.
@@ -55,10 +55,12 @@ const (
 // # The key
 //
 // The key is made of the method, scheme, host, path, pattern, query, params, and all of
-// Request.Upstream, where the credentials are. By default it also has all of Request.Header, the
-// address of the client, and its TLS certificate, because something inside might ask for them. That
-// is safe, but behind an endpoint only calls of one client are then the same. A Key names what
-// counts instead:
+// Request.Upstream, where the credentials are. By default it also has those of the client's headers
+// that reach something inside, as the plan of next says: what backend.Spec.Headers names of each
+// upstream; see pipe.Step.Takes. If a function is inside that the plan does not show, it might ask
+// for anything. Then all of Request.Header counts, the address of the client, and its TLS
+// certificate, so behind an endpoint only calls of one client are the same. A Key names what counts
+// instead:
 //
 //	policy.Coalesce(policy.CoalesceSpec{Key: language})
 //
@@ -123,11 +125,11 @@ func Coalesce(s CoalesceSpec) proxy.Decorator {
 		// that first, for as long as next takes.
 		step.Effects = pipe.CallsOnce | pipe.Caches | pipe.Stateful
 		step.Waits = -1
-		step.Detail = s.detail(&step)
+		step.Detail = s.detail(&step, call.Takes(plan))
 		if !step.Effects.Has(pipe.Opaque) { // else the Key may wait although it must not
 			step.Effects |= pipe.HonoursContext
 		}
-		c := &coalesce{spec: s, next: next, flights: map[flightKey]*flight{}}
+		c := &coalesce{spec: s, next: next, taken: call.Takes(plan), flights: map[flightKey]*flight{}}
 		if !plan.HonoursContext() {
 			c.next = held("coalesce", next)
 		}
@@ -174,10 +176,17 @@ func (s CoalesceSpec) fault(plan *pipe.Step) error {
 }
 
 // detail returns what the plan shows, and adds to step what the plan of the Key says.
-func (s CoalesceSpec) detail(step *pipe.Step) string {
+func (s CoalesceSpec) detail(step *pipe.Step, taken call.Taken) string {
 	var notes []string
-	if s.Key != nil {
+	switch {
+	case s.Key != nil:
 		notes = append(notes, "by "+keyStep(step, s.Key))
+	case taken.Hidden:
+		notes = append(notes, "by client and header")
+	case taken.All:
+		notes = append(notes, "by header")
+	case len(taken.Names) > 0:
+		notes = append(notes, "by "+strings.Join(taken.Names, ", "))
 	}
 	if s.MaxKeys > 0 {
 		notes = append(notes, fmt.Sprintf("%d keys", s.MaxKeys))

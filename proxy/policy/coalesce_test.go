@@ -557,6 +557,51 @@ func TestCallsThatDifferShareNothing(t *testing.T) {
 	}
 }
 
+// taking returns p as a leaf that takes headers of the client.
+func taking(p proxy.Proxy, names []string) proxy.Proxy {
+	return pipe.Describe(p, pipe.Step{Kind: "backend", Effects: pipe.Terminal | pipe.HonoursContext, Takes: names})
+}
+
+func TestByDefaultCountsWhatReachesAnUpstream(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		takes []string // of the leaf
+		calls int64    // by clients with two languages and three cookies, each from an address of its own
+	}{
+		{"nothing", []string{}, 1},
+		{"a named header", []string{"Accept-Language"}, 2},
+		{"two named headers", []string{"accept-language", "Cookie"}, 6},
+		{"all but one", []string{"*", "-cookie"}, 2},
+		{"all", []string{"*"}, 6},
+		{"not told", nil, 60},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				next, calls := counted(slowly(item))
+				for _, p := range []proxy.Proxy{taking(next, c.takes), taking(next, c.takes).With(policy.Retry(policy.Attempts{}))} {
+					calls.Store(0)
+					p := p.With(policy.Coalesce(policy.CoalesceSpec{}))
+					var all sync.WaitGroup
+					for i := range 60 {
+						req := proxy.NewRequest("GET", "/")
+						req.Header.Set("Accept-Language", []string{"en", "de"}[i%2])
+						req.Header.Set("Cookie", fmt.Sprint(i/2%3))
+						req.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 1)
+						all.Go(func() {
+							_, err := p(t.Context(), req)
+							assert.NoError(t, err)
+						})
+					}
+					all.Wait()
+					assert.EqualValues(t, c.calls, calls.Load())
+				}
+			})
+		})
+	}
+}
+
 func TestAKeySaysWhatOfTheClientCounts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -804,7 +849,14 @@ func TestCoalesceInThePlan(t *testing.T) {
 	plan := func(p proxy.Proxy, s policy.CoalesceSpec) string {
 		return pipe.PlanOf(p.With(policy.Coalesce(s))).String()
 	}
-	assert.Contains(t, plan(known, policy.CoalesceSpec{}), "coalesce (10000 keys, up to 1048576 bytes)")
+	for by, next := range map[string]proxy.Proxy{
+		"":                          taking(answers, []string{}),
+		"by Accept-Language, Dnt, ": taking(answers, []string{"Dnt", "accept-language"}),
+		"by header, ":               taking(answers, []string{"*", "-Cookie"}),
+		"by client and header, ":    known,
+	} {
+		assert.Contains(t, plan(next, policy.CoalesceSpec{}), "coalesce ("+by+"10000 keys, up to 1048576 bytes)")
+	}
 	assert.Contains(t, plan(known, policy.CoalesceSpec{Name: "items", Key: policy.ByClient, MaxKeys: -1, MaxShare: -1}),
 		"coalesce items (by client, any number of keys, any size)")
 	assert.Contains(t, plan(leaf(answers, pipe.NotIdempotent), policy.CoalesceSpec{}), "coalesce (never: upstream is not idempotent)")

@@ -13,8 +13,9 @@ import (
 
 // A coalesce is a proxy whose calls are shared.
 type coalesce struct {
-	spec CoalesceSpec // with the defaults filled in
-	next proxy.Proxy  // returns when its context ends
+	spec  CoalesceSpec // with the defaults filled in
+	next  proxy.Proxy  // returns when its context ends
+	taken call.Taken
 
 	mu      sync.Mutex // guards what follows, and the fields of flights and sharers that say so
 	flights map[flightKey]*flight

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"maps"
+	"net/http"
 	"slices"
 
 	"github.com/sluice-go/sluice/internal/call"
@@ -37,7 +38,10 @@ func (c *coalesce) keyOf(ctx context.Context, req *proxy.Request) (flightKey, er
 		p.text(key)
 		return sha256.Sum256(p), nil
 	}
-	p.values(req.Header)
+	p.header(req.Header, c.taken)
+	if !c.taken.Hidden {
+		return sha256.Sum256(p), nil
+	}
 	p.text(req.Remote.Addr().String())
 	if req.TLS != nil && len(req.TLS.PeerCertificates) > 0 {
 		p.text(string(req.TLS.PeerCertificates[0].Raw))
@@ -68,6 +72,19 @@ func (p *parts) text(texts ...string) {
 func (p *parts) list(texts []string) {
 	p.number(len(texts))
 	p.text(texts...)
+}
+
+// header adds those fields of a client's header that reach something inside.
+func (p *parts) header(h http.Header, taken call.Taken) {
+	names := taken.Names
+	if taken.All {
+		names = slices.DeleteFunc(slices.Sorted(maps.Keys(h)), func(name string) bool { return !taken.Has(name) })
+	}
+	p.number(len(names))
+	for _, name := range names {
+		p.text(name)
+		p.list(h[name])
+	}
 }
 
 // values adds the lists of a map, in the order of their names.

@@ -209,7 +209,7 @@ func (h *hedge) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 	if !req.Replayable() {
 		return h.single(ctx, req, delay)
 	}
-	c := &hedgeCall{hedge: h, ctx: ctx, start: time.Now(), delay: delay, calls: 1, under: 1, won: -1,
+	c := &hedgeCall{hedge: h, ctx: proxy.WithTry(ctx), start: time.Now(), delay: delay, calls: 1, under: 1, won: -1,
 		branches: make([]hedgeBranch, h.spec.Max)}
 	for i := range c.branches {
 		b := &c.branches[i]
@@ -314,7 +314,7 @@ func (b *hedgeBranch) Do(ctx context.Context) (*proxy.Response, error) {
 		return nil, errUnneeded
 	}
 	pipe.Note(c.ctx, "hedge", c.title(b))
-	res, err := sendCopy(ctx, c.hedge.next, req)
+	res, err := sendCopy(proxy.NextTry(ctx), c.hedge.next, req)
 	b.answered = !failed(res, err)
 	return res, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,4 +125,27 @@ func TestHedgeGivesEachCallTheRequestAsItWas(t *testing.T) {
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.EqualValues(t, 3, calls.Load())
 	})
+}
+
+// proves O8
+func TestAClientAboveItsLimitTakesNothingFromTheSharedOne(t *testing.T) {
+	t.Parallel()
+	tokens := newTokens(100, 0)
+	p := proxy.Proxy(answers).With(policy.LimitBy(policy.ByClient, policy.PerSecond(5)), pipe.Named("shared", policy.Limit(tokens)))
+	from := func(client string) error {
+		req := proxy.NewRequest("GET", "/")
+		req.Remote = netip.MustParseAddrPort(client + ":1")
+		_, err := p(t.Context(), req)
+		return err
+	}
+	refused := 0
+	for range 1000 {
+		if err := from("192.0.2.1"); err != nil {
+			assert.Equal(t, http.StatusTooManyRequests, proxy.StatusOf(err))
+			refused++
+		}
+	}
+	assert.EqualValues(t, 100-(1000-refused), tokens.left.Load(), "a refused call takes no token")
+	assert.NoError(t, from("192.0.2.2"))
+	assert.NoError(t, pipe.PlanOf(p).Before("limit", "shared"))
 }

@@ -138,7 +138,7 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 	if r.attempts.Max == 1 || !repeatable(req, r.always) {
 		return r.next(ctx, req)
 	}
-	spare := r.keep(ctx, req)
+	spare, ctx := r.keep(ctx, req), proxy.WithTry(ctx)
 	res, err := call.Checked(r.next(ctx, req))
 	for tries := 1; ; tries++ {
 		retry, header := passing(res, err)
@@ -164,7 +164,7 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 		if watch.Of(ctx) != nil {
 			pipe.Note(ctx, "try", fmt.Sprintf("%d of %d", tries+1, r.attempts.Max))
 		}
-		res, err = sendCopy(ctx, r.next, again)
+		res, err = sendCopy(proxy.NextTry(ctx), r.next, again)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -770,4 +771,30 @@ func TestRetryDoesNotRepeatASequenceThatCannotBind(t *testing.T) {
 	var missing *proxy.BindError
 	require.ErrorAs(t, err, &missing)
 	assert.Equal(t, 1, calls)
+}
+
+func TestEachTryHasItsNumber(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var numbers []int
+		next := func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+			try := proxy.TryOf(ctx)
+			mu.Lock()
+			numbers = append(numbers, try.Number())
+			mu.Unlock()
+			assert.False(t, try.Used("host"), "the first use of %d", try.Number())
+			if try.Number() > 1 {
+				assert.True(t, try.Used("host 1"))
+			}
+			try.Use(fmt.Sprint("host ", try.Number()))
+			time.Sleep(2 * time.Second)
+			return nil, errReset
+		}
+		stack := []proxy.Decorator{policy.Retry(policy.Attempts{Max: 2}), policy.Retry(policy.Attempts{Max: 1}),
+			policy.Timeout(time.Minute), policy.Hedge(policy.HedgeSpec{Delay: time.Second})}
+		_, err := proxy.Proxy(next).With(stack...)(t.Context(), proxy.NewRequest("GET", "/"))
+		assert.Error(t, err)
+		assert.Equal(t, []int{1, 2, 3, 4}, numbers, "two tries, each hedged once")
+	})
 }

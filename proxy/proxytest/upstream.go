@@ -44,12 +44,14 @@ func NewUpstream(script ...Reply) *Upstream {
 
 // Proxy returns the upstream as a leaf. The plan shows it as "upstream". It declares that it
 // honours its context, unless a reply is deaf, panics, exits or returns nothing, as only a user's
-// function does. It declares that it streams if every reply is a stream.
+// function does. It declares that it streams if every reply is a stream, and that it takes all
+// headers of the client, because it keeps what it saw.
 //
 // The leaf reads the body of a request to its end. Each response has its own Header, which is not
 // nil.
 func (u *Upstream) Proxy() proxy.Proxy {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "upstream", Source: pipe.Here(), Effects: pipe.Terminal | pipe.HonoursContext | pipe.Streams}
+	step := pipe.Step{Mark: mark.Ours(), Kind: "upstream", Source: pipe.Here(), Effects: pipe.Terminal | pipe.HonoursContext | pipe.Streams,
+		Takes: []string{"*"}}
 	var details []string
 	for _, r := range u.script {
 		details = append(details, r.String())
