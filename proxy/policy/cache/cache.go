@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -117,9 +118,10 @@ func (c *Cache) Fault() error { return c.err }
 func (c *Cache) Decorate(next proxy.Proxy) proxy.Proxy {
 	next = pipe.Described(next)
 	plan := pipe.PlanOf(next)
-	d := &decorated{cache: c, next: next, takes: takesOf(plan)}
+	d := &decorated{cache: c, next: next, takes: call.Takes(plan)}
+	d.byAll = byAll(&d.takes)
 	step := pipe.Step{Mark: mark.Ours(), Kind: "cache", Source: pipe.Here(), Acts: pipe.Both, Effects: pipe.CallsOnce | pipe.Caches | pipe.Stateful,
-		State: c, Waits: -1, Err: errors.Join(c.err, c.fault(plan))}
+		State: c, Waits: -1, Takes: slices.Clone(reads), Err: errors.Join(c.err, c.fault(plan))}
 	if c.spec.Name != defaultName {
 		step.Name = c.spec.Name
 	}
@@ -134,6 +136,18 @@ func (c *Cache) Decorate(next proxy.Proxy) proxy.Proxy {
 	}
 	d.identity = c.identity(plan)
 	return pipe.Describe(d.call, step, next)
+}
+
+// reads are the fields of a client that the cache goes by itself.
+var reads = []string{"Cache-Control", "If-Modified-Since", "If-None-Match", "If-Range", "Pragma", "Range"}
+
+// byAll returns the names of all fields that something inside may go by. What only says how an answer
+// is to be given makes no difference.
+func byAll(t *call.Taken) []string {
+	if t.All {
+		return []string{everything}
+	}
+	return slices.DeleteFunc(slices.Clone(t.Names), func(name string) bool { return slices.Contains(reads, name) })
 }
 
 // fault returns why calls of a pipe cannot be answered by a cache, or nil.

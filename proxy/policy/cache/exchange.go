@@ -19,7 +19,8 @@ import (
 type decorated struct {
 	cache    *Cache
 	next     proxy.Proxy
-	takes    taken
+	takes    call.Taken
+	byAll    []string // the fields by which an answer varies whose upstreams are not known
 	identity string // of the proxy in the cache
 	never    bool   // to be answered from the cache
 }

@@ -115,10 +115,7 @@ func (x *exchange) keeping(a answer, said http.Header, sent time.Time) *keeping 
 			return nil
 		}
 		a.control = freshness{lifetime: min(s.TTL, longest), whileRevalidate: s.StaleWhileRevalidate, ifError: s.StaleIfError, validate: d.noCache}
-		k.names = x.takes.Names
-		if x.takes.All {
-			k.names = []string{everything}
-		}
+		k.names = x.byAll
 	} else {
 		var ok bool
 		if a.control, ok = s.freshness(a.status, h, x.now); !ok {
