@@ -107,8 +107,13 @@ func (b *background) revalidate(run, values context.Context, x *exchange, f *fli
 	defer clock.Cancel()
 	defer context.AfterFunc(run, clock.Cancel)()
 	t := &revalidation{x: x, flight: f}
-	branch := call.Branch[*proxy.Response]{Ctx: clock, Task: t, Bound: x.cache.calls, Close: (*proxy.Response).Close}
-	res, err := branch.Await()
+	branch := call.Branch[*proxy.Response]{Ctx: clock, Task: t, Bound: x.cache.calls, Close: (*proxy.Response).Close, HonoursContext: x.honours}
+	if x.honours {
+		branch.Run()
+	} else {
+		_, _ = branch.Await()
+	}
+	res, err := branch.Result()
 	if err != nil {
 		if run.Err() == nil {
 			proxy.Report(values, err)

@@ -118,7 +118,7 @@ func (c *Cache) Fault() error { return c.err }
 func (c *Cache) Decorate(next proxy.Proxy) proxy.Proxy {
 	next = pipe.Described(next)
 	plan := pipe.PlanOf(next)
-	d := &decorated{cache: c, next: next, takes: call.Takes(plan)}
+	d := &decorated{cache: c, next: next, honours: plan.HonoursContext(), takes: call.Takes(plan)}
 	d.byAll = byAll(&d.takes)
 	step := pipe.Step{Mark: mark.Ours(), Kind: "cache", Source: pipe.Here(), Acts: pipe.Both, Effects: pipe.CallsOnce | pipe.Caches | pipe.Stateful,
 		State: c, Waits: -1, Takes: slices.Clone(reads), Err: errors.Join(c.err, c.fault(plan))}

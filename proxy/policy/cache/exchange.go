@@ -23,6 +23,7 @@ type decorated struct {
 	byAll    []string // the fields by which an answer varies whose upstreams are not known
 	identity string // of the proxy in the cache
 	never    bool   // to be answered from the cache
+	honours  bool   // next returns when its context ends
 }
 
 // call answers a request. What it does is in this order: a request that no cache may answer passes;
