@@ -32,6 +32,7 @@ type Cache struct {
 	calls *call.Bound // of calls in the background that are abandoned
 
 	flights    flights
+	marks      marks
 	background background
 	counters   counters
 	tagPurges  atomic.Uint64 // how often tags were purged

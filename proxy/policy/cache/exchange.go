@@ -21,9 +21,9 @@ type decorated struct {
 	next     proxy.Proxy
 	takes    call.Taken
 	byAll    []string // the fields by which an answer varies whose upstreams are not known
-	identity string // of the proxy in the cache
-	never    bool   // to be answered from the cache
-	honours  bool   // next returns when its context ends
+	identity string   // of the proxy in the cache
+	never    bool     // to be answered from the cache
+	honours  bool     // next returns when its context ends
 }
 
 // call answers a request. What it does is in this order: a request that no cache may answer passes;
@@ -287,6 +287,11 @@ func (x *exchange) standIn(ctx context.Context, status int) *proxy.Response {
 
 // ask asks next, or waits for another caller that does.
 func (x *exchange) ask(ctx context.Context, why string) (*proxy.Response, error) {
+	leave, err := x.mark(ctx)
+	defer leave()
+	if err != nil {
+		proxy.Report(ctx, err) // nothing is kept
+	}
 	if !x.mayShare() {
 		return x.fetch(ctx, nil, why)
 	}
@@ -426,9 +431,6 @@ func (x *exchange) request() (out *proxy.Request, validates bool) {
 // nil.
 func (x *exchange) fetch(ctx context.Context, f *flight, why string) (*proxy.Response, error) {
 	x.count(&x.cache.counters.misses)
-	if err := x.mark(ctx); err != nil {
-		proxy.Report(ctx, err) // nothing is kept
-	}
 	req, validates := x.request()
 	sent := time.Now()
 	res, err := call.Checked(x.next(ctx, req))

@@ -34,7 +34,7 @@ type flight struct {
 	key     string
 	landed  chan struct{} // closed when the outcome is known
 	waiting int           // guarded by flights.mu
-	streams bool          // its caller reads the answer now; guarded too
+	read    chan struct{} // closed when a client reads the answer
 
 	outcome outcome // set before landed is closed
 }
@@ -74,7 +74,7 @@ func (fs *flights) lead(key string) *flight {
 }
 
 func (fs *flights) begin(key string) *flight {
-	f := &flight{of: fs, key: key, landed: make(chan struct{})}
+	f := &flight{of: fs, key: key, landed: make(chan struct{}), read: make(chan struct{})}
 	fs.under[key] = f
 	return f
 }
@@ -120,35 +120,31 @@ func (f *flight) awaited() bool {
 // wait waits for the outcome, and no longer than ctx. If the answer is a stream that somebody reads
 // slowly, the caller is told to call alone, and so are those who come later.
 func (f *flight) wait(ctx context.Context) (outcome, error) {
+	select {
+	case <-f.landed:
+		return f.outcome, nil
+	case <-ctx.Done():
+		return outcome{}, ctx.Err()
+	case <-f.read:
+	}
 	patience := time.NewTimer(flightPatience)
 	defer patience.Stop()
-	for {
-		select {
-		case <-f.landed:
-			return f.outcome, nil
-		case <-ctx.Done():
-			return outcome{}, ctx.Err()
-		case <-patience.C:
-			f.of.mu.Lock()
-			slow := f.streams
-			if slow {
-				f.leave()
-			}
-			f.of.mu.Unlock()
-			if slow {
-				return outcome{}, nil
-			}
-			patience.Reset(flightPatience)
-		}
-	}
-}
-
-// reads says that the answer has come and that its caller reads it now.
-func (f *flight) reads() {
-	if f == nil {
-		return
+	select {
+	case <-f.landed:
+		return f.outcome, nil
+	case <-ctx.Done():
+		return outcome{}, ctx.Err()
+	case <-patience.C:
 	}
 	f.of.mu.Lock()
 	defer f.of.mu.Unlock()
-	f.streams = true
+	f.leave()
+	return outcome{}, nil
+}
+
+// reads says that the answer has come and that the client of its caller reads it now.
+func (f *flight) reads() {
+	if f != nil {
+		close(f.read)
+	}
 }

@@ -3,8 +3,8 @@ package cache
 import (
 	"context"
 	"maps"
-	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,29 +24,6 @@ const (
 	// keptMarks is how long a mark is kept. A target whose mark has gone has no answers.
 	keptMarks = 30 * 24 * time.Hour
 )
-
-// newMark returns a mark of a new generation. Whatever was kept under another one is lost.
-func newMark() *Entry {
-	for {
-		if gen := rand.Uint64(); gen != 0 {
-			return (&Entry{kind: kindMark, gen: gen}).sized()
-		}
-	}
-}
-
-// mark makes sure that the target has a generation before next is called: an answer that was begun
-// before a purge has the one from before, and is not found any more.
-func (x *exchange) mark(ctx context.Context) error {
-	if x.gen != 0 || x.req.Method != http.MethodGet {
-		return nil
-	}
-	mark := newMark()
-	if err := x.cache.set(ctx, x.target, mark, keptMarks); err != nil {
-		return err
-	}
-	x.gen = mark.gen
-	return nil
-}
 
 // A keeping is an answer that is to be kept.
 type keeping struct {
@@ -286,7 +263,10 @@ func tagsIn(h http.Header, name string) (tags []string) {
 	}
 	for _, line := range h[name] {
 		for tag := range strings.FieldsFuncSeq(line, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' }) {
-			if tags = append(tags, tag); len(tags) > maxTags {
+			if !slices.Contains(tags, tag) { // there are few
+				tags = append(tags, tag)
+			}
+			if len(tags) > maxTags {
 				return tags
 			}
 		}

@@ -25,10 +25,10 @@ func (x *exchange) tee(ctx context.Context, f *flight, k *keeping, res *proxy.Re
 		t.copy = make([]byte, 0, min(length, 64<<10))
 	}
 	res.Body = t
-	f.reads()
 	if length >= 0 && f.awaited() {
 		return t.readAll()
 	}
+	f.reads()
 	res.OnClose(t.end)
 	return nil
 }
