@@ -183,7 +183,7 @@ func parseRange(s string, size int64) (from, to int64, ok bool) {
 
 // digits reads a number. One that is too large is the largest.
 func digits(s string) (int64, bool) {
-	const most = 1 << 60
+	const most = 1 << 59 // ten of it are still a number
 	var n int64
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {

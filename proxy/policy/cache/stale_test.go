@@ -356,6 +356,7 @@ func TestCallsInTheBackgroundAreBoundedAndEndWithRun(t *testing.T) {
 			assert.True(t, ask(t, p, get(path)).hit())
 		}
 		<-time.After(11 * time.Second) // the Timeout
+		synctest.Wait()
 		assert.Len(t, ended, 2, "calls at a time")
 		assert.ErrorIs(t, ended[0], context.DeadlineExceeded)
 		ask(t, p, get("/a"))
