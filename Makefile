@@ -5,8 +5,9 @@ include .ci/tools
 MODULES     := $(patsubst %/,%,$(dir $(shell git ls-files '*go.mod')))
 FUZZTIME    ?= 20s
 STRESSTIME  ?= 1m
+SEEDS       ?= 3
 
-.PHONY: all help test race lint fmt modules bench soak stress fuzz api vuln newest quickstart ci
+.PHONY: all help test race lint fmt modules bench soak stress simulate fuzz api vuln newest quickstart ci
 
 all: test lint ## test and lint
 
@@ -32,7 +33,7 @@ modules: ## each module on its own, without the workspace
 		$(GO) mod tidy -diff && $(GO) vet ./... && $(GO) test ./...) || exit 1; done
 
 bench: ## the benchmarks of docs/performance.md, with their peers
-	$(GO) test -run '^$$' -bench . -benchmem ./bench
+	$(GO) test -run '^$$' -bench . -benchmem ./bench ./bench/peers
 
 soak: ## a million requests with failing upstreams, and ten thousand idle connections
 	SLUICE_SOAK=1000000 $(GO) test -count=1 -timeout 60m -run NothingGrows -v ./test
@@ -40,6 +41,9 @@ soak: ## a million requests with failing upstreams, and ten thousand idle connec
 
 stress: ## random trees of combinators for STRESSTIME (default 1m), on 8 processors, under the race detector
 	GOMAXPROCS=8 SLUICE_STRESS=$(STRESSTIME) $(GO) test -race -count=1 -timeout 60m -run Stress -v ./test
+
+simulate: ## the disasters of docs/resilience.md with SEEDS seeds (default 3), and the table in that page
+	SLUICE_SIMULATE=$(SEEDS) $(GO) test -count=1 -timeout 60m -run Simulate -v ./test/simulate
 
 fuzz: ## each fuzz target for FUZZTIME (default 20s)
 	.ci/fuzz $(FUZZTIME)

@@ -117,7 +117,7 @@ func Encode[T any](p pipe.Pipe[*Request, T]) Proxy {
 	}
 	e, nilable := document.EncoderOf[T](), nilable(t)
 	serve := func(ctx context.Context, req *Request) (*Response, error) {
-		c := call.Collector{Context: ctx}
+		c := call.Collector{Tied: call.Tied{Context: ctx}}
 		v, err := p(&c, req)
 		missing := c.End()
 		var doc document.Document

@@ -316,7 +316,7 @@ func TestCollectStartsNoGoroutine(t *testing.T) {
 		std, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		for _, parent := range []context.Context{expiry, std} {
-			ctx := &call.Collector{Context: parent}
+			ctx := &call.Collector{Tied: call.Tied{Context: parent}}
 			before := runtime.NumGoroutine()
 			inner, cancel := context.WithCancel(ctx)
 			assert.Equal(t, before, runtime.NumGoroutine())
@@ -324,7 +324,7 @@ func TestCollectStartsNoGoroutine(t *testing.T) {
 			cancel()
 			assert.EqualError(t, ctx.End(), "EOF")
 		}
-		ctx := &call.Collector{Context: std}
+		ctx := &call.Collector{Tied: call.Tied{Context: std}}
 		inner, done := context.WithCancel(ctx)
 		defer done()
 		cancel()

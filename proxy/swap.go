@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
@@ -100,7 +101,7 @@ var errCycle = &Error{Status: http.StatusInternalServerError, Op: "swap", Err: e
 
 // A swapDepth is a context that knows how many swaps its call has gone through.
 type swapDepth struct {
-	context.Context
+	call.Tied
 	n int
 }
 
@@ -113,10 +114,6 @@ func (d *swapDepth) Value(key any) any {
 	}
 	return d.Context.Value(key)
 }
-
-// AfterFunc lets package context tie contexts derived from d to its parent without a goroutine for
-// each.
-func (d *swapDepth) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(d.Context, f) }
 
 func (s *Swap) call(ctx context.Context, req *Request) (*Response, error) {
 	h := s.begin()
@@ -131,7 +128,7 @@ func (s *Swap) call(ctx context.Context, req *Request) (*Response, error) {
 	}
 	if h.hides && h.n.Load() > maxSwaps {
 		outer, _ := ctx.Value(swapDepthKey{}).(*swapDepth)
-		inner := &swapDepth{Context: ctx, n: 1}
+		inner := &swapDepth{call.Tied{Context: ctx}, 1}
 		if outer != nil {
 			inner.n += outer.n
 		}

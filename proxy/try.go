@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"sync"
+
+	"github.com/sluice-go/sluice/internal/call"
 )
 
 // A Try is one of the tries of a call: the first, one that is made after a failure, or one that is
@@ -52,7 +54,7 @@ func WithTry(ctx context.Context) context.Context {
 		tries tries
 	}{}
 	first.tries.last = 1
-	first.tryContext = tryContext{ctx, Try{number: 1, call: &first.tries}}
+	first.tryContext = tryContext{call.Tied{Context: ctx}, Try{number: 1, call: &first.tries}}
 	return &first.tryContext
 }
 
@@ -67,7 +69,7 @@ func NextTry(ctx context.Context) context.Context {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last++
-	return &tryContext{ctx, Try{number: t.last, call: t}}
+	return &tryContext{call.Tied{Context: ctx}, Try{number: t.last, call: t}}
 }
 
 // Number returns which try of its call it is, from 1. On nil it returns 1.
@@ -105,7 +107,7 @@ type tryKey struct{}
 
 // A tryContext is the context of a try.
 type tryContext struct {
-	context.Context
+	call.Tied
 	try Try
 }
 
@@ -116,7 +118,3 @@ func (c *tryContext) Value(key any) any {
 	}
 	return c.Context.Value(key)
 }
-
-// AfterFunc lets package context tie contexts derived from c to its parent without a goroutine for
-// each.
-func (c *tryContext) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(c.Context, f) }

@@ -3,6 +3,7 @@ package call
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,8 +13,9 @@ import (
 // is called (Err is context.Canceled).
 //
 // A Clock costs one allocation until somebody waits for its end: the first call of Done or
-// AfterFunc makes a timer and the tie to the parent. The maker of a Clock must eventually call
-// Cancel, often only when a response is closed.
+// AfterFunc makes a timer and the tie to the parent. A clock inside another one is tied to it
+// without an allocation, and as long as it expires first, only its own timer runs. The maker of a
+// Clock must eventually call Cancel or Finish, often only when a response is closed.
 //
 // Start or StartCancellable starts the zero value. After that, a Clock is safe for concurrent use.
 type Clock struct {
@@ -21,15 +23,22 @@ type Clock struct {
 
 	deadline time.Time
 	scope    *Scope // of its calls, if it is not the parent's
+	around   *Clock // the clock that the parent ends with, or nil
 
-	mu      sync.Mutex // guards what follows
-	err     error
-	stopped bool // the clock no longer runs
-	done    chan struct{}
-	timer   *time.Timer // of the clock; nil until somebody waits
-	detach  func() bool // from the parent; nil until somebody waits
-	waiting bool        // timer and detach were made
-	after   []*afterFunc
+	over    atomic.Bool // the context has ended
+	stopped atomic.Bool // the clock no longer runs, or the parent's is first
+
+	mu     sync.Mutex // guards what follows, and setting what is above
+	err    error      // not changed once the context is over
+	tied   bool       // to the parent
+	timed  bool       // its timer, or that of a clock around it, ends it
+	done   chan struct{}
+	timer  *time.Timer
+	detach func() bool // from a parent without a clock
+	after  []*afterFunc
+	inside *Clock // the first of the clocks that are tied to it, and not over
+
+	next, before *Clock // in the list of the clock around; guarded by its mu
 }
 
 // An afterFunc is called when the context is done, unless it was stopped.
@@ -55,81 +64,113 @@ func Cancellable(ctx context.Context) *Clock {
 // Start makes the zero Clock into what [At] returns. It is for a Clock that is part of a larger
 // struct.
 func (c *Clock) Start(ctx context.Context, deadline time.Time) {
-	c.Context, c.deadline = ctx, deadline
+	c.Context, c.deadline, c.around = ctx, deadline, clockOf(ctx)
 	if parent, ok := ctx.Deadline(); ok && !parent.After(deadline) {
-		c.stopped = true // the parent's clock is first
+		c.stopped.Store(true)
 	}
 }
 
 // StartCancellable makes the zero Clock into what [Cancellable] returns.
-func (c *Clock) StartCancellable(ctx context.Context) { c.Context, c.stopped = ctx, true }
+func (c *Clock) StartCancellable(ctx context.Context) {
+	c.Context, c.around = ctx, clockOf(ctx)
+	c.stopped.Store(true)
+}
 
 // Stop stops the clock: from now on only the parent and Cancel end the context, and its deadline is
 // the parent's. It reports whether the context had not ended yet.
 func (c *Clock) Stop() bool {
-	return c.check(true) == nil
+	parent := c.parentErr()
+	c.mu.Lock()
+	if c.check(parent) != nil {
+		return false
+	}
+	c.stopped.Store(true)
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	timed := c.timed
+	c.mu.Unlock()
+	if timed && c.around != nil { // whose clock counts now
+		c.around.mu.Lock()
+		c.around.wait(true)
+	}
+	return true
+}
+
+// Finish ends the context, as Cancel does, and reports whether it had not ended yet. It does what
+// Stop and Cancel do one after the other, at less cost.
+func (c *Clock) Finish() bool {
+	parent := c.parentErr()
+	c.mu.Lock()
+	if c.check(parent) != nil {
+		return false
+	}
+	c.end(context.Canceled)
+	return true
 }
 
 // Cancel ends the context and releases what it holds. Only the first call has an effect.
 func (c *Clock) Cancel() {
 	c.mu.Lock()
-	_ = c.end(context.Canceled)
+	c.end(context.Canceled)
 }
 
 // Deadline returns when the context expires, or the parent's deadline once the clock is stopped.
 func (c *Clock) Deadline() (time.Time, bool) {
-	c.mu.Lock()
-	stopped := c.stopped
-	c.mu.Unlock()
-	if stopped {
+	if c.stopped.Load() {
 		return c.Context.Deadline()
 	}
 	return c.deadline, true
 }
 
 // Err returns nil until the context is done, then why it is.
-func (c *Clock) Err() error { return c.check(false) }
-
-// check ends the context if its time is over or its parent has ended, and returns why it has ended.
-// If stop is set, it also stops the clock, in one step with the check.
-func (c *Clock) check(stop bool) error {
+func (c *Clock) Err() error {
+	if c.over.Load() {
+		return c.err
+	}
 	parent := c.parentErr()
+	if parent == nil && !c.late() {
+		return nil
+	}
 	c.mu.Lock()
-	late := c.err == nil && !c.stopped && time.Until(c.deadline) <= 0 // reads one clock; time.Now reads two
-	if stop {
-		c.stopped = true
-		if c.timer != nil {
-			c.timer.Stop()
-		}
+	if err := c.check(parent); err != nil {
+		return err
 	}
+	c.mu.Unlock()
+	return nil // it was stopped just now
+}
+
+// check ends the context if its time is over or its parent has ended with an error, and returns why
+// it has ended. It is called with the lock held, and releases it unless it returns nil.
+func (c *Clock) check(parent error) error {
 	switch {
-	case c.err == nil && parent != nil:
-		return c.end(parent)
-	case c.err == nil && late:
-		return c.end(context.DeadlineExceeded)
+	case c.over.Load():
+		c.mu.Unlock()
+	case parent != nil:
+		c.end(parent)
+	case c.late():
+		c.end(context.DeadlineExceeded)
+	default:
+		return nil
 	}
-	defer c.mu.Unlock()
 	return c.err
 }
+
+// late reports whether the time of a running clock is over. Unlike time.Now it reads one clock of
+// the system and not two.
+func (c *Clock) late() bool { return !c.stopped.Load() && time.Until(c.deadline) <= 0 }
 
 // parentErr returns why the parent has ended. It does not ask the clock of a parent that expires
 // later than c.
 func (c *Clock) parentErr() error {
-	p, ok := c.Context.(*Clock)
-	if !ok {
+	p := c.around
+	switch {
+	case p == nil:
 		return c.Context.Err()
-	}
-	c.mu.Lock()
-	stopped := c.stopped
-	c.mu.Unlock()
-	if stopped {
-		return p.check(false)
-	}
-	p.mu.Lock()
-	err := p.err
-	p.mu.Unlock()
-	if err != nil {
-		return err
+	case c.stopped.Load():
+		return p.Err()
+	case p.over.Load():
+		return p.err
 	}
 	return p.parentErr()
 }
@@ -147,12 +188,12 @@ func (c *Clock) Done() <-chan struct{} {
 	c.mu.Lock()
 	if c.done == nil {
 		c.done = make(chan struct{})
-		if c.err != nil {
+		if c.over.Load() {
 			close(c.done)
 		}
 	}
 	done := c.done
-	c.wait()
+	c.wait(true)
 	return done
 }
 
@@ -163,13 +204,14 @@ func (c *Clock) Done() <-chan struct{} {
 func (c *Clock) AfterFunc(f func()) (stop func() bool) {
 	a := &afterFunc{f}
 	c.mu.Lock()
-	if c.err != nil {
-		c.mu.Unlock()
+	c.wait(true) // before f is there: this may end the context
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over.Load() {
 		go f() // package context calls AfterFunc with a lock held that f takes too
 		return func() bool { return false }
 	}
 	c.after = append(c.after, a)
-	c.wait()
 	return func() bool { return c.forget(a) }
 }
 
@@ -188,60 +230,103 @@ func (c *Clock) forget(a *afterFunc) bool {
 	return false
 }
 
-// wait starts the timer and ties the context to its parent, once. It is called with the lock held
-// and releases it.
-func (c *Clock) wait() {
-	if c.waiting || c.err != nil {
+// wait ties the context to its parent, once, and makes a timer end it, unless timed is false: then
+// a clock inside asks, which expires first. It is called with the lock held and releases it.
+func (c *Clock) wait(timed bool) {
+	if c.over.Load() || c.timed || c.tied && !timed {
 		c.mu.Unlock()
 		return
 	}
-	c.waiting = true
-	if !c.stopped {
+	tied, stopped := c.tied, c.stopped.Load()
+	c.tied, c.timed = true, timed
+	if timed && !stopped {
 		c.timer = time.AfterFunc(time.Until(c.deadline), c.expire)
 	}
 	c.mu.Unlock()
-	if c.Context.Done() == nil {
+	switch {
+	case c.around != nil:
+		c.around.hold(c, !tied, timed && stopped)
+	case !tied && c.Context.Done() != nil:
+		c.attach()
+	}
+}
+
+// hold ties c to a clock inside it, if tie is set, and waits, as wait does.
+func (c *Clock) hold(inside *Clock, tie, timed bool) {
+	c.mu.Lock()
+	if c.over.Load() {
+		c.mu.Unlock()
+		inside.mu.Lock()
+		inside.end(c.err)
 		return
 	}
-	var detach func() bool
-	if parent, ok := c.Context.(*Clock); ok {
-		detach = parent.AfterFunc(c.parentDone) // without a goroutine
-	} else {
-		detach = context.AfterFunc(c.Context, c.parentDone)
+	if tie {
+		if inside.next = c.inside; c.inside != nil {
+			c.inside.before = inside
+		}
+		c.inside = inside
 	}
+	c.wait(timed)
+	if inside.over.Load() { // it has ended meanwhile, perhaps before it was in the list
+		c.release(inside)
+	}
+}
+
+// release unties a clock inside c, if it is tied.
+func (c *Clock) release(inside *Clock) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case inside.before != nil:
+		inside.before.next = inside.next
+	case c.inside == inside:
+		c.inside = inside.next
+	default:
+		return
+	}
+	if inside.next != nil {
+		inside.next.before = inside.before
+	}
+	inside.next, inside.before = nil, nil
+}
+
+// attach ties the context to a parent without a clock.
+func (c *Clock) attach() {
+	detach := context.AfterFunc(c.Context, c.parentDone)
 	c.mu.Lock()
 	c.detach = detach
-	ended := c.err != nil
+	over := c.over.Load()
 	c.mu.Unlock()
-	if ended {
+	if over {
 		detach()
 	}
 }
 
 func (c *Clock) expire() {
 	c.mu.Lock()
-	if c.stopped {
+	if c.stopped.Load() {
 		c.mu.Unlock()
 		return
 	}
-	_ = c.end(context.DeadlineExceeded)
+	c.end(context.DeadlineExceeded)
 }
 
 func (c *Clock) parentDone() {
 	err := c.Context.Err()
 	c.mu.Lock()
-	_ = c.end(err)
+	c.end(err)
 }
 
-// end ends the context with err, unless it has ended already, and returns why it has ended. It is
-// called with the lock held and releases it, so as to call the waiting functions without it.
-func (c *Clock) end(err error) error {
-	if c.err != nil {
-		defer c.mu.Unlock()
-		return c.err
+// end ends the context with err, unless it has ended already. It is called with the lock held and
+// releases it, so as to call what waits without it.
+func (c *Clock) end(err error) {
+	if c.over.Load() {
+		c.mu.Unlock()
+		return
 	}
 	c.err = err
-	after, detach := c.after, c.detach
+	c.over.Store(true)
+	after, detach, inside, tied := c.after, c.detach, c.inside, c.tied
 	c.after = nil
 	if c.done != nil {
 		close(c.done)
@@ -250,11 +335,25 @@ func (c *Clock) end(err error) error {
 		c.timer.Stop()
 	}
 	c.mu.Unlock()
+	if tied && c.around != nil {
+		c.around.release(c)
+	}
 	if detach != nil {
 		detach()
+	}
+	for ; inside != nil; inside = c.first() {
+		c.release(inside)
+		inside.mu.Lock()
+		inside.end(err)
 	}
 	for _, a := range after {
 		a.f()
 	}
-	return err
+}
+
+// first returns the first of the clocks that are tied to c, or nil.
+func (c *Clock) first() *Clock {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inside
 }

@@ -19,7 +19,7 @@ type collectorKey struct{}
 // A Collector is a context in which [Missing] collects errors until End is called. Only the parent
 // context must be set.
 type Collector struct {
-	context.Context // the parent
+	Tied // to the parent
 
 	mu    sync.Mutex // guards what follows
 	errs  []error
@@ -33,10 +33,6 @@ func (c *Collector) Value(key any) any {
 	}
 	return c.Context.Value(key)
 }
-
-// AfterFunc lets package context tie contexts derived from c to its parent without a goroutine for
-// each.
-func (c *Collector) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(c.Context, f) }
 
 func (c *Collector) add(err error) bool {
 	err = Sound(err) // here, on the goroutine of who tells it

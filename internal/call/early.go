@@ -30,7 +30,7 @@ func ForOptional(ctx context.Context) *Clock {
 // EarlyAt returns the context for the optional part of a call whose deadline is known. The caller
 // must eventually cancel it.
 func EarlyAt(ctx context.Context, deadline time.Time) *Clock {
-	return At(&early{ctx, deadline}, deadline)
+	return At(&early{Tied{ctx}, deadline}, deadline)
 }
 
 // earlyKey is the key of the deadline of the optional part, a time.Time.
@@ -38,7 +38,7 @@ type earlyKey struct{}
 
 // An early is a context that knows the deadline of the optional part.
 type early struct {
-	context.Context
+	Tied
 	deadline time.Time
 }
 
@@ -49,7 +49,3 @@ func (e *early) Value(key any) any {
 	}
 	return e.Context.Value(key)
 }
-
-// AfterFunc lets package context tie contexts derived from e to its parent without a goroutine for
-// each.
-func (e *early) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(e.Context, f) }

@@ -81,7 +81,7 @@ func TestAMethodOfAnErrorThatPanicsIsAPanicOfTheCall(t *testing.T) {
 		_, got = task.branch.Await()
 		assert.False(t, errors.Is(got, context.Canceled), "%s: the value of a panic", name)
 
-		c := call.Collector{Context: t.Context()}
+		c := call.Collector{Tied: call.Tied{Context: t.Context()}}
 		require.True(t, call.Missing(&c, err), name)
 		assert.False(t, errors.Is(c.End(), context.Canceled), "%s: what is missing", name)
 	}

@@ -203,7 +203,7 @@ func collect[T any](
 		v, err = p(ctx, req)
 		return v, nil, err
 	}
-	c := call.Collector{Context: ctx}
+	c := call.Collector{Tied: call.Tied{Context: ctx}}
 	v, err = p(&c, req)
 	if partial = c.End(); err != nil {
 		call.ReportPanic(ctx, partial)

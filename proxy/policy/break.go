@@ -179,10 +179,11 @@ type permit struct {
 	failures, slow ticket
 }
 
-// tell tells the breaker what became of the call, and how long it took to answer.
-func (p *permit) tell(ctx context.Context, err error, took time.Duration) {
+// tell tells the breaker what became of the call, how long it took to answer, and how long ago it
+// began.
+func (p *permit) tell(ctx context.Context, err error, took, ago time.Duration) {
 	if p.ours != nil {
-		p.ours.settle(ctx, p, err, took)
+		p.ours.settle(ctx, p, err, took, ago)
 		return
 	}
 	if p.done == nil { // it breaks the contract
@@ -198,11 +199,12 @@ func (p *permit) tell(ctx context.Context, err error, took time.Duration) {
 	returned = true
 }
 
-// tell tells the breaker by a judgement that others may make too, unless it is nil.
+// tell tells the breaker of a call that has just ended, by a judgement that others may make too
+// unless it is nil.
 func tell(ctx context.Context, j *judgement, p *permit, err error, took time.Duration) {
 	if j != nil {
 		j.tell(err, took)
 		return
 	}
-	p.tell(ctx, err, took)
+	p.tell(ctx, err, took, took)
 }

@@ -223,7 +223,8 @@ func (b *CircuitBreaker) Allow() (done func(error), err error) {
 	var told atomic.Bool
 	return func(err error) {
 		if told.CompareAndSwap(false, true) {
-			p.tell(ctx, err, time.Since(p.start))
+			took := time.Since(p.start)
+			p.tell(ctx, err, took, took)
 		}
 	}, nil
 }
@@ -255,7 +256,7 @@ var (
 )
 
 // settle takes a permit back.
-func (b *CircuitBreaker) settle(ctx context.Context, p *permit, err error, took time.Duration) {
+func (b *CircuitBreaker) settle(ctx context.Context, p *permit, err error, took, ago time.Duration) {
 	failed, slow := err, error(nil)
 	switch {
 	case err == nil:
@@ -264,12 +265,12 @@ func (b *CircuitBreaker) settle(ctx context.Context, p *permit, err error, took 
 	default:
 		failed = errFailed
 	}
-	b.failures.settle(p.failures, p.start, failed)
+	b.failures.settle(p.failures, ago, failed)
 	if b.slow != nil {
 		if slow == nil && took >= b.spec.SlowCall {
 			slow = errFailed
 		}
-		b.slow.settle(p.slow, p.start, slow)
+		b.slow.settle(p.slow, ago, slow)
 	}
 	b.tellChanges(ctx)
 }
@@ -395,8 +396,8 @@ func (c *circuit) enter() (ticket, error) {
 // that is longer ago than the window. A long call, which most often is a failure, would count for a
 // short time or not at all. So what was not judged within a step of the window is counted anew, if
 // the circuit was closed all the time.
-func (c *circuit) settle(t ticket, start time.Time, err error) {
-	if time.Since(start) < c.step || c.generation.Load() != t.generation || c.breaker.State() != gobreaker.StateClosed {
+func (c *circuit) settle(t ticket, ago time.Duration, err error) {
+	if ago < c.step || c.generation.Load() != t.generation || c.breaker.State() != gobreaker.StateClosed {
 		t.done(err)
 		return
 	}

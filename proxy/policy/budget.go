@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -105,7 +106,7 @@ type earnedKey struct{ budget *Budget }
 // An earned is the context of a call that has earned its fraction of a try for a budget. Policies
 // inside with the same budget earn nothing more for it, however often they are called.
 type earned struct {
-	context.Context
+	call.Tied
 	budget *Budget
 }
 
@@ -116,10 +117,6 @@ func (e *earned) Value(key any) any {
 	}
 	return e.Context.Value(key)
 }
-
-// AfterFunc lets package context tie contexts derived from e to its parent without a goroutine for
-// each.
-func (e *earned) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(e.Context, f) }
 
 // shares reports whether a step of the plan has the same budget.
 func shares(plan *pipe.Step, b *Budget) bool {

@@ -197,7 +197,7 @@ func (h *hedge) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 	}
 	h.spec.Budget.call(ctx)
 	if h.earnsOnce {
-		ctx = &earned{ctx, h.spec.Budget}
+		ctx = &earned{call.Tied{Context: ctx}, h.spec.Budget}
 	}
 	if !repeatable(req, h.always) {
 		return h.next(ctx, req)

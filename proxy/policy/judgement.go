@@ -89,7 +89,7 @@ type judgement struct {
 
 func (j *judgement) tell(err error, took time.Duration) {
 	if j.told.CompareAndSwap(false, true) {
-		j.permit.tell(j.ctx, err, took)
+		j.permit.tell(j.ctx, err, took, time.Since(j.permit.start))
 	}
 }
 

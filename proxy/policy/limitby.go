@@ -47,7 +47,8 @@ type LimitBySpec struct {
 }
 
 // A Buckets keeps the buckets of [LimitBy] in another place than memory. It is safe for concurrent
-// use, and returns when ctx ends.
+// use, and returns when ctx ends. If it has a method Fault() error, the error of that is a fault in
+// the plan.
 type Buckets interface {
 	// Take takes a call from the bucket of a key, if it has one left. The bucket is full when its
 	// key comes for the first time: it has r.Burst calls, and r.Events come back in the time r.Per,
@@ -122,7 +123,11 @@ func LimitByWith(s LimitBySpec) proxy.Decorator {
 	switch {
 	case s.Buckets != nil:
 		notes = append(notes, "buckets elsewhere")
-		step.Effects |= pipe.Opaque // the user's code may wait although it must not
+		if w, ok := s.Buckets.(interface{ Waits() time.Duration }); ok && mark.On(s.Buckets) {
+			step.Waits = w.Waits()
+		} else {
+			step.Effects |= pipe.Opaque // the user's code may wait although it must not
+		}
 		if s.Open {
 			notes = append(notes, "open")
 		}
@@ -184,6 +189,9 @@ func (s LimitBySpec) fault() error {
 	}
 	if s.Buckets != nil && s.Name == "" {
 		fault("there are Buckets, and no Name for those of this limit")
+	}
+	if f, ok := s.Buckets.(interface{ Fault() error }); ok {
+		errs = append(errs, f.Fault())
 	}
 	return errors.Join(errs...)
 }

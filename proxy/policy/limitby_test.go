@@ -510,6 +510,11 @@ func (b broken) Take(context.Context, string, policy.Rate) (policy.Grant, error)
 	return policy.Grant{OK: true}, errReset
 }
 
+// An unusable has a fault.
+type unusable struct{ always }
+
+func (unusable) Fault() error { return errors.New("the house has no buckets") }
+
 // An always grants everything, from any goroutine.
 type always struct{}
 
@@ -631,6 +636,8 @@ func TestALimitByThatCannotBeMadeIsAFault(t *testing.T) {
 			"policy: LimitBy: Burst is 1000000, want at most 640511"},
 		{"buckets without a name", policy.LimitBySpec{Key: policy.ByClient, Rate: policy.PerSecond(1), Buckets: broken{}},
 			"policy: LimitBy: there are Buckets, and no Name for those of this limit"},
+		{"buckets that have a fault", policy.LimitBySpec{Name: "x", Key: policy.ByClient, Rate: policy.PerSecond(1), Buckets: unusable{}},
+			"the house has no buckets"},
 		{"a param without a name", policy.LimitBySpec{Key: policy.ByParam(""), Rate: policy.PerSecond(1)}, "policy: ByParam: the name is empty"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

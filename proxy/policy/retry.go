@@ -133,7 +133,7 @@ func (r *retry) call(ctx context.Context, req *proxy.Request) (*proxy.Response, 
 	}
 	r.attempts.Budget.call(ctx)
 	if r.shared {
-		ctx = &earned{ctx, r.attempts.Budget}
+		ctx = &earned{call.Tied{Context: ctx}, r.attempts.Budget}
 	}
 	if r.attempts.Max == 1 || !repeatable(req, r.always) {
 		return r.next(ctx, req)

@@ -73,20 +73,24 @@ func (t *timeout) call(ctx context.Context, req *proxy.Request, d time.Duration)
 		return t.next(ctx, req) // the caller's deadline comes first, so a clock would change nothing
 	}
 	clock := call.At(ctx, end)
-	released := false
+	returned := false
 	defer func() {
-		if !released { // next failed or panicked, or there is no stream to keep the context for
+		if !returned { // next panicked
 			clock.Cancel()
 		}
 	}()
 	res, err := call.Checked(t.next(clock, req))
-	if !clock.Stop() && clock.Err() == context.DeadlineExceeded { // our deadline: the caller's is later
+	returned = true
+	inTime := false
+	if err == nil && open(res) {
+		inTime = clock.Stop()
+		res.OnClose(clock.Cancel) // not at return: a stream outlives the call
+	} else {
+		inTime = clock.Finish()
+	}
+	if !inTime && clock.Err() == context.DeadlineExceeded { // our deadline: the caller's is later
 		call.Discard(ctx, res)
 		return nil, t.late(d, err)
-	}
-	if err == nil && open(res) {
-		released = true
-		res.OnClose(clock.Cancel) // not at return: a stream outlives the call
 	}
 	return res, err
 }

@@ -1,6 +1,6 @@
 // Package proxytest helps to test proxies, decorators and the upstreams behind them: a network in
 // memory, upstreams that follow a script, a record of what they saw, bodies that count how often
-// they are closed, and the laws that a decorator must keep.
+// they are closed, services that fail under load, and the laws that a decorator must keep.
 //
 //	func TestAudit(t *testing.T) {
 //		proxytest.Conform(t, audit) // audit is a func(next proxy.Proxy) proxy.Proxy
@@ -21,4 +21,15 @@
 //
 // An [Upstream] is a leaf of a plan as well as a handler and a round tripper, so the same script
 // runs behind a proxy, behind a backend, and behind real HTTP on a [Network].
+//
+// # Services and loads
+//
+// A script suits a test of one call. Whether a stack of policies holds when an upstream is in trouble
+// is a question about thousands of calls: a [Service] has workers, a queue and faults that come and
+// go, and a [Load] sends it calls that do not wait for each other.
+//
+//	items := proxytest.NewService(proxytest.ServiceSpec{Latency: proxytest.LogNormal(10*time.Millisecond, 50*time.Millisecond)})
+//	time.AfterFunc(5*time.Second, func() { items.Inject(proxytest.Faults{Errors: 0.5}) })
+//	time.AfterFunc(15*time.Second, items.Heal)
+//	result := proxytest.Load{Rate: 200, For: 20 * time.Second}.Run(ctx, page) // in a bubble
 package proxytest

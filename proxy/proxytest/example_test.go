@@ -15,6 +15,8 @@ func TestTheExamples(t *testing.T) {
 	t.Parallel()
 	t.Run("ExampleConform", testDated)
 	t.Run("ExampleNetwork", testTimeout)
+	t.Run("ExampleService", testBrownOut)
+	t.Run("ExampleLoad", testBulkhead)
 }
 
 // An upstream is a leaf as well: here it fails once, behind a policy.

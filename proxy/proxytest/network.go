@@ -21,14 +21,16 @@ type Network struct {
 
 	mu        sync.Mutex // guards what follows
 	listeners map[string]*listener
-	known     map[string]bool // hosts that listened at some time
+	known     map[string]bool          // hosts that listened at some time
+	dead      map[string]chan struct{} // addresses in a dead zone, until it is closed
 	conns     map[*conn]bool
 	clients   int
 }
 
 // NewNetwork returns a network without hosts.
 func NewNetwork(t testing.TB) *Network {
-	n := &Network{t: t, listeners: map[string]*listener{}, known: map[string]bool{}, conns: map[*conn]bool{}}
+	n := &Network{t: t, listeners: map[string]*listener{}, known: map[string]bool{},
+		dead: map[string]chan struct{}{}, conns: map[*conn]bool{}}
 	t.Cleanup(n.close)
 	return n
 }
@@ -59,6 +61,9 @@ func (n *Network) Dial(ctx context.Context, network, host string) (net.Conn, err
 	if err := ctx.Err(); err != nil {
 		return nil, failed(err)
 	}
+	if err := n.reach(ctx, addr); err != nil {
+		return nil, failed(err)
+	}
 	n.mu.Lock()
 	l, known := n.listeners[string(addr)], n.known[addr.host()]
 	n.clients++
@@ -77,6 +82,38 @@ func (n *Network) Dial(ctx context.Context, network, host string) (net.Conn, err
 		return nil, failed(err)
 	}
 	return ours, nil
+}
+
+// reach waits until an address is no longer in a dead zone.
+func (n *Network) reach(ctx context.Context, a addr) error {
+	for {
+		n.mu.Lock()
+		zone := n.dead[string(a)]
+		n.mu.Unlock()
+		if zone == nil {
+			return nil
+		}
+		select {
+		case <-zone:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// setDead says whether an address is in a dead zone, where whoever dials gets no answer.
+func (n *Network) setDead(host string, dead bool) {
+	a := string(addrOf(host))
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	zone := n.dead[a]
+	switch {
+	case dead && zone == nil:
+		n.dead[a] = make(chan struct{})
+	case !dead && zone != nil:
+		close(zone)
+		delete(n.dead, a)
+	}
 }
 
 // Transport returns a transport that dials on this network, without compression or proxies. Its

@@ -94,8 +94,17 @@ func (u *Upstream) next(c Call) Reply {
 	return u.script[min(u.add(c), len(u.script))-1]
 }
 
-// stream returns the body of an answer. Reading it fails once ctx is done.
+// stream returns the body of an answer, and keeps it.
 func (u *Upstream) stream(ctx context.Context, r Reply) *Body {
+	b := r.newBody(ctx)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.bodies = append(u.bodies, b)
+	return b
+}
+
+// newBody returns the body of the answer. Reading it fails once ctx is done.
+func (r Reply) newBody(ctx context.Context) *Body {
 	b := NewBody(r.text())
 	b.ctx, b.hangs = ctx, r.stall
 	if r.cut {
@@ -104,9 +113,6 @@ func (u *Upstream) stream(ctx context.Context, r Reply) *Body {
 			b.err = io.ErrUnexpectedEOF
 		}
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.bodies = append(u.bodies, b)
 	return b
 }
 
@@ -174,7 +180,11 @@ func (r Reply) decoded(ctx context.Context, res *proxy.Response) (*proxy.Respons
 func (u *Upstream) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	c := callOfHTTP(req)
 	c.Body, c.BodyErr = readAll(req.Body)
-	r := u.next(c)
+	u.next(c).write(w, req)
+}
+
+// write replies over HTTP.
+func (r Reply) write(w http.ResponseWriter, req *http.Request) {
 	for _, i := range r.inform {
 		fill(w.Header(), i.header)
 		w.WriteHeader(i.status)
@@ -225,15 +235,20 @@ func (u *Upstream) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := r.begin(ctx); err != nil || r.kind == kindNothing {
 		return nil, err
 	}
+	return r.response(req, u.stream(ctx, r)), nil
+}
+
+// response returns the answer with a body, as a transport would.
+func (r Reply) response(req *http.Request, body *Body) *http.Response {
 	status := r.statusCode()
 	res := &http.Response{Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Trailer: r.trailer.Clone(),
-		ContentLength: int64(len(r.body)), Body: u.stream(ctx, r), Request: req}
+		ContentLength: int64(len(r.body)), Body: body, Request: req}
 	fill(res.Header, r.header)
 	if r.trailer != nil {
 		res.ContentLength = -1
 	}
-	return res, nil
+	return res
 }
 
 func hasBody(status int) bool {

@@ -1,0 +1,20 @@
+module github.com/sluice-go/sluice/bench/peers
+
+go 1.26.0
+
+require github.com/sluice-go/sluice v0.0.0
+
+replace github.com/sluice-go/sluice => ../..
+
+require (
+	github.com/failsafe-go/failsafe-go v0.9.8
+	github.com/sony/gobreaker/v2 v2.4.0
+	github.com/stretchr/testify v1.12.1
+	go.uber.org/goleak v1.3.0
+	golang.org/x/time v0.16.0
+)
+
+require (
+	github.com/bits-and-blooms/bitset v1.24.4 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+)

@@ -1,0 +1,27 @@
+// Package redis keeps the state of policies in Redis, so that the processes of a fleet share it.
+//
+//	client := goredis.NewClient(&goredis.Options{Addr: "redis:6379", ContextTimeoutEnabled: true})
+//	defer client.Close()
+//	buckets := redis.NewBuckets(redis.Spec{Client: client})
+//	limit := policy.LimitByWith(policy.LimitBySpec{
+//		Name: "api", Key: policy.ByClient, Rate: policy.PerSecond(5), Buckets: buckets,
+//	})
+//
+// The client is that of github.com/redis/go-redis/v9. It belongs to the caller, who closes it. Redis
+// 5 or newer is needed; a cluster or a ring will do, since every script and command has one key.
+//
+// # When Redis is in trouble
+//
+// A call takes 50 ms at most, and less if its own context ends before. That holds even if the client
+// ignores the context. A client of go-redis does so unless its option ContextTimeoutEnabled is set,
+// which is a fault: a Redis that hangs would hold each of its calls for 5 s, and with it a connection
+// of its pool.
+//
+// After three failures in a row Redis is not asked for a second, and calls fail with [ErrPaused] at
+// once. Then one call is let through. If it fails too, the next second begins. A call whose own
+// context has ended is no failure. [Buckets] and other values made by this package each count for
+// themselves.
+//
+// What a failure means is up to the policy: policy.LimitBy refuses the call unless it is told to be
+// Open.
+package redis

@@ -1,0 +1,48 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"github.com/alicebob/miniredis/v2"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/policy"
+	"github.com/sluice-go/sluice/proxy/policy/redis"
+)
+
+func ExampleNewBuckets() {
+	server, err := miniredis.Run() // stands for the Redis of the fleet
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+
+	// Each gateway of the fleet does this.
+	gateway := func(client *goredis.Client) proxy.Proxy {
+		items := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+			return &proxy.Response{Status: 200}, nil
+		})
+		return items.With(policy.LimitByWith(policy.LimitBySpec{
+			Name: "items", Key: policy.ByClient, Rate: policy.PerHour(2),
+			Buckets: redis.NewBuckets(redis.Spec{Client: client}),
+		}))
+	}
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
+	defer client.Close()
+	one, two := gateway(client), gateway(client)
+
+	req := proxy.NewRequest("GET", "/")
+	req.Remote = netip.MustParseAddrPort("192.0.2.1:4711")
+	for _, gateway := range []proxy.Proxy{one, two, one} {
+		res, err := gateway(context.Background(), req)
+		fmt.Println(proxy.Status(res, err), err)
+	}
+	// Output:
+	// 200 <nil>
+	// 200 <nil>
+	// 429 limit: too many calls in this time
+}

@@ -1,0 +1,12 @@
+package redis
+
+import goredis "github.com/redis/go-redis/v9"
+
+// WithPrelude puts Lua in front of the script of b.
+func (b *Buckets) WithPrelude(lua string) { b.take = goredis.NewScript(lua + takeScript) }
+
+// Key returns the key in Redis for that of a limit.
+func (b *Buckets) Key(key string) string { return b.key(key) }
+
+// Left returns how many calls run whose callers have gone on.
+func (b *Buckets) Left() int64 { return b.server.left.Load() }

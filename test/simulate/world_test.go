@@ -1,0 +1,254 @@
+package simulate_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/bounds"
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/policy"
+	"github.com/sluice-go/sluice/proxy/proxytest"
+)
+
+// A world is an upstream of several hosts and a gateway in front of it.
+type world struct {
+	*testing.T
+	network *proxytest.Network
+	hosts   []*proxytest.Service
+	breaker *policy.CircuitBreaker // nil without the stack
+	item    proxy.Proxy            // what the load calls
+	start   time.Time
+	marks   [][]int // how many calls have arrived at each host, at times of which a disaster asks
+}
+
+// deadline is the header that tells the hosts how long their callers wait.
+const deadline = "X-Deadline-Ms"
+
+// The hosts answer half of the calls within 10 ms, and 99 % within 25 ms.
+var usual = proxytest.LogNormal(10*time.Millisecond, 25*time.Millisecond)
+
+// name returns where a host listens.
+func name(i int) string { return fmt.Sprintf("10.0.0.%d:80", i+1) }
+
+// newWorld returns a world with hosts that are well.
+func newWorld(t *testing.T, d disaster, with bool, seed uint64) *world {
+	w := &world{T: t, network: proxytest.NewNetwork(t), start: time.Now()}
+	if d.hosts == 0 {
+		d.hosts = 10
+	}
+	if d.body == "" {
+		d.body = `{"id":1}`
+	}
+	for i := range d.hosts {
+		s := proxytest.NewService(proxytest.ServiceSpec{Reply: proxytest.Answer(200, d.body), Latency: usual,
+			Workers: 32, Queue: 64, Deaf: d.deaf, Deadline: deadline, Seed: seed<<8 + uint64(i)})
+		w.network.Host(name(i), s)
+		w.hosts = append(w.hosts, s)
+	}
+	tr := backend.NewTransport()
+	tr.DialContext = w.network.Dial
+	t.Cleanup(tr.CloseIdleConnections)
+	leaf := pipe.Check(backend.HTTP{Transport: &roundRobin{transport: tr, hosts: d.hosts}}.New(
+		backend.Spec{Name: "items", Method: "GET", URL: "http://items/item", Decode: d.decode}))
+	leaf = leaf.With(policy.SendDeadline(deadline), proxytest.CountTries)
+	if with {
+		leaf = w.stack(d, leaf)
+	}
+	w.item = leaf
+	require.NoError(t, pipe.PlanOf(leaf).Faults())
+	return w
+}
+
+// stack puts the usual policies around a leaf.
+func (w *world) stack(d disaster, leaf proxy.Proxy) proxy.Proxy {
+	budget := policy.NewBudget(0.2, 10)
+	w.breaker = policy.NewBreaker(policy.BreakerSpec{Name: "items"})
+	stack := []proxy.Decorator{
+		policy.Timeout(2 * time.Second),
+		nil,
+		policy.Retry(policy.Attempts{Budget: budget}),
+		policy.Hedge(policy.HedgeSpec{Budget: budget}),
+		policy.Break(w.breaker),
+		policy.InFlight(inFlight),
+		policy.Timeout(300 * time.Millisecond),
+	}
+	if d.shared {
+		stack[1] = policy.Coalesce(policy.CoalesceSpec{})
+	}
+	if d.spare {
+		stack[4] = nil
+	}
+	return leaf.With(stack...)
+}
+
+const inFlight = 64
+
+// roundRobin sends each call to the next host, whatever became of the calls before.
+type roundRobin struct {
+	transport http.RoundTripper
+	hosts     int
+	turn      atomic.Int64
+}
+
+func (r *roundRobin) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	req.URL.Host = name(int(r.turn.Add(1)) % r.hosts)
+	return r.transport.RoundTrip(req)
+}
+
+func (*roundRobin) HonoursContext() bool { return true }
+
+// at does something at a time of the load.
+func (w *world) at(when time.Duration, do func()) {
+	time.AfterFunc(time.Until(w.start.Add(when)), do)
+}
+
+// inject has hosts fail from one time until another.
+func (w *world) inject(from, to time.Duration, hosts []*proxytest.Service, f proxytest.Faults) {
+	for _, h := range hosts {
+		w.at(from, func() { h.Inject(f) })
+		w.at(to, h.Heal)
+	}
+}
+
+// zone returns one half of the hosts.
+func (w *world) zone() []*proxytest.Service { return w.hosts[:len(w.hosts)/2] }
+
+// calls returns how many calls have arrived at hosts.
+func calls(hosts []*proxytest.Service) int {
+	n := 0
+	for _, h := range hosts {
+		n += h.Stats().Calls
+	}
+	return n
+}
+
+// share returns the share of all calls that have arrived at hosts.
+func (w *world) share(hosts []*proxytest.Service) float64 {
+	return float64(calls(hosts)) / float64(calls(w.hosts))
+}
+
+// mark notes how many calls have arrived at each host.
+func (w *world) mark() {
+	var counts []int
+	for _, h := range w.hosts {
+		counts = append(counts, h.Stats().Calls)
+	}
+	w.marks = append(w.marks, counts)
+}
+
+// shareMarked returns the share of the calls between the two marks that have arrived at the first
+// host.
+func (w *world) shareMarked() float64 {
+	require.Len(w, w.marks, 2)
+	all := 0
+	for i := range w.hosts {
+		all += w.marks[1][i] - w.marks[0][i]
+	}
+	return float64(w.marks[1][0]-w.marks[0][0]) / float64(all)
+}
+
+// run lets a disaster happen once.
+func run(t *testing.T, d disaster, with bool, seed uint64) (r *proxytest.LoadResult) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, d, with, seed)
+		if d.begin != nil {
+			d.begin(w)
+		}
+		load := d.load
+		load.Seed = seed
+		if load.Deadline == 0 {
+			load.Deadline = 3 * time.Second
+		}
+		r = load.Run(t.Context(), w.item)
+		for _, h := range w.hosts {
+			h.Heal()
+		}
+		<-time.After(time.Minute) // what a deaf host still works on
+		synctest.Wait()
+		if !with {
+			return
+		}
+		d.holds(w, r)
+		w.bounded(d, r)
+		w.clean(d, r)
+		if t.Failed() {
+			t.Logf("seed %d: %v", seed, r)
+		}
+	})
+	return r
+}
+
+// bounded tests that no call cost more than its plan tells. How long a stream is read is up to its
+// reader.
+func (w *world) bounded(d disaster, r *proxytest.LoadResult) {
+	b := bounds.Of(pipe.PlanOf(w.item))
+	require.NotEqual(w, bounds.None, b.Calls)
+	require.False(w, b.Endless, "%s", b)
+	for _, c := range r.Calls {
+		if c.Tries > b.Calls || c.Took > b.Within && d.load.Read == nil {
+			assert.Fail(w, "a call exceeded its bounds", "%d tries in %v, but\n%s", c.Tries, c.Took, b)
+			return
+		}
+	}
+}
+
+// clean tests that no call went on after its deadline, and that nothing is left of any call.
+func (w *world) clean(d disaster, r *proxytest.LoadResult) {
+	assert.Zero(w, r.Late(), "calls that returned after their deadline")
+	for i, h := range w.hosts {
+		s := h.Stats()
+		assert.Zero(w, s.Running, "calls that never end at host %d", i)
+		if !d.deaf {
+			assert.Zero(w, s.Late, "calls that ran after their deadline at host %d", i)
+		}
+	}
+	w.slotsAreBack()
+}
+
+// slotsAreBack tests that the gateway passes as many calls at once as in the beginning.
+func (w *world) slotsAreBack() {
+	for range 10 { // the breaker may have been open
+		w.call()
+	}
+	var good atomic.Int64
+	for range inFlight {
+		go func() {
+			if w.call() == nil {
+				good.Add(1)
+			}
+		}()
+	}
+	synctest.Wait()
+	<-time.After(time.Minute)
+	synctest.Wait()
+	assert.EqualValues(w, inFlight, good.Load(), "calls that pass at once")
+}
+
+// call makes one call.
+func (w *world) call() error {
+	res, err := w.item(w.Context(), proxy.NewRequest("GET", "/"))
+	if err == nil {
+		err = errors.Join(readAll(res), res.Close())
+	}
+	return err
+}
+
+func readAll(res *proxy.Response) error {
+	if res.Body == nil {
+		return nil
+	}
+	_, err := io.Copy(io.Discard, res.Body)
+	return err
+}
