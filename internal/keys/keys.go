@@ -5,9 +5,11 @@ package keys
 import (
 	"encoding/binary"
 	"maps"
+	"net/http"
 	"slices"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -74,10 +76,21 @@ func (p *Parts) Target(req *proxy.Request) {
 	p.Values(req.Upstream)
 }
 
-// Client adds all that something inside may ask of the client: its header, its address and its
-// certificate.
-func (p *Parts) Client(req *proxy.Request) {
-	p.Values(req.Header)
+// Client adds what may reach something inside of the client: the fields of its header that are taken,
+// and, where code that no plan shows may read it, its address and its certificate.
+func (p *Parts) Client(req *proxy.Request, h http.Header, taken *call.Taken) {
+	names := taken.Names
+	if taken.All {
+		names = slices.DeleteFunc(slices.Sorted(maps.Keys(h)), func(name string) bool { return !taken.Has(name) })
+	}
+	p.Number(len(names))
+	for _, name := range names {
+		p.Text(name)
+		p.List(h[name])
+	}
+	if !taken.Hidden {
+		return
+	}
 	p.Text(req.Remote.Addr().String())
 	if req.TLS != nil && len(req.TLS.PeerCertificates) > 0 {
 		p.Text(string(req.TLS.PeerCertificates[0].Raw))
@@ -88,7 +101,7 @@ func (p *Parts) Client(req *proxy.Request) {
 // in the order in which they end. [Alone.Init] makes it; it is not safe for concurrent use.
 type Alone[K comparable] struct {
 	limit int // negative is none
-	lasts  time.Duration
+	lasts time.Duration
 	until map[K]time.Time
 	queue []K // oldest first
 }

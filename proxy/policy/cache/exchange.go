@@ -165,7 +165,7 @@ func (x *exchange) lookup(ctx context.Context) error {
 func (x *exchange) findVariant(ctx context.Context, index *Entry) error {
 	var keys []string
 	for _, v := range index.variants {
-		key := variantKey(x.key, v.names, x.req, x.req.Header)
+		key := variantKey(x.key, v.names, x.req, &x.takes)
 		if key == v.key {
 			keys = append(keys, key)
 		}
@@ -347,7 +347,7 @@ func (x *exchange) keyOf(names []string) string {
 	if len(names) == 0 {
 		return x.key
 	}
-	return variantKey(x.key, names, x.req, x.req.Header)
+	return variantKey(x.key, names, x.req, &x.takes)
 }
 
 // mayShare reports whether others may wait for the call, and it for others: its answer would be a

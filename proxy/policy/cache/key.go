@@ -3,11 +3,11 @@ package cache
 import (
 	"crypto/sha256"
 	"encoding/base64"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/internal/keys"
 	"github.com/sluice-go/sluice/proxy"
@@ -64,18 +64,16 @@ const everything = "*"
 
 // variantKey returns the key of the variant of an answer for a request, by the fields that it varies
 // by.
-func variantKey(answer string, names []string, req *proxy.Request, header http.Header) string {
+func variantKey(answer string, names []string, req *proxy.Request, taken *call.Taken) string {
 	p := make(keys.Parts, 0, 512)
 	p.Text(answer)
 	p.List(names)
 	for _, name := range names {
 		if name == everything {
-			with := *req
-			with.Header = header
-			p.Client(&with)
+			p.Client(req, req.Header, taken)
 			continue
 		}
-		p.List(selecting(header[name]))
+		p.List(selecting(req.Header[name]))
 	}
 	return sum(ofVariant, p)
 }

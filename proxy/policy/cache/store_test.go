@@ -100,7 +100,7 @@ func TestAStoreThatGivesTheWrongNumberOfEntriesHasFailed(t *testing.T) {
 	assert.Equal(t, "sluice; fwd=bypass", ask(t, p, get("/")).header.Get("Cache-Status"))
 }
 
-type short struct{ store }
+type short struct{}
 
 func (short) Get(context.Context, ...string) ([]*cache.Entry, error) { return nil, nil }
 
