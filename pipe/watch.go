@@ -61,6 +61,7 @@ type Watcher interface {
 // sluice notes:
 //
 //	abandoned  a call that did not return in time goes on alone
+//	cache      what a cache did, as in "hit", "stale", "shared", "validated", or why it asked
 //	case       which case of a switch was chosen
 //	coalesced  the call shares one that another caller has begun
 //	fallback   which other proxy is asked

@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -78,7 +80,7 @@ func TestAStreamIsGivenAgainWithItsTrailers(t *testing.T) {
 	assert.EqualValues(t, 1, u.calls.Load())
 }
 
-// proves F3
+// proves F3, F14, M19
 func TestWhatIsKept(t *testing.T) {
 	t.Parallel()
 	const fresh = "Cache-Control: max-age=60"
@@ -146,6 +148,8 @@ func TestWhatIsKept(t *testing.T) {
 		{name: "a merge", u: merged},
 		{name: "a merge, and a TTL", u: merged, spec: cache.Spec{TTL: time.Minute}, kept: true},
 		{name: "a merge that says no", u: private, spec: cache.Spec{TTL: time.Minute}},
+		{name: "an impossible status", u: streams(1000, fresh)},
+		{name: "another impossible status", u: streams(7, fresh)},
 		{name: "a GET with a body", u: says(fresh), req: func() *proxy.Request { req := get("/"); req.SetBody("text/plain", []byte("x")); return req }},
 		{name: "a request with no-store", u: says(fresh), req: func() *proxy.Request { return get("/", "Cache-Control: no-store") }},
 		{name: "a HEAD", u: says(fresh), req: func() *proxy.Request { req := get("/"); req.Method = "HEAD"; return req }},
@@ -183,6 +187,7 @@ func answerWith(answer func(context.Context, *proxy.Request) (*proxy.Response, e
 	}
 }
 
+// proves F14
 func TestAnAbandonedStreamIsNotKept(t *testing.T) {
 	t.Parallel()
 	u := streams(200, "Cache-Control: max-age=60")
@@ -378,4 +383,50 @@ func TestWhatIsWrongIsAFault(t *testing.T) {
 	asks := pipe.Describe(says().call, pipe.Step{Kind: "limit", Effects: pipe.Terminal | pipe.ReadsCaller})
 	assert.ErrorContains(t, pipe.PlanOf(asks.With(cache.New(cache.Spec{}).Decorate)).Faults(),
 		"cache: sluice: limit inside decides by who the caller is: put it outside")
+}
+
+// proves M23
+func TestACallWhoseContextHasEndedIsNotMade(t *testing.T) {
+	t.Parallel()
+	u := says("Cache-Control: max-age=60")
+	p := u.leaf().With(cache.New(cache.Spec{}).Decorate)
+	ask(t, p, get("/"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, path := range []string{"/", "/other"} {
+		assert.ErrorIs(t, askWith(ctx, t, p, get(path)).err, context.Canceled)
+	}
+	assert.EqualValues(t, 1, u.calls.Load())
+}
+
+// proves H2
+func TestWhatBelongsToAConnectionIsNotKept(t *testing.T) {
+	t.Parallel()
+	u := streams(200, "Cache-Control: max-age=60", "Connection: X-Hop", "X-Hop: 1", "Keep-Alive: timeout=5", "Proxy-Authenticate: Basic",
+		"Proxy-Authentication-Info: a", "Upgrade: h2c", "X-Bad: a\x00b", "X-Good: 1", "Bad Name: 1")
+	synctest.Test(t, func(t *testing.T) {
+		p := u.leaf().With(cache.New(cache.Spec{}).Decorate)
+		ask(t, p, get("/"))
+		got := ask(t, p, get("/"))
+		assert.Equal(t, http.Header{"Cache-Control": {"max-age=60"}, "X-Good": {"1"}, "Age": {"0"}, "Cache-Status": {"sluice; hit; ttl=60"}}, got.header)
+	})
+}
+
+func TestTheHeaderOfACallThatIsDescribedIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	var scope call.Scope
+	takesOver := pipe.Describe(func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+		clear(req.Header) // as a leaf may
+		return &proxy.Response{Origin: headerOf([]string{"Cache-Control: max-age=60", "Vary: Accept"}), Document: document.MustParse("1")}, nil
+	}, pipe.Step{Mark: mark.Ours(), Kind: "backend", Effects: pipe.Terminal | pipe.HonoursContext, Takes: []string{"*"}}).With(cache.New(cache.Spec{}).Decorate)
+	scope.Serve(pipe.PlanOf(takesOver))
+	require.True(t, scope.Described(), "there is no code of a user")
+	for _, tt := range []struct {
+		accept string
+		hit    bool
+	}{{"a", false}, {"b", false}, {"a", true}, {"b", true}} {
+		req := get("/", "Accept: "+tt.accept)
+		assert.Equal(t, tt.hit, askWith(scope.Context(t.Context()), t, takesOver, req).hit())
+		assert.Equal(t, tt.accept, req.Header.Get("Accept"))
+	}
 }

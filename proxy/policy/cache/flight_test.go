@@ -34,6 +34,7 @@ func together(t *testing.T, n int, p proxy.Proxy, req func(i int) *proxy.Request
 
 func home(int) *proxy.Request { return get("/") }
 
+// proves T26
 func TestAThousandCallersOfAnExpiredKeyMakeOneCall(t *testing.T) {
 	t.Parallel()
 	for name, u := range map[string]*upstream{
@@ -66,6 +67,7 @@ func TestAThousandCallersOfAnExpiredKeyMakeOneCall(t *testing.T) {
 	}
 }
 
+// proves T26
 func TestAnAnswerThatIsNotForAllGoesToOneCaller(t *testing.T) {
 	t.Parallel()
 	for _, u := range []*upstream{says("Cache-Control: private"), streams(200)} {
@@ -242,6 +244,7 @@ func TestSharedCallsAreBounded(t *testing.T) {
 	})
 }
 
+// proves T24
 func TestPurge(t *testing.T) {
 	t.Parallel()
 	for _, store := range []cache.Store{nil, newStore()} {
@@ -340,6 +343,7 @@ func TestAnUnsafeRequestPurges(t *testing.T) {
 	}
 }
 
+// proves T24
 func TestAPurgeHoldsAgainstAnAnswerInFlight(t *testing.T) {
 	t.Parallel()
 	for _, outside := range []bool{false, true} {

@@ -37,7 +37,7 @@ type keeping struct {
 func (x *exchange) keep(res *proxy.Response, sent time.Time) *keeping {
 	status := res.StatusCode()
 	switch {
-	case x.gen == 0, x.req.Method != http.MethodGet, res.Err != nil, status < 200, status == http.StatusPartialContent, status == http.StatusNotModified:
+	case x.gen == 0, x.req.Method != http.MethodGet, res.Err != nil, status < 200, status > 999, status == http.StatusPartialContent, status == http.StatusNotModified:
 		return nil
 	case status != http.StatusOK && !x.validates() && isConditional(x.req.Header): // it answers the condition
 		return nil

@@ -21,7 +21,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/policy/cache"
 )
 
-// proves T6
+// proves T25
 func TestWhereTheStoreFailsNextAnswers(t *testing.T) {
 	t.Parallel()
 	down := errors.New("the store is down")
@@ -76,7 +76,7 @@ func TestWhereTheStoreFailsNextAnswers(t *testing.T) {
 	}
 }
 
-// proves T3
+// proves T3, T25
 func TestAStoreThatBlocksIsLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

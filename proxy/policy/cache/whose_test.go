@@ -37,7 +37,7 @@ func personal(stream bool, names []string, fields ...string) *upstream {
 	}}
 }
 
-// proves T8, H8
+// proves T8, T23, H8
 func TestNobodyGetsTheAnswerOfAnotherUser(t *testing.T) {
 	t.Parallel()
 	const fresh = "Cache-Control: max-age=60"
@@ -183,7 +183,7 @@ func TestVariantsOfAnAnswer(t *testing.T) {
 	assert.True(t, ask(t, p, get("/", "Accept: a", "Accept: b")).hit(), "lines make no difference")
 }
 
-// proves H10
+// proves H10, L6, M34
 func TestCallersShareNoMemory(t *testing.T) {
 	t.Parallel()
 	for _, u := range []*upstream{says("Cache-Control: max-age=60", "X-Tag: a"), streams(200, "Cache-Control: max-age=60", "X-Tag: a")} {
