@@ -43,7 +43,8 @@
 //     is called; its package [github.com/sluice-go/sluice/proxy/policy/cache] answers from what was
 //     answered before.
 //   - [github.com/sluice-go/sluice/proxy/shape] changes documents and headers.
-//   - [github.com/sluice-go/sluice/backend] talks to one upstream.
+//   - [github.com/sluice-go/sluice/backend] talks to one upstream, and
+//     [github.com/sluice-go/sluice/backend/balance] spreads its calls over many hosts.
 //
 // The others stand beside that path:
 //
@@ -85,6 +86,7 @@
 //	partial answer                              X-Completed: false and Cache-Control: no-store
 //	plans, health                               served only where they are mounted
 //	retries                                     only if asked for, and within a budget
+//	hosts of a pool                             asked for every 30 s; ejected for 10 s after 5 failures in a row, at most half of them
 //	redelivery of a message                     async.Memory delivers up to 10 times with backoff, then drops the message
 //
 // # What it will not do

@@ -25,6 +25,11 @@ var (
 	// ignores its context; see [Hold]. It comes in an [*Error] of status 503.
 	ErrAbandoned = call.ErrAbandoned
 
+	// ErrNoHosts is why a pool of hosts refuses a call: it knows no host. It comes in an [*Error] of
+	// status 503. No upstream was called, so policy.Retry does not try again, and policy.Break does
+	// not count it.
+	ErrNoHosts = errors.New("there are no hosts")
+
 	// ErrStream is why a combinator refuses a response: it has a Body where a Document is needed.
 	ErrStream = errors.New("the response is a stream, not a document")
 

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -36,7 +37,7 @@ func TestAWatcherHearsOfCallsThatNeverReachAnUpstream(t *testing.T) {
 	fine := pipe.NamedPipe("upstream", func(context.Context, *proxy.Request) (*proxy.Response, error) {
 		return &proxy.Response{Status: http.StatusNoContent}, nil
 	})
-	open := policy.NewBreaker(policy.BreakerSpec{MinCalls: 1})
+	open := policy.NewBreaker(policy.BreakerSpec{MinCalls: 1, Open: time.Hour})
 	done, err := open.Allow()
 	assert.NoError(t, err)
 	done(errors.New("down"))

@@ -78,7 +78,7 @@ func errorsIn(err error) func(yield func(*proxy.Error) bool) {
 }
 
 // refusals are why sluice itself refuses a call. Another try would only add to the load.
-var refusals = [...]error{proxy.ErrAbandoned, ErrLimited, ErrLimitStore, ErrOpen, ErrFull, ErrShed, call.ErrNotCached}
+var refusals = [...]error{proxy.ErrAbandoned, proxy.ErrNoHosts, ErrLimited, ErrLimitStore, ErrOpen, ErrFull, ErrShed, call.ErrNotCached}
 
 // ours reports whether sluice itself refused a call.
 func ours(err error) bool {

@@ -1,0 +1,71 @@
+// Package balance spreads the calls of an upstream over its hosts. A [Pool] is the transport of a
+// backend:
+//
+//	hosts, err := balance.New(balance.Spec{Name: "items", Resolver: balance.SRV("http", "tcp", "items.internal")})
+//	if err != nil {
+//		return err // everything that is wrong with the Spec
+//	}
+//	items, err := backend.HTTP{Transport: hosts}.New(backend.Spec{Name: "items", URL: "http://items.internal/items/{id}"})
+//	health := router.NewHealth(router.Check{Name: "items", Func: hosts.Ready})
+//	err = adapter.Run(ctx, server, hosts)
+//
+// The URL of the upstream stays the name of the service. It gives the Host header, and the name that
+// the certificate is checked against; a host only says where to connect.
+//
+// # Hosts
+//
+// A [Resolver] names the hosts: [Static], [DNS], [SRV], or any function. Run asks it every 30 s. If
+// that fails, or names no host, the pool keeps the hosts that it has, and [Pool.State] says why. A
+// host that stays keeps its connections and all that is known about it. A host that left gets no
+// further call, its calls end as they would have, and it keeps no connection.
+//
+// Each host has a transport of its own, a copy of [Spec.Transport]. So a limit of that is one for
+// each host.
+//
+// # Choice
+//
+// [PowerOfTwo] is the default: of two different hosts the one that is likely to answer sooner, by
+// what it took lately, by how many calls are in flight there, and by how long the oldest of them
+// waits. So a host that hangs gets no further calls before its first one has ended. [Picker] lists
+// the others.
+//
+// A try of a call prefers a host that no other try of that call has used: that is what makes
+// policy.Retry and policy.Hedge worth their calls. A used host comes again if there is no other.
+//
+// # What is a failure
+//
+//	connection refused, reset or broken, TLS       failure
+//	timeout: the deadline of the context           failure
+//	500, 502, 503, 504                             failure
+//	body of the answer cut off                     failure
+//	any other answer                               success, once its body is read
+//	caller gone, lost hedge                        says nothing
+//	body of the request broken, or late            says nothing
+//
+// What says nothing counts nowhere, and its time is no sample of the latency. The time of a failure
+// only ever makes a host look slower. Nor is there a sample for a request whose body arrives
+// while it is sent: that is the client's time.
+//
+// # Ejection
+//
+// A host is ejected after 5 failures in a row, or if half of at least 20 calls within 10 s failed.
+// It stays so for 10 s, the second time for 20 s, and so on up to 5 min; for every 10 s that it was
+// up, that counts down again. A host that is back is ejected by its next failure, unless a call
+// succeeds there first. At most half of the hosts are ejected.
+//
+// A [Probe] asks hosts whether they are well, and a host that is not is down. Probes are off by
+// default.
+//
+// A host that is back, or that comes later than the first ones, gets few calls first, and all that
+// are due after 10 s.
+//
+// If less than half of the hosts of a priority are up, the next priority is used. If that is so for
+// every priority, then all hosts are used, as if none were ejected or down: if most seem to fail,
+// the fault is more likely elsewhere, and the few that are left could not bear the load.
+// [Pool.State] says so.
+//
+// # Goroutines
+//
+// The pool runs goroutines in [Pool.Run] only, and for a function of a user while a call waits for
+// it. Without Run, the first call asks the resolver, nobody does later, and there are no probes.
+package balance

@@ -1,0 +1,126 @@
+package balance_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/sluice-go/sluice/backend/balance"
+)
+
+func TestProbesTakeAHostDownAndUpAgain(t *testing.T) {
+	t.Parallel()
+	status := func(n int64) func(*host) { return func(h *host) { h.status.Store(n) } }
+	tests := []struct {
+		name  string
+		probe balance.Probe
+		fault func(*host)
+		why   string // "" if the host is well
+	}{
+		{"500", balance.Probe{}, status(500), "probe: it answered 500"},
+		{"404", balance.Probe{}, status(404), "probe: it answered 404"},
+		{"204", balance.Probe{}, status(204), ""},
+		{"a status that is fine", balance.Probe{Statuses: []int{200, 404}}, status(404), ""},
+		{"no answer", balance.Probe{}, func(h *host) { h.hang.Store(true) }, "probe: no answer within 2s"},
+		{"no answer in time", balance.Probe{Timeout: time.Second}, func(h *host) { h.latency.Store(int64(1100 * time.Millisecond)) }, "probe: no answer within 1s"},
+		{"a slow answer", balance.Probe{}, func(h *host) { h.latency.Store(int64(1100 * time.Millisecond)) }, ""},
+		{"a body that breaks off", balance.Probe{}, func(h *host) { h.cut.Store(true) }, "probe: unexpected EOF"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, 3)
+				h := c.hosts["h1:80"]
+				tt.probe.URL = "http://items.internal/healthz"
+				p := c.pool(balance.Spec{Probe: &tt.probe})
+				stop := run(t, p)
+				synctest.Wait()
+				assert.EqualValues(t, 1, h.probes.Load(), "the first at once")
+				probed := func(n int64) { // n times more
+					for n += h.probes.Load(); h.probes.Load() < n; {
+						<-time.After(100 * time.Millisecond)
+					}
+					<-time.After(2500 * time.Millisecond)
+				}
+				tt.fault(h)
+				probed(1)
+				assert.Equal(t, "up up up", states(p), "one failure is not enough")
+				probed(1)
+				if tt.why == "" {
+					assert.Equal(t, "up up up", states(p))
+					stop()
+					return
+				}
+				assert.Equal(t, "up down up", states(p))
+				down := p.Hosts()[1]
+				assert.Equal(t, tt.why, down.Why)
+				assert.Zero(t, down.Until)
+				assert.NoError(t, p.Ready(t.Context()))
+
+				h.status.Store(0)
+				h.hang.Store(false)
+				h.cut.Store(false)
+				h.latency.Store(0)
+				probed(1)
+				assert.Equal(t, "up down up", states(p), "one success is not enough")
+				probed(1)
+				assert.Equal(t, "up slow-start up", states(p))
+				stop()
+				assert.Zero(t, h.calls.Load())
+			})
+		})
+	}
+}
+
+// proves M19, M21, T4
+func TestAProbeOfAUserFailsItsHostAlone(t *testing.T) {
+	t.Parallel()
+	blocked := make(chan struct{})
+	kinds := map[string]func(){"panic": ends["panic"], "Goexit": ends["Goexit"], "blocks": func() { <-blocked }}
+	for name, end := range kinds {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, 3)
+				release := make(chan struct{})
+				if name == "blocks" {
+					end = func() { <-release }
+				}
+				var running, most atomic.Int32
+				p := c.pool(balance.Spec{Probe: &balance.Probe{Interval: 5 * time.Second, Func: func(_ context.Context, h balance.Host) error {
+					if h.Address == "h1:80" {
+						most.Store(max(most.Load(), running.Add(1)))
+						defer running.Add(-1)
+						end()
+					}
+					return nil
+				}}})
+				stop := run(t, p)
+				<-time.After(time.Minute)
+				assert.Equal(t, "up down up", states(p))
+				assert.EqualValues(t, 1, most.Load(), "a probe that ignores its context is not joined by others")
+				stop()
+				close(release)
+			})
+		})
+	}
+}
+
+func TestThereAreNoProbesUnlessAsked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		p := c.pool(balance.Spec{})
+		stop := run(t, p)
+		<-time.After(time.Minute)
+		stop()
+		for _, h := range c.hosts {
+			assert.Zero(t, h.probes.Load())
+			assert.Zero(t, h.open())
+		}
+	})
+}

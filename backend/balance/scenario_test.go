@@ -1,0 +1,58 @@
+package balance_test
+
+import (
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/sluice-go/sluice/backend/balance"
+)
+
+// One of ten hosts takes a second, at 200 calls a second.
+//
+// proves T21
+func TestASlowHostGetsHardlyACall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 10)
+		for _, h := range c.hosts {
+			h.latency.Store(int64(20 * time.Millisecond))
+		}
+		c.hosts["h3:80"].latency.Store(int64(time.Second))
+		p := c.pool(balance.Spec{})
+		took, failed := load(t.Context(), p, 200, 30*time.Second)
+		assert.Zero(t, failed)
+		slow := float64(c.calls()["h3:80"]) / float64(len(took))
+		p99 := took[len(took)*99/100]
+		t.Logf("%.3f %% of the calls at the slow host, p99 %v", 100*slow, p99)
+		assert.LessOrEqual(t, slow, 0.002)
+		assert.LessOrEqual(t, p99, 35*time.Millisecond)
+	})
+}
+
+// A host that answers 500 at once is ejected; it does not attract calls by being quick.
+//
+// proves T21
+func TestAHostThatFailsFastGetsHardlyACall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 10)
+		for _, h := range c.hosts {
+			h.latency.Store(int64(20 * time.Millisecond))
+		}
+		bad := c.hosts["h3:80"]
+		bad.latency.Store(0)
+		bad.status.Store(http.StatusInternalServerError)
+		p := c.pool(balance.Spec{})
+		_, _ = load(t.Context(), p, 200, time.Second)
+		before := bad.calls.Load()
+		took, _ := load(t.Context(), p, 200, 30*time.Second)
+		share := float64(bad.calls.Load()-before) / float64(len(took))
+		t.Logf("%.3f %% of the calls after the first second, %d in it", 100*share, before)
+		assert.LessOrEqual(t, share, 0.01)
+		assert.LessOrEqual(t, before, int64(10))
+	})
+}

@@ -1,0 +1,301 @@
+package balance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/sluice-go/sluice/internal/call"
+)
+
+// A Spec describes a [Pool]. Resolver is required; the zero values of all other fields are safe.
+type Spec struct {
+	// Name is the name of the pool in plans and errors. "" shows only the kind.
+	Name string
+
+	// Resolver names the hosts.
+	Resolver Resolver
+
+	// Pick is how a call gets its host. The zero Picker is [PowerOfTwo].
+	Pick Picker
+
+	// Transport is what each host gets a copy of when it comes; later changes have no effect. nil is
+	// backend.NewTransport. The copy dials the host in place of the address of the URL, with the
+	// DialContext of Transport if it has one.
+	//
+	// A Proxy, Dial, DialTLS or DialTLSContext would decide itself where to connect, and is a fault,
+	// as is HTTP/2 that was configured with golang.org/x/net/http2: its connections would be shared.
+	// A DialContext that backend.NewTransport did not make is code of yours, and the pool then
+	// does not say that it honours contexts; see backend.HTTP.
+	Transport *http.Transport
+
+	// Refresh is how long it takes until the resolver is asked again, a tenth more or less. 0 is
+	// 30 s; if it is negative, the hosts stay those of the first answer. After a failure it is asked
+	// sooner: after 100 ms, and each time twice as long up to Refresh.
+	Refresh time.Duration
+
+	// Wait is how long calls wait for the first answer of the resolver, counted from the first call.
+	// 0 is 5 s; if it is negative, they wait for as long as their context lasts.
+	Wait time.Duration
+
+	// Failures is how many failures in a row eject a host. 0 is 5, negative is none.
+	Failures int
+
+	// FailureRatio is the share of the calls of a host within Window that must fail to eject it,
+	// more than 0 and at most 1. 0 is 0.5, and a negative ratio never does.
+	FailureRatio float64
+
+	// MinCalls is how many calls of a host within Window there must be for FailureRatio to count. 0
+	// is 20, and negative is 1.
+	MinCalls int
+
+	// Window is the time whose calls count, in ten equal steps. 0 is 10 s; negative is a fault.
+	Window time.Duration
+
+	// Ejection is how long a host is ejected for the first time; for the second it is twice, and so
+	// on. 0 is 10 s; negative is a fault.
+	Ejection time.Duration
+
+	// MaxEjection is how long a host is ejected at most. 0 is 5 min, negative is no limit.
+	MaxEjection time.Duration
+
+	// MaxEjected is the share of all hosts that may be ejected at a time, rounded down to whole
+	// hosts, at most 1. A host that is down takes none of that. 0 is 0.5, negative is no limit.
+	MaxEjected float64
+
+	// Panic is the share of the hosts of a priority that must be up for the pool to keep to those,
+	// at most 1. If no priority has as many, all hosts are used. 0 is 0.5; if it is negative, a
+	// priority with one host that is up is enough.
+	Panic float64
+
+	// SlowStart is how long it takes until a host that is back, or that comes later than the first
+	// ones, gets its full share. It begins with a tenth. 0 is 10 s, negative is none.
+	SlowStart time.Duration
+
+	// Probe asks the hosts whether they are well. nil asks none.
+	Probe *Probe
+
+	// OnChange is called after the state of a host has changed, if it is not nil. The calls follow
+	// each other in the order of the changes, and no lock is held: it may ask the pool for its
+	// state. The call that has changed the state waits for it, but no longer than 500 ms, nor than
+	// its context lasts; of what changes while OnChange blocks, the first 1,000 are told when it has
+	// returned. If it panics, that is reported and changes nothing; see proxy.Report.
+	OnChange func(Change)
+}
+
+const (
+	defaultRefresh     = 30 * time.Second
+	defaultWait        = 5 * time.Second
+	defaultFailures    = 5
+	defaultRatio       = 0.5
+	defaultMinCalls    = 20
+	defaultWindow      = 10 * time.Second
+	defaultEjection    = 10 * time.Second
+	defaultMaxEjection = 5 * time.Minute
+	defaultMaxEjected  = 0.5
+	defaultPanic       = 0.5
+	defaultSlowStart   = 10 * time.Second
+)
+
+// A Factory makes a pool from a Spec. This package's own is FactoryFunc(balance.New). Another
+// factory can add what every pool of an organization should have.
+type Factory interface {
+	New(Spec) (*Pool, error)
+}
+
+// FactoryFunc is a function that is a [Factory].
+type FactoryFunc func(Spec) (*Pool, error)
+
+// New calls f. A nil f returns an error.
+func (f FactoryFunc) New(s Spec) (*Pool, error) {
+	if f == nil {
+		return nil, errors.New("balance: FactoryFunc: the function is nil")
+	}
+	return f(s)
+}
+
+// where is how errors name the pool.
+func (s *Spec) where() string {
+	if s.Name == "" {
+		return "balance: pool"
+	}
+	return "balance: pool " + s.Name
+}
+
+// fault returns what is wrong with the spec, joined, each with the name of the pool.
+func (s *Spec) fault() error {
+	var errs []error
+	note := func(err error) {
+		for _, err := range split(err) {
+			errs = append(errs, fmt.Errorf("%s: %w", s.where(), err))
+		}
+	}
+	note(resolverFault(s.Resolver))
+	note(s.Pick.fault())
+	note(transportFault(s.Transport))
+	check := func(fine bool, field string, value any, want string) {
+		if !fine {
+			note(fmt.Errorf("%s is %v, want %s", field, value, want))
+		}
+	}
+	check(s.FailureRatio <= 1, "FailureRatio", s.FailureRatio, "more than 0 and at most 1")
+	check(s.Window >= 0, "Window", s.Window, "more than 0")
+	check(s.Ejection >= 0, "Ejection", s.Ejection, "more than 0")
+	check(s.MaxEjected <= 1, "MaxEjected", s.MaxEjected, "at most 1")
+	check(s.Panic <= 1, "Panic", s.Panic, "at most 1")
+	if s.Probe != nil {
+		note(s.Probe.fault())
+	}
+	return errors.Join(errs...)
+}
+
+func split(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // one level, of errors.Join
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
+
+func resolverFault(r Resolver) error {
+	switch r := r.(type) {
+	case nil:
+		return errors.New("the Resolver is nil")
+	case ResolverFunc:
+		if r == nil {
+			return errors.New("the ResolverFunc is nil")
+		}
+	case Hosts:
+		return r.fault()
+	case dns:
+		return r.fault()
+	case srv:
+		return r.fault()
+	}
+	return nil
+}
+
+func transportFault(t *http.Transport) error {
+	if t == nil {
+		return nil
+	}
+	var errs []error
+	refuse := func(set bool, field string) {
+		if set {
+			errs = append(errs, fmt.Errorf("the Transport has a %s, which would choose the host", field))
+		}
+	}
+	refuse(t.Proxy != nil, "Proxy")
+	//lint:ignore SA1019 who still sets it has to know
+	refuse(t.Dial != nil, "Dial")
+	//lint:ignore SA1019 as above
+	refuse(t.DialTLS != nil, "DialTLS")
+	refuse(t.DialTLSContext != nil, "DialTLSContext")
+	if len(t.Clone().TLSNextProto) > 0 {
+		errs = append(errs, errors.New("the Transport has a TLSNextProto, whose connections all hosts would share"))
+	}
+	return errors.Join(errs...)
+}
+
+func (s Spec) withDefaults() Spec {
+	s.Refresh = orDefault(s.Refresh, defaultRefresh)
+	s.Wait = orDefault(s.Wait, defaultWait)
+	s.Failures = orDefault(s.Failures, defaultFailures)
+	s.FailureRatio = orDefault(s.FailureRatio, defaultRatio)
+	s.MinCalls = max(orDefault(s.MinCalls, defaultMinCalls), 1)
+	s.Window = orDefault(s.Window, defaultWindow)
+	s.Ejection = orDefault(s.Ejection, defaultEjection)
+	s.MaxEjection = orDefault(s.MaxEjection, defaultMaxEjection)
+	s.MaxEjected = orDefault(s.MaxEjected, defaultMaxEjected)
+	s.Panic = orDefault(s.Panic, defaultPanic)
+	s.SlowStart = max(orDefault(s.SlowStart, defaultSlowStart), 0)
+	if s.Probe != nil {
+		probe := s.Probe.withDefaults()
+		s.Probe = &probe
+	}
+	return s
+}
+
+func orDefault[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}
+
+// A Change says that the state of a host has changed.
+type Change struct {
+	Pool string // the name of the pool
+	Host string // the address
+	From State  // "" if the host is new
+	To   State  // "" if it has left
+	Why  string // as in HostState
+}
+
+// hookTime is how long a call waits for OnChange.
+const hookTime = 500 * time.Millisecond
+
+// maxChanges is how many changes wait for OnChange.
+const maxChanges = 1000
+
+// tell has OnChange told what has changed, in order, and waits for it a little. If somebody else is
+// telling it, that one tells all. The caller holds no lock.
+func (p *Pool) tell(ctx context.Context) {
+	if !p.pending.Load() || !p.startTelling() {
+		return
+	}
+	soon, cancel := context.WithTimeout(context.Background(), hookTime)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	_, err := call.Guard(soon, nil, nil, func() (struct{}, error) {
+		for {
+			change, ok := p.nextChange()
+			if !ok {
+				return struct{}{}, nil
+			}
+			p.change(ctx, change)
+		}
+	})
+	if err != nil && ctx.Err() == nil {
+		call.Report(ctx, fmt.Errorf("%s: OnChange: %w", p.spec.where(), err))
+	}
+}
+
+// change tells OnChange one change.
+func (p *Pool) change(ctx context.Context, c Change) {
+	err := call.Apart(func() error {
+		p.spec.OnChange(c)
+		return nil
+	})
+	if err != nil {
+		call.Report(ctx, fmt.Errorf("%s: OnChange: %w", p.spec.where(), err))
+	}
+}
+
+func (p *Pool) startTelling() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.telling {
+		return false
+	}
+	p.telling = true
+	return true
+}
+
+// nextChange takes the next change. If there is none, the caller has told all, and others may tell.
+func (p *Pool) nextChange() (c Change, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.changes) == 0 {
+		p.pending.Store(false)
+		p.telling = false
+		return c, false
+	}
+	c, p.changes = p.changes[0], p.changes[1:]
+	return c, true
+}
