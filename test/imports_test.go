@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"proxy/flow":         {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy"},
 	"internal/keys":      {"internal/call", "pipe", "proxy"},
 	"proxy/policy":       {"internal/call", "internal/field", "internal/keys", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
-	"proxy/policy/cache": {"internal/call", "internal/field", "internal/keys", "internal/mark", "pipe", "proxy", "proxy/document"},
+	"proxy/policy/cache": {"internal/call", "internal/field", "internal/keys", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
 	"proxy/proxytest":    {"internal/call", "internal/mark", "pipe", "pipe/pipetest", "proxy", "proxy/document"},
 	"proxy/shape":        {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"backend":            {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},

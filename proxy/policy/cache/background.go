@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -23,7 +24,8 @@ const runGrace = 500 * time.Millisecond
 // Run lets stale answers be asked for again in the background while they are given; see
 // [Spec.StaleWhileRevalidate]. It returns nil when ctx ends, after it has cancelled the calls that
 // still run and has given them half a second to return. While Run runs, another Run waits for its own
-// ctx and does nothing.
+// ctx and does nothing. Such a call has the values of the context of the call that was answered with
+// the stale answer, so that its failure reaches the same [proxy.Report]; no watcher hears of it.
 //
 // Without Run the first caller that meets a stale answer asks for it again itself, and waits. Only
 // others at the same time get the stale one.
@@ -78,7 +80,7 @@ func (b *background) begin(ctx context.Context, x *exchange) bool {
 	again := *x
 	again.req = detached(x.req)
 	again.asked, again.behind = none, true
-	go b.revalidate(b.ctx, call.Detach(ctx), &again, f)
+	go b.revalidate(b.ctx, watch.Hide(call.Detach(ctx)), &again, f)
 	return true
 }
 

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
-	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -100,7 +100,7 @@ func (d *decorated) pass(ctx context.Context, req *proxy.Request, why string) (*
 	return res, nil
 }
 
-func note(ctx context.Context, what string) { pipe.Note(ctx, "cache", what) }
+func note(ctx context.Context, what string) { watch.Note(ctx, "cache", what) }
 
 // An exchange is a request that may be answered by the cache.
 type exchange struct {

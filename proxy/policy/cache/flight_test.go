@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -406,4 +407,49 @@ func TestATagThatIsThereTwiceIsOne(t *testing.T) {
 	p := u.leaf().With(cache.New(cache.Spec{Tags: "Cache-Tag"}).Decorate)
 	ask(t, p, get("/"))
 	assert.True(t, ask(t, p, get("/")).hit())
+}
+
+// proves T24
+func TestAnAnswerFromBeforeAPurgeIsNotFoundWhateverComesAfterIt(t *testing.T) {
+	t.Parallel()
+	for _, also := range []string{"X-Other: 1", "Vary: Accept"} {
+		for _, tag := range []bool{false, true} {
+			for _, second := range []time.Duration{0, time.Second, 3 * time.Second} { // no other call, one that ends before, one that ends after
+				for _, outside := range []bool{false, true} {
+					synctest.Test(t, func(t *testing.T) {
+						u := says("Cache-Control: max-age=60", "Cache-Tag: news", also)
+						spec := cache.Spec{Tags: "Cache-Tag"}
+						if outside {
+							spec.Store = newStore()
+						}
+						cached := cache.New(spec)
+						var takes atomic.Int64
+						takes.Store(int64(2 * time.Second))
+						p := proxy.Proxy(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+							res, err := u.call(ctx, req)
+							<-time.After(time.Duration(takes.Load()))
+							return res, err
+						}).With(cached.Decorate)
+						var wg sync.WaitGroup
+						var before got
+						wg.Go(func() { before = ask(t, p, get("/")) })
+						<-time.After(time.Millisecond)
+						if tag {
+							require.NoError(t, cached.PurgeTag(t.Context(), "news"))
+						} else {
+							require.NoError(t, cached.Purge(t.Context(), "/"))
+						}
+						if takes.Store(int64(second)); second > 0 {
+							wg.Go(func() { assert.NotEqual(t, "", ask(t, p, get("/")).body) })
+						}
+						wg.Wait()
+						after := ask(t, p, get("/"))
+						assert.NotEqual(t, before.body, after.body)
+						assert.NotEqual(t, before.body, ask(t, p, get("/")).body)
+						assert.True(t, ask(t, p, get("/")).hit())
+					})
+				}
+			}
+		}
+	}
 }
