@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -451,5 +452,46 @@ func TestAnAnswerFromBeforeAPurgeIsNotFoundWhateverComesAfterIt(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// proves T24
+func TestWhoAsksAfterAPurgeNeverGetsWhatWasBefore(t *testing.T) {
+	t.Parallel()
+	for name, store := range map[string]cache.Store{"large": nil, "small": cache.NewMemory(8 << 10), "outside": newStore()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var version atomic.Int64
+			cached := cache.New(cache.Spec{Store: store, Tags: "Cache-Tag"})
+			p := proxy.Proxy(func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+				now := fmt.Sprint(version.Load())
+				runtime.Gosched()
+				h := headerOf([]string{"Cache-Control: max-age=60", "Cache-Tag: news", "Vary: " + req.Header.Get("Vary-By")})
+				return &proxy.Response{Header: h, Body: proxytest.NewBody(now)}, nil
+			}).With(cached.Decorate)
+			var wg sync.WaitGroup
+			for worker := range 8 {
+				wg.Go(func() {
+					for i := range 200 {
+						path := fmt.Sprint("/", i%3)
+						var least int64
+						if worker < 2 {
+							least = version.Add(1)
+							if worker == 0 {
+								assert.NoError(t, cached.Purge(t.Context(), path))
+							} else {
+								assert.NoError(t, cached.PurgeTag(t.Context(), "news"))
+							}
+						}
+						got := ask(t, p, get(path, "Vary-By: Accept", fmt.Sprint("Accept: ", i%2)))
+						n, err := strconv.ParseInt(got.body, 10, 64)
+						if assert.NoError(t, err) {
+							assert.GreaterOrEqual(t, n, least)
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/pipe/explain"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/policy"
@@ -409,5 +410,32 @@ func TestAFailureInTheBackgroundIsReported(t *testing.T) {
 			assert.Len(t, reported, 2)
 			stop()
 		}
+	})
+}
+
+func TestAWatcherHearsWhatTheCacheDidAndNothingOfTheBackground(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cached := cache.New(cache.Spec{})
+		stop := running(t, cached)
+		p := says("Cache-Control: max-age=60, stale-while-revalidate=60").leaf().With(cached.Decorate)
+		plan := pipe.PlanOf(p)
+		for _, tt := range []struct {
+			after time.Duration
+			note  string
+			ran   bool
+		}{{0, "fwd=uri-miss", true}, {59 * time.Second, "hit", false}, {2 * time.Second, "stale", false}, {10 * time.Minute, "fwd=stale", true}} {
+			<-time.After(tt.after)
+			trace := explain.New(plan)
+			ask(t, func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+				res, err := pipe.Watched(p, trace.Watch())(ctx, req)
+				synctest.Wait() // for what runs in the background
+				return res, err
+			}, get("/"))
+			assert.NoError(t, trace.Check(plan))
+			assert.Contains(t, trace.String(), "cache: "+tt.note)
+			assert.Equal(t, !tt.ran, strings.Contains(trace.String(), "did not run"), trace.String())
+		}
+		stop()
 	})
 }
