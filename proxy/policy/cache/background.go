@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
@@ -93,6 +94,7 @@ func detached(req *proxy.Request) *proxy.Request {
 	if err != nil { // there is no body
 		clone = &c
 	}
+	clone.Method = http.MethodGet
 	for _, name := range conditions {
 		delete(clone.Header, name)
 	}

@@ -42,7 +42,9 @@ func (d *decorated) call(ctx context.Context, req *proxy.Request) (*proxy.Respon
 	}
 	if err := x.lookup(ctx); err != nil { // the store has failed: as if there were no cache
 		proxy.Report(ctx, err)
-		return d.pass(ctx, req, forBypass)
+		if !x.asked.onlyIfCached {
+			return d.pass(ctx, req, forBypass)
+		}
 	}
 	why := x.judge()
 	switch {
@@ -315,6 +317,8 @@ func (x *exchange) ask(ctx context.Context, why string) (*proxy.Response, error)
 		case o.err != nil && x.mayStandIn() && proxy.StatusOf(o.err) >= http.StatusInternalServerError:
 			return x.standIn(ctx, proxy.StatusOf(o.err)), nil
 		case o.err != nil:
+			x.count(&x.cache.counters.misses)
+			x.count(&x.cache.counters.shared)
 			return nil, o.err
 		}
 		if res := x.share(ctx, o, why); res != nil {
@@ -336,7 +340,7 @@ func (x *exchange) share(ctx context.Context, o outcome, why string) *proxy.Resp
 		return nil
 	}
 	x.count(&x.cache.counters.misses)
-	x.cache.counters.shared.Add(1)
+	x.count(&x.cache.counters.shared)
 	note(ctx, "shared")
 	x.now = time.Now()
 	return x.serve(o.entry, why+"; collapsed")
@@ -430,7 +434,6 @@ func (x *exchange) request() (out *proxy.Request, validates bool) {
 // fetch asks next, keeps the answer if that is allowed, and tells those who wait in f, which may be
 // nil.
 func (x *exchange) fetch(ctx context.Context, f *flight, why string) (*proxy.Response, error) {
-	x.count(&x.cache.counters.misses)
 	req, validates := x.request()
 	sent := time.Now()
 	res, err := call.Checked(x.next(ctx, req))
@@ -438,12 +441,12 @@ func (x *exchange) fetch(ctx context.Context, f *flight, why string) (*proxy.Res
 	if err != nil {
 		return x.failed(ctx, f, err)
 	}
-	if res.Upgrade != nil {
-		f.land(outcome{})
-		return res, nil
-	}
 	status := res.StatusCode()
 	switch {
+	case res.Upgrade != nil:
+		f.land(outcome{})
+		x.count(&x.cache.counters.misses)
+		return res, nil
 	case validates && status == http.StatusNotModified:
 		return x.freshen(ctx, f, res, sent, why)
 	case status >= http.StatusInternalServerError && x.mayStandIn() && isOutage(status):
@@ -451,6 +454,7 @@ func (x *exchange) fetch(ctx context.Context, f *flight, why string) (*proxy.Res
 		call.Discard(ctx, res)
 		return x.standIn(ctx, status), nil
 	}
+	x.count(&x.cache.counters.misses)
 	note(ctx, why)
 	k := x.keep(res, sent)
 	switch {
@@ -490,5 +494,6 @@ func (x *exchange) failed(ctx context.Context, f *flight, err error) (*proxy.Res
 		proxy.Report(ctx, err)
 		return x.standIn(ctx, status), nil
 	}
+	x.count(&x.cache.counters.misses)
 	return nil, err
 }

@@ -199,6 +199,7 @@ func (x *exchange) index(ctx context.Context, k *keeping) error {
 // freshen makes of what is kept, and of the 304 that says that it still holds, an answer that is
 // fresh again (RFC 9111, section 4.3.4).
 func (x *exchange) freshen(ctx context.Context, f *flight, res *proxy.Response, sent time.Time, why string) (*proxy.Response, error) {
+	x.count(&x.cache.counters.misses)
 	note(ctx, "validated")
 	said := res.Origin
 	if res.Body != nil {
