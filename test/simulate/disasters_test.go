@@ -50,7 +50,7 @@ func disasters(f form) []disaster {
 	leaving, reading := load, load
 	leaving.Leaving, leaving.Deadline = 0.5, 500*time.Millisecond
 	reading.Read, reading.Rate = slowly, 20
-	return []disaster{
+	return append(hostDisasters(f), []disaster{
 		{
 			name: "all down for 10 s", load: load,
 			begin: func(w *world) { w.inject(f.begins, downTime, w.hosts, proxytest.Faults{Crash: true}) },
@@ -104,7 +104,7 @@ func disasters(f form) []disaster {
 				assert.GreaterOrEqual(w, r.Success(), 0.99)
 			},
 		},
-	}
+	}...)
 }
 
 // recovers tests that twice the time for which a breaker is open after the hosts are well, so are
