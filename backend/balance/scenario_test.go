@@ -9,7 +9,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/backend/balance"
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/policy"
 )
 
 // One of ten hosts takes a second, at 200 calls a second.
@@ -91,3 +95,58 @@ func (g givenUp) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer time.AfterFunc(30*time.Millisecond, cancel).Stop()
 	return g.RoundTripper.RoundTrip(req.WithContext(ctx))
 }
+
+// Also where nothing is ejected, a host that fails at once looks slower with each failure.
+//
+// proves T21
+func TestAFailureMakesAHostLookSlower(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 5)
+		for _, h := range c.hosts {
+			h.latency.Store(int64(20 * time.Millisecond))
+		}
+		bad := c.hosts["h3:80"]
+		bad.latency.Store(0)
+		bad.status.Store(http.StatusInternalServerError)
+		p := c.pool(balance.Spec{Failures: -1, FailureRatio: -1})
+		for range 3 {
+			took, failed := load(t.Context(), p, 200, 5*time.Second)
+			assert.LessOrEqual(t, float64(failed)/float64(len(took)), 0.02)
+		}
+		assert.Greater(t, p.Hosts()[3].Latency, p.Hosts()[2].Latency)
+		assert.Equal(t, "up up up up up", states(p))
+	})
+}
+
+// Two of three zones are dead: nothing listens there. Each try goes to another host, so one retry
+// is enough.
+func TestOneHealthyZoneIsEnough(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 9)
+		for addr, h := range c.hosts {
+			h.latency.Store(int64(20 * time.Millisecond))
+			if addr >= "h3" {
+				h.stop()
+			}
+		}
+		pool := c.pool(balance.Spec{})
+		p := pipe.Check(backend.HTTP{Transport: pool}.New(backend.Spec{Method: "GET", URL: "http://items.internal/", Decode: backend.Text})).
+			With(policy.Retry(policy.Attempts{}))
+		rt := roundTrip(func(req *http.Request) (*http.Response, error) {
+			res, err := p(req.Context(), proxy.NewRequest("GET", "/"))
+			if err != nil {
+				return nil, err
+			}
+			return &http.Response{StatusCode: res.StatusCode(), Body: http.NoBody}, res.Close()
+		})
+		took, failed := load(t.Context(), rt, 200, 20*time.Second)
+		t.Logf("%d of %d calls failed, p99 %v", failed, len(took), took[len(took)*99/100])
+		assert.LessOrEqual(t, float64(failed)/float64(len(took)), 0.01)
+	})
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
