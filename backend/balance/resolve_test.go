@@ -175,7 +175,7 @@ func TestTheResolverIsAskedAgain(t *testing.T) {
 		r := &registry{err: errDNS}
 		p := c.pool(balance.Spec{Resolver: r})
 		stop := run(t, p)
-		<-time.After(20 * time.Second)
+		<-time.After(14 * time.Second) // Ready waits for 5 s, within the next 12.8 s
 		waits := func() (all []float64) {
 			times := r.times()
 			for i := range times[1:] {
