@@ -40,7 +40,8 @@
 //   - [github.com/sluice-go/sluice/proxy/flow] aggregates with types: a graph of calls that the
 //     compiler checks.
 //   - [github.com/sluice-go/sluice/proxy/policy] decides whether, when and how often the next proxy
-//     is called.
+//     is called; its package [github.com/sluice-go/sluice/proxy/policy/cache] answers from what was
+//     answered before.
 //   - [github.com/sluice-go/sluice/proxy/shape] changes documents and headers.
 //   - [github.com/sluice-go/sluice/backend] talks to one upstream, and
 //     [github.com/sluice-go/sluice/backend/balance] spreads its calls over many hosts.
@@ -80,6 +81,7 @@
 //	optional parts                              end a tenth, at most 250 ms, before the deadline
 //	shadow calls                                10 s each, 100 at a time, more are dropped; the answer never waits for them
 //	server                                      5 s for headers, 60 s idle, 64 KiB of headers, 15 s to drain
+//	cache                                       only if asked for; 64 MiB in memory, answers up to 1 MiB, 16 variants each, no Set-Cookie
 //	truncated upstream answer                   an error, or an aborted connection; never shown as complete
 //	partial answer                              X-Completed: false and Cache-Control: no-store
 //	plans, health                               served only where they are mounted

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -193,6 +194,35 @@ func TestProgramPassthrough(t *testing.T) {
 			assert.Equal(t, http.StatusTeapot, got.status)
 			assert.Equal(t, []string{"a", "b"}, got.header.Values("X-Answer"))
 			assert.Equal(t, method+" /a//b%2Fc/?z=1&a=2&a=%20 yes hello", got.body)
+		}
+	}
+}
+
+func TestProgramPassthroughKeepsAnswers(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int64
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("CDN-Cache-Control", "max-age=60")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Hop", "1")
+		w.Header().Set("Connection", "X-Hop")
+		fmt.Fprintf(w, "answer %d", calls.Add(1))
+	}))
+	defer upstream.Close()
+	for _, args := range [][]string{nil, {"-cache"}} {
+		calls.Store(0)
+		addr := freeAddr(t)
+		listening(t, addr, start(t, "passthrough", append([]string{"-addr", addr, "-upstream", upstream.URL}, args...)...))
+		var got []string
+		for _, path := range []string{"/?a=1", "/?a=1", "/?a=2"} {
+			answer := do(t, "GET", "http://"+addr+path, "")
+			assert.Empty(t, answer.header.Get("X-Hop"))
+			got = append(got, answer.body)
+		}
+		if args == nil {
+			assert.Equal(t, []string{"answer 1", "answer 2", "answer 3"}, got)
+		} else {
+			assert.Equal(t, []string{"answer 1", "answer 1", "answer 2"}, got)
 		}
 	}
 }

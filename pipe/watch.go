@@ -57,10 +57,11 @@ type Watcher interface {
 // Note tells the watcher of the step that ctx belongs to what the step has decided, and does nothing
 // where nobody watches. Any function in a pipe may call it, with words of its own. If the step was
 // not picked, the next one around it hears of it. Only what a step of sluice decides in each call is
-// lost then: case, lost, stream, swapped, variant, won, and static where it adds to an answer. What
-// sluice notes:
+// lost then: cache, case, lost, stream, swapped, variant, won, and static where it adds to an answer.
+// What sluice notes:
 //
 //	abandoned  a call that did not return in time goes on alone
+//	cache      what a cache did, as in "hit", "stale", "shared", "validated", or why it asked
 //	case       which case of a switch was chosen
 //	coalesced  the call shares one that another caller has begun
 //	fallback   which other proxy is asked

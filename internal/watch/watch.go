@@ -185,3 +185,12 @@ func Retain(ctx context.Context) *Call {
 	}
 	return nil
 }
+
+// Hide returns a context for calls that no watcher of ctx hears of, because they belong to no call
+// that is watched: what they enter may be entered when that has ended.
+func Hide(ctx context.Context) context.Context {
+	if Of(ctx) == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, key{}, (*Entry)(nil))
+}

@@ -112,3 +112,14 @@ func TestGuardHearsOfPanicsAndOfGoexit(t *testing.T) {
 		assert.Equal(t, []any{"bug", nil}, values)
 	})
 }
+
+func TestAHiddenContextIsNotWatched(t *testing.T) {
+	t.Parallel()
+	root := watch.Begin(nil, fails).Root(context.WithValue(t.Context(), key{}, 1), new(notes), nil)
+	hidden := watch.Hide(root)
+	assert.Nil(t, watch.Of(hidden))
+	assert.Nil(t, watch.Retain(hidden))
+	assert.Equal(t, 1, hidden.Value(key{}), "other values stay")
+	assert.Equal(t, t.Context(), watch.Hide(t.Context()))
+	root.Close()
+}

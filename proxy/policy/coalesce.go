@@ -133,7 +133,7 @@ func Coalesce(s CoalesceSpec) proxy.Decorator {
 		if !plan.HonoursContext() {
 			c.next = held("coalesce", next)
 		}
-		c.alone.init(s.MaxKeys)
+		c.alone.Init(s.MaxKeys, leftAlone)
 		step.State = c
 		return pipe.Describe(c.call, step, next)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/keys"
 	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -19,7 +20,7 @@ type coalesce struct {
 
 	mu      sync.Mutex // guards what follows, and the fields of flights and sharers that say so
 	flights map[flightKey]*flight
-	alone   aloneKeys
+	alone   keys.Alone[flightKey]
 }
 
 // A flight is a call that is shared, from when its first caller comes until it has ended.
@@ -97,7 +98,7 @@ func (c *coalesce) board(me *sharer, key flightKey) (joined, full bool) {
 	case f != nil:
 		f.add(me)
 		return true, false
-	case c.alone.has(key):
+	case c.alone.Has(key):
 		return false, false
 	case c.spec.MaxKeys > 0 && len(c.flights) >= c.spec.MaxKeys:
 		return false, true
@@ -271,7 +272,7 @@ func (c *coalesce) land(f *flight, res *proxy.Response, err error) (told, owned 
 	}
 	shareable := c.spec.shareable(res)
 	if !shareable {
-		c.alone.add(f.key)
+		c.alone.Add(f.key)
 	}
 	if told && (!shareable || len(sharers) == 1) {
 		owner := sharers[0]
@@ -328,47 +329,4 @@ func (f *flight) handOver(ctx context.Context, res *proxy.Response) {
 		stop()
 		f.clock.Cancel()
 	})
-}
-
-// aloneKeys are the keys whose calls are not shared for a while. As the while is the same for all,
-// they are in the order in which they end.
-type aloneKeys struct {
-	limit int // negative is none
-	until map[flightKey]time.Time
-	queue []flightKey // oldest first
-}
-
-func (a *aloneKeys) init(limit int) { a.limit, a.until = limit, map[flightKey]time.Time{} }
-
-func (a *aloneKeys) has(key flightKey) bool {
-	if len(a.queue) == 0 {
-		return false // the clock need not be read
-	}
-	a.expire(time.Now())
-	_, has := a.until[key]
-	return has
-}
-
-func (a *aloneKeys) add(key flightKey) {
-	now := time.Now()
-	a.expire(now)
-	if _, has := a.until[key]; has {
-		return // by a flight that had begun before; each key is in the queue once
-	}
-	if a.limit > 0 && len(a.queue) >= a.limit {
-		a.drop()
-	}
-	a.until[key] = now.Add(leftAlone)
-	a.queue = append(a.queue, key)
-}
-
-func (a *aloneKeys) expire(now time.Time) {
-	for len(a.queue) > 0 && !now.Before(a.until[a.queue[0]]) {
-		a.drop()
-	}
-}
-
-func (a *aloneKeys) drop() {
-	delete(a.until, a.queue[0])
-	a.queue = a.queue[1:]
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -77,7 +78,7 @@ func errorsIn(err error) func(yield func(*proxy.Error) bool) {
 }
 
 // refusals are why sluice itself refuses a call. Another try would only add to the load.
-var refusals = [...]error{proxy.ErrAbandoned, proxy.ErrNoHosts, ErrLimited, ErrLimitStore, ErrOpen, ErrFull, ErrShed}
+var refusals = [...]error{proxy.ErrAbandoned, proxy.ErrNoHosts, ErrLimited, ErrLimitStore, ErrOpen, ErrFull, ErrShed, call.ErrNotCached}
 
 // ours reports whether sluice itself refused a call.
 func ours(err error) bool {
