@@ -42,7 +42,9 @@
 //	caller gone, lost hedge                        says nothing
 //	body of the request broken, or late            says nothing
 //
-// What says nothing counts nowhere, and its time is no sample of the latency. The time of a failure
+// What says nothing counts nowhere, and its time is no sample of the latency. But until its next
+// answer a host whose calls are given up looks as slow as they have waited, and twice as slow with each
+// further one: else a host that loses every hedge would never look slow. The time of a failure
 // only ever makes a host look slower. Nor is there a sample for a request whose body arrives
 // while it is sent: that is the client's time.
 //

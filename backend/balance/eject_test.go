@@ -135,6 +135,16 @@ func TestWhatSaysNothingCountsNowhere(t *testing.T) {
 			_, err = send(p, req)
 			assert.Error(t, err)
 		}},
+		{"the body of the request is late, HTTP/2", func(t *testing.T, p *balance.Pool, h *host) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			r, w := io.Pipe()
+			defer w.Close()
+			req, err := http.NewRequestWithContext(ctx, "POST", "http://items/", r)
+			require.NoError(t, err)
+			_, err = send(p, req)
+			assert.ErrorIs(t, err, context.DeadlineExceeded)
+		}},
 		{"the body of the request is late", func(t *testing.T, p *balance.Pool, h *host) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
@@ -151,7 +161,11 @@ func TestWhatSaysNothingCountsNowhere(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				c := newCluster(t, 2)
-				p := c.pool(balance.Spec{Pick: balance.Sticky(balance.ByFunc(func(*http.Request) string { return "key" }))})
+				s := balance.Spec{Pick: balance.Sticky(balance.ByFunc(func(*http.Request) string { return "key" }))}
+				if strings.HasSuffix(tt.name, "HTTP/2") {
+					s.Transport = c.h2()
+				}
+				p := c.pool(s)
 				name, err := get(t.Context(), p)
 				require.NoError(t, err)
 				h := c.hosts[name]
@@ -276,6 +290,7 @@ func TestCallsOfBeforeDoNotEjectAHostThatIsBack(t *testing.T) {
 		h.status.Store(0)
 		<-time.After(10 * time.Second)
 		assert.Equal(t, "up up", states(p))
+		h.status.Store(500)
 		for range 6 {
 			<-done
 		}

@@ -40,8 +40,11 @@ func (f *flight) answered(resp *http.Response, err error) {
 	took := now - f.start
 	switch {
 	case err != nil:
-		if f.blames(err) {
+		switch {
+		case f.blames(err):
 			f.failed(took)
+		case timed:
+			m.gaveUp(now, took)
 		}
 		f.end()
 		return

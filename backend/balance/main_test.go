@@ -82,6 +82,13 @@ func (c *cluster) pool(s balance.Spec) *balance.Pool {
 	return p
 }
 
+// h2 returns a transport that speaks HTTP/2 with the hosts.
+func (c *cluster) h2() *http.Transport {
+	t := &http.Transport{DialContext: c.Dial, DisableCompression: true, Protocols: new(http.Protocols)}
+	t.Protocols.SetUnencryptedHTTP2(true)
+	return t
+}
+
 // A host is a server of a cluster, with faults.
 type host struct {
 	network *proxytest.Network
@@ -108,7 +115,9 @@ func (h *host) start() {
 	defer h.mu.Unlock()
 	ended := make(chan struct{})
 	l := h.network.Listen(h.addr)
-	server := &http.Server{Handler: h, ConnState: h.changed}
+	server := &http.Server{Handler: h, ConnState: h.changed, Protocols: new(http.Protocols)}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
 	h.server, h.ended, h.conns = server, ended, map[net.Conn]bool{}
 	go func() {
 		defer close(ended)

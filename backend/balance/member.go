@@ -26,6 +26,9 @@ type member struct {
 	gone   atomic.Bool
 	latest latency
 
+	unheard atomic.Int64 // calls that were given up since the last answer
+	suspect latency      // how slow the host looks because of them
+
 	mu          sync.Mutex // guards the calls and counts below
 	first, last *flight    // that wait for their answer, by start
 	row         int        // failures in a row
@@ -235,9 +238,27 @@ func (m *member) tooMany(now int64) string {
 
 // observe takes how long a call has waited for its answer.
 func (m *member) observe(now, took int64) {
+	m.unheard.Store(0)
 	m.latest.peak(now, took)
 	m.pool.typical.mean(now, took)
 }
+
+// gaveUp takes how long a call had waited that its caller has given up, as one that lost a hedge. That
+// is no sample of the latency, which is longer, and nobody knows by how much: so each such call since
+// the last answer makes the host look twice as slow as the one before. A call that was given up before
+// an answer was due says nothing.
+func (m *member) gaveUp(now, took int64) {
+	if took <= m.pool.typical.at(now) {
+		return
+	}
+	longer := min(took<<min(m.unheard.Add(1)-1, maxDoubled), max(took, maxPenalty))
+	if longer > m.suspect.at(now) {
+		m.suspect.set(now, longer)
+	}
+}
+
+// maxDoubled is how often that doubles.
+const maxDoubled = 10
 
 // slow makes the host look slower after a failure, however soon that came.
 func (m *member) slow(now, took int64) {
@@ -251,6 +272,9 @@ const maxPenalty = int64(30 * time.Second)
 // cost is how long a further call is likely to take, for its weight.
 func (m *member) cost(now int64) float64 {
 	t := m.latest.at(now)
+	if m.unheard.Load() > 0 {
+		t = max(t, m.suspect.at(now))
+	}
 	if oldest := m.oldest.Load(); oldest != 0 {
 		t = max(t, now-oldest)
 	}

@@ -130,6 +130,9 @@ func TestTheFirstCallsWaitForHosts(t *testing.T) {
 					})
 				}
 				all.Wait()
+				for times := r.times(); len(times) > 1 && !tt.running; times = times[1:] {
+					assert.Greater(t, times[1].Sub(times[0]), 80*time.Millisecond, "the callers ask as one")
+				}
 				if tt.want == balance.ErrNoHosts {
 					start := time.Now()
 					_, err := get(ctx, p)

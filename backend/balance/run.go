@@ -44,7 +44,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	_, static := p.spec.Resolver.(Hosts)
 	for wait := time.Duration(0); ; {
 		if !static && wait == 0 {
-			_ = p.ask(ctx) // State has the error
+			_ = p.ask(ctx, false) // State has the error
 			p.sweep()
 			wait = p.pause()
 		}
@@ -164,7 +164,7 @@ func (p *Pool) await(ctx, whole context.Context) (*set, error) {
 	for {
 		if !p.isRunning() {
 			if err := p.sleep(ctx); err == nil {
-				_ = p.ask(ctx)
+				_ = p.ask(ctx, true)
 			}
 		} else {
 			select {
@@ -209,12 +209,12 @@ func (p *Pool) sleep(ctx context.Context) error {
 }
 
 // ask asks the resolver, unless that has failed just now, or waits for the answer to a question that
-// is under way.
-func (p *Pool) ask(ctx context.Context) error {
+// is under way. With first it does nothing if there was an answer.
+func (p *Pool) ask(ctx context.Context, first bool) error {
 	p.mu.Lock()
 	l := p.lookup
 	if l == nil {
-		if time.Now().Before(p.next) {
+		if time.Now().Before(p.next) || first && p.set.Load() != nil {
 			p.mu.Unlock()
 			return nil
 		}
@@ -252,7 +252,7 @@ func (p *Pool) forget(l *lookup) {
 
 // resolve asks the resolver, which may be code of a user.
 func (p *Pool) resolve(ctx context.Context, l *lookup) {
-	defer close(l.done) // after take
+	defer close(l.done)
 	answer, err := call.Guard(ctx, p.away, nil, func() ([]Host, error) { return p.spec.Resolver.Resolve(ctx) })
 	hosts, wrong := []Host(nil), error(nil)
 	if err == nil {
@@ -268,19 +268,20 @@ func (p *Pool) resolve(ctx context.Context, l *lookup) {
 	if withdrawn {
 		hosts, wrong = nil, err
 	}
+	if err == nil || withdrawn {
+		p.take(hosts, wrong)
+	}
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.forget(l)
 	switch {
-	case errors.Is(ctx.Err(), context.Canceled): // nobody waits for it
-	case err != nil && !withdrawn:
+	case err == nil, withdrawn:
+		p.failures = 0
+	case !errors.Is(ctx.Err(), context.Canceled): // else nobody waits for it
 		p.err = err
 		p.next = time.Now().Add(p.backoff())
 		p.failures++
-	default:
-		p.failures = 0
-		defer p.take(hosts, wrong)
 	}
-	p.mu.Unlock()
 }
 
 var errEmpty = errors.New("the resolver named no host")

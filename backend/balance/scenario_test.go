@@ -1,6 +1,7 @@
 package balance_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -8,7 +9,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/backend/balance"
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/policy"
 )
 
 // One of ten hosts takes a second, at 200 calls a second.
@@ -56,3 +61,92 @@ func TestAHostThatFailsFastGetsHardlyACall(t *testing.T) {
 		assert.LessOrEqual(t, before, int64(10))
 	})
 }
+
+// A host that loses every hedge gives no sample of its latency, and yet gets hardly a call.
+func TestAHostWhoseCallsAreGivenUpGetsHardlyACall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 10)
+		for _, h := range c.hosts {
+			h.latency.Store(int64(20 * time.Millisecond))
+		}
+		slow := c.hosts["h3:80"]
+		slow.latency.Store(int64(time.Second))
+		p := c.pool(balance.Spec{})
+		took, _ := load(t.Context(), givenUp{p}, 200, time.Minute)
+		share := float64(slow.calls.Load()) / float64(len(took))
+		t.Logf("%.3f %% of the calls", 100*share)
+		assert.LessOrEqual(t, share, 0.002)
+		assert.Equal(t, "up up up up up up up up up up", states(p))
+
+		slow.latency.Store(int64(20 * time.Millisecond))
+		_, _ = load(t.Context(), p, 200, time.Minute)
+		before := slow.calls.Load()
+		_, _ = load(t.Context(), p, 200, time.Minute)
+		assert.InDelta(t, 0.1, float64(slow.calls.Load()-before)/12_000, 0.02, "of the calls, once it is quick again")
+	})
+}
+
+// givenUp cancels each call after 30 ms.
+type givenUp struct{ http.RoundTripper }
+
+func (g givenUp) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancel(req.Context())
+	defer time.AfterFunc(30*time.Millisecond, cancel).Stop()
+	return g.RoundTripper.RoundTrip(req.WithContext(ctx))
+}
+
+// Also where nothing is ejected, a host that fails at once looks slower with each failure.
+//
+// proves T21
+func TestAFailureMakesAHostLookSlower(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 5)
+		for _, h := range c.hosts {
+			h.latency.Store(int64(20 * time.Millisecond))
+		}
+		bad := c.hosts["h3:80"]
+		bad.latency.Store(0)
+		bad.status.Store(http.StatusInternalServerError)
+		p := c.pool(balance.Spec{Failures: -1, FailureRatio: -1})
+		for range 3 {
+			took, failed := load(t.Context(), p, 200, 5*time.Second)
+			assert.LessOrEqual(t, float64(failed)/float64(len(took)), 0.02)
+		}
+		assert.Greater(t, p.Hosts()[3].Latency, p.Hosts()[2].Latency)
+		assert.Equal(t, "up up up up up", states(p))
+	})
+}
+
+// Two of three zones are dead: nothing listens there. Each try goes to another host, so one retry
+// is enough.
+func TestOneHealthyZoneIsEnough(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 9)
+		for addr, h := range c.hosts {
+			h.latency.Store(int64(20 * time.Millisecond))
+			if addr >= "h3" {
+				h.stop()
+			}
+		}
+		pool := c.pool(balance.Spec{})
+		p := pipe.Check(backend.HTTP{Transport: pool}.New(backend.Spec{Method: "GET", URL: "http://items.internal/", Decode: backend.Text})).
+			With(policy.Retry(policy.Attempts{}))
+		rt := roundTrip(func(req *http.Request) (*http.Response, error) {
+			res, err := p(req.Context(), proxy.NewRequest("GET", "/"))
+			if err != nil {
+				return nil, err
+			}
+			return &http.Response{StatusCode: res.StatusCode(), Body: http.NoBody}, res.Close()
+		})
+		took, failed := load(t.Context(), rt, 200, 20*time.Second)
+		t.Logf("%d of %d calls failed, p99 %v", failed, len(took), took[len(took)*99/100])
+		assert.LessOrEqual(t, float64(failed)/float64(len(took)), 0.01)
+	})
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }

@@ -21,12 +21,12 @@ func templateOf(t *http.Transport) (template *http.Transport, ours bool) {
 		return backend.NewTransport(), true
 	}
 	template = t.Clone()
+	if _, h2 := t.TLSNextProto["h2"]; h2 { // Clone has made t find out
+		template.ForceAttemptHTTP2 = true // by itself it does not with a DialContext
+	}
 	switch {
 	case t.DialContext == nil:
 		template.DialContext = dial
-		if template.TLSClientConfig == nil {
-			template.ForceAttemptHTTP2 = true // net/http tries it by itself only without a DialContext
-		}
 	case reflect.ValueOf(t.DialContext).Pointer() != reflect.ValueOf(dial).Pointer():
 		template.DialContext = guarded(t.DialContext)
 		return template, false

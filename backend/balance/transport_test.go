@@ -181,6 +181,48 @@ func TestAHostThatLeftKeepsNoConnection(t *testing.T) {
 	}
 }
 
+// Nothing but the answer of the resolver, and the end of the last call, closes them.
+//
+// proves T22
+func TestAHostThatLeftClosesItsConnectionsAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, h2 := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 2)
+			s := balance.Spec{Refresh: time.Hour}
+			if h2 {
+				s.Transport = c.h2()
+			}
+			r := &registry{hosts: balance.Static("h0:80")}
+			s.Resolver = r
+			p := c.pool(s)
+			stop := run(t, p)
+			h := c.hosts["h0:80"]
+			_, err := get(t.Context(), p)
+			require.NoError(t, err)
+			<-time.After(50 * time.Minute)
+			h.latency.Store(int64(20 * time.Minute))
+			done := make(chan error)
+			go func() { _, err := get(t.Context(), p); done <- err }()
+			synctest.Wait()
+			assert.Equal(t, 1, h.open())
+			r.set(balance.Static("h1:80"), nil)
+			<-time.After(19 * time.Minute)
+			assert.Equal(t, []string{"h1:80"}, addressesOf(p))
+			assert.Equal(t, 1, h.open(), "a call is in flight")
+			assert.NoError(t, <-done)
+			synctest.Wait()
+			assert.Zero(t, h.open())
+			_, err = get(t.Context(), p)
+			assert.NoError(t, err)
+			r.set(balance.Static("h0:80"), nil)
+			<-time.After(67 * time.Minute)
+			assert.Zero(t, c.hosts["h1:80"].open(), "it was idle")
+			stop()
+		})
+	}
+}
+
 // A watched is a connection whose end is told.
 type watched struct {
 	net.Conn

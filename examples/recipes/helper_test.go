@@ -72,6 +72,16 @@ func (t teller) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.honest.RoundTrip(req)
 }
 
+// host starts a host that answers alike, and returns its address. It runs as long as the test.
+func host(status int, json string) (address string) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, json)
+	}))
+	return s.Listener.Addr().String()
+}
+
 // get sends a request for a page and prints what the client gets.
 func get(page proxy.Proxy, target string, header ...string) {
 	send(endpoint.Spec{Proxy: page}, "GET", target, header...)

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/backend/balance"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/pipe/bounds"
 	"github.com/sluice-go/sluice/proxy"
@@ -153,6 +154,33 @@ func Example_hedged() {
 	//   ↔ retry (3 tries of idempotent methods), shared
 	//     ↔ hedge (2 calls, the second after 10ms, of idempotent methods), shared
 	//       ↔ upstream (hangs; 200)
+}
+
+func Example_hosts() {
+	well, ill := host(200, `{"name":"Ann"}`), host(503, `{}`) // addresses such as 10.0.0.1:8080
+	hosts, err := balance.New(balance.Spec{Name: "user", Resolver: balance.Static(well, ill)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer hosts.CloseIdleConnections()
+
+	user := pipe.Check(backend.HTTP{Transport: hosts}.New(backend.Spec{Name: "user", URL: "http://user.internal/{id}"}))
+	page := user.With(policy.Retry(policy.Attempts{}), policy.Timeout(time.Minute))
+	for range 5 {
+		get(page, "/users/7")
+	}
+	fmt.Print(pipe.PlanOf(page))
+	// Output:
+	// 200 {"name":"Ann"}
+	// 200 {"name":"Ann"}
+	// 200 {"name":"Ann"}
+	// 200 {"name":"Ann"}
+	// 200 {"name":"Ann"}
+	// ↔ retry (3 tries of idempotent methods)
+	//   ↔ timeout (1m0s)
+	//     ↔ backend user (http://user.internal/{id})
+	//       ↔ pool user (power of two choices, 2 static hosts)
 }
 
 // recipe: priority

@@ -111,7 +111,7 @@ func (c *chaos) heal() {
 // Anything happens to the upstreams of a page. No call costs more than its plan tells, of each leaf
 // and of time, and nothing is left of any call.
 //
-// proves T2, T3, T5
+// proves T2, T3, T5, T28
 func TestNoCallExceedsItsBoundsWhateverHappens(t *testing.T) {
 	t.Parallel()
 	var reached atomic.Int64 // how often a call has cost as much as its plan tells

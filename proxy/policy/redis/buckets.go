@@ -30,6 +30,11 @@ import (
 // chooses its length or its slot in a cluster, and Redis holds no address of a client. The key expires
 // when its bucket is full. A value there that is not a bucket counts as an empty one.
 //
+// A bucket that Redis has lost is full again: with a restart, a failover to a replica that is behind, a
+// ring that goes on without a shard, or the eviction of keys. Redis should evict none
+// (maxmemory-policy noeviction, which is its default): else a flood of keys could reset a limit. If it
+// is full then, calls fail.
+//
 // A call that failed may have been counted: go-redis may send a script again, and the answer to one
 // that was executed may be lost.
 type Buckets struct {
