@@ -175,7 +175,7 @@ func TestTheResolverIsAskedAgain(t *testing.T) {
 		r := &registry{err: errDNS}
 		p := c.pool(balance.Spec{Resolver: r})
 		stop := run(t, p)
-		<-time.After(20 * time.Second)
+		<-time.After(14 * time.Second) // Ready waits for 5 s, within the next 12.8 s
 		waits := func() (all []float64) {
 			times := r.times()
 			for i := range times[1:] {
@@ -266,6 +266,19 @@ func TestAPoolKeepsItsHostsWhenTheResolverFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAServiceThatIsWithdrawnIsAskedForAsUsual(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		r := &registry{err: balance.ErrWithdrawn}
+		p := c.pool(balance.Spec{Resolver: r})
+		stop := run(t, p)
+		<-time.After(5 * time.Minute)
+		assert.InDelta(t, 10, len(r.times()), 1.1, "it is no failure of the resolver")
+		stop()
+	})
 }
 
 // proves M19, M21, T4

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +17,8 @@ import (
 	"github.com/failsafe-go/failsafe-go/timeout"
 	"github.com/sony/gobreaker/v2"
 
+	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
 )
@@ -99,18 +103,18 @@ func handmadeStack(upstream proxy.Proxy) proxy.Proxy {
 }
 
 // BenchmarkStack measures what five policies cost a call that passes. It goes to an upstream that answers at
-// once, or to one that waits for the end of its context as well, which needs timers.
+// once, to one that waits for the end of its context as well, which needs timers, or to one behind loopback.
 func BenchmarkStack(b *testing.B) {
 	for _, upstream := range []struct {
 		name string
 		p    proxy.Proxy
-	}{{"at once", answers}, {"waits", waits}} {
+	}{{"at once", leaf(answers)}, {"waits", leaf(waits)}, {"loopback", loopback(b)}} {
 		for _, stack := range []struct {
 			name string
 			p    proxy.Proxy
 		}{
-			{"bare", leaf(upstream.p)},
-			{"sluice", sluiceStack(leaf(upstream.p))},
+			{"bare", upstream.p},
+			{"sluice", sluiceStack(upstream.p)},
 			{"failsafe-go", failsafeStack(upstream.p)},
 			{"by hand", handmadeStack(upstream.p)},
 		} {
@@ -119,14 +123,31 @@ func BenchmarkStack(b *testing.B) {
 	}
 }
 
+// loopback is an upstream that answers 20 KB.
+func loopback(b *testing.B) proxy.Proxy {
+	body := []byte(`{"text":"` + strings.Repeat("x", 20<<10) + `"}`)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(body)
+	}))
+	transport := backend.NewTransport()
+	b.Cleanup(func() {
+		transport.CloseIdleConnections()
+		server.Close()
+	})
+	return pipe.Check(backend.HTTP{Transport: transport}.New(backend.Spec{Name: "upstream", URL: server.URL}))
+}
+
 // passes measures a call that passes, in a context as a server gives.
 func passes(b *testing.B, p proxy.Proxy) {
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	req := proxy.NewRequest(http.MethodGet, "/")
 	measure(b, func() {
-		if _, err := p(ctx, req); err != nil {
+		res, err := p(ctx, req)
+		if err != nil {
 			b.Fatal(err)
 		}
+		_ = res.Close()
 	})
 }

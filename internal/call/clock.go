@@ -175,10 +175,17 @@ func (c *Clock) parentErr() error {
 	return p.parentErr()
 }
 
-// Value returns the scope of the clock, if it has one, and the parent's values.
+type clockKey struct{}
+
+// Value returns the clock itself for its own key, its scope if it has one, and the parent's values.
 func (c *Clock) Value(key any) any {
-	if c.scope != nil && key == (scopeKey{}) {
-		return c.scope
+	switch key.(type) {
+	case clockKey:
+		return c
+	case scopeKey:
+		if c.scope != nil {
+			return c.scope
+		}
 	}
 	return c.Context.Value(key)
 }
@@ -290,9 +297,14 @@ func (c *Clock) release(inside *Clock) {
 	inside.next, inside.before = nil, nil
 }
 
-// attach ties the context to a parent without a clock.
+// attach ties the context to a parent that is no context of ours. Between it and a clock may be values
+// of a user, and then package context would start a goroutine.
 func (c *Clock) attach() {
-	detach := context.AfterFunc(c.Context, c.parentDone)
+	after := context.AfterFunc
+	if p, ok := c.Context.Value(clockKey{}).(*Clock); ok && p.Done() == c.Context.Done() {
+		after = func(_ context.Context, f func()) func() bool { return p.AfterFunc(f) }
+	}
+	detach := after(c.Context, c.parentDone)
 	c.mu.Lock()
 	c.detach = detach
 	over := c.over.Load()

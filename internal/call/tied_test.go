@@ -176,6 +176,27 @@ func TestAClockThatHasEndedIsForgotten(t *testing.T) {
 	}
 }
 
+func TestAClockBehindValuesOfAUserNeedsNoGoroutine(t *testing.T) {
+	type key struct{}
+	outer := call.After(t.Context(), time.Hour)
+	defer outer.Cancel()
+	before := runtime.NumGoroutine()
+	for i := range 100 {
+		inner := call.After(context.WithValue(outer, key{}, i), time.Minute)
+		defer inner.Cancel()
+		_ = inner.Done()
+	}
+	assert.LessOrEqual(t, runtime.NumGoroutine(), before+10)
+
+	cancelled, cancel := context.WithCancel(outer)
+	inner := call.After(context.WithValue(cancelled, key{}, 1), time.Minute)
+	defer inner.Cancel()
+	done := inner.Done()
+	cancel() // what ends the parent is not the clock that the values lead to
+	<-done
+	assert.NoError(t, outer.Err())
+}
+
 func TestTheTimeOfAClockAroundAnotherIsOverWithoutATimer(t *testing.T) {
 	t.Parallel()
 	inEachNest(t, func(t *testing.T, nest func(context.Context) context.Context) {

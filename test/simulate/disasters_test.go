@@ -49,8 +49,8 @@ func disasters(f form) []disaster {
 	downTime := f.begins + 10*time.Second
 	leaving, reading := load, load
 	leaving.Leaving, leaving.Deadline = 0.5, 500*time.Millisecond
-	reading.Read, reading.Rate = slowly, 20
-	return []disaster{
+	reading.Read, reading.Rate = slowly, f.rate/5
+	return append(hostDisasters(f), []disaster{
 		{
 			name: "all down for 10 s", load: load,
 			begin: func(w *world) { w.inject(f.begins, downTime, w.hosts, proxytest.Faults{Crash: true}) },
@@ -88,7 +88,7 @@ func disasters(f form) []disaster {
 			},
 		},
 		{
-			name: "slow clients", body: strings.Repeat("x", 256<<10), decode: backend.Passthrough,
+			name: "slow clients", body: strings.Repeat("x", 128<<10), decode: backend.Passthrough,
 			load: reading,
 			holds: func(w *world, r *proxytest.LoadResult) {
 				assert.GreaterOrEqual(w, r.Success(), 0.99)
@@ -104,7 +104,7 @@ func disasters(f form) []disaster {
 				assert.GreaterOrEqual(w, r.Success(), 0.99)
 			},
 		},
-	}
+	}...)
 }
 
 // recovers tests that twice the time for which a breaker is open after the hosts are well, so are

@@ -25,7 +25,7 @@ const (
 	tableEnds   = "<!-- end of simulation -->\n"
 )
 
-// proves T2, T5, T28, O13
+// proves T2, T5, T21, T22, T28, T29, O13
 func TestTheStackHoldsInEveryDisaster(t *testing.T) {
 	t.Parallel()
 	for _, d := range disasters(short) {

@@ -1,10 +1,13 @@
 package simulate_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/backend/balance"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/pipe/bounds"
 	"github.com/sluice-go/sluice/proxy"
@@ -25,11 +29,15 @@ import (
 type world struct {
 	*testing.T
 	network *proxytest.Network
-	hosts   []*proxytest.Service
-	breaker *policy.CircuitBreaker // nil without the stack
-	item    proxy.Proxy            // what the load calls
+	spec    proxytest.ServiceSpec // of each host, but for its seed
+	seed    uint64
+	item    proxy.Proxy // what the load calls
 	start   time.Time
 	marks   [][]int // how many calls have arrived at each host, at times of which a disaster asks
+
+	mu    sync.Mutex           // guards what follows
+	hosts []*proxytest.Service // all that there ever were
+	names []string             // where those are that the resolver names
 }
 
 // deadline is the header that tells the hosts how long their callers wait.
@@ -38,28 +46,20 @@ const deadline = "X-Deadline-Ms"
 // The hosts answer half of the calls within 10 ms, and 99 % within 25 ms.
 var usual = proxytest.LogNormal(10*time.Millisecond, 25*time.Millisecond)
 
-// name returns where a host listens.
-func name(i int) string { return fmt.Sprintf("10.0.0.%d:80", i+1) }
-
 // newWorld returns a world with hosts that are well.
 func newWorld(t *testing.T, d disaster, with bool, seed uint64) *world {
-	w := &world{T: t, network: proxytest.NewNetwork(t), start: time.Now()}
 	if d.hosts == 0 {
 		d.hosts = 10
 	}
 	if d.body == "" {
 		d.body = `{"id":1}`
 	}
-	for i := range d.hosts {
-		s := proxytest.NewService(proxytest.ServiceSpec{Reply: proxytest.Answer(200, d.body), Latency: usual,
-			Workers: 32, Queue: 64, Deaf: d.deaf, Deadline: deadline, Seed: seed<<8 + uint64(i)})
-		w.network.Host(name(i), s)
-		w.hosts = append(w.hosts, s)
+	w := &world{T: t, network: proxytest.NewNetwork(t), start: time.Now(), seed: seed << 8, spec: proxytest.ServiceSpec{
+		Reply: proxytest.Answer(200, d.body), Latency: usual, Workers: 32, Queue: 64, Deaf: d.deaf, Deadline: deadline}}
+	for range d.hosts {
+		w.names = append(w.names, w.newHost())
 	}
-	tr := backend.NewTransport()
-	tr.DialContext = w.network.Dial
-	t.Cleanup(tr.CloseIdleConnections)
-	leaf := pipe.Check(backend.HTTP{Transport: &roundRobin{transport: tr, hosts: d.hosts}}.New(
+	leaf := pipe.Check(backend.HTTP{Transport: w.transport(with)}.New(
 		backend.Spec{Name: "items", Method: "GET", URL: "http://items/item", Decode: d.decode}))
 	leaf = leaf.With(policy.SendDeadline(deadline), proxytest.CountTries)
 	if with {
@@ -70,16 +70,76 @@ func newWorld(t *testing.T, d disaster, with bool, seed uint64) *world {
 	return w
 }
 
+// newHost starts a host and returns where it listens.
+func (w *world) newHost() string {
+	w.spec.Seed = w.seed + uint64(len(w.hosts))
+	s := proxytest.NewService(w.spec)
+	w.hosts = append(w.hosts, s)
+	name := fmt.Sprintf("10.0.0.%d:80", len(w.hosts))
+	w.network.Host(name, s)
+	return name
+}
+
+// replace starts a host in place of the ith one, which dies at the same time.
+func (w *world) replace(i int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.names[i] = w.newHost()
+	w.hosts[i].Inject(proxytest.Faults{Crash: true})
+}
+
+// listed returns where the hosts are, as a resolver would.
+func (w *world) listed() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.names)
+}
+
+// transport returns a pool of the hosts, or a transport that asks them in turn.
+func (w *world) transport(with bool) http.RoundTripper {
+	tr := backend.NewTransport()
+	tr.DialContext = w.network.Dial
+	if !with {
+		w.Cleanup(tr.CloseIdleConnections)
+		return &roundRobin{transport: tr, world: w}
+	}
+	pool, err := balance.New(balance.Spec{Name: "items", Resolver: balance.ResolverFunc(w.resolve), Transport: tr, Refresh: refresh})
+	require.NoError(w, err)
+	var running sync.WaitGroup
+	ctx, stop := context.WithCancel(w.Context())
+	running.Go(func() { _ = pool.Run(ctx) })
+	w.Cleanup(func() { stop(); running.Wait() })
+	return honest{pool}
+}
+
+// refresh is how often the pool asks for the hosts.
+const refresh = time.Second
+
+// resolve is the resolver of the pool.
+func (w *world) resolve(context.Context) ([]balance.Host, error) {
+	var hosts []balance.Host
+	for _, name := range w.listed() {
+		hosts = append(hosts, balance.Host{Address: name})
+	}
+	return hosts, nil
+}
+
+// An honest pool honours contexts. It does not say so itself, because it cannot know of the network
+// in memory.
+type honest struct{ *balance.Pool }
+
+func (honest) HonoursContext() bool { return true }
+
 // stack puts the usual policies around a leaf.
 func (w *world) stack(d disaster, leaf proxy.Proxy) proxy.Proxy {
 	budget := policy.NewBudget(0.2, 10)
-	w.breaker = policy.NewBreaker(policy.BreakerSpec{Name: "items"})
+	breaker := policy.NewBreaker(policy.BreakerSpec{Name: "items"})
 	stack := []proxy.Decorator{
 		policy.Timeout(2 * time.Second),
 		nil,
 		policy.Retry(policy.Attempts{Budget: budget}),
 		policy.Hedge(policy.HedgeSpec{Budget: budget}),
-		policy.Break(w.breaker),
+		policy.Break(breaker),
 		policy.InFlight(inFlight),
 		policy.Timeout(300 * time.Millisecond),
 	}
@@ -97,13 +157,14 @@ const inFlight = 64
 // roundRobin sends each call to the next host, whatever became of the calls before.
 type roundRobin struct {
 	transport http.RoundTripper
-	hosts     int
+	world     *world
 	turn      atomic.Int64
 }
 
 func (r *roundRobin) RoundTrip(req *http.Request) (*http.Response, error) {
+	hosts := r.world.listed()
 	req = req.Clone(req.Context())
-	req.URL.Host = name(int(r.turn.Add(1)) % r.hosts)
+	req.URL.Host = hosts[int(r.turn.Add(1))%len(hosts)]
 	return r.transport.RoundTrip(req)
 }
 
@@ -161,6 +222,9 @@ func (w *world) shareMarked() float64 {
 
 // run lets a disaster happen once.
 func run(t *testing.T, d disaster, with bool, seed uint64) (r *proxytest.LoadResult) {
+	if d.hosts == 0 {
+		d.hosts = 10
+	}
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, d, with, seed)
 		if d.begin != nil {
@@ -172,8 +236,10 @@ func run(t *testing.T, d disaster, with bool, seed uint64) (r *proxytest.LoadRes
 			load.Deadline = 3 * time.Second
 		}
 		r = load.Run(t.Context(), w.item)
-		for _, h := range w.hosts {
-			h.Heal()
+		for i, h := range w.hosts {
+			if i >= len(w.hosts)-d.hosts { // else another one has taken its place
+				h.Heal()
+			}
 		}
 		<-time.After(time.Minute) // what a deaf host still works on
 		synctest.Wait()
