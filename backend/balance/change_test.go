@@ -94,3 +94,27 @@ func TestAHookThatDoesNotReturnChangesNothing(t *testing.T) {
 		})
 	}
 }
+
+func TestACallDoesNotWaitForTheHookPastItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		release := make(chan struct{})
+		p := c.pool(balance.Spec{Failures: 1, OnChange: func(ch balance.Change) {
+			if ch.To == balance.Ejected {
+				<-release
+			}
+		}})
+		for _, h := range c.hosts {
+			h.hang.Store(true)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err := get(ctx, p)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, time.Second, time.Since(start))
+		assert.Contains(t, states(p), "ejected")
+		close(release)
+	})
+}

@@ -268,6 +268,19 @@ func TestAPoolKeepsItsHostsWhenTheResolverFails(t *testing.T) {
 	}
 }
 
+func TestAServiceThatIsWithdrawnIsAskedForAsUsual(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		r := &registry{err: balance.ErrWithdrawn}
+		p := c.pool(balance.Spec{Resolver: r})
+		stop := run(t, p)
+		<-time.After(5 * time.Minute)
+		assert.InDelta(t, 10, len(r.times()), 1.1, "it is no failure of the resolver")
+		stop()
+	})
+}
+
 // proves M19, M21, T4
 func TestAResolverOfAUserThatDoesNotReturn(t *testing.T) {
 	t.Parallel()

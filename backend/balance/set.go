@@ -99,7 +99,8 @@ func (p *Pool) note(m *member, to State) {
 	}
 }
 
-// take makes the pool use the hosts of an answer; wrong is what is wrong with it.
+// take makes the pool use the hosts of an answer; wrong is what is wrong with it. Run calls sweep
+// later, and tell.
 func (p *Pool) take(hosts []Host, wrong error) {
 	now := p.now()
 	p.mu.Lock()
@@ -118,16 +119,14 @@ func (p *Pool) take(hosts []Host, wrong error) {
 		}
 		m.host, members[i] = h, m
 	}
-	var gone []*member
 	for _, m := range p.members {
 		if there[m.address] == m {
 			m.gone.Store(true)
 			p.note(m, "")
-			gone = append(gone, m)
+			p.left = append(p.left, m)
 		}
 	}
 	p.members = members
-	p.left = append(p.left, gone...)
 	p.rebuild(now)
 	select {
 	case <-p.known:
@@ -135,9 +134,6 @@ func (p *Pool) take(hosts []Host, wrong error) {
 		close(p.known)
 	}
 	p.mu.Unlock()
-	for _, m := range gone {
-		m.transport.CloseIdleConnections()
-	}
 }
 
 // member makes the state of a host that comes.
@@ -151,7 +147,8 @@ func (p *Pool) member(h Host, now int64) *member {
 	return m
 }
 
-// sweep forgets the hosts that have left and have no call any more.
+// sweep closes the idle connections of hosts that have left, and forgets those that have no call any
+// more. Those that a call uses are closed with its end.
 func (p *Pool) sweep() {
 	p.mu.Lock()
 	left := slices.Clone(p.left)

@@ -123,13 +123,12 @@ func TestAHostThatIsNewOrBackStartsSlowly(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCluster(t, 4)
 				all := c.addresses()
-				hosts := all[:3]
-				p := c.pool(balance.Spec{Pick: pick, Refresh: time.Second, Failures: 1, SlowStart: 20 * time.Second,
-					Resolver: balance.ResolverFunc(func(context.Context) ([]balance.Host, error) { return balance.Static(hosts...), nil })})
+				r := &registry{hosts: balance.Static(all[:3]...)}
+				p := c.pool(balance.Spec{Pick: pick, Refresh: time.Second, Failures: 1, SlowStart: 20 * time.Second, Resolver: r})
 				stop := run(t, p)
 				synctest.Wait()
 				assert.Equal(t, "up up up", states(p))
-				hosts = all
+				r.set(balance.Static(all...), nil)
 				<-time.After(2 * time.Second)
 				assert.Equal(t, "up up up slow-start", states(p))
 				last := p.Hosts()[3]
@@ -170,9 +169,9 @@ func TestAHostThatStaysKeepsItsState(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 2)
-		hosts := group(c, 0, 0)
+		r := &registry{hosts: group(c, 0, 0)}
 		s := inTurn()
-		s.Refresh, s.Resolver = time.Second, balance.ResolverFunc(func(context.Context) ([]balance.Host, error) { return hosts, nil })
+		s.Refresh, s.Resolver = time.Second, r
 		p := c.pool(s)
 		stop := run(t, p)
 		synctest.Wait()
@@ -180,7 +179,7 @@ func TestAHostThatStaysKeepsItsState(t *testing.T) {
 		calls(t, p, 5)
 		assert.Equal(t, "up ejected", states(p))
 		open := c.hosts["h0:80"].open()
-		hosts = balance.Hosts{{Address: "h1:80", Weight: 4}, {Address: "h0:80", Weight: 5, Priority: 1}}
+		r.set(balance.Hosts{{Address: "h1:80", Weight: 4}, {Address: "h0:80", Weight: 5, Priority: 1}}, nil)
 		<-time.After(2 * time.Second)
 		assert.Equal(t, "ejected up", states(p))
 		assert.Equal(t, 5, p.Hosts()[1].Weight)
