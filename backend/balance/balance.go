@@ -237,7 +237,8 @@ func (p *Pool) State() PoolState {
 
 // Ready returns nil if the pool has a host that is up or in its slow start, and otherwise why not.
 // If no host is known yet, it waits for the resolver as a call does. It is meant for a check of
-// package router.
+// package router. Make that Optional unless the process is of no use without this upstream: when all
+// hosts of it are down, a required check takes every process of the gateway out of service.
 func (p *Pool) Ready(ctx context.Context) error {
 	if _, err := p.ready(ctx); err != nil {
 		return err
