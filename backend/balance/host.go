@@ -101,7 +101,7 @@ type HostState struct {
 	Load int
 
 	// Latency is how long a call is likely to wait for the header of an answer: a peak of the
-	// recent calls, which falls by 63 % in 10 s. 0 means that there was no answer yet.
+	// recent calls, which halves in 7 s. 0 means that there was no answer yet.
 	Latency time.Duration
 }
 

@@ -495,3 +495,24 @@ func TestWhoAsksAfterAPurgeNeverGetsWhatWasBefore(t *testing.T) {
 		})
 	}
 }
+
+// proves T24, T26
+func TestCallersOfANewTargetWaitForItsMark(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore()
+		s.fail(func(context.Context) error { <-time.After(time.Second); return nil }) // it is slow
+		u := says("Cache-Control: max-age=60")
+		cached := cache.New(cache.Spec{Store: s})
+		p := u.leaf().With(cached.Decorate)
+		var wg sync.WaitGroup
+		wg.Go(func() { ask(t, p, get("/")) })
+		<-time.After(500 * time.Millisecond) // neither has found a mark, and the first one sets it
+		assert.Zero(t, u.calls.Load())
+		wg.Go(func() { ask(t, p, get("/")) })
+		wg.Wait()
+		assert.EqualValues(t, 1, u.calls.Load())
+		s.fail(nil)
+		assert.True(t, ask(t, p, get("/")).hit())
+	})
+}
