@@ -50,14 +50,9 @@ func NewBuckets(s Spec) *Buckets {
 	return &Buckets{server: newServer(s, s.fault()), take: goredis.NewScript(takeScript)}
 }
 
-// Fault returns what is wrong with the spec, or with a nil b, or nil. A limit that the buckets are given to shows it
+// Fault returns what is wrong with the spec, or nil. A limit that the buckets are given to shows it
 // in its plan.
-func (b *Buckets) Fault() error {
-	if b == nil {
-		return errNoBuckets
-	}
-	return b.server.fault
-}
+func (b *Buckets) Fault() error { return b.server.fault }
 
 // Mark says that the buckets are part of sluice, and return when their time is over.
 func (b *Buckets) Mark() mark.Type { return mark.TypeOf[*Buckets]() }
@@ -98,10 +93,7 @@ const (
 	perMicro  = uint64(time.Microsecond) // nanoseconds
 )
 
-var (
-	errNoBuckets = errors.New("redis: the Buckets are nil")
-	errReply     = errors.New("the script has answered something else than a bucket")
-)
+var errReply = errors.New("the script has answered something else than a bucket")
 
 func newCells(r policy.Rate) (cells, error) {
 	if r.Events < 1 || r.Per < 1 || r.Burst < 1 || r.Events > maxEvents {

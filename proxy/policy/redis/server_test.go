@@ -70,7 +70,7 @@ func TestAClientThatCannotBeUsedIsAFault(t *testing.T) {
 // proves T6
 func TestNilBucketsAreAFault(t *testing.T) {
 	t.Parallel()
-	assert.Equal(t, "redis: the Buckets are nil", pipetest.Faults(pipe.PlanOf(limited(second, (*redis.Buckets)(nil)))))
+	assert.Equal(t, "policy: LimitBy (x): the Buckets are a nil pointer", pipetest.Faults(pipe.PlanOf(limited(second, (*redis.Buckets)(nil)))))
 }
 
 // A scripted client answers as it is told, and counts its calls.
