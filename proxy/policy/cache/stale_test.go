@@ -33,6 +33,11 @@ func validated(stream bool, also ...string) *upstream {
 			res = &proxy.Response{Header: h, Body: proxytest.NewBody("rows")}
 		}
 		if req.Upstream.Get("If-None-Match") == etag {
+			for _, name := range []string{"If-None-Match", "Range", "If-Range"} {
+				if req.Header.Get(name) != "" {
+					return nil, errors.New("the condition of the client stands beside that of the cache")
+				}
+			}
 			res.Status, res.Document = http.StatusNotModified, document.Document{}
 			if stream {
 				res.Body = http.NoBody
