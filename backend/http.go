@@ -321,10 +321,15 @@ func (c *exchange) traced(ctx context.Context, req *proxy.Request) context.Conte
 			hints.trace.GotConn = c.leaf.trace.GotConn
 		}
 		return httptrace.WithClientTrace(ctx, &hints.trace)
-	case c.leaf.trace != nil:
-		return httptrace.WithClientTrace(ctx, c.leaf.trace)
+	case c.leaf.trace == nil:
+		return ctx
 	}
-	return ctx
+	trace := c.leaf.trace
+	if httptrace.ContextClientTrace(ctx) != nil {
+		own := *trace // WithClientTrace writes the hooks of ctx into it, and all calls share that of the leaf
+		trace = &own
+	}
+	return httptrace.WithClientTrace(ctx, trace)
 }
 
 var errConnect = errors.New("CONNECT makes a tunnel, which is not served")

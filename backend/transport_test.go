@@ -191,6 +191,28 @@ func TestTheGuardAgainstSurplusBytesWorksInsideATransport(t *testing.T) {
 	}
 }
 
+// A caller may have a trace of its own in the context, as those who measure calls do.
+func TestTheTraceOfACallHearsOfNoOtherCall(t *testing.T) {
+	t.Parallel()
+	rt := around{trip(func(r *http.Request) (*http.Response, error) {
+		httptrace.ContextClientTrace(r.Context()).GotConn(httptrace.GotConnInfo{})
+		return (&answers{body: "{}"}).RoundTrip(r)
+	}), true}
+	p := newBackend(t, rt, backend.Spec{})
+	heard := make([]int, 3)
+	var all sync.WaitGroup
+	for i := range heard {
+		all.Go(func() {
+			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { heard[i]++ }})
+			res, err := p(ctx, proxy.NewRequest("GET", "/"))
+			assert.NoError(t, err)
+			assert.NoError(t, res.Close())
+		})
+	}
+	all.Wait()
+	assert.Equal(t, []int{1, 1, 1}, heard)
+}
+
 // An around is a transport that has others inside.
 type around struct {
 	http.RoundTripper

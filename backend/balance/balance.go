@@ -48,7 +48,7 @@ type Pool struct {
 	resolved time.Time
 	err      error // of the last answer of the resolver
 
-	away *call.Bound // of resolvers and probes that ignore their context
+	away *call.Bound // of resolvers that ignore their context
 }
 
 // New returns a pool. The error joins all faults of s, one per line, each with the name of the pool.

@@ -70,7 +70,7 @@ func ExampleNew_faults() {
 	fmt.Println(err)
 	// Output:
 	// balance: pool items: host "10.0.0.1" has no port
-	// balance: pool items: Pick: the Key names no header and has no function
+	// balance: pool items: the Key of the Pick names no header and has no function
 	// balance: pool items: MaxEjected is 50, want at most 1
 }
 

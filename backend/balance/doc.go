@@ -43,17 +43,18 @@
 //	body of the request broken, or late            says nothing
 //
 // What says nothing counts nowhere, and its time is no sample of the latency. But until its next
-// answer a host whose calls are given up looks as slow as they have waited, and twice as slow with each
-// further one: else a host that loses every hedge would never look slow. The time of a failure
-// only ever makes a host look slower. Nor is there a sample for a request whose body arrives
-// while it is sent: that is the client's time.
+// answer a host whose calls are given up looks as slow as they have waited, and twice as slow with
+// each further one: else a host that loses every hedge would never look slow. The time of a failure
+// only ever makes a host look slower. Nor is there a sample for a request whose body arrives while
+// it is sent: that is the client's time.
 //
 // # Ejection
 //
 // A host is ejected after 5 failures in a row, or if half of at least 20 calls within 10 s failed.
 // It stays so for 10 s, the second time for 20 s, and so on up to 5 min; for every 10 s that it was
 // up, that counts down again. A host that is back is ejected by its next failure, unless a call
-// succeeds there first. At most half of the hosts are ejected.
+// succeeds there first. At most half of the hosts are ejected, so that a request on which every
+// host fails cannot take all of them away.
 //
 // A [Probe] asks hosts whether they are well, and a host that is not is down. Probes are off by
 // default.
@@ -66,8 +67,23 @@
 // the fault is more likely elsewhere, and the few that are left could not bear the load.
 // [Pool.State] says so.
 //
+// # Without hosts
+//
+// Until the resolver has answered for the first time, calls wait, at most 5 s from the first of
+// them. Then, or if the service is withdrawn, a call fails with [ErrNoHosts] and status 503.
+// policy.Retry does not try it again, and policy.Break does not count it.
+//
+// # Limits
+//
+//	hosts                      1,000, those of the first priorities
+//	answer of the resolver     5 s, then it has failed
+//	probes                     64 at a time, 2 s each, 64 KiB of the body
+//	OnChange                   500 ms of the call that has made the change; 1,000 changes wait
+//	connections of a host      those of Spec.Transport, by default 1,000
+//
 // # Goroutines
 //
-// The pool runs goroutines in [Pool.Run] only, and for a function of a user while a call waits for
-// it. Without Run, the first call asks the resolver, nobody does later, and there are no probes.
+// The pool runs goroutines in [Pool.Run], and for a call that waits for the resolver or for another
+// function of a user. Without Run, calls ask the resolver until it has answered once, nobody does
+// later, and there are no probes.
 package balance

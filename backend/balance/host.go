@@ -101,7 +101,7 @@ type HostState struct {
 	Load int
 
 	// Latency is how long a call is likely to wait for the header of an answer: a peak of the
-	// recent calls, which falls by 63 % in 10 s. 0 says that no call tells.
+	// recent calls, which halves in 7 s. 0 says that no call tells.
 	Latency time.Duration
 }
 

@@ -286,18 +286,21 @@ func (m *member) cost(now int64) float64 {
 // update that is lost to another one at the same time does not matter.
 type latency struct{ value, when atomic.Int64 }
 
-// decay is how fast a latency forgets: it falls by 63 % within it.
-const decay = int64(10 * time.Second)
+// halfLife is how fast a latency forgets: it halves within it.
+const halfLife = 7 * time.Second
+
+// faded returns how much is left after some time: half of it after each half-life, and in between
+// what is on the line from one of these to the next.
+func faded(v float64, after int64) float64 {
+	halvings := min(after/int64(halfLife), 62)
+	rest := float64(after%int64(halfLife)) / float64(halfLife)
+	return v / float64(int64(1)<<halvings) * (1 - rest/2)
+}
 
 // at returns the value now, which falls towards 0 while nothing tells: so a host that was slow is
 // tried again at some time.
 func (l *latency) at(now int64) int64 {
-	v := l.value.Load()
-	since := now - l.when.Load()
-	if v == 0 || since < decay/128 {
-		return v
-	}
-	return int64(float64(v) * math.Exp(-float64(since)/float64(decay)))
+	return int64(faded(float64(l.value.Load()), max(now-l.when.Load(), 0)))
 }
 
 func (l *latency) set(now, v int64) {
@@ -312,7 +315,7 @@ func (l *latency) peak(now, sample int64) {
 		l.set(now, sample)
 		return
 	}
-	keep := math.Exp(-float64(max(now-l.when.Load(), 0)) / float64(decay))
+	keep := faded(1, max(now-l.when.Load(), 0))
 	l.set(now, int64(float64(v)*keep+float64(sample)*(1-keep)))
 }
 

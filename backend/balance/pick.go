@@ -107,9 +107,9 @@ func (p Picker) fault() error {
 	case p.kind != hashed && p.kind != sticky, p.key.read != nil:
 		return nil
 	case p.key.header == "":
-		return errors.New("Pick: the Key names no header and has no function")
+		return errors.New("the Key of the Pick names no header and has no function")
 	case !field.IsToken(p.key.header):
-		return fmt.Errorf("Pick: %q is no name of a header", p.key.header)
+		return fmt.Errorf("the Key of the Pick is %q, which is no name of a header", p.key.header)
 	}
 	return nil
 }

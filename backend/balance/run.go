@@ -211,12 +211,37 @@ func (p *Pool) sleep(ctx context.Context) error {
 // ask asks the resolver, unless that has failed just now, or waits for the answer to a question that
 // is under way. With first it does nothing if there was an answer.
 func (p *Pool) ask(ctx context.Context, first bool) error {
+	for {
+		l, joined := p.join(first)
+		if l == nil {
+			return nil
+		}
+		err := l.wait(ctx)
+		if joined {
+			p.leave(l)
+		}
+		if err != nil {
+			return err
+		}
+		p.tell(ctx)
+		if joined {
+			return nil
+		}
+	}
+}
+
+// join returns the question that is under way, or a new one, or nil if there is nothing to ask now. It
+// reports false for a question that all others have left: that ends without an answer, and the next one
+// begins after it, since the resolver is never asked twice at the same time.
+func (p *Pool) join(first bool) (l *lookup, joined bool) {
 	p.mu.Lock()
-	l := p.lookup
+	defer p.mu.Unlock()
+	if l = p.lookup; l != nil && l.waiters == 0 {
+		return l, false
+	}
 	if l == nil {
 		if time.Now().Before(p.next) || first && p.set.Load() != nil {
-			p.mu.Unlock()
-			return nil
+			return nil, false
 		}
 		l = &lookup{done: make(chan struct{})}
 		var asking context.Context
@@ -225,28 +250,25 @@ func (p *Pool) ask(ctx context.Context, first bool) error {
 		go p.resolve(asking, l)
 	}
 	l.waiters++
-	p.mu.Unlock()
-	defer func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if l.waiters--; l.waiters == 0 {
-			l.cancel()
-			p.forget(l)
-		}
-	}()
-	select {
-	case <-l.done:
-		p.tell(ctx)
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	return l, true
+}
+
+// leave ends the question if nobody waits for it any more.
+func (p *Pool) leave(l *lookup) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l.waiters--; l.waiters == 0 {
+		l.cancel()
 	}
 }
 
-// forget makes the next question a new one. The caller holds p.mu.
-func (p *Pool) forget(l *lookup) {
-	if p.lookup == l {
-		p.lookup = nil
+// wait waits until the question has ended.
+func (l *lookup) wait(ctx context.Context) error {
+	select {
+	case <-l.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -273,7 +295,7 @@ func (p *Pool) resolve(ctx context.Context, l *lookup) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.forget(l)
+	p.lookup = nil
 	switch {
 	case err == nil, withdrawn:
 		p.failures = 0

@@ -13,11 +13,12 @@
 // example, Retry never sees a call that Limit refuses, and every try has 300 ms. A timeout outside
 // Retry covers all tries and the waits between them. The usual order is
 //
-//	LimitBy, Limit > Timeout (total) > Coalesce > Retry > Hedge > Break > InFlight > Timeout (per try) > upstream
+//	LimitBy, Limit > cache > Timeout (total) > Coalesce > Retry > Hedge > Break > InFlight > Timeout (per try) > upstream
 //
 // What decides by who the caller is, such as LimitBy, stands outside [Coalesce]: inside, it would
-// decide for all who share a call. [Queue] and [Adaptive] stand where InFlight does. A refusal of
-// any of them is not tried again.
+// decide for all who share a call. A cache, as of package cache, sees the errors of all that guards
+// the upstream, so that a stale answer can stand in for them; with it Coalesce is not needed. [Queue]
+// and [Adaptive] stand where InFlight does. A refusal of any of them is not tried again.
 //
 // # State
 //

@@ -20,8 +20,8 @@ type disaster struct {
 	deaf   bool   // the hosts work on for callers that have left
 	body   string // of the answers; "" is a small document
 	decode backend.Decoder
-	spare  bool // the stack has no breaker, which would spare the hosts
-	shared bool // the stack has Coalesce
+	spare  bool   // the stack has no breaker, which would spare the hosts
+	cached string // the Cache-Control of the answers, for which the stack then has a cache
 	load   proxytest.Load
 	begin  func(w *world)                          // begins what happens
 	holds  func(w *world, r *proxytest.LoadResult) // tests what must hold with the stack
@@ -57,6 +57,13 @@ func disasters(f form) []disaster {
 			holds: recovers(downTime),
 		},
 		{
+			name: "all down for 10 s, cached", load: load, cached: "max-age=2, stale-if-error=60",
+			begin: func(w *world) { w.inject(f.begins, downTime, w.hosts, proxytest.Faults{Crash: true}) },
+			holds: func(w *world, r *proxytest.LoadResult) {
+				assert.EqualValues(w, 1, r.Success(), "stale answers are better than none")
+			},
+		},
+		{
 			name: "all hang for 10 s", load: load,
 			begin: func(w *world) { w.inject(f.begins, downTime, w.hosts, proxytest.Faults{Hang: true}) },
 			holds: recovers(downTime),
@@ -79,11 +86,17 @@ func disasters(f form) []disaster {
 			holds: fewTries,
 		},
 		{
-			name: "1,000 callers of one key", shared: true,
+			name: "1,000 callers of an expired key", cached: "max-age=10",
 			load: proxytest.Load{Rate: 1e9, For: 1001, Even: true},
+			begin: func(w *world) {
+				assert.NoError(w, w.call())
+				<-time.After(11 * time.Second)
+				w.mark()
+			},
 			holds: func(w *world, r *proxytest.LoadResult) {
+				w.mark()
 				assert.Len(w, r.Calls, 1000)
-				assert.Equal(w, 1, calls(w.hosts))
+				assert.Equal(w, 1, w.marked())
 				assert.EqualValues(w, 1, r.Success())
 			},
 		},

@@ -28,7 +28,7 @@ func hostDisasters(f form) []disaster {
 				w.at(f.ends, w.mark)
 			},
 			holds: func(w *world, r *proxytest.LoadResult) {
-				assert.LessOrEqual(w, w.shareMarked(), 0.01, "of the calls go to the host, from 1 s after it began to fail")
+				assert.LessOrEqual(w, float64(w.marked(0))/float64(w.marked()), 0.01, "of the calls go to the host, from 1 s after it began to fail")
 				assert.GreaterOrEqual(w, r.Success(), 0.99)
 			},
 		},

@@ -22,6 +22,7 @@ import (
 	"github.com/sluice-go/sluice/pipe/bounds"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
+	"github.com/sluice-go/sluice/proxy/policy/cache"
 	"github.com/sluice-go/sluice/proxy/proxytest"
 )
 
@@ -54,8 +55,12 @@ func newWorld(t *testing.T, d disaster, with bool, seed uint64) *world {
 	if d.body == "" {
 		d.body = `{"id":1}`
 	}
+	reply := proxytest.Answer(200, d.body)
+	if d.cached != "" {
+		reply = reply.Header("Cache-Control", d.cached)
+	}
 	w := &world{T: t, network: proxytest.NewNetwork(t), start: time.Now(), seed: seed << 8, spec: proxytest.ServiceSpec{
-		Reply: proxytest.Answer(200, d.body), Latency: usual, Workers: 32, Queue: 64, Deaf: d.deaf, Deadline: deadline}}
+		Reply: reply, Latency: usual, Workers: 32, Queue: 64, Deaf: d.deaf, Deadline: deadline}}
 	for range d.hosts {
 		w.names = append(w.names, w.newHost())
 	}
@@ -135,16 +140,16 @@ func (w *world) stack(d disaster, leaf proxy.Proxy) proxy.Proxy {
 	budget := policy.NewBudget(0.2, 10)
 	breaker := policy.NewBreaker(policy.BreakerSpec{Name: "items"})
 	stack := []proxy.Decorator{
-		policy.Timeout(2 * time.Second),
 		nil,
+		policy.Timeout(2 * time.Second),
 		policy.Retry(policy.Attempts{Budget: budget}),
 		policy.Hedge(policy.HedgeSpec{Budget: budget}),
 		policy.Break(breaker),
 		policy.InFlight(inFlight),
 		policy.Timeout(300 * time.Millisecond),
 	}
-	if d.shared {
-		stack[1] = policy.Coalesce(policy.CoalesceSpec{})
+	if d.cached != "" {
+		stack[0] = pipe.Chain(policy.Timeout(10*time.Second), cache.New(cache.Spec{}).Decorate) // the first as in an endpoint
 	}
 	if d.spare {
 		stack[4] = nil
@@ -209,15 +214,16 @@ func (w *world) mark() {
 	w.marks = append(w.marks, counts)
 }
 
-// shareMarked returns the share of the calls between the two marks that have arrived at the first
-// host.
-func (w *world) shareMarked() float64 {
+// marked returns how many calls have arrived at hosts between the two marks, or at all hosts.
+func (w *world) marked(hosts ...int) int {
 	require.Len(w, w.marks, 2)
-	all := 0
-	for i := range w.hosts {
-		all += w.marks[1][i] - w.marks[0][i]
+	n := 0
+	for i, before := range w.marks[0] {
+		if len(hosts) == 0 || slices.Contains(hosts, i) {
+			n += w.marks[1][i] - before
+		}
 	}
-	return float64(w.marks[1][0]-w.marks[0][0]) / float64(all)
+	return n
 }
 
 // run lets a disaster happen once.

@@ -49,6 +49,9 @@ func New(s Spec) *Cache {
 	if c.store = s.Store; c.store == nil {
 		c.store = NewMemory(0)
 	}
+	if f, ok := c.store.(interface{ Fault() error }); ok {
+		c.err = errors.Join(c.err, f.Fault())
+	}
 	c.ours = mark.On(c.store)
 	c.flights.init(c.spec.MaxCalls)
 	return c

@@ -97,24 +97,35 @@ func (x *exchange) tagged(ctx context.Context, names []string) (tags []tag, hold
 	if err := c.get(ctx, marks, keys); err != nil {
 		return nil, false, err
 	}
-	var purges uint64
-	if all := marks[len(names)]; all != nil {
-		purges = all.gen
-	}
-	if purges != x.purges || c.tagPurges.Load() != x.local {
+	if x.purged(marks[len(names)]) {
 		return nil, false, nil
 	}
+	made := false
 	for i, name := range names {
 		mark := marks[i]
 		if mark == nil || mark.kind != kindMark {
-			mark = newMark()
+			mark, made = newMark(), true
 			if err := c.set(ctx, keys[i], mark, keptMarks); err != nil {
 				return nil, false, err
 			}
 		}
 		tags = append(tags, tag{name: name, gen: mark.gen})
 	}
+	if made { // perhaps in place of the mark of a purge that came between
+		if err := c.get(ctx, marks[:1], keys[len(names):]); err != nil || x.purged(marks[0]) {
+			return nil, false, err
+		}
+	}
 	return tags, true, nil
+}
+
+// purged reports whether tags were purged since the call began, by the mark of all of them.
+func (x *exchange) purged(all *Entry) bool {
+	var purges uint64
+	if all != nil {
+		purges = all.gen
+	}
+	return purges != x.purges || x.cache.tagPurges.Load() != x.local
 }
 
 // A target is what a purge is for.

@@ -14,7 +14,8 @@ import (
 //
 // An error, a panic or a call that does not return in time means that the call is answered without
 // the cache. The failure is reported; see [proxy.Report]. A Store is called with the context of the
-// call, and should return well before it ends.
+// call, and should return well before it ends. If it has a method Fault() error, the error of that is
+// a fault of the cache.
 type Store interface {
 	// Get returns the entries with these keys, in their order, and nil for each that there is not.
 	// It looks for them in that order too, or for all at once. Keys are printable ASCII, of at most

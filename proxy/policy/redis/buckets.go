@@ -47,7 +47,7 @@ var takeScript string
 
 // NewBuckets returns buckets in the Redis of s. What is wrong with s is a fault: see [Buckets.Fault].
 func NewBuckets(s Spec) *Buckets {
-	return &Buckets{server: newServer(s), take: goredis.NewScript(takeScript)}
+	return &Buckets{server: newServer(s, s.fault()), take: goredis.NewScript(takeScript)}
 }
 
 // Fault returns what is wrong with the spec, or nil. A limit that the buckets are given to shows it

@@ -6,6 +6,7 @@
 //	limit := policy.LimitByWith(policy.LimitBySpec{
 //		Name: "api", Key: policy.ByClient, Rate: policy.PerSecond(5), Buckets: buckets,
 //	})
+//	cached := cache.New(cache.Spec{Store: redis.NewStore(redis.Spec{Client: client})})
 //
 // The client is that of github.com/redis/go-redis/v9. It belongs to the caller, who closes it. Redis
 // 5 or newer is needed; a cluster or a ring will do, since every script and command has one key.
@@ -19,9 +20,8 @@
 //
 // After three failures in a row Redis is not asked for a second, and calls fail with [ErrPaused] at
 // once. Then one call is let through. If it fails too, the next second begins. A call whose own
-// context has ended is no failure. [Buckets] and other values made by this package each count for
-// themselves.
+// context has ended is no failure. Each [Buckets] and each [Store] counts for itself.
 //
-// What a failure means is up to the policy: policy.LimitBy refuses the call unless it is told to be
-// Open.
+// A limit fails closed: policy.LimitBy refuses a call with 503 unless it is told to be Open. A cache
+// fails open: it asks the upstream, and reports the failure.
 package redis

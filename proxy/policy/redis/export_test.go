@@ -10,3 +10,6 @@ func (b *Buckets) Key(key string) string { return b.key(key) }
 
 // Left returns how many calls run whose callers have gone on.
 func (b *Buckets) Left() int64 { return b.server.left.Load() }
+
+// Key returns the key in Redis for that of an entry.
+func (s *Store) Key(key string) string { return s.key(key) }

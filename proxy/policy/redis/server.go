@@ -22,7 +22,7 @@ type server struct {
 	left  atomic.Int64 // calls that are under way although their callers have gone on
 }
 
-func newServer(s Spec) *server { return &server{Spec: s.withDefaults(), fault: s.fault()} }
+func newServer(s Spec, fault error) *server { return &server{Spec: s.withDefaults(), fault: fault} }
 
 // ask makes a call of Redis, and returns when ctx ends or the time is over, whatever the call does.
 // It runs on a goroutine of its own: while go-redis waits for an answer it does not look at a

@@ -29,6 +29,11 @@ type Spec struct {
 	// Timeout is how long a call takes at most. 0 is [DefaultTimeout], and a negative Timeout leaves
 	// it to the context of the call.
 	Timeout time.Duration
+
+	// MaxValue is the size of the largest entry that a [Store] keeps, header and all, in bytes. 0 is
+	// [DefaultMaxValue], and a negative MaxValue is no limit but that of Redis, 512 MiB. It should be
+	// a little more than the MaxObject of the cache. Buckets have no need of it.
+	MaxValue int
 }
 
 func (s Spec) withDefaults() Spec {
@@ -38,12 +43,16 @@ func (s Spec) withDefaults() Spec {
 	if s.Timeout == 0 {
 		s.Timeout = DefaultTimeout
 	}
+	if s.MaxValue == 0 {
+		s.MaxValue = DefaultMaxValue
+	}
 	return s
 }
 
 var (
 	errNoClient = errors.New("redis: the Client is nil")
 	errIgnores  = errors.New("redis: the client ignores contexts: set ContextTimeoutEnabled")
+	errReplicas = errors.New("redis: the client reads from replicas: a purge would not hold")
 )
 
 // fault returns what is wrong with the spec, or nil.
@@ -51,19 +60,30 @@ func (s Spec) fault() error {
 	if v := reflect.ValueOf(s.Client); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return errNoClient
 	}
-	honours, err := honoursContext(s.Client)
-	switch {
-	case err != nil:
+	o, err := optionsOf(s.Client)
+	if err == nil && !o.honoursContext {
+		err = errIgnores
+	}
+	return err
+}
+
+// storeFault is fault for a Store.
+func (s Spec) storeFault() error {
+	if err := s.fault(); err != nil {
 		return err
-	case !honours:
-		return errIgnores
+	}
+	if o, _ := optionsOf(s.Client); o.readsReplicas {
+		return errReplicas
 	}
 	return nil
 }
 
-// honoursContext reports whether a client of go-redis was told to, and true for any other client:
-// there is no way to know. Options may be a method of a user.
-func honoursContext(client goredis.UniversalClient) (honours bool, err error) {
+// options are what the package needs to know of a client.
+type options struct{ honoursContext, readsReplicas bool }
+
+// optionsOf returns the options of a client of go-redis. Of any other client there is no way to know
+// them. Options may be a method of a user.
+func optionsOf(client goredis.UniversalClient) (o options, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("redis: Options of the Client: panic: %v", v)
@@ -71,13 +91,14 @@ func honoursContext(client goredis.UniversalClient) (honours bool, err error) {
 	}()
 	switch c := client.(type) {
 	case interface{ Options() *goredis.Options }:
-		return c.Options().ContextTimeoutEnabled, nil
+		return options{honoursContext: c.Options().ContextTimeoutEnabled}, nil
 	case interface {
 		Options() *goredis.ClusterOptions
 	}:
-		return c.Options().ContextTimeoutEnabled, nil
+		o := c.Options()
+		return options{o.ContextTimeoutEnabled, o.ReadOnly}, nil // routing among replicas implies ReadOnly
 	case interface{ Options() *goredis.RingOptions }:
-		return c.Options().ContextTimeoutEnabled, nil
+		return options{honoursContext: c.Options().ContextTimeoutEnabled}, nil
 	}
-	return true, nil
+	return options{honoursContext: true}, nil
 }
