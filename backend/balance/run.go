@@ -41,48 +41,37 @@ func (p *Pool) Run(ctx context.Context) error {
 		all.Go(func() { p.probing(ctx) })
 	}
 	p.tell(ctx)
-	_, static := p.spec.Resolver.(Hosts)
-	for wait := time.Duration(0); ; {
-		if !static && wait == 0 {
+	ask, change := time.NewTimer(0), time.NewTimer(p.untilChange())
+	defer ask.Stop()
+	defer change.Stop()
+	if _, static := p.spec.Resolver.(Hosts); static {
+		ask.Stop()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ask.C:
 			_ = p.ask(ctx, false) // State has the error
 			p.sweep()
-			wait = p.pause()
+			if wait := p.pause(); wait > 0 {
+				ask.Reset(wait)
+			}
+		case <-change.C:
+			p.renew(ctx, p.now())
+		case <-p.wake:
 		}
-		if err := p.rest(ctx, &wait, static); err != nil {
-			return err
-		}
+		change.Reset(p.untilChange())
 	}
 }
 
-// rest waits until the resolver is to be asked again, and then sets wait to 0, or until the state of
-// a host changes by itself.
-func (p *Pool) rest(ctx context.Context, wait *time.Duration, static bool) error {
-	var ask, change <-chan time.Time
-	if *wait > 0 && !static {
-		timer := time.NewTimer(*wait)
-		defer timer.Stop()
-		ask = timer.C
+// untilChange returns how long it is until the state of a host changes by itself.
+func (p *Pool) untilChange() time.Duration {
+	s := p.set.Load()
+	if s == nil || s.until == forever {
+		return forever
 	}
-	if s := p.set.Load(); s != nil && s.until != forever {
-		timer := time.NewTimer(max(time.Duration(s.until-p.now()), 0))
-		defer timer.Stop()
-		change = timer.C
-	}
-	start := time.Now()
-	select {
-	case <-p.wake: // something else changes by itself now
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-ask:
-		*wait = 0
-		return nil
-	case <-change:
-		p.renew(ctx, p.now())
-	}
-	if *wait > 0 {
-		*wait = max(*wait-time.Since(start), 1)
-	}
-	return nil
+	return max(time.Duration(s.until-p.now()), 0)
 }
 
 func (p *Pool) start() bool {

@@ -91,12 +91,13 @@ func Break(b Breaker) proxy.Decorator {
 	}
 }
 
-func isNil(b Breaker) bool {
-	if b == nil {
+// isNil reports whether v is nil, or a nil pointer in an interface.
+func isNil(v any) bool {
+	if v == nil {
 		return true
 	}
-	v := reflect.ValueOf(b)
-	return v.Kind() == reflect.Pointer && v.IsNil()
+	r := reflect.ValueOf(v)
+	return r.Kind() == reflect.Pointer && r.IsNil()
 }
 
 type breaking struct {

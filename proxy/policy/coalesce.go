@@ -125,11 +125,12 @@ func Coalesce(s CoalesceSpec) proxy.Decorator {
 		// that first, for as long as next takes.
 		step.Effects = pipe.CallsOnce | pipe.Caches | pipe.Stateful
 		step.Waits = -1
-		step.Detail = s.detail(&step, call.Takes(plan))
+		taken := call.Takes(plan)
+		step.Detail = s.detail(&step, taken)
 		if !step.Effects.Has(pipe.Opaque) { // else the Key may wait although it must not
 			step.Effects |= pipe.HonoursContext
 		}
-		c := &coalesce{spec: s, next: next, taken: call.Takes(plan), flights: map[flightKey]*flight{}}
+		c := &coalesce{spec: s, next: next, taken: taken, flights: map[flightKey]*flight{}}
 		if !plan.HonoursContext() {
 			c.next = held("coalesce", next)
 		}

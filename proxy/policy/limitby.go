@@ -190,7 +190,11 @@ func (s LimitBySpec) fault() error {
 	if s.Buckets != nil && s.Name == "" {
 		fault("there are Buckets, and no Name for those of this limit")
 	}
-	if f, ok := s.Buckets.(interface{ Fault() error }); ok {
+	switch f, ok := s.Buckets.(interface{ Fault() error }); {
+	case s.Buckets == nil: // in memory
+	case isNil(s.Buckets):
+		fault("the Buckets are a nil pointer")
+	case ok:
 		errs = append(errs, f.Fault())
 	}
 	return errors.Join(errs...)
