@@ -170,7 +170,7 @@ func (s CoalesceSpec) fault(plan *pipe.Step) error {
 	var errs []error
 	for inner := range plan.All() {
 		if inner.Effects.Has(pipe.ReadsCaller) {
-			errs = append(errs, fmt.Errorf("%s: %s inside decides by who the caller is: put it outside, or set Key", where, inner.Title()))
+			errs = append(errs, fmt.Errorf("%s: %s inside decides by who the caller is: put it outside, or set Key", where, call.Label(inner)))
 		}
 	}
 	return errors.Join(errs...)

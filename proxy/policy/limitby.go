@@ -194,7 +194,7 @@ func (s LimitBySpec) fault() error {
 	}
 	switch f, ok := s.Buckets.(interface{ Fault() error }); {
 	case s.Buckets == nil: // in memory
-	case isNil(s.Buckets):
+	case call.IsNil(s.Buckets):
 		fault("the Buckets are a nil pointer")
 	case ok:
 		errs = append(errs, f.Fault())

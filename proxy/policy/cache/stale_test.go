@@ -232,6 +232,19 @@ func TestAFailureOfTheClientIsNoReasonForAStaleAnswer(t *testing.T) {
 	})
 }
 
+func TestAnAnswerThatIsStaleAtOnceStandsInForFailures(t *testing.T) {
+	t.Parallel()
+	for said, status := range map[string]int{"max-age=0, stale-if-error=60": 200, "max-age=0": 503, "max-age=0, stale-if-error=60, must-revalidate": 503} {
+		synctest.Test(t, func(t *testing.T) {
+			down := false
+			p := failsWith(&proxy.Error{Status: 503})(says("Cache-Control: "+said).leaf(), func() bool { return down }).With(cache.New(cache.Spec{}).Decorate)
+			ask(t, p, get("/"))
+			down = true
+			assert.Equal(t, status, ask(t, p, get("/")).status, said)
+		})
+	}
+}
+
 func TestStaleAnswersAreForbidden(t *testing.T) {
 	t.Parallel()
 	for _, also := range []string{"must-revalidate", "proxy-revalidate", "s-maxage=60", "no-cache"} {
