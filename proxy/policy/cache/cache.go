@@ -72,8 +72,8 @@ func (c *Cache) Fault() error { return c.err }
 //
 // An answer is kept if its call was a GET without a body, and HTTP allows a shared cache to keep it
 // (RFC 9111, section 3). Of a Document that is decided by Response.Origin, what its upstream said. An
-// answer without one, such as that of a merge, is kept for [Spec.TTL], unless its Header says no-store
-// or private. A stream is decided by its Header, copied while it is read, and kept once it was read to
+// answer without one, such as that of a merge, is kept for [Spec.TTL]. None is kept whose Header says
+// no-store or private. A stream is decided by its Header, copied while it is read, and kept once it was read to
 // its end.
 //
 // Never kept are errors, partial answers, streams that break or are not read to their end, answers of
@@ -84,8 +84,12 @@ func (c *Cache) Fault() error { return c.err }
 //
 // The key has the scheme, host, path, pattern, query, params and all of Request.Upstream, where the
 // credentials are, and which of the decorated proxies it is. What Vary names of Request.Header counts,
-// if a leaf inside takes it. For an answer without an Origin all counts that leaves take; where the
-// plan cannot tell that, the whole header counts, and the address and certificate of the client.
+// if a leaf inside takes it. What decides inside which leaf is asked counts too, because no upstream
+// knows of it: the Header of a proxy.Split. For an answer without an Origin all counts that leaves
+// take. Where the plan cannot tell what counts, as around a function or a condition of a
+// proxy.Switch, the whole header does, and the address and certificate of the client; the plan then
+// says "by client and header". Describe such a function with Takes in its [pipe.Step], or put it
+// outside.
 //
 // A request whose Authorization a leaf inside takes gets no answer from the cache, and gives it none,
 // unless the answer says public, s-maxage or must-revalidate (RFC 9111, section 3.5). One whose Cookie
@@ -104,7 +108,9 @@ func (c *Cache) Fault() error { return c.err }
 //
 // Calls at the same time for the same thing wait for the first of them. If its answer is not one for
 // all, the others call next at once, and for the next 10 s nobody waits for that key. Callers get its
-// error too, unless it was its own context that has ended: then the next one calls.
+// error too, unless it was its own context that has ended: then the next one calls. An error below
+// 500, or with what an upstream has answered, is for those alone that do not differ in what leaves
+// take.
 //
 // # What clients see
 //
@@ -127,6 +133,8 @@ func (c *Cache) Decorate(next proxy.Proxy) proxy.Proxy {
 	plan := pipe.PlanOf(next)
 	d := &decorated{cache: c, next: next, honours: plan.HonoursContext(), takes: call.Takes(plan)}
 	d.byAll = byAll(&d.takes)
+	decides := call.Decides(plan)
+	d.decides = byAll(&decides)
 	step := pipe.Step{Mark: mark.Ours(), Kind: "cache", Source: pipe.Here(), Acts: pipe.Both, Effects: pipe.CallsOnce | pipe.Caches | pipe.Stateful,
 		State: c, Waits: -1, Takes: slices.Clone(reads), Err: errors.Join(c.err, c.fault(plan))}
 	if c.spec.Name != defaultName {
@@ -139,7 +147,7 @@ func (c *Cache) Decorate(next proxy.Proxy) proxy.Proxy {
 		step.Detail = "never: " + never.Title() + " is not idempotent"
 		d.never = true
 	} else {
-		if step.Detail = c.spec.detail(); c.spec.TTL == 0 && !call.HandsOn(plan) {
+		if step.Detail = c.spec.detail(d.decides); c.spec.TTL == 0 && !call.HandsOn(plan) {
 			step.Detail = "never: no answer is that of one upstream, and there is no TTL"
 		}
 	}
@@ -181,8 +189,14 @@ func (c *Cache) identity(plan *pipe.Step) string {
 }
 
 // detail returns what the plan shows.
-func (s *Spec) detail() string {
+func (s *Spec) detail(decides []string) string {
 	var notes []string
+	switch {
+	case slices.Contains(decides, everything):
+		notes = append(notes, "by client and header")
+	case len(decides) > 0:
+		notes = append(notes, "by "+strings.Join(decides, ", "))
+	}
 	if s.TTL > 0 {
 		notes = append(notes, s.TTL.String()+" where nothing is said")
 	}
