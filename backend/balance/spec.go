@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/pipe"
 )
 
 // A Spec describes a [Pool]. Resolver is required; the zero values of all other fields are safe.
@@ -108,10 +109,11 @@ type Factory interface {
 // FactoryFunc is a function that is a [Factory].
 type FactoryFunc func(Spec) (*Pool, error)
 
-// New calls f. A nil f returns an error.
+// New calls f. A nil f is a fault.
 func (f FactoryFunc) New(s Spec) (*Pool, error) {
 	if f == nil {
-		return nil, errors.New("balance: FactoryFunc: the function is nil")
+		err := errors.New("balance: FactoryFunc: the function is nil")
+		return &Pool{fault: err, spec: Spec{Name: s.Name}, source: pipe.Here()}, err
 	}
 	return f(s)
 }

@@ -74,7 +74,7 @@ func TestFaultsOfASpec(t *testing.T) {
 			tt.spec.Name = "items"
 			p, err := balance.New(tt.spec)
 			assert.EqualError(t, err, "balance: pool items: "+tt.want)
-			assert.Nil(t, p)
+			assert.Equal(t, err, p.Fault())
 		})
 	}
 }
