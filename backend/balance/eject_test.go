@@ -326,3 +326,29 @@ func TestAtMostAShareOfTheHostsIsEjected(t *testing.T) {
 		})
 	}
 }
+
+// What a call has taken is shown apart from what failures make a host look like.
+//
+// proves T21
+func TestTheLatencyOfAHostIsMeasured(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		p := c.pool(balance.Spec{})
+		h := c.hosts["h0:80"]
+		h.hang.Store(true)
+		for range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			_, err := get(ctx, p)
+			cancel()
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		}
+		assert.Equal(t, 300*time.Millisecond, p.Hosts()[0].Latency)
+		assert.Equal(t, 30*time.Second, p.Hosts()[0].Penalty)
+		h.hang.Store(false)
+		calls(t, p, 1)
+		assert.LessOrEqual(t, p.Hosts()[0].Latency, 300*time.Millisecond)
+		<-time.After(7 * time.Second)
+		assert.Equal(t, 15*time.Second, p.Hosts()[0].Penalty)
+	})
+}

@@ -100,9 +100,19 @@ type HostState struct {
 	// closed.
 	Load int
 
-	// Latency is how long a call is likely to wait for the header of an answer: a peak of the
-	// recent calls, which halves in 7 s. 0 says that no call tells.
+	// Latency is how long recent calls have waited for the header of an answer, or for their end if
+	// they have failed later than that: a peak, which halves in 7 s. A host that is back begins
+	// with the mean of all. 0 says that no call tells.
 	Latency time.Duration
+
+	// Penalty is how slow a Picker takes the host to be, whatever its Latency, because calls have
+	// failed or were given up. It doubles with each of them, up to 30 s or the time that they took,
+	// and halves in 7 s. 0 is none.
+	Penalty time.Duration
+
+	// GivenUp is how many calls since its last answer were given up by their callers after more than
+	// the usual time, as those that lost a hedge.
+	GivenUp int
 }
 
 // A State is what a pool knows of a host.

@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
@@ -13,7 +17,8 @@ import (
 
 // A Spec describes a [Pool]. Resolver is required; the zero values of all other fields are safe.
 type Spec struct {
-	// Name is the name of the pool in plans and errors. "" shows only the kind.
+	// Name is the name of the pool in plans and errors. "" shows only the kind, and one that is not
+	// printable is a fault.
 	Name string
 
 	// Resolver names the hosts.
@@ -33,8 +38,8 @@ type Spec struct {
 	Transport *http.Transport
 
 	// Refresh is how long it takes until the resolver is asked again, a tenth more or less. 0 is
-	// 30 s; if it is negative, the hosts stay those of the first answer. After a failure it is asked
-	// sooner: after 100 ms, and each time twice as long up to Refresh.
+	// 30 s; if it is negative, the hosts stay those of the first answer. Less than 100 ms is a fault.
+	// After a failure it is asked sooner: after 100 ms, and each time twice as long up to Refresh.
 	Refresh time.Duration
 
 	// Wait is how long calls wait for the first answer of the resolver, counted from the first call.
@@ -59,7 +64,8 @@ type Spec struct {
 	// on. 0 is 10 s; negative is a fault.
 	Ejection time.Duration
 
-	// MaxEjection is how long a host is ejected at most. 0 is 5 min, negative is no limit.
+	// MaxEjection is how long a host is ejected at most. 0 is 5 min, or Ejection if that is longer;
+	// negative is no limit. Less than Ejection is a fault.
 	MaxEjection time.Duration
 
 	// MaxEjected is the share of all hosts that may be ejected at a time, rounded down to whole
@@ -100,6 +106,9 @@ const (
 	defaultSlowStart   = 10 * time.Second
 )
 
+// minInterval is how often the resolver and the hosts may be asked: less is a number without its unit.
+const minInterval = 100 * time.Millisecond
+
 // A Factory makes a pool from a Spec. This package's own is FactoryFunc(balance.New). Another
 // factory can add what every pool of an organization should have.
 type Factory interface {
@@ -120,10 +129,17 @@ func (f FactoryFunc) New(s Spec) (*Pool, error) {
 
 // where is how errors name the pool.
 func (s *Spec) where() string {
-	if s.Name == "" {
+	switch {
+	case s.Name == "":
 		return "balance: pool"
+	case !printable(s.Name):
+		return "balance: pool " + strconv.Quote(s.Name)
 	}
 	return "balance: pool " + s.Name
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // fault returns what is wrong with the spec, joined, each with the name of the pool.
@@ -134,6 +150,9 @@ func (s *Spec) fault() error {
 			errs = append(errs, fmt.Errorf("%s: %w", s.where(), err))
 		}
 	}
+	if !printable(s.Name) {
+		note(errors.New("the Name has characters that are not printable"))
+	}
 	note(resolverFault(s.Resolver))
 	note(s.Pick.fault())
 	note(transportFault(s.Transport))
@@ -142,9 +161,12 @@ func (s *Spec) fault() error {
 			note(fmt.Errorf("%s is %v, want %s", field, value, want))
 		}
 	}
+	check(s.Refresh <= 0 || s.Refresh >= minInterval, "Refresh", s.Refresh, "100ms or more")
 	check(s.FailureRatio <= 1, "FailureRatio", s.FailureRatio, "more than 0 and at most 1")
 	check(s.Window >= 0, "Window", s.Window, "more than 0")
 	check(s.Ejection >= 0, "Ejection", s.Ejection, "more than 0")
+	ejection := orDefault(s.Ejection, defaultEjection)
+	check(s.MaxEjection <= 0 || s.MaxEjection >= ejection, "MaxEjection", s.MaxEjection, fmt.Sprintf("the Ejection of %v or more", ejection))
 	check(s.MaxEjected <= 1, "MaxEjected", s.MaxEjected, "at most 1")
 	check(s.Panic <= 1, "Panic", s.Panic, "at most 1")
 	if s.Probe != nil {
@@ -211,7 +233,7 @@ func (s Spec) withDefaults() Spec {
 	s.MinCalls = max(orDefault(s.MinCalls, defaultMinCalls), 1)
 	s.Window = orDefault(s.Window, defaultWindow)
 	s.Ejection = orDefault(s.Ejection, defaultEjection)
-	s.MaxEjection = orDefault(s.MaxEjection, defaultMaxEjection)
+	s.MaxEjection = orDefault(s.MaxEjection, max(defaultMaxEjection, s.Ejection))
 	s.MaxEjected = orDefault(s.MaxEjected, defaultMaxEjected)
 	s.Panic = orDefault(s.Panic, defaultPanic)
 	s.SlowStart = max(orDefault(s.SlowStart, defaultSlowStart), 0)
