@@ -161,15 +161,29 @@ func tryOf(ctx context.Context) (try, again *proxy.Try) {
 	return try, nil
 }
 
+// refusal returns the error of a call for which there is no host.
 func (p *Pool) refusal() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	err := fmt.Errorf("%s: %w", strings.TrimPrefix(p.spec.where(), "balance: "), ErrNoHosts)
-	if p.err != nil {
-		err = fmt.Errorf("%w: %w", err, p.err)
-	}
+	err := fmt.Errorf("%s: %w: %w", p.spec.label(), ErrNoHosts, p.missing())
 	return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "balance", Err: err}
 }
+
+// waited returns the error of a call whose context has ended while it waited for the first hosts.
+// Only the error of the context decides its status.
+func (p *Pool) waited(err error) error {
+	return &proxy.Error{Op: "balance", Err: fmt.Errorf("%s: %w, without hosts: %v", p.spec.label(), err, p.missing())}
+}
+
+// missing returns why there are no hosts.
+func (p *Pool) missing() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil {
+		return errUnanswered
+	}
+	return p.err
+}
+
+var errUnanswered = errors.New("the resolver has not answered yet")
 
 // HonoursContext reports whether RoundTrip and the bodies that it returns are sure to end with their
 // context. That is so unless [Spec.Transport] has a DialContext of yours.
@@ -241,21 +255,6 @@ func (p *Pool) CloseIdleConnections() {
 	}
 }
 
-// A PoolState says how a pool is.
-type PoolState struct {
-	Hosts []HostState // by priority and address
-
-	// Panic says that too few hosts are up, so that all get calls; see [Spec.Panic].
-	Panic bool
-
-	// Resolved is when the resolver named the hosts; zero if it has not yet.
-	Resolved time.Time
-
-	// Err is what is wrong with the last answer of the resolver. If it is not nil, the hosts may be
-	// those of an earlier answer. Of a pool that has one, it is the [Pool.Fault].
-	Err error
-}
-
 // Hosts returns the state of each host, by priority and address.
 func (p *Pool) Hosts() []HostState { return p.State().Hosts }
 
@@ -270,7 +269,7 @@ func (p *Pool) State() PoolState {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	state := PoolState{Resolved: p.resolved, Err: p.err, Hosts: make([]HostState, len(p.members))}
+	state := PoolState{Running: p.running, Resolved: p.resolved, Err: p.err, Hosts: make([]HostState, len(p.members))}
 	if s := p.set.Load(); s != nil {
 		state.Panic = s.panic
 	}
@@ -280,26 +279,24 @@ func (p *Pool) State() PoolState {
 	return state
 }
 
-// Ready returns nil if the pool has a host that is up or in its slow start, and otherwise why not.
-// If no host is known yet, it waits for the resolver as a call does. It is meant for a check of
-// package router. Make that Optional unless the process is of no use without this upstream: when all
-// hosts of it are down, a required check takes every process of the gateway out of service.
+// Ready returns nil if the pool can send a call: it knows hosts. If it knows none yet, Ready waits for
+// the resolver as a call does. It is meant for a check of package router.
+//
+// That hosts are ejected or down does not count. The pool still sends calls, since it uses all hosts if
+// too few are up, and one upstream that is down must not take every gateway out of service.
+// [Pool.State] tells how the hosts are.
+//
+// A required check keeps a process out of service that has never found the hosts, as with a misspelled
+// name. Make it Optional if the process is of use without this upstream, as a gateway with several
+// mostly is: else it is also out of service while the name server is down as it starts, or while the
+// service is withdrawn.
 func (p *Pool) Ready(ctx context.Context) error {
-	if _, err := p.ready(ctx); err != nil {
+	s, err := p.ready(ctx)
+	if err != nil {
 		return err
 	}
-	hosts := p.Hosts()
-	if len(hosts) == 0 {
+	if len(s.live) == 0 {
 		return p.refusal()
 	}
-	var why []error
-	for _, h := range hosts {
-		if h.State == Up || h.State == SlowStart {
-			return nil
-		}
-		if len(why) < 3 {
-			why = append(why, fmt.Errorf("%s is %s: %s", h.Address, h.State, h.Why))
-		}
-	}
-	return fmt.Errorf("%s: none of %d hosts is up: %w", p.spec.where(), len(hosts), errors.Join(why...))
+	return nil
 }

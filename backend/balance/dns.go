@@ -38,11 +38,11 @@ func (l Lookup) DNS(name string, port int) Resolver { return dns{l, name, port} 
 
 // SRV is [SRV] with this Lookup.
 func (l Lookup) SRV(service, proto, name string) Resolver {
-	return srv{l, label(service), label(proto), name}
+	return srv{l, bare(service), bare(proto), name}
 }
 
-// label returns the name of a service or a protocol without its underscore.
-func label(s string) string {
+// bare returns the name of a service or a protocol without its underscore.
+func bare(s string) string {
 	if len(s) > 1 {
 		return strings.TrimPrefix(s, "_")
 	}

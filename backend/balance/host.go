@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -87,44 +86,6 @@ func isName(s string) bool {
 	}
 	return true
 }
-
-// A HostState says how a host of a pool is.
-type HostState struct {
-	Host
-
-	State State
-	Why   string    // why it is not up; "" if it is
-	Until time.Time // when its ejection or its slow start ends; zero if nothing of that is known
-
-	// Load is how many calls are in flight: from their start until the body of the answer is
-	// closed.
-	Load int
-
-	// Latency is how long recent calls have waited for the header of an answer, or for their end if
-	// they have failed later than that: a peak, which halves in 7 s. A host that is back begins
-	// with the mean of all. 0 says that no call tells.
-	Latency time.Duration
-
-	// Penalty is how slow a Picker takes the host to be, whatever its Latency, because calls have
-	// failed or were given up. It doubles with each of them, up to 30 s or the time that they took,
-	// and halves in 7 s. 0 is none.
-	Penalty time.Duration
-
-	// GivenUp is how many calls since its last answer were given up by their callers after more than
-	// the usual time, as those that lost a hedge.
-	GivenUp int
-}
-
-// A State is what a pool knows of a host.
-type State string
-
-// The states of a host.
-const (
-	Up        State = "up"         // it gets calls
-	SlowStart State = "slow-start" // it is back, or new, and gets fewer calls first
-	Ejected   State = "ejected"    // too many calls have failed
-	Down      State = "down"       // its probes have failed
-)
 
 // ErrNoHosts is why a pool refuses a call: it knows no host. The refusal is a [*proxy.Error] of
 // status 503 that wraps it. No host was called, so policy.Retry does not try again, and policy.Break

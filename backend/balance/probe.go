@@ -151,7 +151,7 @@ func (p *Pool) probe(ctx context.Context, m *member) error {
 	defer cancel()
 	_, err := call.Guard(ctx, m.probing, nil, func() (struct{}, error) {
 		if f := p.spec.Probe.Func; f != nil {
-			return struct{}{}, f(ctx, m.shownHost())
+			return struct{}{}, told(f(ctx, m.shownHost()))
 		}
 		return struct{}{}, p.get(ctx, m)
 	})
@@ -159,6 +159,17 @@ func (p *Pool) probe(ctx context.Context, m *member) error {
 		return fmt.Errorf("no answer within %v", p.spec.Probe.Timeout)
 	}
 	return err
+}
+
+// told returns what an error says that may have methods of a user.
+func told(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.DeadlineExceeded):
+		return context.DeadlineExceeded
+	}
+	return errors.New(err.Error())
 }
 
 func (p *Pool) get(ctx context.Context, m *member) error {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
-	"github.com/sluice-go/sluice/proxy"
 )
 
 // A lookup is one question to the resolver. All who wait for it share it.
@@ -174,7 +173,7 @@ func (p *Pool) await(ctx, whole context.Context) (*set, error) {
 			return s, nil
 		}
 		if err := whole.Err(); err != nil {
-			return nil, &proxy.Error{Op: "balance", Err: err}
+			return nil, p.waited(err)
 		}
 		if ctx.Err() != nil {
 			return nil, p.refusal()
@@ -273,7 +272,10 @@ func (l *lookup) wait(ctx context.Context) error {
 // resolve asks the resolver, which may be code of a user.
 func (p *Pool) resolve(ctx context.Context, l *lookup) {
 	defer close(l.done)
-	answer, err := call.Guard(ctx, p.away, nil, func() ([]Host, error) { return p.spec.Resolver.Resolve(ctx) })
+	answer, err := call.Guard(ctx, p.away, nil, func() ([]Host, error) {
+		hosts, err := p.spec.Resolver.Resolve(ctx)
+		return hosts, call.Sound(err)
+	})
 	hosts, wrong := []Host(nil), error(nil)
 	if err == nil {
 		hosts, wrong = accept(answer)

@@ -81,7 +81,7 @@ type Spec struct {
 	// ones, gets its full share. It begins with a tenth. 0 is 10 s, negative is none.
 	SlowStart time.Duration
 
-	// Probe asks the hosts whether they are well. nil asks none.
+	// Probe asks the hosts whether they are well, while [Pool.Run] runs. nil asks none.
 	Probe *Probe
 
 	// OnChange is called after the state of a host has changed, if it is not nil. The calls follow
@@ -127,15 +127,18 @@ func (f FactoryFunc) New(s Spec) (*Pool, error) {
 	return f(s)
 }
 
-// where is how errors name the pool.
-func (s *Spec) where() string {
+// where is how errors name the pool and the package.
+func (s *Spec) where() string { return "balance: " + s.label() }
+
+// label is how errors name the pool.
+func (s *Spec) label() string {
 	switch {
 	case s.Name == "":
-		return "balance: pool"
+		return "pool"
 	case !printable(s.Name):
-		return "balance: pool " + strconv.Quote(s.Name)
+		return "pool " + strconv.Quote(s.Name)
 	}
-	return "balance: pool " + s.Name
+	return "pool " + s.Name
 }
 
 func printable(s string) bool {
