@@ -270,6 +270,19 @@ func TestEjectionsGrowAndShrink(t *testing.T) {
 	})
 }
 
+func TestAnEjectionMayBeLongerThanTheUsualMost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		s := inTurn()
+		s.Ejection = time.Hour
+		p := c.pool(s)
+		c.hosts["h1:80"].status.Store(500)
+		calls(t, p, 5)
+		assert.Equal(t, time.Hour, time.Until(p.Hosts()[1].Until))
+	})
+}
+
 // Calls that began before a host was back say nothing about it now.
 func TestCallsOfBeforeDoNotEjectAHostThatIsBack(t *testing.T) {
 	t.Parallel()
@@ -287,9 +300,11 @@ func TestCallsOfBeforeDoNotEjectAHostThatIsBack(t *testing.T) {
 		h.latency.Store(0)
 		calls(t, p, 5)
 		assert.Equal(t, "up ejected", states(p))
+		assert.Positive(t, p.Hosts()[1].Penalty)
 		h.status.Store(0)
 		<-time.After(10 * time.Second)
 		assert.Equal(t, "up up", states(p))
+		assert.Zero(t, p.Hosts()[1].Penalty, "what made it fail is over")
 		h.status.Store(500)
 		for range 6 {
 			<-done

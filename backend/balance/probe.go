@@ -151,7 +151,7 @@ func (p *Pool) probe(ctx context.Context, m *member) error {
 	defer cancel()
 	_, err := call.Guard(ctx, m.probing, nil, func() (struct{}, error) {
 		if f := p.spec.Probe.Func; f != nil {
-			return struct{}{}, told(f(ctx, m.shownHost()))
+			return struct{}{}, f(ctx, m.shownHost())
 		}
 		return struct{}{}, p.get(ctx, m)
 	})
@@ -159,17 +159,6 @@ func (p *Pool) probe(ctx context.Context, m *member) error {
 		return fmt.Errorf("no answer within %v", p.spec.Probe.Timeout)
 	}
 	return err
-}
-
-// told returns what an error says that may have methods of a user.
-func told(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.DeadlineExceeded):
-		return context.DeadlineExceeded
-	}
-	return errors.New(err.Error())
 }
 
 func (p *Pool) get(ctx context.Context, m *member) error {
@@ -207,13 +196,14 @@ func (m *member) shownHost() Host {
 // probed takes the result of a probe.
 func (p *Pool) probed(ctx context.Context, m *member, err error) {
 	now := p.now()
+	why := fmt.Sprintf("probe: %v", err) // outside of the lock: it may be an error of a user
 	p.mu.Lock()
 	switch {
 	case (err == nil) == (m.down == ""):
 		m.probed = 0
 	case err != nil:
 		if m.probed++; m.probed >= p.spec.Probe.Failures {
-			m.probed, m.down = 0, fmt.Sprintf("probe: %v", err)
+			m.probed, m.down = 0, why
 			p.rebuild(now)
 		}
 	default:

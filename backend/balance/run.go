@@ -272,10 +272,7 @@ func (l *lookup) wait(ctx context.Context) error {
 // resolve asks the resolver, which may be code of a user.
 func (p *Pool) resolve(ctx context.Context, l *lookup) {
 	defer close(l.done)
-	answer, err := call.Guard(ctx, p.away, nil, func() ([]Host, error) {
-		hosts, err := p.spec.Resolver.Resolve(ctx)
-		return hosts, call.Sound(err)
-	})
+	answer, err := call.Guard(ctx, p.away, nil, func() ([]Host, error) { return p.spec.Resolver.Resolve(ctx) })
 	hosts, wrong := []Host(nil), error(nil)
 	if err == nil {
 		hosts, wrong = accept(answer)

@@ -114,6 +114,30 @@ type badError struct{ end func() }
 func (e badError) Error() string { e.end(); return "bad" }
 func (e badError) Is(error) bool { e.end(); return false }
 
+// An error may ask the pool for its state: it is read under no lock.
+//
+// proves M21
+func TestAnErrorOfAUserMayAskThePool(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		var p *balance.Pool
+		bad := asking{func() { _ = p.State() }}
+		p = c.pool(balance.Spec{Resolver: balance.ResolverFunc(func(context.Context) ([]balance.Host, error) { return nil, bad })})
+		_, err := get(t.Context(), p)
+		assert.ErrorContains(t, err, "asked")
+		p = c.pool(balance.Spec{Probe: &balance.Probe{Func: func(context.Context, balance.Host) error { return bad }}})
+		stop := run(t, p)
+		<-time.After(time.Minute)
+		assert.Equal(t, "down down", states(p))
+		stop()
+	})
+}
+
+type asking struct{ ask func() }
+
+func (e asking) Error() string { e.ask(); return "asked" }
+
 // The names of members are for programs of operators: they stay.
 func TestTheStateAsJSON(t *testing.T) {
 	t.Parallel()
