@@ -60,8 +60,8 @@ type HTTP struct {
 	Sign func(ctx context.Context, req *http.Request) error
 }
 
-// New returns a proxy that calls the upstream of s. The error joins all faults of s, one per line,
-// each with the name of the backend.
+// New returns a proxy that calls the upstream of s. The error joins all faults of s and of the plan of
+// the Transport, one per line, each with the name of the backend.
 func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 	l, fault := newLeaf(s)
 	l.transport, l.sign = h.Transport, h.Sign
