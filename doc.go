@@ -85,6 +85,7 @@
 //	truncated upstream answer                   an error, or an aborted connection; never shown as complete
 //	partial answer                              X-Completed: false and Cache-Control: no-store
 //	plans, health                               served only where they are mounted
+//	Redis, for limits and caches                50 ms a call; after three failures in a row none for 1 s; entries up to 2 MiB
 //	retries                                     only if asked for, and within a budget
 //	hosts of a pool                             asked for every 30 s; ejected for 10 s after 5 failures in a row, at most half of them
 //	redelivery of a message                     async.Memory delivers up to 10 times with backoff, then drops the message

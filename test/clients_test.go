@@ -254,6 +254,9 @@ func TestDeadlinesAreMonotonic(t *testing.T) {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
+		if filepath.ToSlash(path) == "../proxy/policy/cache/entry.go" {
+			return nil // other processes read when an answer was kept, so that only the wall clock tells its age
+		}
 		src, err := os.ReadFile(path)
 		assert.Empty(t, wall.FindString(string(src)), "%s takes the monotonic reading from a time", path)
 		return err

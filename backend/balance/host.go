@@ -94,14 +94,14 @@ type HostState struct {
 
 	State State
 	Why   string    // why it is not up; "" if it is
-	Until time.Time // when its ejection or its slow start ends; zero if nothing of that is known
+	Until time.Time // when its ejection or its slow start ends; otherwise zero
 
 	// Load is how many calls are in flight: from their start until the body of the answer is
 	// closed.
 	Load int
 
 	// Latency is how long a call is likely to wait for the header of an answer: a peak of the
-	// recent calls, which halves in 7 s. 0 says that no call tells.
+	// recent calls, which halves in 7 s. 0 means that there was no answer yet.
 	Latency time.Duration
 }
 

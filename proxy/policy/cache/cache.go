@@ -26,6 +26,7 @@ var ErrNotCached = call.ErrNotCached
 type Cache struct {
 	spec  Spec // with the defaults filled in
 	err   error
+	where string // that faults name
 	store Store
 	ours  bool        // the store is sluice's, and needs no guard
 	bound *call.Bound // of calls of the store that are abandoned
@@ -44,12 +45,14 @@ type Cache struct {
 // New returns the cache that s describes. What is wrong with s is a fault, which every proxy that it
 // decorates has in its plan: names that are none, negative times.
 func New(s Spec) *Cache {
-	c := &Cache{err: s.fault(), spec: s.withDefaults(), bound: call.NewBound(0), calls: call.NewBound(0),
+	c := &Cache{err: s.fault(), where: s.where(), spec: s.withDefaults(), bound: call.NewBound(0), calls: call.NewBound(0),
 		seen: map[[sha256.Size]byte]int{}}
 	if c.store = s.Store; c.store == nil {
 		c.store = NewMemory(0)
 	}
-	if f, ok := c.store.(interface{ Fault() error }); ok {
+	if call.IsNil(c.store) {
+		c.err = errors.Join(c.err, fmt.Errorf("%s: the Store is a nil pointer", s.where()))
+	} else if f, ok := c.store.(interface{ Fault() error }); ok {
 		c.err = errors.Join(c.err, f.Fault())
 	}
 	c.ours = mark.On(c.store)
@@ -144,7 +147,9 @@ func (c *Cache) Decorate(next proxy.Proxy) proxy.Proxy {
 		step.Detail = "never: " + never.Title() + " is not idempotent"
 		d.never = true
 	} else {
-		step.Detail = c.spec.detail(d.decides)
+		if step.Detail = c.spec.detail(d.decides); c.spec.TTL == 0 && !call.HandsOn(plan) {
+			step.Detail = "never: no answer is that of one upstream, and there is no TTL"
+		}
 	}
 	d.identity = c.identity(plan)
 	return pipe.Describe(d.call, step, next)
@@ -167,7 +172,7 @@ func (c *Cache) fault(plan *pipe.Step) error {
 	var errs []error
 	for inner := range plan.All() {
 		if inner.Effects.Has(pipe.ReadsCaller) {
-			errs = append(errs, fmt.Errorf("cache: %s: %s inside decides by who the caller is: put it outside", c.spec.Name, inner.Title()))
+			errs = append(errs, fmt.Errorf("%s: %s inside decides by who the caller is: put it outside", c.where, call.Label(inner)))
 		}
 	}
 	return errors.Join(errs...)

@@ -111,6 +111,7 @@ func TestAge(t *testing.T) {
 		{"says nothing", http.Header{}, 2 * time.Second},
 		{"the call has taken two seconds", http.Header{"Age": {"10"}}, 12 * time.Second},
 		{"its date is older", http.Header{"Age": {"10"}, "Date": {"Wed, 01 Jan 2020 00:00:00 GMT"}}, time.Minute},
+		{"its date is that second", http.Header{"Date": {"Wed, 01 Jan 2020 00:00:59 GMT"}}, 2 * time.Second},
 		{"its date is to come", http.Header{"Date": {"Wed, 01 Jan 2030 00:00:00 GMT"}}, 2 * time.Second},
 		{"the first of a list", http.Header{"Age": {"10, 20", "30"}}, 12 * time.Second},
 		{"no number", http.Header{"Age": {"-10"}}, 2 * time.Second},

@@ -121,7 +121,7 @@ func (x *exchange) keeping(a answer, said http.Header, sent time.Time) *keeping 
 	if !x.mayHave(&a.control) || len(x.req.Header["Cookie"]) > 0 && x.takes.Has("Cookie") && !a.control.cookies {
 		return nil
 	}
-	if a.left(x.now) <= 0 && len(h["Etag"]) == 0 && len(h["Last-Modified"]) == 0 {
+	if a.left(x.now) <= 0 && len(h["Etag"]) == 0 && len(h["Last-Modified"]) == 0 && !a.control.standsIn() {
 		return nil // it could be used for nothing
 	}
 	if k.tags = tagsIn(h, s.Tags); len(k.tags) > maxTags {

@@ -23,7 +23,8 @@ type Spec struct {
 	// HTTP allows it for: 200, 203, 204, 300, 301, 308, 404, 405, 410, 414 or 501. The answer of a
 	// merge has no header of an upstream, so that only with a TTL it is kept at all. 0 keeps no such
 	// answer, but for those with a Last-Modified, which are fresh for a tenth of their age, 24 h at
-	// most.
+	// most. The age of an upstream's answer counts from its Date, which is in whole seconds: a TTL of
+	// less than a second often keeps nothing of it, a stale answer neither.
 	TTL time.Duration
 
 	// StaleWhileRevalidate and StaleIfError are how long an answer may be given after it was fresh
@@ -102,15 +103,19 @@ func (s Spec) withDefaults() Spec {
 	return s
 }
 
+// where is how faults name the cache.
+func (s Spec) where() string {
+	if s.Name == "" {
+		return "cache: New"
+	}
+	return "cache: New (" + s.Name + ")"
+}
+
 // fault returns what is wrong with the spec, joined, or nil.
 func (s Spec) fault() error {
 	var errs []error
 	fault := func(format string, args ...any) {
-		where := "cache: New"
-		if s.Name != "" {
-			where += " (" + s.Name + ")"
-		}
-		errs = append(errs, fmt.Errorf(where+": "+format, args...))
+		errs = append(errs, fmt.Errorf("%s: %w", s.where(), fmt.Errorf(format, args...)))
 	}
 	if s.Name != "" && !field.IsToken(s.Name) {
 		fault("Name is %q, want a token such as items", s.Name)

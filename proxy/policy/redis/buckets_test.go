@@ -98,8 +98,8 @@ func (s script) replay(t *testing.T, seed uint64, b *redis.Buckets, set func(scr
 
 func TestBucketsGrantWhatALimitInMemoryDoes(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(60) {
-		s := inMemory(t, seed, 150)
+	for seed := range uint64(40) {
+		s := inMemory(t, seed, 100)
 		server, client := small(t)
 		began, last := time.Now().Truncate(time.Microsecond), time.Duration(0)
 		s.replay(t, seed, redis.NewBuckets(patient(client)), func(c scripted) {
@@ -126,8 +126,8 @@ end}
 
 func TestBucketsGrantWhatALimitInMemoryDoesOnRedis(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(60) {
-		s := inMemory(t, seed, 150)
+	for seed := range uint64(40) {
+		s := inMemory(t, seed, 100)
 		client, prefix := shared(t)
 		spec := patient(client)
 		spec.Prefix = prefix

@@ -18,6 +18,11 @@
 // which is a fault: a Redis that hangs would hold each of its calls for 5 s, and with it a connection
 // of its pool.
 //
+// A client of go-redis tries a failed command and a failed dial several times, with pauses. So a Redis
+// that refuses connections costs those 50 ms too, and the error says that the time is over, not why.
+// With the options MaxRetries: -1 and DialerRetries: 1 it fails at once and says why. go-redis also
+// logs failed dials, to standard error unless its SetLogger is called.
+//
 // After three failures in a row Redis is not asked for a second, and calls fail with [ErrPaused] at
 // once. Then one call is let through. If it fails too, the next second begins. A call whose own
 // context has ended is no failure. Each [Buckets] and each [Store] counts for itself.

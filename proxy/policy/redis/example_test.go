@@ -3,13 +3,17 @@ package redis_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
+	"github.com/sluice-go/sluice/proxy/policy/cache"
 	"github.com/sluice-go/sluice/proxy/policy/redis"
 )
 
@@ -28,7 +32,7 @@ func ExampleNewBuckets() {
 		})
 		return items.With(policy.LimitByWith(policy.LimitBySpec{
 			Name: "items", Key: policy.ByClient, Rate: policy.PerHour(2),
-			Buckets: redis.NewBuckets(redis.Spec{Client: client}),
+			Buckets: redis.NewBuckets(redis.Spec{Client: client, Timeout: time.Second}),
 		}))
 	}
 	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
@@ -45,4 +49,43 @@ func ExampleNewBuckets() {
 	// 200 <nil>
 	// 200 <nil>
 	// 429 limit: too many calls in this time
+}
+
+func ExampleNewStore() {
+	server, err := miniredis.Run() // stands for the Redis of the fleet
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
+	defer client.Close()
+
+	upstream := pipe.NamedPipe("article", func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		fmt.Println("upstream called")
+		return &proxy.Response{Origin: http.Header{"Cache-Control": {"max-age=60"}}}, nil
+	})
+	// Each gateway of the fleet does this.
+	gateway := func() (proxy.Proxy, *cache.Cache) {
+		cached := cache.New(cache.Spec{Store: redis.NewStore(redis.Spec{Client: client, Timeout: time.Second})})
+		return upstream.With(cached.Decorate), cached
+	}
+	one, _ := gateway()
+	two, cached := gateway()
+
+	ctx, req := context.Background(), proxy.NewRequest("GET", "/article")
+	for _, gateway := range []proxy.Proxy{one, two} {
+		res, err := gateway(ctx, req)
+		fmt.Println(proxy.Status(res, err), err)
+	}
+	fmt.Println("purge:", cached.Purge(ctx, "/article"))
+	res, err := one(ctx, req)
+	fmt.Println(proxy.Status(res, err), err)
+	// Output:
+	// upstream called
+	// 200 <nil>
+	// 200 <nil>
+	// purge: <nil>
+	// upstream called
+	// 200 <nil>
 }
