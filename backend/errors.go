@@ -12,15 +12,20 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 )
 
 // failed returns the error of a call that ended without a whole answer. If the context is done,
-// that is the reason, whatever err says: it made everything else fail.
+// that is the reason, whatever err says: it made everything else fail. A pool of hosts may say what it
+// waited for.
 func (l *leaf) failed(ctx context.Context, op string, err error) error {
 	e := &proxy.Error{Backend: l.spec.Name, Op: op}
 	if done := ctx.Err(); done != nil {
 		e.Err = done
+		if waited, ok := err.(*proxy.Error); ok && waited.Status == 0 && call.Is(waited, done) { //nolint:errorlint // as the transport returned it
+			e.Err = foreign(waited)
+		}
 		return e
 	}
 	e.Err = foreign(err)

@@ -60,13 +60,10 @@ type HTTP struct {
 	Sign func(ctx context.Context, req *http.Request) error
 }
 
-// New returns a proxy that calls the upstream of s. The error joins all faults of s, one per line,
-// each with the name of the backend.
+// New returns a proxy that calls the upstream of s. The error joins all faults of s and of the plan of
+// the Transport, one per line, each with the name of the backend.
 func (h HTTP) New(s Spec) (proxy.Proxy, error) {
-	l, err := newLeaf(s)
-	if err != nil {
-		return nil, err
-	}
+	l, fault := newLeaf(s)
 	l.transport, l.sign = h.Transport, h.Sign
 	if h.Transport == nil {
 		l.transport = NewTransport()
@@ -76,12 +73,15 @@ func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 	if isTransport(l.transport) {
 		honoursContext, l.trusted = true, true
 	}
+	inner, faults := planOfTransport(l.transport, honoursContext)
+	for _, err := range faults {
+		fault = errors.Join(fault, s.fault("transport: %w", err))
+	}
+	if fault != nil {
+		return nil, fault
+	}
 	step := l.step(honoursContext)
-	inner, err := planOfTransport(l.transport, honoursContext)
-	switch {
-	case err != nil:
-		return nil, s.fault("transport: %w", err)
-	case inner != nil:
+	if inner != nil {
 		step.Steps = []*pipe.Step{inner}
 	}
 	if honoursContext {

@@ -189,8 +189,8 @@ func transportHonoursContext(rt http.RoundTripper) bool {
 	return ok && h.HonoursContext()
 }
 
-// planOfTransport returns the step of a transport that has one, and otherwise nil.
-func planOfTransport(rt http.RoundTripper, honoursContext bool) (step *pipe.Step, err error) {
+// planOfTransport returns the step of a transport that has one, or its faults.
+func planOfTransport(rt http.RoundTripper, honoursContext bool) (step *pipe.Step, faults []error) {
 	p, ok := rt.(interface{ Plan() pipe.Step })
 	if !ok {
 		return nil, nil
@@ -198,14 +198,14 @@ func planOfTransport(rt http.RoundTripper, honoursContext bool) (step *pipe.Step
 	returned := false
 	defer func() {
 		if !returned {
-			step, err = nil, call.PanicOf(recover())
+			step, faults = nil, []error{call.PanicOf(recover())}
 		}
 	}()
 	s := p.Plan()
-	err = s.Faults()
+	err := s.Faults()
 	returned = true
-	if err != nil {
-		return nil, err
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // Faults joins them
+		return nil, joined.Unwrap()
 	}
 	if s.Kind == "" {
 		s.Kind = "transport"

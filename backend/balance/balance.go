@@ -21,6 +21,7 @@ import (
 // keeps them up to date. It is safe for concurrent use; upstreams that are given the same pool share
 // its hosts, connections and state. Make one with [New].
 type Pool struct {
+	fault    error // why it refuses all calls; see Fault
 	spec     Spec
 	source   string
 	born     time.Time // what times are counted from
@@ -53,9 +54,13 @@ type Pool struct {
 }
 
 // New returns a pool. The error joins all faults of s, one per line, each with the name of the pool.
+//
+// New returns the pool with its error, so that who goes on wiring sees the fault among all others: it
+// is a fault of each backend that is given the pool, and so of router.Mount. Such a pool refuses every
+// call, and its Run and Ready return the fault. See [Pool.Fault].
 func New(s Spec) (*Pool, error) {
 	if err := s.fault(); err != nil {
-		return nil, err
+		return &Pool{fault: err, spec: Spec{Name: s.Name}, source: pipe.Here()}, err
 	}
 	p := &Pool{spec: s.withDefaults(), source: pipe.Here(), born: time.Now(), known: make(chan struct{}), wake: make(chan struct{}, 1),
 		away: call.NewBound(1)}
@@ -66,6 +71,28 @@ func New(s Spec) (*Pool, error) {
 	return p, nil
 }
 
+// Fault returns what New found wrong with the Spec, joined, or nil. A nil *Pool, and one that New did
+// not make, have a fault too.
+func (p *Pool) Fault() error {
+	switch {
+	case p == nil:
+		return errNil
+	case p.fault == nil && p.known == nil:
+		return errUnmade
+	}
+	return p.fault
+}
+
+var (
+	errNil    = errors.New("balance: the pool is nil")
+	errUnmade = errors.New("balance: the pool was not made by New")
+)
+
+// faulty returns the refusal of a call of a pool with a fault.
+func faulty(fault error) error {
+	return &proxy.Error{Status: http.StatusInternalServerError, Err: fault}
+}
+
 // now returns the time since the pool was made, in nanoseconds. It is never 0.
 func (p *Pool) now() int64 { return int64(time.Since(p.born)) + 1 }
 
@@ -73,8 +100,9 @@ func (p *Pool) now() int64 { return int64(time.Since(p.born)) + 1 }
 func (p *Pool) timeOf(now int64) time.Time { return p.born.Add(time.Duration(now - 1)) }
 
 // RoundTrip sends a request to one of the hosts. If there is none, or none is known yet when the
-// wait is over, the error is a [*proxy.Error] of status 503 that wraps [ErrNoHosts]. It neither
-// changes nor copies the request, unless that has a body.
+// wait is over, the error is a [*proxy.Error] of status 503 that wraps [ErrNoHosts]. A pool with a
+// [Pool.Fault] refuses with that and status 500. RoundTrip neither changes nor copies the request,
+// unless that has a body.
 func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	m, now, err := p.pick(ctx, req)
@@ -134,31 +162,48 @@ func triesOf(ctx context.Context) (try, others *proxy.Try) {
 	return try, nil
 }
 
+// refusal returns the error of a call for which there is no host.
 func (p *Pool) refusal() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	err := fmt.Errorf("%s: %w", strings.TrimPrefix(p.spec.where(), "balance: "), ErrNoHosts)
-	if p.err != nil {
-		err = fmt.Errorf("%w: %w", err, p.err)
-	}
+	err := fmt.Errorf("%s: %w: %w", p.spec.label(), ErrNoHosts, p.missing())
 	return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "balance", Err: err}
 }
 
+// waited returns the error of a call whose context has ended while it waited for the first hosts.
+// Only the error of the context decides its status.
+func (p *Pool) waited(err error) error {
+	return &proxy.Error{Op: "balance", Err: fmt.Errorf("%s: %w, without hosts: %v", p.spec.label(), err, p.missing())}
+}
+
+// missing returns why there are no hosts.
+func (p *Pool) missing() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil {
+		return errUnanswered
+	}
+	return p.err
+}
+
+var errUnanswered = errors.New("the resolver has not answered yet")
+
 // HonoursContext reports whether RoundTrip and the bodies that it returns are sure to end with their
 // context. That is so unless [Spec.Transport] has a DialContext of yours.
-func (p *Pool) HonoursContext() bool { return p.ours }
+func (p *Pool) HonoursContext() bool { return p.Fault() != nil || p.ours }
 
 // Mark says that no code of a user sees a request or an answer, if that is so.
 func (p *Pool) Mark() mark.Type {
-	if !p.ours || p.spec.Pick.key.read != nil {
+	if p != nil && (!p.ours || p.spec.Pick.key.read != nil) {
 		return mark.Type{}
 	}
 	return mark.TypeOf[*Pool]()
 }
 
 // Plan describes the pool in the plan of a backend: a step of kind "pool" with the picker and the
-// resolver.
+// resolver, or with the [Pool.Fault].
 func (p *Pool) Plan() pipe.Step {
+	if err := p.Fault(); err != nil {
+		return p.faultyPlan(err)
+	}
 	s := pipe.Step{Mark: mark.Ours(), Kind: "pool", Name: p.spec.Name, Source: p.source, Effects: pipe.Terminal | pipe.Stateful, State: p}
 	details := []string{p.spec.Pick.String(), resolverName(p.spec.Resolver)}
 	if p.spec.Probe != nil {
@@ -170,6 +215,14 @@ func (p *Pool) Plan() pipe.Step {
 	}
 	if _, static := p.spec.Resolver.(Hosts); !static {
 		s.Waits = max(p.spec.Wait, -1)
+	}
+	return s
+}
+
+func (p *Pool) faultyPlan(fault error) pipe.Step {
+	s := pipe.Step{Mark: mark.Ours(), Kind: "pool", Effects: pipe.Terminal, Err: fault}
+	if p != nil {
+		s.Name, s.Source = p.spec.Name, p.source
 	}
 	return s
 }
@@ -192,6 +245,9 @@ func resolverName(r Resolver) string {
 // CloseIdleConnections closes the connections that no call uses. It fits the field Transports of
 // adapter.Server. Run does the same at its end.
 func (p *Pool) CloseIdleConnections() {
+	if p == nil {
+		return
+	}
 	p.mu.Lock()
 	all := slices.Concat(p.members, p.left)
 	p.mu.Unlock()
@@ -200,33 +256,21 @@ func (p *Pool) CloseIdleConnections() {
 	}
 }
 
-// A PoolState says how a pool is.
-type PoolState struct {
-	Hosts []HostState // by priority and address
-
-	// Panic says that too few hosts are up, so that all get calls; see [Spec.Panic].
-	Panic bool
-
-	// Resolved is when the resolver named the hosts; zero if it has not yet.
-	Resolved time.Time
-
-	// Err is what is wrong with the last answer of the resolver. If it is not nil, the hosts may be
-	// those of an earlier answer.
-	Err error
-}
-
 // Hosts returns the state of each host, by priority and address.
 func (p *Pool) Hosts() []HostState { return p.State().Hosts }
 
 // State returns the state of the pool. It asks neither the resolver nor a host.
 func (p *Pool) State() PoolState {
+	if err := p.Fault(); err != nil {
+		return PoolState{Err: err}
+	}
 	now := p.now()
 	if s := p.set.Load(); s != nil && now >= s.until {
 		p.renew(context.Background(), now)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	state := PoolState{Resolved: p.resolved, Err: p.err, Hosts: make([]HostState, len(p.members))}
+	state := PoolState{Running: p.running, Resolved: p.resolved, Err: p.err, Hosts: make([]HostState, len(p.members))}
 	if s := p.set.Load(); s != nil {
 		state.Panic = s.panic
 	}
@@ -236,26 +280,24 @@ func (p *Pool) State() PoolState {
 	return state
 }
 
-// Ready returns nil if the pool has a host that is up or in its slow start, and otherwise why not.
-// If no host is known yet, it waits for the resolver as a call does. It is meant for a check of
-// package router. Make that Optional unless the process is of no use without this upstream: when all
-// hosts of it are down, a required check takes every process of the gateway out of service.
+// Ready returns nil if the pool can send a call: it knows hosts. If it knows none yet, Ready waits for
+// the resolver as a call does. It is meant for a check of package router.
+//
+// That hosts are ejected or down does not count. The pool still sends calls, since it uses all hosts if
+// too few are up, and one upstream that is down must not take every gateway out of service.
+// [Pool.State] tells how the hosts are.
+//
+// A required check keeps a process out of service that has never found the hosts, as with a misspelled
+// name. Make it Optional if the process is of use without this upstream, as a gateway with several
+// mostly is: else it is also out of service while the name server is down as it starts, or while the
+// service is withdrawn.
 func (p *Pool) Ready(ctx context.Context) error {
-	if _, err := p.ready(ctx); err != nil {
+	s, err := p.ready(ctx)
+	if err != nil {
 		return err
 	}
-	hosts := p.Hosts()
-	if len(hosts) == 0 {
+	if len(s.live) == 0 {
 		return p.refusal()
 	}
-	var why []error
-	for _, h := range hosts {
-		if h.State == Up || h.State == SlowStart {
-			return nil
-		}
-		if len(why) < 3 {
-			why = append(why, fmt.Errorf("%s is %s: %s", h.Address, h.State, h.Why))
-		}
-	}
-	return fmt.Errorf("%s: none of %d hosts is up: %w", p.spec.where(), len(hosts), errors.Join(why...))
+	return nil
 }

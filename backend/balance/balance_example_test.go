@@ -2,11 +2,13 @@ package balance_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/backend/balance"
@@ -99,6 +101,44 @@ func ExampleResolverFunc() {
 	// <nil>
 	// 10.0.0.1:8080 3 up
 	// 10.0.0.2:8080 1 up
+}
+
+// Faults of a pool come with all others where the pool is used.
+func ExampleNew_mount() {
+	items, _ := balance.New(balance.Spec{Name: "items", Resolver: balance.Static("10.0.0.1")}) // the pool keeps the error
+	_, err := backend.HTTP{Transport: items}.New(backend.Spec{Name: "items", URL: "items.internal"})
+	for line := range strings.Lines(err.Error()) {
+		fault, _, _ := strings.Cut(strings.TrimSpace(line), " (balance_") // its place in the code follows
+		fmt.Println(fault)
+	}
+	// Output:
+	// backend items: url: the scheme is "", want http or https
+	// backend items: transport: balance: pool items: host "10.0.0.1" has no port
+}
+
+// How the hosts are, for operators. This belongs on the router of the admin server.
+func ExamplePool_State() {
+	hosts, err := balance.New(balance.Spec{Name: "items", Resolver: balance.Static("10.0.0.1:8080")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	debug := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(hosts.State())
+	})
+
+	w := httptest.NewRecorder()
+	debug(w, httptest.NewRequest("GET", "/debug/hosts", nil))
+	var state struct {
+		Hosts   json.RawMessage `json:"hosts"`
+		Running bool            `json:"running"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &state); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(string(state.Hosts), state.Running)
+	// Output:
+	// [{"address":"10.0.0.1:8080","weight":1,"priority":0,"state":"up","load":0}] false
 }
 
 func ExamplePool_withoutHosts() {

@@ -25,8 +25,8 @@ type Lookup struct {
 func DNS(name string, port int) Resolver { return Lookup{}.DNS(name, port) }
 
 // SRV returns a [Resolver] for the records of a service (RFC 2782), as in SRV("http", "tcp",
-// "items.internal") for _http._tcp.items.internal. If service and proto are "", it asks for the name
-// as it is.
+// "items.internal") for _http._tcp.items.internal. The underscores may be there already. If service
+// and proto are "", it asks for the name as it is.
 //
 // Priorities and weights are those of the records. A record of weight 0 among others gets a
 // hundredth of what a weight of 1 does; if all have weight 0, they are equal. An answer that the
@@ -37,7 +37,17 @@ func SRV(service, proto, name string) Resolver { return Lookup{}.SRV(service, pr
 func (l Lookup) DNS(name string, port int) Resolver { return dns{l, name, port} }
 
 // SRV is [SRV] with this Lookup.
-func (l Lookup) SRV(service, proto, name string) Resolver { return srv{l, service, proto, name} }
+func (l Lookup) SRV(service, proto, name string) Resolver {
+	return srv{l, bare(service), bare(proto), name}
+}
+
+// bare returns the name of a service or a protocol without its underscore.
+func bare(s string) string {
+	if len(s) > 1 {
+		return strings.TrimPrefix(s, "_")
+	}
+	return s
+}
 
 func (l Lookup) via() *net.Resolver {
 	if l.Via == nil {
@@ -99,8 +109,11 @@ func (s srv) fault() error {
 	}
 	if (s.service == "") != (s.proto == "") {
 		errs = append(errs, fmt.Errorf("SRV: the service is %q and the protocol %q, want both or neither", s.service, s.proto))
-	} else if s.service != "" && !isName(s.service+"."+s.proto) {
+	} else if s.service != "" && (!isName(s.service+"."+s.proto) || strings.HasPrefix(s.service, "_") || strings.HasPrefix(s.proto, "_")) {
 		errs = append(errs, fmt.Errorf("SRV: the service is %q and the protocol %q, want names", s.service, s.proto))
+	}
+	if s.service != "" && strings.HasPrefix(strings.ToLower(s.name), strings.ToLower("_"+s.service+"._"+s.proto+".")) {
+		errs = append(errs, fmt.Errorf("SRV: the name %q begins with the service and the protocol", s.name))
 	}
 	return errors.Join(errs...)
 }

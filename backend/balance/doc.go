@@ -65,7 +65,7 @@
 // If less than half of the hosts of a priority are up, the next priority is used. If that is so for
 // every priority, then all hosts are used, as if none were ejected or down: if most seem to fail,
 // the fault is more likely elsewhere, and the few that are left could not bear the load.
-// [Pool.State] says so.
+// [Pool.State] says so. So a pool is ready as soon as it knows hosts, whatever becomes of them later.
 //
 // # Without hosts
 //
@@ -85,5 +85,5 @@
 //
 // The pool runs goroutines in [Pool.Run], and for a call that waits for the resolver or for another
 // function of a user. Without Run, calls ask the resolver until it has answered once, nobody does
-// later, and there are no probes.
+// later, and there are no probes. The Running of [PoolState] says which it is.
 package balance

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -87,34 +86,6 @@ func isName(s string) bool {
 	}
 	return true
 }
-
-// A HostState says how a host of a pool is.
-type HostState struct {
-	Host
-
-	State State
-	Why   string    // why it is not up; "" if it is
-	Until time.Time // when its ejection or its slow start ends; otherwise zero
-
-	// Load is how many calls are in flight: from their start until the body of the answer is
-	// closed.
-	Load int
-
-	// Latency is how long a call is likely to wait for the header of an answer: a peak of the
-	// recent calls, which halves in 7 s. 0 means that there was no answer yet.
-	Latency time.Duration
-}
-
-// A State is what a pool knows of a host.
-type State string
-
-// The states of a host.
-const (
-	Up        State = "up"         // it gets calls
-	SlowStart State = "slow-start" // it is back, or new, and gets fewer calls first
-	Ejected   State = "ejected"    // too many calls have failed
-	Down      State = "down"       // its probes have failed
-)
 
 // ErrNoHosts is why a pool refuses a call: it knows no host. The refusal is a [*proxy.Error] of
 // status 503 that wraps it. No host was called, so policy.Retry does not try again, and policy.Break

@@ -24,8 +24,9 @@ type member struct {
 	ramp   atomic.Int64  // when its slow start began, or 0
 	share  atomic.Uint64 // its weight in relation to the mean, as a float64
 	gone   atomic.Bool
-	latest latency
+	latest latency // how long calls have waited
 
+	penalty latency      // how slow the host looks because calls have failed
 	unheard atomic.Int64 // calls that were given up since the last answer
 	suspect latency      // how slow the host looks because of them
 
@@ -74,6 +75,7 @@ func (m *member) settle(now int64) {
 func (m *member) back(now int64) {
 	m.upSince, m.because = now, "it is back"
 	m.latest.set(now, m.pool.typical.at(now)) // what made it fail is over
+	m.penalty.set(now, 0)
 	if m.pool.spec.SlowStart > 0 {
 		m.ramp.Store(now)
 	}
@@ -119,7 +121,8 @@ func (m *member) why(s State) string {
 
 // show returns the state for the user.
 func (m *member) show(now int64) HostState {
-	s := HostState{Host: m.host, State: m.state(now), Load: int(m.load.Load()), Latency: time.Duration(m.latest.at(now))}
+	s := HostState{Host: m.host, State: m.state(now), Load: int(m.load.Load()), Latency: time.Duration(m.latest.at(now)),
+		Penalty: time.Duration(m.suspicion(now)), GivenUp: int(m.unheard.Load())}
 	s.Why = m.why(s.State)
 	if until := m.until(); until != forever && s.State != Down {
 		s.Until = m.pool.timeOf(until)
@@ -260,21 +263,31 @@ func (m *member) gaveUp(now, took int64) {
 // maxDoubled is how often gaveUp doubles.
 const maxDoubled = 10
 
-// slow makes the host look slower after a failure, however soon that came.
+// slow makes the host look slower after a failure, however soon that came. A failure that came late
+// is also a sample of the latency, but one that came soon is none.
 func (m *member) slow(now, took int64) {
-	worse := 2 * max(m.latest.at(now), m.pool.typical.at(now), int64(time.Millisecond))
-	m.latest.peak(now, max(took, min(worse, maxPenalty)))
+	worse := 2 * max(m.penalty.at(now), m.latest.at(now), m.pool.typical.at(now), int64(time.Millisecond))
+	m.penalty.set(now, min(worse, maxPenalty))
+	if took > m.latest.at(now) {
+		m.latest.set(now, took)
+	}
 }
 
 // maxPenalty is how slow failures that take no time make a host look at most.
 const maxPenalty = int64(30 * time.Second)
 
-// cost is how long a further call is likely to take, for its weight.
-func (m *member) cost(now int64) float64 {
-	t := m.latest.at(now)
+// suspicion is how slow the host looks for other reasons than the answers that it has given.
+func (m *member) suspicion(now int64) int64 {
+	t := m.penalty.at(now)
 	if m.unheard.Load() > 0 {
 		t = max(t, m.suspect.at(now))
 	}
+	return t
+}
+
+// cost is how long a further call is likely to take, for its weight.
+func (m *member) cost(now int64) float64 {
+	t := max(m.latest.at(now), m.suspicion(now))
 	if oldest := m.oldest.Load(); oldest != 0 {
 		t = max(t, now-oldest)
 	}
@@ -300,7 +313,11 @@ func faded(v float64, after int64) float64 {
 // at returns the value now, which falls towards 0 while there is no sample: so a host that was slow is
 // tried again at some time.
 func (l *latency) at(now int64) int64 {
-	return int64(faded(float64(l.value.Load()), max(now-l.when.Load(), 0)))
+	v := l.value.Load()
+	if v == 0 {
+		return 0
+	}
+	return int64(faded(float64(v), max(now-l.when.Load(), 0)))
 }
 
 func (l *latency) set(now, v int64) {

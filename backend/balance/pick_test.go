@@ -331,6 +331,8 @@ func TestAHedgeGoesToAnotherHostAndItsLoserSaysNothing(t *testing.T) {
 		assert.Positive(t, c.hosts["h0:80"].calls.Load())
 		assert.Equal(t, "up up", states(pool))
 		assert.Zero(t, pool.Hosts()[0].Latency)
+		assert.EqualValues(t, c.hosts["h0:80"].calls.Load(), pool.Hosts()[0].GivenUp)
+		assert.Positive(t, pool.Hosts()[0].Penalty)
 		assert.Zero(t, pool.Hosts()[0].Load)
 	})
 }
@@ -341,31 +343,36 @@ func TestAPoolIsSafeForConcurrentUse(t *testing.T) {
 	for _, pick := range []balance.Picker{{}, balance.RoundRobin(), balance.LeastRequests(), balance.Hash(balance.ByHeader("X-User"))} {
 		t.Run(pick.String(), func(t *testing.T) {
 			t.Parallel()
-			c := newCluster(t, 6)
-			var n atomic.Int64
-			p := c.pool(balance.Spec{Pick: pick, Refresh: time.Millisecond, Ejection: time.Millisecond, SlowStart: time.Millisecond, Failures: 1, MaxEjected: 1,
-				OnChange: func(balance.Change) { runtime.Gosched() }, Probe: &balance.Probe{URL: "http://items.internal/healthz", Interval: time.Millisecond},
-				Resolver: balance.ResolverFunc(func(context.Context) ([]balance.Host, error) {
-					hosts := weighted(c, int(n.Load()%7), 1, 1, 2, 2, 3)
-					return hosts[n.Add(1)%3:], nil
-				})})
-			stop := run(t, p)
-			var all sync.WaitGroup
-			for i := range 8 {
-				all.Go(func() {
-					for j := range 100 {
-						c.hosts["h5:80"].status.Store(map[bool]int64{true: 500}[j%3 == 0])
-						_, _ = send(p, header(t, fmt.Sprint(i, j)))
-						_ = p.State()
-						_ = p.Ready(t.Context())
-					}
-				})
-			}
-			all.Wait()
-			stop()
-			for _, h := range p.Hosts() {
-				assert.Zero(t, h.Load)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, 6)
+				for _, h := range c.hosts {
+					h.latency.Store(int64(20 * time.Millisecond))
+				}
+				var n atomic.Int64
+				p := c.pool(balance.Spec{Pick: pick, Refresh: 100 * time.Millisecond, Ejection: time.Millisecond, SlowStart: time.Millisecond, Failures: 1, MaxEjected: 1,
+					OnChange: func(balance.Change) { runtime.Gosched() }, Probe: &balance.Probe{URL: "http://items.internal/healthz", Interval: 100 * time.Millisecond},
+					Resolver: balance.ResolverFunc(func(context.Context) ([]balance.Host, error) {
+						hosts := weighted(c, int(n.Load()%7), 1, 1, 2, 2, 3)
+						return hosts[n.Add(1)%3:], nil
+					})})
+				stop := run(t, p)
+				var all sync.WaitGroup
+				for i := range 8 {
+					all.Go(func() {
+						for j := range 100 {
+							c.hosts["h5:80"].status.Store(map[bool]int64{true: 500}[j%3 == 0])
+							_, _ = send(p, header(t, fmt.Sprint(i, j)))
+							_ = p.State()
+							_ = p.Ready(t.Context())
+						}
+					})
+				}
+				all.Wait()
+				stop()
+				for _, h := range p.Hosts() {
+					assert.Zero(t, h.Load)
+				}
+			})
 		})
 	}
 }

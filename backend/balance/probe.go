@@ -22,7 +22,7 @@ type Probe struct {
 	// "http://items.internal/healthz". As in a call, it gives the Host header and the name for TLS.
 	URL string
 
-	// Statuses are those of a host that is well. nil is 200 to 299.
+	// Statuses are those of a host that is well, each of 100 to 999. None is 200 to 299.
 	Statuses []int
 
 	// Func asks in place of URL: it returns why a host is not well. It may be code of yours: a panic
@@ -30,7 +30,7 @@ type Probe struct {
 	Func func(ctx context.Context, h Host) error
 
 	// Interval is the time from the end of a round of probes to the next one, a tenth more or less.
-	// 64 hosts are asked at a time. 0 is 10 s; negative is a fault.
+	// 64 hosts are asked at a time. 0 is 10 s; negative, or less than 100 ms, is a fault.
 	Interval time.Duration
 
 	// Timeout is how long a probe may take, including 64 KiB of the body. 0 is 2 s; negative is a
@@ -83,10 +83,17 @@ func (p Probe) fault() error {
 			errs = append(errs, fmt.Errorf("the %s of the Probe is %v, want more than 0", field, value))
 		}
 	}
-	check(p.Interval >= 0, "Interval", p.Interval)
+	if check(p.Interval >= 0, "Interval", p.Interval); p.Interval > 0 && p.Interval < minInterval {
+		errs = append(errs, fmt.Errorf("the Interval of the Probe is %v, want 100ms or more", p.Interval))
+	}
 	check(p.Timeout >= 0, "Timeout", p.Timeout)
 	check(p.Failures >= 0, "Failures", p.Failures)
 	check(p.Successes >= 0, "Successes", p.Successes)
+	for _, status := range p.Statuses {
+		if status < 100 || status > 999 {
+			errs = append(errs, fmt.Errorf("the Probe has the status %d, want 100 to 999", status))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -174,7 +181,7 @@ func (p *Pool) get(ctx context.Context, m *member) error {
 }
 
 func (p *Probe) isWell(status int) bool {
-	if p.Statuses == nil {
+	if len(p.Statuses) == 0 {
 		return status >= 200 && status <= 299
 	}
 	return slices.Contains(p.Statuses, status)
@@ -190,19 +197,22 @@ func (m *member) shownHost() Host {
 // probed takes the result of a probe.
 func (p *Pool) probed(ctx context.Context, m *member, err error) {
 	now := p.now()
+	why := fmt.Sprintf("probe: %v", err) // outside of the lock: it may be an error of a user
 	p.mu.Lock()
 	switch {
 	case (err == nil) == (m.down == ""):
 		m.probed = 0
 	case err != nil:
 		if m.probed++; m.probed >= p.spec.Probe.Failures {
-			m.probed, m.down = 0, fmt.Sprintf("probe: %v", err)
+			m.probed, m.down = 0, why
 			p.rebuild(now)
 		}
 	default:
 		if m.probed++; m.probed >= p.spec.Probe.Successes {
 			m.probed, m.down = 0, ""
-			m.back(now)
+			if m.ejected == 0 { // else it is back when that is over
+				m.back(now)
+			}
 			p.rebuild(now)
 		}
 	}

@@ -2,6 +2,8 @@ package balance_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -122,5 +124,44 @@ func TestThereAreNoProbesUnlessAsked(t *testing.T) {
 			assert.Zero(t, h.probes.Load())
 			assert.Zero(t, h.open())
 		}
+	})
+}
+
+// Probes say nothing about why a host was ejected, nor for how long.
+func TestAHostThatIsNoLongerDownIsEjectedAsBefore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2)
+		var ill atomic.Bool
+		var heard []string
+		p := c.pool(balance.Spec{Pick: balance.RoundRobin(), Ejection: time.Minute, OnChange: func(ch balance.Change) {
+			if ch.From != "" {
+				heard = append(heard, fmt.Sprintf("%s → %s (%s)", ch.From, ch.To, ch.Why))
+			}
+		}, Probe: &balance.Probe{Interval: time.Second, Func: func(_ context.Context, h balance.Host) error {
+			if h.Address == "h1:80" && ill.Load() {
+				return errors.New("ill")
+			}
+			return nil
+		}}})
+		stop := run(t, p)
+		c.hosts["h1:80"].status.Store(500)
+		calls(t, p, 5)
+		ill.Store(true)
+		<-time.After(5 * time.Second)
+		assert.Equal(t, "up down", states(p))
+		ill.Store(false)
+		<-time.After(5 * time.Second)
+		assert.Equal(t, "up ejected", states(p))
+		assert.Equal(t, "5 failures in a row, ejected for 1m0s", p.Hosts()[1].Why)
+		<-time.After(time.Minute)
+		stop()
+		assert.Equal(t, []string{
+			"up → ejected (5 failures in a row, ejected for 1m0s)",
+			"ejected → down (probe: ill)",
+			"down → ejected (5 failures in a row, ejected for 1m0s)",
+			"ejected → slow-start (it is back)",
+			"slow-start → up ()",
+		}, heard)
 	})
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
-	"github.com/sluice-go/sluice/proxy"
 )
 
 // A lookup is one question to the resolver. All who wait for it share it.
@@ -29,8 +28,11 @@ const firstBackoff = 100 * time.Millisecond
 // the connections that no call uses and returns the error of ctx. The pool works on without it, with
 // the hosts that it has.
 //
-// A second Run at the same time is an error.
+// A second Run at the same time is an error. A pool with a [Pool.Fault] does not run: that is the error.
 func (p *Pool) Run(ctx context.Context) error {
+	if err := p.Fault(); err != nil {
+		return err
+	}
 	if !p.start() {
 		return fmt.Errorf("%s: Run is running already", p.spec.where())
 	}
@@ -112,8 +114,14 @@ func jittered(d time.Duration) time.Duration {
 
 // ready returns the set, and waits for the first one.
 func (p *Pool) ready(ctx context.Context) (*set, error) {
+	if p == nil {
+		return nil, faulty(errNil)
+	}
 	if s := p.set.Load(); s != nil {
 		return s, nil
+	}
+	if err := p.Fault(); err != nil {
+		return nil, faulty(err)
 	}
 	until, err := p.waitUntil()
 	if err != nil {
@@ -167,7 +175,7 @@ func (p *Pool) await(ctx, whole context.Context) (*set, error) {
 			return s, nil
 		}
 		if err := whole.Err(); err != nil {
-			return nil, &proxy.Error{Op: "balance", Err: err}
+			return nil, p.waited(err)
 		}
 		if ctx.Err() != nil {
 			return nil, p.refusal()

@@ -114,7 +114,8 @@ func TestAFailureMakesAHostLookSlower(t *testing.T) {
 			took, failed := load(t.Context(), p, 200, 5*time.Second)
 			assert.LessOrEqual(t, float64(failed)/float64(len(took)), 0.02)
 		}
-		assert.Greater(t, p.Hosts()[3].Latency, p.Hosts()[2].Latency)
+		assert.Greater(t, p.Hosts()[3].Penalty, p.Hosts()[2].Latency)
+		assert.Zero(t, p.Hosts()[3].Latency, "it has given no answer that tells")
 		assert.Equal(t, "up up up up up", states(p))
 	})
 }

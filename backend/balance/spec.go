@@ -5,12 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sluice-go/sluice/pipe"
 )
 
 // A Spec describes a [Pool]. Resolver is required; the zero values of all other fields are safe.
 type Spec struct {
-	// Name is the name of the pool in plans and errors. "" shows only the kind.
+	// Name is the name of the pool in plans and errors. "" shows only the kind, and one that is not
+	// printable is a fault.
 	Name string
 
 	// Resolver names the hosts.
@@ -30,8 +37,8 @@ type Spec struct {
 	Transport *http.Transport
 
 	// Refresh is how long it takes until the resolver is asked again, a tenth more or less. 0 is
-	// 30 s; if it is negative, the hosts stay those of the first answer. After a failure it is asked
-	// sooner: after 100 ms, and each time twice as long up to Refresh.
+	// 30 s; if it is negative, the hosts stay those of the first answer. Less than 100 ms is a fault.
+	// After a failure it is asked sooner: after 100 ms, and each time twice as long up to Refresh.
 	Refresh time.Duration
 
 	// Wait is how long calls wait for the first answer of the resolver, counted from the first call.
@@ -56,7 +63,8 @@ type Spec struct {
 	// on. 0 is 10 s; negative is a fault.
 	Ejection time.Duration
 
-	// MaxEjection is how long a host is ejected at most. 0 is 5 min, negative is no limit.
+	// MaxEjection is how long a host is ejected at most. 0 is 5 min, or Ejection if that is longer;
+	// negative is no limit. Less than Ejection is a fault.
 	MaxEjection time.Duration
 
 	// MaxEjected is the share of all hosts that may be ejected at a time, rounded down to whole
@@ -73,7 +81,7 @@ type Spec struct {
 	// ones, gets its full share. It begins with a tenth. 0 is 10 s, negative is none.
 	SlowStart time.Duration
 
-	// Probe asks the hosts whether they are well. nil asks none.
+	// Probe asks the hosts whether they are well, while [Pool.Run] runs. nil asks none.
 	Probe *Probe
 
 	// OnChange is called after the state of a host has changed, if it is not nil. The calls follow
@@ -98,6 +106,9 @@ const (
 	defaultSlowStart   = 10 * time.Second
 )
 
+// minInterval is how often the resolver and the hosts may be asked: less is a number without its unit.
+const minInterval = 100 * time.Millisecond
+
 // A Factory makes a pool from a Spec. This package's own is FactoryFunc(balance.New). Another
 // factory can add what every pool of an organization should have.
 type Factory interface {
@@ -107,20 +118,31 @@ type Factory interface {
 // FactoryFunc is a function that is a [Factory].
 type FactoryFunc func(Spec) (*Pool, error)
 
-// New calls f. A nil f returns an error.
+// New calls f. A nil f is a fault.
 func (f FactoryFunc) New(s Spec) (*Pool, error) {
 	if f == nil {
-		return nil, errors.New("balance: FactoryFunc: the function is nil")
+		err := errors.New("balance: FactoryFunc: the function is nil")
+		return &Pool{fault: err, spec: Spec{Name: s.Name}, source: pipe.Here()}, err
 	}
 	return f(s)
 }
 
-// where is how errors name the pool.
-func (s *Spec) where() string {
-	if s.Name == "" {
-		return "balance: pool"
+// where is how errors name the pool and the package.
+func (s *Spec) where() string { return "balance: " + s.label() }
+
+// label is how errors name the pool.
+func (s *Spec) label() string {
+	switch {
+	case s.Name == "":
+		return "pool"
+	case !printable(s.Name):
+		return "pool " + strconv.Quote(s.Name)
 	}
-	return "balance: pool " + s.Name
+	return "pool " + s.Name
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // fault returns what is wrong with the spec, joined, each with the name of the pool.
@@ -131,6 +153,9 @@ func (s *Spec) fault() error {
 			errs = append(errs, fmt.Errorf("%s: %w", s.where(), err))
 		}
 	}
+	if !printable(s.Name) {
+		note(errors.New("the Name has characters that are not printable"))
+	}
 	note(resolverFault(s.Resolver))
 	note(s.Pick.fault())
 	note(transportFault(s.Transport))
@@ -139,9 +164,12 @@ func (s *Spec) fault() error {
 			note(fmt.Errorf("%s is %v, want %s", field, value, want))
 		}
 	}
+	check(s.Refresh <= 0 || s.Refresh >= minInterval, "Refresh", s.Refresh, "100ms or more")
 	check(s.FailureRatio <= 1, "FailureRatio", s.FailureRatio, "more than 0 and at most 1")
 	check(s.Window >= 0, "Window", s.Window, "more than 0")
 	check(s.Ejection >= 0, "Ejection", s.Ejection, "more than 0")
+	ejection := cmp.Or(s.Ejection, defaultEjection)
+	check(s.MaxEjection <= 0 || s.MaxEjection >= ejection, "MaxEjection", s.MaxEjection, fmt.Sprintf("the Ejection of %v or more", ejection))
 	check(s.MaxEjected <= 1, "MaxEjected", s.MaxEjected, "at most 1")
 	check(s.Panic <= 1, "Panic", s.Panic, "at most 1")
 	if s.Probe != nil {
@@ -208,7 +236,7 @@ func (s Spec) withDefaults() Spec {
 	s.MinCalls = max(cmp.Or(s.MinCalls, defaultMinCalls), 1)
 	s.Window = cmp.Or(s.Window, defaultWindow)
 	s.Ejection = cmp.Or(s.Ejection, defaultEjection)
-	s.MaxEjection = cmp.Or(s.MaxEjection, defaultMaxEjection)
+	s.MaxEjection = cmp.Or(s.MaxEjection, max(defaultMaxEjection, s.Ejection))
 	s.MaxEjected = cmp.Or(s.MaxEjected, defaultMaxEjected)
 	s.Panic = cmp.Or(s.Panic, defaultPanic)
 	s.SlowStart = max(cmp.Or(s.SlowStart, defaultSlowStart), 0)

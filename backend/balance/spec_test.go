@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"testing"
 	"time"
 
@@ -59,6 +60,14 @@ func TestFaultsOfASpec(t *testing.T) {
 		{"a dialer for TLS", balance.Spec{Resolver: fine, Transport: dials}, "the Transport has a DialTLSContext, which would choose the host"},
 		{"HTTP/2 of another package", balance.Spec{Resolver: fine, Transport: shared}, "the Transport has a TLSNextProto, whose connections all hosts would share"},
 		{"FailureRatio", balance.Spec{Resolver: fine, FailureRatio: 1.5}, "FailureRatio is 1.5, want more than 0 and at most 1"},
+		{"the service in the name of SRV too", balance.Spec{Resolver: balance.SRV("http", "tcp", "_HTTP._tcp.items")}, `SRV: the name "_HTTP._tcp.items" begins with the service and the protocol`},
+		{"SRV of underscores", balance.Spec{Resolver: balance.SRV("_", "__tcp", "items")}, `SRV: the service is "_" and the protocol "_tcp", want names`},
+		{"Refresh without a unit", balance.Spec{Resolver: fine, Refresh: 30}, "Refresh is 30ns, want 100ms or more"},
+		{"MaxEjection", balance.Spec{Resolver: fine, Ejection: time.Minute, MaxEjection: 59 * time.Second}, "MaxEjection is 59s, want the Ejection of 1m0s or more"},
+		{"MaxEjection below the default", balance.Spec{Resolver: fine, MaxEjection: 9 * time.Second}, "MaxEjection is 9s, want the Ejection of 10s or more"},
+		{"a status of a Probe", balance.Spec{Resolver: fine, Probe: &balance.Probe{URL: "http://items", Statuses: []int{200, 99, 999}}}, "the Probe has the status 99, want 100 to 999"},
+		{"a status of a Probe that is too high", balance.Spec{Resolver: fine, Probe: &balance.Probe{URL: "http://items", Statuses: []int{1000}}}, "the Probe has the status 1000, want 100 to 999"},
+		{"Interval without a unit", balance.Spec{Resolver: fine, Probe: &balance.Probe{URL: "http://items", Interval: 10}}, "the Interval of the Probe is 10ns, want 100ms or more"},
 		{"Window", balance.Spec{Resolver: fine, Window: -1}, "Window is -1ns, want more than 0"},
 		{"Ejection", balance.Spec{Resolver: fine, Ejection: -time.Second}, "Ejection is -1s, want more than 0"},
 		{"MaxEjected", balance.Spec{Resolver: fine, MaxEjected: 50}, "MaxEjected is 50, want at most 1"},
@@ -74,8 +83,33 @@ func TestFaultsOfASpec(t *testing.T) {
 			tt.spec.Name = "items"
 			p, err := balance.New(tt.spec)
 			assert.EqualError(t, err, "balance: pool items: "+tt.want)
-			assert.Nil(t, p)
+			assert.Equal(t, err, p.Fault())
 		})
+	}
+}
+
+func TestTheNameOfAPoolIsPrintable(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"a\nb", "a\x00b", "\xff", "a\u202eb"} {
+		_, err := balance.New(balance.Spec{Name: name, Resolver: balance.Static("a:80"), Panic: 2})
+		where := "balance: pool " + strconv.Quote(name)
+		assert.EqualError(t, err, where+": the Name has characters that are not printable\n"+where+": Panic is 2, want at most 1")
+	}
+}
+
+// Limits that meet are fine, and a default is never the fault of another field.
+func TestSpecsAtTheirLimits(t *testing.T) {
+	t.Parallel()
+	for _, s := range []balance.Spec{
+		{Name: "items of Zürich", Refresh: 100 * time.Millisecond},
+		{Ejection: time.Minute, MaxEjection: time.Minute},
+		{Ejection: time.Hour},
+		{Ejection: time.Hour, MaxEjection: -1},
+		{Probe: &balance.Probe{URL: "http://items", Statuses: []int{100, 999}, Interval: 100 * time.Millisecond}},
+	} {
+		s.Resolver = balance.Static("a:80")
+		_, err := balance.New(s)
+		assert.NoError(t, err)
 	}
 }
 
@@ -127,6 +161,7 @@ func TestThePlanShowsThePool(t *testing.T) {
 		{"two", balance.Spec{Resolver: balance.Static("a:1", "b:1"), Pick: balance.RoundRobin()}, "pool items (round robin, 2 static hosts)", false, true, 0},
 		{"DNS", balance.Spec{Resolver: balance.DNS("items.internal", 8080), Pick: balance.LeastRequests()}, "pool items (least requests, DNS items.internal:8080)", false, true, 5 * time.Second},
 		{"SRV", balance.Spec{Resolver: balance.SRV("http", "tcp", "items"), Pick: balance.Random()}, "pool items (random, SRV _http._tcp.items)", false, true, 5 * time.Second},
+		{"SRV with underscores", balance.Spec{Resolver: balance.SRV("_http", "_tcp", "items")}, "pool items (power of two choices, SRV _http._tcp.items)", false, true, 5 * time.Second},
 		{"SRV by name", balance.Spec{Resolver: balance.SRV("", "", "items"), Wait: -1}, "pool items (power of two choices, SRV items)", false, true, -1},
 		{"func", balance.Spec{Resolver: named, Wait: time.Second}, "pool items (power of two choices, balance.ResolverFunc)", false, true, time.Second},
 		{"hash", balance.Spec{Resolver: static, Pick: balance.Hash(balance.ByHeader("x-user"))}, "pool items (hash by X-User, 1 static host)", false, true, 0},

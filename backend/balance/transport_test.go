@@ -144,7 +144,7 @@ func TestAHostThatLeftKeepsNoConnection(t *testing.T) {
 			other, _ := protocols[0].server(t, func(http.ResponseWriter, *http.Request) {})
 			names := make(chan []balance.Host, 1)
 			names <- []balance.Host{{Address: addr}}
-			p := newPool(t, balance.Spec{Refresh: time.Millisecond, Transport: transport,
+			p := newPool(t, balance.Spec{Refresh: 100 * time.Millisecond, Transport: transport,
 				Resolver: balance.ResolverFunc(func(ctx context.Context) ([]balance.Host, error) {
 					select {
 					case hosts := <-names:

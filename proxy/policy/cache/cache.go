@@ -73,8 +73,8 @@ func (c *Cache) Fault() error { return c.err }
 // An answer is kept if its call was a GET without a body, and HTTP allows a shared cache to keep it
 // (RFC 9111, section 3). Of a Document that is decided by Response.Origin, what its upstream said. An
 // answer without one, such as that of a merge, is kept for [Spec.TTL]. None is kept whose Header says
-// no-store or private. A stream is decided by its Header, copied while it is read, and kept once it was read to
-// its end.
+// no-store or private. A stream is decided by its Header, copied while it is read, and kept once it
+// was read to its end.
 //
 // Never kept are errors, partial answers, streams that break or are not read to their end, answers of
 // status 206, answers with "Vary: *" or with Set-Cookie (see [Spec.StoreCookies]), and what is larger
