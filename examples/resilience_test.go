@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -420,9 +422,10 @@ func TestProgramResilienceSharesARedis(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		t.Skipf("there is no Redis on %s: %v", addr, err)
+	if err != nil && os.Getenv("CI") == "" {
+		t.Skipf("there is no Redis at %s: %v", addr, err)
 	}
+	require.NoError(t, err)
 	require.NoError(t, conn.Close())
 	one, other := resilience(t, "-redis", addr), resilience(t, "-redis", addr)
 
@@ -433,9 +436,22 @@ func TestProgramResilienceSharesARedis(t *testing.T) {
 	assert.Positive(t, statuses[429])
 	assert.Equal(t, 40, statuses[200]+statuses[429]+statuses[503], "503 where Redis took more than 50ms on a busy machine")
 
-	path := fmt.Sprintf("/article/%d", time.Now().UnixNano())
-	first := one.get(t, path)
-	assert.Equal(t, 200, first.status)
-	second := do(t, "GET", other.public+path, "", "Host", strings.TrimPrefix(one.public, "http://"))
-	assert.Equal(t, first.body, second.body)
+	until(t, "one has what the other has kept", func() bool { // neither keeps what takes Redis more than 50ms
+		path := fmt.Sprintf("/article/%d", time.Now().UnixNano())
+		first := one.get(t, path)
+		assert.Equal(t, 200, first.status)
+		req, err := http.NewRequest("GET", other.public+path, nil)
+		require.NoError(t, err)
+		req.Host = strings.TrimPrefix(one.public, "http://") // as that of a service with several gateways
+		res, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		if !strings.Contains(res.Header.Get("Cache-Status"), "; hit") {
+			return false
+		}
+		assert.Equal(t, first.body, string(body))
+		return true
+	})
 }

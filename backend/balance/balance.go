@@ -145,15 +145,15 @@ func (p *Pool) pick(ctx context.Context, req *http.Request) (*member, int64, err
 	if len(s.live) == 0 {
 		return nil, 0, p.refusal()
 	}
-	try, again := tryOf(ctx)
-	m := s.pick(p, now, key, again)
+	try, others := triesOf(ctx)
+	m := s.pick(p, now, key, others)
 	try.Use(m.address)
 	return m, now, nil
 }
 
-// tryOf returns the record of the try that ctx belongs to, and once more if there were others, whose
-// hosts are to be avoided.
-func tryOf(ctx context.Context) (try, again *proxy.Try) {
+// triesOf returns the try that ctx belongs to, and as others the one that tells which hosts other tries
+// have used: nil for a first try, before which there was none.
+func triesOf(ctx context.Context) (try, others *proxy.Try) {
 	try = proxy.TryOf(ctx)
 	if try.Number() > 1 {
 		return try, try

@@ -26,8 +26,8 @@
 //
 // [PowerOfTwo] is the default: of two different hosts the one that is likely to answer sooner, by
 // what it took lately, by how many calls are in flight there, and by how long the oldest of them
-// waits. So a host that hangs gets no further calls before its first one has ended. [Picker] lists
-// the others.
+// waits. So a host that hangs soon looks slow, and gets hardly a call until those there have ended.
+// [Picker] lists the others.
 //
 // A try of a call prefers a host that no other try of that call has used: that is what makes
 // policy.Retry and policy.Hedge worth their calls. A used host comes again if there is no other.

@@ -246,10 +246,10 @@ func (m *member) observe(now, took int64) {
 	m.pool.typical.mean(now, took)
 }
 
-// gaveUp takes how long a call had waited that its caller has given up, as one that lost a hedge. That
-// is no sample of the latency, which is longer, and nobody knows by how much: so each such call since
-// the last answer makes the host look twice as slow as the one before. A call that was given up before
-// an answer was due says nothing.
+// gaveUp takes a call that its caller has given up after it had waited so long, such as the loser of a
+// hedge. The answer would have taken longer, and nobody knows how much, so that is no sample of the
+// latency. But each such call since the last answer makes the host look twice as slow as the one before
+// it. A call that was given up before an answer was due says nothing.
 func (m *member) gaveUp(now, took int64) {
 	if took <= m.pool.typical.at(now) {
 		return
@@ -260,7 +260,7 @@ func (m *member) gaveUp(now, took int64) {
 	}
 }
 
-// maxDoubled is how often that doubles.
+// maxDoubled is how often gaveUp doubles.
 const maxDoubled = 10
 
 // slow makes the host look slower after a failure, however soon that came. A failure that came late
@@ -310,7 +310,7 @@ func faded(v float64, after int64) float64 {
 	return v / float64(int64(1)<<halvings) * (1 - rest/2)
 }
 
-// at returns the value now, which falls towards 0 while nothing tells: so a host that was slow is
+// at returns the value now, which falls towards 0 while there is no sample: so a host that was slow is
 // tried again at some time.
 func (l *latency) at(now int64) int64 {
 	v := l.value.Load()
@@ -336,7 +336,7 @@ func (l *latency) peak(now, sample int64) {
 	l.set(now, int64(float64(v)*keep+float64(sample)*(1-keep)))
 }
 
-// mean takes a sample of many that are all equal.
+// mean takes a sample, each of which counts as much: the value is the mean of about the last 64.
 func (l *latency) mean(now, sample int64) {
 	v := l.value.Load()
 	if v == 0 {

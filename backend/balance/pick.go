@@ -168,8 +168,9 @@ func (s *set) better(now int64, tried *proxy.Try) *member {
 // draws is how often a draw is repeated before another host is looked for in order.
 const draws = 8
 
-// draw draws a host by weight that no other try has used. If they have used all, it draws any, but
-// returns -1 for one other than not: a second draw that only can be worse.
+// draw draws a host by weight that no other try has used and that is not the one at not, which is -1
+// for a first draw. If the other tries have used all, a first draw takes any, and a second one returns
+// -1: that host would be no better.
 func (s *set) draw(now int64, tried *proxy.Try, not int) int {
 	for range draws {
 		r := rand.Uint64()

@@ -1,6 +1,7 @@
 package balance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,10 +56,10 @@ const (
 )
 
 func (p Probe) withDefaults() Probe {
-	p.Interval = orDefault(p.Interval, defaultProbeInterval)
-	p.Timeout = orDefault(p.Timeout, defaultProbeTimeout)
-	p.Failures = orDefault(p.Failures, defaultProbeFailures)
-	p.Successes = orDefault(p.Successes, defaultProbeSuccesses)
+	p.Interval = cmp.Or(p.Interval, defaultProbeInterval)
+	p.Timeout = cmp.Or(p.Timeout, defaultProbeTimeout)
+	p.Failures = cmp.Or(p.Failures, defaultProbeFailures)
+	p.Successes = cmp.Or(p.Successes, defaultProbeSuccesses)
 	p.Statuses = slices.Clone(p.Statuses)
 	return p
 }

@@ -1,7 +1,7 @@
 package balance
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,7 +11,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -69,7 +68,8 @@ type Spec struct {
 	MaxEjection time.Duration
 
 	// MaxEjected is the share of all hosts that may be ejected at a time, rounded down to whole
-	// hosts, at most 1. A host that is down takes none of that. 0 is 0.5, negative is no limit.
+	// hosts, at most 1. So by default a host that is alone is never ejected. A host that is down
+	// takes none of that. 0 is 0.5, negative is no limit.
 	MaxEjected float64
 
 	// Panic is the share of the hosts of a priority that must be up for the pool to keep to those,
@@ -168,7 +168,7 @@ func (s *Spec) fault() error {
 	check(s.FailureRatio <= 1, "FailureRatio", s.FailureRatio, "more than 0 and at most 1")
 	check(s.Window >= 0, "Window", s.Window, "more than 0")
 	check(s.Ejection >= 0, "Ejection", s.Ejection, "more than 0")
-	ejection := orDefault(s.Ejection, defaultEjection)
+	ejection := cmp.Or(s.Ejection, defaultEjection)
 	check(s.MaxEjection <= 0 || s.MaxEjection >= ejection, "MaxEjection", s.MaxEjection, fmt.Sprintf("the Ejection of %v or more", ejection))
 	check(s.MaxEjected <= 1, "MaxEjected", s.MaxEjected, "at most 1")
 	check(s.Panic <= 1, "Panic", s.Panic, "at most 1")
@@ -229,100 +229,20 @@ func transportFault(t *http.Transport) error {
 }
 
 func (s Spec) withDefaults() Spec {
-	s.Refresh = orDefault(s.Refresh, defaultRefresh)
-	s.Wait = orDefault(s.Wait, defaultWait)
-	s.Failures = orDefault(s.Failures, defaultFailures)
-	s.FailureRatio = orDefault(s.FailureRatio, defaultRatio)
-	s.MinCalls = max(orDefault(s.MinCalls, defaultMinCalls), 1)
-	s.Window = orDefault(s.Window, defaultWindow)
-	s.Ejection = orDefault(s.Ejection, defaultEjection)
-	s.MaxEjection = orDefault(s.MaxEjection, max(defaultMaxEjection, s.Ejection))
-	s.MaxEjected = orDefault(s.MaxEjected, defaultMaxEjected)
-	s.Panic = orDefault(s.Panic, defaultPanic)
-	s.SlowStart = max(orDefault(s.SlowStart, defaultSlowStart), 0)
+	s.Refresh = cmp.Or(s.Refresh, defaultRefresh)
+	s.Wait = cmp.Or(s.Wait, defaultWait)
+	s.Failures = cmp.Or(s.Failures, defaultFailures)
+	s.FailureRatio = cmp.Or(s.FailureRatio, defaultRatio)
+	s.MinCalls = max(cmp.Or(s.MinCalls, defaultMinCalls), 1)
+	s.Window = cmp.Or(s.Window, defaultWindow)
+	s.Ejection = cmp.Or(s.Ejection, defaultEjection)
+	s.MaxEjection = cmp.Or(s.MaxEjection, max(defaultMaxEjection, s.Ejection))
+	s.MaxEjected = cmp.Or(s.MaxEjected, defaultMaxEjected)
+	s.Panic = cmp.Or(s.Panic, defaultPanic)
+	s.SlowStart = max(cmp.Or(s.SlowStart, defaultSlowStart), 0)
 	if s.Probe != nil {
 		probe := s.Probe.withDefaults()
 		s.Probe = &probe
 	}
 	return s
-}
-
-func orDefault[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
-}
-
-// A Change says that the state of a host has changed.
-type Change struct {
-	Pool string // the name of the pool
-	Host string // the address
-	From State  // "" if the host is new
-	To   State  // "" if it has left
-	Why  string // as in HostState
-}
-
-// hookTime is how long a call waits for OnChange.
-const hookTime = 500 * time.Millisecond
-
-// maxChanges is how many changes wait for OnChange.
-const maxChanges = 1000
-
-// tell has OnChange told what has changed, in order, and waits for it a little. If somebody else is
-// telling it, that one tells all. The caller holds no lock.
-func (p *Pool) tell(ctx context.Context) {
-	if !p.pending.Load() || !p.startTelling() {
-		return
-	}
-	soon, cancel := context.WithTimeout(context.Background(), hookTime)
-	defer cancel()
-	defer context.AfterFunc(ctx, cancel)()
-	_, err := call.Guard(soon, nil, nil, func() (struct{}, error) {
-		for {
-			change, ok := p.nextChange()
-			if !ok {
-				return struct{}{}, nil
-			}
-			p.change(ctx, change)
-		}
-	})
-	if err != nil && ctx.Err() == nil {
-		call.Report(ctx, fmt.Errorf("%s: OnChange: %w", p.spec.where(), err))
-	}
-}
-
-// change tells OnChange one change.
-func (p *Pool) change(ctx context.Context, c Change) {
-	err := call.Apart(func() error {
-		p.spec.OnChange(c)
-		return nil
-	})
-	if err != nil {
-		call.Report(ctx, fmt.Errorf("%s: OnChange: %w", p.spec.where(), err))
-	}
-}
-
-func (p *Pool) startTelling() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.telling {
-		return false
-	}
-	p.telling = true
-	return true
-}
-
-// nextChange takes the next change. If there is none, the caller has told all, and others may tell.
-func (p *Pool) nextChange() (c Change, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.changes) == 0 {
-		p.pending.Store(false)
-		p.telling = false
-		return c, false
-	}
-	c, p.changes = p.changes[0], p.changes[1:]
-	return c, true
 }

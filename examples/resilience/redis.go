@@ -15,7 +15,7 @@ import (
 // shared returns the policies of a gateway that shares its limits and articles with all others on a Redis.
 func shared(client *goredis.Client) policies {
 	spec := redis.Spec{Client: client}
-	return resilient(nil, redis.NewBuckets(spec))
+	return resilient(redis.NewStore(spec), redis.NewBuckets(spec))
 }
 
 // connect returns a client of a Redis, which the caller closes. If it does not answer, the program

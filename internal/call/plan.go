@@ -2,6 +2,7 @@ package call
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -38,6 +39,23 @@ func Writes(plan *pipe.Step) bool {
 		}
 	}
 	return false
+}
+
+// Label returns the kind and name of a step, for messages.
+func Label(s *pipe.Step) string { return strings.TrimSpace(s.Kind + " " + s.Name) }
+
+// HandsOn reports whether a pipe may answer with the answer of one leaf, or of code that its plan does
+// not show. Others make an answer of their own, as a merge does.
+func HandsOn(s *pipe.Step) bool {
+	switch {
+	case s.Effects.Has(pipe.Detached):
+		return false
+	case len(s.Steps) == 0, s.Effects&(pipe.Terminal|pipe.Opaque|pipe.Custom) != 0:
+		return true
+	case !s.Effects.Has(pipe.PassesOn):
+		return false
+	}
+	return slices.ContainsFunc(s.Steps, HandsOn)
 }
 
 // AlwaysStreams reports whether a pipe is certain to answer with a stream: the leaves of its plan

@@ -51,6 +51,38 @@ func TestTakesTellsWhichHeadersReachAStep(t *testing.T) {
 	}
 }
 
+func TestDecidesTellsWhichHeadersReachAStepThatIsNoLeaf(t *testing.T) {
+	t.Parallel()
+	leaf := &pipe.Step{Effects: pipe.Terminal, Takes: []string{"A"}, Steps: []*pipe.Step{{Effects: pipe.Terminal | pipe.Custom}}}
+	for _, c := range []struct {
+		name   string
+		step   pipe.Step
+		hidden bool
+		names  []string
+	}{
+		{name: "a leaf, and its transport"},
+		{name: "a choice by header", step: pipe.Step{Layout: pipe.Choice, Takes: []string{"x-b"}}, names: []string{"X-B"}},
+		{name: "a choice by a function", step: pipe.Step{Layout: pipe.Choice, Effects: pipe.Opaque | pipe.PassesOn}, hidden: true},
+		{name: "a function", step: pipe.Step{Effects: pipe.Opaque}, hidden: true},
+		{name: "a function that watches", step: pipe.Step{Effects: pipe.Opaque | pipe.PassesOn}},
+		{name: "a function that writes the request", step: pipe.Step{Effects: pipe.Opaque | pipe.PassesOn | pipe.WritesRequest}, hidden: true},
+		{name: "a function that answers", step: pipe.Step{Effects: pipe.Opaque | pipe.Terminal}, hidden: true},
+		{name: "a leaf that may block", step: pipe.Step{Effects: pipe.Opaque | pipe.Terminal, Takes: []string{"C"}}},
+		{name: "a step of a user", step: pipe.Step{Effects: pipe.Custom | pipe.PassesOn}, hidden: true},
+		{name: "a step of a user that tells", step: pipe.Step{Effects: pipe.Custom, Takes: []string{"C"}}, names: []string{"C"}},
+		{name: "a step of a user that tells, and has a function", step: pipe.Step{Effects: pipe.Custom | pipe.Opaque | pipe.PassesOn, Takes: []string{}}, hidden: true},
+		{name: "a leaf of a user that tells", step: pipe.Step{Effects: pipe.Custom | pipe.Terminal, Takes: []string{"C"}}},
+		{name: "a leaf of a user", step: pipe.Step{Effects: pipe.Custom | pipe.Terminal}, hidden: true},
+		{name: "what does not answer", step: pipe.Step{Effects: pipe.Opaque | pipe.Detached}},
+	} {
+		c.step.Steps = []*pipe.Step{leaf, leaf}
+		taken := call.Decides(&pipe.Step{Steps: []*pipe.Step{&c.step}})
+		assert.Equal(t, c.hidden, taken.Hidden, c.name)
+		assert.Equal(t, c.hidden, taken.All, c.name)
+		assert.Equal(t, c.names, taken.Names, c.name)
+	}
+}
+
 func TestAnEmptyListStaysEmptyInAPlan(t *testing.T) {
 	t.Parallel()
 	nothing := func(context.Context, int) (int, error) { return 0, nil }

@@ -119,10 +119,8 @@ func (s AdaptiveSpec) fault() error {
 	if s.Tolerance != 0 && !(s.Tolerance >= 1 && s.Tolerance < math.Inf(1)) {
 		fault("Tolerance is %g, want 1 or more", s.Tolerance)
 	}
-	if errs != nil {
-		return errors.Join(errs...)
-	}
 	switch d := s.withDefaults(); {
+	case s.Min < 0 || s.Max < 0 || s.Initial < 0: // that was said
 	case d.Min > d.Max:
 		fault("Min is %d, want at most Max, which is %d", d.Min, d.Max)
 	case d.Initial < d.Min || d.Initial > d.Max:

@@ -376,10 +376,11 @@ func TestAdaptiveShowsItsSettingsInThePlan(t *testing.T) {
 	for want, s := range map[string]policy.AdaptiveSpec{
 		"policy: Adaptive: Min is -1, want 0 or more\npolicy: Adaptive: Max is -2, want 0 or more\n" +
 			"policy: Adaptive: Initial is -3, want 0 or more\npolicy: Adaptive: Tolerance is 0.5, want 1 or more": {Min: -1, Max: -2, Initial: -3, Tolerance: 0.5},
-		"policy: Adaptive: Tolerance is NaN, want 1 or more":       {Tolerance: math.NaN()},
-		"policy: Adaptive: Tolerance is +Inf, want 1 or more":      {Tolerance: math.Inf(1)},
-		"policy: Adaptive: Min is 5, want at most Max, which is 4": {Min: 5, Max: 4},
-		"policy: Adaptive: Initial is 9, want 2 to 4":              {Min: 2, Max: 4, Initial: 9},
+		"policy: Adaptive: Tolerance is 0.5, want 1 or more\npolicy: Adaptive: Min is 10, want at most Max, which is 5": {Min: 10, Max: 5, Tolerance: 0.5},
+		"policy: Adaptive: Tolerance is NaN, want 1 or more":                                                            {Tolerance: math.NaN()},
+		"policy: Adaptive: Tolerance is +Inf, want 1 or more":                                                           {Tolerance: math.Inf(1)},
+		"policy: Adaptive: Min is 5, want at most Max, which is 4":                                                      {Min: 5, Max: 4},
+		"policy: Adaptive: Initial is 9, want 2 to 4":                                                                   {Min: 2, Max: 4, Initial: 9},
 	} {
 		assert.Equal(t, want, pipetest.Faults(pipe.PlanOf(proxy.Proxy(answers).With(policy.Adaptive(s)))))
 	}

@@ -64,7 +64,7 @@ type Breaker interface {
 //
 // A nil b is a fault in the plan, and so is the Fault of a b that has one.
 func Break(b Breaker) proxy.Decorator {
-	if isNil(b) {
+	if call.IsNil(b) {
 		return proxy.Fault(errors.New("policy: Break: the Breaker is nil"))
 	}
 	if f, ok := b.(interface{ Fault() error }); ok {
@@ -89,14 +89,6 @@ func Break(b Breaker) proxy.Decorator {
 		br := &breaking{breaker: b, ours: ours, next: next, honoursContext: pipe.PlanOf(next).HonoursContext()}
 		return pipe.Describe(br.call, step, next)
 	}
-}
-
-func isNil(b Breaker) bool {
-	if b == nil {
-		return true
-	}
-	v := reflect.ValueOf(b)
-	return v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 type breaking struct {

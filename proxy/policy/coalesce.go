@@ -125,11 +125,12 @@ func Coalesce(s CoalesceSpec) proxy.Decorator {
 		// that first, for as long as next takes.
 		step.Effects = pipe.CallsOnce | pipe.Caches | pipe.Stateful
 		step.Waits = -1
-		step.Detail = s.detail(&step, call.Takes(plan))
+		taken := call.Takes(plan)
+		step.Detail = s.detail(&step, taken)
 		if !step.Effects.Has(pipe.Opaque) { // else the Key may wait although it must not
 			step.Effects |= pipe.HonoursContext
 		}
-		c := &coalesce{spec: s, next: next, taken: call.Takes(plan), flights: map[flightKey]*flight{}}
+		c := &coalesce{spec: s, next: next, taken: taken, flights: map[flightKey]*flight{}}
 		if !plan.HonoursContext() {
 			c.next = held("coalesce", next)
 		}
@@ -169,7 +170,7 @@ func (s CoalesceSpec) fault(plan *pipe.Step) error {
 	var errs []error
 	for inner := range plan.All() {
 		if inner.Effects.Has(pipe.ReadsCaller) {
-			errs = append(errs, fmt.Errorf("%s: %s inside decides by who the caller is: put it outside, or set Key", where, inner.Title()))
+			errs = append(errs, fmt.Errorf("%s: %s inside decides by who the caller is: put it outside, or set Key", where, call.Label(inner)))
 		}
 	}
 	return errors.Join(errs...)

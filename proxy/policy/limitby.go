@@ -38,7 +38,8 @@ type LimitBySpec struct {
 	OmitFields bool
 
 	// Buckets is where the buckets are if several processes share them. It needs a Name, because
-	// other limits may be there. nil is the memory of this process.
+	// other limits may be there: limits of the same Name and Rate share their buckets. nil is the
+	// memory of this process.
 	Buckets Buckets
 
 	// Open lets a call pass that Buckets fail to decide on, and reports the failure; see
@@ -117,6 +118,7 @@ func LimitByWith(s LimitBySpec) proxy.Decorator {
 		s.MaxKeys = DefaultMaxKeys
 	}
 	l := &limitBy{spec: s, byClient: isByClient(s.Key)}
+	l.prefix = s.Name + "\x00" + s.Rate.String() + "\x00" // no Name or Rate has that character
 	step := pipe.Step{Mark: mark.Ours(), Kind: "limit", Name: s.Name, Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: l}
 	notes := []string{s.Rate.String(), "by " + keyStep(&step, s.Key)}
@@ -190,7 +192,11 @@ func (s LimitBySpec) fault() error {
 	if s.Buckets != nil && s.Name == "" {
 		fault("there are Buckets, and no Name for those of this limit")
 	}
-	if f, ok := s.Buckets.(interface{ Fault() error }); ok {
+	switch f, ok := s.Buckets.(interface{ Fault() error }); {
+	case s.Buckets == nil: // in memory
+	case call.IsNil(s.Buckets):
+		fault("the Buckets are a nil pointer")
+	case ok:
 		errs = append(errs, f.Fault())
 	}
 	return errors.Join(errs...)
@@ -199,6 +205,7 @@ func (s LimitBySpec) fault() error {
 type limitBy struct {
 	spec     LimitBySpec
 	byClient bool
+	prefix   string       // of keys of the Buckets of the spec
 	buckets  *buckets     // nil with those of the spec
 	fields   *limitFields // nil if clients are told nothing
 }
@@ -264,7 +271,7 @@ func (l *limitBy) take(key keyHash) decision {
 
 // elsewhere asks the Buckets of the spec.
 func (l *limitBy) elsewhere(ctx context.Context, key string) (decision, error) {
-	g, err := l.guarded(ctx, l.spec.Name+"\x00"+key) // no Name has that character
+	g, err := l.guarded(ctx, l.prefix+key)
 	switch {
 	case ctx.Err() != nil:
 		return decision{}, &proxy.Error{Op: "limit", Err: ctx.Err()}

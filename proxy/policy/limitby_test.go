@@ -536,13 +536,15 @@ func (r *remote) Take(_ context.Context, key string, rate policy.Rate) (policy.G
 // proves T8
 func TestTheKeyOfSharedBucketsIsThatOfOneLimit(t *testing.T) {
 	t.Parallel()
-	asked := func(name, key string) string {
+	at := func(rate policy.Rate, name, key string) string {
 		r := &remote{grant: policy.Grant{OK: true}}
-		p := proxy.Proxy(answers).With(policy.LimitByWith(policy.LimitBySpec{Name: name, Key: byHeader, Rate: policy.PerSecond(1), Buckets: r}))
+		p := proxy.Proxy(answers).With(policy.LimitByWith(policy.LimitBySpec{Name: name, Key: byHeader, Rate: rate, Buckets: r}))
 		_, err := p(t.Context(), keyed(key))
 		require.NoError(t, err)
 		return r.asked[0]
 	}
+	asked := func(name, key string) string { return at(policy.PerSecond(1), name, key) }
+	assert.NotEqual(t, asked("a", "b"), at(policy.PerHour(100), "a", "b"), "else each would count in the time of the other")
 	assert.NotEqual(t, asked("ab", "c"), asked("a", "bc"))
 	assert.NotEqual(t, asked("a", "b"), asked("a/b", ""))
 	assert.NotEqual(t, asked("a", "b\x00c"), asked("a", "b"))
@@ -555,7 +557,7 @@ func TestLimitByAsksBucketsElsewhere(t *testing.T) {
 	res, err := p(t.Context(), from("2001:db8::1"))
 	require.NoError(t, err)
 	assert.Equal(t, `"api";r=7;t=3`, res.Header.Get("RateLimit"))
-	assert.Equal(t, []string{`"api\x002001:db8::/64" 9/s, burst 9`}, r.asked)
+	assert.Equal(t, []string{`"api\x009/s, burst 9\x002001:db8::/64" 9/s, burst 9`}, r.asked)
 
 	r.grant = policy.Grant{}
 	_, err = p(t.Context(), from("2001:db8::1"))

@@ -93,7 +93,6 @@ func (l Load) Run(ctx context.Context, p proxy.Proxy) *LoadResult {
 	start := time.Now()
 	var calls []*loadCall
 	var running sync.WaitGroup
-	defer running.Wait()
 	for at := l.next(rng, 0); at < l.For; at = l.next(rng, at) {
 		if !sleepUntil(ctx, start.Add(at)) {
 			break

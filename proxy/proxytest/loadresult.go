@@ -1,6 +1,7 @@
 package proxytest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -35,7 +36,7 @@ func (r *LoadResult) Between(from, to time.Duration) *LoadResult {
 	return &LoadResult{Calls: r.Calls[first:max(first, end)]}
 }
 
-func arrived(c LoadCall, at time.Duration) int { return int(c.At - at) }
+func arrived(c LoadCall, at time.Duration) int { return cmp.Compare(c.At, at) }
 
 // Success returns the share of the calls that succeeded, from 0 to 1. Those whose callers have left
 // do not count. It is 1 if there are no others.

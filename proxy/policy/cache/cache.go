@@ -26,6 +26,7 @@ var ErrNotCached = call.ErrNotCached
 type Cache struct {
 	spec  Spec // with the defaults filled in
 	err   error
+	where string // that faults name
 	store Store
 	ours  bool        // the store is sluice's, and needs no guard
 	bound *call.Bound // of calls of the store that are abandoned
@@ -44,12 +45,14 @@ type Cache struct {
 // New returns the cache that s describes. What is wrong with s is a fault, which every proxy that it
 // decorates has in its plan: names that are none, negative times.
 func New(s Spec) *Cache {
-	c := &Cache{err: s.fault(), spec: s.withDefaults(), bound: call.NewBound(0), calls: call.NewBound(0),
+	c := &Cache{err: s.fault(), where: s.where(), spec: s.withDefaults(), bound: call.NewBound(0), calls: call.NewBound(0),
 		seen: map[[sha256.Size]byte]int{}}
 	if c.store = s.Store; c.store == nil {
 		c.store = NewMemory(0)
 	}
-	if f, ok := c.store.(interface{ Fault() error }); ok {
+	if call.IsNil(c.store) {
+		c.err = errors.Join(c.err, fmt.Errorf("%s: the Store is a nil pointer", s.where()))
+	} else if f, ok := c.store.(interface{ Fault() error }); ok {
 		c.err = errors.Join(c.err, f.Fault())
 	}
 	c.ours = mark.On(c.store)
@@ -69,9 +72,9 @@ func (c *Cache) Fault() error { return c.err }
 //
 // An answer is kept if its call was a GET without a body, and HTTP allows a shared cache to keep it
 // (RFC 9111, section 3). Of a Document that is decided by Response.Origin, what its upstream said. An
-// answer without one, such as that of a merge, is kept for [Spec.TTL], unless its Header says no-store
-// or private. A stream is decided by its Header, copied while it is read, and kept once it was read to
-// its end.
+// answer without one, such as that of a merge, is kept for [Spec.TTL]. None is kept whose Header says
+// no-store or private. A stream is decided by its Header, copied while it is read, and kept once it
+// was read to its end.
 //
 // Never kept are errors, partial answers, streams that break or are not read to their end, answers of
 // status 206, answers with "Vary: *" or with Set-Cookie (see [Spec.StoreCookies]), and what is larger
@@ -81,8 +84,12 @@ func (c *Cache) Fault() error { return c.err }
 //
 // The key has the scheme, host, path, pattern, query, params and all of Request.Upstream, where the
 // credentials are, and which of the decorated proxies it is. What Vary names of Request.Header counts,
-// if a leaf inside takes it. For an answer without an Origin all counts that leaves take; where the
-// plan cannot tell that, the whole header counts, and the address and certificate of the client.
+// if a leaf inside takes it. What decides inside which leaf is asked counts too, because no upstream
+// knows of it: the Header of a proxy.Split. For an answer without an Origin all counts that leaves
+// take. Where the plan cannot tell what counts, as around a function or a condition of a
+// proxy.Switch, the whole header does, and the address and certificate of the client; the plan then
+// says "by client and header". Describe such a function with Takes in its [pipe.Step], or put it
+// outside.
 //
 // A request whose Authorization a leaf inside takes gets no answer from the cache, and gives it none,
 // unless the answer says public, s-maxage or must-revalidate (RFC 9111, section 3.5). One whose Cookie
@@ -101,7 +108,9 @@ func (c *Cache) Fault() error { return c.err }
 //
 // Calls at the same time for the same thing wait for the first of them. If its answer is not one for
 // all, the others call next at once, and for the next 10 s nobody waits for that key. Callers get its
-// error too, unless it was its own context that has ended: then the next one calls.
+// error too, unless it was its own context that has ended: then the next one calls. An error below
+// 500, or with what an upstream has answered, is for those alone that do not differ in what leaves
+// take.
 //
 // # What clients see
 //
@@ -124,6 +133,8 @@ func (c *Cache) Decorate(next proxy.Proxy) proxy.Proxy {
 	plan := pipe.PlanOf(next)
 	d := &decorated{cache: c, next: next, honours: plan.HonoursContext(), takes: call.Takes(plan)}
 	d.byAll = byAll(&d.takes)
+	decides := call.Decides(plan)
+	d.decides = byAll(&decides)
 	step := pipe.Step{Mark: mark.Ours(), Kind: "cache", Source: pipe.Here(), Acts: pipe.Both, Effects: pipe.CallsOnce | pipe.Caches | pipe.Stateful,
 		State: c, Waits: -1, Takes: slices.Clone(reads), Err: errors.Join(c.err, c.fault(plan))}
 	if c.spec.Name != defaultName {
@@ -136,7 +147,9 @@ func (c *Cache) Decorate(next proxy.Proxy) proxy.Proxy {
 		step.Detail = "never: " + never.Title() + " is not idempotent"
 		d.never = true
 	} else {
-		step.Detail = c.spec.detail()
+		if step.Detail = c.spec.detail(d.decides); c.spec.TTL == 0 && !call.HandsOn(plan) {
+			step.Detail = "never: no answer is that of one upstream, and there is no TTL"
+		}
 	}
 	d.identity = c.identity(plan)
 	return pipe.Describe(d.call, step, next)
@@ -159,7 +172,7 @@ func (c *Cache) fault(plan *pipe.Step) error {
 	var errs []error
 	for inner := range plan.All() {
 		if inner.Effects.Has(pipe.ReadsCaller) {
-			errs = append(errs, fmt.Errorf("cache: %s: %s inside decides by who the caller is: put it outside", c.spec.Name, inner.Title()))
+			errs = append(errs, fmt.Errorf("%s: %s inside decides by who the caller is: put it outside", c.where, call.Label(inner)))
 		}
 	}
 	return errors.Join(errs...)
@@ -176,8 +189,14 @@ func (c *Cache) identity(plan *pipe.Step) string {
 }
 
 // detail returns what the plan shows.
-func (s *Spec) detail() string {
+func (s *Spec) detail(decides []string) string {
 	var notes []string
+	switch {
+	case slices.Contains(decides, everything):
+		notes = append(notes, "by client and header")
+	case len(decides) > 0:
+		notes = append(notes, "by "+strings.Join(decides, ", "))
+	}
 	if s.TTL > 0 {
 		notes = append(notes, s.TTL.String()+" where nothing is said")
 	}

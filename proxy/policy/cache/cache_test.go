@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
+	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/sluice-go/sluice/proxy/policy/cache"
 	"github.com/sluice-go/sluice/proxy/proxytest"
 )
@@ -380,9 +381,32 @@ func TestWhatIsWrongIsAFault(t *testing.T) {
 	}
 	assert.NoError(t, cache.New(cache.Spec{}).Fault())
 
-	asks := pipe.Describe(says().call, pipe.Step{Kind: "limit", Effects: pipe.Terminal | pipe.ReadsCaller})
+	asks := pipe.Describe(says().call, pipe.Step{Kind: "limit", Name: "api", Effects: pipe.Terminal | pipe.ReadsCaller})
 	assert.ErrorContains(t, pipe.PlanOf(asks.With(cache.New(cache.Spec{}).Decorate)).Faults(),
-		"cache: sluice: limit inside decides by who the caller is: put it outside")
+		"cache: New: limit api inside decides by who the caller is: put it outside")
+	assert.EqualError(t, cache.New(cache.Spec{Name: "items", Store: (*cache.Memory)(nil)}).Fault(), "cache: New (items): the Store is a nil pointer")
+}
+
+func TestThePlanSaysWhereNothingIsKept(t *testing.T) {
+	t.Parallel()
+	leaf := says().leaf()
+	merge := proxy.Merge(proxy.Grouped("a", leaf), proxy.Grouped("b", leaf))
+	const never = "cache (never: no answer is that of one upstream, and there is no TTL)"
+	for _, c := range []struct {
+		next  proxy.Proxy
+		spec  cache.Spec
+		never bool
+	}{
+		{merge, cache.Spec{}, true},
+		{merge.With(policy.Timeout(time.Second)), cache.Spec{}, true},
+		{merge, cache.Spec{TTL: time.Second}, false},
+		{leaf.With(policy.Timeout(time.Second)), cache.Spec{}, false},
+		{proxy.Fallback(merge, leaf), cache.Spec{}, false},
+		{says().call, cache.Spec{}, false}, // nobody knows
+	} {
+		plan := pipe.PlanOf(c.next.With(cache.New(c.spec).Decorate)).String()
+		assert.Equal(t, c.never, strings.Contains(plan, never), plan)
+	}
 }
 
 // proves M23

@@ -24,15 +24,16 @@ const longest = 10 * 365 * 24 * time.Hour
 // parseControl reads the lines of a Cache-Control. It reads what it can: of a directive that is there
 // twice the first counts (section 4.2.1), an age that is no number is 0, and a name that is not known
 // says nothing. A field named in quotes counts as if there were no name: the whole answer is private,
-// or to be validated.
+// or to be validated. A line with a quote that does not end may say anything, and is a no-store.
 func parseControl(lines []string) directives {
 	d := none
 	for _, line := range lines {
 		for line != "" {
 			var name, value string
-			var valued bool
-			name, value, valued, line = nextDirective(line)
+			var valued, ended bool
+			name, value, valued, ended, line = nextDirective(line)
 			d.add(name, value, valued)
+			d.noStore = d.noStore || !ended
 		}
 	}
 	return d
@@ -40,10 +41,11 @@ func parseControl(lines []string) directives {
 
 var none = directives{maxAge: absent, sMaxAge: absent, minFresh: absent, maxStale: absent, whileRevalidate: absent, ifError: absent}
 
-// nextDirective cuts the first directive off a line. A comma in quotes separates nothing.
-func nextDirective(line string) (name, value string, valued bool, rest string) {
-	equals, i := -1, 0
-	for quoted := false; i < len(line); i++ {
+// nextDirective cuts the first directive off a line. A comma in quotes separates nothing. ended says
+// whether all of its quotes end.
+func nextDirective(line string) (name, value string, valued, ended bool, rest string) {
+	equals, i, quoted := -1, 0, false
+	for ; i < len(line); i++ {
 		switch c := line[i]; {
 		case quoted && c == '\\':
 			i++
@@ -61,7 +63,7 @@ func nextDirective(line string) (name, value string, valued bool, rest string) {
 	if equals >= 0 {
 		name, value, valued = line[:equals], line[equals+1:], true
 	}
-	return strings.Trim(name, " \t"), value, valued, rest
+	return strings.Trim(name, " \t"), value, valued, !quoted, rest
 }
 
 func (d *directives) add(name, value string, valued bool) {

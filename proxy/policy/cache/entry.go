@@ -66,6 +66,9 @@ type tag struct {
 	gen  uint64
 }
 
+// epoch is what times in the binary form count from.
+var epoch = time.Unix(0, 0)
+
 // entryOverhead is about what an entry takes in memory besides what it holds: itself, its maps, and
 // its place in a store.
 const entryOverhead = 640
@@ -147,7 +150,7 @@ func (a *answer) appendTo(w *writer) {
 		w.text(t.name)
 		*w = binary.BigEndian.AppendUint64(*w, t.gen)
 	}
-	w.number(a.at.UnixNano())
+	w.number(int64(a.at.Sub(epoch))) // by the wall, which other processes have too
 	w.number(int64(a.age))
 	a.control.appendTo(w)
 }
@@ -201,7 +204,7 @@ func (a *answer) readFrom(r *reader) {
 	for range r.count(9) {
 		a.tags = append(a.tags, tag{name: r.text(), gen: r.uint64()})
 	}
-	a.at = time.Unix(0, r.number())
+	a.at = epoch.Add(time.Duration(r.number()))
 	a.age = time.Duration(r.number())
 	a.control.readFrom(r)
 	if a.status < 200 || a.status > 999 || a.age < 0 {

@@ -16,7 +16,7 @@ import (
 func entries() map[string]*Entry {
 	header := http.Header{"Etag": {`"1"`}, "Vary": {"Accept", "Cookie"}, "X-Empty": {}}
 	control := freshness{lifetime: time.Minute, whileRevalidate: time.Second, ifError: longest, strict: true, shared: true}
-	at := time.Unix(0, time.Now().UnixNano())
+	at := epoch.Add(time.Since(epoch))
 	return map[string]*Entry{
 		"a mark": (&Entry{kind: kindMark, gen: math.MaxUint64}).sized(),
 		"an index": (&Entry{kind: kindIndex, gen: 7, variants: []variant{{names: []string{"Accept", "Cookie"}, key: "v1"},

@@ -21,6 +21,7 @@ type decorated struct {
 	next     proxy.Proxy
 	takes    call.Taken
 	byAll    []string // the fields by which an answer varies whose upstreams are not known
+	decides  []string // those by which every answer varies, because they decide which upstream is asked
 	identity string   // of the proxy in the cache
 	never    bool     // to be answered from the cache
 	honours  bool     // next returns when its context ends
@@ -316,7 +317,7 @@ func (x *exchange) ask(ctx context.Context, why string) (*proxy.Response, error)
 			continue
 		case o.err != nil && x.mayStandIn() && proxy.StatusOf(o.err) >= http.StatusInternalServerError:
 			return x.standIn(ctx, proxy.StatusOf(o.err)), nil
-		case o.err != nil:
+		case o.err != nil && (o.key == x.keyOf(x.byAll) || isForAll(o.err)):
 			x.count(&x.cache.counters.misses)
 			x.count(&x.cache.counters.shared)
 			return nil, o.err
@@ -450,7 +451,7 @@ func (x *exchange) fetch(ctx context.Context, f *flight, why string) (*proxy.Res
 	case validates && status == http.StatusNotModified:
 		return x.freshen(ctx, f, res, sent, why)
 	case status >= http.StatusInternalServerError && x.mayStandIn() && isOutage(status):
-		f.land(outcome{err: &proxy.Error{Status: status, Op: "status", Upstream: &proxy.UpstreamAnswer{Status: status}}})
+		f.land(outcome{err: &proxy.Error{Status: status, Op: "status", Upstream: &proxy.UpstreamAnswer{Status: status}}, key: x.keyOf(x.byAll)})
 		call.Discard(ctx, res)
 		return x.standIn(ctx, status), nil
 	}
@@ -483,12 +484,39 @@ func isOutage(status int) bool {
 	return false
 }
 
+// isForAll reports whether an error is one for callers too that differ in what leaves take: it is not
+// the fault of a client, and no answer of an upstream is in it. It looks at no more than a few errors,
+// one in the other, and not at errors of which one has several.
+func isForAll(err error) (ok bool) {
+	defer func() {
+		if recover() != nil { // a method of an error of a user
+			ok = false
+		}
+	}()
+	if proxy.StatusOf(err) < http.StatusInternalServerError {
+		return false
+	}
+	const most = 32
+	for range most {
+		if e, is := err.(*proxy.Error); is && e.Upstream != nil {
+			return false
+		}
+		wraps, is := err.(interface{ Unwrap() error })
+		if !is {
+			_, several := err.(interface{ Unwrap() []error })
+			return !several
+		}
+		err = wraps.Unwrap()
+	}
+	return false
+}
+
 // failed ends a call that next has failed.
 func (x *exchange) failed(ctx context.Context, f *flight, err error) (*proxy.Response, error) {
 	if ctx.Err() != nil {
 		f.land(outcome{again: true})
 	} else {
-		f.land(outcome{err: err})
+		f.land(outcome{err: err, key: x.keyOf(x.byAll)})
 	}
 	if status := proxy.StatusOf(err); status >= http.StatusInternalServerError && x.mayStandIn() {
 		proxy.Report(ctx, err)

@@ -42,7 +42,7 @@ type flight struct {
 // An outcome is what became of a flight. The zero value is an answer that is not one for all.
 type outcome struct {
 	entry *Entry   // the answer, if it is one for all
-	key   string   // of the entry
+	key   string   // of the entry; of an error that by all that leaves take
 	names []string // by which it varies
 	err   error    // why there is none
 	again bool     // its caller has left: another one may begin

@@ -299,6 +299,11 @@ func TestPurge(t *testing.T) {
 			assert.True(t, asks("a").hit(), name)
 		}
 		assert.Error(t, cached.Purge(t.Context(), "://", "/?a=%zz"))
+		for _, text := range []string{"", "items/1", "?a=1", "mailto:a"} {
+			assert.EqualError(t, cached.Purge(t.Context(), text), fmt.Sprintf("cache: purge: %q is neither a path that begins with / nor a URL", text))
+		}
+		assert.NoError(t, cached.Purge(t.Context(), "https://any.test"))
+		assert.Error(t, cache.New(cache.Spec{}).PurgeTag(t.Context(), "a"), "no answer has tags")
 	}
 }
 

@@ -19,6 +19,11 @@ type freshness struct {
 	cookies  bool // it varies by Cookie
 }
 
+// standsIn reports whether an answer may be given that is no longer fresh.
+func (f *freshness) standsIn() bool {
+	return !f.validate && !f.strict && max(f.whileRevalidate, f.ifError) > 0
+}
+
 func (f *freshness) appendTo(w *writer) {
 	w.number(int64(f.lifetime))
 	w.number(int64(f.whileRevalidate))
@@ -152,9 +157,10 @@ func parseDate(s string) (time.Time, bool) {
 }
 
 // ageOf returns how old an answer was when it was received (RFC 9111, section 4.2.3): what its Date
-// says, or what its Age says and the time that the call has taken.
+// says, or what its Age says and the time that the call has taken. A Date has whole seconds, so the
+// time when it was received is cut to these: else an answer would often be a second old at once.
 func ageOf(h http.Header, sent, received time.Time) time.Duration {
-	apparent := max(received.Sub(dateOf(h, received)), 0)
+	apparent := max(received.Truncate(time.Second).Sub(dateOf(h, received)), 0)
 	var said time.Duration
 	if lines := h["Age"]; len(lines) > 0 {
 		first, _, _ := strings.Cut(lines[0], ",")

@@ -49,7 +49,7 @@ func (x *exchange) keep(res *proxy.Response, sent time.Time) *keeping {
 	if !stream && res.Origin != nil {
 		a.origin = kept(res.Origin)
 	}
-	if !x.cache.spec.StoreCookies && (len(res.Header["Set-Cookie"]) > 0 || len(res.Origin["Set-Cookie"]) > 0) {
+	if !x.cache.spec.StoreCookies && (len(a.header["Set-Cookie"]) > 0 || len(a.origin["Set-Cookie"]) > 0) {
 		return nil
 	}
 	return x.keeping(a, a.said(), sent)
@@ -108,12 +108,20 @@ func (x *exchange) keeping(a answer, said http.Header, sent time.Time) *keeping 
 				k.names = append(k.names, name)
 			}
 		}
+		told, ok := a.told()
+		if !ok {
+			return nil
+		}
+		if k.names = slices.Concat(k.names, x.decides, told); len(k.names) > 1 {
+			slices.Sort(k.names)
+			k.names = slices.Compact(k.names)
+		}
 		a.age = ageOf(said, sent, x.now)
 	}
 	if !x.mayHave(&a.control) || len(x.req.Header["Cookie"]) > 0 && x.takes.Has("Cookie") && !a.control.cookies {
 		return nil
 	}
-	if a.left(x.now) <= 0 && len(h["Etag"]) == 0 && len(h["Last-Modified"]) == 0 {
+	if a.left(x.now) <= 0 && len(h["Etag"]) == 0 && len(h["Last-Modified"]) == 0 && !a.control.standsIn() {
 		return nil // it could be used for nothing
 	}
 	if k.tags = tagsIn(h, s.Tags); len(k.tags) > maxTags {
@@ -124,7 +132,25 @@ func (x *exchange) keeping(a answer, said http.Header, sent time.Time) *keeping 
 	return k
 }
 
-// kept returns a copy of a header without what must not be kept (RFC 9111, section 3.1).
+// told returns what code has said in the header for the client about a Document, beside what its
+// upstream has said: by which other fields it varies, and whether it may be kept at all.
+func (a *answer) told() (names []string, ok bool) {
+	if a.origin == nil {
+		return nil, true
+	}
+	if lines := a.header["Cache-Control"]; !slices.Equal(lines, a.origin["Cache-Control"]) {
+		if d := parseControl(lines); d.noStore || d.private {
+			return nil, false
+		}
+	}
+	if lines := a.header["Vary"]; !slices.Equal(lines, a.origin["Vary"]) {
+		return varying(lines)
+	}
+	return nil, true
+}
+
+// kept returns a copy of a header without what must not be kept (RFC 9111, section 3.1). Its names are
+// canonical.
 func kept(h http.Header) http.Header {
 	if h == nil {
 		return nil
@@ -132,12 +158,12 @@ func kept(h http.Header) http.Header {
 	named := field.Connection(h)
 	c := make(http.Header, len(h))
 	for name, values := range h {
-		_, twin, ok := field.Parse(name)
+		key, twin, ok := field.Parse(name)
 		if !ok || field.HopByHop(twin) || named.Has(twin) || twin == "Proxy-Authentication-Info" {
 			continue
 		}
 		if values = field.Values(values); len(values) > 0 {
-			c[name] = values
+			c[key] = append(c[key], values...)
 		}
 	}
 	return c

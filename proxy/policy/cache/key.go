@@ -3,6 +3,7 @@ package cache
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -70,7 +71,11 @@ func variantKey(answer string, names []string, req *proxy.Request, taken *call.T
 	p.List(names)
 	for _, name := range names {
 		if name == everything {
-			p.Client(req, req.Header, taken)
+			h := maps.Clone(req.Header)
+			for _, name := range reads {
+				delete(h, name)
+			}
+			p.Client(req, h, taken)
 			continue
 		}
 		p.List(selecting(req.Header[name]))
@@ -91,11 +96,9 @@ func selecting(lines []string) []string {
 	}
 	var b strings.Builder
 	for _, line := range lines {
-		for item := range strings.SplitSeq(line, ",") {
-			if item = strings.Trim(item, " \t"); item != "" {
-				b.WriteString(item)
-				b.WriteByte(',')
-			}
+		for item := range strings.SplitSeq(line, ",") { // an empty one too, which not every field may have
+			b.WriteString(strings.Trim(item, " \t"))
+			b.WriteByte(',')
 		}
 	}
 	return []string{b.String()}

@@ -18,7 +18,6 @@ const DefaultMemory = 64 << 20
 // least recently (W-TinyLFU). It starts no goroutine.
 type Memory struct {
 	entries *otter.Cache[string, held]
-	max     int64
 }
 
 type held struct {
@@ -33,7 +32,7 @@ func NewMemory(bytes int64) *Memory {
 		bytes = DefaultMemory
 	}
 	options := &otter.Options[string, held]{Executor: func(f func()) { f() }} // on the goroutine of the caller
-	m := &Memory{max: bytes}
+	m := new(Memory)
 	if bytes > 0 {
 		options.MaximumWeight = uint64(bytes)
 		options.Weigher = func(key string, h held) uint32 { return uint32(min(weight(key, h.entry), math.MaxUint32)) }
@@ -63,15 +62,11 @@ func (m *Memory) get(entries []*Entry, keys []string) {
 // Set keeps an entry for the time ttl, or until it has to make room. It never fails; an entry that is
 // larger than all that the Memory may hold is not kept, nor is one that it would replace.
 func (m *Memory) Set(_ context.Context, key string, e *Entry, ttl time.Duration) error {
-	if m.max > 0 && weight(key, e) > m.max {
-		m.entries.Invalidate(key)
-		return nil
-	}
 	m.entries.Set(key, held{entry: e, until: time.Now().Add(ttl)})
 	return nil
 }
 
-// Bytes returns about how many bytes the entries take.
+// Bytes returns about how many bytes the entries take, or 0 where there is no limit.
 func (m *Memory) Bytes() int64 { return int64(m.entries.WeightedSize()) }
 
 // Len returns about how many entries there are, with those that serve to find others.

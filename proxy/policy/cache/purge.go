@@ -19,7 +19,8 @@ import (
 // The order of the parameters makes no difference; otherwise path and query must be those of the
 // requests as the cache gets them. All answers with a tag are purged by [Cache.PurgeTag].
 //
-// The errors are those of the Store, and of what is no URL, joined: what they name may not be purged.
+// The errors are those of the Store, and of what is neither a path nor a URL, joined: what they name
+// may not be purged.
 func (c *Cache) Purge(ctx context.Context, targets ...string) error {
 	var errs []error
 	for _, text := range targets {
@@ -33,7 +34,15 @@ func (c *Cache) Purge(ctx context.Context, targets ...string) error {
 			errs = append(errs, fmt.Errorf("cache: purge: %q: %w", text, err))
 			continue
 		}
-		if err := c.purge(ctx, target{path: u.EscapedPath(), query: queryOf(query)}); err != nil {
+		path := u.EscapedPath()
+		if path == "" && u.Host != "" {
+			path = "/"
+		}
+		if !strings.HasPrefix(path, "/") {
+			errs = append(errs, fmt.Errorf("cache: purge: %q is neither a path that begins with / nor a URL", text))
+			continue
+		}
+		if err := c.purge(ctx, target{path: path, query: queryOf(query)}); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -43,10 +52,14 @@ func (c *Cache) Purge(ctx context.Context, targets ...string) error {
 // PurgeTag makes the cache forget the answers with any of these tags, which the field [Spec.Tags]
 // lists. An answer whose call has begun before is not kept if it has tags at all.
 //
-// The errors are those of the Store, joined. Where there is no Spec.Tags, nothing has tags.
+// The errors are those of the Store, joined. Where there is no Spec.Tags, nothing has tags, and that is
+// an error too.
 func (c *Cache) PurgeTag(ctx context.Context, tags ...string) error {
-	if len(tags) == 0 {
+	switch {
+	case len(tags) == 0:
 		return nil
+	case c.spec.Tags == "":
+		return errors.New("cache: purge: no answer has tags, because the Spec names no field for them in Tags")
 	}
 	// This first: see [exchange.tagged].
 	c.tagPurges.Add(1)

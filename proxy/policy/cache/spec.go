@@ -103,15 +103,19 @@ func (s Spec) withDefaults() Spec {
 	return s
 }
 
+// where is how faults name the cache.
+func (s Spec) where() string {
+	if s.Name == "" {
+		return "cache: New"
+	}
+	return "cache: New (" + s.Name + ")"
+}
+
 // fault returns what is wrong with the spec, joined, or nil.
 func (s Spec) fault() error {
 	var errs []error
 	fault := func(format string, args ...any) {
-		where := "cache: New"
-		if s.Name != "" {
-			where += " (" + s.Name + ")"
-		}
-		errs = append(errs, fmt.Errorf(where+": "+format, args...))
+		errs = append(errs, fmt.Errorf("%s: %w", s.where(), fmt.Errorf(format, args...)))
 	}
 	if s.Name != "" && !field.IsToken(s.Name) {
 		fault("Name is %q, want a token such as items", s.Name)

@@ -33,6 +33,11 @@ func validated(stream bool, also ...string) *upstream {
 			res = &proxy.Response{Header: h, Body: proxytest.NewBody("rows")}
 		}
 		if req.Upstream.Get("If-None-Match") == etag {
+			for _, name := range []string{"If-None-Match", "Range", "If-Range"} {
+				if req.Header.Get(name) != "" {
+					return nil, errors.New("the condition of the client stands beside that of the cache")
+				}
+			}
 			res.Status, res.Document = http.StatusNotModified, document.Document{}
 			if stream {
 				res.Body = http.NoBody
@@ -225,6 +230,19 @@ func TestAFailureOfTheClientIsNoReasonForAStaleAnswer(t *testing.T) {
 		<-time.After(61 * time.Second)
 		assert.Equal(t, 404, ask(t, p, get("/")).status)
 	})
+}
+
+func TestAnAnswerThatIsStaleAtOnceStandsInForFailures(t *testing.T) {
+	t.Parallel()
+	for said, status := range map[string]int{"max-age=0, stale-if-error=60": 200, "max-age=0": 503, "max-age=0, stale-if-error=60, must-revalidate": 503} {
+		synctest.Test(t, func(t *testing.T) {
+			down := false
+			p := failsWith(&proxy.Error{Status: 503})(says("Cache-Control: "+said).leaf(), func() bool { return down }).With(cache.New(cache.Spec{}).Decorate)
+			ask(t, p, get("/"))
+			down = true
+			assert.Equal(t, status, ask(t, p, get("/")).status, said)
+		})
+	}
 }
 
 func TestStaleAnswersAreForbidden(t *testing.T) {

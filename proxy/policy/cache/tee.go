@@ -86,6 +86,9 @@ func (t *tee) complete(atEnd bool) {
 			return
 		}
 		e.answer.trailer = kept(h)
+		if !t.x.cache.spec.StoreCookies {
+			delete(e.answer.trailer, "Set-Cookie")
+		}
 	}
 	t.x.store(t.ctx, t.flight, t.keeping)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	goredis "github.com/redis/go-redis/v9"
@@ -31,7 +32,7 @@ func ExampleNewBuckets() {
 		})
 		return items.With(policy.LimitByWith(policy.LimitBySpec{
 			Name: "items", Key: policy.ByClient, Rate: policy.PerHour(2),
-			Buckets: redis.NewBuckets(redis.Spec{Client: client}),
+			Buckets: redis.NewBuckets(redis.Spec{Client: client, Timeout: time.Second}),
 		}))
 	}
 	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
@@ -66,7 +67,7 @@ func ExampleNewStore() {
 	})
 	// Each gateway of the fleet does this.
 	gateway := func() (proxy.Proxy, *cache.Cache) {
-		cached := cache.New(cache.Spec{Store: redis.NewStore(redis.Spec{Client: client})})
+		cached := cache.New(cache.Spec{Store: redis.NewStore(redis.Spec{Client: client, Timeout: time.Second})})
 		return upstream.With(cached.Decorate), cached
 	}
 	one, _ := gateway()

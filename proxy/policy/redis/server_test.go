@@ -67,6 +67,12 @@ func TestAClientThatCannotBeUsedIsAFault(t *testing.T) {
 	}
 }
 
+// proves T6
+func TestNilBucketsAreAFault(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, "policy: LimitBy (x): the Buckets are a nil pointer", pipetest.Faults(pipe.PlanOf(limited(second, (*redis.Buckets)(nil)))))
+}
+
 // A scripted client answers as it is told, and counts its calls.
 type scriptedClient struct {
 	fake

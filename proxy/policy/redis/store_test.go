@@ -181,7 +181,7 @@ func (l *listed) GetRange(ctx context.Context, key string, first, last int64) *g
 func TestAStoreAsksForEntriesInTheirOrderAndForNoMoreThanTheyCanBe(t *testing.T) {
 	t.Parallel()
 	l := &listed{}
-	s := redis.NewStore(redis.Spec{Client: l, Prefix: "p:"})
+	s := redis.NewStore(redis.Spec{Client: l, Prefix: "p:", Timeout: time.Minute})
 	_, err := s.Get(t.Context(), "c", "a", "b")
 	require.NoError(t, err)
 	assert.Equal(t, []string{"p:cache:c 0 2097152", "p:cache:a 0 2097152", "p:cache:b 0 2097152"}, l.asked)
@@ -390,7 +390,7 @@ func FuzzAStoreReadsAnyValue(f *testing.F) {
 	f.Add(formOf(7))
 	f.Add([]byte{1, 3})
 	l := &listed{values: map[string]string{}}
-	s := redis.NewStore(redis.Spec{Client: l, MaxValue: 1000})
+	s := redis.NewStore(redis.Spec{Client: l, MaxValue: 1000, Timeout: time.Minute})
 	f.Fuzz(func(t *testing.T, value []byte) {
 		l.values[s.Key("k")] = string(value)
 		got, err := s.Get(t.Context(), "k")
