@@ -42,10 +42,11 @@ type Pool struct {
 	telling  bool       // somebody tells OnChange the changes
 	changes  []Change
 	running  bool
-	lookup   *lookup   // the question to the resolver that is under way
-	failures int       // of the resolver in a row
-	next     time.Time // when the resolver may be asked again
-	first    time.Time // when the first call began to wait
+	stopped  chan struct{} // closed when Run ends
+	lookup   *lookup       // the question to the resolver that is under way
+	failures int           // of the resolver in a row
+	next     time.Time     // when the resolver may be asked again
+	first    time.Time     // when the first call began to wait
 	resolved time.Time
 	err      error // of the last answer of the resolver
 

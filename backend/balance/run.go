@@ -82,13 +82,14 @@ func (p *Pool) start() bool {
 	if p.running {
 		return false
 	}
-	p.running = true
+	p.running, p.stopped = true, make(chan struct{})
 	return true
 }
 
 func (p *Pool) stop() {
 	p.mu.Lock()
 	p.running = false
+	close(p.stopped) // who waits asks the resolver now
 	p.mu.Unlock()
 	p.CloseIdleConnections()
 }
@@ -159,13 +160,14 @@ func (p *Pool) waitUntil() (time.Duration, error) {
 // await waits for the first set until ctx ends, which is the context of the call or ends before that.
 func (p *Pool) await(ctx, whole context.Context) (*set, error) {
 	for {
-		if !p.isRunning() {
+		if stopped := p.untilStopped(); stopped == nil {
 			if err := p.sleep(ctx); err == nil {
 				_ = p.ask(ctx, true)
 			}
 		} else {
 			select {
 			case <-p.known:
+			case <-stopped:
 			case <-ctx.Done():
 			}
 		}
@@ -181,10 +183,14 @@ func (p *Pool) await(ctx, whole context.Context) (*set, error) {
 	}
 }
 
-func (p *Pool) isRunning() bool {
+// untilStopped returns what is closed when Run ends, or nil if it does not run.
+func (p *Pool) untilStopped() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.running
+	if !p.running {
+		return nil
+	}
+	return p.stopped
 }
 
 // sleep waits until the resolver may be asked again.

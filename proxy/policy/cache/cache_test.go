@@ -94,8 +94,11 @@ func TestWhatIsKept(t *testing.T) {
 	}}
 	partial := says(fresh)
 	partial.answer = answerWith(partial.answer, func(res *proxy.Response) { res.Err = errors.New("a part is missing") })
-	merged := says()
-	merged.answer = answerWith(merged.answer, func(res *proxy.Response) { res.Origin = nil })
+	merged := func() *upstream { // each test counts the calls of its own
+		u := says()
+		u.answer = answerWith(u.answer, func(res *proxy.Response) { res.Origin = nil })
+		return u
+	}
 	private := says()
 	private.answer = answerWith(private.answer, func(res *proxy.Response) { res.Origin, res.Header = nil, headerOf([]string{"Cache-Control: no-store"}) })
 	exposed := says(fresh)
@@ -103,9 +106,11 @@ func TestWhatIsKept(t *testing.T) {
 	failing := &upstream{answer: func(context.Context, *proxy.Request) (*proxy.Response, error) {
 		return nil, &proxy.Error{Status: 404, Op: "status"}
 	}}
-	large := &upstream{answer: func(context.Context, *proxy.Request) (*proxy.Response, error) {
-		return &proxy.Response{Header: headerOf([]string{fresh}), Body: proxytest.NewBody(strings.Repeat("x", 101))}, nil
-	}}
+	large := func() *upstream {
+		return &upstream{answer: func(context.Context, *proxy.Request) (*proxy.Response, error) {
+			return &proxy.Response{Header: headerOf([]string{fresh}), Body: proxytest.NewBody(strings.Repeat("x", 101))}, nil
+		}}
+	}
 	for _, tt := range []struct {
 		name string
 		u    *upstream
@@ -143,11 +148,11 @@ func TestWhatIsKept(t *testing.T) {
 		{name: "a stream of 503 that says so", u: streams(503, fresh), kept: true},
 		{name: "a stream of 416 to a range", u: streams(416, fresh), req: func() *proxy.Request { return get("/", "Range: bytes=9-") }},
 		{name: "a stream with an empty body", u: streams(204, fresh), kept: true},
-		{name: "a stream that is too large", u: large, spec: cache.Spec{MaxObject: 100}},
-		{name: "a stream of the largest size", u: large, spec: cache.Spec{MaxObject: 101}, kept: true},
+		{name: "a stream that is too large", u: large(), spec: cache.Spec{MaxObject: 100}},
+		{name: "a stream of the largest size", u: large(), spec: cache.Spec{MaxObject: 101}, kept: true},
 		{name: "a document that is too large", u: says(fresh), spec: cache.Spec{MaxObject: 9}},
-		{name: "a merge", u: merged},
-		{name: "a merge, and a TTL", u: merged, spec: cache.Spec{TTL: time.Minute}, kept: true},
+		{name: "a merge", u: merged()},
+		{name: "a merge, and a TTL", u: merged(), spec: cache.Spec{TTL: time.Minute}, kept: true},
 		{name: "a merge that says no", u: private, spec: cache.Spec{TTL: time.Minute}},
 		{name: "an impossible status", u: streams(1000, fresh)},
 		{name: "another impossible status", u: streams(7, fresh)},

@@ -119,6 +119,9 @@ func TestAFailureOfOneUserIsNotThatOfAnother(t *testing.T) {
 				start := time.Now()
 				wg.Wait()
 				assert.LessOrEqual(t, time.Since(start), 2*time.Second, "the others call at once, not in turn")
+				if tt.reaches {
+					assert.EqualValues(t, 1, u.calls.Load())
+				}
 			})
 		})
 	}
@@ -182,6 +185,18 @@ func TestWhatSaysThatAnAnswerIsForOneCounts(t *testing.T) {
 	assert.NoError(t, res.Close())
 }
 
+// proves T23
+func TestADocumentVariesByWhatCodeSays(t *testing.T) {
+	t.Parallel()
+	u := says("Cache-Control: max-age=60", "Vary: Accept")
+	u.answer = answerWith(u.answer, func(res *proxy.Response) { res.Header = headerOf([]string{"Vary: X-Lang"}) })
+	p := u.leaf("Accept").With(cache.New(cache.Spec{}).Decorate)
+	ask(t, p, get("/", "X-Lang: en"))
+	assert.False(t, ask(t, p, get("/", "X-Lang: de")).hit())
+	assert.True(t, ask(t, p, get("/", "X-Lang: en")).hit())
+	assert.False(t, ask(t, p, get("/", "X-Lang: en", "Accept: a")).hit())
+}
+
 // A value that an upstream may take for another one does not find what is kept for it.
 //
 // proves T8, T23
@@ -192,5 +207,48 @@ func TestAListWithEmptyItemsIsAnotherVariant(t *testing.T) {
 	assert.True(t, ask(t, p, get("/", "X-Lang: en")).hit())
 	for _, odd := range []string{"en,", ",en", "en,,", ","} {
 		assert.False(t, ask(t, p, get("/", "X-Lang: "+odd)).hit(), odd)
+	}
+}
+
+// proves T26
+func TestNobodyKeepsOthersFromSharing(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]func(t *testing.T, p proxy.Proxy){
+		"nobody":             func(*testing.T, proxy.Proxy) {},
+		"with Authorization": func(t *testing.T, p proxy.Proxy) { ask(t, p, get("/", "Authorization: a")) },
+		"with a Cookie":      func(t *testing.T, p proxy.Proxy) { ask(t, p, get("/", "Cookie: a")) },
+		"who leaves": func(t *testing.T, p proxy.Proxy) {
+			res, err := p(t.Context(), get("/"))
+			assert.NoError(t, err)
+			assert.NoError(t, res.Close())
+		},
+		"who leaves in the middle": func(t *testing.T, p proxy.Proxy) {
+			ctx, cancel := context.WithCancel(t.Context())
+			res, err := p(ctx, get("/"))
+			assert.NoError(t, err)
+			_, err = res.Body.Read(make([]byte, 1))
+			assert.NoError(t, err)
+			cancel()
+			assert.NoError(t, res.Close())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				u := &upstream{answer: func(context.Context, *proxy.Request) (*proxy.Response, error) {
+					<-time.After(time.Second)
+					return &proxy.Response{Header: headerOf([]string{"Cache-Control: max-age=60"}), Body: proxytest.NewBody("rows")}, nil
+				}}
+				p := u.leaf("*").With(cache.New(cache.Spec{}).Decorate)
+				first(t, p)
+				u.calls.Store(0)
+				var wg sync.WaitGroup
+				for range 100 {
+					wg.Go(func() { assert.Equal(t, "rows", ask(t, p, get("/")).body) })
+				}
+				wg.Wait()
+				assert.EqualValues(t, 1, u.calls.Load())
+			})
+		})
 	}
 }

@@ -332,7 +332,13 @@ func (x *exchange) ask(ctx context.Context, why string) (*proxy.Response, error)
 // flightKey returns the key of the calls that may share one: those for the same thing, with none
 // purged in between.
 func (x *exchange) flightKey() string {
-	return x.key + strconv.FormatUint(x.gen, 36) + " " + strconv.FormatUint(x.purges+x.local, 36)
+	key := x.key + strconv.FormatUint(x.gen, 36) + " " + strconv.FormatUint(x.purges+x.local, 36)
+	for _, name := range [...]string{"Authorization", "Cookie"} { // so that who sends none is not kept from sharing
+		if len(x.req.Header[name]) > 0 && x.takes.Has(name) {
+			key += " " + name
+		}
+	}
+	return key
 }
 
 // share answers with what another caller was answered, if that is an answer to this request too.

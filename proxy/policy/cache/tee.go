@@ -29,7 +29,7 @@ func (x *exchange) tee(ctx context.Context, f *flight, k *keeping, res *proxy.Re
 		return t.readAll()
 	}
 	f.reads()
-	res.OnClose(t.end)
+	res.OnClose(func() { t.end(true) })
 	return nil
 }
 
@@ -62,11 +62,11 @@ func (t *tee) Read(p []byte) (int, error) {
 	size := int64(len(t.copy))
 	switch {
 	case t.most >= 0 && size > int64(t.most), t.length >= 0 && size > t.length:
-		t.end()
+		t.end(false)
 	case err == io.EOF && (t.length < 0 || size == t.length):
 		t.complete(true)
 	case err != nil:
-		t.end()
+		t.end(t.ctx.Err() != nil)
 	case size == t.length && t.res.Trailer == nil: // nobody may read on
 		t.complete(false)
 	}
@@ -93,8 +93,9 @@ func (t *tee) complete(atEnd bool) {
 	t.x.store(t.ctx, t.flight, t.keeping)
 }
 
-// end ends the copying. A body of which all was read that was announced is complete.
-func (t *tee) end() {
+// end ends the copying. A body of which all was read that was announced is complete. left says that
+// the client has left, so that another one may read it all.
+func (t *tee) end(left bool) {
 	if t.ended {
 		return
 	}
@@ -103,7 +104,7 @@ func (t *tee) end() {
 		return
 	}
 	t.ended, t.copy = true, nil
-	t.flight.land(outcome{})
+	t.flight.land(outcome{again: left})
 }
 
 // readAll reads the body to its end, and puts what was read in its place.
@@ -111,7 +112,7 @@ func (t *tee) readAll() error {
 	body := call.NewBody(t.ctx, t.x.cache.bound, t)
 	var b bytes.Buffer
 	_, err := b.ReadFrom(io.LimitReader(body, t.length+1))
-	t.end()
+	t.end(t.ctx.Err() != nil)
 	if err != nil {
 		call.Discard(t.ctx, t.res)
 		return &proxy.Error{Op: "cache", Err: err}
