@@ -46,7 +46,7 @@ type HostState struct {
 
 	State State
 	Why   string    // why it is not up; "" if it is
-	Until time.Time // when its ejection or its slow start ends; zero if nothing of that is known
+	Until time.Time // when its ejection or its slow start ends; otherwise zero
 
 	// Load is how many calls are in flight: from their start until the body of the answer is
 	// closed.
@@ -54,7 +54,7 @@ type HostState struct {
 
 	// Latency is how long recent calls have waited for the header of an answer, or for their end if
 	// they have failed later than that: a peak, which halves in 7 s. A host that is back begins
-	// with the mean of all. 0 says that no call tells.
+	// with the mean of all. 0 means that no call tells.
 	Latency time.Duration
 
 	// Penalty is how slow a Picker takes the host to be at least, whatever its Latency, because calls
