@@ -50,7 +50,7 @@ func TestHostsComeAndLeaveWhileTheyFailAndRunEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 12)
 		var turn atomic.Int64
-		p := c.pool(balance.Spec{Refresh: 10 * time.Millisecond, SlowStart: 50 * time.Millisecond, Ejection: 20 * time.Millisecond, Failures: 1,
+		p := c.pool(balance.Spec{Refresh: 100 * time.Millisecond, SlowStart: 500 * time.Millisecond, Ejection: 200 * time.Millisecond, Failures: 1,
 			Resolver: balance.ResolverFunc(func(context.Context) ([]balance.Host, error) {
 				n := int(turn.Add(1))
 				var hosts []balance.Host
@@ -69,16 +69,16 @@ func TestHostsComeAndLeaveWhileTheyFailAndRunEnds(t *testing.T) {
 						lost.Add(1)
 					}
 					cancel()
-					<-time.After(time.Duration(1+(i+n)%5) * time.Millisecond)
+					<-time.After(time.Duration(1+(i+n)%5) * 10 * time.Millisecond)
 				}
 			})
 		}
 		for range 5 { // one Run after the other
 			stop := run(t, p)
-			<-time.After(50 * time.Millisecond)
+			<-time.After(500 * time.Millisecond)
 			stop()
 			stop = run(t, p)
-			<-time.After(20 * time.Millisecond)
+			<-time.After(200 * time.Millisecond)
 			stop()
 		}
 		all.Wait()
