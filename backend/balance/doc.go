@@ -45,8 +45,8 @@
 // What says nothing counts nowhere, and its time is no sample of the latency. But until its next
 // answer a host whose calls are given up looks as slow as they have waited, and twice as slow with
 // each further one: else a host that loses every hedge would never look slow. The time of a failure
-// only ever makes a host look slower. Nor is there a sample for a request whose body arrives while
-// it is sent: that is the client's time.
+// never makes a host look quicker than the others. Nor is there a sample for a request whose body
+// arrives while it is sent: that is the client's time.
 //
 // # Ejection
 //
@@ -55,6 +55,10 @@
 // up, that counts down again. A host that is back is ejected by its next failure, unless a call
 // succeeds there first. At most half of the hosts are ejected, so that a request on which every
 // host fails cannot take all of them away.
+//
+// Until then it keeps its share of the calls, so that it is soon known, also where there are few calls.
+// A host that fails and cannot be ejected, because too many are or because the Spec says so, looks
+// twice as slow with each failure instead.
 //
 // A [Probe] asks hosts whether they are well, and a host that is not is down. Probes are off by
 // default.

@@ -191,19 +191,28 @@ func (m *member) succeeded(start int64) {
 
 // failed counts a call that has failed, and ejects the host if it is one too many.
 func (m *member) failed(ctx context.Context, start, took int64) {
+	why, counts := m.countFailure(start, took)
+	switch {
+	case !counts:
+	case why == "" && m.pool.spec.ejects(): // it keeps its share, so that it is soon known whether it has to go
+	case why == "" || !m.pool.eject(ctx, m, why):
+		m.slower()
+	}
+}
+
+// countFailure counts a failure, unless it is one of before the host was back. It returns why the host
+// should be ejected, or "".
+func (m *member) countFailure(start, took int64) (why string, counts bool) {
 	now := m.pool.now()
 	m.mu.Lock()
-	why := ""
-	if start >= m.from {
-		m.row++
-		m.count(now).failed++
-		m.slow(now, took)
-		why = m.tooMany(now)
+	defer m.mu.Unlock()
+	if start < m.from {
+		return "", false
 	}
-	m.mu.Unlock()
-	if why != "" {
-		m.pool.eject(ctx, m, why)
-	}
+	m.row++
+	m.count(now).failed++
+	m.slow(now, took)
+	return m.tooMany(now), true
 }
 
 // count returns the count of the step that now is in.
@@ -263,14 +272,21 @@ func (m *member) gaveUp(now, took int64) {
 // maxDoubled is how often gaveUp doubles.
 const maxDoubled = 10
 
-// slow makes the host look slower after a failure, however soon that came. A failure that came late
-// is also a sample of the latency, but one that came soon is none.
+// slow takes how long a failure took. It never makes the host look quicker than the others.
 func (m *member) slow(now, took int64) {
-	worse := 2 * max(m.penalty.at(now), m.latest.at(now), m.pool.typical.at(now), int64(time.Millisecond))
-	m.penalty.set(now, min(worse, maxPenalty))
+	m.penalty.set(now, max(m.penalty.at(now), min(m.pool.typical.at(now), maxPenalty)))
 	if took > m.latest.at(now) {
 		m.latest.set(now, took)
 	}
+}
+
+// slower makes a host look slower with each failure, because it cannot be ejected.
+func (m *member) slower() {
+	now := m.pool.now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	worse := 2 * max(m.penalty.at(now), m.latest.at(now), m.pool.typical.at(now), int64(time.Millisecond))
+	m.penalty.set(now, min(worse, maxPenalty))
 }
 
 // maxPenalty is how slow failures that take no time make a host look at most.

@@ -120,6 +120,26 @@ func TestAFailureMakesAHostLookSlower(t *testing.T) {
 	})
 }
 
+// A host that refuses connections keeps its share until it is ejected, which is soon so also where
+// there are few calls: else nobody would learn that it is dead.
+//
+// proves T21
+func TestADeadHostIsSoonEjected(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		for _, h := range c.hosts {
+			h.latency.Store(int64(20 * time.Millisecond))
+		}
+		p := c.pool(balance.Spec{})
+		_, _ = load(t.Context(), p, 25, 5*time.Second)
+		c.hosts["h1:80"].stop()
+		_, failed := load(t.Context(), p, 25, 2*time.Second)
+		assert.Equal(t, "up ejected up", states(p))
+		assert.Equal(t, 5, failed)
+	})
+}
+
 // Two of three zones are dead: nothing listens there. Each try goes to another host, so one retry
 // is enough.
 func TestOneHealthyZoneIsEnough(t *testing.T) {

@@ -159,8 +159,8 @@ func (p *Pool) sweep() {
 	}
 }
 
-// eject ejects a host, if enough others are left.
-func (p *Pool) eject(ctx context.Context, m *member, why string) {
+// eject ejects a host, if enough others are left, and reports whether it is ejected.
+func (p *Pool) eject(ctx context.Context, m *member, why string) (done bool) {
 	now := p.now()
 	p.mu.Lock()
 	if m.ejected == 0 && !m.gone.Load() && p.mayEject(now) {
@@ -173,8 +173,10 @@ func (p *Pool) eject(ctx context.Context, m *member, why string) {
 		m.because = fmt.Sprintf("%s, ejected for %v", why, d)
 		p.rebuild(now)
 	}
+	done = m.ejected != 0
 	p.mu.Unlock()
 	p.tell(ctx)
+	return done
 }
 
 // mayEject reports whether one more host may be ejected. The caller holds p.mu.

@@ -109,6 +109,9 @@ const (
 // minInterval is how often the resolver and the hosts may be asked: less is a number without its unit.
 const minInterval = 100 * time.Millisecond
 
+// ejects reports whether failures can eject a host.
+func (s *Spec) ejects() bool { return s.Failures > 0 || s.FailureRatio > 0 }
+
 // A Factory makes a pool from a Spec. This package's own is FactoryFunc(balance.New). Another
 // factory can add what every pool of an organization should have.
 type Factory interface {

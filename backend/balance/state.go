@@ -57,9 +57,11 @@ type HostState struct {
 	// with the mean of all. 0 means that no call tells.
 	Latency time.Duration
 
-	// Penalty is how slow a Picker takes the host to be, whatever its Latency, because calls have
-	// failed or were given up. It doubles with each of them, up to 30 s or the time that they took,
-	// and halves in 7 s. 0 is none.
+	// Penalty is how slow a Picker takes the host to be at least, whatever its Latency, because calls
+	// have failed or were given up. It halves in 7 s. A failure that may still lead to an ejection
+	// makes it the mean of all hosts: a host that fails soon does not look quick. One of a host that
+	// cannot be ejected doubles it, and so does a call that was given up, up to 30 s or the time that
+	// they took. 0 is none.
 	Penalty time.Duration
 
 	// GivenUp is how many calls since its last answer were given up by their callers after more than

@@ -781,7 +781,7 @@ func TestCallersOfSharedCallsComeAndGo(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 3000 {
 			all.Go(func() {
-				<-time.After(time.Duration(i%97) * 100 * time.Microsecond)
+				<-time.After(time.Duration(1+i%97) * 100 * time.Microsecond)
 				d := time.Duration(1+i%13) * 150 * time.Microsecond
 				ctx, cancel := context.WithTimeout(t.Context(), d)
 				defer cancel()
