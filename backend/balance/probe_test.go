@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -133,8 +134,11 @@ func TestAHostThatIsNoLongerDownIsEjectedAsBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 2)
 		var ill atomic.Bool
+		var mu sync.Mutex
 		var heard []string
 		p := c.pool(balance.Spec{Pick: balance.RoundRobin(), Ejection: time.Minute, OnChange: func(ch balance.Change) {
+			mu.Lock()
+			defer mu.Unlock()
 			if ch.From != "" {
 				heard = append(heard, fmt.Sprintf("%s → %s (%s)", ch.From, ch.To, ch.Why))
 			}
@@ -154,8 +158,10 @@ func TestAHostThatIsNoLongerDownIsEjectedAsBefore(t *testing.T) {
 		<-time.After(5 * time.Second)
 		assert.Equal(t, "up ejected", states(p))
 		assert.Equal(t, "5 failures in a row, ejected for 1m0s", p.Hosts()[1].Why)
-		<-time.After(time.Minute)
+		<-time.After(2 * time.Minute)
 		stop()
+		mu.Lock()
+		defer mu.Unlock()
 		assert.Equal(t, []string{
 			"up → ejected (5 failures in a row, ejected for 1m0s)",
 			"ejected → down (probe: ill)",
