@@ -135,7 +135,7 @@ func TestBucketsGrantWhatALimitInMemoryDoesOnRedis(t *testing.T) {
 		b.WithPrelude(setClock)
 		s.replay(t, seed, b, func(c scripted) {
 			now := strconv.FormatInt(2_000_000_000_000_000+c.at.Microseconds(), 10)
-			require.NoError(t, client.Set(t.Context(), b.Key("x\x00"+c.key)+":now", now, 0).Err())
+			require.NoError(t, client.Set(t.Context(), b.Key("x\x00"+s.rate.String()+"\x00"+c.key)+":now", now, 0).Err())
 		})
 	}
 }

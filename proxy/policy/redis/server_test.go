@@ -132,7 +132,7 @@ func TestACallTakesItsTimeAtMost(t *testing.T) {
 					end := make(chan struct{})
 					c := newScripted(honest)
 					if ignores {
-						c.then(func(context.Context) (any, error) { <-end; return granted(nil) })
+						c.then(func(context.Context) (any, error) { <-end; return granted(context.Background()) })
 					}
 					b := redis.NewBuckets(redis.Spec{Client: c, Timeout: tt.timeout})
 					ctx, cancel := context.WithTimeout(t.Context(), tt.own)
@@ -307,7 +307,7 @@ func TestRedisIsNotAskedAfterThreeFailuresInARow(t *testing.T) {
 			w.fails(3)
 			<-time.After(time.Minute)
 			answer := make(chan struct{})
-			w.client.then(func(context.Context) (any, error) { <-answer; return granted(nil) })
+			w.client.then(func(context.Context) (any, error) { <-answer; return granted(context.Background()) })
 			var all sync.WaitGroup
 			all.Go(w.succeeds)
 			synctest.Wait()
