@@ -68,7 +68,10 @@ func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 	if h.Transport == nil {
 		l.transport = NewTransport()
 	}
-	honoursContext := transportHonoursContext(l.transport)
+	honoursContext, err := transportHonoursContext(l.transport)
+	if err != nil {
+		fault = errors.Join(fault, s.fault("transport: %w", err))
+	}
 	l.trusted = mark.On(l.transport)
 	if isTransport(l.transport) {
 		honoursContext, l.trusted = true, true

@@ -247,6 +247,15 @@ func TestATransportShowsItsStepUnderTheLeaf(t *testing.T) {
 }
 
 // proves O20
+func TestANilPointerAsTransportIsAFault(t *testing.T) {
+	t.Parallel()
+	_, err := backend.HTTP{Transport: (*planned)(nil)}.New(backend.Spec{Name: "up", URL: "http://h", Method: "get it"})
+	for _, text := range []string{"backend up: transport: panic: runtime error: invalid memory address", "backend up: method"} {
+		assert.ErrorContains(t, err, text)
+	}
+}
+
+// proves O20
 func TestAFaultInTheStepOfATransportIsOneOfTheLeaf(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

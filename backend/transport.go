@@ -183,10 +183,26 @@ func (c *conn) CloseWrite() error {
 	return http.ErrNotSupported
 }
 
+// asked returns what a method of a user's transport returns. A panic, as of a nil pointer, is the error.
+func asked[T any](method func() T) (v T, err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			err = call.PanicOf(recover())
+		}
+	}()
+	v = method()
+	returned = true
+	return v, nil
+}
+
 // transportHonoursContext reports whether rt says that its calls return when their context is done.
-func transportHonoursContext(rt http.RoundTripper) bool {
+func transportHonoursContext(rt http.RoundTripper) (bool, error) {
 	h, ok := rt.(interface{ HonoursContext() bool })
-	return ok && h.HonoursContext()
+	if !ok {
+		return false, nil
+	}
+	return asked(h.HonoursContext)
 }
 
 // planOfTransport returns the step of a transport that has one, or its faults.
@@ -195,16 +211,15 @@ func planOfTransport(rt http.RoundTripper, honoursContext bool) (step *pipe.Step
 	if !ok {
 		return nil, nil
 	}
-	returned := false
-	defer func() {
-		if !returned {
-			step, faults = nil, []error{call.PanicOf(recover())}
-		}
-	}()
-	s := p.Plan()
-	err := s.Faults()
-	returned = true
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // Faults joins them
+	s, err := asked(p.Plan)
+	var wrong error
+	if err == nil {
+		wrong, err = asked(s.Faults)
+	}
+	if err != nil {
+		return nil, []error{err}
+	}
+	if joined, ok := wrong.(interface{ Unwrap() []error }); ok { //nolint:errorlint // Faults joins them
 		return nil, joined.Unwrap()
 	}
 	if s.Kind == "" {

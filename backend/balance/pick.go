@@ -43,7 +43,8 @@ const (
 // host waits if that is longer, times the calls in flight there.
 func PowerOfTwo() Picker { return Picker{kind: powerOfTwo} }
 
-// LeastRequests takes the host with the fewest calls in flight for its weight.
+// LeastRequests takes the host with the fewest calls in flight for its weight. It looks at every host
+// for each call.
 func LeastRequests() Picker { return Picker{kind: leastRequests} }
 
 // RoundRobin takes the hosts in turn. One of weight 3 gets three calls for each of one of weight 1,
@@ -58,8 +59,8 @@ func Random() Picker { return Picker{kind: random} }
 // another host. Every process that knows the same hosts takes the same. A call whose key is "" gets
 // a host as by [PowerOfTwo].
 //
-// It is rendezvous hashing (Thaler and Ravishankar, 1998) with bounded loads (Mirrokni, Thorup and
-// Zadimoghaddam, 2016). The hash is no secret: who chooses keys can choose their host.
+// It looks at every host for each call. It is rendezvous hashing (Thaler and Ravishankar, 1998) with
+// bounded loads (Mirrokni, Thorup and Zadimoghaddam, 2016). The hash is no secret: who chooses keys can choose their host.
 func Hash(key Key) Picker { return Picker{kind: hashed, key: key} }
 
 // Sticky is [Hash] without regard to the load, for what a host keeps of its callers. If that host

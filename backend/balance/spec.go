@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -205,6 +206,9 @@ func resolverFault(r Resolver) error {
 		return r.fault()
 	case srv:
 		return r.fault()
+	}
+	if call.IsNil(r) {
+		return errors.New("the Resolver is a nil pointer")
 	}
 	return nil
 }

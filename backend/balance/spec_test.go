@@ -48,6 +48,7 @@ func TestFaultsOfASpec(t *testing.T) {
 		{"a negative weight", balance.Spec{Resolver: balance.Hosts{{Address: "items:80", Weight: -1}}}, `host "items:80" has the weight -1, want 0 to 10000000`},
 		{"nil", balance.Spec{}, "the Resolver is nil"},
 		{"a nil func", balance.Spec{Resolver: balance.ResolverFunc(nil)}, "the ResolverFunc is nil"},
+		{"a nil pointer", balance.Spec{Resolver: (*unusable)(nil)}, "the Resolver is a nil pointer"},
 		{"DNS without a name", balance.Spec{Resolver: balance.DNS("", 80)}, `DNS: "" is no name`},
 		{"DNS without a port", balance.Spec{Resolver: balance.DNS("items", 0)}, "DNS: the port is 0, want 1 to 65535"},
 		{"SRV without a name", balance.Spec{Resolver: balance.SRV("http", "tcp", "")}, `SRV: "" is no name`},
@@ -192,3 +193,8 @@ func TestThePlanShowsThePool(t *testing.T) {
 		})
 	}
 }
+
+// An unusable is a resolver whose pointer is nil.
+type unusable struct{ hosts []balance.Host }
+
+func (u *unusable) Resolve(context.Context) ([]balance.Host, error) { return u.hosts, nil }
