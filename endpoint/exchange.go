@@ -174,13 +174,16 @@ func (x *exchange) problem(err error) {
 // else, ended the request. If the request body broke, that is the reason, although net/http ends
 // the context then too. If the clock of the endpoint ended the call, the error says so.
 func (x *exchange) classify(err error) error {
+	ctx := x.in.Context()
+	ended := errors.Is(ctx.Err(), context.Canceled)
 	if x.upload != nil {
+		if ended {
+			x.upload.settle()
+		}
 		if broken := x.upload.failure(); broken != nil {
 			return &proxy.Error{Status: proxy.StatusOf(broken), Op: "endpoint", Err: withCause(err, broken)}
 		}
 	}
-	ctx := x.in.Context()
-	ended := errors.Is(ctx.Err(), context.Canceled)
 	gone := ended && context.Cause(ctx) == context.Canceled // how net/http says that the client left
 	status := proxy.StatusOf(err)
 	switch {

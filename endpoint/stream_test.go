@@ -317,6 +317,58 @@ func TestABodyOfAMiddlewareThatBlocksDoesNotHoldTheAnswer(t *testing.T) {
 	}
 }
 
+// A body that is broken ends the context of its request before its Read returns, as that of net/http
+// does.
+type brokenBody struct {
+	end   context.CancelFunc
+	after time.Duration
+}
+
+func (b brokenBody) Read([]byte) (int, error) {
+	b.end()
+	<-time.After(b.after)
+	return 0, io.ErrUnexpectedEOF
+}
+func (b brokenBody) Close() error { return nil }
+
+func TestABrokenBodyIsTheReasonAlthoughTheContextEndsFirst(t *testing.T) {
+	for after, status := range map[time.Duration]int{time.Millisecond: http.StatusBadRequest, time.Hour: 499} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHandler(t, endpoint.Spec{Stream: true, Proxy: streams(true, func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+				go func() { _, _ = io.Copy(io.Discard, req.Body) }() // as a transport of net/http does
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})})
+			seen := make(chan int, 1)
+			dial := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				ctx, cancel := context.WithCancel(r.Context())
+				r = r.WithContext(ctx)
+				r.Body = brokenBody{cancel, after}
+				sees := &statusWriter{ResponseWriter: w}
+				h.ServeHTTP(sees, r)
+				seen <- sees.status
+			}))
+			res, err := clientOf(t, dial).Post("http://a/", "text/plain", strings.NewReader("hello"))
+			require.NoError(t, err)
+			_ = res.Body.Close()
+			assert.Equal(t, status, <-seen, "after %v", after)
+			<-time.After(after) // until the Read returns
+		})
+	}
+}
+
+// A statusWriter keeps the status.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
 // A stubborn body blocks in Close until it is freed.
 type stubborn struct {
 	io.Reader

@@ -165,6 +165,21 @@ func (u *upload) complete() bool {
 	return u.err == io.EOF
 }
 
+// settleTime is how long a read is waited for that is under way when the client seems to have left.
+const settleTime = 50 * time.Millisecond
+
+// settle waits a little for a read that is under way. A read that finds the body broken has net/http
+// end the context before it returns.
+func (u *upload) settle() {
+	timer := time.NewTimer(settleTime)
+	defer timer.Stop()
+	select {
+	case u.reading <- struct{}{}:
+		<-u.reading
+	case <-timer.C:
+	}
+}
+
 // failure returns why reading from the client failed, or nil.
 func (u *upload) failure() error {
 	u.mu.Lock()
