@@ -23,8 +23,8 @@ type Spec struct {
 	// HTTP allows it for: 200, 203, 204, 300, 301, 308, 404, 405, 410, 414 or 501. The answer of a
 	// merge has no header of an upstream, so that only with a TTL it is kept at all. 0 keeps no such
 	// answer, but for those with a Last-Modified, which are fresh for a tenth of their age, 24 h at
-	// most. The age of an upstream's answer counts from its Date, which is in whole seconds: a TTL of
-	// less than a second often keeps nothing of it, a stale answer neither.
+	// most. The age of an upstream's answer counts from its Date, which is in whole seconds: one that
+	// comes just after the next second began is a second old, and so is stale with a shorter TTL.
 	TTL time.Duration
 
 	// StaleWhileRevalidate and StaleIfError are how long an answer may be given after it was fresh
