@@ -223,7 +223,7 @@ func (s Spec) check() error {
 		return errors.Join(errs...)
 	}
 	plan := pipe.PlanOf(s.Proxy)
-	for _, err := range joined(plan.Faults()) {
+	for _, err := range call.Joined(plan.Faults()) {
 		fault("%w", err)
 	}
 	for _, need := range call.Needs(plan, s.Params) {
@@ -231,14 +231,6 @@ func (s Spec) check() error {
 			need.Step, need.Param, need.Given, need.Place)
 	}
 	return errors.Join(errs...)
-}
-
-// joined returns the errors that [pipe.Step.Faults] joined.
-func joined(err error) []error {
-	if list, ok := err.(interface{ Unwrap() []error }); ok {
-		return list.Unwrap()
-	}
-	return nil
 }
 
 // Plan returns what the agent runs: a step of kind "agent" around the plan of its proxy. The plan

@@ -219,8 +219,8 @@ func planOfTransport(rt http.RoundTripper, honoursContext bool) (step *pipe.Step
 	if err != nil {
 		return nil, []error{err}
 	}
-	if joined, ok := wrong.(interface{ Unwrap() []error }); ok { //nolint:errorlint // Faults joins them
-		return nil, joined.Unwrap()
+	if wrong != nil {
+		return nil, call.Joined(wrong)
 	}
 	if s.Kind == "" {
 		s.Kind = "transport"

@@ -153,7 +153,7 @@ func printable(s string) bool {
 func (s *Spec) fault() error {
 	var errs []error
 	note := func(err error) {
-		for _, err := range split(err) {
+		for _, err := range call.Joined(err) {
 			errs = append(errs, fmt.Errorf("%s: %w", s.where(), err))
 		}
 	}
@@ -180,16 +180,6 @@ func (s *Spec) fault() error {
 		note(s.Probe.fault())
 	}
 	return errors.Join(errs...)
-}
-
-func split(err error) []error {
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // one level, of errors.Join
-		return joined.Unwrap()
-	}
-	if err == nil {
-		return nil
-	}
-	return []error{err}
 }
 
 func resolverFault(r Resolver) error {

@@ -21,7 +21,7 @@ type spare struct {
 func (r *retry) keep(ctx context.Context, req *proxy.Request) spare {
 	switch {
 	case r.writes:
-		return spare{copy: copyOf(req)}
+		return spare{copy: spareOf(req)}
 	case call.Described(ctx):
 		return spare{of: req, header: maps.Clone(req.Header)}
 	}
@@ -37,19 +37,4 @@ func (s *spare) request() *proxy.Request {
 		s.copy = &bare
 	}
 	return s.copy
-}
-
-// copyOf returns a copy of the request with its body, or nil if the body cannot be replayed.
-func copyOf(req *proxy.Request) *proxy.Request {
-	if !req.Replayable() {
-		return nil
-	}
-	bare := *req
-	bare.Body, bare.GetBody = nil, nil
-	c, err := bare.Clone()
-	if err != nil {
-		return nil // cannot happen without a body
-	}
-	c.Body, c.GetBody = req.Body, req.GetBody
-	return c
 }

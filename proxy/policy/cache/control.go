@@ -2,6 +2,7 @@ package cache
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -163,11 +164,7 @@ func dictionary(lines []string) (directives, bool) {
 				d.add(name, "", false)
 			}
 		case int64:
-			if value < 0 {
-				value = 0
-			}
-			d.add(name, "", true) // such as no-cache=1: stricter than to leave it out
-			d.set(name, time.Duration(min(value, int64(longest/time.Second)))*time.Second)
+			d.add(name, strconv.FormatInt(max(value, 0), 10), true) // also no-cache=1: stricter than to leave it out
 		case string: // no-cache="name"
 			if isAge(name) {
 				return none, false
@@ -183,19 +180,6 @@ func dictionary(lines []string) (directives, bool) {
 }
 
 func isAge(name string) bool { return name == "max-age" || name == "s-maxage" }
-
-func (d *directives) set(name string, age time.Duration) {
-	switch name {
-	case "max-age":
-		d.maxAge = age
-	case "s-maxage":
-		d.sMaxAge = age
-	case "stale-while-revalidate":
-		d.whileRevalidate = age
-	case "stale-if-error":
-		d.ifError = age
-	}
-}
 
 // asked returns what the header of a request asks of caches. Pragma counts where there is no
 // Cache-Control (RFC 9111, section 5.4).
