@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"":                   {},
 	"internal/call":      {"internal/field", "internal/mark", "internal/report", "internal/watch", "pipe"},
 	"internal/field":     {},
+	"internal/ids":       {},
 	"internal/mark":      {},
 	"internal/report":    {},
 	"internal/draw":      {},
@@ -40,10 +41,10 @@ var mayImport = map[string][]string{
 	"proxy/shape":        {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"backend":            {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
 	"backend/balance":    {"backend", "internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
-	"endpoint":           {"internal/call", "internal/field", "internal/mark", "internal/report", "pipe", "proxy", "proxy/document"},
+	"endpoint":           {"internal/call", "internal/field", "internal/ids", "internal/mark", "internal/report", "pipe", "proxy", "proxy/document"},
 	"async":              {"internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
 	"router":             {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "endpoint"},
-	"adapter":            {},
+	"adapter":            {"internal/field", "internal/ids"},
 }
 
 // looksFromOutside lists the packages that measure or test the others: they may import everything,
