@@ -54,6 +54,7 @@ var looksFromOutside = map[string]bool{"bench": true, "test": true, "test/simula
 // mayDepend lists the modules that a package may bring into a user's build.
 var mayDepend = map[string][]string{
 	"router":             {"github.com/go-chi/chi/v5"},
+	"adapter":            {"github.com/rs/cors"},                                         // decides about a preflight, and brings nothing else
 	"proxy/policy":       {"golang.org/x/time/rate", "github.com/sony/gobreaker/v2"},     // one package each, for limiters and breakers
 	"proxy/policy/cache": {"github.com/maypok86/otter/v2", "github.com/dunglas/httpsfv"}, // the memory, and fields for one cache
 }
