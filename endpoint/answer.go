@@ -18,6 +18,15 @@ type answer struct {
 
 	begun bool // the header is out, or the connection taken over: no other answer can follow
 	lost  bool // a write failed: the ResponseWriter may hold its bytes, as one of HTTP/2 does
+
+	status int   // that was written; 0 is none
+	bytes  int64 // of the body
+}
+
+// writeHeader writes the header of the final answer.
+func (a *answer) writeHeader(status int) {
+	a.status = status
+	a.w.WriteHeader(status)
 }
 
 // writeSize is the most that is written under one deadline.
@@ -35,7 +44,8 @@ func (a *answer) setWriteDeadline() {
 // write writes p under the deadline that was set. An error says that the client did not take it.
 func (a *answer) write(p []byte) error {
 	a.lost = true // until it succeeds: it may panic
-	if _, err := a.w.Write(p); err != nil {
+	n, err := a.w.Write(p)
+	if a.bytes += int64(n); err != nil {
 		return writeError(err)
 	}
 	a.lost = false

@@ -16,6 +16,7 @@ type requestContext struct {
 	handler  *handler
 	request  *http.Request
 	id       string
+	record   *Record
 }
 
 type (
@@ -35,6 +36,8 @@ func (c *requestContext) Value(key any) any {
 		return c.request
 	case idKey:
 		return c.id
+	case recordKey:
+		return c.record
 	}
 	return c.Context.Value(key)
 }

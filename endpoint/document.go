@@ -35,7 +35,7 @@ func (x *exchange) document() error {
 	}
 	x.answer.setWriteDeadline()
 	x.begin()
-	x.answer.w.WriteHeader(status)
+	x.answer.writeHeader(status)
 	if !payload || doc.IsZero() || x.in.Method == http.MethodHead {
 		return nil
 	}

@@ -113,6 +113,9 @@ type Spec struct {
 	// The address is RemoteAddr of the request. One without a port, as a middleware leaves it that
 	// asks a header for the client, is the client's: it is Request.Remote, and never that of a
 	// trusted proxy.
+	//
+	// Where a middleware has decided who the client is, as router.Client does, this field and
+	// TrustLocal have no effect; see [WithClient].
 	TrustedProxies []netip.Prefix
 
 	// TrustLocal says that a peer without an address is such a proxy: whoever connects through a
@@ -138,10 +141,11 @@ type Spec struct {
 	// but with 3xx. A partial answer is no-store either way.
 	OmitCompleted bool
 
-	// RenderError writes the answer to an error; nil is [WritePassed], which writes a problem unless
-	// the error is a failure that an upstream has written for clients. It is called with a request
-	// whose context [RequestID] knows. If it panics or writes nothing, the client gets the problem.
-	// WriteTimeout holds for what it writes, 32 KiB at a time.
+	// RenderError writes the answer to an error; nil is the hook of [WithRenderError] or, without
+	// one, [WritePassed], which writes a problem unless the error is a failure that an upstream has
+	// written for clients. It is called with a request whose context [RequestID] knows. If it panics
+	// or writes nothing, the client gets the problem. WriteTimeout holds for what it writes, 32 KiB at
+	// a time.
 	RenderError func(w http.ResponseWriter, r *http.Request, err error)
 
 	// Report gets every failure once: what the pipe returned, what a partial answer lacks, what

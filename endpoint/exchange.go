@@ -39,6 +39,8 @@ type exchange struct {
 	call   pipeCall
 	source source // of the answer if it is a stream
 	answer answer
+	record Record // unless who stands outside has one
+	failed error  // what the client was answered with, or what a partial answer lacks
 
 	broken error // of the request id
 
@@ -50,7 +52,10 @@ type exchange struct {
 
 func (h *handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{h: h, in: r}
-	x.ctx = requestContext{Context: r.Context(), exchange: x, handler: h, request: r}
+	x.ctx = requestContext{Context: r.Context(), exchange: x, handler: h, request: r, record: RecordOf(r.Context())}
+	if x.ctx.record == nil {
+		x.ctx.record = &x.record
+	}
 	x.call.parent = &x.ctx
 	x.answer.w, x.answer.timeout = w, h.spec.WriteTimeout
 	return x
@@ -82,6 +87,7 @@ func (x *exchange) serve(ctx context.Context) (*proxy.Response, error) {
 		return nil, x.refuse(err)
 	}
 	if err := x.receive(); err != nil {
+		x.failed = err
 		x.ctx.report(err) // as it is: if the client went away, that is still a failure of the body
 		x.problem(err)
 		return nil, err
@@ -115,6 +121,7 @@ func (x *exchange) respond() error {
 		return err
 	}
 	if res.Err != nil {
+		x.failed = res.Err
 		x.ctx.reportBeside(res.Err)
 	}
 	switch {
@@ -149,12 +156,14 @@ func (x *exchange) refuse(err error) error {
 // instead, so that what the client has got does not look complete. It returns what it reported.
 func (x *exchange) fail(err error) error {
 	if p, ok := errors.AsType[*pipe.PanicError](err); ok && err == error(p) && p.Value == http.ErrAbortHandler {
+		x.failed = err
 		x.aborts = true // the pipe asked for it, on a goroutine where nobody else would hear
 		return err
 	}
 	if !x.answer.lost {
 		err = x.classify(err)
 	}
+	x.failed = err
 	if x.aborts = x.answer.begun; x.aborts {
 		x.ctx.reportBeside(err)
 		return err
@@ -228,9 +237,19 @@ func (x *exchange) end() {
 	x.whole, x.exits = !abort, true // unless release returns
 	x.release()
 	x.exits = exits
+	x.note()
 	if abort {
 		x.abort()
 	}
+}
+
+// note fills in the record of the request. Its caller is there already: Identify has noted it.
+func (x *exchange) note() {
+	x.ctx.record.change(func(e *Entry) {
+		e.ID, e.Route, e.Err = x.ctx.id, x.in.Pattern, x.failed
+		e.Client = Client{Addr: x.req.Remote, Scheme: x.req.Scheme, Host: x.req.Host}
+		e.Status, e.Bytes = x.answer.status, x.answer.bytes
+	})
 }
 
 // sendAtExit sends the answer where the goroutine of the handler ends, for net/http sends nothing
@@ -243,6 +262,7 @@ func (x *exchange) sendAtExit() {
 
 // survive answers a panic with a problem, and reports whether there still was an answer to give.
 func (x *exchange) survive(err error) bool {
+	x.failed = err
 	x.ctx.report(err)
 	if x.answer.begun {
 		return false

@@ -28,35 +28,32 @@ func inNetworks(networks []netip.Prefix, addr netip.Addr) bool {
 	return false
 }
 
-// forward makes the headers about the client anew, and sets Remote and Scheme of req. What r says
-// about the client counts if its peer is trusted. The new values are appended to all, which has
+// forward makes the headers about the client anew, and sets Remote, Scheme and Host of req. What r
+// says about the client counts if its peer is trusted. The new values are appended to all, which has
 // room for three.
 func (h *handler) forward(req *proxy.Request, r *http.Request, all []string) []string {
-	header, networks := req.Header, h.spec.TrustedProxies
-	peer, ofConnection := parseRemote(r.RemoteAddr)
-	req.Remote = peer
-	req.Scheme = "http"
-	if r.TLS != nil {
-		req.Scheme = "https"
+	decided, ok := r.Context().Value(clientKey{}).(*verdict)
+	if !ok {
+		v := decide(r, h.spec.TrustedProxies, h.spec.TrustLocal)
+		v.client.Host = r.Host // only WithClient takes the host from a proxy
+		decided = &v
 	}
-	trusted := ofConnection && inNetworks(networks, peer.Addr())
-	if !peer.IsValid() {
-		trusted = h.spec.TrustLocal && isLocal(r)
-	}
-	if trusted { // otherwise none of these headers is there
-		trustForwarded(req, r, networks, peer)
+	header, peer := req.Header, decided.peer
+	req.Remote, req.Scheme, req.Host = decided.client.Addr, decided.client.Scheme, decided.client.Host
+	if decided.trusted { // otherwise none of these headers is there
+		decided.takeOver(req, r)
 	}
 	if peer.IsValid() {
 		list := addrText(r.RemoteAddr, peer.Addr())
-		if trusted && len(header[xForwardedFor]) > 0 {
+		if decided.trusted && len(header[xForwardedFor]) > 0 {
 			list = header[xForwardedFor][0] + ", " + list
 		}
 		all = set(header, all, xForwardedFor, list)
 	}
-	if (!trusted || header[xForwardedHost] == nil) && validHost(r.Host) {
+	if (!decided.trusted || header[xForwardedHost] == nil) && validHost(r.Host) {
 		all = set(header, all, xForwardedHost, r.Host)
 	}
-	if !trusted || header[xForwardedProto] == nil {
+	if !decided.trusted || header[xForwardedProto] == nil {
 		all = set(header, all, xForwardedProto, req.Scheme)
 	}
 	return all
@@ -72,19 +69,12 @@ func isLocal(r *http.Request) bool {
 	return !addr.IsValid()
 }
 
-// trustForwarded takes over what a trusted peer says about the client.
-func trustForwarded(req *proxy.Request, r *http.Request, networks []netip.Prefix, peer netip.AddrPort) {
+// takeOver puts into the header what a trusted peer says about the client.
+func (v *verdict) takeOver(req *proxy.Request, r *http.Request) {
 	h := req.Header
-	hops := parseForwardedFor(r.Header[xForwardedFor])
-	for i := len(hops) - 1; i >= 0; i-- {
-		req.Remote = hops[i]
-		if !inNetworks(networks, hops[i].Addr()) {
-			break
-		}
-	}
-	if len(hops) > 0 {
-		texts := make([]string, len(hops))
-		for i, hop := range hops {
+	if len(v.hops) > 0 {
+		texts := make([]string, len(v.hops))
+		for i, hop := range v.hops {
 			texts[i] = hop.Addr().String()
 		}
 		h[xForwardedFor] = []string{strings.Join(texts, ", ")}
@@ -95,15 +85,12 @@ func trustForwarded(req *proxy.Request, r *http.Request, networks []netip.Prefix
 			h[name] = []string{values[0]}
 		}
 	}
-	if proto := h.Get(xForwardedProto); proto == "http" || proto == "https" {
-		req.Scheme = proto
-	}
 	if r.Header[xRealIP] != nil && req.Remote.IsValid() {
 		h[xRealIP] = []string{req.Remote.Addr().String()}
 	}
 	if lines := r.Header[forwardedName]; lines != nil {
 		if before := strings.Join(lines, ", "); validForwarded(before) {
-			h[forwardedName] = []string{before + ", " + forwardedElement(peer.Addr(), r.Host, r.TLS != nil)}
+			h[forwardedName] = []string{before + ", " + forwardedElement(v.peer.Addr(), r.Host, r.TLS != nil)}
 		}
 	}
 }

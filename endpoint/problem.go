@@ -1,20 +1,22 @@
 package endpoint
 
 import (
+	"encoding/json"
 	"net/http"
 	"strconv"
 
 	"github.com/sluice-go/sluice/internal/ids"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // WriteProblem answers a request with err as a problem of RFC 9457:
 //
 //	{"type":"about:blank","title":"Bad Gateway","status":502,"requestId":"4f0c…"}
 //
-// The status is [proxy.StatusOf] and the title its text; the client is told nothing else of err.
-// The headers of the [*proxy.Error] that gave the status are sent, such as Retry-After. The problem
-// must not be cached (Cache-Control: no-store). The request id is that of the endpoint, else the
+// The status is [proxy.StatusOf] and the title its text; the client is told nothing else of err but
+// the Members and the Header, such as Retry-After, of the [*proxy.Error] that gave the status. The
+// problem must not be cached (Cache-Control: no-store). The request id is that of the endpoint, else the
 // client's X-Request-Id if it is well-formed, else a new one; it is also sent as the header
 // X-Request-Id.
 //
@@ -32,7 +34,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 		status = http.StatusInternalServerError
 	}
 	id := failureHeader(w, r, err, status)
-	body := problemBody(status, id)
+	body := problemBody(status, id, membersOf(err, status))
 	h := w.Header()
 	h["Content-Type"] = []string{"application/problem+json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
@@ -60,9 +62,9 @@ func failureHeader(w http.ResponseWriter, r *http.Request, err error, status int
 	return id
 }
 
-// problemBody returns the JSON of a problem. Nothing in it needs escaping: the id is well-formed,
-// and the title is ours.
-func problemBody(status int, id string) []byte {
+// problemBody returns the JSON of a problem. Nothing in it needs escaping: the id is well-formed, the
+// title is ours, and members are JSON.
+func problemBody(status int, id string, members document.Document) []byte {
 	title := http.StatusText(status)
 	switch {
 	case title != "":
@@ -71,27 +73,71 @@ func problemBody(status int, id string) []byte {
 	default:
 		title = "Server Error"
 	}
-	b := make([]byte, 0, 160)
-	b = append(b, `{"type":"about:blank","title":"`...)
-	b = append(b, title...)
-	b = append(b, `","status":`...)
+	b := make([]byte, 0, 160+members.Size())
+	b = append(b, '{')
+	if !has(members, "type") {
+		b = append(b, `"type":"about:blank",`...)
+	}
+	if !has(members, "title") {
+		b = append(b, `"title":"`...)
+		b = append(b, title...)
+		b = append(b, `",`...)
+	}
+	b = append(b, `"status":`...)
 	b = strconv.AppendInt(b, int64(status), 10)
+	for name, value := range members.Members() {
+		if name != "status" && name != "requestId" {
+			b = append(b, ',')
+			b = appendName(b, name)
+			b = value.AppendJSON(b)
+		}
+	}
 	b = append(b, `,"requestId":"`...)
 	b = append(b, id...)
 	return append(b, "\"}\n"...)
 }
 
-// headed searches err, as errors.As does, for an error that has this status and headers. The
-// headers of the outermost are sent.
+// has reports whether an object has a member.
+func has(d document.Document, name string) bool {
+	for member := range d.Members() {
+		if member == name {
+			return true
+		}
+	}
+	return false
+}
+
+// appendName appends the name of a member and the colon behind it.
+func appendName(b []byte, name string) []byte {
+	quoted, _ := json.Marshal(name)
+	return append(append(b, quoted...), ':')
+}
+
+// membersOf returns the members that err gives the problem of a status.
+func membersOf(err error, status int) document.Document {
+	e := telling(err, status, func(e *proxy.Error) bool { return !e.Members.IsZero() })
+	if e == nil || e.Members.Kind() != document.Object {
+		return document.Document{}
+	}
+	return e.Members
+}
+
+// headed returns the error whose headers are sent.
 func headed(err error, status int) *proxy.Error {
+	return telling(err, status, func(e *proxy.Error) bool { return len(e.Header) > 0 })
+}
+
+// telling searches err, as errors.As does, for the outermost error that has this status and tells
+// something.
+func telling(err error, status int, tells func(*proxy.Error) bool) *proxy.Error {
 	for err != nil {
-		if e, ok := err.(*proxy.Error); ok && e.Status == status && len(e.Header) > 0 {
+		if e, ok := err.(*proxy.Error); ok && e.Status == status && tells(e) {
 			return e
 		}
 		switch e := err.(type) {
 		case interface{ Unwrap() []error }:
 			for _, err := range e.Unwrap() {
-				if found := headed(err, status); found != nil {
+				if found := telling(err, status, tells); found != nil {
 					return found
 				}
 			}
@@ -105,25 +151,27 @@ func headed(err error, status int) *proxy.Error {
 	return nil
 }
 
-// writeProblem answers with err, as RenderError does, else as WritePassed. If RenderError fails, the
-// answer is a problem.
+// writeProblem answers with err, as the hook of the endpoint or of the request does, else as
+// WritePassed. If the hook fails, the answer is a problem.
 func (x *exchange) writeProblem(r *http.Request, err error) {
 	w := &witness{ResponseWriter: x.answer.w, answer: &x.answer}
+	render := renderFunc(x.h.spec.RenderError)
+	if render == nil {
+		render = renderOf(r.Context())
+	}
 	switch {
-	case x.h.spec.RenderError == nil:
+	case render == nil:
 		WritePassed(w, r, err)
-	case !x.h.render(w, r, err):
+	case !x.h.render(render, w, r, err):
 		WriteProblem(w, r, err)
 	}
 }
 
-// render calls RenderError and reports whether it wrote an answer.
-func (h *handler) render(w *witness, r *http.Request, err error) bool {
-	if bug := apart(func() { h.spec.RenderError(w, r, err) }); bug != nil {
-		h.reportBeside(r.Context(), &proxy.Error{Op: "render", Err: bug})
-		if w.wrote {
-			panic(http.ErrAbortHandler) // half an answer must not look like a whole one
-		}
+// render calls a hook and reports whether it wrote an answer.
+func (h *handler) render(render renderFunc, w *witness, r *http.Request, err error) bool {
+	if bug := w.renderedBy(render, r, err); bug != nil {
+		h.reportBeside(r.Context(), bug)
+		w.endHalf()
 	}
 	return w.wrote
 }
@@ -137,16 +185,21 @@ type witness struct {
 }
 
 func (w *witness) WriteHeader(status int) {
-	w.wrote = w.wrote || status >= 200
+	if status >= 200 && !w.wrote {
+		w.wrote, w.answer.status = true, status
+	}
 	w.answer.setWriteDeadline()
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *witness) Write(b []byte) (n int, err error) {
-	w.wrote = true
+	if !w.wrote {
+		w.wrote, w.answer.status = true, http.StatusOK
+	}
 	for {
 		w.answer.setWriteDeadline()
 		m, err := w.ResponseWriter.Write(b[n:min(len(b), n+writeSize)])
+		w.answer.bytes += int64(m)
 		if n += m; err != nil || n >= len(b) {
 			return n, err
 		}

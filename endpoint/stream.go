@@ -32,7 +32,7 @@ func (x *exchange) stream() error {
 	x.streamHeader(x.answer.w.Header(), res, length)
 	x.answer.setWriteDeadline()
 	x.begin()
-	x.answer.w.WriteHeader(status)
+	x.answer.writeHeader(status)
 	return nil
 }
 
@@ -59,7 +59,7 @@ func (x *exchange) passOn(length int64) error {
 	}
 	x.streamHeader(x.answer.w.Header(), res, length)
 	x.begin()
-	x.answer.w.WriteHeader(res.StatusCode())
+	x.answer.writeHeader(res.StatusCode())
 	if x.upload != nil {
 		x.upload.letGo()
 	}

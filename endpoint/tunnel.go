@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
@@ -45,6 +46,9 @@ func (x *exchange) changeProtocol() error {
 		x.ctx.reportBeside(&proxy.Error{Status: proxy.StatusClientGone, Op: "tunnel", Err: err})
 		return nil
 	}
+	x.answer.status = http.StatusSwitchingProtocols
+	client.written.Store(0)
+	defer func() { x.answer.bytes = client.written.Load() }()
 	t := &tunnel{client: client, upstream: x.call.res.Upgrade, call: &x.call, idleTimeout: x.h.spec.IdleTimeout,
 		ended: make(chan struct{})}
 	if err := t.carry(x.h); err != nil {
@@ -71,6 +75,7 @@ type clientConn struct {
 	conn     net.Conn
 	buffered *bufio.Reader
 	timeout  time.Duration // of a write; 0 is no limit
+	written  atomic.Int64  // bytes
 }
 
 // Read goes around net/http once the buffer is empty: there the end of the input would end the
@@ -86,7 +91,9 @@ func (c *clientConn) Write(p []byte) (int, error) {
 	if c.timeout > 0 {
 		_ = c.conn.SetWriteDeadline(time.Now().Add(c.timeout))
 	}
-	return c.conn.Write(p)
+	n, err := c.conn.Write(p)
+	c.written.Add(int64(n))
+	return n, err
 }
 
 // CloseWrite tells the client that nothing more will come, if the connection can.

@@ -32,6 +32,10 @@ type Request struct {
 	Remote netip.AddrPort       // address of the client, behind trusted proxies; the zero value if unknown
 	TLS    *tls.ConnectionState // state of the client's connection to us; nil without TLS; never changed
 
+	// Caller is who makes the request, if code has verified it; nil is nobody. It is never filled
+	// from the client unverified. It is immutable, and clones share it; endpoint.Identify sets it.
+	Caller *Caller
+
 	// Query is what the client sent, and what code has changed in it. An upstream receives only the
 	// parameters that its Spec or UpstreamQuery names.
 	Query url.Values

@@ -29,6 +29,7 @@ func fullRequest() *proxy.Request {
 	req.Path, req.Pattern, req.Host, req.Scheme = "/a%2Fb", "/{x}", "example.com:8080", "https"
 	req.Remote = netip.MustParseAddrPort("192.0.2.1:1234")
 	req.TLS = &tls.ConnectionState{ServerName: "example.com"}
+	req.Caller = &proxy.Caller{ID: "ann"}
 	req.Query = url.Values{"q": {"1", "2"}, "empty": {}, "nil": nil}
 	req.RawQuery = "q=1&q=2"
 	req.UpstreamQuery = []string{"q"}

@@ -85,7 +85,7 @@ func (m *mounted) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		h.Refuse(w, r, err)
 		return
 	}
-	endpoint.WriteProblem(w, r, err)
+	endpoint.WriteError(w, r, err)
 }
 
 // planned is a handler that has a plan, as those of package endpoint do.

@@ -35,7 +35,7 @@ func Problems(r chi.Router) {
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
-	endpoint.WriteProblem(w, r, &proxy.Error{Status: http.StatusNotFound, Op: "route", Err: errNotFound})
+	endpoint.WriteError(w, r, &proxy.Error{Status: http.StatusNotFound, Op: "route", Err: errNotFound})
 }
 
 func methodNotAllowed(w http.ResponseWriter, r *http.Request, allowed []string) {
@@ -53,7 +53,7 @@ func methodNotAllowed(w http.ResponseWriter, r *http.Request, allowed []string) 
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	endpoint.WriteProblem(w, r, &proxy.Error{Status: http.StatusMethodNotAllowed, Op: "route", Header: header, Err: errMethod})
+	endpoint.WriteError(w, r, &proxy.Error{Status: http.StatusMethodNotAllowed, Op: "route", Header: header, Err: errMethod})
 }
 
 // allow asks the routers which of the methods they would route, because chi tells only its own

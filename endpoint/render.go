@@ -1,0 +1,77 @@
+package endpoint
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/sluice-go/sluice/internal/ids"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// WithRenderError returns a request whose errors render writes: those of [WriteError], and those of
+// endpoints whose Spec has no RenderError of its own. The middleware router.RenderError calls it for
+// every request of a router.
+func WithRenderError(r *http.Request, render func(w http.ResponseWriter, r *http.Request, err error)) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), renderKey{}, renderFunc(render)))
+}
+
+// WriteError answers a request with err where no endpoint does, such as a middleware that refuses
+// it: as an endpoint would, by the RenderError that [WithRenderError] has set, else by [WritePassed].
+// The [Record] of the request gets the error, its status and the id.
+//
+// As in Spec.RenderError, the hook gets a request whose context [RequestID] knows. If it panics or
+// writes nothing, the client gets the problem; if it panics after it has written, WriteError panics
+// with [http.ErrAbortHandler], so that half an answer does not look like a whole one.
+func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	id := RequestID(r.Context())
+	if id == "" {
+		id = ids.Of(r.Header)
+		r = r.WithContext(context.WithValue(r.Context(), idKey{}, id))
+	}
+	to := &witness{ResponseWriter: w, answer: &answer{w: w, timeout: DefaultWriteTimeout}}
+	defer func() {
+		RecordOf(r.Context()).change(func(e *Entry) {
+			e.ID, e.Route, e.Client = id, r.Pattern, ClientOf(r)
+			e.Err, e.Status, e.Bytes = err, to.answer.status, to.answer.bytes
+		})
+	}()
+	canonical(w.Header())
+	render := renderOf(r.Context())
+	if render == nil {
+		WritePassed(to, r, err)
+		return
+	}
+	if bug := to.renderedBy(render, r, err); bug != nil {
+		to.endHalf()
+	}
+	if !to.wrote {
+		WriteProblem(to, r, err)
+	}
+}
+
+type (
+	renderKey  struct{}
+	renderFunc func(w http.ResponseWriter, r *http.Request, err error)
+)
+
+// renderOf returns the hook of a request, or nil.
+func renderOf(ctx context.Context) renderFunc {
+	render, _ := ctx.Value(renderKey{}).(renderFunc)
+	return render
+}
+
+// renderedBy calls a hook, and returns its panic as an error.
+func (w *witness) renderedBy(render renderFunc, r *http.Request, err error) error {
+	if bug := apart(func() { render(w, r, err) }); bug != nil {
+		return &proxy.Error{Op: "render", Err: bug}
+	}
+	return nil
+}
+
+// endHalf ends the connection if a hook that failed has written: half an answer must not look like a
+// whole one.
+func (w *witness) endHalf() {
+	if w.wrote {
+		panic(http.ErrAbortHandler)
+	}
+}

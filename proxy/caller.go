@@ -1,0 +1,59 @@
+package proxy
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/sluice-go/sluice/proxy/document"
+)
+
+// A Caller is who makes a request, as code has verified it: an authenticator of package
+// endpoint/auth, or a decorator of your own. It is in [Request.Caller], and nil stands for nobody.
+//
+// A Caller is never changed once it is in a request: clones share it, and it may be read by several
+// goroutines. Its texts come from the credential, so they are the client's bytes.
+type Caller struct {
+	// Issuer is who vouches for ID: the issuer of a token. It is "" for credentials that this
+	// process checks itself, such as API keys.
+	Issuer string
+
+	// ID names the caller: the subject of a token, the name of an API key, the user of a password.
+	// Two callers are the same if their Scheme, Issuer and ID are; see [Caller.Key].
+	ID string
+
+	// Scheme is the kind of credential: "jwt", "api-key", "basic", "certificate".
+	Scheme string
+
+	Roles  []string // what the caller is; nil is none
+	Scopes []string // what the credential may be used for; nil is none
+
+	// Claims is all that the credential says, as an object. It is absent for a credential that says
+	// nothing.
+	Claims document.Document
+
+	// Expires is when the credential ends; the zero Time is never.
+	Expires time.Time
+}
+
+// HasRole reports whether the caller has a role. A nil Caller has none.
+func (c *Caller) HasRole(role string) bool { return c != nil && slices.Contains(c.Roles, role) }
+
+// HasScope reports whether the credential has a scope. A nil Caller has none.
+func (c *Caller) HasScope(scope string) bool { return c != nil && slices.Contains(c.Scopes, scope) }
+
+// Key returns a text that is the same for the same caller and differs for any two: Scheme, Issuer and
+// ID, the first two with their lengths before them. Of nil it is "", which is the key of no Caller.
+func (c *Caller) Key() string {
+	if c == nil {
+		return ""
+	}
+	b := make([]byte, 0, 8+len(c.Scheme)+len(c.Issuer)+len(c.ID))
+	b = strconv.AppendInt(b, int64(len(c.Scheme)), 10)
+	b = append(b, ':')
+	b = append(b, c.Scheme...)
+	b = strconv.AppendInt(b, int64(len(c.Issuer)), 10)
+	b = append(b, ':')
+	b = append(b, c.Issuer...)
+	return string(append(b, c.ID...))
+}
