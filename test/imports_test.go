@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"backend/balance":    {"backend", "internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
 	"endpoint":           {"internal/call", "internal/field", "internal/ids", "internal/mark", "internal/report", "pipe", "proxy", "proxy/document"},
 	"endpoint/auth":      {"endpoint", "internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
+	"endpoint/check":     {"internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"async":              {"internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
 	"router":             {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "endpoint"},
 	"adapter":            {"internal/field", "internal/ids"},
