@@ -33,7 +33,7 @@ func (x *exchange) changeProtocol() error {
 	if x.h.spec.SendRequestID {
 		header[xRequestID] = []string{x.ctx.id}
 	}
-	header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{x.req.Upgrade}
+	header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{x.asked}
 
 	conn, buffered, err := http.NewResponseController(x.answer.w).Hijack()
 	if err != nil {
