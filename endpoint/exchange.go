@@ -10,7 +10,7 @@ package endpoint
 //	encode.go     the format of the answer, by accept.go (406), and later the encoding
 //	body.go       the request body, read into memory (413, 504), or upload.go for Stream
 //	call.go       the call of the pipe under its timeout (504), and checks of its response
-//	document.go   answers with a Document, stream.go with a Body that source.go reads, and
+//	document.go   answers with a Document (304, by etag.go), stream.go with a Body that source.go reads, and
 //	tunnel.go     with a connection (101), all through answer.go; inform.go sends 1xx
 //	problem.go    answers with an error
 //	abort.go      ends the connection where half an answer is out
@@ -43,6 +43,8 @@ type exchange struct {
 	failed error  // what the client was answered with, or what a partial answer lacks
 
 	broken error // of the request id
+
+	notModified bool // the client has what the response has, and got a 304
 
 	aborts bool // the connection is to end once those who watch know why
 	served bool // serve returned, without a panic
@@ -102,7 +104,7 @@ func (x *exchange) serve(ctx context.Context) (*proxy.Response, error) {
 	if err != nil {
 		return nil, x.fail(err)
 	}
-	return x.call.res, nil
+	return x.got(), nil
 }
 
 // serveEnds aborts the connection if half an answer is out.
