@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -85,7 +86,7 @@ func (t *tee) complete(atEnd bool) {
 			t.flight.land(outcome{})
 			return
 		}
-		e.answer.trailer = kept(h)
+		e.answer.trailer = field.Kept(h)
 		if !t.x.cache.spec.StoreCookies {
 			delete(e.answer.trailer, "Set-Cookie")
 		}
