@@ -29,6 +29,13 @@
 // The context ends when the client goes away, when [Spec.Timeout] is over, and when the handler
 // returns. [HTTPRequest] and [RequestID] return what it knows about its request.
 //
+// # Who may come in
+//
+// [Spec.Guards] stand around the pipe and run before the request body is read; package endpoint/auth
+// has guards that verify who calls. Such a guard calls [Identify], so that Request.Caller tells the
+// pipe, and [Record] those who stand outside. [ClientOf] returns where a request comes from, and
+// [WriteError] refuses one as an endpoint would.
+//
 // # What a client sees
 //
 //	a Document              status of the response (200), application/json, its exact length, X-Completed: true;

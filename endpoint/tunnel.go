@@ -28,12 +28,12 @@ func (x *exchange) changeProtocol() error {
 	}
 	header := http.Header{}
 	filter(header, x.answer.w.Header(), 0, false, keepAny)
-	filter(header, x.call.res.Header, 0, false, keepAny)
+	filter(header, x.call.res.Header, 0, false, keepInTunnel)
 	delete(header, "Content-Length")
 	if x.h.spec.SendRequestID {
 		header[xRequestID] = []string{x.ctx.id}
 	}
-	header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{x.req.Upgrade}
+	header["Connection"], header["Upgrade"] = []string{"Upgrade"}, []string{x.asked}
 
 	conn, buffered, err := http.NewResponseController(x.answer.w).Hijack()
 	if err != nil {
@@ -56,6 +56,10 @@ func (x *exchange) changeProtocol() error {
 	}
 	return nil
 }
+
+// keepInTunnel leaves out the upstream's word about CORS. A middleware cannot take it out of a header
+// that goes to the connection itself, and no browser asks for it there.
+func keepInTunnel(twin string, _ headerKind) bool { return !strings.HasPrefix(twin, "Access-Control-") }
 
 func writeSwitch(w io.Writer, header http.Header) error {
 	b := bufio.NewWriter(w)

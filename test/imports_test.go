@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"":                   {},
 	"internal/call":      {"internal/field", "internal/mark", "internal/report", "internal/watch", "pipe"},
 	"internal/field":     {},
+	"internal/ids":       {},
 	"internal/mark":      {},
 	"internal/report":    {},
 	"internal/draw":      {},
@@ -40,11 +41,11 @@ var mayImport = map[string][]string{
 	"proxy/shape":        {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"backend":            {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
 	"backend/balance":    {"backend", "internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
-	"endpoint":           {"internal/call", "internal/field", "internal/mark", "internal/report", "pipe", "proxy", "proxy/document"},
+	"endpoint":           {"internal/call", "internal/field", "internal/ids", "internal/mark", "internal/report", "pipe", "proxy", "proxy/document"},
 	"endpoint/auth":      {"endpoint", "internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"async":              {"internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
 	"router":             {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "endpoint"},
-	"adapter":            {},
+	"adapter":            {"internal/field", "internal/ids"},
 }
 
 // looksFromOutside lists the packages that measure or test the others: they may import everything,
@@ -54,6 +55,7 @@ var looksFromOutside = map[string]bool{"bench": true, "test": true, "test/simula
 // mayDepend lists the modules that a package may bring into a user's build.
 var mayDepend = map[string][]string{
 	"router":             {"github.com/go-chi/chi/v5"},
+	"adapter":            {"github.com/rs/cors"},                                         // decides about a preflight, and brings nothing else
 	"proxy/policy":       {"golang.org/x/time/rate", "github.com/sony/gobreaker/v2"},     // one package each, for limiters and breakers
 	"proxy/policy/cache": {"github.com/maypok86/otter/v2", "github.com/dunglas/httpsfv"}, // the memory, and fields for one cache
 }
