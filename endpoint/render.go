@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/sluice-go/sluice/internal/ids"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -24,7 +25,7 @@ func WithRenderError(r *http.Request, render func(w http.ResponseWriter, r *http
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	id := RequestID(r.Context())
 	if id == "" {
-		id = requestIDOf(r)
+		id = ids.Of(r.Header)
 		r = r.WithContext(context.WithValue(r.Context(), idKey{}, id))
 	}
 	to := &witness{ResponseWriter: w, answer: &answer{w: w, timeout: DefaultWriteTimeout}}

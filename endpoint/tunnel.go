@@ -28,7 +28,7 @@ func (x *exchange) changeProtocol() error {
 	}
 	header := http.Header{}
 	filter(header, x.answer.w.Header(), 0, false, keepAny)
-	filter(header, x.call.res.Header, 0, false, keepAny)
+	filter(header, x.call.res.Header, 0, false, keepInTunnel)
 	delete(header, "Content-Length")
 	if x.h.spec.SendRequestID {
 		header[xRequestID] = []string{x.ctx.id}
@@ -56,6 +56,10 @@ func (x *exchange) changeProtocol() error {
 	}
 	return nil
 }
+
+// keepInTunnel leaves out the upstream's word about CORS. A middleware cannot take it out of a header
+// that goes to the connection itself, and no browser asks for it there.
+func keepInTunnel(twin string, _ headerKind) bool { return !strings.HasPrefix(twin, "Access-Control-") }
 
 func writeSwitch(w io.Writer, header http.Header) error {
 	b := bufio.NewWriter(w)
