@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/sluice-go/sluice/internal/ids"
 	"github.com/sluice-go/sluice/internal/told"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -48,7 +49,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 // request id.
 func failureHeader(w http.ResponseWriter, r *http.Request, err error, status int) (id string) {
 	if id = RequestID(r.Context()); id == "" {
-		id = requestIDOf(r)
+		id = ids.Of(r.Header)
 	}
 	h := w.Header()
 	for _, name := range [...]string{"Content-Encoding", "Content-Range", "Etag", "Last-Modified", "Accept-Ranges", completed} {
