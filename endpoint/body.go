@@ -18,37 +18,36 @@ import (
 
 var errTooLarge = errors.New("the request body is larger than MaxBody")
 
-// receive takes the request body over: into memory, or as it comes for a Stream endpoint.
-func (x *exchange) receive() error {
+// receive takes the request body over, into req: into memory, or as it comes for a Stream endpoint.
+// After an error the caller hangs up.
+func (x *exchange) receive(req *proxy.Request) error {
 	r, w, spec := x.in, x.answer.w, &x.h.spec
-	x.req.ContentLength = r.ContentLength
+	req.ContentLength = r.ContentLength
 	if spec.Stream {
-		x.offerStreaming()
+		x.offerStreaming(req)
 	}
 	if !hasBody(r) {
-		x.req.ContentLength = 0
+		req.ContentLength = 0
 		return nil
 	}
 	if spec.MaxBody > 0 && r.ContentLength > spec.MaxBody {
-		hangUp(w, r)
 		return tooLarge()
 	}
 	if spec.Stream {
 		x.upload = &upload{request: r, body: r.Body, control: http.NewResponseController(w), call: &x.call,
 			idle: spec.IdleTimeout, limit: spec.MaxBody, reading: make(chan struct{}, 1)}
-		x.req.Body, x.req.Trailer = x.upload, x.upload.trailer
+		req.Body, req.Trailer = x.upload, x.upload.trailer
 		return x.upload.prepare(w)
 	}
-	x.req.Header.Del("Expect") // fulfilled here: the body is read before the pipe is called
+	req.Header.Del("Expect") // fulfilled here: the body is read before the pipe is called
 	body, err := x.readBody()
 	if err != nil {
-		hangUp(w, r)
 		return err
 	}
-	x.req.ContentLength = int64(len(body))
+	req.ContentLength = int64(len(body))
 	if len(body) > 0 {
-		x.req.GetBody = func() (io.ReadCloser, error) { return call.InMemory(body), nil }
-		x.req.Body = call.InMemory(body)
+		req.GetBody = func() (io.ReadCloser, error) { return call.InMemory(body), nil }
+		req.Body = call.InMemory(body)
 	}
 	return nil
 }
@@ -149,12 +148,12 @@ const drainTime = 500 * time.Millisecond
 
 // offerStreaming gives the request what only a Stream endpoint offers: trailers, another protocol,
 // and informational answers.
-func (x *exchange) offerStreaming() {
-	req, r := &x.req, x.in
+func (x *exchange) offerStreaming(req *proxy.Request) {
+	r := x.in
 	if field.HasToken(r.Header["Te"], "trailers") {
 		req.Header["Te"] = []string{"trailers"}
 	}
-	req.Upgrade = protocolOf(r)
+	req.Upgrade = x.asked
 	if r.ProtoAtLeast(1, 1) && len(r.Header["Expect"]) == 0 {
 		req.Inform = x.inform // with Expect, net/http's own 100 may be on its way
 	}

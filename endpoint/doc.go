@@ -29,10 +29,18 @@
 // The context ends when the client goes away, when [Spec.Timeout] is over, and when the handler
 // returns. [HTTPRequest] and [RequestID] return what it knows about its request.
 //
+// # Who may come in
+//
+// [Spec.Guards] stand around the pipe and run before the request body is read; package endpoint/auth
+// has guards that verify who calls. Such a guard calls [Identify], so that Request.Caller tells the
+// pipe, and [Record] those who stand outside. [ClientOf] returns where a request comes from, and
+// [WriteError] refuses one as an endpoint would.
+//
 // # What a client sees
 //
 //	a Document              status of the response (200), application/json, its exact length, X-Completed: true;
 //	                        other formats if Spec.Encode has them, 406 if the client accepts none
+//	                        and with Spec.ETag an ETag, or 304 if the client has that one
 //	a partial Document      the same with X-Completed: false and Cache-Control: no-store
 //	a Response with neither the status and no body, never null; X-Completed as with a Document, also with 202 and 204,
 //	                        but not with 3xx

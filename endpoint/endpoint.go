@@ -28,8 +28,19 @@ type Spec struct {
 	Name  string      // in the plan; "" shows the kind alone
 	Proxy proxy.Proxy // what is called for each request
 
-	// Timeout is how long the pipe may take until it returns a response; 0 is 10 s. Its clock
-	// starts when the request body has been read. It holds even if the pipe ignores its context.
+	// Guards decide whether a request may come in. They stand around Proxy, the first outermost, and
+	// run before the request body is read: their request has the announced ContentLength and no Body.
+	// So a client that is refused gets its answer before it sends a body, and without a
+	// 100 (Continue). The body is read, or with Stream handed over, when the last guard calls next;
+	// the plan shows a step "body" there. nil guards are skipped.
+	//
+	// A guard calls next once. New refuses one that may call it more often, such as policy.Retry, and
+	// one that has to read the body. A function of yours that calls next again gets [ErrCalledAgain].
+	Guards []proxy.Decorator
+
+	// Timeout is how long the pipe may take until it returns a response, and the guards with it; 0 is
+	// 10 s. Its clock starts when the request body has been read; where there are guards, it starts
+	// with them and stands still while the body is read. It holds even if the pipe ignores its context.
 	// After it the client gets 504, and Report gets "endpoint: no answer in time (10s)" with the
 	// error that the pipe returned; it wraps context.DeadlineExceeded.
 	//
@@ -99,6 +110,18 @@ type Spec struct {
 	// Problems stay JSON, and a stream keeps its type: New refuses Encode over a pipe that is
 	// certain to stream.
 	Encode []Encoder
+
+	// ETag gives each complete answer of status 200 to GET or HEAD that has a Document a weak ETag: a
+	// hash of the bytes that the client would get, and of their type. So JSON and XML differ, and all
+	// processes agree. A client whose If-None-Match has it, or is "*", gets 304 without a body (RFC
+	// 9110, sections 13.1.2 and 15.4.5). The pipe is called all the same: what is saved is the way to
+	// the client. A 304 has the headers of the answer but for those of a payload.
+	//
+	// A partial answer has no ETag and is never a 304. An ETag that the response or a middleware has
+	// set is that of other bytes, and is dropped wherever a Document is sent. A streamed answer keeps
+	// its own, and If-None-Match has no effect on it: New refuses ETag over a pipe that is certain to
+	// stream.
+	ETag bool
 
 	// TrustedProxies are the networks of the proxies that are trusted to say who the client is; by
 	// default none is. If the peer of the connection is in one of them, its X-Forwarded-*,
@@ -195,7 +218,7 @@ func (f FactoryFunc) New(s Spec) (http.Handler, error) {
 
 // New returns the handler that s describes. The error joins everything that is wrong with s: no
 // Proxy, a construction error anywhere in its plan (see [pipe.Check]), an invalid network or
-// Cache-Control, an Encoder that has a fault, no media type, or one that another Encoder has, and
+// Cache-Control, a guard that may call the pipe several times or reads the request body, an Encoder that has a fault, no media type, or one that another Encoder has, and
 // with Stream a pipe that buffers or needs a request body twice. New cannot know whether the route
 // has the params that the URLs of upstreams need: router.Mount checks that, and without it a call
 // whose param is missing fails with 502.
@@ -223,7 +246,10 @@ func (s Spec) check() error {
 	if s.Proxy == nil {
 		fault("there is no Proxy")
 	} else {
-		plan := pipe.PlanOf(s.Proxy)
+		for _, text := range s.guardFaults() {
+			fault("%s", text)
+		}
+		plan := pipe.PlanOf(s.guarded())
 		if err := plan.Faults(); err != nil {
 			errs = append(errs, err)
 		}
@@ -244,8 +270,13 @@ func (s Spec) check() error {
 	for _, err := range faults {
 		fault("%w", err)
 	}
-	if len(s.Encode) > 0 && s.Proxy != nil && call.AlwaysStreams(pipe.PlanOf(s.Proxy)) {
-		fault("Encode over a pipe that streams: there is no document")
+	if s.Proxy != nil && call.AlwaysStreams(pipe.PlanOf(s.guarded())) {
+		if len(s.Encode) > 0 {
+			fault("Encode over a pipe that streams: there is no document")
+		}
+		if s.ETag {
+			fault("ETag over a pipe that streams: there is no document")
+		}
 	}
 	for _, err := range faultsOfCacheControl(s.CacheControl) {
 		fault("%w", err)

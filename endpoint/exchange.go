@@ -6,13 +6,15 @@ package endpoint
 //	exchange.go   serve takes it through what follows; fail and end deal with errors and panics
 //	request.go    its id, then the proxy.Request: path, query, and params.go (400, 405)
 //	header.go     hop-by-hop headers are stripped here, from requests and from responses
-//	forwarded.go  X-Forwarded-* and their like, from the connection or from a trusted proxy
+//	forwarded.go  X-Forwarded-* and their like, from the connection or from a trusted proxy, by client.go
 //	encode.go     the format of the answer, by accept.go (406), and later the encoding
+//	guards.go     the guards, where there are any, and between them and the pipe:
 //	body.go       the request body, read into memory (413, 504), or upload.go for Stream
 //	call.go       the call of the pipe under its timeout (504), and checks of its response
-//	document.go   answers with a Document, stream.go with a Body that source.go reads, and
+//	document.go   answers with a Document (304, by etag.go), stream.go with a Body that source.go reads, and
 //	tunnel.go     with a connection (101), all through answer.go; inform.go sends 1xx
 //	problem.go    answers with an error
+//	record.go     what became of the request, for those who stand outside
 //	abort.go      ends the connection where half an answer is out
 
 import (
@@ -42,7 +44,15 @@ type exchange struct {
 	record Record // unless who stands outside has one
 	failed error  // what the client was answered with, or what a partial answer lacks
 
-	broken error // of the request id
+	intake intake // of the request body, behind guards
+	asked  string // the protocol that the client wants to change to, of a Stream endpoint
+	broken error  // why the request body could not be read
+
+	badHook error // of the request id
+
+	cut bool // a read of the body was broken off, which net/http takes for the end of the client
+
+	notModified bool // the client has what the response has, and got a 304
 
 	aborts bool // the connection is to end once those who watch know why
 	served bool // serve returned, without a panic
@@ -75,7 +85,7 @@ func serveExchange(ctx context.Context, _ *http.Request) (*proxy.Response, error
 // derives from ctx.
 func (x *exchange) serve(ctx context.Context) (*proxy.Response, error) {
 	canonical(x.answer.w.Header())
-	err := x.broken
+	err := x.badHook
 	if err == nil {
 		err = x.h.convert(&x.req, x.in, x.ctx.id, x.rest[:0])
 	}
@@ -86,13 +96,19 @@ func (x *exchange) serve(ctx context.Context) (*proxy.Response, error) {
 	if err != nil {
 		return nil, x.refuse(err)
 	}
-	if err := x.receive(); err != nil {
-		x.failed = err
-		x.ctx.report(err) // as it is: if the client went away, that is still a failure of the body
-		x.problem(err)
-		return nil, err
+	if x.h.spec.Stream {
+		x.asked = protocolOf(x.in)
 	}
-	err = x.call.do(ctx, &x.req)
+	if x.h.guarded {
+		err = x.callGuarded(ctx)
+	} else if err = x.receive(&x.req); err == nil {
+		err = x.call.do(ctx, &x.req)
+	} else {
+		x.broken = err
+	}
+	if x.broken != nil {
+		return nil, x.failBody(err)
+	}
 	if x.upload != nil {
 		x.upload.hold()
 	}
@@ -102,7 +118,7 @@ func (x *exchange) serve(ctx context.Context) (*proxy.Response, error) {
 	if err != nil {
 		return nil, x.fail(err)
 	}
-	return x.call.res, nil
+	return x.got(), nil
 }
 
 // serveEnds aborts the connection if half an answer is out.
@@ -117,7 +133,7 @@ func (x *exchange) serveEnds() {
 func (x *exchange) respond() error {
 	x.answer.endInforming() // before the header is touched
 	res := x.call.res
-	if err := faultOf(res, x.req.Upgrade); err != nil {
+	if err := faultOf(res, x.asked); err != nil {
 		return err
 	}
 	if res.Err != nil {
@@ -142,6 +158,31 @@ func (x *exchange) begin() {
 		x.answer.w.Header().Set("Connection", "close")
 	}
 	x.answer.begun = true
+}
+
+// callGuarded calls the guards, inside of which the request body is taken over.
+func (x *exchange) callGuarded(ctx context.Context) error {
+	x.intake.gate = make(chan struct{}, 1)
+	x.req.ContentLength = x.in.ContentLength
+	err := x.call.do(ctx, &x.req)
+	there := x.in.Context().Err() == nil
+	taken, broken := x.closeIntake()
+	x.cut = there && x.in.Context().Err() != nil
+	if broken != nil && errors.Is(err, broken) {
+		x.broken = broken
+	} else if !taken && hasBody(x.in) {
+		hangUp(x.answer.w, x.in)
+	}
+	return err
+}
+
+// failBody fails a request whose body could not be read.
+func (x *exchange) failBody(err error) error {
+	hangUp(x.answer.w, x.in)
+	x.failed = err
+	x.ctx.report(err) // as it is: if the client went away, that is still a failure of the body
+	x.problem(err)
+	return err
 }
 
 // refuse fails a request whose body nobody reads.
@@ -184,7 +225,7 @@ func (x *exchange) problem(err error) {
 // the context then too. If the clock of the endpoint ended the call, the error says so.
 func (x *exchange) classify(err error) error {
 	ctx := x.in.Context()
-	ended := errors.Is(ctx.Err(), context.Canceled)
+	ended := errors.Is(ctx.Err(), context.Canceled) && !x.cut
 	if x.upload != nil {
 		if ended {
 			x.upload.settle()
@@ -247,7 +288,9 @@ func (x *exchange) end() {
 func (x *exchange) note() {
 	x.ctx.record.change(func(e *Entry) {
 		e.ID, e.Route, e.Err = x.ctx.id, x.in.Pattern, x.failed
-		e.Client = Client{Addr: x.req.Remote, Scheme: x.req.Scheme, Host: x.req.Host}
+		if e.Client = (Client{Addr: x.req.Remote, Scheme: x.req.Scheme, Host: x.req.Host}); x.req.Scheme == "" {
+			e.Client = x.h.verdictOf(x.in).client // refused before there was a request of the pipe
+		}
 		e.Status, e.Bytes = x.answer.status, x.answer.bytes
 	})
 }

@@ -20,8 +20,10 @@ import (
 type handler struct {
 	spec  Spec                                      // with the limits filled in: 0 is no limit
 	serve pipe.Pipe[*http.Request, *proxy.Response] // answers a request, within its exchange
-	call  proxy.Proxy                               // the pipe, held to its deadline
+	call  proxy.Proxy                               // the pipe in its guards, held to its deadline
 	scope call.Scope
+
+	guarded bool // there are guards
 
 	formats []format // nil is JSON
 
@@ -50,12 +52,13 @@ func newHandler(s Spec, source string) *handler {
 	}
 	s.MaxBody = limit(s.MaxBody, maxBody)
 	s.Proxy = pipe.Described(s.Proxy)
-	plan := pipe.PlanOf(s.Proxy)
-	h := &handler{spec: s, direct: plan.HonoursContext() && !handsOn(plan), closings: call.NewBound(-1)}
+	guarded := pipe.Described(s.guarded())
+	plan := pipe.PlanOf(guarded)
+	h := &handler{spec: s, guarded: s.hasGuards(), direct: plan.HonoursContext() && !handsOn(plan), closings: call.NewBound(-1)}
 	h.formats, _ = formatsOf(s.Encode)
 	h.maxAbandoned = int64(limit(s.MaxAbandoned, proxy.DefaultMaxAbandoned))
-	if h.call = s.Proxy; !plan.HonoursContext() {
-		h.call = s.Proxy.With(proxy.Hold(s.MaxAbandoned))
+	if h.call = guarded; !plan.HonoursContext() {
+		h.call = guarded.With(proxy.Hold(s.MaxAbandoned))
 	}
 	h.scope.Report = h.reportBeside
 	h.scope.Serve(plan)
@@ -67,7 +70,7 @@ func newHandler(s Spec, source string) *handler {
 		step.Effects |= pipe.Buffers
 	}
 	step.Within, step.Waits = s.within()
-	h.serve = pipe.Watched(pipe.Describe(serveExchange, step, s.Proxy), s.Watch)
+	h.serve = pipe.Watched(pipe.Describe(serveExchange, step, guarded), s.Watch)
 	return h
 }
 
@@ -92,17 +95,27 @@ func (s Spec) detail() string {
 		words = append(words, "no timeout")
 	}
 	switch {
+	case s.hasGuards(): // the step of the body says it
 	case s.Stream:
 		words = append(words, "stream")
-	case s.MaxBody > 0:
-		words = append(words, "body of "+size(s.MaxBody))
 	default:
-		words = append(words, "body of any size")
+		words = append(words, "body "+s.sizeDetail())
 	}
 	if len(s.Encode) > 0 {
 		words = append(words, formatNames(s.Encode))
 	}
+	if s.ETag {
+		words = append(words, "etag")
+	}
 	return strings.Join(words, ", ")
+}
+
+// sizeDetail returns how large a request body may be.
+func (s Spec) sizeDetail() string {
+	if s.MaxBody > 0 {
+		return "of " + size(s.MaxBody)
+	}
+	return "of any size"
 }
 
 // within returns how soon an answer begins, and how long the request body may take before the pipe
@@ -169,7 +182,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := h.newExchange(w, r)
 	defer x.sendAtExit()
 	defer x.end()
-	x.ctx.id, x.broken = h.requestID(r)
+	x.ctx.id, x.badHook = h.requestID(r)
 	_, _ = h.serve(&x.ctx, r)
 	x.serveEnds()
 }

@@ -203,7 +203,7 @@ func (u *upload) trailer() http.Header {
 // end takes the body away from whoever still reads it.
 func (u *upload) end() {
 	_ = u.Close()
-	if !u.interrupt() {
+	if !u.call.parent.handler.interrupt(u.reading, u.control) {
 		return
 	}
 	defer func() { <-u.reading }()
@@ -218,26 +218,26 @@ func (u *upload) end() {
 	_ = u.control.SetReadDeadline(time.Now().Add(drain))
 }
 
-// interrupt ends a read that waits for the client, and keeps others from beginning. A read that
-// blocks all the same, in code of a middleware, is abandoned; then it reports false.
-func (u *upload) interrupt() bool {
+// interrupt ends a read that waits for the client, and keeps others from beginning: it takes the
+// place in reading, a channel that holds a value while the body is read. A read that blocks all the
+// same, in code of a middleware, is abandoned; then it reports false.
+func (h *handler) interrupt(reading chan struct{}, control *http.ResponseController) bool {
 	select {
-	case u.reading <- struct{}{}:
+	case reading <- struct{}{}:
 		return true
 	default:
 	}
-	_ = u.control.SetReadDeadline(time.Unix(1, 0))
+	_ = control.SetReadDeadline(time.Unix(1, 0))
 	select {
-	case u.reading <- struct{}{}:
+	case reading <- struct{}{}:
 		return true
 	case <-time.After(interruptTime):
 	}
-	h := u.call.parent.handler
 	h.abandoned.Add(1)
 	go func() {
 		defer h.abandoned.Add(-1)
-		u.reading <- struct{}{}
-		<-u.reading
+		reading <- struct{}{}
+		<-reading
 	}()
 	return false
 }

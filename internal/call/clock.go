@@ -21,9 +21,10 @@ import (
 type Clock struct {
 	context.Context // the parent
 
-	deadline time.Time
-	scope    *Scope // of its calls, if it is not the parent's
-	around   *Clock // the clock that the parent ends with, or nil
+	deadline time.Time                 // until Move
+	moved    atomic.Pointer[time.Time] // where Move has put it; nil if nobody has
+	scope    *Scope                    // of its calls, if it is not the parent's
+	around   *Clock                    // the clock that the parent ends with, or nil
 
 	over    atomic.Bool // the context has ended
 	stopped atomic.Bool // the clock no longer runs, or the parent's is first
@@ -97,6 +98,30 @@ func (c *Clock) Stop() bool {
 	return true
 }
 
+// Expires returns when the clock runs out, whether it was stopped or not.
+func (c *Clock) Expires() time.Time {
+	if moved := c.moved.Load(); moved != nil {
+		return *moved
+	}
+	return c.deadline
+}
+
+// Move changes when the clock runs out, to a time that is not before that of Start. Clocks inside
+// that expire later than this one did then may take over its new time. On a clock that is stopped,
+// or a context that has ended, it has no effect.
+func (c *Clock) Move(deadline time.Time) {
+	parent := c.parentErr()
+	c.mu.Lock()
+	if c.check(parent) != nil {
+		return
+	}
+	c.moved.Store(&deadline)
+	if c.timer != nil && !c.stopped.Load() {
+		c.timer.Reset(time.Until(deadline))
+	}
+	c.mu.Unlock()
+}
+
 // Finish ends the context, as Cancel does, and reports whether it had not ended yet. It does what
 // Stop and Cancel do one after the other, at less cost.
 func (c *Clock) Finish() bool {
@@ -120,7 +145,14 @@ func (c *Clock) Deadline() (time.Time, bool) {
 	if c.stopped.Load() {
 		return c.Context.Deadline()
 	}
-	return c.deadline, true
+	moved := c.moved.Load()
+	if moved == nil {
+		return c.deadline, true
+	}
+	if parent, ok := c.Context.Deadline(); ok && parent.Before(*moved) {
+		return parent, true
+	}
+	return *moved, true
 }
 
 // Err returns nil until the context is done, then why it is.
@@ -158,7 +190,7 @@ func (c *Clock) check(parent error) error {
 
 // late reports whether the time of a running clock is over. Unlike time.Now it reads one clock of
 // the system and not two.
-func (c *Clock) late() bool { return !c.stopped.Load() && time.Until(c.deadline) <= 0 }
+func (c *Clock) late() bool { return !c.stopped.Load() && time.Until(c.Expires()) <= 0 }
 
 // parentErr returns why the parent has ended. It does not ask the clock of a parent that expires
 // later than c.
@@ -247,7 +279,7 @@ func (c *Clock) wait(timed bool) {
 	tied, stopped := c.tied, c.stopped.Load()
 	c.tied, c.timed = true, timed
 	if timed && !stopped {
-		c.timer = time.AfterFunc(time.Until(c.deadline), c.expire)
+		c.timer = time.AfterFunc(time.Until(c.Expires()), c.expire)
 	}
 	c.mu.Unlock()
 	switch {
@@ -316,7 +348,10 @@ func (c *Clock) attach() {
 
 func (c *Clock) expire() {
 	c.mu.Lock()
-	if c.stopped.Load() {
+	if !c.late() {
+		if !c.stopped.Load() { // it was moved while it expired
+			c.timer.Reset(time.Until(c.Expires()))
+		}
 		c.mu.Unlock()
 		return
 	}

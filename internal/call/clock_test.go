@@ -291,3 +291,48 @@ func TestAClockWithManyChildrenUnderRace(t *testing.T) {
 		ctx.Cancel()
 	}
 }
+
+func TestAClockThatIsMovedExpiresAtItsNewTime(t *testing.T) {
+	for name, watch := range map[string]func(c *call.Clock){
+		"nobody waits":      func(*call.Clock) {},
+		"somebody waits":    func(c *call.Clock) { c.Done() },
+		"a clock inside":    func(c *call.Clock) { call.After(c, time.Minute).Done() },
+		"one that is first": func(c *call.Clock) { call.After(c, time.Millisecond).Done() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				c := call.After(t.Context(), time.Second)
+				defer c.Cancel()
+				watch(c)
+				c.Move(began.Add(time.Hour))
+				<-time.After(30 * time.Minute)
+				assert.NoError(t, c.Err())
+				c.Move(began.Add(40 * time.Minute)) // back, and still after the first time
+				deadline, ok := c.Deadline()
+				assert.True(t, ok)
+				assert.Equal(t, began.Add(40*time.Minute), deadline)
+				<-c.Done()
+				assert.Equal(t, 40*time.Minute, time.Since(began))
+				assert.Equal(t, context.DeadlineExceeded, c.Err())
+				c.Move(began.Add(2 * time.Hour))
+				assert.Error(t, c.Err())
+			})
+		})
+	}
+}
+
+func TestAMovedClockHasNoLaterDeadlineThanItsParent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		parent, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		c := call.After(parent, time.Second)
+		defer c.Cancel()
+		c.Move(time.Now().Add(time.Hour))
+		deadline, _ := c.Deadline()
+		assert.Equal(t, time.Now().Add(time.Minute), deadline)
+		began := time.Now()
+		<-c.Done()
+		assert.Equal(t, time.Minute, time.Since(began))
+	})
+}
