@@ -2,7 +2,6 @@ package jwt
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -76,7 +75,7 @@ func (t *Tokens) Authenticate(ctx context.Context, req *proxy.Request) (*proxy.C
 	if len(p.token) > maxToken {
 		return nil, invalid(errLong)
 	}
-	now, sum := t.now(), digest(sha256.Sum256([]byte(p.token)))
+	now, sum := t.now(), digestOf(p.token)
 	c, err := t.credential(ctx, p.token, sum, now)
 	if err != nil {
 		return nil, err
