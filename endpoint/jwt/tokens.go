@@ -34,12 +34,13 @@ type Tokens struct {
 	step        pipe.Step
 }
 
-// Presented is the token of a request, and how it came.
+// A presented is the token of a request, and how it came.
 type presented struct {
 	token string
 	how   carrier
 }
 
+// A carrier is where a token was.
 type carrier int
 
 const (
@@ -168,8 +169,11 @@ func (t *Tokens) keyFor(ctx context.Context, h header) (*key, error) {
 			if missing == nil {
 				return k, nil
 			}
-			if missing != errUnknownKey || asked || keys.static {
+			if missing != errUnknownKey {
 				return nil, invalid(missing)
+			}
+			if asked || keys.static {
+				return nil, invalid(fmt.Errorf("%w: %.64q", missing, h.keyID))
 			}
 		} else if asked || keys.static {
 			return nil, unavailable(err)
