@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -414,11 +415,11 @@ func TestARefusalSaysWhichExpressionItWasOnOneLine(t *testing.T) {
 func TestAClientLearnsNothingOfTheExpression(t *testing.T) {
 	t.Parallel()
 	var reported error
-	h, err := endpoint.New(endpoint.Spec{Proxy: proxy.Proxy(ok).With(cel.Allow(`caller.id == "secret"`)),
+	h, err := endpoint.New(endpoint.Spec{Proxy: ok, Guards: []proxy.Decorator{cel.Allow(`caller.id == "secret"`)},
 		Report: func(_ context.Context, err error) { reported = err }})
 	require.NoError(t, err)
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	h.ServeHTTP(w, httptest.NewRequest("POST", "/", iotest.ErrReader(errors.New("nobody reads it"))))
 	assert.Equal(t, 403, w.Code)
 	assert.NotContains(t, w.Body.String(), "secret")
 	assert.ErrorIs(t, reported, auth.ErrDenied)
