@@ -270,7 +270,7 @@ func (s Spec) check() error {
 	for _, err := range faults {
 		fault("%w", err)
 	}
-	if (len(s.Encode) > 0 || s.ETag) && s.Proxy != nil && call.AlwaysStreams(pipe.PlanOf(s.guarded())) {
+	if s.Proxy != nil && call.AlwaysStreams(pipe.PlanOf(s.guarded())) {
 		if len(s.Encode) > 0 {
 			fault("Encode over a pipe that streams: there is no document")
 		}

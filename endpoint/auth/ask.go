@@ -95,7 +95,8 @@ func (a *ask) admit(ctx context.Context, req *proxy.Request) error {
 		return &proxy.Error{Op: "ask", Err: ctx.Err()}
 	}
 	if err != nil {
-		return refused(proxy.StatusOf(err), headerOf(err), err)
+		status, h := verdictOf(err)
+		return refused(status, h, err)
 	}
 	defer call.Discard(ctx, res)
 	switch status := res.StatusCode(); {
@@ -130,16 +131,22 @@ func question(req *proxy.Request) *proxy.Request {
 	return q
 }
 
-// headerOf returns the header that an error has for clients, or that of the answer of the upstream.
-func headerOf(err error) http.Header {
+// verdictOf returns the status and the header that an error of the judge stands for. A backend gives
+// the 401 of its upstream the status 502 where the client has sent no credentials that could be at
+// fault. Here they are what the judge was asked about.
+func verdictOf(err error) (status int, h http.Header) {
+	status = proxy.StatusOf(err)
 	e, ok := call.As[*proxy.Error](err)
-	switch {
-	case !ok:
-		return nil
-	case len(e.Header) == 0 && e.Upstream != nil:
-		return e.Upstream.Header
+	if !ok {
+		return status, nil
 	}
-	return e.Header
+	if e.Upstream != nil && e.Upstream.Status == http.StatusUnauthorized && status == http.StatusBadGateway {
+		status = http.StatusUnauthorized
+	}
+	if h = e.Header; h["Www-Authenticate"] == nil && e.Upstream != nil {
+		h = e.Upstream.Header
+	}
+	return status, h
 }
 
 // refused returns the refusal for a verdict that does not admit.

@@ -82,3 +82,8 @@ func withCaller(c *proxy.Caller) proxy.Decorator {
 func claiming(claims string) *proxy.Caller {
 	return &proxy.Caller{ID: "ada", Scheme: "jwt", Claims: document.MustParse(claims)}
 }
+
+// constant returns a proxy that always answers with res.
+func constant(res *proxy.Response) proxy.Proxy {
+	return func(context.Context, *proxy.Request) (*proxy.Response, error) { return res, nil }
+}

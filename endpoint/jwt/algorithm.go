@@ -112,11 +112,11 @@ func fitsOf(material any) (func(algorithm) bool, error) {
 		}
 		return func(a algorithm) bool { return a.family == rsaKeys }, nil
 	case *ecdsa.PublicKey:
-		if k == nil || k.Curve == nil {
+		if k == nil || k.Curve == nil || k.X == nil || k.Y == nil {
 			return nil, errNoKey
 		}
 		if _, err := k.Bytes(); err != nil {
-			return nil, err
+			return nil, err // the point is not on the curve
 		}
 		return func(a algorithm) bool { return a.family == ecKeys && a.curve == k.Curve }, nil
 	case ed25519.PublicKey:

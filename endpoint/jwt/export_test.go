@@ -16,3 +16,6 @@ func Payload(keys *Keys, allowed []string, token string) ([]byte, error) {
 	}
 	return payloadOf(token, h, k)
 }
+
+// Remembered returns how many tokens are remembered.
+func (t *Tokens) Remembered() int { return len(t.known.young) + len(t.known.old) }

@@ -96,16 +96,27 @@ func (k *Keys) land() {
 	}
 }
 
-// ask waits for the fetch that is under way, or for a new one if a token may ask for that. It returns
-// an error only if ctx ends before.
+var errLate = errors.New("the keys did not come in time")
+
+// ask waits for the fetch that is under way, or for a new one if a token may ask for that. The error
+// is that of ctx, or errLate shortly before its deadline.
 func (k *Keys) ask(ctx context.Context) error {
 	f := k.join()
 	if f == nil {
 		return nil
 	}
+	var late <-chan time.Time
+	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline)
+		timer := time.NewTimer(left - left/10)
+		defer timer.Stop()
+		late = timer.C
+	}
 	select {
 	case <-f.done:
 		return nil
+	case <-late:
+		return errLate
 	case <-ctx.Done():
 		return ctx.Err()
 	}

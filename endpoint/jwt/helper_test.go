@@ -2,6 +2,13 @@ package jwt_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"testing"
@@ -72,4 +79,40 @@ func ask(ctx context.Context, tokens *jwt.Tokens, token string) (int, *proxy.Cal
 		return proxy.StatusOf(err), c
 	}
 	return http.StatusOK, c
+}
+
+// raw returns a token of any header and payload, signed with ES256 by the key of an issuer.
+func raw(t testing.TB, i *jwttest.Issuer, header, payload string) string {
+	t.Helper()
+	return signed(t, i.Signer().(*ecdsa.PrivateKey), header, payload)
+}
+
+func signed(t testing.TB, key *ecdsa.PrivateKey, header, payload string) string {
+	t.Helper()
+	input := encode(header) + "." + encode(payload)
+	sum := sha256.Sum256([]byte(input))
+	r, s, err := ecdsa.Sign(rand.Reader, key, sum[:])
+	require.NoError(t, err)
+	signature := make([]byte, 64)
+	r.FillBytes(signature[:32])
+	s.FillBytes(signature[32:])
+	return input + "." + encode(string(signature))
+}
+
+func encode(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
+// jsonOf returns v in JSON.
+func jsonOf(t testing.TB, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	require.NoError(t, err)
+	return string(text)
+}
+
+type cryptoSigner = crypto.Signer
+
+// salted signs with RSASSA-PSS and SHA-256. A salt of 0 is the longest one that there can be.
+func salted(key *rsa.PrivateKey, input string, salt int) ([]byte, error) {
+	sum := sha256.Sum256([]byte(input))
+	return rsa.SignPSS(rand.Reader, key, crypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: salt})
 }

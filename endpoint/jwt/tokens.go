@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/endpoint/auth"
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
@@ -52,6 +53,9 @@ const (
 // Plan returns the step that the tokens have in a plan.
 func (t *Tokens) Plan() pipe.Step { return t.step }
 
+// Mark says that the tokens are part of sluice, so that no copy of a request is made for them.
+func (t *Tokens) Mark() mark.Type { return mark.TypeOf[*Tokens]() }
+
 // Fault returns an error if t was not made by [New], and else nil.
 func (t *Tokens) Fault() error {
 	if t == nil || t.spec.Keys == nil {
@@ -62,7 +66,8 @@ func (t *Tokens) Fault() error {
 
 // Authenticate returns the caller of a request with a good token, and nil for a request without a
 // token. The package comment says with what a token is refused. It waits only for a fetch of the
-// keys, and no longer than ctx lasts: if the deadline comes first, that is auth.ErrUnavailable.
+// keys, and for no more than nine tenths of the time that ctx has left: then it answers with
+// auth.ErrUnavailable, while there is time for the answer.
 func (t *Tokens) Authenticate(ctx context.Context, req *proxy.Request) (*proxy.Caller, error) {
 	p, err := t.find(ctx, req)
 	if err != nil || p.how == byNone {
@@ -170,12 +175,12 @@ func (t *Tokens) keyFor(ctx context.Context, h header) (*key, error) {
 		} else if asked || keys.static {
 			return nil, unavailable(err)
 		}
-		switch ended := keys.ask(ctx); {
-		case ended == nil:
-		case errors.Is(ended, context.DeadlineExceeded):
-			return nil, unavailable(fmt.Errorf("%w: the keys did not come in time: %w", auth.ErrUnavailable, ended))
+		switch waited := keys.ask(ctx); {
+		case waited == nil:
+		case errors.Is(waited, context.Canceled):
+			return nil, &proxy.Error{Op: "jwt", Err: waited}
 		default:
-			return nil, &proxy.Error{Op: "jwt", Err: ended}
+			return nil, unavailable(fmt.Errorf("%w: %w", auth.ErrUnavailable, waited))
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package field
 
-import "net/http"
+import (
+	"net/http"
+	"strconv"
+)
 
 // Kept returns a copy of a header without what must not be kept (RFC 9111, section 3.1). Its names are
 // canonical.
@@ -20,4 +23,14 @@ func Kept(h http.Header) http.Header {
 		}
 	}
 	return c
+}
+
+// Length returns the length that a header announces, or -1.
+func Length(h http.Header) int64 {
+	if lines := h["Content-Length"]; len(lines) == 1 {
+		if n, err := strconv.ParseUint(lines[0], 10, 63); err == nil {
+			return int64(n)
+		}
+	}
+	return -1
 }

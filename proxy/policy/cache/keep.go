@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -62,19 +61,9 @@ func (x *exchange) tooLarge(res *proxy.Response) bool {
 	}
 	size := res.Document.Size()
 	if res.Body != nil {
-		size = int(min(lengthOf(res.Header), int64(most)+1))
+		size = int(min(field.Length(res.Header), int64(most)+1))
 	}
 	return size > most
-}
-
-// lengthOf returns the length that a header announces, or -1.
-func lengthOf(h http.Header) int64 {
-	if lines := h["Content-Length"]; len(lines) == 1 {
-		if n, err := strconv.ParseUint(lines[0], 10, 63); err == nil {
-			return int64(n)
-		}
-	}
-	return -1
 }
 
 // keeping judges an answer by its header; see [Cache.Decorate]. said is the header that it was

@@ -16,7 +16,7 @@ import (
 // others wait for it, and it is known to be small enough, it is read at once, so that they wait for
 // the upstream and not for the client of this call.
 func (x *exchange) tee(ctx context.Context, f *flight, k *keeping, res *proxy.Response) error {
-	length := lengthOf(res.Header)
+	length := field.Length(res.Header)
 	if length == 0 || isEmpty(res.StatusCode()) || res.Body == http.NoBody { // nobody may read it
 		x.store(ctx, f, k)
 		return nil
