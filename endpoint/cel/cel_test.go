@@ -345,6 +345,23 @@ func TestADocumentOfTooManyMembersIsAnError(t *testing.T) {
 	}
 }
 
+// A loop that asks for the same array again costs little each time, so it must take little, too.
+// Not parallel: it counts allocations.
+func TestAPartOfADocumentIsReadOnce(t *testing.T) {
+	doc := document.MustParse(`{"deep":{"items":[` + strings.Repeat("0,", 50_000) + `0]}}`)
+	p := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		return &proxy.Response{Document: doc}, nil
+	}).
+		With(cel.Answer(`req.query.n.all(a, size(res.data.deep.items) > 1)`))
+	req := request()
+	req.Query["n"] = make([]string, 500)
+	allocs := testing.AllocsPerRun(1, func() {
+		_, err := p(t.Context(), req)
+		assert.NoError(t, err)
+	})
+	assert.Less(t, allocs, 200_000.0)
+}
+
 // proves C6
 func TestAnExpressionEndsWithItsContext(t *testing.T) {
 	t.Parallel()
