@@ -278,7 +278,7 @@ func TestAVariableIsAskedOnceAndOnlyIfItIsRead(t *testing.T) {
 // proves T6
 func TestAVariableThatFailsLetsNothingPass(t *testing.T) {
 	t.Parallel()
-	type own struct{ unknown chan int }
+	type own struct{ Unknown chan int }
 	tests := []struct {
 		name string
 		v    cel.Var
