@@ -150,7 +150,7 @@ func TestWriteErrorWaitsForNoBody(t *testing.T) {
 		dial := serve(t, writesError(&proxy.Error{Status: 403, Op: "networks", Err: errors.New("no")}))
 		c := dial()
 		start := time.Now()
-		go fmt.Fprint(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nslow")
+		go fmt.Fprint(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nslow")
 		r := bufio.NewReader(c)
 		res, err := http.ReadResponse(r, nil)
 		require.NoError(t, err)

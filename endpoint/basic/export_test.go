@@ -10,6 +10,9 @@ func (p *Passwords) CountWork(f func(cost int)) {
 			panic(err) // else it is no work
 		}
 		f(cost)
-		return bcrypt.CompareHashAndPassword(hash, password)
+		if err = bcrypt.CompareHashAndPassword(hash, password); err != nil && err != bcrypt.ErrMismatchedHashAndPassword {
+			panic(err)
+		}
+		return err
 	}
 }
