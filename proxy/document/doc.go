@@ -38,7 +38,8 @@
 //
 // [Document.Get] follows a path. [Document.Members] and [Document.Elements] iterate over one level.
 // [Document.Kind] and [Document.Text] tell what a value is. A [Cursor] reads a whole document, as a
-// writer of another format does, in time in proportion to its size.
+// writer of another format does, in time in proportion to its size. [Document.Repeats] tells whether an
+// object in it has two members of the same name.
 //
 // # Reshaping
 //

@@ -195,6 +195,16 @@ func (w Work) Cursor(d Document) (at Cursor, err error) {
 	return at, err
 }
 
+// Repeats is [Document.Repeats].
+func (w Work) Repeats(d Document) (repeats bool, err error) {
+	c := clock{ctx: w.Context}
+	if err = c.begin(); err == nil {
+		defer c.end(new(Document), &err)
+		repeats = d.repeats(&c)
+	}
+	return repeats, err
+}
+
 // Concat is the function [Concat].
 func (w Work) Concat(ds ...Document) (Document, error) {
 	if err := w.Err(); err != nil {

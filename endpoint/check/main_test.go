@@ -1,0 +1,22 @@
+package check_test
+
+import (
+	"context"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// counted returns an upstream that answers, and the number of its calls.
+func counted() (proxy.Proxy, *int) {
+	calls := new(int)
+	return pipe.NamedPipe("orders", func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		*calls++
+		return &proxy.Response{}, nil
+	}), calls
+}
