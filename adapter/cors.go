@@ -1,9 +1,11 @@
 package adapter
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -361,6 +363,11 @@ func (v *verdict) Flush() { _ = v.FlushError() }
 func (v *verdict) FlushError() error {
 	v.settle()
 	return http.NewResponseController(v.ResponseWriter).Flush()
+}
+
+// Hijack implements [http.Hijacker] for handlers that ask for it.
+func (v *verdict) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(v.ResponseWriter).Hijack()
 }
 
 // Unwrap lets http.ResponseController reach the original.

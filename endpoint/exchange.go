@@ -288,7 +288,9 @@ func (x *exchange) end() {
 func (x *exchange) note() {
 	x.ctx.record.change(func(e *Entry) {
 		e.ID, e.Route, e.Err = x.ctx.id, x.in.Pattern, x.failed
-		e.Client = Client{Addr: x.req.Remote, Scheme: x.req.Scheme, Host: x.req.Host}
+		if e.Client = (Client{Addr: x.req.Remote, Scheme: x.req.Scheme, Host: x.req.Host}); x.req.Scheme == "" {
+			e.Client = x.h.verdictOf(x.in).client // refused before there was a request of the pipe
+		}
 		e.Status, e.Bytes = x.answer.status, x.answer.bytes
 	})
 }

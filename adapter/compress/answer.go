@@ -1,7 +1,9 @@
 package compress
 
 import (
+	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -197,6 +199,11 @@ func (a *answer) FlushError() error {
 		}
 	}
 	return http.NewResponseController(a.ResponseWriter).Flush()
+}
+
+// Hijack implements [http.Hijacker] for handlers that ask for it.
+func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(a.ResponseWriter).Hijack()
 }
 
 // Unwrap lets http.ResponseController reach the original.

@@ -21,11 +21,11 @@ func Example() {
 		fmt.Println("upstream:", req.Header["X-User"], req.Upstream["X-User"])
 		return &proxy.Response{}, nil
 	}
-	handler, err := endpoint.New(endpoint.Spec{Proxy: proxy.Proxy(upstream).With(
+	handler, err := endpoint.New(endpoint.Spec{Proxy: upstream, Guards: []proxy.Decorator{
 		auth.Require(auth.APIKeys(keys)),
 		auth.Claims(auth.Claim{Path: "sub", Header: "X-User"}),
 		auth.Allow(auth.Role("reader")),
-	)})
+	}})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -1,11 +1,11 @@
 // Package auth decides who may call an endpoint:
 //
 //	keys := auth.NewKeys(auth.APIKey{Name: "batch", Digest: digest, Roles: []string{"reader"}})
-//	endpoint.Spec{Proxy: orders.With(
-//		auth.Require(auth.APIKeys(keys)),                      // 401 without a good key
+//	endpoint.Spec{Proxy: orders, Guards: []proxy.Decorator{
+//		auth.Require(auth.APIKeys(keys)),                       // 401 without a good key
 //		auth.Claims(auth.Claim{Path: "sub", Header: "X-User"}), // what the upstream is told
-//		auth.Allow(auth.Role("reader")),                       // 403 for anybody else
-//	)}
+//		auth.Allow(auth.Role("reader")),                        // 403 for anybody else
+//	}}
 //
 // [Require] verifies who calls, by the first [Authenticator] that finds a credential of its kind:
 // [APIKeys] and [Certificates] are here, tokens and passwords in packages endpoint/jwt and

@@ -67,6 +67,21 @@ func TestTheLaterEndOfARevocationHolds(t *testing.T) {
 	})
 }
 
+// One that ends later than it first did makes no other keep its place.
+func TestARevocationThatIsOverGivesItsPlaceBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRevoked(t, auth.RevokedSpec{Max: 2})
+		now := time.Now()
+		require.NoError(t, r.Revoke("a", now.Add(time.Minute)))
+		require.NoError(t, r.Revoke("b", now.Add(2*time.Minute)))
+		require.NoError(t, r.Revoke("a", now.Add(3*time.Minute)))
+		time.Sleep(2 * time.Minute)
+		assert.NoError(t, r.Revoke("c", now.Add(time.Hour)), "that of b is over")
+		assert.ErrorIs(t, r.Revoked(t.Context(), withID("a")), auth.ErrRevoked)
+	})
+}
+
 func TestAFullSetForgetsNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -782,3 +782,9 @@ func TestABodyThatCanBeReadOnceIsRefused(t *testing.T) {
 	}
 	assert.Zero(t, u.calls.Load())
 }
+
+func TestRequireIsNoGuard(t *testing.T) {
+	t.Parallel()
+	_, err := endpoint.New(endpoint.Spec{Proxy: (&upstream{}).proxy(), Guards: []proxy.Decorator{idempotency.Require(idempotency.NewMemory(0))}})
+	assert.ErrorContains(t, err, "idempotency")
+}

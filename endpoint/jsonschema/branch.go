@@ -2,16 +2,17 @@ package jsonschema
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 )
 
 // check refuses schemas that never end, and, unless branching is allowed, those that may take
 // exponential time.
 func (t *translator) check(branching bool) error {
-	c := checker{t: t, state: make([]int8, len(t.list)), edges: make([][]edge, len(t.list))}
+	c := checker{t: t, state: make([]int8, len(t.list)), inside: make([][]component, len(t.list)), edges: make([]map[edge]bool, len(t.list))}
 	for _, n := range t.list {
 		if loop := c.visit(n); loop != nil {
-			return fmt.Errorf("%s: %w", where(loop), errNoEnd)
+			return fmt.Errorf("%s: %w", loop.location, errNoEnd)
 		}
 	}
 	if branching {
@@ -19,30 +20,29 @@ func (t *translator) check(branching bool) error {
 	}
 	c.group()
 	for _, n := range t.list {
-		if a, b, twice := c.twice(n); twice {
+		if !c.loops[c.of[n.at]] {
+			continue
+		}
+		if a, b, both := c.twice(n, c.of[n.at], map[*node]bool{}); both {
 			return fmt.Errorf("%s reaches one place of a value by two ways, %s and %s, and from there itself: "+
-				"it may take exponential time; see Spec.Branching", where(n), where(a.target), where(b.target))
+				"it may take exponential time; see Spec.Branching", n.location, a.target.location, b.target.location)
 		}
 	}
 	return nil
 }
 
-// where returns the location of a schema for a message.
-func where(n *node) string {
-	if n.location == "" {
-		return "#"
-	}
-	return n.location
-}
-
 // A checker looks at a schema as a graph.
 type checker struct {
-	t     *translator
-	state []int8   // of each node: 0 is new, 1 is being visited, 2 is done
-	edges [][]edge // of each node
-	of    []int    // the group of each node: two nodes that reach each other are in one
-	loops []bool   // by group: its nodes reach themselves
+	t      *translator
+	state  []int8          // of each node: 0 is new, 1 is being visited, 2 is done
+	inside [][]component   // of each node
+	edges  []map[edge]bool // of each node: its own, and those of all that is applied to the same value
+	of     []int           // the group of each node: two nodes that reach each other are in one
+	loops  []bool          // by group: its nodes reach themselves
 }
+
+// A component is what a node applies to the same value: one of these nodes.
+type component []*node
 
 // An edge leads from a value to a part of it.
 type edge struct {
@@ -51,7 +51,6 @@ type edge struct {
 	kind   edgeKind
 	name   string // of ofMember
 	index  int    // of ofItem, and the first one of ofRest; for ofPattern which of the owner's
-	count  int    // in how many ways the owner is reached: 1, or 2 for more
 }
 
 type edgeKind uint8
@@ -69,8 +68,7 @@ const (
 
 func (k edgeKind) isMember() bool { return k <= ofLeft }
 
-// visit finds the edges of a node: its own, and those of the schemas that are applied to the same value.
-// It returns a node that refers to itself on the way.
+// visit finds the edges of a node. It returns a node that refers to itself on the way.
 func (c *checker) visit(n *node) (loop *node) {
 	switch c.state[n.at] {
 	case 1:
@@ -79,46 +77,21 @@ func (c *checker) visit(n *node) (loop *node) {
 		return nil
 	}
 	c.state[n.at] = 1
-	edges := n.parts()
-	together, alternatives := n.inPlace(c.t)
-	for _, inner := range together {
-		if loop := c.visit(inner); loop != nil {
-			return loop
-		}
-		edges = merged(edges, c.edges[inner.at], func(a, b int) int { return min(a+b, 2) })
+	edges := map[edge]bool{}
+	for _, e := range n.parts() {
+		edges[e] = true
 	}
-	for _, list := range alternatives {
-		var either []edge
-		for _, inner := range list {
+	c.inside[n.at] = n.components(c.t)
+	for _, one := range c.inside[n.at] {
+		for _, inner := range one {
 			if loop := c.visit(inner); loop != nil {
 				return loop
 			}
-			either = merged(either, c.edges[inner.at], func(a, b int) int { return max(a, b) })
+			maps.Copy(edges, c.edges[inner.at])
 		}
-		edges = merged(edges, either, func(a, b int) int { return min(a+b, 2) })
 	}
 	c.state[n.at], c.edges[n.at] = 2, edges
 	return nil
-}
-
-// merged adds edges to others. An edge that is in both has the count that both make.
-func merged(edges, more []edge, both func(a, b int) int) []edge {
-	edges = slices.Clip(edges)
-	for _, e := range more {
-		i := slices.IndexFunc(edges, func(other edge) bool { return same(e, other) })
-		if i < 0 {
-			edges = append(edges, e)
-			continue
-		}
-		edges = slices.Clone(edges)
-		edges[i].count = both(edges[i].count, e.count)
-	}
-	return edges
-}
-
-func same(a, b edge) bool {
-	a.count = b.count
-	return a == b
 }
 
 // parts returns the edges of a node itself.
@@ -126,7 +99,7 @@ func (n *node) parts() []edge {
 	var edges []edge
 	add := func(kind edgeKind, target *node, name string, index int) {
 		if target != nil {
-			edges = append(edges, edge{n, target, kind, name, index, 1})
+			edges = append(edges, edge{n, target, kind, name, index})
 		}
 	}
 	for _, name := range sorted(n.members) {
@@ -146,26 +119,41 @@ func (n *node) parts() []edge {
 	return edges
 }
 
-// twice returns two edges of a node that may lead to one part of a value, and from both of which the
-// node is reached again.
-func (c *checker) twice(n *node) (a, b edge, twice bool) {
-	back := c.edges[n.at][:0:0]
-	for _, e := range c.edges[n.at] {
-		if c.loops[c.of[n.at]] && c.of[e.target.at] == c.of[n.at] {
-			back = append(back, e)
+// twice returns two edges that may lead to one part of a value, or one edge that is reached in two ways.
+// Both are applied when n is, and both lead back into a group of nodes.
+func (c *checker) twice(n *node, group int, seen map[*node]bool) (a, b edge, both bool) {
+	if seen[n] {
+		return a, b, false
+	}
+	seen[n] = true
+	var before []edge // of what is applied together
+	for _, e := range n.parts() {
+		if c.of[e.target.at] == group {
+			if other := slices.IndexFunc(before, func(other edge) bool { return meet(e, other) }); other >= 0 {
+				return before[other], e, true
+			}
+			before = append(before, e)
 		}
 	}
-	for i, a := range back {
-		if a.count > 1 {
-			return a, a, true
-		}
-		for _, b := range back[:i] {
-			if meet(a, b) {
-				return b, a, true
+	for _, one := range c.inside[n.at] {
+		var more []edge
+		for _, inner := range one {
+			if a, b, both = c.twice(inner, group, seen); both {
+				return a, b, both
+			}
+			for e := range c.edges[inner.at] {
+				if c.of[e.target.at] != group {
+					continue
+				}
+				if other := slices.IndexFunc(before, func(other edge) bool { return e == other || meet(e, other) }); other >= 0 {
+					return before[other], e, true
+				}
+				more = append(more, e)
 			}
 		}
+		before = append(before, more...)
 	}
-	return edge{}, edge{}, false
+	return a, b, false
 }
 
 // meet reports whether two edges may lead to the same part of a value.
@@ -221,7 +209,7 @@ func (c *checker) group() {
 		index[n.at], low[n.at] = found, found
 		open, isOpen[n.at] = append(open, n), true
 		itself := false
-		for _, e := range c.edges[n.at] {
+		for e := range c.edges[n.at] {
 			m := e.target
 			itself = itself || m == n
 			if index[m.at] == 0 {

@@ -117,7 +117,7 @@ func (r *run) array(n *node, v value, seen *marks) bool {
 			good = r.fail(n, "maxContains", "")
 		}
 	}
-	if n.unique && length > 1 && !r.enough(good) && !r.isUnique(v) {
+	if n.unique && length > 1 && !r.enough(good) && !r.isUnique(v, length) {
 		good = r.fail(n, "uniqueItems", "")
 	}
 	return good
@@ -132,8 +132,8 @@ func (n *node) containsKeyword() string {
 }
 
 // isUnique reports whether no two elements of an array are equal.
-func (r *run) isUnique(v value) bool {
-	seen := map[string]bool{}
+func (r *run) isUnique(v value, length int) bool {
+	seen := make(map[string]bool, length/4) // not all: most may be equal
 	for _, element := range v.Elements() {
 		r.text = r.appendCanonical(r.text[:0], value{Cursor: element})
 		if r.stopped != nil || seen[string(r.text)] {

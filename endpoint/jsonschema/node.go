@@ -2,6 +2,7 @@ package jsonschema
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -139,34 +140,27 @@ func (n *node) keyword() string {
 	return "false"
 }
 
-// inPlace returns what is applied to the same value as n, as lists of what may be applied to one value:
-// of several lists that are alternatives only one is.
-func (n *node) inPlace(t *translator) (together []*node, alternatives [][]*node) {
-	together = append(together, n.allOf...)
-	together = append(together, n.anyOf...)
-	together = append(together, n.oneOf...)
-	for _, one := range []*node{n.ref, n.not, n.ifThis} {
-		if one != nil {
-			together = append(together, one)
+// components returns what is applied to the same value as n. Of the schemas of one component only one
+// is, as of then and else.
+func (n *node) components(t *translator) []component {
+	var all []component
+	for _, inner := range slices.Concat(n.allOf, n.anyOf, n.oneOf, []*node{n.ref, n.not, n.ifThis}) {
+		if inner != nil {
+			all = append(all, component{inner})
 		}
 	}
 	for _, d := range n.dependents {
 		if d.node != nil {
-			together = append(together, d.node)
+			all = append(all, component{d.node})
 		}
 	}
-	if n.then != nil && n.otherwise != nil {
-		alternatives = append(alternatives, []*node{n.then, n.otherwise})
-	} else if n.then != nil {
-		together = append(together, n.then)
-	} else if n.otherwise != nil {
-		together = append(together, n.otherwise)
-	}
+	either := component{n.then, n.otherwise}
+	all = append(all, slices.DeleteFunc(either, func(inner *node) bool { return inner == nil }))
 	if n.dynamic != nil {
-		alternatives = append(alternatives, append([]*node{n.dynamic.initial}, t.anchored(n.dynamic)...))
+		all = append(all, append(component{n.dynamic.initial}, t.anchored(n.dynamic)...))
 	}
 	if n.recursive != nil {
-		alternatives = append(alternatives, append([]*node{n.recursive}, t.recursiveRoots(n.recursive)...))
+		all = append(all, append(component{n.recursive}, t.recursiveRoots(n.recursive)...))
 	}
-	return together, alternatives
+	return all
 }

@@ -66,7 +66,7 @@ func (r *run) stop(err error) bool {
 func (r *run) over() bool { return r.stopped != nil || r.full }
 
 // enough reports whether there is nothing more to find out about a value that is good so far, or not.
-func (r *run) enough(good bool) bool { return !good && (r.quiet > 0 || r.over()) }
+func (r *run) enough(good bool) bool { return r.over() || !good && r.quiet > 0 }
 
 // fail notes that the value fails a keyword of n. name is the member that is missing. It returns false.
 func (r *run) fail(n *node, keyword, name string) bool {

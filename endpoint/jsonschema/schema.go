@@ -96,7 +96,7 @@ func (s *Schema) Fault() error {
 // the other errors of this package, [Schema.Fault], or that of ctx, which is not wrapped.
 //
 // It takes time in proportion to the document, with a factor that depends on the schema, and returns
-// when ctx ends.
+// when ctx ends. Only the match of one pattern runs to its end, on a text of 4096 bytes at most.
 func (s *Schema) Validate(ctx context.Context, doc document.Document) error {
 	if err := s.Fault(); err != nil {
 		return err
@@ -140,7 +140,7 @@ func (s *Schema) validate(ctx context.Context, doc document.Document) error {
 	switch {
 	case r.stopped != nil:
 		return r.stopped
-	case !fits:
+	case !fits || len(r.faults) > 0:
 		return &Invalid{Locations: r.faults}
 	}
 	return nil

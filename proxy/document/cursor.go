@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"iter"
 	"math/bits"
+	"slices"
 )
 
 // A Cursor stands at one value in a [Document]. It is for code that reads a whole document, such as
@@ -64,6 +65,9 @@ func endsIn(w *clock, b []byte) []end {
 			continue
 		case '{', '[':
 			w.tick()
+			if len(ends) == cap(ends) {
+				ends = slices.Grow(ends, moreEnds(len(ends), i, len(b)))
+			}
 			ends = append(ends, end{n: inner})
 			inner = len(ends) - 1
 		case '}', ']':
@@ -85,6 +89,13 @@ func endsIn(w *clock, b []byte) []end {
 		}
 		i++
 	}
+}
+
+// moreEnds returns for how many more arrays and objects to make room, if n begin in the first at of size
+// bytes. It expects the rest to be like them, so that a text of very many is not copied over and over.
+func moreEnds(n, at, size int) int {
+	expected := int(float64(n)*float64(size-at)/float64(at)) + n/16 + 1
+	return min(max(expected, n/4), 4*n)
 }
 
 // Kind returns the type of the value, [Absent] for the zero Cursor.

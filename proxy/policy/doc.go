@@ -24,7 +24,8 @@
 //
 // # State
 //
-// A policy that counts keeps its state in the decorator's value. Proxies decorated with the same
+// A policy that counts keeps its state in the decorator's value; [Buckets] and [Quotas] keep that of limits
+// in another place. Proxies decorated with the same
 // value share the state, and the plan shows that; only Coalesce keeps them apart. All policies are
 // safe for concurrent use.
 //

@@ -25,7 +25,7 @@
 //
 // After three failures in a row Redis is not asked for a second, and calls fail with [ErrPaused] at
 // once. Then one call is let through. If it fails too, the next second begins. A call whose own
-// context has ended is no failure. Each [Buckets] and each [Store] counts for itself.
+// context has ended is no failure. Each [Buckets], [Store] and [Server] counts for itself.
 //
 // A limit fails closed: policy.LimitBy refuses a call with 503 unless it is told to be Open. A cache
 // fails open: it asks the upstream, and reports the failure.

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/sluice-go/sluice/endpoint/auth"
+	"github.com/sluice-go/sluice/endpoint/idempotency"
+	"github.com/sluice-go/sluice/proxy/policy"
+)
+
+// stores are what several processes may share: limits, revoked tokens, and answers that are kept.
+type stores struct {
+	buckets policy.Buckets // nil is memory
+	answers idempotency.Answers
+	revoked auth.Revocation
+	revoke  func(ctx context.Context, jti string, until time.Time) error
+	close   func()
+}
+
+// newStores returns the stores in a Redis, or in memory without one.
+func newStores(redis string, log *slog.Logger) (*stores, error) {
+	if redis == "" {
+		return inMemory()
+	}
+	return inRedis(redis, log)
+}
+
+func inMemory() (*stores, error) {
+	revoked, err := auth.NewRevoked(auth.RevokedSpec{})
+	if err != nil {
+		return nil, err
+	}
+	return &stores{
+		answers: idempotency.NewMemory(0),
+		revoked: revoked.Revoked,
+		revoke:  func(_ context.Context, jti string, until time.Time) error { return revoked.Revoke(jti, until) },
+		close:   func() {},
+	}, nil
+}
