@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/endpoint/auth"
 	"github.com/sluice-go/sluice/endpoint/jwt"
 	"github.com/sluice-go/sluice/endpoint/jwt/jwttest"
@@ -332,6 +334,30 @@ func TestAWaitForKeysEndsWithTheCaller(t *testing.T) {
 		status, _ = ask(gone, tokens, token)
 		assert.Equal(t, proxy.StatusClientGone, status)
 		assert.EqualValues(t, 1, s.fetches.Load(), "others may still wait for it")
+	})
+}
+
+// proves M27
+func TestAnEndpointWithoutKeysAnswersInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(t)
+		s.breaks(slowly(time.Hour))
+		keys := s.keys()
+		run(t, keys)
+		revoked := spec(keys, "ES256")
+		revoked.Revoked = func(context.Context, *proxy.Caller) error { return nil }
+		for _, sp := range []jwt.Spec{spec(keys, "ES256"), revoked} {
+			h, err := endpoint.New(endpoint.Spec{Guards: []proxy.Decorator{auth.Require(newTokens(t, sp))}, Proxy: passes, Timeout: time.Second})
+			require.NoError(t, err)
+			r := httptest.NewRequest("GET", "/", nil).WithContext(t.Context())
+			r.Header.Set("Authorization", "Bearer "+sign(t, s.issuer, good()))
+			w, start := httptest.NewRecorder(), time.Now()
+			h.ServeHTTP(w, r)
+			assert.Equal(t, 503, w.Code)
+			assert.Less(t, time.Since(start), time.Second)
+			assert.NotContains(t, w.Body.String(), "id.test", "nothing internal reaches a client")
+		}
 	})
 }
 

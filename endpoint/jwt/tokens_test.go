@@ -487,6 +487,27 @@ func TestRevokedIsAskedForEachRequest(t *testing.T) {
 	}
 }
 
+func TestASetOfRevokedTokens(t *testing.T) {
+	t.Parallel()
+	issuer := newIssuer(t, "ES256")
+	set, err := auth.NewRevoked(auth.RevokedSpec{})
+	require.NoError(t, err)
+	s := spec(jwt.ParseKeys(issuer.KeySet()), "ES256")
+	s.Revoked = set.Revoked
+	tokens := newTokens(t, s)
+	one, two := sign(t, issuer, good(claims{"jti": "1"})), sign(t, issuer, good(claims{"jti": "2"}))
+	for _, token := range []string{one, two} {
+		status, _ := ask(t.Context(), tokens, token)
+		assert.Equal(t, 200, status)
+	}
+	require.NoError(t, set.Revoke("1", time.Now().Add(time.Hour)))
+	_, err = tokens.Authenticate(t.Context(), bearer(one))
+	assert.ErrorIs(t, err, auth.ErrRevoked)
+	assert.Equal(t, `Bearer error="invalid_token"`, tokens.Challenge(err))
+	status, _ := ask(t.Context(), tokens, two)
+	assert.Equal(t, 200, status)
+}
+
 // An unsound error panics where errors.Is asks it.
 type unsound struct{}
 
