@@ -278,7 +278,7 @@ func TestAVariableIsAskedOnceAndOnlyIfItIsRead(t *testing.T) {
 // proves T6
 func TestAVariableThatFailsLetsNothingPass(t *testing.T) {
 	t.Parallel()
-	type own struct{ unknown chan int }
+	type own struct{ Unknown chan int }
 	tests := []struct {
 		name string
 		v    cel.Var
@@ -343,6 +343,23 @@ func TestADocumentOfTooManyMembersIsAnError(t *testing.T) {
 		_, err = p.With(cel.Answer(`res.data.small == 1`))(t.Context(), request())
 		assert.NoError(t, err, "what is not read does not matter")
 	}
+}
+
+// A loop that asks for the same array again costs little each time, so it must take little, too.
+// Not parallel: it counts allocations.
+func TestAPartOfADocumentIsReadOnce(t *testing.T) {
+	doc := document.MustParse(`{"deep":{"items":[` + strings.Repeat("0,", 50_000) + `0]}}`)
+	p := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+		return &proxy.Response{Document: doc}, nil
+	}).
+		With(cel.Answer(`req.query.n.all(a, size(res.data.deep.items) > 1)`))
+	req := request()
+	req.Query["n"] = make([]string, 500)
+	allocs := testing.AllocsPerRun(1, func() {
+		_, err := p(t.Context(), req)
+		assert.NoError(t, err)
+	})
+	assert.Less(t, allocs, 200_000.0)
 }
 
 // proves C6

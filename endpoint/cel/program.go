@@ -13,8 +13,10 @@ import (
 	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
 
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // checkEvery is after how many steps of loops an evaluation looks at its context.
@@ -176,7 +178,8 @@ func keyOf(e ast.NavigableExpr) (key string, reads bool) {
 
 // eval evaluates the expression.
 func (p *program) eval(ctx context.Context, req *proxy.Request, res *proxy.Response) (bool, error) {
-	in := &inputs{ctx: ctx, req: req, res: res, variables: p.values, values: make([]any, len(p.values))}
+	in := &inputs{ctx: ctx, req: req, res: res, variables: p.values, values: make([]any, len(p.values)),
+		adapter: adapter{made: map[document.Document]ref.Val{}}}
 	out, _, err := p.run.ContextEval(ctx, in)
 	switch {
 	case in.err != nil: // even if the expression can do without the variable

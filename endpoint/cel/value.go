@@ -16,15 +16,26 @@ import (
 // maxMembers is how many members of an object or array an expression may go through.
 const maxMembers = 100_000
 
+// worthKeeping is from how many bytes on a value is not made again.
+const worthKeeping = 64
+
 // An adapter makes values of CEL. Those of a document are made when they are asked for, one level at a
-// time.
-type adapter struct{}
+// time. The adapter of an evaluation makes each large one once: a loop may ask for it again and again,
+// and its cost does not tell how large it is.
+type adapter struct{ made map[document.Document]ref.Val }
 
 // NativeToValue returns v as a value of CEL.
 func (a adapter) NativeToValue(v any) ref.Val {
 	switch v := v.(type) {
 	case document.Document:
-		return a.document(v)
+		if made := a.made[v]; made != nil {
+			return made
+		}
+		made := a.document(v)
+		if a.made != nil && v.Size() > worthKeeping {
+			a.made[v] = made
+		}
+		return made
 	case map[string]any:
 		return types.NewStringInterfaceMap(a, v)
 	case []any:

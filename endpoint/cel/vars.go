@@ -151,6 +151,7 @@ type inputs struct {
 	res       *proxy.Response // nil for a request
 	variables []variable
 	values    []any // as far as they are known
+	adapter   adapter
 	err       error // of a Var
 }
 
@@ -174,14 +175,14 @@ func (in *inputs) Parent() cel.Activation { return nil }
 // value returns the value of a variable, which is not nil.
 func (in *inputs) value(v variable) any {
 	if v.ours != nil {
-		return adapter{}.NativeToValue(v.ours(in))
+		return in.adapter.NativeToValue(v.ours(in))
 	}
 	value, err := in.ask(v.code)
 	if err != nil {
 		in.err = errors.Join(in.err, err)
 		return types.NewErr("a variable has failed")
 	}
-	return adapter{}.NativeToValue(value)
+	return in.adapter.NativeToValue(value)
 }
 
 // ask calls the function of a user. A panic is its error: CEL would take it for one of the

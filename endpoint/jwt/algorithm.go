@@ -112,6 +112,7 @@ func fitsOf(material any) (func(algorithm) bool, error) {
 		}
 		return func(a algorithm) bool { return a.family == rsaKeys }, nil
 	case *ecdsa.PublicKey:
+		//lint:ignore SA1019 Bytes panics without coordinates
 		if k == nil || k.Curve == nil || k.X == nil || k.Y == nil {
 			return nil, errNoKey
 		}

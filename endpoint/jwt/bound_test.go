@@ -206,7 +206,7 @@ func TestATokenBoundToAProof(t *testing.T) {
 	})
 }
 
-// proves T18, T6
+// proves T5
 func TestProofsAreRememberedWithinBounds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

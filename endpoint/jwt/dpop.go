@@ -57,7 +57,7 @@ const (
 	proofField       = "Dpop" // in the form of net/http
 )
 
-// Proofs checks the proofs of a Tokens, and remembers them.
+// A proofs checks the DPoP proofs of a Tokens, and remembers them.
 type proofs struct {
 	spec   DPoP
 	leeway time.Duration
@@ -68,7 +68,7 @@ type proofs struct {
 	young, old seen
 }
 
-// Seen is the proofs of a time.
+// A seen is the proofs that came in a time.
 type seen struct {
 	all map[digest]struct{}
 	of  map[string]int // how many, by the key of the caller

@@ -8,6 +8,11 @@ import (
 // A digest is the SHA-256 of a token.
 type digest [sha256.Size]byte
 
+func digestOf(token string) digest {
+	var short [1024]byte // most tokens are no longer, and then it costs no allocation
+	return sha256.Sum256(append(short[:0], token...))
+}
+
 // A memory remembers the tokens that were verified last, a bounded number of them. They are in two
 // halves: when the young half is full it becomes the old one, which is forgotten, and what is asked
 // for in the old one becomes young again.

@@ -114,7 +114,7 @@ func New(s Spec) (*Tokens, error) {
 	return t, nil
 }
 
-// Faults collects what is wrong with a spec.
+// A faults collects what is wrong with a spec.
 type faults struct{ errs []error }
 
 func (f *faults) add(format string, args ...any) {
@@ -199,7 +199,7 @@ func (t *Tokens) describe() pipe.Step {
 	s := &t.spec
 	step := pipe.Step{Mark: mark.Ours(), Kind: "jwt", Source: pipe.Here(), Acts: pipe.In, State: t, Takes: []string{"Authorization"},
 		Effects: pipe.Terminal | pipe.Authenticates | pipe.Stateful}
-	notes := []string{s.Keys.where(), "issuer " + s.Issuer, "audience " + strings.Join(s.Audience, or2(s.AllAudiences, " and ", " or ")),
+	notes := []string{s.Keys.where(), "issuer " + s.Issuer, "audience " + strings.Join(s.Audience, either(s.AllAudiences, " and ", " or ")),
 		strings.Join(s.Algorithms, " ")}
 	if s.Issuer == AnyIssuer {
 		notes[1] = "any issuer"
@@ -212,14 +212,16 @@ func (t *Tokens) describe() pipe.Step {
 		step.Takes = append(step.Takes, "Cookie", "Origin", "Upgrade")
 	}
 	if t.proofs != nil {
-		notes = append(notes, or2(s.DPoP.Required, "DPoP only", "DPoP"))
+		notes = append(notes, either(s.DPoP.Required, "DPoP only", "DPoP"))
 		step.Takes = append(step.Takes, proofField)
 	}
-	if s.Revoked == nil {
-		step.Effects |= pipe.HonoursContext
-	} else {
+	if s.Revoked != nil {
 		notes = append(notes, "asks whether revoked")
+	}
+	if s.Revoked != nil || s.Now != nil {
 		step.Effects |= pipe.Opaque // the user's code may wait although it must not
+	} else {
+		step.Effects |= pipe.HonoursContext
 	}
 	if !s.Keys.static {
 		step.Waits = s.Keys.timeout() + graceTime // for one fetch
@@ -228,7 +230,7 @@ func (t *Tokens) describe() pipe.Step {
 	return step
 }
 
-func or2(first bool, a, b string) string {
+func either(first bool, a, b string) string {
 	if first {
 		return a
 	}

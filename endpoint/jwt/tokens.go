@@ -2,7 +2,6 @@ package jwt
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -35,12 +34,13 @@ type Tokens struct {
 	step        pipe.Step
 }
 
-// Presented is the token of a request, and how it came.
+// A presented is the token of a request, and how it came.
 type presented struct {
 	token string
 	how   carrier
 }
 
+// A carrier is where a token was.
 type carrier int
 
 const (
@@ -76,7 +76,7 @@ func (t *Tokens) Authenticate(ctx context.Context, req *proxy.Request) (*proxy.C
 	if len(p.token) > maxToken {
 		return nil, invalid(errLong)
 	}
-	now, sum := t.now(), digest(sha256.Sum256([]byte(p.token)))
+	now, sum := t.now(), digestOf(p.token)
 	c, err := t.credential(ctx, p.token, sum, now)
 	if err != nil {
 		return nil, err
@@ -169,8 +169,11 @@ func (t *Tokens) keyFor(ctx context.Context, h header) (*key, error) {
 			if missing == nil {
 				return k, nil
 			}
-			if missing != errUnknownKey || asked || keys.static {
+			if missing != errUnknownKey {
 				return nil, invalid(missing)
+			}
+			if asked || keys.static {
+				return nil, invalid(fmt.Errorf("%w: %.64q", missing, h.keyID))
 			}
 		} else if asked || keys.static {
 			return nil, unavailable(err)

@@ -518,9 +518,9 @@ func TestRequireTakesTokens(t *testing.T) {
 	issuer := newIssuer(t, "ES256")
 	s := spec(jwt.ParseKeys(issuer.KeySet()), "ES256")
 	var id string
-	p := proxy.Proxy(func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+	p := proxy.Proxy(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 		id = req.Caller.ID
-		return passes(nil, nil)
+		return passes(ctx, req)
 	}).With(auth.Require(newTokens(t, s)))
 	_, err := p(t.Context(), bearer(sign(t, issuer, good())))
 	require.NoError(t, err)

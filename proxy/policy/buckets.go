@@ -11,12 +11,11 @@ import (
 // another key only when it equals one that nobody has used, so that nobody's debt is forgotten. If
 // all are in use, further keys share a few more buckets.
 type buckets struct {
-	meter  meter
 	seeds  [2]maphash.Seed
 	shards []shard // a power of two
 }
 
-// A meter counts in the bucket of a key. Its clock, now, never goes back in one bucket.
+// A meter counts in the bucket of a key. The clock, now, is that of whoever calls take.
 type meter interface {
 	// take adds n units to a level, if it has room for them.
 	take(l *level, now int64, n uint64) Grant
@@ -29,8 +28,8 @@ const (
 	sharing     = 32   // one bucket to share for so many keys
 )
 
-func newBuckets(m meter, maxKeys int) *buckets {
-	b := &buckets{meter: m, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
+func newBuckets(maxKeys int) *buckets {
+	b := &buckets{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
 	n := 1
 	for n*2*keysOfShard <= maxKeys && n < 1<<16 {
 		n *= 2
@@ -61,20 +60,21 @@ func (b *buckets) hashOf(key []byte) keyHash {
 	return keyHash{maphash.Bytes(b.seeds[0], key) | 1, maphash.Bytes(b.seeds[1], key)}
 }
 
-// take takes n units from the bucket of a key. It also reports whether other keys share that bucket.
-func (b *buckets) take(key keyHash, now int64, n uint64) (g Grant, shared bool) {
+// take takes n units from the bucket of a key, as m counts them. It also reports whether other keys
+// share that bucket.
+func (b *buckets) take(m meter, key keyHash, now int64, n uint64) (g Grant, shared bool) {
 	s := &b.shards[key.b&uint64(len(b.shards)-1)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if i, ok := s.find(key); ok {
-		return b.meter.take(&s.slots[i].level, now, n), false
+		return m.take(&s.slots[i].level, now, n), false
 	}
-	i, ok := s.add(b.meter, key, now)
+	i, ok := s.add(m, key, now)
 	if !ok {
-		return b.meter.take(s.sharedBy(key), now, n), true
+		return m.take(s.sharedBy(key), now, n), true
 	}
-	g = b.meter.take(&s.slots[i].level, now, n)
-	s.fresh = min(s.fresh, b.meter.freshAt(s.slots[i].level))
+	g = m.take(&s.slots[i].level, now, n)
+	s.fresh = min(s.fresh, m.freshAt(s.slots[i].level))
 	return g, false
 }
 

@@ -21,6 +21,7 @@ type decision struct {
 	Grant
 	fields *limitFields // nil if clients are told nothing
 	known  bool         // else the limit could not be asked, and the call passes
+	never  bool         // the call costs more than there ever is
 	shared bool         // the count is that of other keys too
 }
 
@@ -35,7 +36,7 @@ func (d *decision) refusal(ctx context.Context, op string) error {
 	}
 	pipe.Note(ctx, "limited", why)
 	h := http.Header{}
-	if d.After > 0 {
+	if d.After > 0 && !d.never {
 		h["Retry-After"] = []string{seconds(d.After)}
 	}
 	if d.fields != nil {

@@ -14,10 +14,11 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// ErrLimitStore is why [LimitBy] refuses a call if its Buckets have failed.
+// ErrLimitStore is why [LimitBy] refuses a call if its Buckets have failed, and [Quota] one if its
+// Quotas have.
 var ErrLimitStore = errors.New("the buckets of the limit cannot be asked")
 
-// DefaultMaxKeys is how many keys a [LimitBy] keeps apart by default.
+// DefaultMaxKeys is how many keys a [LimitBy] or a [Quota] keeps apart by default.
 const DefaultMaxKeys = 100_000
 
 // A LimitBySpec describes a [LimitBy].
@@ -69,10 +70,10 @@ type Buckets interface {
 	Take(ctx context.Context, key string, r Rate) (Grant, error)
 }
 
-// A Grant is what a bucket says to a call.
+// A Grant is what a bucket, or the count of a [Quota], says to a call.
 type Grant struct {
 	OK        bool          // the call may pass, and was counted
-	Remaining int           // how many more calls could pass now
+	Remaining int           // how many more calls could pass now, or units
 	After     time.Duration // until the next call can pass; 0 if one can now
 	Full      time.Duration // until as many calls as the burst can pass at once
 }
@@ -211,23 +212,23 @@ type tieredRate struct {
 	rate    Rate
 	prefix  string       // of keys of the Buckets of the spec
 	buckets *buckets     // nil with those of the spec
+	gcra    gcra         // how it counts in them
 	fields  *limitFields // nil if clients are told nothing
 }
 
 // tiered returns that of a tier; "" is the limit itself.
 func (s *LimitBySpec) tiered(tier string, r Rate) *tieredRate {
-	t := &tieredRate{rate: r.withDefaults()}
+	t := &tieredRate{rate: r.withDefaults(), gcra: newGCRA(r)}
 	what := t.rate.String()
 	if tier != "" {
 		what += " " + tier
 	}
 	t.prefix = s.Name + "\x00" + what + "\x00" // no Name, Rate or tier has that character
-	g := newGCRA(r)
 	if s.Buckets == nil {
-		t.buckets = newBuckets(&g, s.MaxKeys)
+		t.buckets = newBuckets(s.MaxKeys)
 	}
 	if !s.OmitFields {
-		t.fields = newLimitFields(s.Name, t.rate.Burst, "", time.Duration(g.fill))
+		t.fields = newLimitFields(s.Name, t.rate.Burst, "", time.Duration(t.gcra.fill))
 	}
 	return t
 }
@@ -256,7 +257,7 @@ func (l *limitBy) decide(ctx context.Context, req *proxy.Request) (decision, err
 			return d, err
 		}
 		d.known = true
-		d.Grant, d.shared = t.buckets.take(key, int64(time.Since(l.began)), 1)
+		d.Grant, d.shared = t.buckets.take(&t.gcra, key, int64(time.Since(l.began)), 1)
 		return d, d.refusal(ctx, "limit")
 	}
 	key, err := keyFor(ctx, "limit", l.spec.Key, req)
