@@ -396,3 +396,43 @@ func TestProgramEdgeByTLS(t *testing.T) {
 	}
 	_ = clients["http3"].(*http3.Transport).Close()
 }
+
+func TestProgramEdgeWithoutItsRedis(t *testing.T) {
+	t.Parallel()
+	e := startEdge(t, "-redis", freeAddr(t))
+	ada := e.bearer(t, `{"sub":"ada"}`)
+	assert.Equal(t, 503, do(t, "GET", e.public+"/me", "", "Authorization", ada).status)
+	assert.Equal(t, 503, do(t, "GET", e.public+"/public", "").status)
+	assert.Equal(t, 503, do(t, "POST", e.admin+"/revoke?jti=1", "").status)
+	assert.Equal(t, 200, do(t, "GET", e.public+"/doc", "").status)
+}
+
+func TestProgramEdgeSharesARedis(t *testing.T) {
+	t.Parallel()
+	addr := theRedis(t)
+	issued := startEdge(t) // whose tokens both of the others take
+	args := []string{"-redis", addr, "-jwks", issued.issuer + "/jwks.json", "-rate", "1", "-burst", "4"}
+	name := strings.TrimPrefix(issued.issuer, "http://")
+	one, other := startEdge(t, append(args, "-issuer", name)...), startEdge(t, append(args, "-issuer", name)...)
+	id := fmt.Sprint(time.Now().UnixNano())
+	token := issued.bearer(t, fmt.Sprintf(`{"sub":%q,"jti":%q,"scope":"orders:write"}`, "sub-"+id, id))
+	order := func(e edge) answer {
+		return do(t, "POST", e.public+"/orders", `{"sku":"ABC-1","quantity":1}`, "Authorization", token,
+			"Idempotency-Key", `"`+id+`"`, "Content-Type", "application/json")
+	}
+	first := order(one)
+	require.Equal(t, 200, first.status, first.body)
+	again := order(other)
+	assert.Equal(t, first.body, again.body)
+	assert.Equal(t, "true", again.header.Get("Idempotent-Replayed"))
+	statuses := map[int]int{}
+	for range 4 {
+		for _, e := range []edge{one, other} {
+			statuses[do(t, "GET", e.public+"/me", "", "Authorization", token).status]++
+		}
+	}
+	assert.Positive(t, statuses[429])
+	assert.LessOrEqual(t, statuses[200], 4, "one bucket for both")
+	assert.Equal(t, 204, do(t, "POST", one.admin+"/revoke?jti="+id, "").status)
+	assert.Equal(t, 401, do(t, "GET", other.public+"/me", "", "Authorization", token).status)
+}

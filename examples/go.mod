@@ -15,6 +15,7 @@ require (
 	github.com/sluice-go/sluice/endpoint/cel v0.0.0
 	github.com/sluice-go/sluice/endpoint/jsonschema v0.0.0
 	github.com/sluice-go/sluice/endpoint/jwt v0.0.0
+	github.com/sluice-go/sluice/endpoint/redis v0.0.0
 	github.com/sluice-go/sluice/proxy/policy/redis v0.0.0
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
@@ -63,5 +64,6 @@ replace (
 	github.com/sluice-go/sluice/endpoint/cel => ../endpoint/cel
 	github.com/sluice-go/sluice/endpoint/jsonschema => ../endpoint/jsonschema
 	github.com/sluice-go/sluice/endpoint/jwt => ../endpoint/jwt
+	github.com/sluice-go/sluice/endpoint/redis => ../endpoint/redis
 	github.com/sluice-go/sluice/proxy/policy/redis => ../proxy/policy/redis
 )

@@ -51,7 +51,7 @@ func run(ctx context.Context, o options, out, tell io.Writer) error {
 		defer echo.close()
 		upstream = echo.url()
 	}
-	stores, err := newStores(o.redis, log)
+	stores, err := newStores(o.redis)
 	if err != nil {
 		return err
 	}
