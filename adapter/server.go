@@ -54,8 +54,8 @@ type Server struct {
 
 	// TLS makes this a TLS server for HTTP/1.1 and HTTP/2. The server uses a clone of it, with
 	// client certificates (mTLS), session tickets, curves and so on as they are. Only a MinVersion
-	// of 0 becomes TLS 1.2. To replace a certificate without a restart, set GetCertificate, which
-	// crypto/tls asks for each handshake. nil means no TLS.
+	// of 0 becomes TLS 1.2. [Certificates.TLS] makes one whose certificates are read again when
+	// their files change. nil means no TLS.
 	TLS *tls.Config
 
 	// H2C accepts HTTP/2 without TLS beside HTTP/1.1, from clients with prior knowledge of it (RFC

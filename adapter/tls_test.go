@@ -24,10 +24,15 @@ import (
 // certificate makes a self-signed one for localhost, valid in the years of fake time too.
 func certificate(t testing.TB, serial int64) tls.Certificate {
 	t.Helper()
+	return certificateFor(t, serial, "localhost")
+}
+
+func certificateFor(t testing.TB, serial int64, names ...string) tls.Certificate {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), DNSNames: []string{"localhost"}, IsCA: true, BasicConstraintsValid: true,
+		SerialNumber: big.NewInt(serial), DNSNames: names, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2199, 1, 1, 0, 0, 0, 0, time.UTC),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
@@ -264,6 +265,8 @@ type exchange struct {
 	asked  string      // the protocol that the upstream was asked to switch to, or ""
 	answer *streamBody // nil unless the answer is a stream
 	values []string    // room for the values of the outgoing header
+
+	connected atomic.Bool // there was a connection for a request that net/http may send again
 }
 
 // newExchange makes an exchange in one allocation, which includes the body of the answer if that is
@@ -316,23 +319,43 @@ func (c *exchange) prepare(ctx context.Context, req *proxy.Request) error {
 // traced returns a context through which the transport reports informational answers and the
 // connections that it uses.
 func (c *exchange) traced(ctx context.Context, req *proxy.Request) context.Context {
+	trace, resent := c.leaf.trace, isResent(req.Header) || isResent(req.Upstream)
 	switch {
 	case c.leaf.stream && req.Inform != nil:
 		hints := &c.answer.hints
 		hints.ctx, hints.inform, hints.trace.Got1xxResponse = ctx, req.Inform, hints.got
-		if c.leaf.trace != nil {
-			hints.trace.GotConn = c.leaf.trace.GotConn
+		if trace != nil {
+			hints.trace.GotConn = trace.GotConn
 		}
-		return httptrace.WithClientTrace(ctx, &hints.trace)
-	case c.leaf.trace == nil:
+		trace = &hints.trace
+	case resent && trace == nil:
+		trace = new(httptrace.ClientTrace)
+	case trace == nil:
 		return ctx
-	}
-	trace := c.leaf.trace
-	if httptrace.ContextClientTrace(ctx) != nil {
+	case resent || httptrace.ContextClientTrace(ctx) != nil:
 		own := *trace // WithClientTrace writes the hooks of ctx into it, and all calls share that of the leaf
 		trace = &own
 	}
+	if resent {
+		trace.GotConn = c.connects(trace.GotConn)
+	}
 	return httptrace.WithClientTrace(ctx, trace)
+}
+
+// isResent reports whether net/http sends a request with this header again if its connection breaks,
+// whatever its method is.
+func isResent(h http.Header) bool {
+	return len(h["Idempotency-Key"]) > 0 || len(h["X-Idempotency-Key"]) > 0
+}
+
+// connects returns got, and has it note that there was a connection.
+func (c *exchange) connects(got func(httptrace.GotConnInfo)) func(httptrace.GotConnInfo) {
+	return func(info httptrace.GotConnInfo) {
+		c.connected.Store(true)
+		if got != nil {
+			got(info)
+		}
+	}
 }
 
 var errConnect = errors.New("CONNECT makes a tunnel, which is not served")
@@ -456,7 +479,11 @@ func (c *exchange) send(ctx context.Context) (*http.Response, error) {
 		if cause != nil {
 			return nil, c.leaf.failed(ctx, "send", cause)
 		}
-		return nil, c.leaf.failed(ctx, phase(err), err)
+		op := phase(err)
+		if c.connected.Load() {
+			op = "send" // the one that could not be dialled was for the second time
+		}
+		return nil, c.leaf.failed(ctx, op, err)
 	case resp == nil:
 		return nil, c.leaf.failed(ctx, "send", errNothing)
 	}

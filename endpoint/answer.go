@@ -92,7 +92,7 @@ func (x *exchange) successHeader(dst http.Header, res *proxy.Response, keep func
 	}
 	switch {
 	case res.Err != nil:
-		if h.saysCompleted(res) {
+		if h.saysCompleted(res.StatusCode()) {
 			all = set(dst, all, completed, "false")
 		}
 		all = set(dst, all, "Cache-Control", "no-store")
@@ -104,8 +104,8 @@ func (x *exchange) successHeader(dst http.Header, res *proxy.Response, keep func
 
 // saysCompleted reports whether an answer says whether it is complete. A redirect has nothing that
 // could be partial.
-func (h *handler) saysCompleted(res *proxy.Response) bool {
-	return !h.spec.OmitCompleted && res.StatusCode()/100 != 3
+func (h *handler) saysCompleted(status int) bool {
+	return !h.spec.OmitCompleted && status/100 != 3
 }
 
 // bodyAllowed reports whether an answer of the status may have a body (RFC 9110, sections 15.3.5,

@@ -40,6 +40,7 @@
 //
 //	a Document              status of the response (200), application/json, its exact length, X-Completed: true;
 //	                        other formats if Spec.Encode has them, 406 if the client accepts none
+//	                        and with Spec.ETag an ETag, or 304 if the client has that one
 //	a partial Document      the same with X-Completed: false and Cache-Control: no-store
 //	a Response with neither the status and no body, never null; X-Completed as with a Document, also with 202 and 204,
 //	                        but not with 3xx

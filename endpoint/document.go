@@ -3,6 +3,9 @@ package endpoint
 import (
 	"net/http"
 	"strconv"
+
+	"github.com/sluice-go/sluice/internal/field"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // maxPooled is the largest buffer that is kept: one huge answer must not stay in memory.
@@ -13,7 +16,7 @@ func (x *exchange) document() error {
 	res := x.call.res
 	doc, status := res.Document, res.StatusCode()
 	payload := bodyAllowed(status)
-	var buf *[]byte // what is written; JSON is made only after the header
+	var buf *[]byte // what is written; JSON is made only after the header, unless it has an ETag
 	contentType, length := "application/json", doc.Size()
 	if payload && x.format != nil && !doc.IsZero() {
 		var err error
@@ -23,9 +26,26 @@ func (x *exchange) document() error {
 		contentType, length = x.format.contentType, len(*buf)
 	}
 	h := x.answer.w.Header()
-	all := x.successHeader(h, res, keepBesideDocument, 6)
-	if res.Err == nil && x.h.saysCompleted(res) {
+	keep, etag := keepBesideDocument, ""
+	if x.h.spec.ETag && payload && !doc.IsZero() {
+		keep = keepBesideETag
+		delete(h, "Etag")
+		if x.tagged() {
+			if buf == nil {
+				buf = x.h.json(doc)
+			}
+			if etag = etagOf(contentType, *buf); field.HasETag(x.in.Header["If-None-Match"], etag) {
+				status, payload, keep = http.StatusNotModified, false, keepBesideNothing
+				x.notModified = true
+			}
+		}
+	}
+	all := x.successHeader(h, res, keep, 7)
+	if res.Err == nil && x.h.saysCompleted(status) {
 		all = set(h, all, completed, "true")
+	}
+	if etag != "" {
+		all = set(h, all, "Etag", etag)
 	}
 	if payload {
 		if !doc.IsZero() {
@@ -36,22 +56,27 @@ func (x *exchange) document() error {
 	x.answer.setWriteDeadline()
 	x.begin()
 	x.answer.writeHeader(status)
-	if !payload || doc.IsZero() || x.in.Method == http.MethodHead {
-		return nil
-	}
-	if buf == nil {
-		buf = x.h.documentBuffer()
-		*buf = doc.AppendJSON((*buf)[:0])
-	}
-	if err := x.answer.writeAll(*buf); err != nil {
-		return err
+	if payload && !doc.IsZero() && x.in.Method != http.MethodHead {
+		if buf == nil {
+			buf = x.h.json(doc)
+		}
+		if err := x.answer.writeAll(*buf); err != nil {
+			return err
+		}
 	}
 	// Not deferred: a failed or panicking write may still read from the buffer, and so may a user's
 	// encoder.
-	if cap(*buf) <= maxPooled && (x.format == nil || x.format.ours) {
+	if buf != nil && cap(*buf) <= maxPooled && (x.format == nil || x.format.ours) {
 		x.h.documents.Put(buf)
 	}
 	return nil
+}
+
+// json returns a buffer with the document as JSON.
+func (h *handler) json(doc document.Document) *[]byte {
+	buf := h.documentBuffer()
+	*buf = doc.AppendJSON((*buf)[:0])
+	return buf
 }
 
 // documentBuffer returns a buffer for an answer, whose content is to be overwritten.

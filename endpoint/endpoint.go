@@ -111,6 +111,18 @@ type Spec struct {
 	// certain to stream.
 	Encode []Encoder
 
+	// ETag gives each complete answer of status 200 to GET or HEAD that has a Document a weak ETag: a
+	// hash of the bytes that the client would get, and of their type. So JSON and XML differ, and all
+	// processes agree. A client whose If-None-Match has it, or is "*", gets 304 without a body (RFC
+	// 9110, sections 13.1.2 and 15.4.5). The pipe is called all the same: what is saved is the way to
+	// the client. A 304 has the headers of the answer but for those of a payload.
+	//
+	// A partial answer has no ETag and is never a 304. An ETag that the response or a middleware has
+	// set is that of other bytes, and is dropped wherever a Document is sent. A streamed answer keeps
+	// its own, and If-None-Match has no effect on it: New refuses ETag over a pipe that is certain to
+	// stream.
+	ETag bool
+
 	// TrustedProxies are the networks of the proxies that are trusted to say who the client is; by
 	// default none is. If the peer of the connection is in one of them, its X-Forwarded-*,
 	// Forwarded and X-Real-Ip are kept, and it is appended to X-Forwarded-For and Forwarded.
@@ -258,8 +270,13 @@ func (s Spec) check() error {
 	for _, err := range faults {
 		fault("%w", err)
 	}
-	if len(s.Encode) > 0 && s.Proxy != nil && call.AlwaysStreams(pipe.PlanOf(s.guarded())) {
-		fault("Encode over a pipe that streams: there is no document")
+	if s.Proxy != nil && call.AlwaysStreams(pipe.PlanOf(s.guarded())) {
+		if len(s.Encode) > 0 {
+			fault("Encode over a pipe that streams: there is no document")
+		}
+		if s.ETag {
+			fault("ETag over a pipe that streams: there is no document")
+		}
 	}
 	for _, err := range faultsOfCacheControl(s.CacheControl) {
 		fault("%w", err)

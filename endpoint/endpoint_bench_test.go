@@ -51,6 +51,31 @@ func BenchmarkDocument(b *testing.B) {
 	b.Run("opaque", func(b *testing.B) { benchmark(b, s, pipe.Opaque) })
 }
 
+// BenchmarkETag is what an ETag costs: a hash, and less to send where the client has the answer.
+func BenchmarkETag(b *testing.B) {
+	doc := documentOf(`"` + strings.Repeat("x", 1<<10) + `"`)
+	p := pipe.Describe(answers(func() *proxy.Response { return &proxy.Response{Document: doc} }), pipe.Step{Kind: "test", Effects: pipe.HonoursContext})
+	for _, bench := range []struct {
+		name      string
+		etag      bool
+		noneMatch string
+	}{{"without", false, ""}, {"200", true, `"another"`}, {"304", true, "*"}} {
+		b.Run(bench.name, func(b *testing.B) {
+			h := newHandler(b, endpoint.Spec{Proxy: p, ETag: bench.etag})
+			r := benchRequest()
+			if bench.noneMatch != "" {
+				r.Header.Set("If-None-Match", bench.noneMatch)
+			}
+			w := &discard{http.Header{}}
+			b.ReportAllocs()
+			for b.Loop() {
+				clear(w.header)
+				h.ServeHTTP(w, r)
+			}
+		})
+	}
+}
+
 // BenchmarkStream is the handler alone, over a pipe that answers with a body of a known length.
 func BenchmarkStream(b *testing.B) {
 	text := bytes.Repeat([]byte("x"), 20<<10)

@@ -11,7 +11,7 @@ package endpoint
 //	guards.go     the guards, where there are any, and between them and the pipe:
 //	body.go       the request body, read into memory (413, 504), or upload.go for Stream
 //	call.go       the call of the pipe under its timeout (504), and checks of its response
-//	document.go   answers with a Document, stream.go with a Body that source.go reads, and
+//	document.go   answers with a Document (304, by etag.go), stream.go with a Body that source.go reads, and
 //	tunnel.go     with a connection (101), all through answer.go; inform.go sends 1xx
 //	problem.go    answers with an error
 //	record.go     what became of the request, for those who stand outside
@@ -51,6 +51,8 @@ type exchange struct {
 	badHook error // of the request id
 
 	cut bool // a read of the body was broken off, which net/http takes for the end of the client
+
+	notModified bool // the client has what the response has, and got a 304
 
 	aborts bool // the connection is to end once those who watch know why
 	served bool // serve returned, without a panic
@@ -116,7 +118,7 @@ func (x *exchange) serve(ctx context.Context) (*proxy.Response, error) {
 	if err != nil {
 		return nil, x.fail(err)
 	}
-	return x.call.res, nil
+	return x.got(), nil
 }
 
 // serveEnds aborts the connection if half an answer is out.
@@ -286,7 +288,9 @@ func (x *exchange) end() {
 func (x *exchange) note() {
 	x.ctx.record.change(func(e *Entry) {
 		e.ID, e.Route, e.Err = x.ctx.id, x.in.Pattern, x.failed
-		e.Client = Client{Addr: x.req.Remote, Scheme: x.req.Scheme, Host: x.req.Host}
+		if e.Client = (Client{Addr: x.req.Remote, Scheme: x.req.Scheme, Host: x.req.Host}); x.req.Scheme == "" {
+			e.Client = x.h.verdictOf(x.in).client // refused before there was a request of the pipe
+		}
 		e.Status, e.Bytes = x.answer.status, x.answer.bytes
 	})
 }

@@ -32,12 +32,7 @@ func inNetworks(networks []netip.Prefix, addr netip.Addr) bool {
 // says about the client counts if its peer is trusted. The new values are appended to all, which has
 // room for three.
 func (h *handler) forward(req *proxy.Request, r *http.Request, all []string) []string {
-	decided, ok := r.Context().Value(clientKey{}).(*verdict)
-	if !ok {
-		v := decide(r, h.spec.TrustedProxies, h.spec.TrustLocal)
-		v.client.Host = r.Host // only WithClient takes the host from a proxy
-		decided = &v
-	}
+	decided := h.verdictOf(r)
 	header, peer := req.Header, decided.peer
 	req.Remote, req.Scheme, req.Host = decided.client.Addr, decided.client.Scheme, decided.client.Host
 	if decided.trusted { // otherwise none of these headers is there
@@ -57,6 +52,16 @@ func (h *handler) forward(req *proxy.Request, r *http.Request, all []string) []s
 		all = set(header, all, xForwardedProto, req.Scheme)
 	}
 	return all
+}
+
+// verdictOf returns who the client of a request is: as [WithClient] has decided, else by the Spec.
+func (h *handler) verdictOf(r *http.Request) verdict {
+	if decided, ok := r.Context().Value(clientKey{}).(*verdict); ok {
+		return *decided
+	}
+	v := decide(r, h.spec.TrustedProxies, h.spec.TrustLocal)
+	v.client.Host = r.Host // only WithClient takes the host from a proxy
+	return v
 }
 
 // isLocal reports whether the connection of a request has no address of IP.

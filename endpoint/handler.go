@@ -104,6 +104,9 @@ func (s Spec) detail() string {
 	if len(s.Encode) > 0 {
 		words = append(words, formatNames(s.Encode))
 	}
+	if s.ETag {
+		words = append(words, "etag")
+	}
 	return strings.Join(words, ", ")
 }
 

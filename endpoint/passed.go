@@ -4,8 +4,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/sluice-go/sluice/internal/mark"
-	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/internal/told"
 )
 
 // WritePassed answers a request with err as an endpoint without RenderError does. An upstream's
@@ -28,7 +27,7 @@ import (
 // It is the upstream's failure that must give err its status. If something has changed the status on
 // the way, or if another of several joined errors gives it, the answer is a problem.
 func WritePassed(w http.ResponseWriter, r *http.Request, err error) {
-	answer := passedIn(err)
+	answer := told.Passed(err)
 	if answer == nil {
 		WriteProblem(w, r, err)
 		return
@@ -49,46 +48,4 @@ func WritePassed(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(answer.Body)
 	}
-}
-
-// passedIn returns the answer that an upstream has written for clients, if it gives err its status.
-// It looks where proxy.StatusOf does: at the outermost error with a status, and of joined errors at
-// the first, for none of them is a 5xx.
-func passedIn(err error) (answer *proxy.UpstreamAnswer) {
-	status := proxy.StatusOf(err)
-	if status > 499 || status == proxy.StatusClientGone {
-		return nil
-	}
-	defer func() {
-		if v := recover(); v != nil { // a method of a user's error
-			answer = nil
-		}
-	}()
-	for err != nil {
-		if e, ok := err.(*proxy.Error); ok && e.Status == status {
-			if _, passed := e.Err.(mark.Passed); passed && e.Upstream != nil && e.Upstream.Status == status {
-				return e.Upstream
-			}
-			return nil
-		}
-		switch e := err.(type) {
-		case interface{ Unwrap() error }:
-			err = e.Unwrap()
-		case interface{ Unwrap() []error }:
-			err = firstOf(e.Unwrap())
-		default:
-			return nil
-		}
-	}
-	return nil
-}
-
-// firstOf returns the first of joined errors that is one.
-func firstOf(errs []error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/sluice-go/sluice/internal/ids"
+	"github.com/sluice-go/sluice/internal/told"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 )
@@ -33,7 +35,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 		status = http.StatusInternalServerError
 	}
 	id := failureHeader(w, r, err, status)
-	body := problemBody(status, id, membersOf(err, status))
+	body := problemBody(status, id, told.Members(err, status))
 	h := w.Header()
 	h["Content-Type"] = []string{"application/problem+json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
@@ -47,14 +49,14 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 // request id.
 func failureHeader(w http.ResponseWriter, r *http.Request, err error, status int) (id string) {
 	if id = RequestID(r.Context()); id == "" {
-		id = requestIDOf(r)
+		id = ids.Of(r.Header)
 	}
 	h := w.Header()
 	for _, name := range [...]string{"Content-Encoding", "Content-Range", "Etag", "Last-Modified", "Accept-Ranges", completed} {
 		h.Del(name) // a middleware may have set it for another answer
 	}
-	if e := headed(err, status); e != nil {
-		filter(h, e.Header, 0, false, keepBesideDocument)
+	if said := told.Header(err, status); said != nil {
+		filter(h, said, 0, false, keepBesideDocument)
 	}
 	h["Cache-Control"] = []string{"no-store"}
 	h[xRequestID] = []string{id}
@@ -110,44 +112,6 @@ func has(d document.Document, name string) bool {
 func appendName(b []byte, name string) []byte {
 	quoted, _ := json.Marshal(name)
 	return append(append(b, quoted...), ':')
-}
-
-// membersOf returns the members that err gives the problem of a status.
-func membersOf(err error, status int) document.Document {
-	e := telling(err, status, func(e *proxy.Error) bool { return !e.Members.IsZero() })
-	if e == nil || e.Members.Kind() != document.Object {
-		return document.Document{}
-	}
-	return e.Members
-}
-
-// headed returns the error whose headers are sent.
-func headed(err error, status int) *proxy.Error {
-	return telling(err, status, func(e *proxy.Error) bool { return len(e.Header) > 0 })
-}
-
-// telling searches err, as errors.As does, for the outermost error that has this status and tells
-// something.
-func telling(err error, status int, tells func(*proxy.Error) bool) *proxy.Error {
-	for err != nil {
-		if e, ok := err.(*proxy.Error); ok && e.Status == status && tells(e) {
-			return e
-		}
-		switch e := err.(type) {
-		case interface{ Unwrap() []error }:
-			for _, err := range e.Unwrap() {
-				if found := telling(err, status, tells); found != nil {
-					return found
-				}
-			}
-			return nil
-		case interface{ Unwrap() error }:
-			err = e.Unwrap()
-		default:
-			return nil
-		}
-	}
-	return nil
 }
 
 // writeProblem answers with err, as the hook of the endpoint or of the request does, else as

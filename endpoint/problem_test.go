@@ -278,3 +278,54 @@ func TestWriteProblemWorksWithoutAnEndpoint(t *testing.T) {
 	assert.Empty(t, w.Header().Get("Etag"))
 	assert.JSONEq(t, `{"type":"about:blank","title":"Method Not Allowed","status":405,"requestId":"abc"}`, w.Body.String())
 }
+
+// Code chooses the members of a problem. The status and the id are always the problem's own.
+//
+// proves H14
+func TestAProblemHasTheMembersThatCodeChose(t *testing.T) {
+	t.Parallel()
+	const about, bad, end = `{"type":"about:blank",`, `"title":"Bad Request",`, `,"requestId":"id"}` + "\n"
+	tests := []struct {
+		name    string
+		err     error
+		problem string
+	}{
+		{"none", &proxy.Error{Status: 400}, about + bad + `"status":400` + end},
+		{"some, in their order", telling(400, `{"detail":"no","errors":[{"at":"/a"}]}`), about + bad + `"status":400,"detail":"no","errors":[{"at":"/a"}]` + end},
+		{"a type", telling(400, `{"type":"https://example.com/x"}`), `{` + bad + `"status":400,"type":"https://example.com/x"` + end},
+		{"a title", telling(400, `{"title":"No"}`), about + `"status":400,"title":"No"` + end},
+		{"a status and an id", telling(400, `{"status":200,"requestId":"forged","detail":"no"}`), about + bad + `"status":400,"detail":"no"` + end},
+		{"names that need escapes", telling(400, `{"a\"\u0000\n</script>":"\u2028"}`), about + bad + `"status":400,"a\"\u0000\n\u003c/script\u003e":"\u2028"` + end},
+		{"an empty object", telling(400, `{}`), about + bad + `"status":400` + end},
+		{"an array", telling(400, `[1]`), about + bad + `"status":400` + end},
+		{"wrapped", &proxy.Error{Op: "hold", Err: fmt.Errorf("x: %w", telling(400, `{"a":1}`))}, about + bad + `"status":400,"a":1` + end},
+		{"joined", errors.Join(&proxy.Error{Status: 400}, telling(400, `{"a":1}`)), about + bad + `"status":400,"a":1` + end},
+		{"of an error that does not give the status", errors.Join(telling(404, `{"a":1}`), &proxy.Error{Status: 503}),
+			about + `"title":"Service Unavailable","status":503` + end},
+		{"of an error inside of one that gives the status", &proxy.Error{Status: 503, Err: telling(400, `{"a":1}`)},
+			about + `"title":"Service Unavailable","status":503` + end},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHandler(t, endpoint.Spec{Proxy: fails(tt.err)})
+			for _, method := range []string{http.MethodGet, http.MethodHead} {
+				r := httptest.NewRequest(method, "/", nil)
+				r.Header.Set("X-Request-Id", "id")
+				w := record(h, r)
+				assert.Equal(t, fmt.Sprint(len(tt.problem)), w.Header().Get("Content-Length"))
+				if method == http.MethodHead {
+					assert.Empty(t, w.Body.String())
+					continue
+				}
+				assert.Equal(t, tt.problem, w.Body.String())
+				assert.True(t, json.Valid(w.Body.Bytes()))
+			}
+		})
+	}
+}
+
+// telling is an error with members for the problem.
+func telling(status int, members string) error {
+	return &proxy.Error{Status: status, Members: documentOf(members)}
+}

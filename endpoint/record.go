@@ -60,6 +60,17 @@ func (r *Record) Entry() Entry {
 	return r.entry
 }
 
+// Fail notes why a request failed, for code that does so without [WriteError]: that ends the
+// connection of an answer that has begun, say. An error that is there already stays. A nil Record
+// keeps nothing.
+func (r *Record) Fail(err error) {
+	r.change(func(e *Entry) {
+		if e.Err == nil {
+			e.Err = err
+		}
+	})
+}
+
 func (r *Record) change(f func(*Entry)) {
 	if r == nil {
 		return

@@ -2,8 +2,11 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
+	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/ids"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -16,31 +19,39 @@ func WithRenderError(r *http.Request, render func(w http.ResponseWriter, r *http
 
 // WriteError answers a request with err where no endpoint does, such as a middleware that refuses
 // it: as an endpoint would, by the RenderError that [WithRenderError] has set, else by [WritePassed].
-// The [Record] of the request gets the error, its status and the id.
+// The [Record] of the request gets the error, its status and the id. If the request has a body, the
+// connection of HTTP/1 ends with the answer, since nobody may have read it.
 //
 // As in Spec.RenderError, the hook gets a request whose context [RequestID] knows. If it panics or
 // writes nothing, the client gets the problem; if it panics after it has written, WriteError panics
-// with [http.ErrAbortHandler], so that half an answer does not look like a whole one.
+// with [http.ErrAbortHandler], so that half an answer does not look like a whole one. The Record gets
+// the panic beside err.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	err = call.Sound(err)
 	id := RequestID(r.Context())
 	if id == "" {
-		id = requestIDOf(r)
+		id = ids.Of(r.Header)
 		r = r.WithContext(context.WithValue(r.Context(), idKey{}, id))
 	}
 	to := &witness{ResponseWriter: w, answer: &answer{w: w, timeout: DefaultWriteTimeout}}
+	noted := err
 	defer func() {
 		RecordOf(r.Context()).change(func(e *Entry) {
 			e.ID, e.Route, e.Client = id, r.Pattern, ClientOf(r)
-			e.Err, e.Status, e.Bytes = err, to.answer.status, to.answer.bytes
+			e.Err, e.Status, e.Bytes = noted, to.answer.status, to.answer.bytes
 		})
 	}()
 	canonical(w.Header())
+	if hasBody(r) {
+		hangUp(w, r)
+	}
 	render := renderOf(r.Context())
 	if render == nil {
 		WritePassed(to, r, err)
 		return
 	}
 	if bug := to.renderedBy(render, r, err); bug != nil {
+		noted = errors.Join(err, bug)
 		to.endHalf()
 	}
 	if !to.wrote {

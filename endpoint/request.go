@@ -1,14 +1,12 @@
 package endpoint
 
 import (
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/ids"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -37,7 +35,7 @@ func (h *handler) convert(req *proxy.Request, r *http.Request, id string, room [
 	}
 	all = h.forward(req, r, all)
 	// Not assigned anew where it is there already: that would make a small map grow that is full.
-	if ids := req.Header[xRequestID]; len(ids) != 1 || ids[0] != id {
+	if lines := req.Header[xRequestID]; len(lines) != 1 || lines[0] != id {
 		set(req.Header, all, xRequestID, id)
 	}
 	if r.Method == http.MethodConnect {
@@ -90,18 +88,18 @@ func parseQuery(raw string) (url.Values, error) {
 // maxPairs is how many pairs net/url parses unless GODEBUG says otherwise.
 const maxPairs = 10_000
 
-const xRequestID = "X-Request-Id"
+const xRequestID = ids.Header
 
 // requestID returns the id of a request, which is always well-formed, also where the hook fails.
 func (h *handler) requestID(r *http.Request) (id string, err error) {
 	if h.spec.RequestID == nil {
-		return requestIDOf(r), nil
+		return ids.Of(r.Header), nil
 	}
 	if id, err = h.askRequestID(r); err != nil {
-		return newID(), hookError("request id", err)
+		return ids.New(), hookError("request id", err)
 	}
-	if !validID(id) {
-		id = newID()
+	if !ids.Valid(id) {
+		id = ids.New()
 	}
 	return id, nil
 }
@@ -111,37 +109,4 @@ func (h *handler) requestID(r *http.Request) (id string, err error) {
 func (h *handler) askRequestID(r *http.Request) (id string, err error) {
 	err = apart(func() { id = h.spec.RequestID(r) })
 	return id, err
-}
-
-// requestIDOf returns the id that the client gave, or a new one.
-func requestIDOf(r *http.Request) string {
-	if ids := r.Header[xRequestID]; len(ids) == 1 && validID(ids[0]) {
-		return ids[0]
-	}
-	return newID()
-}
-
-func validID(id string) bool {
-	if id == "" || len(id) > 128 {
-		return false
-	}
-	for i := 0; i < len(id); i++ {
-		switch c := id[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case strings.IndexByte("-._~+/=:@", c) >= 0:
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// newID returns 128 random bits in hex. They tell requests apart and are no secret.
-func newID() string {
-	var bits [16]byte
-	binary.BigEndian.PutUint64(bits[:8], rand.Uint64())
-	binary.BigEndian.PutUint64(bits[8:], rand.Uint64())
-	var text [2 * len(bits)]byte
-	hex.Encode(text[:], bits[:])
-	return string(text[:])
 }

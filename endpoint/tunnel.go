@@ -28,7 +28,7 @@ func (x *exchange) changeProtocol() error {
 	}
 	header := http.Header{}
 	filter(header, x.answer.w.Header(), 0, false, keepAny)
-	filter(header, x.call.res.Header, 0, false, keepAny)
+	filter(header, x.call.res.Header, 0, false, keepInTunnel)
 	delete(header, "Content-Length")
 	if x.h.spec.SendRequestID {
 		header[xRequestID] = []string{x.ctx.id}
@@ -43,7 +43,7 @@ func (x *exchange) changeProtocol() error {
 	client := &clientConn{conn: conn, buffered: buffered.Reader, timeout: x.h.spec.WriteTimeout}
 	defer client.close()
 	if err := writeSwitch(client, header); err != nil {
-		x.ctx.reportBeside(&proxy.Error{Status: proxy.StatusClientGone, Op: "tunnel", Err: err})
+		x.breaks(&proxy.Error{Status: proxy.StatusClientGone, Op: "tunnel", Err: err})
 		return nil
 	}
 	x.answer.status = http.StatusSwitchingProtocols
@@ -52,10 +52,20 @@ func (x *exchange) changeProtocol() error {
 	t := &tunnel{client: client, upstream: x.call.res.Upgrade, call: &x.call, idleTimeout: x.h.spec.IdleTimeout,
 		ended: make(chan struct{})}
 	if err := t.carry(x.h); err != nil {
-		x.ctx.reportBeside(x.classify(&proxy.Error{Op: "tunnel", Err: err}))
+		x.breaks(x.classify(&proxy.Error{Op: "tunnel", Err: err}))
 	}
 	return nil
 }
+
+// breaks notes and reports why a tunnel has ended before both sides had closed it.
+func (x *exchange) breaks(err error) {
+	x.failed = err
+	x.ctx.reportBeside(err)
+}
+
+// keepInTunnel leaves out the upstream's word about CORS. A middleware cannot take it out of a header
+// that goes to the connection itself, and no browser asks for it there.
+func keepInTunnel(twin string, _ headerKind) bool { return !strings.HasPrefix(twin, "Access-Control-") }
 
 func writeSwitch(w io.Writer, header http.Header) error {
 	b := bufio.NewWriter(w)

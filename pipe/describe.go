@@ -81,7 +81,7 @@ func Describe[Req, Res any](call Pipe[Req, Res], step Step, inner ...Any) Pipe[R
 		call = func(context.Context, Req) (res Res, _ error) { return res, err }
 	}
 	step.flag = new(watch.Flag)
-	return describing(call, &step, step.flag)
+	return describing(reaching(call, &step), &step, step.flag)
 }
 
 // Check turns the results of a constructor into a pipe, so that the call site needs no error
@@ -178,7 +178,7 @@ func Described[Req, Res any](p Pipe[Req, Res]) Pipe[Req, Res] {
 	}
 	step := stepOf(p)
 	step.flag = new(watch.Flag)
-	return describing(p, step, step.flag)
+	return describing(reaching(p, step), step, step.flag)
 }
 
 // given returns next for a decorator. Its step is a copy, which tells it from the same pipe that the

@@ -179,7 +179,6 @@ func (b *Binding) faults() []error {
 }
 
 func (b *Binding) nameFault() error {
-	twin := field.Twin(b.name)
 	switch {
 	case b.target == toParam && !call.IsParam(b.name):
 		return errors.New("the name is not a valid placeholder name")
@@ -187,14 +186,8 @@ func (b *Binding) nameFault() error {
 		return errors.New("the name is empty")
 	case b.target != toHeader:
 		return nil
-	case !field.IsToken(b.name):
-		return errors.New("it is not the name of a header")
-	case field.Managed(twin):
-		return fmt.Errorf("only the backend sets %s", twin)
-	case slices.Contains(ofBody[:], twin):
-		return fmt.Errorf("%s belongs to a body, and is set with it", twin)
 	}
-	return nil
+	return field.CheckSet(b.name)
 }
 
 func (b *Binding) originFault() error {

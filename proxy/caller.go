@@ -48,12 +48,19 @@ func (c *Caller) Key() string {
 	if c == nil {
 		return ""
 	}
-	b := make([]byte, 0, 8+len(c.Scheme)+len(c.Issuer)+len(c.ID))
+	return string(c.AppendKey(make([]byte, 0, 8+len(c.Scheme)+len(c.Issuer)+len(c.ID))))
+}
+
+// AppendKey appends [Caller.Key] to b.
+func (c *Caller) AppendKey(b []byte) []byte {
+	if c == nil {
+		return b
+	}
 	b = strconv.AppendInt(b, int64(len(c.Scheme)), 10)
 	b = append(b, ':')
 	b = append(b, c.Scheme...)
 	b = strconv.AppendInt(b, int64(len(c.Issuer)), 10)
 	b = append(b, ':')
 	b = append(b, c.Issuer...)
-	return string(append(b, c.ID...))
+	return append(b, c.ID...)
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
@@ -222,7 +223,7 @@ func cloneValues[M ~map[string][]string](m M) M {
 // SetBody removes what described the old body: Content-Type, Content-Encoding and similar headers,
 // and the trailers.
 func (r *Request) SetBody(contentType string, b []byte) {
-	for _, name := range ofBody {
+	for _, name := range field.Describing {
 		delete(r.Header, name)
 		delete(r.Upstream, name)
 	}
@@ -238,10 +239,6 @@ func (r *Request) SetBody(contentType string, b []byte) {
 	r.Trailer = nil
 	r.parsed = new(parsedBody)
 }
-
-// ofBody are the headers that describe a body.
-var ofBody = [...]string{"Content-Type", "Content-Encoding", "Content-Language", "Content-Location", "Content-Md5", "Content-Digest",
-	"Content-Range", "Content-Length", "Digest", "Repr-Digest"}
 
 // Document returns the body as a JSON document. The body is parsed once for the request and all its
 // clones, until SetBody replaces it. If there is no body, or an empty one, the document is absent.

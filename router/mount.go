@@ -29,6 +29,10 @@ func Mount(r chi.Router, routes ...Route) error { return Spec{Routes: routes}.Mo
 //
 //   - whatever the endpoint's factory refuses, including construction errors ([pipe.Check])
 //     anywhere in the pipe;
+//   - a fault of a middleware, such as a pattern of [Bots] that does not compile: of those of the
+//     route, of r, and of the groups that r is in. Mount cannot see the middlewares of a router
+//     above, nor those of the router that a group was made on; ask [PlanOf] of the outermost router
+//     for its Faults once all is mounted;
 //   - a placeholder of an upstream that neither the pattern, nor Outer, nor a step before the
 //     upstream gives;
 //   - a pattern that chi does not take, a method that chi does not know, and CONNECT;
@@ -50,7 +54,7 @@ func (s Spec) Mount(r chi.Router) error {
 		p.add(i, route, s.factory())
 	}
 	p.claim(s.Routes)
-	if err := p.faults(s.Routes); err != nil {
+	if err := errors.Join(middlewareFaults(r.Middlewares()), p.faults(s.Routes)); err != nil {
 		return err
 	}
 	return p.mount(s.Routes)
@@ -123,6 +127,7 @@ func (p *planner) add(i int, route Route, f endpoint.Factory) {
 	err := checkPattern(route.Pattern)
 	p.fault(i, err)
 	p.valid = append(p.valid, err == nil)
+	p.fault(i, middlewareFaults(route.Middlewares))
 
 	m, err := newMounted(p.router, route, f, p.known)
 	p.handlers = append(p.handlers, m)

@@ -257,6 +257,9 @@ func TestDeadlinesAreMonotonic(t *testing.T) {
 		if filepath.ToSlash(path) == "../proxy/policy/cache/entry.go" {
 			return nil // other processes read when an answer was kept, so that only the wall clock tells its age
 		}
+		if filepath.ToSlash(path) == "../proxy/policy/window.go" {
+			return nil // windows are those of the calendar
+		}
 		src, err := os.ReadFile(path)
 		assert.Empty(t, wall.FindString(string(src)), "%s takes the monotonic reading from a time", path)
 		return err

@@ -19,33 +19,37 @@ const module = "github.com/sluice-go/sluice"
 
 // mayImport lists which packages of the module a package may import, by path below the module.
 var mayImport = map[string][]string{
-	"":                   {},
-	"internal/call":      {"internal/field", "internal/mark", "internal/report", "internal/watch", "pipe"},
-	"internal/field":     {},
-	"internal/mark":      {},
-	"internal/report":    {},
-	"internal/draw":      {},
-	"internal/watch":     {},
-	"pipe":               {"internal/draw", "internal/mark", "internal/report", "internal/watch"},
-	"pipe/bounds":        {"pipe"},
-	"pipe/explain":       {"pipe"},
-	"pipe/pipetest":      {"internal/mark", "pipe", "pipe/explain"},
-	"proxy/document":     {},
-	"proxy":              {"internal/field", "internal/call", "internal/mark", "internal/watch", "pipe", "proxy/document"},
-	"proxy/flow":         {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy"},
-	"internal/keys":      {"internal/call", "pipe", "proxy"},
-	"proxy/policy":       {"internal/call", "internal/field", "internal/keys", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
-	"proxy/policy/cache": {"internal/call", "internal/field", "internal/keys", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
-	"proxy/proxytest":    {"internal/call", "internal/mark", "pipe", "pipe/pipetest", "proxy", "proxy/document"},
-	"proxy/shape":        {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
-	"backend":            {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
-	"backend/balance":    {"backend", "internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
-	"endpoint":           {"internal/call", "internal/field", "internal/mark", "internal/report", "pipe", "proxy", "proxy/document"},
-	"endpoint/auth":      {"endpoint", "internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
-	"endpoint/check":     {"internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
-	"async":              {"internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
-	"router":             {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "endpoint"},
-	"adapter":            {},
+	"":                     {},
+	"internal/call":        {"internal/field", "internal/mark", "internal/report", "internal/watch", "pipe"},
+	"internal/field":       {},
+	"internal/ids":         {},
+	"internal/form":        {},
+	"internal/mark":        {},
+	"internal/told":        {"internal/mark", "proxy", "proxy/document"},
+	"internal/report":      {},
+	"internal/draw":        {},
+	"internal/watch":       {},
+	"pipe":                 {"internal/draw", "internal/mark", "internal/report", "internal/watch"},
+	"pipe/bounds":          {"pipe"},
+	"pipe/explain":         {"pipe"},
+	"pipe/pipetest":        {"internal/mark", "pipe", "pipe/explain"},
+	"proxy/document":       {},
+	"proxy":                {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy/document"},
+	"proxy/flow":           {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy"},
+	"internal/keys":        {"internal/call", "pipe", "proxy"},
+	"proxy/policy":         {"internal/call", "internal/field", "internal/keys", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
+	"proxy/policy/cache":   {"internal/call", "internal/field", "internal/form", "internal/keys", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
+	"proxy/proxytest":      {"internal/call", "internal/mark", "pipe", "pipe/pipetest", "proxy", "proxy/document"},
+	"proxy/shape":          {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
+	"backend":              {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
+	"backend/balance":      {"backend", "internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
+	"endpoint":             {"internal/call", "internal/field", "internal/ids", "internal/mark", "internal/report", "internal/told", "pipe", "proxy", "proxy/document"},
+	"endpoint/auth":        {"endpoint", "internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
+	"endpoint/check":       {"internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
+	"async":                {"internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
+	"router":               {"endpoint", "internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
+	"adapter":              {"internal/field", "internal/ids"},
+	"endpoint/idempotency": {"internal/call", "internal/field", "internal/form", "internal/keys", "internal/mark", "internal/told", "internal/watch", "pipe", "proxy", "proxy/document"},
 }
 
 // looksFromOutside lists the packages that measure or test the others: they may import everything,
@@ -54,9 +58,11 @@ var looksFromOutside = map[string]bool{"bench": true, "test": true, "test/simula
 
 // mayDepend lists the modules that a package may bring into a user's build.
 var mayDepend = map[string][]string{
-	"router":             {"github.com/go-chi/chi/v5"},
-	"proxy/policy":       {"golang.org/x/time/rate", "github.com/sony/gobreaker/v2"},     // one package each, for limiters and breakers
-	"proxy/policy/cache": {"github.com/maypok86/otter/v2", "github.com/dunglas/httpsfv"}, // the memory, and fields for one cache
+	"router":               {"github.com/go-chi/chi/v5"},
+	"adapter":              {"github.com/rs/cors"},                                         // decides about a preflight, and brings nothing else
+	"proxy/policy":         {"github.com/sony/gobreaker/v2", "golang.org/x/time/rate"},     // one package each, for limiters and breakers
+	"proxy/policy/cache":   {"github.com/dunglas/httpsfv", "github.com/maypok86/otter/v2"}, // the memory, and fields for one cache
+	"endpoint/idempotency": {"github.com/dunglas/httpsfv"},                                 // the Idempotency-Key is a structured field
 }
 
 type listed struct {

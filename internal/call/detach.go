@@ -1,6 +1,10 @@
 package call
 
-import "context"
+import (
+	"context"
+
+	"github.com/sluice-go/sluice/internal/watch"
+)
 
 // Detach returns a context that has the values of ctx and does not end. It leaves out the values
 // that concern the answer to the call.
@@ -13,6 +17,10 @@ func Detach(ctx context.Context) context.Context {
 	if ctx.Value(collectorKey{}) != nil {
 		// Else the failures of a mirrored call would count as missing from the answer.
 		free = context.WithValue(free, collectorKey{}, nil)
+	}
+	if watch.LeavesOf(ctx) != nil {
+		// Else the upstreams of a mirrored call would count as those of the call.
+		free = watch.WithLeaves(free, nil)
 	}
 	return free
 }

@@ -9,8 +9,11 @@
 package field
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 )
 
@@ -197,6 +200,25 @@ func HopByHop(name string) bool {
 // Managed reports whether only the backend makes a request header whose name has this twin.
 func Managed(twin string) bool {
 	return twin == "Host" || twin == "Content-Length" || HopByHop(twin)
+}
+
+// Describing are the fields, by their canonical names, that describe a body.
+var Describing = [...]string{"Content-Type", "Content-Encoding", "Content-Language", "Content-Location", "Content-Md5", "Content-Digest",
+	"Content-Range", "Content-Length", "Digest", "Repr-Digest"}
+
+// CheckSet returns why code that sets one field of a request for upstreams cannot set that of this
+// name, or nil.
+func CheckSet(name string) error {
+	twin := Twin(name)
+	switch {
+	case !IsToken(name):
+		return errors.New("it is not the name of a header")
+	case Managed(twin):
+		return fmt.Errorf("only the backend sets %s", twin)
+	case slices.Contains(Describing[:], twin):
+		return fmt.Errorf("%s belongs to a body, and is set with it", twin)
+	}
+	return nil
 }
 
 // OfBody reports whether a field, given by its canonical name, says how to read the bytes of the

@@ -63,6 +63,10 @@ type Subject[Req, Res any] struct {
 	// must then not continue.
 	Recovers bool
 
+	// Outlives says that the decorator promises to let a call of next go on when its caller leaves,
+	// until the deadline of the caller's context, as one whose outcome is kept does.
+	Outlives bool
+
 	// Laws are tested in addition to the laws of this package.
 	Laws []Law[Req, Res]
 }

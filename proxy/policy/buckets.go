@@ -5,17 +5,22 @@ import (
 	"math"
 	"math/bits"
 	"sync"
-	"time"
 )
 
 // A buckets has a bucket for each key, for a bounded number of keys. A bucket makes room for
 // another key only when it equals one that nobody has used, so that nobody's debt is forgotten. If
 // all are in use, further keys share a few more buckets.
 type buckets struct {
-	gcra
-	began  time.Time
 	seeds  [2]maphash.Seed
 	shards []shard // a power of two
+}
+
+// A meter counts in the bucket of a key. The clock, now, is that of whoever calls take.
+type meter interface {
+	// take adds n units to a level, if it has room for them.
+	take(l *level, now int64, n uint64) Grant
+	// freshAt returns when a level equals that of a bucket which nobody has used.
+	freshAt(l level) int64
 }
 
 const (
@@ -23,8 +28,8 @@ const (
 	sharing     = 32   // one bucket to share for so many keys
 )
 
-func newBuckets(r Rate, maxKeys int) *buckets {
-	b := &buckets{gcra: newGCRA(r), began: time.Now(), seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
+func newBuckets(maxKeys int) *buckets {
+	b := &buckets{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
 	n := 1
 	for n*2*keysOfShard <= maxKeys && n < 1<<16 {
 		n *= 2
@@ -55,21 +60,21 @@ func (b *buckets) hashOf(key []byte) keyHash {
 	return keyHash{maphash.Bytes(b.seeds[0], key) | 1, maphash.Bytes(b.seeds[1], key)}
 }
 
-// take takes a call from the bucket of a key. It also reports whether other keys share that bucket.
-func (b *buckets) take(key keyHash) (g Grant, shared bool) {
+// take takes n units from the bucket of a key, as m counts them. It also reports whether other keys
+// share that bucket.
+func (b *buckets) take(m meter, key keyHash, now int64, n uint64) (g Grant, shared bool) {
 	s := &b.shards[key.b&uint64(len(b.shards)-1)]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := int64(time.Since(b.began))
 	if i, ok := s.find(key); ok {
-		return b.gcra.take(&s.slots[i].level, now), false
+		return m.take(&s.slots[i].level, now, n), false
 	}
-	i, ok := s.add(&b.gcra, key, now)
+	i, ok := s.add(m, key, now)
 	if !ok {
-		return b.gcra.take(s.sharedBy(key), now), true
+		return m.take(s.sharedBy(key), now, n), true
 	}
-	g = b.gcra.take(&s.slots[i].level, now)
-	s.fresh = min(s.fresh, b.freshAt(s.slots[i].level))
+	g = m.take(&s.slots[i].level, now, n)
+	s.fresh = min(s.fresh, m.freshAt(s.slots[i].level))
 	return g, false
 }
 
@@ -119,10 +124,10 @@ func (s *shard) after(i int) int {
 
 // add adds a slot for a key, and reports false if there is no room. The key may have used a shared
 // bucket before, so it begins with what is in that.
-func (s *shard) add(g *gcra, key keyHash, now int64) (i int, ok bool) {
+func (s *shard) add(m meter, key keyHash, now int64) (i int, ok bool) {
 	if s.full() {
 		if s.fresh <= now {
-			s.sweep(g, now)
+			s.sweep(m, now)
 		}
 		s.grow()
 	}
@@ -150,14 +155,14 @@ func (s *shard) sharedBy(key keyHash) *level {
 }
 
 // sweep removes all slots that are fresh.
-func (s *shard) sweep(g *gcra, now int64) {
+func (s *shard) sweep(m meter, now int64) {
 	s.fresh = math.MaxInt64
 	for i := 0; i < len(s.slots); {
 		if s.slots[i].key == (keyHash{}) {
 			i++
 			continue
 		}
-		fresh := g.freshAt(s.slots[i].level)
+		fresh := m.freshAt(s.slots[i].level)
 		if fresh <= now {
 			s.remove(i) // another one may take its place
 			continue

@@ -58,16 +58,16 @@ const (
 // Request.Upstream, where the credentials are. By default it also has those of the client's headers
 // that reach something inside, as the plan of next says: what backend.Spec.Headers names of each
 // upstream; see pipe.Step.Takes. If a function is inside that the plan does not show, it might ask
-// for anything. Then all of Request.Header counts, the address of the client, and its TLS
-// certificate, so behind an endpoint only calls of one client are the same. A Key names what counts
-// instead:
+// for anything. Then all of Request.Header counts, the address of the client, its TLS certificate,
+// and Request.Caller, so behind an endpoint only calls of one client are the same. A Key names what
+// counts instead:
 //
 //	policy.Coalesce(policy.CoalesceSpec{Key: language})
 //
-// A Key that leaves out what an upstream is sent of Header gives one client the answer of another
-// one. So does one that leaves out who the caller is, if a step inside asks that. Values of the
-// context never count unless Key adds them. An error of Key refuses the call, as in [LimitBy], and
-// a panic of it reaches the caller.
+// A Key that leaves out what an upstream is sent of Header, or what a function inside goes by, gives
+// one client the answer of another one. If a step inside decides by who the caller is, Request.Caller counts with any Key, but not the
+// address. Values of the context never count unless Key adds them. An error of Key refuses the call,
+// as in [LimitBy], and a panic of it reaches the caller.
 //
 // # The shared call
 //
@@ -95,8 +95,8 @@ const (
 // # State
 //
 // Each decorated proxy has its own calls, even if several are decorated with the same value. It is
-// safe for concurrent use. What is wrong with the Key is a fault in the plan, and without a Key so
-// is a step inside that decides by who the caller is, such as [TakeDeadline].
+// safe for concurrent use. What is wrong with the Key is a fault in the plan. So is a step inside that
+// finds out who the caller is, and without a Key one that decides by it, such as [TakeDeadline].
 func Coalesce(s CoalesceSpec) proxy.Decorator {
 	if s.Key != nil {
 		if err := pipe.PlanOf(s.Key).Faults(); err != nil {
@@ -118,9 +118,7 @@ func Coalesce(s CoalesceSpec) proxy.Decorator {
 			step.Detail, step.Effects = "never: "+why, pipe.CallsOnce|pipe.PassesOn
 			return pipe.Describe(passes(next), step, next)
 		}
-		if s.Key == nil {
-			step.Err = s.fault(plan)
-		}
+		step.Err = s.fault(plan)
 		// Caches, because a caller may get what another one was answered. It may have waited for
 		// that first, for as long as next takes.
 		step.Effects = pipe.CallsOnce | pipe.Caches | pipe.Stateful
@@ -130,7 +128,7 @@ func Coalesce(s CoalesceSpec) proxy.Decorator {
 		if !step.Effects.Has(pipe.Opaque) { // else the Key may wait although it must not
 			step.Effects |= pipe.HonoursContext
 		}
-		c := &coalesce{spec: s, next: next, taken: taken, flights: map[flightKey]*flight{}}
+		c := &coalesce{spec: s, next: next, taken: taken, byCaller: call.Any(plan, pipe.ReadsCaller), flights: map[flightKey]*flight{}}
 		if !plan.HonoursContext() {
 			c.next = held("coalesce", next)
 		}
@@ -161,19 +159,17 @@ func passes(next proxy.Proxy) proxy.Proxy {
 	}
 }
 
-// fault returns why calls of a pipe cannot be shared without a Key, or nil.
+// fault returns why calls of a pipe cannot be shared, or nil.
 func (s CoalesceSpec) fault(plan *pipe.Step) error {
 	where := "policy: Coalesce"
 	if s.Name != "" {
 		where += " (" + s.Name + ")"
 	}
-	var errs []error
-	for inner := range plan.All() {
-		if inner.Effects.Has(pipe.ReadsCaller) {
-			errs = append(errs, fmt.Errorf("%s: %s inside decides by who the caller is: put it outside, or set Key", where, call.Label(inner)))
-		}
+	err := call.ByCaller(plan, pipe.Authenticates, where, "put it outside")
+	if s.Key == nil {
+		err = errors.Join(err, call.ByCaller(plan, pipe.ReadsCaller, where, "put it outside, or set Key"))
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // detail returns what the plan shows, and adds to step what the plan of the Key says.

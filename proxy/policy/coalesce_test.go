@@ -523,6 +523,7 @@ func TestCallsThatDifferShareNothing(t *testing.T) {
 		"the certificate of the client": func(req *proxy.Request) {
 			req.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{Raw: []byte("eve")}}}
 		},
+		"the caller":                  func(req *proxy.Request) { req.Caller = &proxy.Caller{ID: "eve"} },
 		"a change of protocols":       func(req *proxy.Request) { req.Upgrade = "websocket" },
 		"a body":                      func(req *proxy.Request) { req.SetBody("text/plain", []byte("x")) },
 		"a method that is not a safe": func(req *proxy.Request) { req.Method = "POST" },
@@ -599,6 +600,49 @@ func TestByDefaultCountsWhatReachesAnUpstream(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// proves T8
+func TestCallersShareNothingWhereSomethingInsideGoesByThem(t *testing.T) {
+	t.Parallel()
+	asks := func(next proxy.Proxy) proxy.Proxy { // as a step that admits callers does
+		return pipe.Describe(next, pipe.Step{Kind: "allow", Effects: pipe.CallsOnce | pipe.PassesOn | pipe.ReadsCaller, Takes: []string{}}, next)
+	}
+	one := func(context.Context, *proxy.Request) (string, error) { return "", nil }
+	for _, c := range []struct {
+		name  string
+		next  func(proxy.Proxy) proxy.Proxy
+		spec  policy.CoalesceSpec
+		calls int64 // by three callers and nobody
+	}{
+		{"nothing inside goes by the caller", func(p proxy.Proxy) proxy.Proxy { return taking(p, []string{}) }, policy.CoalesceSpec{}, 1},
+		{"code that no plan shows is inside", func(p proxy.Proxy) proxy.Proxy { return p }, policy.CoalesceSpec{}, 4},
+		{"a step inside decides by the caller, whatever the Key", func(p proxy.Proxy) proxy.Proxy { return taking(p, []string{}).With(asks) }, policy.CoalesceSpec{Key: one}, 4},
+		{"the Key is the caller", func(p proxy.Proxy) proxy.Proxy { return p }, policy.CoalesceSpec{Key: policy.ByCaller}, 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				next, calls := counted(slowly(item))
+				p := c.next(next).With(policy.Coalesce(c.spec))
+				require.NoError(t, pipe.PlanOf(p).Faults())
+				var all sync.WaitGroup
+				for i := range 12 {
+					req := by([]string{"", "ann", "bob", "cleo"}[i%4])
+					all.Go(func() {
+						_, err := p(t.Context(), req)
+						assert.NoError(t, err)
+					})
+				}
+				all.Wait()
+				assert.EqualValues(t, c.calls, calls.Load())
+			})
+		})
+	}
+	for _, key := range []policy.Key{nil, one} {
+		inside := taking(answers, []string{}).With(policy.Coalesce(policy.CoalesceSpec{Key: key}), authenticates)
+		assert.ErrorContains(t, pipe.PlanOf(inside).Faults(), "policy: Coalesce: auth inside finds out who the caller is: put it outside")
 	}
 }
 

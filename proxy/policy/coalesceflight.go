@@ -14,9 +14,10 @@ import (
 
 // A coalesce is a proxy whose calls are shared.
 type coalesce struct {
-	spec  CoalesceSpec // with the defaults filled in
-	next  proxy.Proxy  // returns when its context ends
-	taken call.Taken
+	spec     CoalesceSpec // with the defaults filled in
+	next     proxy.Proxy  // returns when its context ends
+	taken    call.Taken
+	byCaller bool // something inside decides by who the caller is
 
 	mu      sync.Mutex // guards what follows, and the fields of flights and sharers that say so
 	flights map[flightKey]*flight

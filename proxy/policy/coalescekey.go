@@ -28,5 +28,8 @@ func (c *coalesce) keyOf(ctx context.Context, req *proxy.Request) (flightKey, er
 		return flightKey{}, err
 	}
 	p.Text(key)
+	if c.byCaller {
+		p.Caller(req.Caller)
+	}
 	return sha256.Sum256(p), nil
 }

@@ -15,15 +15,18 @@
 //
 //	LimitBy, Limit > cache > Timeout (total) > Coalesce > Retry > Hedge > Break > InFlight > Timeout (per try) > upstream
 //
-// What decides by who the caller is, such as LimitBy, stands outside [Coalesce]: inside, it would
-// decide for all who share a call. A cache, as of package cache, sees the errors of all that guards
+// Authentication stands outside of a LimitBy [ByCaller], which it tells who calls: a request that it
+// refuses takes nothing from the limit. A limit for each stands outside of one that all share, which
+// nobody can then use up alone. What decides by who the caller is stands outside [Coalesce]: inside, it would decide for all who share a
+// call. A cache, as of package cache, sees the errors of all that guards
 // the upstream, so that a stale answer can stand in for them; with it Coalesce is not needed. [Queue]
 // and [Adaptive] stand where InFlight does. A refusal of any of them is not tried again.
 //
 // # State
 //
 // A policy that counts keeps its state in the decorator's value. Proxies decorated with the same
-// value share the state, and the plan shows that; only Coalesce keeps them apart. All policies are
+// value share the state, and the plan shows that; only Coalesce keeps them apart. [Buckets] and
+// [Quotas] keep what limits have counted in another place, for several processes. All policies are
 // safe for concurrent use.
 //
 // # Streams

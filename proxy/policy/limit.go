@@ -16,7 +16,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// ErrLimited is why [Limit] and [LimitBy] refuse a call.
+// ErrLimited is why [Limit], [LimitBy] and [Quota] refuse a call.
 var ErrLimited = errors.New("too many calls in this time")
 
 // An Allower says whether one more call may happen now, and counts the call if so. It must be safe

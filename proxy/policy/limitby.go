@@ -4,20 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// ErrLimitStore is why [LimitBy] refuses a call if its Buckets have failed.
+// ErrLimitStore is why [LimitBy] refuses a call if its Buckets have failed, and [Quota] one if its
+// Quotas have.
 var ErrLimitStore = errors.New("the buckets of the limit cannot be asked")
 
-// DefaultMaxKeys is how many keys a [LimitBy] keeps apart by default.
+// DefaultMaxKeys is how many keys a [LimitBy] or a [Quota] keeps apart by default.
 const DefaultMaxKeys = 100_000
 
 // A LimitBySpec describes a [LimitBy].
@@ -30,8 +31,20 @@ type LimitBySpec struct {
 	Key  Key  // whose bucket a call takes from; nil is a fault in the plan
 	Rate Rate // of each bucket; the zero Rate is a fault in the plan
 
-	// MaxKeys is how many keys have a bucket of their own at a time, in memory: 64 bytes for each
-	// are enough. 0 is [DefaultMaxKeys], and a negative MaxKeys is no limit.
+	// Tiers are rates by name, for callers to whom another one than Rate applies, and Tier says to
+	// which: it returns the name of a tier, and for anything else, such as "", Rate applies. The
+	// caller is nil for a request of nobody, and must not be changed. Tier must not wait, and must
+	// be safe for concurrent use. A panic of it reaches the caller of the proxy, and next is not
+	// called. One without the other is a fault in the plan, and so is a tier without a name or a rate.
+	//
+	// A key has a bucket in each tier that it comes with. One that changes its tier finds the bucket
+	// of the new one as it has left it, so going to and fro gives it no more than the rates of the
+	// tiers together.
+	Tiers map[string]Rate
+	Tier  func(*proxy.Caller) string
+
+	// MaxKeys is how many keys have a bucket of their own at a time, in memory and in each tier: 64
+	// bytes for each are enough. 0 is [DefaultMaxKeys], and a negative MaxKeys is no limit.
 	MaxKeys int
 
 	// OmitFields leaves RateLimit and RateLimit-Policy out of answers and refusals.
@@ -57,10 +70,10 @@ type Buckets interface {
 	Take(ctx context.Context, key string, r Rate) (Grant, error)
 }
 
-// A Grant is what a bucket says to a call.
+// A Grant is what a bucket, or the count of a [Quota], says to a call.
 type Grant struct {
 	OK        bool          // the call may pass, and was counted
-	Remaining int           // how many more calls could pass now
+	Remaining int           // how many more calls could pass now, or units
 	After     time.Duration // until the next call can pass; 0 if one can now
 	Full      time.Duration // until as many calls as the burst can pass at once
 }
@@ -70,8 +83,8 @@ type Grant struct {
 //
 //	items.With(policy.LimitBy(policy.ByClient, policy.PerSecond(5)))
 //
-// The refusal is a [*proxy.Error] of status 429 that wraps [ErrLimited] and has a Retry-After, in
-// seconds. If the context of a call has ended, the call does not count. A panic of the key function
+// The key is [ByClient], [ByCaller], [ByParam] or a function. The refusal is a [*proxy.Error] of
+// status 429 that wraps [ErrLimited] and has a Retry-After, in seconds. If the context of a call has ended, the call does not count. A panic of the key function
 // reaches the caller, and next is not called.
 //
 // # Exact
@@ -98,8 +111,9 @@ type Grant struct {
 //
 // q is the burst and w the seconds in which as much comes back; r is how many more calls could pass
 // now, and t the seconds until that is q again or, if r is 0, until it is 1. A LimitBy inside adds
-// its fields after those. Other failures than the refusal have none. LimitBySpec.OmitFields leaves
-// the fields out; they cost a call two allocations.
+// its fields after those. Other failures than the refusal have none. No partition key (pk) is sent: it
+// would tell who else is the same caller. LimitBySpec.OmitFields leaves the fields out; they cost a call
+// two allocations.
 //
 // # State
 //
@@ -108,113 +122,126 @@ type Grant struct {
 // with the key or the rate is a fault in the plan.
 func LimitBy(key Key, r Rate) proxy.Decorator { return LimitByWith(LimitBySpec{Key: key, Rate: r}) }
 
-// LimitByWith is [LimitBy] with a name, other buckets, or without header fields.
+// LimitByWith is [LimitBy] with a name, tiers, other buckets, or without header fields.
 func LimitByWith(s LimitBySpec) proxy.Decorator {
 	if err := s.fault(); err != nil {
 		return proxy.Fault(err)
 	}
-	s.Rate = s.Rate.withDefaults()
 	if s.MaxKeys == 0 {
 		s.MaxKeys = DefaultMaxKeys
 	}
-	l := &limitBy{spec: s, byClient: isByClient(s.Key)}
-	l.prefix = s.Name + "\x00" + s.Rate.String() + "\x00" // no Name or Rate has that character
+	s.Tiers = maps.Clone(s.Tiers)
+	l := &limitBy{spec: s, kind: kindOf(s.Key), began: time.Now(), rate: s.tiered("", s.Rate), tiers: map[string]*tieredRate{}}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "limit", Name: s.Name, Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: l}
 	notes := []string{s.Rate.String(), "by " + keyStep(&step, s.Key)}
+	for _, name := range slices.Sorted(maps.Keys(s.Tiers)) {
+		l.tiers[name] = s.tiered(name, s.Tiers[name])
+		notes = append(notes, name+" "+s.Tiers[name].String())
+	}
+	if s.Tier != nil {
+		notes = append(notes, "tiers by "+pipe.FuncName(s.Tier))
+		step.Effects |= pipe.ReadsCaller | pipe.Opaque // the user's code may wait although it must not
+	}
 	switch {
 	case s.Buckets != nil:
 		notes = append(notes, "buckets elsewhere")
-		if w, ok := s.Buckets.(interface{ Waits() time.Duration }); ok && mark.On(s.Buckets) {
-			step.Waits = w.Waits()
-		} else {
-			step.Effects |= pipe.Opaque // the user's code may wait although it must not
-		}
+		elsewhere(&step, s.Buckets)
 		if s.Open {
 			notes = append(notes, "open")
 		}
 	case s.MaxKeys < 0:
 		notes = append(notes, "any number of keys")
-		l.buckets = newBuckets(s.Rate, s.MaxKeys)
 	default:
 		notes = append(notes, fmt.Sprintf("%d keys", s.MaxKeys))
-		l.buckets = newBuckets(s.Rate, s.MaxKeys)
 	}
 	if s.OmitFields {
 		notes = append(notes, "no fields")
 	} else {
 		step.Acts = pipe.Both
-		name := s.Name
-		if name == "" {
-			name = "default"
-		}
-		l.fields = newLimitFields(name, s.Rate)
 	}
 	step.Detail = strings.Join(notes, ", ")
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)
+		step := step
+		if l.kind == keyCaller || s.Tier != nil {
+			step.Err = unknownCaller(s.where(), pipe.PlanOf(next))
+		}
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 			d, err := l.decide(ctx, req)
 			if err != nil {
 				return nil, err
 			}
 			res, err := next(ctx, req)
-			if l.fields != nil && d.known && err == nil && res != nil {
-				l.fields.set(res, d.Grant)
-			}
-			return res, err
+			return d.answered(res, err)
 		}
 		return pipe.Describe(serve, step, next)
 	}
 }
 
+func (s *LimitBySpec) where() string { return placed("policy: LimitBy", s.Name) }
+
 // fault returns what is wrong with the spec, joined, or nil.
-func (s LimitBySpec) fault() error {
-	var errs []error
-	fault := func(text string) {
-		where := "policy: LimitBy"
-		if s.Name != "" {
-			where += " (" + s.Name + ")"
-		}
-		errs = append(errs, errors.New(where+": "+text))
-	}
-	if strings.ContainsFunc(s.Name, func(r rune) bool { return r < ' ' || r > '~' }) {
-		fault("the Name has other than printable ASCII characters")
-	}
-	if s.Key == nil {
-		fault("the Key is nil")
-	} else if !isByClient(s.Key) {
-		errs = append(errs, pipe.PlanOf(s.Key).Faults())
-	}
+func (s *LimitBySpec) fault() error {
+	errs := limitFaults(s.where(), s.Name, s.Key)
 	for _, text := range s.Rate.faults() {
-		fault(text)
+		errs = append(errs, fmt.Errorf("%s: %s", s.where(), text))
 	}
-	if s.Buckets != nil && s.Name == "" {
-		fault("there are Buckets, and no Name for those of this limit")
+	for _, name := range slices.Sorted(maps.Keys(s.Tiers)) {
+		for _, text := range s.Tiers[name].faults() {
+			errs = append(errs, fmt.Errorf("%s: tier %q: %s", s.where(), name, text))
+		}
 	}
-	switch f, ok := s.Buckets.(interface{ Fault() error }); {
-	case s.Buckets == nil: // in memory
-	case call.IsNil(s.Buckets):
-		fault("the Buckets are a nil pointer")
-	case ok:
-		errs = append(errs, f.Fault())
+	errs = append(errs, tierFaults(s.where(), s.Tiers, s.Tier)...)
+	if s.Buckets != nil {
+		errs = append(errs, storeFaults(s.where(), "Buckets", s.Name, s.Buckets)...)
 	}
 	return errors.Join(errs...)
 }
 
 type limitBy struct {
-	spec     LimitBySpec
-	byClient bool
-	prefix   string       // of keys of the Buckets of the spec
-	buckets  *buckets     // nil with those of the spec
-	fields   *limitFields // nil if clients are told nothing
+	spec  LimitBySpec
+	kind  keyKind
+	began time.Time
+	rate  *tieredRate
+	tiers map[string]*tieredRate
 }
 
-// A decision is what is known of a call before it is made.
-type decision struct {
-	Grant
-	known  bool // else the buckets have failed, and the call passes
-	shared bool // the bucket is that of other keys too
+// A tieredRate is what belongs to one rate: that of the limit, or of a tier.
+type tieredRate struct {
+	rate    Rate
+	prefix  string       // of keys of the Buckets of the spec
+	buckets *buckets     // nil with those of the spec
+	gcra    gcra         // how it counts in them
+	fields  *limitFields // nil if clients are told nothing
+}
+
+// tiered returns that of a tier; "" is the limit itself.
+func (s *LimitBySpec) tiered(tier string, r Rate) *tieredRate {
+	t := &tieredRate{rate: r.withDefaults(), gcra: newGCRA(r)}
+	what := t.rate.String()
+	if tier != "" {
+		what += " " + tier
+	}
+	t.prefix = s.Name + "\x00" + what + "\x00" // no Name, Rate or tier has that character
+	if s.Buckets == nil {
+		t.buckets = newBuckets(s.MaxKeys)
+	}
+	if !s.OmitFields {
+		t.fields = newLimitFields(s.Name, t.rate.Burst, "", time.Duration(t.gcra.fill))
+	}
+	return t
+}
+
+// of returns the rate that applies to a caller.
+func (l *limitBy) of(c *proxy.Caller) *tieredRate {
+	if l.spec.Tier == nil {
+		return l.rate
+	}
+	if t, ok := l.tiers[l.spec.Tier(c)]; ok {
+		return t
+	}
+	return l.rate
 }
 
 // decide takes a call from its bucket, or returns why the call is refused.
@@ -222,80 +249,21 @@ func (l *limitBy) decide(ctx context.Context, req *proxy.Request) (decision, err
 	if err := ctx.Err(); err != nil {
 		return decision{}, &proxy.Error{Op: "limit", Err: err}
 	}
-	d, err := l.ask(ctx, req)
-	if err != nil || d.OK || !d.known {
-		return d, err
-	}
-	why := ""
-	if d.shared {
-		why = "all buckets are in use, and this one is shared"
-	}
-	pipe.Note(ctx, "limited", why)
-	return d, l.refusal(d.Grant)
-}
-
-func (l *limitBy) refusal(g Grant) error {
-	h := http.Header{}
-	if g.After > 0 {
-		h["Retry-After"] = []string{seconds(g.After)}
-	}
-	if l.fields != nil {
-		h[rateLimitPolicy], h[rateLimit] = []string{l.fields.policy}, []string{l.fields.state(g)}
-	}
-	return &proxy.Error{Status: http.StatusTooManyRequests, Op: "limit", Err: ErrLimited, Header: h}
-}
-
-// ask asks the bucket of a call.
-func (l *limitBy) ask(ctx context.Context, req *proxy.Request) (decision, error) {
-	if l.byClient && l.buckets != nil {
-		addr, _ := clientOf(req)
-		key := [17]byte{16: byte(addr.BitLen())} // no address is not the network ::
-		bytes := addr.As16()
-		copy(key[:], bytes[:])
-		return l.take(l.buckets.hashOf(key[:])), nil
+	t := l.of(req.Caller)
+	d := decision{fields: t.fields}
+	if t.buckets != nil {
+		key, err := t.buckets.keyOf(ctx, "limit", l.spec.Key, l.kind, req)
+		if err != nil {
+			return d, err
+		}
+		d.known = true
+		d.Grant, d.shared = t.buckets.take(&t.gcra, key, int64(time.Since(l.began)), 1)
+		return d, d.refusal(ctx, "limit")
 	}
 	key, err := keyFor(ctx, "limit", l.spec.Key, req)
-	switch {
-	case err != nil:
-		return decision{}, err
-	case l.buckets == nil:
-		return l.elsewhere(ctx, key)
+	if err != nil {
+		return d, err
 	}
-	return l.take(l.buckets.hash(key)), nil
-}
-
-func (l *limitBy) take(key keyHash) decision {
-	g, shared := l.buckets.take(key)
-	return decision{Grant: g, known: true, shared: shared}
-}
-
-// elsewhere asks the Buckets of the spec.
-func (l *limitBy) elsewhere(ctx context.Context, key string) (decision, error) {
-	g, err := l.guarded(ctx, l.prefix+key)
-	switch {
-	case ctx.Err() != nil:
-		return decision{}, &proxy.Error{Op: "limit", Err: ctx.Err()}
-	case err == nil:
-		return decision{Grant: g, known: true}, nil
-	}
-	failure := &proxy.Error{Status: http.StatusServiceUnavailable, Op: "limit", Err: fmt.Errorf("%w: %w", ErrLimitStore, err)}
-	if l.spec.Open {
-		call.Report(ctx, failure)
-		return decision{}, nil
-	}
-	pipe.Note(ctx, "limited", ErrLimitStore.Error())
-	return decision{}, failure
-}
-
-// guarded calls Take. A panic is its error.
-func (l *limitBy) guarded(ctx context.Context, key string) (g Grant, err error) {
-	returned := false
-	defer func() {
-		if !returned {
-			err = call.PanicOf(recover())
-		}
-	}()
-	g, err = l.spec.Buckets.Take(ctx, key, l.spec.Rate)
-	returned = true
-	return g, call.Sound(err)
+	err = d.ask(ctx, "limit", l.spec.Open, func() (Grant, error) { return l.spec.Buckets.Take(ctx, t.prefix+key, t.rate) })
+	return d, err
 }

@@ -25,11 +25,24 @@ const (
 	rateLimitPolicy = "Ratelimit-Policy"
 )
 
-func newLimitFields(name string, r Rate) *limitFields {
-	f := &limitFields{name: `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name) + `"`}
-	g := newGCRA(r)
-	f.policy = f.name + ";q=" + strconv.Itoa(min(r.withDefaults().Burst, largest)) + ";w=" + seconds(time.Duration(g.fill))
+// newLimitFields returns the fields of a limit of so many units in a window. "" is no name, and the
+// unit "" is a request.
+func newLimitFields(name string, quota int, unit string, window time.Duration) *limitFields {
+	if name == "" {
+		name = "default"
+	}
+	f := &limitFields{name: sfString(name)}
+	f.policy = f.name + ";q=" + strconv.Itoa(min(quota, largest))
+	if unit != "" {
+		f.policy += ";qu=" + sfString(unit)
+	}
+	f.policy += ";w=" + seconds(window)
 	return f
+}
+
+// sfString returns a String of a Structured Field: text is of printable ASCII characters.
+func sfString(text string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }
 
 // set adds the fields to an answer. A limit inside has added its own, which come after.

@@ -43,6 +43,16 @@ func ByClient(_ context.Context, req *proxy.Request) (string, error) {
 	return addr.String(), nil
 }
 
+// ByCaller is a [Key]: who makes the request, as Request.Caller says: each [proxy.Caller.Key] has a
+// bucket, whatever address or credential it comes with. Nothing of it is the client's unverified word.
+// All calls of nobody, whose Caller is nil, share one bucket, so that no call escapes the limit.
+//
+// Authentication stands outside of the limit. Then every call has a Caller, and one that is refused
+// with 401 takes nothing from a bucket. A limit by caller with a step inside that authenticates is a
+// fault in the plan: the limit would take nobody for the caller of every request. Against clients that
+// guess credentials a limit [ByClient] stands outside of both.
+func ByCaller(_ context.Context, req *proxy.Request) (string, error) { return req.Caller.Key(), nil }
+
 // clientOf returns the address that stands for the client, and how many bits of it count.
 func clientOf(req *proxy.Request) (addr netip.Addr, bits int) {
 	addr = req.Remote.Addr().Unmap()
@@ -58,7 +68,7 @@ func clientOf(req *proxy.Request) (addr netip.Addr, bits int) {
 //
 // A name of "" is a fault in the plan of the [LimitBy].
 func ByParam(name string) Key {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "param", Name: name, Acts: pipe.In, Effects: pipe.Terminal | pipe.HonoursContext}
+	step := pipe.Step{Mark: mark.Ours(), Kind: "param", Name: name, Acts: pipe.In, Effects: pipe.Terminal | pipe.HonoursContext | pipe.Idempotent}
 	if name == "" {
 		step.Err = errors.New("policy: ByParam: the name is empty")
 	} else {
@@ -73,9 +83,46 @@ func ByParam(name string) Key {
 	}, step)
 }
 
-// isByClient recognizes ByClient by its code.
-func isByClient(key Key) bool {
-	return key != nil && reflect.ValueOf(key).Pointer() == reflect.ValueOf(ByClient).Pointer()
+// A keyKind says how the key of a call can be told without a call of the Key.
+type keyKind int
+
+const (
+	keyFunc keyKind = iota // not at all
+	keyClient
+	keyCaller
+)
+
+// kindOf recognizes ByClient and ByCaller by their code.
+func kindOf(key Key) keyKind {
+	switch {
+	case key == nil:
+		return keyFunc
+	case reflect.ValueOf(key).Pointer() == reflect.ValueOf(ByClient).Pointer():
+		return keyClient
+	case reflect.ValueOf(key).Pointer() == reflect.ValueOf(ByCaller).Pointer():
+		return keyCaller
+	}
+	return keyFunc
+}
+
+// keyOf returns the hash of the key of a call, without an allocation for those that it knows.
+func (b *buckets) keyOf(ctx context.Context, op string, key Key, kind keyKind, req *proxy.Request) (keyHash, error) {
+	switch kind {
+	case keyClient:
+		addr, _ := clientOf(req)
+		key := [17]byte{16: byte(addr.BitLen())} // no address is not the network ::
+		bytes := addr.As16()
+		copy(key[:], bytes[:])
+		return b.hashOf(key[:]), nil
+	case keyCaller:
+		var room [256]byte // for most callers
+		return b.hashOf(req.Caller.AppendKey(room[:0])), nil
+	}
+	text, err := keyFor(ctx, op, key, req)
+	if err != nil {
+		return keyHash{}, err
+	}
+	return b.hash(text), nil
 }
 
 // keyFor asks a key for op, and returns the refusal of a call whose key cannot be told.
@@ -96,9 +143,13 @@ func keyFor(ctx context.Context, op string, key Key, req *proxy.Request) (string
 
 // keyStep adds to a step what the plan of a key says, and returns what the key is called.
 func keyStep(step *pipe.Step, key Key) (by string) {
-	if isByClient(key) {
+	switch kindOf(key) {
+	case keyClient:
 		step.Effects |= pipe.ReadsCaller
 		return "client"
+	case keyCaller:
+		step.Effects |= pipe.ReadsCaller
+		return "caller"
 	}
 	plan := pipe.PlanOf(key)
 	for s := range plan.All() {

@@ -127,8 +127,8 @@ func (g *gcra) time(debt uint64) int64 {
 // freshAt returns when the level equals that of a bucket which nobody has used.
 func (g *gcra) freshAt(l level) int64 { return l.at + g.time(l.debt) }
 
-// take adds a call to the level, if it has room for one.
-func (g *gcra) take(l *level, now int64) Grant {
+// take adds n calls to the level, if it has room for them.
+func (g *gcra) take(l *level, now int64, n uint64) Grant {
 	if passed := now - l.at; passed > 0 {
 		l.at = now
 		if passed >= g.fill { // else the product would overflow
@@ -137,9 +137,9 @@ func (g *gcra) take(l *level, now int64) Grant {
 			l.debt -= min(l.debt, uint64(passed)*g.drain)
 		}
 	}
-	grant := Grant{OK: l.debt+g.cost <= g.most}
+	grant := Grant{OK: l.debt+n*g.cost <= g.most}
 	if grant.OK {
-		l.debt += g.cost
+		l.debt += n * g.cost
 	}
 	grant.Remaining = int((g.most - l.debt) / g.cost)
 	if grant.Remaining == 0 {

@@ -209,7 +209,9 @@ func (r rules) partial(t testing.TB, s subject, f form) {
 			when = "when an earlier answer was partial"
 		}
 		complete := r.Response()
-		if _, partial := errors.AsType[*lacking](o.Res.Err); !partial && (own || other || called && r.same(o.Res, complete)) {
+		_, partial := errors.AsType[*lacking](o.Res.Err)
+		partial = partial || other && o.Res.Err != nil // a kept answer may have lost what was missing
+		if !partial && (own || other || called && r.same(o.Res, complete)) {
 			t.Errorf("%s, the caller gets %s as complete: hand Err on, or do not keep the answer (%s)", when, show(o.Res), f.name)
 			continue
 		}

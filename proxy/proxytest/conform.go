@@ -59,6 +59,10 @@ type Options struct {
 	// Recovers says that the decorator promises to turn a panic of next into an error. The panic
 	// must then not continue.
 	Recovers bool
+
+	// Outlives says that the decorator promises to let a call of next go on when its caller leaves,
+	// until the deadline of the caller's context, as one whose outcome is kept does.
+	Outlives bool
 }
 
 // Conform runs the laws against a decorator, each as a subtest in a bubble of testing/synctest:
@@ -114,7 +118,7 @@ func subjectOf(d proxy.Decorator, options ...Options) subject {
 		r.Context = context.Background
 	}
 	s := subject{Decorator: d, Context: r.Context, Request: r.Request, Response: r.Response, Same: sameResponse, Show: show, Snapshot: snapshot,
-		Scribble: scribble, Failure: newFailure, Answers: o.Answers, Recovers: o.Recovers, Laws: []law{
+		Scribble: scribble, Failure: newFailure, Answers: o.Answers, Recovers: o.Recovers, Outlives: o.Outlives, Laws: []law{
 			{Name: "streams", Check: r.streams},
 			{Name: "bodies", Check: r.bodies},
 			{Name: "late answers", Check: r.lateAnswers},

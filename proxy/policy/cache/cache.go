@@ -87,15 +87,16 @@ func (c *Cache) Fault() error { return c.err }
 // if a leaf inside takes it. What decides inside which leaf is asked counts too, because no upstream
 // knows of it: the Header of a proxy.Split. For an answer without an Origin all counts that leaves
 // take. Where the plan cannot tell what counts, as around a function or a condition of a
-// proxy.Switch, the whole header does, and the address and certificate of the client; the plan then
-// says "by client and header". Describe such a function with Takes in its [pipe.Step], or put it
-// outside.
+// proxy.Switch, the whole header does, the address and certificate of the client, and who the caller
+// is (Request.Caller); the plan then says "by client and header". Describe such a function with Takes
+// in its [pipe.Step], or put it outside.
 //
 // A request whose Authorization a leaf inside takes gets no answer from the cache, and gives it none,
 // unless the answer says public, s-maxage or must-revalidate (RFC 9111, section 3.5). One whose Cookie
 // a leaf takes needs an answer that says how long it is fresh, and it is kept only if its Vary names
 // Cookie. What a step inside reads from the context never counts: keep such a step outside, as
-// authentication and limits are. A step inside that decides by who the caller is is a fault.
+// authentication and limits are. A step inside that finds out who the caller is, or decides by it, is
+// a fault.
 //
 // # Stale answers
 //
@@ -169,13 +170,7 @@ func byAll(t *call.Taken) []string {
 
 // fault returns why calls of a pipe cannot be answered by a cache, or nil.
 func (c *Cache) fault(plan *pipe.Step) error {
-	var errs []error
-	for inner := range plan.All() {
-		if inner.Effects.Has(pipe.ReadsCaller) {
-			errs = append(errs, fmt.Errorf("%s: %s inside decides by who the caller is: put it outside", c.where, call.Label(inner)))
-		}
-	}
-	return errors.Join(errs...)
+	return call.ByCaller(plan, pipe.ReadsCaller|pipe.Authenticates, c.where, "put it outside")
 }
 
 // identity returns what tells a decorated proxy from others of the cache.

@@ -4,11 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/form"
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
@@ -66,6 +65,8 @@ type tag struct {
 	gen  uint64
 }
 
+var errEntry = errors.New("cache: the bytes are not an entry")
+
 // epoch is what times in the binary form count from.
 var epoch = time.Unix(0, 0)
 
@@ -116,15 +117,15 @@ func (e *Entry) MarshalBinary() ([]byte, error) {
 
 // AppendBinary appends the binary form of the entry to b.
 func (e *Entry) AppendBinary(b []byte) ([]byte, error) {
-	w := writer(append(b, entryVersion, byte(e.kind)))
+	w := form.Writer(append(b, entryVersion, byte(e.kind)))
 	w = binary.BigEndian.AppendUint64(w, e.gen)
 	switch e.kind {
 	case kindMark:
 	case kindIndex:
-		w.count(len(e.variants))
+		w.Count(len(e.variants))
 		for _, v := range e.variants {
-			w.list(v.names)
-			w.text(v.key)
+			w.List(v.names)
+			w.Text(v.key)
 		}
 	case kindAnswer:
 		e.answer.appendTo(&w)
@@ -134,24 +135,24 @@ func (e *Entry) AppendBinary(b []byte) ([]byte, error) {
 	return w, nil
 }
 
-func (a *answer) appendTo(w *writer) {
-	w.number(int64(a.status))
-	w.header(a.header)
-	w.header(a.origin)
-	w.header(a.trailer)
-	w.flag(a.stream)
+func (a *answer) appendTo(w *form.Writer) {
+	w.Number(int64(a.status))
+	w.Header(a.header)
+	w.Header(a.origin)
+	w.Header(a.trailer)
+	w.Flag(a.stream)
 	if a.stream {
-		w.text(string(a.body))
+		w.Text(string(a.body))
 	} else {
-		w.text(string(a.document.AppendJSON(nil)))
+		w.Text(string(a.document.AppendJSON(nil)))
 	}
-	w.count(len(a.tags))
+	w.Count(len(a.tags))
 	for _, t := range a.tags {
-		w.text(t.name)
+		w.Text(t.name)
 		*w = binary.BigEndian.AppendUint64(*w, t.gen)
 	}
-	w.number(int64(a.at.Sub(epoch))) // by the wall, which other processes have too
-	w.number(int64(a.age))
+	w.Number(int64(a.at.Sub(epoch))) // by the wall, which other processes have too
+	w.Number(int64(a.age))
 	a.control.appendTo(w)
 }
 
@@ -159,192 +160,55 @@ func (a *answer) appendTo(w *writer) {
 // b. Bytes that are no entry, or one of another version, are an error; they never make the answer of
 // another key.
 func (e *Entry) UnmarshalBinary(b []byte) error {
-	r := reader{b: b}
-	version, kind := r.byte(), kind(r.byte())
-	if r.err == nil && version != entryVersion {
+	r := form.NewReader(b)
+	version, kind := r.Byte(), kind(r.Byte())
+	if r.Err() == nil && version != entryVersion {
 		return fmt.Errorf("cache: the entry has version %d, want %d", version, entryVersion)
 	}
-	read := Entry{kind: kind, gen: r.uint64()}
+	read := Entry{kind: kind, gen: r.Uint64()}
 	switch kind {
 	case kindMark:
 	case kindIndex:
-		for range r.count(2) {
-			read.variants = append(read.variants, variant{names: r.list(), key: r.text()})
+		for range r.Count(2) {
+			read.variants = append(read.variants, variant{names: r.List(), key: r.Text()})
 		}
 	case kindAnswer:
-		read.answer.readFrom(&r)
+		read.answer.readFrom(r)
 	default:
-		r.fail()
+		r.Fail(nil)
 	}
-	if r.err == nil && len(r.b) > 0 {
-		r.fail()
-	}
-	if r.err != nil {
-		return r.err
+	switch err := r.End(); {
+	case err == form.ErrForm:
+		return errEntry
+	case err != nil:
+		return err
 	}
 	*e = *read.sized()
 	return nil
 }
 
-func (a *answer) readFrom(r *reader) {
-	a.status = int(r.number())
-	a.header, a.origin, a.trailer = r.header(), r.header(), r.header()
-	a.stream = r.flag()
-	text := r.text()
+func (a *answer) readFrom(r *form.Reader) {
+	a.status = int(r.Number())
+	a.header, a.origin, a.trailer = r.Header(), r.Header(), r.Header()
+	a.stream = r.Flag()
+	text := r.Text()
 	if a.stream {
 		a.body = []byte(text)
-	} else if text != "" && r.err == nil {
+	} else if text != "" && r.Err() == nil {
 		doc, err := document.Limits{Depth: -1}.Parse([]byte(text))
 		if err != nil {
-			r.err = fmt.Errorf("cache: the entry has no valid document: %w", err)
+			r.Fail(fmt.Errorf("cache: the entry has no valid document: %w", err))
 			return
 		}
 		a.document = doc
 	}
-	for range r.count(9) {
-		a.tags = append(a.tags, tag{name: r.text(), gen: r.uint64()})
+	for range r.Count(9) {
+		a.tags = append(a.tags, tag{name: r.Text(), gen: r.Uint64()})
 	}
-	a.at = epoch.Add(time.Duration(r.number()))
-	a.age = time.Duration(r.number())
+	a.at = epoch.Add(time.Duration(r.Number()))
+	a.age = time.Duration(r.Number())
 	a.control.readFrom(r)
 	if a.status < 200 || a.status > 999 || a.age < 0 {
-		r.fail()
+		r.Fail(nil)
 	}
-}
-
-// A writer appends the parts of a binary form.
-type writer []byte
-
-func (w *writer) number(n int64) { *w = binary.AppendVarint(*w, n) }
-
-func (w *writer) count(n int) { *w = binary.AppendUvarint(*w, uint64(n)) }
-
-func (w *writer) flag(b bool) {
-	var c byte
-	if b {
-		c = 1
-	}
-	*w = append(*w, c)
-}
-
-func (w *writer) text(s string) {
-	w.count(len(s))
-	*w = append(*w, s...)
-}
-
-func (w *writer) list(texts []string) {
-	w.count(len(texts))
-	for _, text := range texts {
-		w.text(text)
-	}
-}
-
-// header appends a header, of which nil and empty differ.
-func (w *writer) header(h http.Header) {
-	w.flag(h != nil)
-	if h == nil {
-		return
-	}
-	w.count(len(h))
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		w.text(name)
-		w.list(h[name])
-	}
-}
-
-var errEntry = errors.New("cache: the bytes are not an entry")
-
-// A reader reads the parts of a binary form. After an error it reads zero values.
-type reader struct {
-	b   []byte
-	err error
-}
-
-func (r *reader) fail() {
-	r.b = nil
-	if r.err == nil {
-		r.err = errEntry
-	}
-}
-
-func (r *reader) byte() byte {
-	if len(r.b) == 0 {
-		r.fail()
-		return 0
-	}
-	c := r.b[0]
-	r.b = r.b[1:]
-	return c
-}
-
-func (r *reader) flag() bool {
-	c := r.byte()
-	if c > 1 {
-		r.fail()
-	}
-	return c == 1
-}
-
-func (r *reader) uint64() uint64 {
-	if len(r.b) < 8 {
-		r.fail()
-		return 0
-	}
-	n := binary.BigEndian.Uint64(r.b)
-	r.b = r.b[8:]
-	return n
-}
-
-func (r *reader) number() int64 {
-	n, size := binary.Varint(r.b)
-	if size <= 0 {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[size:]
-	return n
-}
-
-// count reads how many parts follow, of at least least bytes each: no more than there are bytes.
-func (r *reader) count(least int) int {
-	n, size := binary.Uvarint(r.b)
-	if size <= 0 || n > uint64(len(r.b)/least) {
-		r.fail()
-		return 0
-	}
-	r.b = r.b[size:]
-	return int(n)
-}
-
-func (r *reader) text() string {
-	n := r.count(1)
-	if n > len(r.b) {
-		r.fail()
-		return ""
-	}
-	s := string(r.b[:n])
-	r.b = r.b[n:]
-	return s
-}
-
-func (r *reader) list() []string {
-	n := r.count(1)
-	texts := make([]string, 0, n)
-	for range n {
-		texts = append(texts, r.text())
-	}
-	return texts
-}
-
-func (r *reader) header() http.Header {
-	if !r.flag() {
-		return nil
-	}
-	n := r.count(2)
-	h := make(http.Header, n)
-	for range n {
-		name := r.text()
-		h[name] = r.list()
-	}
-	return h
 }

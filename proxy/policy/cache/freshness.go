@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/form"
 )
 
 // A freshness is how an answer may be used that is kept.
@@ -24,23 +26,23 @@ func (f *freshness) standsIn() bool {
 	return !f.validate && !f.strict && max(f.whileRevalidate, f.ifError) > 0
 }
 
-func (f *freshness) appendTo(w *writer) {
-	w.number(int64(f.lifetime))
-	w.number(int64(f.whileRevalidate))
-	w.number(int64(f.ifError))
+func (f *freshness) appendTo(w *form.Writer) {
+	w.Number(int64(f.lifetime))
+	w.Number(int64(f.whileRevalidate))
+	w.Number(int64(f.ifError))
 	for _, flag := range [...]bool{f.validate, f.strict, f.explicit, f.shared, f.cookies} {
-		w.flag(flag)
+		w.Flag(flag)
 	}
 }
 
-func (f *freshness) readFrom(r *reader) {
+func (f *freshness) readFrom(r *form.Reader) {
 	for _, d := range [...]*time.Duration{&f.lifetime, &f.whileRevalidate, &f.ifError} {
-		if *d = time.Duration(r.number()); *d < 0 || *d > longest {
-			r.fail()
+		if *d = time.Duration(r.Number()); *d < 0 || *d > longest {
+			r.Fail(nil)
 		}
 	}
 	for _, flag := range [...]*bool{&f.validate, &f.strict, &f.explicit, &f.shared, &f.cookies} {
-		*flag = r.flag()
+		*flag = r.Flag()
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -45,9 +44,9 @@ func (x *exchange) keep(res *proxy.Response, sent time.Time) *keeping {
 		return nil
 	}
 	stream := res.Body != nil
-	a := answer{status: status, stream: stream, header: kept(res.Header), at: x.now}
+	a := answer{status: status, stream: stream, header: field.Kept(res.Header), at: x.now}
 	if !stream && res.Origin != nil {
-		a.origin = kept(res.Origin)
+		a.origin = field.Kept(res.Origin)
 	}
 	if !x.cache.spec.StoreCookies && (len(a.header["Set-Cookie"]) > 0 || len(a.origin["Set-Cookie"]) > 0) {
 		return nil
@@ -62,19 +61,9 @@ func (x *exchange) tooLarge(res *proxy.Response) bool {
 	}
 	size := res.Document.Size()
 	if res.Body != nil {
-		size = int(min(lengthOf(res.Header), int64(most)+1))
+		size = int(min(field.Length(res.Header), int64(most)+1))
 	}
 	return size > most
-}
-
-// lengthOf returns the length that a header announces, or -1.
-func lengthOf(h http.Header) int64 {
-	if lines := h["Content-Length"]; len(lines) == 1 {
-		if n, err := strconv.ParseUint(lines[0], 10, 63); err == nil {
-			return int64(n)
-		}
-	}
-	return -1
 }
 
 // keeping judges an answer by its header; see [Cache.Decorate]. said is the header that it was
@@ -147,26 +136,6 @@ func (a *answer) told() (names []string, ok bool) {
 		return varying(lines)
 	}
 	return nil, true
-}
-
-// kept returns a copy of a header without what must not be kept (RFC 9111, section 3.1). Its names are
-// canonical.
-func kept(h http.Header) http.Header {
-	if h == nil {
-		return nil
-	}
-	named := field.Connection(h)
-	c := make(http.Header, len(h))
-	for name, values := range h {
-		key, twin, ok := field.Parse(name)
-		if !ok || field.HopByHop(twin) || named.Has(twin) || twin == "Proxy-Authentication-Info" {
-			continue
-		}
-		if values = field.Values(values); len(values) > 0 {
-			c[key] = append(c[key], values...)
-		}
-	}
-	return c
 }
 
 // ttl returns how long an answer is worth to be kept.
@@ -266,7 +235,7 @@ func (x *exchange) updated(old, said http.Header) http.Header {
 		h = http.Header{}
 	}
 	delete(h, "Age")
-	for name, values := range kept(said) {
+	for name, values := range field.Kept(said) {
 		switch name {
 		case "Content-Length", "Content-Encoding", "Content-Range", "Content-Type":
 		case "Set-Cookie":

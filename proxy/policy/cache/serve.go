@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -92,13 +93,7 @@ func (x *exchange) selected(a *answer, res *proxy.Response) []byte {
 // notModified reports whether the client has what is kept (RFC 9111, section 4.3.2).
 func notModified(q, h http.Header) bool {
 	if lines, has := q["If-None-Match"]; has {
-		etag := h.Get("Etag")
-		for _, line := range lines {
-			if matches(line, etag) {
-				return true
-			}
-		}
-		return false
+		return field.HasETag(lines, h.Get("Etag"))
 	}
 	since, ok := date(q["If-Modified-Since"])
 	if !ok {
@@ -109,30 +104,6 @@ func notModified(q, h http.Header) bool {
 		modified, ok = date(h["Date"])
 	}
 	return ok && !modified.After(since)
-}
-
-// matches reports whether a list of entity tags has one, or is "*". The comparison is the weak one.
-func matches(list, etag string) bool {
-	if strings.Trim(list, " \t") == "*" {
-		return true
-	}
-	etag = strings.TrimPrefix(etag, "W/")
-	for etag != "" {
-		list = strings.TrimLeft(list, " \t,")
-		list = strings.TrimPrefix(list, "W/")
-		if !strings.HasPrefix(list, `"`) {
-			return false
-		}
-		end := strings.IndexByte(list[1:], '"')
-		if end < 0 {
-			return false
-		}
-		if list[:end+2] == etag {
-			return true
-		}
-		list = list[end+2:]
-	}
-	return false
 }
 
 // ifRange reports whether a part may be given in place of the whole: what the client has the other

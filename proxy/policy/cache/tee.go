@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -15,7 +16,7 @@ import (
 // others wait for it, and it is known to be small enough, it is read at once, so that they wait for
 // the upstream and not for the client of this call.
 func (x *exchange) tee(ctx context.Context, f *flight, k *keeping, res *proxy.Response) error {
-	length := lengthOf(res.Header)
+	length := field.Length(res.Header)
 	if length == 0 || isEmpty(res.StatusCode()) || res.Body == http.NoBody { // nobody may read it
 		x.store(ctx, f, k)
 		return nil
@@ -85,7 +86,7 @@ func (t *tee) complete(atEnd bool) {
 			t.flight.land(outcome{})
 			return
 		}
-		e.answer.trailer = kept(h)
+		e.answer.trailer = field.Kept(h)
 		if !t.x.cache.spec.StoreCookies {
 			delete(e.answer.trailer, "Set-Cookie")
 		}

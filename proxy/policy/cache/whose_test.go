@@ -12,8 +12,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
+	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/sluice-go/sluice/proxy/policy/cache"
 	"github.com/sluice-go/sluice/proxy/proxytest"
 )
@@ -22,7 +24,7 @@ import (
 // them is sent, and by those of code.
 func personal(stream bool, names []string, fields ...string) *upstream {
 	return &upstream{answer: func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
-		who := "for " + fmt.Sprintf("%q", []string{req.Params.Get("user"), req.RawQuery, req.Host, req.Path, req.Remote.Addr().String()})
+		who := "for " + fmt.Sprintf("%q", []string{req.Params.Get("user"), req.RawQuery, req.Host, req.Path, req.Remote.Addr().String(), req.Caller.Key()})
 		for _, name := range names {
 			who += fmt.Sprintf("%q %q", req.Header[name], req.Upstream[name])
 		}
@@ -93,6 +95,10 @@ func TestNobodyGetsTheAnswerOfAnotherUser(t *testing.T) {
 			bob: func(req *proxy.Request) { req.Remote = netip.MustParseAddrPort("192.0.2.2:1") }},
 		{name: "the certificate, where code of a merge may read it", takes: []string{"?"}, merge: true, ttl: time.Minute,
 			ann: func(req *proxy.Request) { req.TLS = certified("a") }, bob: func(req *proxy.Request) { req.TLS = certified("b") }},
+		{name: "the caller, where code may read it", takes: []string{"?"}, fields: []string{fresh}, ann: called("ann"), bob: called("bob")},
+		{name: "the caller, where code may read it, and nobody", takes: []string{"?"}, fields: []string{fresh}, ann: called("ann"), bob: header()},
+		{name: "the caller, where code of a merge may read it", takes: []string{"?"}, merge: true, ttl: time.Minute, ann: called("ann"), bob: called("bob")},
+		{name: "the caller, whom nothing inside asks for", takes: []string{"*"}, fields: []string{fresh}, ann: called("ann"), bob: called("bob"), shares: true},
 		{name: "params", takes: []string{}, fields: []string{fresh},
 			ann: func(req *proxy.Request) { req.Params.Set("user", "a") }, bob: func(req *proxy.Request) { req.Params.Set("user", "b") }},
 		{name: "the query", takes: []string{}, fields: []string{fresh},
@@ -130,6 +136,48 @@ func TestNobodyGetsTheAnswerOfAnotherUser(t *testing.T) {
 			}
 		}
 	}
+}
+
+// called has a request made by a caller.
+func called(id string) func(*proxy.Request) {
+	return func(req *proxy.Request) { req.Caller = &proxy.Caller{Scheme: "jwt", ID: id} }
+}
+
+// authenticates stands for authentication: it takes Authorization, and sets the caller and what
+// upstreams are told of it.
+func authenticates(next proxy.Proxy) proxy.Proxy {
+	return pipe.Describe(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+		id := req.Header.Get("Authorization")
+		if id == "" {
+			return nil, &proxy.Error{Status: http.StatusUnauthorized, Op: "auth"}
+		}
+		req.Caller = &proxy.Caller{Scheme: "test", ID: id}
+		req.Upstream.Set("X-User", id)
+		return next(ctx, req)
+	}, pipe.Step{Kind: "auth", Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Authenticates | pipe.WritesRequest, Takes: []string{"Authorization"}}, next)
+}
+
+// proves T8, O15
+func TestACacheInsideAuthenticationKeepsCallersApart(t *testing.T) {
+	t.Parallel()
+	u := personal(false, []string{"X-User"}, "Cache-Control: max-age=60")
+	p := u.leaf().With(authenticates, cache.New(cache.Spec{}).Decorate)
+	for _, id := range []string{"ann", "bob"} {
+		first := ask(t, p, get("/", "Authorization: "+id))
+		assert.Contains(t, first.body, id)
+		assert.False(t, first.hit())
+		again := ask(t, p, get("/", "Authorization: "+id))
+		assert.Equal(t, first.body, again.body)
+		assert.True(t, again.hit())
+	}
+	_, err := p(t.Context(), get("/"))
+	assert.Equal(t, http.StatusUnauthorized, proxy.StatusOf(err), "also for what is kept")
+	assert.NoError(t, pipe.PlanOf(p).Guards("auth", "cache"))
+
+	around := pipe.PlanOf(u.leaf().With(cache.New(cache.Spec{}).Decorate, authenticates))
+	assert.ErrorContains(t, around.Faults(), "cache: New: auth inside finds out who the caller is: put it outside")
+	limited := u.leaf().With(cache.New(cache.Spec{}).Decorate, policy.LimitBy(policy.ByCaller, policy.PerSecond(1)))
+	assert.ErrorContains(t, pipe.PlanOf(limited).Faults(), "cache: New: limit inside decides by who the caller is: put it outside")
 }
 
 func certified(name string) *tls.ConnectionState {

@@ -1,0 +1,115 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/mark"
+	"github.com/sluice-go/sluice/pipe"
+	"github.com/sluice-go/sluice/proxy"
+)
+
+// Allow returns a decorator that lets a request pass if every rule returns nil:
+//
+//	auth.Allow(auth.Scope("orders:write"), ownAccount)
+//
+// The rules are asked in the order given, and the first error refuses the request; next is not called.
+// The refusal is a [*proxy.Error] with the status of the error: 401 from a rule of this package if there
+// is no caller, and 403 if the caller may not. An error of another function that says nothing of a
+// status is 403; the refusal then wraps [ErrDenied]. A panic is 500.
+//
+// A rule that is not of this package may block or change what it gets. It runs on a goroutine of its
+// own, with a copy of the request that has no Body, and the call does not wait longer than its
+// context; [proxy.Request.Document] works where the body can be replayed, which it cannot among the
+// Guards of an endpoint. If [proxy.DefaultMaxAbandoned] calls of such rules still run, the next is
+// refused with 503. A nil caller does not refuse by itself: such a rule must look at req.Caller.
+//
+// The decorator is safe for concurrent use if the rules are. No rules, a nil rule and a rule without
+// names are faults in the plan.
+func Allow(rules ...Rule) proxy.Decorator {
+	step := pipe.Step{Mark: mark.Ours(), Kind: "allow", Source: pipe.Here(), Acts: pipe.In,
+		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.ReadsCaller | pipe.Validates}
+	var details []string
+	var errs []error
+	if len(rules) == 0 {
+		errs = append(errs, errors.New("auth: Allow: there are no rules"))
+	}
+	a := &allow{bound: call.NewBound(0)}
+	for i, rule := range rules {
+		if rule == nil {
+			errs = append(errs, fmt.Errorf("auth: Allow: rule %d is nil", i+1))
+			continue
+		}
+		known, err := rule.described()
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case known == "":
+			known = pipe.FuncName(rule)
+			step.Effects |= pipe.Opaque
+			rule = a.apart(rule)
+		}
+		a.rules, details = append(a.rules, rule), append(details, known)
+	}
+	step.Detail, step.Err = strings.Join(details, ", "), errors.Join(errs...)
+	return func(next proxy.Proxy) proxy.Proxy {
+		next = pipe.Described(next)
+		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			if err := a.refusal(ctx, req); err != nil {
+				return nil, err
+			}
+			return next(ctx, req)
+		}
+		return pipe.Describe(serve, step, next)
+	}
+}
+
+// allow is one Allow.
+type allow struct {
+	rules []Rule
+	bound *call.Bound
+}
+
+// apart returns a rule that is code of a user as one that can be called like ours.
+func (a *allow) apart(rule Rule) Rule {
+	return func(ctx context.Context, req *proxy.Request) error {
+		own := copyOf(req)
+		_, err := call.Guard(ctx, a.bound, nil, func() (struct{}, error) { return struct{}{}, rule(ctx, own) })
+		return err
+	}
+}
+
+// refusal returns why a request is refused, or nil.
+func (a *allow) refusal(ctx context.Context, req *proxy.Request) error {
+	if err := ctx.Err(); err != nil {
+		return &proxy.Error{Op: "allow", Err: err}
+	}
+	for _, rule := range a.rules {
+		if err := rule(ctx, req); err != nil {
+			return denied(ctx, err)
+		}
+	}
+	return nil
+}
+
+// denied returns the refusal for the error of a rule.
+func denied(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return &proxy.Error{Op: "allow", Err: ctx.Err()}
+	}
+	e := &proxy.Error{Status: proxy.StatusOf(err), Op: "allow", Err: err}
+	switch {
+	case err == call.ErrAbandoned:
+		e.Status = http.StatusServiceUnavailable
+	case e.Status == http.StatusBadGateway, e.Status == proxy.StatusClientGone: // no upstream was asked, and no client is gone
+		e.Status = http.StatusForbidden
+	}
+	if e.Status == http.StatusForbidden && !call.Is(err, ErrDenied) {
+		e.Err = fmt.Errorf("%w: %w", ErrDenied, err)
+	}
+	return e
+}

@@ -1,0 +1,167 @@
+package auth
+
+import (
+	"container/heap"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sluice-go/sluice/proxy"
+)
+
+var (
+	// ErrRevoked is why a request is refused whose credential is good and was revoked. It comes in a
+	// [*proxy.Error] of status 401 that wraps [ErrInvalidCredentials] too.
+	ErrRevoked = errors.New("the credential was revoked")
+
+	// ErrRevokedFull is why [Revoked.Revoke] fails: as many ids are revoked as there is room for.
+	ErrRevokedFull = errors.New("auth: there is no room for more revoked ids")
+)
+
+// A Revocation says whether the credential of a caller was revoked: nil if it was not, an error that
+// wraps [ErrRevoked] if it was, or another one if that cannot be told, which denies too. It is what
+// authenticators take as a hook and ask for every request; [Revoked.Revoked] is one. It is safe for
+// concurrent use. Any authenticator can be given one by a rule:
+//
+//	auth.Allow(func(ctx context.Context, req *proxy.Request) error { return revoked.Revoked(ctx, req.Caller) })
+type Revocation = func(ctx context.Context, c *proxy.Caller) error
+
+// DefaultMaxRevoked is how many ids a [Revoked] holds by default.
+const DefaultMaxRevoked = 100_000
+
+// A RevokedSpec describes a [Revoked].
+type RevokedSpec struct {
+	// Claim is the path of the claim that identifies a credential, or with "sub" its owner; see
+	// document.ParsePath. "" is "jti", the id of a token.
+	Claim string
+
+	// Max is how many ids are held at a time, some 200 bytes each. 0 is [DefaultMaxRevoked], and a
+	// negative Max is no limit.
+	Max int
+}
+
+// Revoked is an exact set of revoked credentials in the memory of this process: what it holds is
+// revoked until its time, and nothing else is. It is safe for concurrent use.
+type Revoked struct {
+	ask Revocation
+	max int
+
+	mu    sync.RWMutex // guards what follows
+	until map[[sha256.Size]byte]*revocation
+	ends  revocations
+}
+
+// NewRevoked returns an empty set. The error says that the claim is no path, or one with a wildcard.
+func NewRevoked(s RevokedSpec) (*Revoked, error) {
+	if s.Max == 0 {
+		s.Max = DefaultMaxRevoked
+	}
+	r := &Revoked{max: s.Max, until: map[[sha256.Size]byte]*revocation{}}
+	var err error
+	if r.ask, err = RevokedBy(s.Claim, r.has); err != nil {
+		return nil, fmt.Errorf("auth: NewRevoked: %w", err)
+	}
+	return r, nil
+}
+
+// Revoke revokes the credentials whose claim is id, until then: the end of the credential, after which
+// it is refused for that. The zero Time is for good. A time that is over has no effect, and of two
+// times the later holds.
+//
+// If the set is full, the error is [ErrRevokedFull], and nothing was revoked: no id is ever forgotten
+// before its time. An empty id is an error.
+func (r *Revoked) Revoke(id string, until time.Time) error {
+	if id == "" {
+		return errors.New("auth: Revoke: the id is empty")
+	}
+	now := time.Now()
+	if !until.IsZero() && !now.Before(until) {
+		return nil
+	}
+	key := sha256.Sum256([]byte(id))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.ends) > 0 && r.ends[0].over(now) {
+		delete(r.until, heap.Pop(&r.ends).(*revocation).key)
+	}
+	if known := r.until[key]; known != nil {
+		if !known.until.IsZero() && (until.IsZero() || until.After(known.until)) {
+			known.until = until
+			heap.Fix(&r.ends, known.place)
+		}
+		return nil
+	}
+	if r.max > 0 && len(r.until) >= r.max {
+		return ErrRevokedFull
+	}
+	entry := &revocation{key: key, until: until}
+	r.until[key] = entry
+	heap.Push(&r.ends, entry)
+	return nil
+}
+
+// Revoked returns an error that wraps [ErrRevoked] if the credential of a caller was revoked; it is a
+// [Revocation]. A caller without the claim is refused too, because nobody could revoke what it has: the
+// error wraps [ErrInvalidCredentials]. Both have status 401.
+func (r *Revoked) Revoked(ctx context.Context, c *proxy.Caller) error {
+	if r.ask == nil {
+		return unauthorized("revoked", errUnmade)
+	}
+	return r.ask(ctx, c)
+}
+
+var errUnmade = errors.New("NewRevoked has not made the set")
+
+// has reports whether an id was revoked.
+func (r *Revoked) has(_ context.Context, id string) (bool, error) {
+	key := sha256.Sum256([]byte(id))
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	entry := r.until[key]
+	return entry != nil && (entry.until.IsZero() || time.Now().Before(entry.until)), nil
+}
+
+// A revocation is one revoked id.
+type revocation struct {
+	key   [sha256.Size]byte
+	until time.Time // zero is for good
+	place int       // in the heap
+}
+
+func (r *revocation) over(now time.Time) bool { return !r.until.IsZero() && !now.Before(r.until) }
+
+// revocations is a heap of which the first ends first.
+type revocations []*revocation
+
+func (h revocations) Len() int { return len(h) }
+
+func (h revocations) Less(i, j int) bool {
+	if h[i].until.IsZero() || h[j].until.IsZero() {
+		return !h[i].until.IsZero()
+	}
+	return h[i].until.Before(h[j].until)
+}
+
+func (h revocations) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i, j
+}
+
+// Push appends an entry.
+func (h *revocations) Push(x any) {
+	entry := x.(*revocation)
+	entry.place = len(*h)
+	*h = append(*h, entry)
+}
+
+// Pop removes the last entry.
+func (h *revocations) Pop() any {
+	last := len(*h) - 1
+	entry := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	return entry
+}

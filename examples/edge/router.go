@@ -1,0 +1,46 @@
+package main
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/sluice-go/sluice/adapter"
+	"github.com/sluice-go/sluice/router"
+)
+
+// maxInFlight is how many requests are served at a time.
+const maxInFlight = 1000
+
+// newRouter puts the routes on a router, with what stands around them.
+func newRouter(o options, routes []router.Route, health *router.Health, log *slog.Logger) (chi.Router, error) {
+	cors, err := adapter.CORS(adapter.CORSSpec{
+		Origins: o.origins, Credentials: true, Methods: []string{"GET", "HEAD", "POST"},
+		Headers: []string{"Authorization", "Content-Type", "Idempotency-Key", "X-Api-Key"},
+		Expose:  []string{"X-Request-Id", "RateLimit", "RateLimit-Policy", "Retry-After", "Idempotent-Replayed"},
+	})
+	if err != nil {
+		return nil, err
+	}
+	r := chi.NewRouter()
+	r.Use(router.Named("request-id", adapter.RequestID), router.Client(o.trusted...), router.AccessLog(log, router.AccessLogSpec{}),
+		router.Recover(nil), router.Named("cors", cors))
+	r.Method("GET", "/healthz", health.Live())
+	r.Method("GET", "/readyz", health.Ready())
+
+	api := chi.NewRouter() // health stands outside of what follows
+	router.Problems(api)
+	if len(o.hosts) > 0 {
+		api.Use(router.Hosts(o.hosts...))
+	}
+	if len(o.bots) > 0 {
+		api.Use(router.Bots(router.BotsSpec{Patterns: o.bots}))
+	}
+	api.Use(router.Secure(router.SecureSpec{}), router.InFlight(maxInFlight))
+	if err := router.Mount(api, routes...); err != nil {
+		return nil, err
+	}
+	r.Mount("/", http.Handler(api))
+	return r, nil
+}
