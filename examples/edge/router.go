@@ -14,7 +14,7 @@ import (
 const maxInFlight = 1000
 
 // newRouter puts the routes on a router, with what stands around them.
-func newRouter(o options, routes []router.Route, health *router.Health, secure *secured, log *slog.Logger) (chi.Router, error) {
+func newRouter(o options, routes []router.Route, health *router.Health, log *slog.Logger) (chi.Router, error) {
 	cors, err := adapter.CORS(adapter.CORSSpec{
 		Origins: o.origins, Credentials: true, Methods: []string{"GET", "HEAD", "POST"},
 		Headers: []string{"Authorization", "Content-Type", "Idempotency-Key", "X-Api-Key"},
@@ -24,8 +24,8 @@ func newRouter(o options, routes []router.Route, health *router.Health, secure *
 		return nil, err
 	}
 	r := chi.NewRouter()
-	r.Use(adapter.RequestID, router.Client(o.trusted...), router.AccessLog(log, router.AccessLogSpec{}), router.Recover(nil))
-	r.Use(secure.altSvc, router.Named("cors", cors))
+	r.Use(router.Named("request-id", adapter.RequestID), router.Client(o.trusted...), router.AccessLog(log, router.AccessLogSpec{}),
+		router.Recover(nil), router.Named("cors", cors))
 	r.Method("GET", "/healthz", health.Live())
 	r.Method("GET", "/readyz", health.Ready())
 

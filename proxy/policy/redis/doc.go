@@ -28,7 +28,7 @@
 //
 // After three failures in a row Redis is not asked for a second, and calls fail with [ErrPaused] at
 // once. Then one call is let through. If it fails too, the next second begins. A call whose own
-// context has ended is no failure. Each [Buckets], [Quotas] and [Store] counts for itself.
+// context has ended is no failure. Each [Buckets], [Quotas], [Store] and [Server] counts for itself.
 //
 // A limit fails closed: policy.LimitBy and policy.Quota refuse a call with 503 unless they are told to
 // be Open. A cache fails open: it asks the upstream, and reports the failure.
