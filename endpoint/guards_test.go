@@ -263,6 +263,15 @@ func TestNewRefusesGuardsThatRepeatOrReadTheBody(t *testing.T) {
 	}
 }
 
+func TestNewCallsEachGuardOnce(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	counts := func(next proxy.Proxy) proxy.Proxy { calls++; return next }
+	_, err := endpoint.New(endpoint.Spec{Proxy: jsonOf(`{}`), Guards: []proxy.Decorator{nil, counts}})
+	require.NoError(t, err)
+	assert.Equal(t, 1, calls, "what a decorator makes may have state")
+}
+
 func TestAGuardMayCallMoreOftenWhatItAsksItself(t *testing.T) {
 	t.Parallel()
 	judge := ours(`{}`).With(policy.Retry(policy.Attempts{}))
