@@ -89,7 +89,7 @@ func (a *ask) admit(ctx context.Context, req *proxy.Request) error {
 	if err := ctx.Err(); err != nil {
 		return &proxy.Error{Op: "ask", Err: err}
 	}
-	res, err := a.judge(ctx, question(req))
+	res, err := a.judge(call.Aside(ctx), question(req))
 	if ctx.Err() != nil {
 		call.Discard(ctx, res)
 		return &proxy.Error{Op: "ask", Err: ctx.Err()}

@@ -117,8 +117,9 @@ func (g *gate) callerOf(ctx context.Context, req *proxy.Request) (*proxy.Caller,
 	if len(req.Header["Authorization"]) > 1 {
 		return nil, &proxy.Error{Status: http.StatusBadRequest, Op: "auth", Err: ErrAuthorization}
 	}
+	aside := call.Aside(ctx)
 	for i := range g.checks {
-		switch v, err := g.checks[i].verify(ctx, req); {
+		switch v, err := g.checks[i].verify(aside, req); {
 		case err != nil:
 			return nil, g.checks[i].refusal(ctx, err)
 		case v.caller != nil:
