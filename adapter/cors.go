@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,9 +114,35 @@ func CORS(spec CORSSpec) (func(http.Handler) http.Handler, error) {
 		}))
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			delete(w.Header(), allowOrigin) // there it is the verdict
-			handler.ServeHTTP(w, r)
+			handler.ServeHTTP(w, asBrowser(r))
 		})
 	}, nil
+}
+
+const requestHeaders = "Access-Control-Request-Headers"
+
+// asBrowser returns a preflight that names the headers as browsers do, in lower case and sorted. The
+// library knows no other form, but clients that are no browsers send them as they are written.
+func asBrowser(r *http.Request) *http.Request {
+	lines := r.Header[requestHeaders]
+	if r.Method != http.MethodOptions || len(lines) == 0 || r.Header["Access-Control-Request-Method"] == nil {
+		return r
+	}
+	var names []string
+	for name := range strings.SplitSeq(strings.ToLower(strings.Join(lines, ",")), ",") {
+		if name = strings.Trim(name, " \t"); name != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	sorted := strings.Join(slices.Compact(names), ",")
+	if len(lines) == 1 && lines[0] == sorted {
+		return r
+	}
+	preflight := *r
+	preflight.Header = maps.Clone(r.Header)
+	preflight.Header[requestHeaders] = []string{sorted}
+	return &preflight
 }
 
 // check returns what is wrong beside the origins.

@@ -164,6 +164,7 @@ func TestAKeyBelongsToOneRequestOfOneCallerOfOneRoute(t *testing.T) {
 		{"the order of the query", func(r *proxy.Request) { r.RawQuery = "a=1&b=2" }, func(r *proxy.Request) { r.RawQuery = "b=2&a=1" }, "same"},
 		{"a header that does not count", nil, func(r *proxy.Request) { r.Header.Set("User-Agent", "x") }, "same"},
 		{"the case of the host", nil, func(r *proxy.Request) { r.Host = "Shop.example" }, "same"},
+		{"the port of the host", nil, func(r *proxy.Request) { r.Host = "shop.example:8443" }, "same"},
 		{"a caller whose token was renewed", ada, func(r *proxy.Request) { ada(r); r.Header.Set("Authorization", "Bearer new") }, "same"},
 
 		{"another host", nil, func(r *proxy.Request) { r.Host = "other.example" }, "other"},
