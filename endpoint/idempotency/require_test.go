@@ -416,7 +416,10 @@ func TestAClientWaitsAMomentForItsOutcomeToBeKept(t *testing.T) {
 			<-time.After(40 * time.Millisecond)
 			return memory.Keep(ctx, key, claim, value, ttl)
 		}}
-		u := &upstream{do: func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) { <-ctx.Done(); return nil, ctx.Err() }}
+		u := &upstream{do: func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
 		h, err := endpoint.New(endpoint.Spec{Timeout: time.Second, Proxy: u.proxy().With(idempotency.Require(slow))})
 		require.NoError(t, err)
 		start := time.Now()
