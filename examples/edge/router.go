@@ -2,7 +2,6 @@ package main
 
 import (
 	"log/slog"
-	"net/http"
 
 	"github.com/go-chi/chi/v5"
 
@@ -25,22 +24,26 @@ func newRouter(o options, routes []router.Route, health *router.Health, log *slo
 	}
 	r := chi.NewRouter()
 	r.Use(router.Named("request-id", adapter.RequestID), router.Client(o.trusted...), router.AccessLog(log, router.AccessLogSpec{}),
-		router.Recover(nil), router.Named("cors", cors))
+		router.Named("cors", cors), router.Recover(nil))
 	r.Method("GET", "/healthz", health.Live())
 	r.Method("GET", "/readyz", health.Ready())
 
 	api := chi.NewRouter() // health stands outside of what follows
 	router.Problems(api)
+	api.Use(router.Secure(router.SecureSpec{}))
 	if len(o.hosts) > 0 {
 		api.Use(router.Hosts(o.hosts...))
 	}
 	if len(o.bots) > 0 {
 		api.Use(router.Bots(router.BotsSpec{Patterns: o.bots}))
 	}
-	api.Use(router.Secure(router.SecureSpec{}), router.InFlight(maxInFlight))
+	api.Use(router.InFlight(maxInFlight))
 	if err := router.Mount(api, routes...); err != nil {
 		return nil, err
 	}
-	r.Mount("/", http.Handler(api))
+	r.Mount("/", api)
+	if err := router.PlanOf(r).Faults(); err != nil { // of the middlewares, which Mount does not see from below
+		return nil, err
+	}
 	return r, nil
 }
