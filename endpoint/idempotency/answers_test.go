@@ -147,6 +147,21 @@ func TestAClaimThatIsSentTwiceIsOne(t *testing.T) {
 	assert.EqualValues(t, 1, u.calls.Load())
 }
 
+// The answer of the store is lost.
+func TestAClaimOfWhichNobodyKnowsIsGivenBack(t *testing.T) {
+	t.Parallel()
+	memory := idempotency.NewMemory(0)
+	u := &upstream{}
+	p := u.proxy().With(idempotency.Require(&hooks{Answers: memory, claim: func(ctx context.Context, key string, claim []byte, lease time.Duration) ([]byte, error) {
+		_, _ = memory.Claim(ctx, key, claim, lease)
+		return nil, errors.New("reset")
+	}}))
+	_, err := p(t.Context(), post(`"k"`, "{}"))
+	assert.ErrorIs(t, err, idempotency.ErrAnswers)
+	assert.Zero(t, memory.Len())
+	assert.Zero(t, u.calls.Load())
+}
+
 func TestMemoryKeepsItsContract(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -69,9 +69,7 @@ func parseKey(lines []string) (string, error) {
 // scope returns what a key stands under in the Answers: a hash of it and of whom it belongs to.
 func scope(req *proxy.Request, key string) string {
 	var parts keys.Parts
-	parts.Text(hostname(req.Host), req.Method, req.Pattern)
-	parts.Flag(req.Caller != nil)
-	parts.Text(req.Caller.Key(), key)
+	parts.Text(hostname(req.Host), req.Method, req.Pattern, req.Caller.Key(), key)
 	sum := sha256.Sum256(parts)
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
@@ -93,7 +91,7 @@ func (r *require) fingerprint(ctx context.Context, req *proxy.Request) (print fi
 	parts.Values(req.Query)
 	parts.List(req.Header["Content-Type"])
 	parts.List(req.Header["Content-Encoding"])
-	if parts.Flag(req.Caller != nil); req.Caller == nil { // else the Caller is in the scope
+	if req.Caller == nil { // else the Caller is in the scope
 		parts.List(req.Header["Authorization"])
 		if cookies := req.Header["Cookie"]; r.cookies && len(cookies) > 0 {
 			parts.Text("cookie")

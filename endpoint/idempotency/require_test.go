@@ -408,6 +408,54 @@ func TestTheOutcomeIsKeptBeforeTheClientHearsOfADeadline(t *testing.T) {
 	})
 }
 
+// So it is where keeping the outcome takes a while.
+func TestAClientWaitsAMomentForItsOutcomeToBeKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		memory := idempotency.NewMemory(0)
+		slow := &hooks{Answers: memory, keep: func(ctx context.Context, key string, claim, value []byte, ttl time.Duration) (bool, error) {
+			<-time.After(40 * time.Millisecond)
+			return memory.Keep(ctx, key, claim, value, ttl)
+		}}
+		u := &upstream{do: func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
+		h, err := endpoint.New(endpoint.Spec{Timeout: time.Second, Proxy: u.proxy().With(idempotency.Require(slow))})
+		require.NoError(t, err)
+		start := time.Now()
+		assert.Equal(t, 504, send(h, `"k"`, "{}").status)
+		assert.LessOrEqual(t, time.Since(start), 1050*time.Millisecond)
+		assert.Equal(t, "true", send(h, `"k"`, "{}").header.Get("Idempotent-Replayed"))
+	})
+}
+
+// What is inside may need the body again when the client has left.
+func TestARetryGoesOnWithoutTheClient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		u := &upstream{}
+		u.do = func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			<-time.After(time.Second)
+			b, err := io.ReadAll(req.Body)
+			if u.calls.Load() == 1 {
+				return nil, &proxy.Error{Status: 503, Op: "status"}
+			}
+			return &proxy.Response{Header: http.Header{"X-Body": {string(b)}}}, err
+		}
+		p := u.proxy().With(idempotency.Require(idempotency.NewMemory(0)), policy.Retry(policy.Attempts{Unsafe: true}))
+		ctx, leave := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, leave)
+		_, err := p(ctx, post(`"k"`, "{}"))
+		assert.ErrorIs(t, err, context.Canceled)
+		<-time.After(5 * time.Second)
+		res, err := p(t.Context(), post(`"k"`, "{}"))
+		require.NoError(t, err)
+		assert.Equal(t, "{}", res.Header.Get("X-Body"))
+		assert.EqualValues(t, 2, u.calls.Load())
+	})
+}
+
 // brokenBreaker lets nothing pass.
 type brokenBreaker struct{}
 

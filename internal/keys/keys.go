@@ -1,5 +1,5 @@
 // Package keys makes the keys by which calls are told apart, and keeps which of them are left alone
-// for a while. Coalesce and the cache share it.
+// for a while. Coalesce, the cache and idempotency keys share it.
 package keys
 
 import (
@@ -76,16 +76,6 @@ func (p *Parts) Target(req *proxy.Request) {
 	p.Values(req.Upstream)
 }
 
-// Caller adds who makes a request. Two callers differ, and nobody differs from every caller.
-func (p *Parts) Caller(c *proxy.Caller) {
-	if c == nil {
-		p.Number(0)
-		return
-	}
-	p.Number(1)
-	p.Text(c.Scheme, c.Issuer, c.ID)
-}
-
 // Client adds what may reach something inside of the client: the fields of its header that are taken,
 // and, where code that no plan shows may read it, who makes the request, its address and its
 // certificate.
@@ -102,7 +92,7 @@ func (p *Parts) Client(req *proxy.Request, h http.Header, taken *call.Taken) {
 	if !taken.Hidden {
 		return
 	}
-	p.Caller(req.Caller)
+	p.Text(req.Caller.Key())
 	p.Text(req.Remote.Addr().String())
 	if req.TLS != nil && len(req.TLS.PeerCertificates) > 0 {
 		p.Text(string(req.TLS.PeerCertificates[0].Raw))
