@@ -249,6 +249,31 @@ func TestTheClockOfGuardsAndPipeStandsStillWhileTheBodyIsRead(t *testing.T) {
 	}
 }
 
+// net/http ends the context of a request whose body it cannot read, and so whoever holds the guards to
+// it may hear of that before they have returned.
+func TestABodyThatIsTooSlowIsNoClientThatHasLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		late := func(next proxy.Proxy) proxy.Proxy {
+			return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+				res, err := next(ctx, req)
+				<-time.After(time.Millisecond)
+				return res, err
+			}
+		}
+		var got reports
+		dial := serve(t, newHandler(t, endpoint.Spec{Proxy: ours(`{}`), Report: got.add, Guards: []proxy.Decorator{late}}))
+		c := dial()
+		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na")
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusGatewayTimeout, res.StatusCode)
+		_ = c.Close()
+		<-time.After(time.Second) // the guard returns
+		require.Len(t, got.all(), 1)
+		assert.Contains(t, got.all()[0].Error(), "did not arrive within ReadTimeout (10s)")
+	})
+}
+
 func TestNewRefusesGuardsThatRepeatOrReadTheBody(t *testing.T) {
 	t.Parallel()
 	reads := func(next proxy.Proxy) proxy.Proxy {
