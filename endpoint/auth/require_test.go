@@ -278,7 +278,7 @@ func TestNothingThatIsSharedStandsAroundWhatFindsTheCaller(t *testing.T) {
 	constant := func(context.Context, *proxy.Request) (string, error) { return "", nil }
 	for name, inside := range map[string]proxy.Decorator{"require": auth.Require(keys), "optional": auth.Optional(keys)} {
 		for around, d := range map[string]proxy.Decorator{
-			"LimitBy":  policy.LimitBy(policy.ByCaller, policy.PerSecond(1)),
+			"LimitBy":           policy.LimitBy(policy.ByCaller, policy.PerSecond(1)),
 			"Coalesce (shared)": policy.Coalesce(policy.CoalesceSpec{Name: "shared", Key: constant}),
 		} {
 			assert.ErrorContains(t, faultsOf(d, inside), around+": "+name+" inside finds out who the caller is")
