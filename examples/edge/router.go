@@ -24,10 +24,13 @@ func newRouter(o options, routes []router.Route, health *router.Health, secure *
 		return nil, err
 	}
 	r := chi.NewRouter()
+	router.Problems(r) // for a method that no router knows
 	r.Use(adapter.RequestID, router.Client(o.trusted...), router.AccessLog(log, router.AccessLogSpec{}), router.Recover(nil))
 	r.Use(secure.altSvc, router.Named("cors", cors))
-	r.Method("GET", "/healthz", health.Live())
-	r.Method("GET", "/readyz", health.Ready())
+	for _, method := range []string{"GET", "HEAD"} {
+		r.Method(method, "/healthz", health.Live())
+		r.Method(method, "/readyz", health.Ready())
+	}
 
 	api := chi.NewRouter() // health stands outside of what follows
 	router.Problems(api)
