@@ -76,7 +76,8 @@ func (p *Parts) Target(req *proxy.Request) {
 	p.Values(req.Upstream)
 }
 
-// Caller adds who makes a request. Two callers differ, and nobody differs from every caller.
+// Caller adds who makes a request, and all that the credential says: of two tokens of one user, one may
+// lack what something inside asks for. Nobody differs from every caller.
 func (p *Parts) Caller(c *proxy.Caller) {
 	if c == nil {
 		p.Number(0)
@@ -84,6 +85,10 @@ func (p *Parts) Caller(c *proxy.Caller) {
 	}
 	p.Number(1)
 	p.Text(c.Scheme, c.Issuer, c.ID)
+	p.List(c.Roles)
+	p.List(c.Scopes)
+	p.Number(c.Claims.Size())
+	*p = c.Claims.AppendJSON(*p)
 }
 
 // Client adds what may reach something inside of the client: the fields of its header that are taken,
