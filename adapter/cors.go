@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,7 +110,7 @@ func CORS(spec CORSSpec) (func(http.Handler) http.Handler, error) {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			delete(w.Header(), allowOrigin) // there it is the verdict
 			if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
-				library.HandlerFunc(w, r)
+				library.HandlerFunc(w, asBrowser(r))
 				return
 			}
 			library.HandlerFunc(w, spec.admitted(r))
@@ -130,6 +132,32 @@ func (s *CORSSpec) admitted(r *http.Request) *http.Request {
 		return r
 	}
 	return &http.Request{Method: method, Header: http.Header{"Origin": r.Header["Origin"]}}
+}
+
+const requestHeaders = "Access-Control-Request-Headers"
+
+// asBrowser returns a preflight that names the headers as browsers do, in lower case and sorted. The
+// library knows no other form, but clients that are no browsers send them as they are written.
+func asBrowser(r *http.Request) *http.Request {
+	lines := r.Header[requestHeaders]
+	if len(lines) == 0 {
+		return r
+	}
+	var names []string
+	for name := range strings.SplitSeq(strings.ToLower(strings.Join(lines, ",")), ",") {
+		if name = strings.Trim(name, " \t"); name != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	sorted := strings.Join(slices.Compact(names), ",")
+	if len(lines) == 1 && lines[0] == sorted {
+		return r
+	}
+	preflight := *r
+	preflight.Header = maps.Clone(r.Header)
+	preflight.Header[requestHeaders] = []string{sorted}
+	return &preflight
 }
 
 // check returns what is wrong beside the origins.

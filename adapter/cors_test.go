@@ -180,6 +180,10 @@ func TestAPreflightIsAnsweredBeforeRouting(t *testing.T) {
 			"Access-Control-Request-Headers": {"authorization,x-api-key"}}, map[string][]string{
 			"Access-Control-Allow-Origin": {page}, "Access-Control-Allow-Methods": {"PUT"}, "Access-Control-Max-Age": {"3600"},
 			"Access-Control-Allow-Headers": {"authorization,x-api-key"}, "Access-Control-Allow-Credentials": {"true"}}},
+		{"as a client writes it that is no browser", http.Header{"Origin": {page}, "Access-Control-Request-Method": {"PUT"},
+			"Access-Control-Request-Headers": {"X-Api-Key, Authorization", "authorization"}}, map[string][]string{
+			"Access-Control-Allow-Origin": {page}, "Access-Control-Allow-Methods": {"PUT"}, "Access-Control-Max-Age": {"3600"},
+			"Access-Control-Allow-Headers": {"authorization,x-api-key"}, "Access-Control-Allow-Credentials": {"true"}}},
 		{"other origin", http.Header{"Origin": {"https://evil.example"}, "Access-Control-Request-Method": {"PUT"}}, map[string][]string{}},
 		{"other method", http.Header{"Origin": {page}, "Access-Control-Request-Method": {"DELETE"}}, map[string][]string{}},
 		{"other header", http.Header{"Origin": {page}, "Access-Control-Request-Method": {"PUT"},

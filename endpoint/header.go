@@ -125,7 +125,7 @@ func canonical(h http.Header) {
 // stands once: browsers refuse two Access-Control-Allow-Origin, and of two Location none is right.
 func joins(key string) bool {
 	switch key {
-	case "Set-Cookie", "Vary", "Link", "Via", "Allow", "Www-Authenticate", "Server-Timing", "Cache-Status":
+	case "Set-Cookie", "Vary", "Link", "Via", "Allow", "Www-Authenticate", "Server-Timing", "Cache-Status", "Ratelimit", "Ratelimit-Policy":
 		return true
 	}
 	return false

@@ -3,18 +3,31 @@ package examples_test
 import (
 	"bufio"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/quic-go/quic-go/http3"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -309,4 +322,117 @@ func TestProgramEdgeWithTroubledUpstreams(t *testing.T) {
 	assert.Empty(t, public.header.Values("Access-Control-Allow-Origin"))
 	nobody := startEdge(t, "-upstream", "http://127.0.0.1:1")
 	assert.Equal(t, 502, do(t, "GET", nobody.public+"/public", "").status)
+}
+
+// certificate writes a self-signed certificate and its key to files, and returns what trusts it.
+func certificate(t *testing.T, dir, name string) (certFile, keyFile string, pool *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	require.NoError(t, err)
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	certFile, keyFile = filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key")
+	require.NoError(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
+	cert, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	pool = x509.NewCertPool()
+	pool.AddCert(cert)
+	return certFile, keyFile, pool
+}
+
+func TestProgramEdgeByTLS(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cert, key, roots := certificate(t, dir, "server")
+	clientCert, clientKey, _ := certificate(t, dir, "client")
+	public, admin, issuer := freeAddr(t), freeAddr(t), freeAddr(t)
+	out := start(t, "edge", "-addr", public, "-admin", admin, "-issuer", issuer, "-cert", cert, "-key", key, "-client-ca", clientCert, "-http3")
+	listening(t, public, out)
+	listening(t, issuer, out)
+	e := edge{"https://" + public, "http://" + admin, "http://" + issuer, out}
+	pair, err := tls.LoadX509KeyPair(clientCert, clientKey)
+	require.NoError(t, err)
+	clients := map[string]http.RoundTripper{
+		"anybody":      &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true},
+		"with its own": &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}}, ForceAttemptHTTP2: true},
+		"http3":        &http3.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}},
+	}
+	get := func(client, path, token string) answer {
+		req, err := http.NewRequest("GET", e.public+path, nil)
+		require.NoError(t, err)
+		if token != "" {
+			req.Header.Set("Authorization", "Bearer "+token)
+		}
+		res, err := (&http.Client{Transport: clients[client], Timeout: 10 * time.Second}).Do(req)
+		require.NoError(t, err, client)
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		return answer{res.StatusCode, res.Header, string(b)}
+	}
+	require.Eventually(t, func() bool { return get("anybody", "/readyz", "").status == 200 }, 10*time.Second, 5*time.Millisecond)
+	doc := get("anybody", "/doc", "")
+	assert.Equal(t, 200, doc.status)
+	assert.NotEmpty(t, doc.header.Get("Strict-Transport-Security"))
+	assert.Contains(t, doc.header.Get("Alt-Svc"), "h3=")
+	assert.Equal(t, 200, get("http3", "/doc", "").status)
+
+	sum := sha256.Sum256(pair.Certificate[0])
+	bound := e.token(t, fmt.Sprintf(`{"sub":"ada","cnf":{"x5t#S256":%q}}`, base64.RawURLEncoding.EncodeToString(sum[:])))
+	assert.Equal(t, 401, get("anybody", "/me", bound).status)
+	assert.Equal(t, 200, get("with its own", "/me", bound).status)
+	assert.Equal(t, 200, get("anybody", "/me", e.token(t, `{"sub":"ada"}`)).status)
+	for _, client := range clients {
+		if c, ok := client.(interface{ CloseIdleConnections() }); ok {
+			c.CloseIdleConnections()
+		}
+	}
+	_ = clients["http3"].(*http3.Transport).Close()
+}
+
+func TestProgramEdgeWithoutItsRedis(t *testing.T) {
+	t.Parallel()
+	e := startEdge(t, "-redis", freeAddr(t))
+	ada := e.bearer(t, `{"sub":"ada"}`)
+	assert.Equal(t, 503, do(t, "GET", e.public+"/me", "", "Authorization", ada).status)
+	assert.Equal(t, 503, do(t, "GET", e.public+"/public", "").status)
+	assert.Equal(t, 503, do(t, "POST", e.admin+"/revoke?jti=1", "").status)
+	assert.Equal(t, 200, do(t, "GET", e.public+"/doc", "").status)
+}
+
+func TestProgramEdgeSharesARedis(t *testing.T) {
+	t.Parallel()
+	addr := theRedis(t)
+	issued := startEdge(t) // whose tokens both of the others take
+	args := []string{"-redis", addr, "-jwks", issued.issuer + "/jwks.json", "-rate", "1", "-burst", "4"}
+	name := strings.TrimPrefix(issued.issuer, "http://")
+	one, other := startEdge(t, append(args, "-issuer", name)...), startEdge(t, append(args, "-issuer", name)...)
+	id := fmt.Sprint(time.Now().UnixNano())
+	token := issued.bearer(t, fmt.Sprintf(`{"sub":%q,"jti":%q,"scope":"orders:write"}`, "sub-"+id, id))
+	order := func(e edge) answer {
+		return do(t, "POST", e.public+"/orders", `{"sku":"ABC-1","quantity":1}`, "Authorization", token,
+			"Idempotency-Key", `"`+id+`"`, "Content-Type", "application/json")
+	}
+	first := order(one)
+	require.Equal(t, 200, first.status, first.body)
+	again := order(other)
+	assert.Equal(t, first.body, again.body)
+	assert.Equal(t, "true", again.header.Get("Idempotent-Replayed"))
+	statuses := map[int]int{}
+	for range 4 {
+		for _, e := range []edge{one, other} {
+			statuses[do(t, "GET", e.public+"/me", "", "Authorization", token).status]++
+		}
+	}
+	assert.Positive(t, statuses[429])
+	assert.LessOrEqual(t, statuses[200], 4, "one bucket for both")
+	assert.Equal(t, 204, do(t, "POST", one.admin+"/revoke?jti="+id, "").status)
+	assert.Equal(t, 401, do(t, "GET", other.public+"/me", "", "Authorization", token).status)
 }

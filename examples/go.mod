@@ -8,11 +8,14 @@ require (
 	github.com/charmbracelet/x/term v0.2.2
 	github.com/coder/websocket v1.8.14
 	github.com/go-chi/chi/v5 v5.5.0
+	github.com/quic-go/quic-go v0.65.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/sluice-go/sluice v0.0.0
+	github.com/sluice-go/sluice/adapter/http3 v0.0.0
 	github.com/sluice-go/sluice/endpoint/cel v0.0.0
 	github.com/sluice-go/sluice/endpoint/jsonschema v0.0.0
 	github.com/sluice-go/sluice/endpoint/jwt v0.0.0
+	github.com/sluice-go/sluice/endpoint/redis v0.0.0
 	github.com/sluice-go/sluice/proxy/policy/redis v0.0.0
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
@@ -37,6 +40,7 @@ require (
 	github.com/mattn/go-runewidth v0.0.30 // indirect
 	github.com/maypok86/otter/v2 v2.4.0 // indirect
 	github.com/muesli/cancelreader v0.2.2 // indirect
+	github.com/quic-go/qpack v0.6.0 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/rs/cors v1.11.1 // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
@@ -44,9 +48,11 @@ require (
 	github.com/xo/terminfo v1.0.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/crypto v0.54.0 // indirect
 	golang.org/x/exp v0.0.0-20240823005443-9b4947da3948 // indirect
+	golang.org/x/net v0.56.0 // indirect
 	golang.org/x/sys v0.48.0 // indirect
-	golang.org/x/text v0.22.0 // indirect
+	golang.org/x/text v0.40.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20240826202546-f6391c0de4c7 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20240826202546-f6391c0de4c7 // indirect
 	google.golang.org/protobuf v1.36.10 // indirect
@@ -54,8 +60,10 @@ require (
 
 replace (
 	github.com/sluice-go/sluice => ../
+	github.com/sluice-go/sluice/adapter/http3 => ../adapter/http3
 	github.com/sluice-go/sluice/endpoint/cel => ../endpoint/cel
 	github.com/sluice-go/sluice/endpoint/jsonschema => ../endpoint/jsonschema
 	github.com/sluice-go/sluice/endpoint/jwt => ../endpoint/jwt
+	github.com/sluice-go/sluice/endpoint/redis => ../endpoint/redis
 	github.com/sluice-go/sluice/proxy/policy/redis => ../proxy/policy/redis
 )

@@ -416,8 +416,9 @@ func TestProgramResilienceWithoutItsRedis(t *testing.T) {
 	assert.Equal(t, 200, g.get(t, "/item/1").status)
 }
 
-func TestProgramResilienceSharesARedis(t *testing.T) {
-	t.Parallel()
+// theRedis returns the address of the Redis of the machine.
+func theRedis(t *testing.T) string {
+	t.Helper()
 	const addr = "127.0.0.1:6379"
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
@@ -427,6 +428,12 @@ func TestProgramResilienceSharesARedis(t *testing.T) {
 	}
 	require.NoError(t, err)
 	require.NoError(t, conn.Close())
+	return addr
+}
+
+func TestProgramResilienceSharesARedis(t *testing.T) {
+	t.Parallel()
+	addr := theRedis(t)
 	one, other := resilience(t, "-redis", addr), resilience(t, "-redis", addr)
 
 	start := time.Now()

@@ -43,11 +43,11 @@ type BotsSpec struct {
 
 // Bots returns a middleware that refuses requests by their User-Agent, with 403, which wraps [ErrBot].
 // A User-Agent of more than 1 KiB is refused without a look at the patterns, and so are several
-// User-Agent fields: nobody could say which one counts. A user agent is what the client says of
-// itself, so this keeps out the honest and the careless.
+// User-Agent fields: nobody could say which one counts. A client can send any user agent, so this is no
+// protection against one that means harm.
 //
 // The table of verdicts belongs to the returned value, which is safe for concurrent use. An agent that
-// is in it costs no allocation. A pattern that does not compile is a fault in the plan, and so is a
+// is in it costs one lookup and no allocation; any other is matched against one pattern after another. A pattern that does not compile is a fault in the plan, and so is a
 // Spec that refuses nothing.
 func Bots(s BotsSpec) func(http.Handler) http.Handler {
 	b, faults := botsOf(s)

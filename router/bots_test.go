@@ -118,7 +118,7 @@ func TestBotsIsSafeForConcurrentUse(t *testing.T) {
 // naughty returns the Big List of Naughty Strings.
 func naughty(t testing.TB) []string {
 	t.Helper()
-	text, err := os.ReadFile("testdata/blns/blns.json")
+	text, err := os.ReadFile("../proxy/document/testdata/blns/blns.json")
 	require.NoError(t, err)
 	var all []string
 	require.NoError(t, json.Unmarshal(text, &all))

@@ -26,6 +26,25 @@
 // (as a shadow or an abandoned call does), and chi reuses the context that chi.URLParam reads as
 // soon as the request is answered.
 //
+// # The edge
+//
+// The middlewares of this package say in the plan what they are, and refuse by the hook of
+// [RenderError]. What every request needs stands on the router, what refuses stands on a group, and
+// health beside that group, where no rule about hosts, addresses or rates is in its way:
+//
+//	r := chi.NewRouter()
+//	router.Problems(r)
+//	r.Use(router.Client(proxies...), router.AccessLog(log, router.AccessLogSpec{}), router.Recover(report), router.Secure(router.SecureSpec{}))
+//	r.Method("GET", "/healthz", health.Live())
+//	r.Method("GET", "/readyz", health.Ready())
+//	r.Group(func(r chi.Router) {
+//		r.Use(router.InFlight(1000), router.Hosts("api.example.com"), router.HTTPS(), router.Bots(bots))
+//		err = router.Mount(r, routes...)
+//	})
+//	err = errors.Join(err, router.PlanOf(r).Faults()) // Mount sees the group, and not what stands around it
+//
+// A middleware that is wired wrongly answers every request with 500 and serves none.
+//
 // # With chi
 //
 // An endpoint can take the id of a request from chi's middleware.RequestID:

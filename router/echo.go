@@ -28,7 +28,7 @@ import (
 //
 // The values of headers and parameters that look like a secret are masked: Authorization, Cookie,
 // DPoP, and those with token, secret, password, session, signature, credential or api-key in their
-// name. Mount it where only those may reach it whom the rest does not tell anything new.
+// name. The rest tells how the proxies in front change a request: mount it where clients may know that.
 func Echo() http.Handler { return echo{} }
 
 type echo struct{}

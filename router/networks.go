@@ -19,7 +19,7 @@ var ErrNetwork = errors.New("the address of the client is not admitted")
 // Networks returns a middleware that serves clients by their address, which is that of
 // [endpoint.ClientOf]: it stands inside [Client] where there are proxies. It refuses an address in
 // one of the networks of deny and, unless allow is empty, one that is in none of allow, with 403,
-// which wraps [ErrNetwork]. Who is in both is refused. A client whose address nobody knows, as
+// which wraps [ErrNetwork]. An address in both is refused. A client whose address nobody knows, as
 // behind a Unix socket, is refused if there is an allow.
 //
 // A network of IPv4 holds addresses of IPv4 only, and one of IPv6 only those of IPv6; an IPv4-mapped

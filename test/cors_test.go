@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -41,7 +42,12 @@ func corsGateway(t *testing.T) *httptest.Server {
 	route := func(pattern string, stream bool, p proxy.Proxy) router.Route {
 		return router.Route{Method: "GET", Pattern: pattern, Endpoint: endpoint.Spec{Proxy: p, Stream: stream, SendRequestID: true}}
 	}
-	r, err := router.New(router.Spec{Routes: []router.Route{
+	cors, err := adapter.CORS(adapter.CORSSpec{Origins: []string{"https://app.example"}, Credentials: true})
+	require.NoError(t, err)
+	r := chi.NewRouter()
+	r.Use(router.Named("request id", adapter.RequestID), router.Named("cors", cors))
+	router.Problems(r)
+	require.NoError(t, router.Mount(r,
 		route("/200", false, answer(func() *proxy.Response {
 			return &proxy.Response{Header: theirs(), Document: document.MustParse(`{}`)}
 		})),
@@ -53,11 +59,9 @@ func corsGateway(t *testing.T) *httptest.Server {
 		})),
 		route("/panic", false, func(context.Context, *proxy.Request) (*proxy.Response, error) { panic("bug") }),
 		route("/401", false, fails(401)), route("/429", false, fails(429)), route("/503", false, fails(503)),
-	}})
-	require.NoError(t, err)
-	cors, err := adapter.CORS(adapter.CORSSpec{Origins: []string{"https://app.example"}, Credentials: true})
-	require.NoError(t, err)
-	srv := httptest.NewServer(adapter.RequestID(cors(r)))
+	))
+	require.NoError(t, router.PlanOf(r).Before("request id", "cors"))
+	srv := httptest.NewServer(r)
 	t.Cleanup(srv.Close)
 	return srv
 }

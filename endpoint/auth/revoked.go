@@ -6,12 +6,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
 	"github.com/sluice-go/sluice/proxy"
-	"github.com/sluice-go/sluice/proxy/document"
 )
 
 var (
@@ -37,7 +35,7 @@ const DefaultMaxRevoked = 100_000
 // A RevokedSpec describes a [Revoked].
 type RevokedSpec struct {
 	// Claim is the path of the claim that identifies a credential, or with "sub" its owner; see
-	// [document.ParsePath]. "" is "jti", the id of a token.
+	// document.ParsePath. "" is "jti", the id of a token.
 	Claim string
 
 	// Max is how many ids are held at a time, some 200 bytes each. 0 is [DefaultMaxRevoked], and a
@@ -48,9 +46,8 @@ type RevokedSpec struct {
 // Revoked is an exact set of revoked credentials in the memory of this process: what it holds is
 // revoked until its time, and nothing else is. It is safe for concurrent use.
 type Revoked struct {
-	claim string
-	path  document.Path
-	max   int
+	ask Revocation
+	max int
 
 	mu    sync.RWMutex // guards what follows
 	until map[[sha256.Size]byte]*revocation
@@ -59,20 +56,15 @@ type Revoked struct {
 
 // NewRevoked returns an empty set. The error says that the claim is no path, or one with a wildcard.
 func NewRevoked(s RevokedSpec) (*Revoked, error) {
-	if s.Claim == "" {
-		s.Claim = "jti"
-	}
 	if s.Max == 0 {
 		s.Max = DefaultMaxRevoked
 	}
-	path, err := document.ParsePath(s.Claim)
-	if err == nil && path.HasWildcard() {
-		err = errors.New("a path with a wildcard leads to no single id")
+	r := &Revoked{max: s.Max, until: map[[sha256.Size]byte]*revocation{}}
+	var err error
+	if r.ask, err = RevokedBy(s.Claim, r.has); err != nil {
+		return nil, fmt.Errorf("auth: NewRevoked: %w", err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("auth: NewRevoked: claim %q: %w", s.Claim, err)
-	}
-	return &Revoked{claim: s.Claim, path: path, max: s.Max, until: map[[sha256.Size]byte]*revocation{}}, nil
+	return r, nil
 }
 
 // Revoke revokes the credentials whose claim is id, until then: the end of the credential, after which
@@ -114,23 +106,22 @@ func (r *Revoked) Revoke(id string, until time.Time) error {
 // Revoked returns an error that wraps [ErrRevoked] if the credential of a caller was revoked; it is a
 // [Revocation]. A caller without the claim is refused too, because nobody could revoke what it has: the
 // error wraps [ErrInvalidCredentials]. Both have status 401.
-func (r *Revoked) Revoked(_ context.Context, c *proxy.Caller) error {
-	var id string
-	if c != nil {
-		id, _ = c.Claims.Get(r.path).Text()
+func (r *Revoked) Revoked(ctx context.Context, c *proxy.Caller) error {
+	if r.ask == nil {
+		return unauthorized("revoked", errUnmade)
 	}
-	if id == "" {
-		return unauthorized("revoked", fmt.Errorf("there is no claim %s to revoke it by", r.claim))
-	}
+	return r.ask(ctx, c)
+}
+
+var errUnmade = errors.New("NewRevoked has not made the set")
+
+// has reports whether an id was revoked.
+func (r *Revoked) has(_ context.Context, id string) (bool, error) {
 	key := sha256.Sum256([]byte(id))
 	r.mu.RLock()
+	defer r.mu.RUnlock()
 	entry := r.until[key]
-	revoked := entry != nil && (entry.until.IsZero() || time.Now().Before(entry.until))
-	r.mu.RUnlock()
-	if revoked {
-		return &proxy.Error{Status: http.StatusUnauthorized, Op: "revoked", Err: fmt.Errorf("%w: %w", ErrInvalidCredentials, ErrRevoked)}
-	}
-	return nil
+	return entry != nil && (entry.until.IsZero() || time.Now().Before(entry.until)), nil
 }
 
 // A revocation is one revoked id.

@@ -167,6 +167,30 @@ func TestContentTypeIsAskedOfAChunkedBody(t *testing.T) {
 	assert.Zero(t, *calls)
 }
 
+// proves F13
+func TestContentTypeInAGuardReadsNoBody(t *testing.T) {
+	t.Parallel()
+	upstream, calls := counted()
+	h, err := endpoint.New(endpoint.Spec{Proxy: upstream, Guards: []proxy.Decorator{check.ContentType("application/json")}})
+	require.NoError(t, err)
+	body := &unread{}
+	r := httptest.NewRequest("POST", "/orders", body)
+	r.ContentLength = 17
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	assert.Equal(t, http.StatusUnsupportedMediaType, w.Code)
+	assert.Zero(t, body.reads)
+	assert.Zero(t, *calls)
+}
+
+// An unread body counts how often it is read.
+type unread struct{ reads int }
+
+func (u *unread) Read([]byte) (int, error) {
+	u.reads++
+	return 0, io.EOF
+}
+
 func TestContentTypeFaults(t *testing.T) {
 	t.Parallel()
 	leaf, _ := counted()

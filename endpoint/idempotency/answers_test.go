@@ -96,15 +96,15 @@ func TestAnOutcomeIsKeptAsSoonAsItCanBe(t *testing.T) {
 					}
 					return memory.Keep(ctx, key, claim, value, ttl)
 				}}
-				var reports []error
+				reports := &reports{}
 				u := &upstream{}
 				h, err := endpoint.New(endpoint.Spec{Proxy: u.proxy().With(idempotency.Require(answers)),
-					Report: func(_ context.Context, err error) { reports = append(reports, err) }})
+					Report: reports.add})
 				require.NoError(t, err)
 				first := send(h, `"k"`, "{}")
 				assert.Equal(t, 201, first.status, "it was executed")
-				if assert.NotEmpty(t, reports) {
-					assert.ErrorIs(t, reports[0], idempotency.ErrAnswers)
+				if all := reports.list(); assert.NotEmpty(t, all) {
+					assert.ErrorIs(t, all[0], idempotency.ErrAnswers)
 				}
 				assert.Equal(t, 409, send(h, `"k"`, "{}").status)
 				<-time.After(3 * time.Second)
@@ -121,16 +121,16 @@ func TestAnOutcomeIsKeptAsSoonAsItCanBe(t *testing.T) {
 
 func TestAKeyThatCannotBeGivenBackIsReported(t *testing.T) {
 	t.Parallel()
-	var reports []error
+	reports := &reports{}
 	answers := &hooks{Answers: idempotency.NewMemory(0), release: func(context.Context, string, []byte) error { return errors.New("down") }}
-	h, err := endpoint.New(endpoint.Spec{Report: func(_ context.Context, err error) { reports = append(reports, err) },
+	h, err := endpoint.New(endpoint.Spec{Report: reports.add,
 		Proxy: (&upstream{}).proxy().With(idempotency.Require(answers), func(proxy.Proxy) proxy.Proxy {
 			return func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, &proxy.Error{Status: 418} }
 		})})
 	require.NoError(t, err)
 	assert.Equal(t, 418, send(h, `"k"`, "{}").status)
-	require.NotEmpty(t, reports)
-	assert.ErrorIs(t, reports[0], idempotency.ErrAnswers)
+	require.NotEmpty(t, reports.list())
+	assert.ErrorIs(t, reports.list()[0], idempotency.ErrAnswers)
 }
 
 // A client of a store may send a command twice, because it does not know whether it was executed.
@@ -145,6 +145,21 @@ func TestAClaimThatIsSentTwiceIsOne(t *testing.T) {
 	_, err := p(t.Context(), post(`"k"`, "{}"))
 	assert.NoError(t, err)
 	assert.EqualValues(t, 1, u.calls.Load())
+}
+
+// The answer of the store is lost.
+func TestAClaimOfWhichNobodyKnowsIsGivenBack(t *testing.T) {
+	t.Parallel()
+	memory := idempotency.NewMemory(0)
+	u := &upstream{}
+	p := u.proxy().With(idempotency.Require(&hooks{Answers: memory, claim: func(ctx context.Context, key string, claim []byte, lease time.Duration) ([]byte, error) {
+		_, _ = memory.Claim(ctx, key, claim, lease)
+		return nil, errors.New("reset")
+	}}))
+	_, err := p(t.Context(), post(`"k"`, "{}"))
+	assert.ErrorIs(t, err, idempotency.ErrAnswers)
+	assert.Zero(t, memory.Len())
+	assert.Zero(t, u.calls.Load())
 }
 
 func TestMemoryKeepsItsContract(t *testing.T) {
@@ -189,9 +204,9 @@ func TestAFullMemoryRefusesAndForgetsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := idempotency.NewMemory(10_000)
 		u := &upstream{}
-		var reports []error
+		reports := &reports{}
 		h, err := endpoint.New(endpoint.Spec{Proxy: u.proxy().With(idempotency.Require(m)),
-			Report: func(_ context.Context, err error) { reports = append(reports, err) }})
+			Report: reports.add})
 		require.NoError(t, err)
 		kept := map[string]string{}
 		key := func(n int) string { return `"` + string(rune('A'+n%26)) + string(rune('a'+n/26)) + `"` }
@@ -209,7 +224,8 @@ func TestAFullMemoryRefusesAndForgetsNothing(t *testing.T) {
 		assert.Positive(t, full)
 		assert.Greater(t, len(kept), 20)
 		assert.EqualValues(t, len(kept), u.calls.Load(), "what is refused is not executed")
-		assert.ErrorIs(t, reports[len(reports)-1], idempotency.ErrFull)
+		all := reports.list()
+		assert.ErrorIs(t, all[len(all)-1], idempotency.ErrFull)
 		without := 0
 		for key, body := range kept {
 			switch got := send(h, key, "{}"); got.status {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 
@@ -68,11 +69,17 @@ func parseKey(lines []string) (string, error) {
 // scope returns what a key stands under in the Answers: a hash of it and of whom it belongs to.
 func scope(req *proxy.Request, key string) string {
 	var parts keys.Parts
-	parts.Text(strings.ToLower(req.Host), req.Method, req.Pattern)
-	parts.Flag(req.Caller != nil)
-	parts.Text(req.Caller.Key(), key)
+	parts.Text(hostname(req.Host), req.Method, req.Pattern, req.Caller.Key(), key)
 	sum := sha256.Sum256(parts)
 	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// hostname returns a host without its port: processes of one service may listen on different ones.
+func hostname(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(host)
 }
 
 // A fingerprint is a hash of what makes two requests the same.
@@ -84,7 +91,7 @@ func (r *require) fingerprint(ctx context.Context, req *proxy.Request) (print fi
 	parts.Values(req.Query)
 	parts.List(req.Header["Content-Type"])
 	parts.List(req.Header["Content-Encoding"])
-	if parts.Flag(req.Caller != nil); req.Caller == nil { // else the Caller is in the scope
+	if req.Caller == nil { // else the Caller is in the scope
 		parts.List(req.Header["Authorization"])
 		if cookies := req.Header["Cookie"]; r.cookies && len(cookies) > 0 {
 			parts.Text("cookie")

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -58,7 +60,7 @@ func outcome(res *proxy.Response, err error) string {
 	return fmt.Sprintf("%d %v %v", res.StatusCode(), res.Document, res.Header)
 }
 
-// stores are a way to test what holds for any Answers.
+// hooks are Answers of a user, of which some methods are the hooks.
 type hooks struct {
 	idempotency.Answers
 	claim   func(ctx context.Context, key string, claim []byte, lease time.Duration) ([]byte, error)
@@ -99,3 +101,21 @@ func (d dialling) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (dialling) HonoursContext() bool { return true }
+
+// reports are the failures that an endpoint reports.
+type reports struct {
+	mu  sync.Mutex
+	all []error
+}
+
+func (r *reports) add(_ context.Context, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, err)
+}
+
+func (r *reports) list() []error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.all)
+}

@@ -88,10 +88,10 @@ type Spec struct {
 // quotes, of 1 to 255 bytes and without parameters. Any other value, and none, is refused with 400 and
 // [ErrKey]. GET, HEAD, OPTIONS and TRACE are safe by themselves: they pass, with or without a key.
 //
-// A key belongs to the host, the method, the route (Request.Pattern) and the caller (Request.Caller)
-// that it came with. Requests without a Caller share their keys: any client can then repeat the
-// request of another one if it knows the key and sends the same payload, Authorization and certificate,
-// and the same Cookie if something inside takes that. So a decorator that says who calls belongs
+// A key belongs to the host without its port, the method, the route (Request.Pattern) and the caller
+// (Request.Caller) that it came with. Requests without a Caller share their keys: any client can then
+// repeat the request of another one if it knows the key and sends the same payload, Authorization and
+// certificate, and the same Cookie if something inside takes that. So a decorator that says who calls belongs
 // outside, and sets the Caller; see endpoint.Identify.
 //
 // What makes two requests the same is, besides, the path, the query, the Content-Type, the

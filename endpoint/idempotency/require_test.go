@@ -164,6 +164,7 @@ func TestAKeyBelongsToOneRequestOfOneCallerOfOneRoute(t *testing.T) {
 		{"the order of the query", func(r *proxy.Request) { r.RawQuery = "a=1&b=2" }, func(r *proxy.Request) { r.RawQuery = "b=2&a=1" }, "same"},
 		{"a header that does not count", nil, func(r *proxy.Request) { r.Header.Set("User-Agent", "x") }, "same"},
 		{"the case of the host", nil, func(r *proxy.Request) { r.Host = "Shop.example" }, "same"},
+		{"the port of the host", nil, func(r *proxy.Request) { r.Host = "shop.example:8443" }, "same"},
 		{"a caller whose token was renewed", ada, func(r *proxy.Request) { ada(r); r.Header.Set("Authorization", "Bearer new") }, "same"},
 
 		{"another host", nil, func(r *proxy.Request) { r.Host = "other.example" }, "other"},
@@ -316,6 +317,7 @@ func TestACallOutlivesItsClient(t *testing.T) {
 		assert.ErrorIs(t, err, context.Canceled)
 		assert.Equal(t, 100*time.Millisecond, time.Since(start), "a client that leaves is not kept")
 
+		synctest.Wait()
 		until, ok := inner.Deadline()
 		assert.True(t, ok)
 		assert.Equal(t, start.Add(5*time.Second), until)
@@ -352,9 +354,9 @@ func TestACallDoesNotOutliveItsDeadline(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				release := make(chan struct{})
 				defer close(release)
-				calls := 0
+				var calls atomic.Int64
 				leaf := proxy.Proxy(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
-					calls++
+					calls.Add(1)
 					if do != nil {
 						return do(ctx, req)
 					}
@@ -378,7 +380,7 @@ func TestACallDoesNotOutliveItsDeadline(t *testing.T) {
 				_, err = p(t.Context(), post(`"k"`, "{}"))
 				assert.ErrorIs(t, err, idempotency.ErrReplayed)
 				assert.Equal(t, 504, proxy.StatusOf(err))
-				assert.Equal(t, 1, calls)
+				assert.EqualValues(t, 1, calls.Load())
 			})
 		})
 	}
@@ -402,6 +404,54 @@ func TestTheOutcomeIsKeptBeforeTheClientHearsOfADeadline(t *testing.T) {
 			assert.Equal(t, n == 0, time.Since(start) == time.Second)
 		}
 		assert.EqualValues(t, 1, u.calls.Load())
+	})
+}
+
+// So it is where keeping the outcome takes a while.
+func TestAClientWaitsAMomentForItsOutcomeToBeKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		memory := idempotency.NewMemory(0)
+		slow := &hooks{Answers: memory, keep: func(ctx context.Context, key string, claim, value []byte, ttl time.Duration) (bool, error) {
+			<-time.After(40 * time.Millisecond)
+			return memory.Keep(ctx, key, claim, value, ttl)
+		}}
+		u := &upstream{do: func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
+		h, err := endpoint.New(endpoint.Spec{Timeout: time.Second, Proxy: u.proxy().With(idempotency.Require(slow))})
+		require.NoError(t, err)
+		start := time.Now()
+		assert.Equal(t, 504, send(h, `"k"`, "{}").status)
+		assert.LessOrEqual(t, time.Since(start), 1050*time.Millisecond)
+		assert.Equal(t, "true", send(h, `"k"`, "{}").header.Get("Idempotent-Replayed"))
+	})
+}
+
+// What is inside may need the body again when the client has left.
+func TestARetryGoesOnWithoutTheClient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		u := &upstream{}
+		u.do = func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			<-time.After(time.Second)
+			b, err := io.ReadAll(req.Body)
+			if u.calls.Load() == 1 {
+				return nil, &proxy.Error{Status: 503, Op: "status"}
+			}
+			return &proxy.Response{Header: http.Header{"X-Body": {string(b)}}}, err
+		}
+		p := u.proxy().With(idempotency.Require(idempotency.NewMemory(0)), policy.Retry(policy.Attempts{Unsafe: true}))
+		ctx, leave := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, leave)
+		_, err := p(ctx, post(`"k"`, "{}"))
+		assert.ErrorIs(t, err, context.Canceled)
+		<-time.After(5 * time.Second)
+		res, err := p(t.Context(), post(`"k"`, "{}"))
+		require.NoError(t, err)
+		assert.Equal(t, "{}", res.Header.Get("X-Body"))
+		assert.EqualValues(t, 2, u.calls.Load())
 	})
 }
 
@@ -705,14 +755,14 @@ func TestALateHolderChangesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		answers := idempotency.NewMemory(0)
-		var reports []error
+		reports := &reports{}
 		late := &hooks{Answers: answers, keep: func(ctx context.Context, key string, claim, value []byte, ttl time.Duration) (bool, error) {
 			<-time.After(900 * time.Millisecond)
 			return answers.Keep(ctx, key, claim, value, ttl)
 		}}
 		first, second := &upstream{}, &upstream{}
 		second.calls.Store(100)
-		h, err := endpoint.New(endpoint.Spec{Report: func(_ context.Context, err error) { reports = append(reports, err) }, Timeout: time.Millisecond,
+		h, err := endpoint.New(endpoint.Spec{Report: reports.add, Timeout: time.Millisecond,
 			Proxy: first.proxy().With(idempotency.RequireWith(idempotency.Spec{Answers: late, Lease: time.Millisecond}))})
 		require.NoError(t, err)
 		go send(h, `"k"`, "{}")
@@ -722,8 +772,8 @@ func TestALateHolderChangesNothing(t *testing.T) {
 		assert.Contains(t, send(other, `"k"`, "{}").body, "101")
 		<-time.After(time.Second)
 		assert.Contains(t, send(other, `"k"`, "{}").body, "101")
-		if assert.NotEmpty(t, reports) {
-			assert.ErrorContains(t, reports[len(reports)-1], "the claim of the key is over")
+		if all := reports.list(); assert.NotEmpty(t, all) {
+			assert.ErrorContains(t, all[len(all)-1], "the claim of the key is over")
 		}
 	})
 }

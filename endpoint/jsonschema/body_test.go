@@ -25,20 +25,20 @@ import (
 	"github.com/sluice-go/sluice/proxy/proxytest"
 )
 
-// told returns the error of a body, and the members of its problem.
-func told(t *testing.T, schema *jsonschema.Schema, body string) (error, string) {
+// told returns the members of the problem of a body, and its error.
+func told(t *testing.T, schema *jsonschema.Schema, body string) (members string, err error) {
 	t.Helper()
 	upstream, calls := counted()
-	_, err := upstream.With(jsonschema.Body(schema))(t.Context(), sent(body))
+	_, err = upstream.With(jsonschema.Body(schema))(t.Context(), sent(body))
 	if err == nil {
 		assert.Equal(t, int32(1), calls.Load())
-		return nil, ""
+		return "", nil
 	}
 	assert.Zero(t, calls.Load())
 	assert.Equal(t, http.StatusBadRequest, proxy.StatusOf(err))
 	e, ok := errors.AsType[*proxy.Error](err)
 	require.True(t, ok)
-	return err, e.Members.String()
+	return e.Members.String(), err
 }
 
 func TestBodyTellsWhereABodyDoesNotFit(t *testing.T) {
@@ -101,12 +101,12 @@ func TestBodyTellsWhereABodyDoesNotFit(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			err, members := told(t, schema, tt.body)
+			members, err := told(t, schema, tt.body)
 			assert.ErrorIs(t, err, jsonschema.ErrInvalid)
 			assert.JSONEq(t, `{"detail":"the body does not fit its schema","errors":`+tt.want+`}`, members)
 		})
 	}
-	err, _ := told(t, schema, `{"sku":"ABC-1","quantity":1e2,"note":"äöü","tags":["a",1],"if":5,"size":{"a":1}}`)
+	_, err := told(t, schema, `{"sku":"ABC-1","quantity":1e2,"note":"äöü","tags":["a",1],"if":5,"size":{"a":1}}`)
 	assert.NoError(t, err)
 }
 
@@ -114,7 +114,7 @@ func TestBodyTellsSixteenPlacesAtMost(t *testing.T) {
 	t.Parallel()
 	schema := compiled(t, `{"items":{"type":"string"}}`)
 	for n, want := range map[int]int{1: 1, 16: 16, 17: 16, 100_000: 16} {
-		err, members := told(t, schema, "["+strings.TrimSuffix(strings.Repeat("1,", n), ",")+"]")
+		members, err := told(t, schema, "["+strings.TrimSuffix(strings.Repeat("1,", n), ",")+"]")
 		invalid, ok := errors.AsType[*jsonschema.Invalid](err)
 		require.True(t, ok)
 		assert.Len(t, invalid.Locations, want)
@@ -128,7 +128,7 @@ func TestBodyTellsNothingThatTheClientSent(t *testing.T) {
 	t.Parallel()
 	schema := compiled(t, `{"type":"object","additionalProperties":{"additionalProperties":{"type":"number"}},"propertyNames":{"pattern":"^[a-z]+$"}}`)
 	for _, body := range []string{`{"<script>":{"<script>":"<script>"}}`, `{"<script>":1,"<script>":2}`, `"<script>"`, `<script>`, `{"<script>":1e9999}`} {
-		err, members := told(t, schema, body)
+		members, err := told(t, schema, body)
 		assert.Error(t, err)
 		assert.NotContains(t, err.Error(), "script")
 		assert.NotContains(t, members, "script")
@@ -166,7 +166,7 @@ func TestBodyRefusesWhatNoSchemaCanAllow(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			err, members := told(t, anything, tt.body)
+			members, err := told(t, anything, tt.body)
 			if tt.want == nil {
 				assert.NoError(t, err)
 				return
@@ -191,17 +191,17 @@ func TestBodyRefusesALongTextAtAPattern(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			err, _ := told(t, compiled(t, tt.schema), tt.body)
+			_, err := told(t, compiled(t, tt.schema), tt.body)
 			assert.ErrorIs(t, err, jsonschema.ErrText)
-			err, _ = told(t, compiled(t, tt.schema), strings.Replace(tt.body, long, fits, 1))
+			_, err = told(t, compiled(t, tt.schema), strings.Replace(tt.body, long, fits, 1))
 			assert.NoError(t, err)
 		})
 	}
-	err, _ := told(t, compiled(t, `{"minLength":4097,"maxLength":4097}`), long)
+	_, err := told(t, compiled(t, `{"minLength":4097,"maxLength":4097}`), long)
 	assert.NoError(t, err, "other keywords take any length")
 	dates, failure := jsonschema.New(jsonschema.Spec{Text: `{"format":"date"}`, Formats: true})
 	require.NoError(t, failure)
-	err, _ = told(t, dates, long)
+	_, err = told(t, dates, long)
 	assert.ErrorIs(t, err, jsonschema.ErrText)
 }
 
@@ -212,11 +212,11 @@ func TestFormatsAreRemarksUnlessTheyAreAsked(t *testing.T) {
 			schema, err := jsonschema.New(jsonschema.Spec{Draft: draft, Formats: formats, Text: `{"properties":{
 				"at":{"format":"date-time"},"re":{"format":"regex"},"odd":{"format":"odd"}}}`})
 			require.NoError(t, err)
-			err, _ = told(t, schema, `{"at":"2026-02-30T00:00:00Z","odd":"x"}`)
+			_, err = told(t, schema, `{"at":"2026-02-30T00:00:00Z","odd":"x"}`)
 			assert.Equal(t, formats, err != nil, draft)
-			err, _ = told(t, schema, `{"re":"("}`)
+			_, err = told(t, schema, `{"re":"("}`)
 			assert.Equal(t, formats, err != nil, draft)
-			err, _ = told(t, schema, `{"at":"2026-02-28T00:00:00Z","re":"(a|b)","odd":1}`)
+			_, err = told(t, schema, `{"at":"2026-02-28T00:00:00Z","re":"(a|b)","odd":1}`)
 			assert.NoError(t, err)
 		}
 	}

@@ -56,7 +56,8 @@ func (e *Invalid) Unwrap() error { return ErrInvalid }
 // A Location is a place where a value does not fit its schema.
 type Location struct {
 	// Pointer says where the value is in the body, as a JSON Pointer (RFC 6901); "" is all of it. A
-	// name that the schema does not mention is a star.
+	// name that the schema does not mention is a star. Of a pointer of more than 1024 bytes only the
+	// beginning is there, with "…" at its end.
 	Pointer string `json:"pointer"`
 
 	// Keyword is the keyword of the schema that the value fails. It is "false" for a value that the

@@ -34,36 +34,41 @@ type node struct {
 	not                     *node
 	ifThis, then, otherwise *node
 
-	hasObject            bool // one of the keywords up to dependents is there
-	minMembers           int
-	maxMembers           int // -1 is any number
-	required             []wanted
-	members              map[string]member
-	patterns             []patternNode
-	additional           *node
-	propertyNames        *node
-	dependents           []dependent
-	slots                int // how many members are wanted
-	unevaluatedMembers   *node
-	hasArray             bool
-	minItems             int
-	maxItems             int
-	unique               bool
-	prefix               []*node
-	rest                 *node
-	contains             *node
-	minContains          int
-	maxContains          int
-	unevaluatedItems     *node
-	hasString            bool
-	minLength, maxLength int
-	pattern              *regexp.Regexp
-	hasNumber            bool
-	minimum, maximum     *bound
-	above, below         *bound // exclusiveMinimum and exclusiveMaximum
-	multipleOf           *bound
-	anchor               string // $dynamicAnchor
-	recursiveAnchor      bool
+	hasObject          bool // one of the keywords for objects is there
+	minMembers         int
+	maxMembers         int // -1 is any number
+	required           []wanted
+	members            map[string]member
+	patterns           []patternNode
+	additional         *node
+	propertyNames      *node
+	dependents         []dependent
+	slots              int // how many members are asked for
+	unevaluatedMembers *node
+
+	hasArray         bool // one of the keywords for arrays is there
+	minItems         int
+	maxItems         int // -1 is any number
+	unique           bool
+	prefix           []*node
+	rest             *node // of the elements behind prefix
+	contains         *node
+	minContains      int
+	maxContains      int // -1 is any number
+	unevaluatedItems *node
+
+	hasString bool // one of the keywords for strings is there
+	minLength int
+	maxLength int // -1 is any number
+	pattern   *regexp.Regexp
+
+	hasNumber        bool // one of the keywords for numbers is there
+	minimum, maximum *bound
+	above, below     *bound // exclusiveMinimum and exclusiveMaximum
+	multipleOf       *bound
+
+	anchor          string // $dynamicAnchor
+	recursiveAnchor bool
 
 	at int // in the list of the translator
 }

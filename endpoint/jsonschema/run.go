@@ -2,6 +2,7 @@ package jsonschema
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,6 +27,7 @@ type run struct {
 	scope  []*resource     // the resources that led to the schema, outermost first
 	quiet  int             // above 0 nobody wants to know what is wrong, only whether something is
 	faults []Location
+	found  int    // how many faults there were; some are of one Location
 	full   bool   // nobody wants to know more
 	text   []byte // of a value that is compared
 	spare  []byte // for members that are put in order
@@ -73,25 +75,34 @@ func (r *run) fail(n *node, keyword, name string) bool {
 	if r.quiet > 0 || r.over() {
 		return false
 	}
+	r.found++
+	r.full = r.found >= maxFound
 	at := Location{Pointer: r.pointer(), Keyword: keyword, Schema: n.location, Name: name}
 	if !n.never {
 		at.Schema += "/" + keyword
 	}
-	for _, known := range r.faults { // as of several members that are not allowed
-		if at == known {
-			return false
-		}
+	if !slices.Contains(r.faults, at) { // several members that are not allowed have one
+		r.faults = append(r.faults, at)
+		r.full = r.full || len(r.faults) >= maxLocations
 	}
-	r.faults = append(r.faults, at)
-	r.full = len(r.faults) >= maxLocations
 	return false
 }
+
+// maxFound is how many faults are looked at for further locations.
+const maxFound = 256
+
+// maxPointer is how many bytes a pointer may have before it is cut.
+const maxPointer = 1 << 10
 
 // pointer returns the path as a JSON Pointer.
 func (r *run) pointer() string {
 	var b strings.Builder
 	for _, t := range r.path {
 		b.WriteByte('/')
+		if b.Len() > maxPointer {
+			b.WriteString("…")
+			break
+		}
 		switch {
 		case t.index >= 0:
 			b.WriteString(strconv.Itoa(t.index))

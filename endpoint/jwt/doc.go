@@ -16,8 +16,8 @@
 // alg: by its type, and by its own alg, use and key_ops where it has them. A token without kid is
 // verified only while the set has exactly one key that the Spec can use. RSA keys have 2048 bits or
 // more, a signature of a PS algorithm has a salt as long as the hash, and an HMAC secret is as long
-// as the hash or longer. A token never brings its own key: jwk, jku, x5c and x5u in its header are
-// not looked at. A header with crit or b64 is refused (RFC 8725).
+// as the hash or longer. A token never brings its own key: jwk, jku, x5c and x5u in its header
+// decide nothing. A header with crit or b64 is refused (RFC 8725).
 //
 // Its claims are an object that, like the header, repeats no name. exp is required; nbf and iat must
 // not be later than now, where they are there. For all three there is a leeway of 10 s. iss and aud

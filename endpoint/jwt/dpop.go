@@ -38,7 +38,7 @@ type DPoP struct {
 	Algorithms []string
 
 	// Age is how old a proof may be. 0 is 1 min; a negative Age, or one of more than an hour, is a
-	// fault. It may also be in the future by the Leeway of the [Spec].
+	// fault. The Leeway of the [Spec] comes on top of it, and allows for a proof from the future.
 	Age time.Duration
 
 	// MaxProofs is how many proofs are remembered, each for the Age and twice the Leeway at least, and

@@ -56,8 +56,8 @@ type Keys struct {
 	// fault.
 	Timeout time.Duration
 
-	// OnError is called with the error of each fetch that fails, if it is not nil. Run calls it, and
-	// waits for it. A panic in it has no effect.
+	// OnError is called with the error of each fetch that fails, if it is not nil. It must return
+	// soon: Run makes no fetch meanwhile. A panic in it has no effect.
 	OnError func(error)
 
 	static bool

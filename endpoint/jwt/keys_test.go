@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/endpoint/auth"
 	"github.com/sluice-go/sluice/endpoint/jwt"
 	"github.com/sluice-go/sluice/endpoint/jwt/jwttest"
@@ -335,6 +337,30 @@ func TestAWaitForKeysEndsWithTheCaller(t *testing.T) {
 	})
 }
 
+// proves M27
+func TestAnEndpointWithoutKeysAnswersInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(t)
+		s.breaks(slowly(time.Hour))
+		keys := s.keys()
+		run(t, keys)
+		revoked := spec(keys, "ES256")
+		revoked.Revoked = func(context.Context, *proxy.Caller) error { return nil }
+		for _, sp := range []jwt.Spec{spec(keys, "ES256"), revoked} {
+			h, err := endpoint.New(endpoint.Spec{Guards: []proxy.Decorator{auth.Require(newTokens(t, sp))}, Proxy: passes, Timeout: time.Second})
+			require.NoError(t, err)
+			r := httptest.NewRequest("GET", "/", nil).WithContext(t.Context())
+			r.Header.Set("Authorization", "Bearer "+sign(t, s.issuer, good()))
+			w, start := httptest.NewRecorder(), time.Now()
+			h.ServeHTTP(w, r)
+			assert.Equal(t, 503, w.Code)
+			assert.Less(t, time.Since(start), time.Second)
+			assert.NotContains(t, w.Body.String(), "id.test", "nothing internal reaches a client")
+		}
+	})
+}
+
 func TestAKeyThatLeavesTheSetTakesItsTokensAlong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -343,13 +369,14 @@ func TestAKeyThatLeavesTheSetTakesItsTokensAlong(t *testing.T) {
 		tokens := newTokens(t, spec(keys, "ES256"))
 		run(t, keys)
 		old := sign(t, s.issuer, good())
-		status, _ := ask(t.Context(), tokens, old)
+		status, caller := ask(t.Context(), tokens, old)
 		require.Equal(t, 200, status)
 
 		require.NoError(t, s.issuer.Rotate())
 		<-time.After(10*time.Minute + time.Second)
-		status, _ = ask(t.Context(), tokens, old)
-		assert.Equal(t, 200, status, "its key is still in the set")
+		assert.EqualValues(t, 2, s.fetches.Load())
+		_, again := ask(t.Context(), tokens, old)
+		assert.Same(t, caller, again, "its key is still in the set, so it is still known")
 
 		s.issuer.Retire()
 		<-time.After(10*time.Minute + time.Second)
@@ -552,5 +579,34 @@ func TestAFetchEndsWithRun(t *testing.T) {
 		assert.ErrorIs(t, <-ended, context.Canceled)
 		assert.Equal(t, 503, <-asked)
 		assert.Zero(t, time.Since(start))
+	})
+}
+
+func TestNobodyWaitsForAFetchThatRunDoesNotMake(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for range 20 { // Run may hear of its end or of the token first
+			s := newKeyServer(t)
+			s.breaks(text(500, ""))
+			keys := s.keys()
+			release := make(chan struct{})
+			keys.OnError = func(error) { <-release }
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error)
+			go func() { ended <- keys.Run(ctx) }()
+			synctest.Wait()
+			asked := make(chan int)
+			tokens := newTokens(t, spec(keys, "ES256"))
+			token := sign(t, s.issuer, good())
+			go func() {
+				status, _ := ask(t.Context(), tokens, token)
+				asked <- status
+			}()
+			synctest.Wait()
+			cancel()
+			close(release)
+			assert.ErrorIs(t, <-ended, context.Canceled)
+			assert.Equal(t, 503, <-asked)
+		}
 	})
 }

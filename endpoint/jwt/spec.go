@@ -69,10 +69,11 @@ type Spec struct {
 	// refuses them.
 	DPoP *DPoP
 
-	// Revoked is asked for each request with a good token, unless it is nil. nil is the answer for a
-	// token that was not revoked. An error that wraps auth.ErrInvalidCredentials, or has status 401,
-	// says that it was. With any other error the request is refused with 503, as it is if Revoked
-	// panics: nobody knows. Revoked must return when its context ends.
+	// Revoked is asked for each request with a good token, unless it is nil: an auth.Revocation, such
+	// as the method of auth.Revoked. nil is the answer for a token that was not revoked. An error that
+	// wraps auth.ErrInvalidCredentials, as auth.ErrRevoked comes with, or that has status 401 says
+	// that it was. With any other error the request is refused with 503, as it is if Revoked panics:
+	// nobody knows. Revoked must return when its context ends.
 	Revoked func(context.Context, *proxy.Caller) error
 
 	// Remember is how many verified tokens are remembered. 0 is 10,000, and a negative Remember is

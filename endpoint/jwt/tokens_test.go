@@ -49,6 +49,9 @@ func TestAGoodTokenNamesItsCaller(t *testing.T) {
 	}
 }
 
+// alphabet is that of base64url.
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
 func TestHMACTokens(t *testing.T) {
 	t.Parallel()
 	secret := []byte(strings.Repeat("k", 32))
@@ -62,8 +65,16 @@ func TestHMACTokens(t *testing.T) {
 		return compact
 	}
 	tokens := newTokens(t, spec(jwt.StaticKeys(jwt.Key{Secret: secret}), "HS256"))
-	status, _ := ask(t.Context(), tokens, tokenOf(signer))
+	fine := tokenOf(signer)
+	status, _ := ask(t.Context(), tokens, fine)
 	assert.Equal(t, 200, status)
+	last := len(fine) - 1 // it has two bits that do not count
+	for _, c := range alphabet {
+		if same := fine[:last] + string(c); same != fine {
+			status, _ = ask(t.Context(), tokens, same)
+			assert.Equal(t, 401, status, "a token has one spelling")
+		}
+	}
 	other, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.HS256, Key: []byte(strings.Repeat("x", 32))}, nil)
 	require.NoError(t, err)
 	status, _ = ask(t.Context(), tokens, tokenOf(other))
@@ -183,14 +194,14 @@ func TestForms(t *testing.T) {
 	first, rest, _ := strings.Cut(fine, ".")
 	second, third, _ := strings.Cut(rest, ".")
 	last := third[:len(third)-1]
-	bits := "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-	same := last + string(bits[strings.IndexByte(bits, third[len(third)-1])|1]) // the last bits do not count
+	same := last + string(alphabet[strings.IndexByte(alphabet, third[len(third)-1])|1]) // the last bits do not count
 	many := `,"a":{"b":1,"b":2}`
 	deep := `,"a":` + strings.Repeat("[", 600) + strings.Repeat("]", 600)
-	wide := ""
+	var names strings.Builder
 	for i := range 40 {
-		wide += fmt.Sprintf(`,"n%d":%d`, i, i)
+		fmt.Fprintf(&names, `,"n%d":%d`, i, i)
 	}
+	wide := names.String()
 	for _, tt := range []struct {
 		name, token string
 		status      int
@@ -474,6 +485,27 @@ func TestRevokedIsAskedForEachRequest(t *testing.T) {
 			assert.Equal(t, 3, asked, "nobody asks about a bad token")
 		})
 	}
+}
+
+func TestASetOfRevokedTokens(t *testing.T) {
+	t.Parallel()
+	issuer := newIssuer(t, "ES256")
+	set, err := auth.NewRevoked(auth.RevokedSpec{})
+	require.NoError(t, err)
+	s := spec(jwt.ParseKeys(issuer.KeySet()), "ES256")
+	s.Revoked = set.Revoked
+	tokens := newTokens(t, s)
+	one, two := sign(t, issuer, good(claims{"jti": "1"})), sign(t, issuer, good(claims{"jti": "2"}))
+	for _, token := range []string{one, two} {
+		status, _ := ask(t.Context(), tokens, token)
+		assert.Equal(t, 200, status)
+	}
+	require.NoError(t, set.Revoke("1", time.Now().Add(time.Hour)))
+	_, err = tokens.Authenticate(t.Context(), bearer(one))
+	assert.ErrorIs(t, err, auth.ErrRevoked)
+	assert.Equal(t, `Bearer error="invalid_token"`, tokens.Challenge(err))
+	status, _ := ask(t.Context(), tokens, two)
+	assert.Equal(t, 200, status)
 }
 
 // An unsound error panics where errors.Is asks it.

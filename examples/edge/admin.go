@@ -16,9 +16,6 @@ import (
 
 func newTokenID() string { return rand.Text() }
 
-// revokedFor is how long a token stays revoked: longer than any is good.
-const revokedFor = 24 * time.Hour
-
 // newAdmin returns the handler for operators.
 func newAdmin(gateway chi.Router, revoke func(ctx context.Context, jti string, until time.Time) error) http.Handler {
 	r := chi.NewRouter()
@@ -30,7 +27,8 @@ func newAdmin(gateway chi.Router, revoke func(ctx context.Context, jti string, u
 			endpoint.WriteError(w, r, &proxy.Error{Status: http.StatusBadRequest, Err: errors.New("there is no jti")})
 			return
 		}
-		if err := revoke(r.Context(), jti, time.Now().Add(revokedFor)); err != nil {
+		// For good, as nobody here knows when the token ends.
+		if err := revoke(r.Context(), jti, time.Time{}); err != nil {
 			endpoint.WriteError(w, r, &proxy.Error{Status: http.StatusServiceUnavailable, Err: err})
 			return
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -50,7 +51,7 @@ func run(ctx context.Context, o options, out, tell io.Writer) error {
 		defer echo.close()
 		upstream = echo.url()
 	}
-	stores, err := newStores(o.redis, log)
+	stores, err := newStores(o.redis)
 	if err != nil {
 		return err
 	}
@@ -65,9 +66,15 @@ func run(ctx context.Context, o options, out, tell io.Writer) error {
 	if err != nil {
 		return err
 	}
-	gateway, err := newRouter(o, routes, health, secure, log)
+	gateway, err := newRouter(o, routes, health, log)
 	if err != nil {
 		return err
+	}
+	handler := http.Handler(gateway)
+	if o.http3 {
+		if handler, err = secure.serve(gateway, listeners.public, log); err != nil {
+			return err
+		}
 	}
 
 	servers := []adapter.Runner{
@@ -80,10 +87,10 @@ func run(ctx context.Context, o options, out, tell io.Writer) error {
 	if echo != nil {
 		servers = append(servers, echo.server())
 	}
-	servers = append(servers, secure.runners(gateway, listeners.public)...)
+	servers = append(servers, secure.runners()...)
 	describe(tell, o, listeners, issuer)
 	return adapter.Run(ctx, adapter.Server{
-		Listener: listeners.public, TLS: secure.config(), Handler: gateway, OnDrain: []func(){health.Drain},
+		Listener: listeners.public, TLS: secure.config(), Handler: handler, OnDrain: []func(){health.Drain},
 		Abandoned: func() int { return router.Abandoned(gateway) },
 	}, servers...)
 }

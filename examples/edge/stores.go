@@ -2,11 +2,12 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/sluice-go/sluice/endpoint/auth"
 	"github.com/sluice-go/sluice/endpoint/idempotency"
+	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 	"github.com/sluice-go/sluice/proxy/policy"
 )
 
@@ -20,11 +21,11 @@ type stores struct {
 }
 
 // newStores returns the stores in a Redis, or in memory without one.
-func newStores(redis string, log *slog.Logger) (*stores, error) {
+func newStores(redis string) (*stores, error) {
 	if redis == "" {
 		return inMemory()
 	}
-	return inRedis(redis, log)
+	return inRedis(redis), nil
 }
 
 func inMemory() (*stores, error) {
@@ -34,8 +35,20 @@ func inMemory() (*stores, error) {
 	}
 	return &stores{
 		answers: idempotency.NewMemory(0),
-		revoked: revoked.Revoked,
+		revoked: whereNamed(revoked.Revoked),
 		revoke:  func(_ context.Context, jti string, until time.Time) error { return revoked.Revoke(jti, until) },
 		close:   func() {},
 	}, nil
+}
+
+var pathJTI = document.PathOf("jti")
+
+// whereNamed asks only about tokens that have an id. A token without one cannot be revoked.
+func whereNamed(revoked auth.Revocation) auth.Revocation {
+	return func(ctx context.Context, c *proxy.Caller) error {
+		if c.Claims.Get(pathJTI).IsZero() {
+			return nil
+		}
+		return revoked(ctx, c)
+	}
 }

@@ -1,5 +1,5 @@
 // Package keys makes the keys by which calls are told apart, and keeps which of them are left alone
-// for a while. Coalesce and the cache share it.
+// for a while. Coalesce, the cache and idempotency keys share it.
 package keys
 
 import (

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"iter"
 	"math/bits"
-	"slices"
 )
 
 // A Cursor stands at one value in a [Document]. It is for code that reads a whole document, such as
@@ -66,7 +65,7 @@ func endsIn(w *clock, b []byte) []end {
 		case '{', '[':
 			w.tick()
 			if len(ends) == cap(ends) {
-				ends = slices.Grow(ends, moreEnds(len(ends), i, len(b)))
+				ends = append(make([]end, 0, len(ends)+more(len(ends), i, len(b))), ends...)
 			}
 			ends = append(ends, end{n: inner})
 			inner = len(ends) - 1
@@ -91,11 +90,11 @@ func endsIn(w *clock, b []byte) []end {
 	}
 }
 
-// moreEnds returns for how many more arrays and objects to make room, if n begin in the first at of size
-// bytes. It expects the rest to be like them, so that a text of very many is not copied over and over.
-func moreEnds(n, at, size int) int {
-	expected := int(float64(n)*float64(size-at)/float64(at)) + n/16 + 1
-	return min(max(expected, n/4), 4*n)
+// more returns for how many more parts to make room, if n begin in the first at of size bytes. It expects
+// the rest to be like them, so that a text of very many is not copied over and over.
+func more(n, at, size int) int {
+	expected := int(float64(n)*float64(size-at)/float64(at+1)) + n/16
+	return min(max(expected, n/4), 4*n) + 16
 }
 
 // Kind returns the type of the value, [Absent] for the zero Cursor.

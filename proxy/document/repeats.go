@@ -35,9 +35,12 @@ func (d Document) repeats(w *clock) bool {
 		switch b[i] {
 		case '"':
 			w.tick()
-			end, escaped := skipString(b, i)
+			end, _ := skipString(b, i)
 			if next := skipSpace(b, end); next < len(b) && b[next] == ':' {
-				s.names = append(s.names, memberName{i + 1, end - 1, escaped})
+				if len(s.names) == cap(s.names) {
+					s.names = append(make([]int, 0, len(s.names)+more(len(s.names), i, len(b))), s.names...)
+				}
+				s.names = append(s.names, i)
 			}
 			i = end
 			continue
@@ -58,17 +61,12 @@ func (d Document) repeats(w *clock) bool {
 	}
 }
 
-// A memberName is where a name is in a text, without its quotes.
-type memberName struct {
-	from, to int
-	escaped  bool
-}
-
-// A nameSet tells whether names are equal.
+// A nameSet tells whether names are equal. A name is the offset of its opening quote: with more for
+// each, an object of very short names would take many times its text.
 type nameSet struct {
 	b     []byte
-	names []memberName // of the open objects, outermost first
-	table []int32      // of the names of one object by their hash, plus one; 0 is free
+	names []int   // of the open objects, outermost first
+	table []int32 // of the names of one object by their hash, plus one; 0 is free
 	seed  maphash.Seed
 	text  []byte // of a name with escapes
 }
@@ -94,11 +92,11 @@ func (s *nameSet) repeats(w *clock, from int) bool {
 
 // collide is repeats for many names. A sender cannot know the seed, and so not choose names that have
 // the same hash.
-func (s *nameSet) collide(w *clock, names []memberName) bool {
+func (s *nameSet) collide(w *clock, names []int) bool {
 	if s.table == nil {
 		s.seed = maphash.MakeSeed()
 	}
-	size := 1 << bits.Len(uint(2*len(names)))
+	size := 1 << bits.Len(uint(len(names)+len(names)/2))
 	if len(s.table) < size {
 		s.table = make([]int32, size)
 	}
@@ -117,18 +115,26 @@ func (s *nameSet) collide(w *clock, names []memberName) bool {
 	return false
 }
 
-func (s *nameSet) hash(n memberName) uint64 {
-	text := s.b[n.from:n.to]
-	if n.escaped {
+// inside returns what is between the quotes of a name.
+func (s *nameSet) inside(name int) (text []byte, escaped bool) {
+	end, escaped := skipString(s.b, name)
+	return s.b[name+1 : end-1], escaped
+}
+
+func (s *nameSet) hash(name int) uint64 {
+	text, escaped := s.inside(name)
+	if escaped {
 		s.text = appendUnescaped(s.text[:0], text)
 		text = s.text
 	}
 	return maphash.Bytes(s.seed, text)
 }
 
-func (s *nameSet) same(a, c memberName) bool {
-	if !a.escaped && !c.escaped {
-		return bytes.Equal(s.b[a.from:a.to], s.b[c.from:c.to])
+func (s *nameSet) same(one, other int) bool {
+	a, escaped := s.inside(one)
+	b, alsoEscaped := s.inside(other)
+	if !escaped && !alsoEscaped {
+		return bytes.Equal(a, b)
 	}
-	return string(appendUnescaped(nil, s.b[a.from:a.to])) == string(appendUnescaped(nil, s.b[c.from:c.to]))
+	return string(appendUnescaped(nil, a)) == string(appendUnescaped(nil, b))
 }

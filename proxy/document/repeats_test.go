@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -69,6 +70,28 @@ func TestRepeatsEndsWithItsContext(t *testing.T) {
 	cancel()
 	_, err = document.Work{Context: ctx}.Repeats(d)
 	assert.ErrorIs(t, err, context.Canceled)
+}
+
+// Not parallel: it measures what the whole process allocates.
+//
+// proves T10
+func TestRepeatsAllocatesAFewTimesTheText(t *testing.T) {
+	for name, text := range map[string]string{
+		"short names":      "{" + strings.Repeat(`"":1,`, 100_000) + `"":1}`,
+		"objects":          "[" + strings.Repeat(`{"":1},`, 100_000) + "1]",
+		"escaped names":    "{" + strings.Repeat(`"\n":1,`, 100_000) + `"":1}`,
+		"objects of many":  "[" + strings.Repeat(`{"1":1,"2":1,"3":1,"4":1,"5":1,"6":1,"7":1,"8":1,"9":1},`, 10_000) + "1]",
+		"a name of letter": `{"` + strings.Repeat("a", 1_000_000) + `":1,"` + strings.Repeat("a", 1_000_000) + `":2}`,
+	} {
+		d := document.MustParse(text)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		d.Repeats()
+		runtime.ReadMemStats(&after)
+		factor := float64(after.TotalAlloc-before.TotalAlloc) / float64(d.Size())
+		t.Logf("%s: %.1f bytes allocated for each", name, factor)
+		assert.Less(t, factor, 8.0, name)
+	}
 }
 
 // FuzzRepeats compares with what encoding/json reads.

@@ -24,9 +24,9 @@
 //
 // # State
 //
-// A policy that counts keeps its state in the decorator's value; [Buckets] and [Quotas] keep that of limits
-// in another place. Proxies decorated with the same
-// value share the state, and the plan shows that; only Coalesce keeps them apart. All policies are
+// A policy that counts keeps its state in the decorator's value. Proxies decorated with the same
+// value share the state, and the plan shows that; only Coalesce keeps them apart. [Buckets] and
+// [Quotas] keep what limits have counted in another place, for several processes. All policies are
 // safe for concurrent use.
 //
 // # Streams

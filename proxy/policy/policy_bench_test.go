@@ -27,6 +27,9 @@ func BenchmarkPass(b *testing.B) {
 		{"timeout, callee unknown", unknown.With(policy.Timeout(time.Minute))},
 		{"timeout, the caller's is sooner", known.With(policy.Timeout(time.Hour))},
 		{"limit", known.With(policy.Limit(rate.NewLimiter(rate.Inf, 0)))},
+		{"limit by caller", known.With(policy.LimitByWith(policy.LimitBySpec{Key: policy.ByCaller, OmitFields: true,
+			Rate: policy.Rate{Events: 1, Per: time.Nanosecond, Burst: 1_000_000}}))},
+		{"quota by caller", known.With(policy.Quota(policy.QuotaSpec{Key: policy.ByCaller, OmitFields: true, Limit: 999_999_999_999_999, Window: policy.Month}))},
 		{"inflight", known.With(policy.InFlight(64))},
 		{"queue", known.With(policy.Queue(policy.QueueSpec{InFlight: 64}))},
 		{"adaptive", known.With(policy.Adaptive(policy.AdaptiveSpec{}))},
@@ -52,6 +55,7 @@ func BenchmarkPass(b *testing.B) {
 			req.Header.Set("Accept-Language", "en")
 			req.Header.Set("X-Deadline-Ms", "60000")
 			req.Params.Set("id", "7")
+			req.Caller = &proxy.Caller{Scheme: "jwt", Issuer: "https://issuer.test", ID: "248289761001"}
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := bb.p(ctx, req); err != nil {

@@ -2,9 +2,7 @@ package redis
 
 import (
 	"context"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"math"
@@ -76,12 +74,7 @@ func (b *Buckets) Take(ctx context.Context, key string, r policy.Rate) (policy.G
 	})
 }
 
-// key returns the key in Redis for that of a limit. 192 bits of SHA-256 are enough that nobody finds
-// two keys with the same one.
-func (b *Buckets) key(key string) string {
-	hash := sha256.Sum256([]byte(key))
-	return b.server.Prefix + "limit:" + base64.RawURLEncoding.EncodeToString(hash[:24])
-}
+func (b *Buckets) key(key string) string { return b.server.key("limit:", key) }
 
 // Cells are a rate in whole numbers. A call takes a time of which a burst of calls fits into most;
 // both are in parts, of which unit are a microsecond.

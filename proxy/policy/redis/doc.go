@@ -6,6 +6,9 @@
 //	limit := policy.LimitByWith(policy.LimitBySpec{
 //		Name: "api", Key: policy.ByClient, Rate: policy.PerSecond(5), Buckets: buckets,
 //	})
+//	quota := policy.Quota(policy.QuotaSpec{
+//		Name: "plan", Key: policy.ByCaller, Limit: 10_000, Window: policy.Month, Quotas: redis.NewQuotas(redis.Spec{Client: client}),
+//	})
 //	cached := cache.New(cache.Spec{Store: redis.NewStore(redis.Spec{Client: client})})
 //
 // The client is that of github.com/redis/go-redis/v9. It belongs to the caller, who closes it. Redis
@@ -25,8 +28,8 @@
 //
 // After three failures in a row Redis is not asked for a second, and calls fail with [ErrPaused] at
 // once. Then one call is let through. If it fails too, the next second begins. A call whose own
-// context has ended is no failure. Each [Buckets] and each [Store] counts for itself.
+// context has ended is no failure. Each [Buckets], [Quotas], [Store] and [Server] counts for itself.
 //
-// A limit fails closed: policy.LimitBy refuses a call with 503 unless it is told to be Open. A cache
-// fails open: it asks the upstream, and reports the failure.
+// A limit fails closed: policy.LimitBy and policy.Quota refuse a call with 503 unless they are told to
+// be Open. A cache fails open: it asks the upstream, and reports the failure.
 package redis

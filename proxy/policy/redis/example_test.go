@@ -89,3 +89,37 @@ func ExampleNewStore() {
 	// upstream called
 	// 200 <nil>
 }
+
+func ExampleNewQuotas() {
+	server, err := miniredis.Run() // stands for the Redis of the fleet
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
+	defer client.Close()
+
+	// Each gateway of the fleet does this.
+	gateway := func() proxy.Proxy {
+		reports := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) {
+			return &proxy.Response{Status: 200}, nil
+		})
+		return reports.With(policy.Quota(policy.QuotaSpec{
+			Name: "plan", Key: policy.ByCaller, Limit: 2, Window: policy.Month,
+			Quotas: redis.NewQuotas(redis.Spec{Client: client, Timeout: time.Second}),
+		}))
+	}
+	one, two := gateway(), gateway()
+
+	req := proxy.NewRequest("GET", "/")
+	req.Caller = &proxy.Caller{ID: "ann"} // as authentication has verified it
+	for _, gateway := range []proxy.Proxy{one, two, one} {
+		res, err := gateway(context.Background(), req)
+		fmt.Println(proxy.Status(res, err), err)
+	}
+	// Output:
+	// 200 <nil>
+	// 200 <nil>
+	// 429 quota: too many calls in this time
+}

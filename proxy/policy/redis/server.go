@@ -2,6 +2,8 @@ package redis
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"runtime"
@@ -23,6 +25,13 @@ type server struct {
 }
 
 func newServer(s Spec, fault error) *server { return &server{Spec: s.withDefaults(), fault: fault} }
+
+// key returns the key in Redis for that of a limit. 192 bits of SHA-256 are enough that nobody finds
+// two keys with the same one.
+func (s *server) key(what, key string) string {
+	hash := sha256.Sum256([]byte(key))
+	return s.Prefix + what + base64.RawURLEncoding.EncodeToString(hash[:24])
+}
 
 // ask makes a call of Redis, and returns when ctx ends or the time is over, whatever the call does.
 // It runs on a goroutine of its own: while go-redis waits for an answer it does not look at a

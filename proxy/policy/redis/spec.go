@@ -32,7 +32,8 @@ type Spec struct {
 
 	// MaxValue is the size of the largest entry that a [Store] keeps, header and all, in bytes. 0 is
 	// [DefaultMaxValue], and a negative MaxValue is no limit but that of Redis, 512 MiB. It should be
-	// a little more than the MaxObject of the cache. Buckets have no need of it.
+	// a little more than the MaxObject of the cache. Buckets and Quotas have no need
+	// of it.
 	MaxValue int
 }
 
