@@ -275,7 +275,7 @@ func TestAnEndpointIsNotMadeWithoutItsGuard(t *testing.T) {
 	t.Parallel()
 	_, err := endpoint.New(endpoint.Spec{Proxy: proxy.Proxy(answers).With(auth.Require(auth.APIKeys(nil)), auth.Allow(auth.Scope()), auth.Claims())})
 	assert.ErrorContains(t, err, "auth: APIKeys: the store is nil")
-	assert.ErrorContains(t, err, "auth: Allow: scope : there are no names")
+	assert.ErrorContains(t, err, "auth: Allow: rule 1 (scope): there are no names")
 	assert.ErrorContains(t, err, "auth: Claims: there are no claims")
 }
 
