@@ -107,14 +107,16 @@ func CORS(spec CORSSpec) (func(http.Handler) http.Handler, error) {
 	}
 	library := cors.New(options)
 	return func(next http.Handler) http.Handler {
-		handler := library.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			delete(w.Header(), allowOrigin) // there it is the verdict
+			if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+				library.HandlerFunc(w, asBrowser(r))
+				return
+			}
+			library.HandlerFunc(w, spec.admitted(r))
 			v := verdictOf(w)
 			defer v.settle() // for the answer that net/http writes, or what recovers a panic outside
 			next.ServeHTTP(v, r)
-		}))
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			delete(w.Header(), allowOrigin) // there it is the verdict
-			handler.ServeHTTP(w, asBrowser(r))
 		})
 	}, nil
 }
@@ -125,9 +127,6 @@ const requestHeaders = "Access-Control-Request-Headers"
 // library knows no other form, but clients that are no browsers send them as they are written.
 func asBrowser(r *http.Request) *http.Request {
 	lines := r.Header[requestHeaders]
-	if r.Method != http.MethodOptions || len(lines) == 0 || r.Header["Access-Control-Request-Method"] == nil {
-		return r
-	}
 	var names []string
 	for name := range strings.SplitSeq(strings.ToLower(strings.Join(lines, ",")), ",") {
 		if name = strings.Trim(name, " \t"); name != "" {
@@ -136,13 +135,26 @@ func asBrowser(r *http.Request) *http.Request {
 	}
 	slices.Sort(names)
 	sorted := strings.Join(slices.Compact(names), ",")
-	if len(lines) == 1 && lines[0] == sorted {
+	if len(lines) == 0 || len(lines) == 1 && lines[0] == sorted {
 		return r
 	}
 	preflight := *r
 	preflight.Header = maps.Clone(r.Header)
 	preflight.Header[requestHeaders] = []string{sorted}
 	return &preflight
+}
+
+// admitted returns a request with the Origin of r and a method that a page may use. The method is for
+// a preflight to decide; the library would also keep a page from reading why another one is refused.
+func (s *CORSSpec) admitted(r *http.Request) *http.Request {
+	method := http.MethodGet
+	if len(s.Methods) > 0 {
+		method = s.Methods[0]
+	}
+	if r.Method == method {
+		return r
+	}
+	return &http.Request{Method: method, Header: http.Header{"Origin": r.Header["Origin"]}}
 }
 
 // check returns what is wrong beside the origins.

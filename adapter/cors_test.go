@@ -211,6 +211,21 @@ func TestAnOrdinaryOptionsRequestIsTheHandlers(t *testing.T) {
 	assert.Equal(t, 418, ask(h, "OPTIONS", http.Header{"Origin": {page}}).StatusCode)
 }
 
+// krakend-ce#961
+func TestAPageCanReadWhyItsMethodIsRefused(t *testing.T) {
+	t.Parallel()
+	h := withCORS(t, adapter.CORSSpec{Origins: []string{page}, Credentials: true}, func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, r.Method, http.StatusMethodNotAllowed)
+	})
+	for _, method := range []string{"GET", "POST", "DELETE", "PROPFIND", "OPTIONS"} {
+		res := ask(h, method, http.Header{"Origin": {page}})
+		assert.Equal(t, http.StatusMethodNotAllowed, res.StatusCode, method)
+		assert.Equal(t, []string{page}, res.Header["Access-Control-Allow-Origin"], method)
+		assert.Equal(t, []string{"true"}, res.Header["Access-Control-Allow-Credentials"], method)
+		assert.Empty(t, ask(h, method, http.Header{"Origin": {"https://evil.example"}}).Header["Access-Control-Allow-Origin"], method)
+	}
+}
+
 func TestCORSAdmitsAPrivateNetworkIfToldTo(t *testing.T) {
 	t.Parallel()
 	h := withCORS(t, adapter.CORSSpec{Origins: []string{page}, PrivateNetwork: true}, func(http.ResponseWriter, *http.Request) {})

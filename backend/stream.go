@@ -34,11 +34,11 @@ func (c *exchange) streamed(ctx context.Context, req *proxy.Request, resp *http.
 		b.rc = call.NewBody(ctx, c.leaf.bound, resp.Body)
 	}
 	h := resp.Header
-	if !c.leaf.described(ctx) { // else only the endpoint sees it, and filters it the same way
+	if !c.leaf.described(ctx) || len(h["Connection"]) > 0 { // what is added to it outside is not for Connection to name
 		if h = endToEnd(h); h == nil {
 			h = http.Header{}
 		}
-	} else {
+	} else { // only our code sees it, and the endpoint filters it the same way
 		checkRetryAfter(h)
 	}
 	switch {

@@ -218,11 +218,11 @@ func (f FactoryFunc) New(s Spec) (http.Handler, error) {
 
 // New returns the handler that s describes. The error joins everything that is wrong with s: no
 // Proxy, a construction error anywhere in its plan (see [pipe.Check]), an invalid network or
-// Cache-Control, a guard that may call the pipe several times or reads the request body, an Encoder
-// that has a fault, no media type, or one that another Encoder has, and with Stream a pipe that
-// buffers or needs a request body twice. New cannot know whether the route has the params that the
-// URLs of upstreams need: router.Mount checks that, and without it a call whose param is missing
-// fails with 502.
+// Cache-Control, a guard that may call the pipe several times or reads the request body, a step that
+// goes by the caller and stands outside of the one that finds out who that is, an Encoder that has a
+// fault, no media type, or one that another Encoder has, and with Stream a pipe that buffers or needs a
+// request body twice. New cannot know whether the route has the params that the URLs of upstreams
+// need: router.Mount checks that, and without it a call whose param is missing fails with 502.
 //
 // The handler is safe for concurrent use. It has three methods beside ServeHTTP:
 //
@@ -275,6 +275,9 @@ func (s Spec) check(guarded, body proxy.Proxy) error {
 		}
 		if err := plan.Faults(); err != nil {
 			errs = append(errs, err)
+		}
+		for _, text := range callerFaults(plan) {
+			fault("%s", text)
 		}
 		if s.Stream {
 			eachAnswering(plan, func(step *pipe.Step) {

@@ -75,9 +75,9 @@ func guardFaults(plan, body *pipe.Step) (faults []string) {
 		switch {
 		case !inside:
 		case many:
-			faults = append(faults, fmt.Sprintf("the guard %s may call the pipe several times", titleOf(step)))
+			faults = append(faults, fmt.Sprintf("the guard %s may call the pipe several times: put it around Proxy%s", titleOf(step), inBrackets(step.Source)))
 		case step.Effects.Has(pipe.NeedsReplay):
-			faults = append(faults, fmt.Sprintf("the guard %s reads the request body, which is not there yet", titleOf(step)))
+			faults = append(faults, fmt.Sprintf("the guard %s reads the request body, which is not there yet: put it around Proxy%s", titleOf(step), inBrackets(step.Source)))
 		}
 		return inside
 	}

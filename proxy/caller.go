@@ -19,7 +19,8 @@ type Caller struct {
 	Issuer string
 
 	// ID names the caller: the subject of a token, the name of an API key, the user of a password.
-	// Two callers are the same if their Scheme, Issuer and ID are; see [Caller.Key].
+	// Two callers are the same if their Scheme, Issuer and ID are; see [Caller.Key]. "" names nobody,
+	// as of a token without a subject: such callers are the same if their Claims are too.
 	ID string
 
 	// Scheme is the kind of credential: "jwt", "api-key", "basic", "certificate".
@@ -43,7 +44,8 @@ func (c *Caller) HasRole(role string) bool { return c != nil && slices.Contains(
 func (c *Caller) HasScope(scope string) bool { return c != nil && slices.Contains(c.Scopes, scope) }
 
 // Key returns a text that is the same for the same caller and differs for any two: Scheme, Issuer and
-// ID, the first two with their lengths before them. Of nil it is "", which is the key of no Caller.
+// ID, the first two with their lengths before them. In place of an ID that is "" stand a NUL and the
+// Claims. Of nil it is "", which is the key of no Caller.
 func (c *Caller) Key() string {
 	if c == nil {
 		return ""
@@ -62,5 +64,11 @@ func (c *Caller) AppendKey(b []byte) []byte {
 	b = strconv.AppendInt(b, int64(len(c.Issuer)), 10)
 	b = append(b, ':')
 	b = append(b, c.Issuer...)
+	switch {
+	case c.ID == "":
+		return c.Claims.AppendJSON(append(b, 0))
+	case c.ID[0] == 0: // it must not look like one without an ID
+		b = append(b, 0)
+	}
 	return append(b, c.ID...)
 }

@@ -42,6 +42,9 @@ var ErrJudge = errors.New("the judge gave no verdict")
 // cannot be in a header is 503. The names are those that code may set; any other is a fault in the
 // plan, and so is a nil judge.
 //
+// A backend decodes its answer as JSON, and has only the headers that its Expose names, so name each
+// there too. One whose answer has another body, such as a page, has Decode: backend.Passthrough.
+//
 // A judge that may ignore its context runs on a goroutine of its own, as by [proxy.Hold]; give it a
 // time of its own with policy.Timeout. Ask does not say who the caller is. The plan shows the judge.
 func Ask(judge proxy.Proxy, headers ...string) proxy.Decorator {

@@ -23,10 +23,13 @@ func newRouter(o options, routes []router.Route, health *router.Health, log *slo
 		return nil, err
 	}
 	r := chi.NewRouter()
+	router.Problems(r) // for a method that no router knows
 	r.Use(router.Named("request-id", adapter.RequestID), router.Client(o.trusted...), router.AccessLog(log, router.AccessLogSpec{}),
 		router.Named("cors", cors), router.Recover(nil))
-	r.Method("GET", "/healthz", health.Live())
-	r.Method("GET", "/readyz", health.Ready())
+	for _, method := range []string{"GET", "HEAD"} {
+		r.Method(method, "/healthz", health.Live())
+		r.Method(method, "/readyz", health.Ready())
+	}
 
 	api := chi.NewRouter() // health stands outside of what follows
 	router.Problems(api)

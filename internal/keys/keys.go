@@ -76,6 +76,21 @@ func (p *Parts) Target(req *proxy.Request) {
 	p.Values(req.Upstream)
 }
 
+// Caller adds who makes a request, and all that the credential says: of two tokens of one user, one may
+// lack what something inside asks for. Nobody differs from every caller.
+func (p *Parts) Caller(c *proxy.Caller) {
+	if c == nil {
+		p.Number(0)
+		return
+	}
+	p.Number(1)
+	p.Text(c.Scheme, c.Issuer, c.ID)
+	p.List(c.Roles)
+	p.List(c.Scopes)
+	p.Number(c.Claims.Size())
+	*p = c.Claims.AppendJSON(*p)
+}
+
 // Client adds what may reach something inside of the client: the fields of its header that are taken,
 // and, where code that no plan shows may read it, who makes the request, its address and its
 // certificate.
@@ -92,7 +107,7 @@ func (p *Parts) Client(req *proxy.Request, h http.Header, taken *call.Taken) {
 	if !taken.Hidden {
 		return
 	}
-	p.Text(req.Caller.Key())
+	p.Caller(req.Caller)
 	p.Text(req.Remote.Addr().String())
 	if req.TLS != nil && len(req.TLS.PeerCertificates) > 0 {
 		p.Text(string(req.TLS.PeerCertificates[0].Raw))

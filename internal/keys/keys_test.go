@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/keys"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // proves T8
@@ -66,6 +67,31 @@ func TestAllThatMayChangeAnAnswerIsInItsTarget(t *testing.T) {
 		"upstream":       func(req *proxy.Request) { req.Upstream.Set("X", "") },
 	} {
 		k := key(change)
+		assert.Empty(t, seen[k], name)
+		seen[k] = name
+	}
+}
+
+// proves T8
+func TestTwoCredentialsOfOneCallerAreToldApart(t *testing.T) {
+	t.Parallel()
+	key := func(c *proxy.Caller) string {
+		var p keys.Parts
+		p.Caller(c)
+		return string(p)
+	}
+	seen := map[string]string{}
+	for name, c := range map[string]*proxy.Caller{
+		"nobody":        nil,
+		"no credential": {},
+		"ada":           {ID: "ada"},
+		"a role":        {ID: "ada", Roles: []string{"admin"}},
+		"a scope":       {ID: "ada", Scopes: []string{"admin"}},
+		"two scopes":    {ID: "ada", Scopes: []string{"admin", "x"}},
+		"a claim":       {ID: "ada", Claims: document.MustParse(`{"tenant":1}`)},
+		"another claim": {ID: "ada", Claims: document.MustParse(`{"tenant":2}`)},
+	} {
+		k := key(c)
 		assert.Empty(t, seen[k], name)
 		seen[k] = name
 	}

@@ -646,6 +646,38 @@ func TestCallersShareNothingWhereSomethingInsideGoesByThem(t *testing.T) {
 	}
 }
 
+// proves T8
+func TestATokenDoesNotShareTheAnswerForAnotherOfItsUser(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		admin := func(next proxy.Proxy) proxy.Proxy {
+			return pipe.Describe(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+				if !req.Caller.HasScope("admin") {
+					return nil, &proxy.Error{Status: http.StatusForbidden}
+				}
+				return next(ctx, req)
+			}, pipe.Step{Kind: "allow", Effects: pipe.CallsOnce | pipe.PassesOn | pipe.ReadsCaller, Takes: []string{}}, next)
+		}
+		p := taking(slowly(item), []string{}).With(policy.Coalesce(policy.CoalesceSpec{Key: policy.ByCaller}), admin)
+		var all sync.WaitGroup
+		for i, want := range []int{http.StatusOK, http.StatusForbidden} {
+			req := by("ada")
+			req.Caller = &proxy.Caller{Scheme: "jwt", ID: "ada", Scopes: [][]string{{"admin"}, nil}[i]}
+			all.Go(func() {
+				res, err := p(t.Context(), req)
+				if want == http.StatusOK {
+					assert.NoError(t, err)
+					assert.Equal(t, want, res.StatusCode())
+				} else {
+					assert.Equal(t, want, proxy.StatusOf(err))
+				}
+			})
+			synctest.Wait()
+		}
+		all.Wait()
+	})
+}
+
 func TestAKeySaysWhatOfTheClientCounts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -29,7 +29,7 @@ func (c *coalesce) keyOf(ctx context.Context, req *proxy.Request) (flightKey, er
 	}
 	p.Text(key)
 	if c.byCaller {
-		p.Text(req.Caller.Key())
+		p.Caller(req.Caller)
 	}
 	return sha256.Sum256(p), nil
 }

@@ -45,10 +45,10 @@ func (d *decision) refusal(ctx context.Context, op string) error {
 	return &proxy.Error{Status: http.StatusTooManyRequests, Op: op, Err: ErrLimited, Header: h}
 }
 
-// answered adds the fields to an answer.
-func (d *decision) answered(res *proxy.Response, err error) (*proxy.Response, error) {
+// answered sets the fields of an answer; see limitFields.set.
+func (d *decision) answered(res *proxy.Response, err error, join bool) (*proxy.Response, error) {
 	if d.fields != nil && d.known && err == nil && res != nil {
-		d.fields.set(res, d.Grant)
+		d.fields.set(res, d.Grant, join)
 	}
 	return res, err
 }

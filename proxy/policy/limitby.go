@@ -110,10 +110,11 @@ type Grant struct {
 //	RateLimit: "default";r=4;t=1
 //
 // q is the burst and w the seconds in which as much comes back; r is how many more calls could pass
-// now, and t the seconds until that is q again or, if r is 0, until it is 1. A LimitBy inside adds
-// its fields after those. Other failures than the refusal have none. No partition key (pk) is sent: it
-// would tell who else is the same caller. LimitBySpec.OmitFields leaves the fields out; they cost a call
-// two allocations.
+// now, and t the seconds until that is q again or, if r is 0, until it is 1. The fields of a
+// LimitBy or [Quota] inside come after those. What an upstream sends under these names and their twins is
+// about its own limits, and is dropped. Other failures than the refusal have no fields. No partition key
+// (pk) is sent: it would tell who else is the same caller. LimitBySpec.OmitFields leaves the fields out;
+// they cost a call two allocations.
 //
 // # State
 //
@@ -163,7 +164,7 @@ func LimitByWith(s LimitBySpec) proxy.Decorator {
 	step.Detail = strings.Join(notes, ", ")
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)
-		step := step
+		step, join := step, tellsOfLimits(pipe.PlanOf(next))
 		if l.kind == keyCaller || s.Tier != nil {
 			step.Err = unknownCaller(s.where(), pipe.PlanOf(next))
 		}
@@ -173,7 +174,7 @@ func LimitByWith(s LimitBySpec) proxy.Decorator {
 				return nil, err
 			}
 			res, err := next(ctx, req)
-			return d.answered(res, err)
+			return d.answered(res, err, join)
 		}
 		return pipe.Describe(serve, step, next)
 	}

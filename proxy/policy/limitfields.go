@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/field"
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -45,14 +47,36 @@ func sfString(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }
 
-// set adds the fields to an answer. A limit inside has added its own, which come after.
-func (f *limitFields) set(res *proxy.Response, g Grant) {
-	if res.Header == nil {
+// set sets the fields of an answer. If join is true, a limit inside has set its own, which come after.
+// Any others, and twins, are those of an upstream: they speak of its limits, and go no further.
+func (f *limitFields) set(res *proxy.Response, g Grant, join bool) {
+	switch {
+	case res.Header == nil:
 		res.Header = make(http.Header, 2)
+	case !join:
+		field.Delete(res.Header, rateLimitPolicy)
+		field.Delete(res.Header, rateLimit)
 	}
 	values := [...]string{f.policy, f.state(g)}
 	prepend(res.Header, rateLimitPolicy, values[0:1:1])
 	prepend(res.Header, rateLimit, values[1:2:2])
+}
+
+// tellsOfLimits reports whether a limit inside of a plan sets the fields.
+func tellsOfLimits(plan *pipe.Step) bool {
+	for step := range plan.All() {
+		switch limit := step.State.(type) {
+		case *limitBy:
+			if !limit.spec.OmitFields {
+				return true
+			}
+		case *quota:
+			if !limit.spec.OmitFields {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // prepend puts a value before those of a field. It never writes into those, and keeps own.

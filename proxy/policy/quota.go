@@ -144,7 +144,7 @@ func Quota(s QuotaSpec) proxy.Decorator {
 	step.Detail = q.describe(&step)
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)
-		step := step
+		step, join := step, tellsOfLimits(pipe.PlanOf(next))
 		if q.kind == keyCaller || s.Tier != nil {
 			step.Err = unknownCaller(s.where(), pipe.PlanOf(next))
 		}
@@ -154,7 +154,7 @@ func Quota(s QuotaSpec) proxy.Decorator {
 				return nil, err
 			}
 			res, err := next(ctx, req)
-			return d.answered(res, err)
+			return d.answered(res, err, join)
 		}
 		return pipe.Describe(serve, step, next)
 	}
