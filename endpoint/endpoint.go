@@ -34,6 +34,8 @@ type Spec struct {
 	// 100 (Continue). The body is read, or with Stream handed over, when the last guard calls next;
 	// the plan shows a step "body" there. nil guards are skipped.
 	//
+	// A guard that has a time of its own, such as policy.Timeout, counts that of the body too.
+	//
 	// A guard calls next once. New refuses one that may call it more often, such as policy.Retry, and
 	// one that has to read the body. A function of yours that calls next again gets [ErrCalledAgain].
 	Guards []proxy.Decorator

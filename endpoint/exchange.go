@@ -101,7 +101,7 @@ func (x *exchange) serve(ctx context.Context) (*proxy.Response, error) {
 	}
 	if x.h.guarded {
 		err = x.callGuarded(ctx)
-	} else if err = x.receive(&x.req); err == nil {
+	} else if err = x.receive(&x.req, x.h.spec.ReadTimeout); err == nil {
 		err = x.call.do(ctx, &x.req)
 	} else {
 		x.broken = err
@@ -168,12 +168,13 @@ func (x *exchange) callGuarded(ctx context.Context) error {
 	there := x.in.Context().Err() == nil
 	taken, broken := x.closeIntake()
 	x.cut = there && x.in.Context().Err() != nil
-	if broken != nil && proxy.StatusOf(err) == proxy.StatusClientGone {
-		err = broken // for net/http ends the context if it cannot read the body
-	}
-	if broken != nil && errors.Is(err, broken) {
+	switch {
+	case broken != nil && err != nil:
 		x.broken = broken
-	} else if !taken && hasBody(x.in) {
+		if proxy.StatusOf(err) == proxy.StatusClientGone {
+			err = broken // for net/http ends the context if it cannot read the body
+		}
+	case !taken && hasBody(x.in):
 		hangUp(x.answer.w, x.in)
 	}
 	return err

@@ -100,26 +100,47 @@ func takeBody(ctx context.Context, req *proxy.Request, next proxy.Proxy) (*proxy
 
 var errOutside = errors.New("the guards were called outside of their endpoint")
 
-func (x *exchange) takeBody(ctx context.Context, req *proxy.Request) (err error) {
+func (x *exchange) takeBody(ctx context.Context, req *proxy.Request) error {
 	body := hasBody(x.in)
 	if err := x.intake.begin(!body); err != nil {
 		return err
 	}
-	defer func() { x.intake.end(err) }()
+	state, broken := intakeBroken, error(nil)
+	defer func() { x.intake.end(state, broken) }()
 	if err := ctx.Err(); err != nil {
 		return &proxy.Error{Op: "body", Err: err}
 	}
+	resume := ctx.Err
 	if !body || x.h.spec.Stream {
-		return x.receive(req)
+		broken = x.receive(req, 0)
+	} else {
+		resume = x.call.pauseClock(x.h.spec.ReadTimeout)
+		broken = x.receiveWithin(ctx, req)
 	}
-	resume := x.call.pauseClock(x.h.spec.ReadTimeout)
-	if err := x.receive(req); err != nil {
-		return err
+	if broken != nil {
+		return broken
 	}
+	state = intakeTaken
 	if err := resume(); err != nil {
 		return &proxy.Error{Op: "body", Err: err}
 	}
 	return nil
+}
+
+// receiveWithin reads the request body within ReadTimeout, and before the deadline of ctx: a guard may
+// have a time of its own.
+func (x *exchange) receiveWithin(ctx context.Context, req *proxy.Request) error {
+	limit := x.h.spec.ReadTimeout
+	deadline, ok := ctx.Deadline()
+	left := max(time.Until(deadline), 1)
+	if !ok || limit > 0 && limit <= left {
+		return x.receive(req, limit)
+	}
+	err := x.receive(req, left)
+	if err != nil && !time.Now().Before(deadline) {
+		return &proxy.Error{Op: "body", Err: fmt.Errorf("the request body did not arrive in the time of a guard: %w", context.DeadlineExceeded)}
+	}
+	return err
 }
 
 // pauseClock keeps the clock of the call from running while the body is read, which has a limit of
@@ -144,7 +165,7 @@ func (c *pipeCall) pauseClock(limit time.Duration) (resume func() error) {
 type intake struct {
 	gate  chan struct{} // holds a value while the body is taken over; guards what follows
 	state intakeState
-	err   error // why the body could not be taken over
+	err   error // why the body could not be read
 }
 
 type intakeState uint8
@@ -152,7 +173,7 @@ type intakeState uint8
 const (
 	intakeWaits  intakeState = iota
 	intakeTaken              // the body was read, or belongs to the pipe
-	intakeBroken             // err says why
+	intakeBroken             // err says why, if the body could not be read
 	intakeOver               // the guards have answered without it
 )
 
@@ -171,10 +192,8 @@ func (i *intake) begin(late bool) error {
 	return refusal
 }
 
-func (i *intake) end(err error) {
-	if i.state, i.err = intakeTaken, err; err != nil {
-		i.state = intakeBroken
-	}
+func (i *intake) end(state intakeState, err error) {
+	i.state, i.err = state, err
 	<-i.gate
 }
 

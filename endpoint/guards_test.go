@@ -274,6 +274,53 @@ func TestABodyThatIsTooSlowIsNoClientThatHasLeft(t *testing.T) {
 	})
 }
 
+// proves T3
+func TestABodyIsReadInTheTimeOfAGuard(t *testing.T) {
+	replaces := func(next proxy.Proxy) proxy.Proxy { // one of ours: net/http ends the context, and one of a user is left then
+		return pipe.Describe(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			res, err := next(ctx, req)
+			if err != nil {
+				err = &proxy.Error{Status: http.StatusTeapot, Err: errors.New("of the guard")}
+			}
+			return res, err
+		}, pipe.Step{Mark: mark.Ours(), Kind: "guard", Effects: pipe.CallsOnce | pipe.PassesOn}, next)
+	}
+	passes := func(next proxy.Proxy) proxy.Proxy {
+		return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return next(ctx, req) }
+	}
+	timeout := policy.Timeout(2 * time.Second)
+	for _, tt := range []struct {
+		name        string
+		guards      []proxy.Decorator
+		readTimeout time.Duration
+		status      int
+		took        time.Duration
+	}{
+		{"ours", []proxy.Decorator{timeout}, 0, http.StatusGatewayTimeout, 2 * time.Second},
+		{"around one of a user", []proxy.Decorator{timeout, passes}, 0, http.StatusGatewayTimeout, 2 * time.Second},
+		{"without ReadTimeout", []proxy.Decorator{timeout}, -1, http.StatusGatewayTimeout, 2 * time.Second},
+		{"longer than ReadTimeout", []proxy.Decorator{timeout}, time.Second, http.StatusGatewayTimeout, time.Second},
+		{"the guard says something else", []proxy.Decorator{replaces, timeout}, 0, http.StatusTeapot, 2 * time.Second},
+		{"the guard says something else of ReadTimeout", []proxy.Decorator{replaces}, time.Second, http.StatusTeapot, time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dial := serve(t, newHandler(t, endpoint.Spec{Proxy: ours(`{}`), ReadTimeout: tt.readTimeout, Guards: tt.guards}))
+				c := dial()
+				began := time.Now()
+				_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na")
+				res, err := http.ReadResponse(bufio.NewReader(c), nil)
+				require.NoError(t, err)
+				assert.Equal(t, tt.status, res.StatusCode)
+				assert.InDelta(t, tt.took, time.Since(began), float64(100*time.Millisecond))
+				assert.True(t, res.Close)
+				_ = c.Close()
+				<-time.After(time.Second)
+			})
+		})
+	}
+}
+
 func TestNewRefusesGuardsThatRepeatOrReadTheBody(t *testing.T) {
 	t.Parallel()
 	reads := func(next proxy.Proxy) proxy.Proxy {
