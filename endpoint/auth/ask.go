@@ -22,13 +22,14 @@ var ErrJudge = errors.New("the judge gave no verdict")
 // Ask returns a decorator that asks a proxy whether a request may pass, as forward authentication
 // does:
 //
-//	judge := backend.Spec{Name: "judge", URL: "http://judge/verify", Headers: []string{"Authorization"}, Expose: []string{"X-User"}}
+//	judge := backend.Spec{Name: "judge", URL: "http://judge/verify",
+//		Headers: []string{"Authorization"}, Expose: []string{"X-User"}}
 //	auth.Ask(pipe.Check(backends.New(judge)), "X-User")
 //
 // The judge gets a GET without a body, with the header, query and params of the client's request, of
 // which a backend sends what its Spec names. X-Forwarded-Method and X-Forwarded-Uri say what the client
-// wants; they are in Upstream, so they are always sent, and nothing else is there. The body of the
-// client is not read.
+// wants, with the query that this process has parsed; they are in Upstream, so they are always sent,
+// and nothing else is there. The body of the client is not read.
 //
 //   - A complete answer of 2xx lets the request pass.
 //   - 401 and 403, as an answer or as an error, refuse it with that status and the WWW-Authenticate of
@@ -92,7 +93,7 @@ func (a *ask) admit(ctx context.Context, req *proxy.Request) error {
 	if err := ctx.Err(); err != nil {
 		return &proxy.Error{Op: "ask", Err: err}
 	}
-	res, err := a.judge(ctx, question(req))
+	res, err := a.judge(call.Aside(ctx), question(req))
 	if ctx.Err() != nil {
 		call.Discard(ctx, res)
 		return &proxy.Error{Op: "ask", Err: ctx.Err()}
@@ -119,9 +120,13 @@ func (a *ask) admit(ctx context.Context, req *proxy.Request) error {
 func question(req *proxy.Request) *proxy.Request {
 	q := copyOf(req)
 	q.GetBody, q.ContentLength = nil, 0
+	query := req.RawQuery
+	if !field.SameQuery(query, req.Query) { // a pair that does not parse reaches no upstream, but another parser may read it
+		query = req.Query.Encode()
+	}
 	uri := req.Path
-	if req.RawQuery != "" {
-		uri += "?" + req.RawQuery
+	if query != "" {
+		uri += "?" + query
 	}
 	for _, name := range field.Describing {
 		q.Header.Del(name)

@@ -18,6 +18,7 @@ import (
 	"github.com/sluice-go/sluice/endpoint/auth"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/sluice-go/sluice/proxy/proxytest"
 )
 
@@ -297,7 +298,22 @@ func TestRequireShowsItsAuthenticatorsInThePlan(t *testing.T) {
 	for step := range plan.All() {
 		assert.Equal(t, step.Kind == "require", step.Effects.Has(pipe.Authenticates), step.Kind)
 	}
-	assert.False(t, pipe.PlanOf(leaf.With(auth.Optional(keys))).Effects.Has(pipe.Authenticates), "it lets nobody pass")
+	assert.True(t, pipe.PlanOf(leaf.With(auth.Optional(keys))).Effects.Has(pipe.Authenticates), "it says who the caller is")
+}
+
+// proves T8
+func TestNothingThatIsSharedStandsAroundWhatFindsTheCaller(t *testing.T) {
+	t.Parallel()
+	keys := auth.APIKeys(auth.NewKeys())
+	constant := func(context.Context, *proxy.Request) (string, error) { return "", nil }
+	for name, inside := range map[string]proxy.Decorator{"require": auth.Require(keys), "optional": auth.Optional(keys)} {
+		for around, d := range map[string]proxy.Decorator{
+			"LimitBy":           policy.LimitBy(policy.ByCaller, policy.PerSecond(1)),
+			"Coalesce (shared)": policy.Coalesce(policy.CoalesceSpec{Name: "shared", Key: constant}),
+		} {
+			assert.ErrorContains(t, faultsOf(d, inside), around+": "+name+" inside finds out who the caller is")
+		}
+	}
 }
 
 func TestTheRecordOfARequestKnowsTheCaller(t *testing.T) {
