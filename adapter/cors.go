@@ -121,6 +121,29 @@ func CORS(spec CORSSpec) (func(http.Handler) http.Handler, error) {
 	}, nil
 }
 
+const requestHeaders = "Access-Control-Request-Headers"
+
+// asBrowser returns a preflight that names the headers as browsers do, in lower case and sorted. The
+// library knows no other form, but clients that are no browsers send them as they are written.
+func asBrowser(r *http.Request) *http.Request {
+	lines := r.Header[requestHeaders]
+	var names []string
+	for name := range strings.SplitSeq(strings.ToLower(strings.Join(lines, ",")), ",") {
+		if name = strings.Trim(name, " \t"); name != "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	sorted := strings.Join(slices.Compact(names), ",")
+	if len(lines) == 0 || len(lines) == 1 && lines[0] == sorted {
+		return r
+	}
+	preflight := *r
+	preflight.Header = maps.Clone(r.Header)
+	preflight.Header[requestHeaders] = []string{sorted}
+	return &preflight
+}
+
 // admitted returns a request with the Origin of r and a method that a page may use. The method is for
 // a preflight to decide; the library would also keep a page from reading why another one is refused.
 func (s *CORSSpec) admitted(r *http.Request) *http.Request {
@@ -132,32 +155,6 @@ func (s *CORSSpec) admitted(r *http.Request) *http.Request {
 		return r
 	}
 	return &http.Request{Method: method, Header: http.Header{"Origin": r.Header["Origin"]}}
-}
-
-const requestHeaders = "Access-Control-Request-Headers"
-
-// asBrowser returns a preflight that names the headers as browsers do, in lower case and sorted. The
-// library knows no other form, but clients that are no browsers send them as they are written.
-func asBrowser(r *http.Request) *http.Request {
-	lines := r.Header[requestHeaders]
-	if len(lines) == 0 {
-		return r
-	}
-	var names []string
-	for name := range strings.SplitSeq(strings.ToLower(strings.Join(lines, ",")), ",") {
-		if name = strings.Trim(name, " \t"); name != "" {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	sorted := strings.Join(slices.Compact(names), ",")
-	if len(lines) == 1 && lines[0] == sorted {
-		return r
-	}
-	preflight := *r
-	preflight.Header = maps.Clone(r.Header)
-	preflight.Header[requestHeaders] = []string{sorted}
-	return &preflight
 }
 
 // check returns what is wrong beside the origins.

@@ -168,6 +168,9 @@ func (x *exchange) callGuarded(ctx context.Context) error {
 	there := x.in.Context().Err() == nil
 	taken, broken := x.closeIntake()
 	x.cut = there && x.in.Context().Err() != nil
+	if broken != nil && proxy.StatusOf(err) == proxy.StatusClientGone {
+		err = broken // for net/http ends the context if it cannot read the body
+	}
 	if broken != nil && errors.Is(err, broken) {
 		x.broken = broken
 	} else if !taken && hasBody(x.in) {

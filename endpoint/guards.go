@@ -17,15 +17,16 @@ import (
 // second time. The request body is read once. It comes in a [*proxy.Error] of status 500.
 var ErrCalledAgain = errors.New("a guard has called the pipe a second time")
 
-// guarded returns the pipe inside the guards. Between them stands the step that reads the request
-// body.
-func (s Spec) guarded() proxy.Proxy {
+// guarded returns the pipe inside the guards, and what the last of them calls: the step that reads
+// the request body, with the pipe inside; nil if there are no guards. It calls each guard once.
+func (s Spec) guarded() (guarded, body proxy.Proxy) {
 	if !s.hasGuards() {
-		return s.Proxy
+		return s.Proxy, nil
 	}
-	held := s.Proxy
-	if !pipe.PlanOf(held).HonoursContext() {
-		held = held.With(proxy.Hold(s.MaxAbandoned)) // so that the body is read on the goroutine of the handler
+	inner := pipe.Described(s.Proxy)
+	held := inner
+	if !pipe.PlanOf(inner).HonoursContext() {
+		held = inner.With(proxy.Hold(s.MaxAbandoned)) // so that the body is read on the goroutine of the handler
 	}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "body", Detail: s.bodyDetail(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext | pipe.Validates}
@@ -34,10 +35,10 @@ func (s Spec) guarded() proxy.Proxy {
 	} else if step.Waits = s.ReadTimeout; s.ReadTimeout == 0 {
 		step.Waits = -1
 	}
-	body := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+	body = pipe.Describe(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 		return takeBody(ctx, req, held)
-	}
-	return pipe.Describe(body, step, s.Proxy).With(s.Guards...)
+	}, step, inner)
+	return body.With(s.Guards...), body
 }
 
 func (s Spec) hasGuards() bool {
@@ -58,12 +59,9 @@ func (s Spec) bodyDetail() string {
 }
 
 // guardFaults returns what keeps guards from standing before the body: one that may call the pipe
-// several times, and one that reads the body, which is not there yet.
-func (s Spec) guardFaults() []string {
-	leaf := pipe.Describe(func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, nil },
-		pipe.Step{Mark: mark.Ours(), Kind: "body", Effects: pipe.Terminal | pipe.HonoursContext})
-	body := pipe.PlanOf(leaf)
-	var faults []string
+// several times, and one that reads the body, which is not there yet. plan is that of the guards, and
+// body that of the step inside them.
+func guardFaults(plan, body *pipe.Step) (faults []string) {
 	var around func(step *pipe.Step) bool
 	around = func(step *pipe.Step) bool { // whether the body is inside
 		if step.Same(body) {
@@ -77,13 +75,13 @@ func (s Spec) guardFaults() []string {
 		switch {
 		case !inside:
 		case many:
-			faults = append(faults, fmt.Sprintf("the guard %s may call the pipe several times", titleOf(step)))
+			faults = append(faults, fmt.Sprintf("the guard %s may call the pipe several times: put it around Proxy%s", titleOf(step), inBrackets(step.Source)))
 		case step.Effects.Has(pipe.NeedsReplay):
-			faults = append(faults, fmt.Sprintf("the guard %s reads the request body, which is not there yet", titleOf(step)))
+			faults = append(faults, fmt.Sprintf("the guard %s reads the request body, which is not there yet: put it around Proxy%s", titleOf(step), inBrackets(step.Source)))
 		}
 		return inside
 	}
-	around(pipe.PlanOf(leaf.With(s.Guards...)))
+	around(plan)
 	return faults
 }
 

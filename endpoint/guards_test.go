@@ -249,6 +249,31 @@ func TestTheClockOfGuardsAndPipeStandsStillWhileTheBodyIsRead(t *testing.T) {
 	}
 }
 
+// net/http ends the context of a request whose body it cannot read, and so whoever holds the guards to
+// it may hear of that before they have returned.
+func TestABodyThatIsTooSlowIsNoClientThatHasLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		late := func(next proxy.Proxy) proxy.Proxy {
+			return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+				res, err := next(ctx, req)
+				<-time.After(time.Millisecond)
+				return res, err
+			}
+		}
+		var got reports
+		dial := serve(t, newHandler(t, endpoint.Spec{Proxy: ours(`{}`), Report: got.add, Guards: []proxy.Decorator{late}}))
+		c := dial()
+		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na")
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusGatewayTimeout, res.StatusCode)
+		_ = c.Close()
+		<-time.After(time.Second) // the guard returns
+		require.Len(t, got.all(), 1)
+		assert.Contains(t, got.all()[0].Error(), "did not arrive within ReadTimeout (10s)")
+	})
+}
+
 func TestNewRefusesGuardsThatRepeatOrReadTheBody(t *testing.T) {
 	t.Parallel()
 	reads := func(next proxy.Proxy) proxy.Proxy {
@@ -261,6 +286,15 @@ func TestNewRefusesGuardsThatRepeatOrReadTheBody(t *testing.T) {
 		"endpoint: New (orders): the guard schema reads the request body, which is not there yet", "no store"} {
 		assert.Contains(t, err.Error(), text)
 	}
+}
+
+func TestNewCallsEachGuardOnce(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	counts := func(next proxy.Proxy) proxy.Proxy { calls++; return next }
+	_, err := endpoint.New(endpoint.Spec{Proxy: jsonOf(`{}`), Guards: []proxy.Decorator{nil, counts}})
+	require.NoError(t, err)
+	assert.Equal(t, 1, calls, "what a decorator makes may have state")
 }
 
 func TestAGuardMayCallMoreOftenWhatItAsksItself(t *testing.T) {

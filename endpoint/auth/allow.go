@@ -47,7 +47,7 @@ func Allow(rules ...Rule) proxy.Decorator {
 		known, err := rule.described()
 		switch {
 		case err != nil:
-			errs = append(errs, err)
+			errs = append(errs, fmt.Errorf("auth: Allow: rule %d (%s): %w", i+1, known, err))
 		case known == "":
 			known = pipe.FuncName(rule)
 			step.Effects |= pipe.Opaque

@@ -22,13 +22,14 @@ var ErrJudge = errors.New("the judge gave no verdict")
 // Ask returns a decorator that asks a proxy whether a request may pass, as forward authentication
 // does:
 //
-//	judge := backend.Spec{Name: "judge", URL: "http://judge/verify", Headers: []string{"Authorization"}, Expose: []string{"X-User"}}
+//	judge := backend.Spec{Name: "judge", URL: "http://judge/verify",
+//		Headers: []string{"Authorization"}, Expose: []string{"X-User"}}
 //	auth.Ask(pipe.Check(backends.New(judge)), "X-User")
 //
 // The judge gets a GET without a body, with the header, query and params of the client's request, of
 // which a backend sends what its Spec names. X-Forwarded-Method and X-Forwarded-Uri say what the client
-// wants; they are in Upstream, so they are always sent, and nothing else is there. The body of the
-// client is not read.
+// wants, with the query that this process has parsed; they are in Upstream, so they are always sent,
+// and nothing else is there. The body of the client is not read.
 //
 //   - A complete answer of 2xx lets the request pass.
 //   - 401 and 403, as an answer or as an error, refuse it with that status and the WWW-Authenticate of
@@ -40,6 +41,9 @@ var ErrJudge = errors.New("the judge gave no verdict")
 // under these names or twins of them is removed, also where the answer does not have them. A value that
 // cannot be in a header is 503. The names are those that code may set; any other is a fault in the
 // plan, and so is a nil judge.
+//
+// A backend decodes its answer as JSON, and has only the headers that its Expose names, so name each
+// there too. One whose answer has another body, such as a page, has Decode: backend.Passthrough.
 //
 // A judge that may ignore its context runs on a goroutine of its own, as by [proxy.Hold]; give it a
 // time of its own with policy.Timeout. Ask does not say who the caller is. The plan shows the judge.
@@ -89,7 +93,7 @@ func (a *ask) admit(ctx context.Context, req *proxy.Request) error {
 	if err := ctx.Err(); err != nil {
 		return &proxy.Error{Op: "ask", Err: err}
 	}
-	res, err := a.judge(ctx, question(req))
+	res, err := a.judge(call.Aside(ctx), question(req))
 	if ctx.Err() != nil {
 		call.Discard(ctx, res)
 		return &proxy.Error{Op: "ask", Err: ctx.Err()}
@@ -116,9 +120,13 @@ func (a *ask) admit(ctx context.Context, req *proxy.Request) error {
 func question(req *proxy.Request) *proxy.Request {
 	q := copyOf(req)
 	q.GetBody, q.ContentLength = nil, 0
+	query := req.RawQuery
+	if !field.SameQuery(query, req.Query) { // a pair that does not parse reaches no upstream, but another parser may read it
+		query = req.Query.Encode()
+	}
 	uri := req.Path
-	if req.RawQuery != "" {
-		uri += "?" + req.RawQuery
+	if query != "" {
+		uri += "?" + query
 	}
 	for _, name := range field.Describing {
 		q.Header.Del(name)

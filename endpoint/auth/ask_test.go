@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -133,7 +134,7 @@ func TestTheJudgeIsAskedForTheRequest(t *testing.T) {
 	t.Parallel()
 	sent := proxy.NewRequest("POST", "/orders/7")
 	sent.RawQuery, sent.Host = "a=b&c", "shop.test"
-	sent.Query.Set("a", "b")
+	sent.Query = url.Values{"a": {"b"}, "c": {""}}
 	sent.Params.Set("id", "7")
 	sent.SetBody("application/json", []byte(`{"secret":1}`))
 	sent.Header.Set("Authorization", "Bearer a")
@@ -165,6 +166,32 @@ func TestTheJudgeIsAskedForTheRequest(t *testing.T) {
 	assert.Equal(t, []string{"GET"}, req.Header["X_Forwarded_Method"], "what the client sent is its own")
 	assert.Equal(t, http.Header{"Authorization": {"Bearer of the house"}}, req.Upstream)
 	assert.NotNil(t, req.Body)
+}
+
+// proves U1
+func TestTheJudgeSeesTheQueryThatUpstreamsGet(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"":                           "/orders",
+		"b=2&a=%31":                  "/orders?b=2&a=%31",
+		"user=ada&x=1;user=eve":      "/orders?user=ada",
+		"user=ada&user=%zz":          "/orders?user=ada",
+		"user=ada#&user=eve":         "/orders?user=ada%23&user=eve",
+		"x=1;admin=1":                "/orders",
+		"user=ada&user=eve&a=\u00e9": "/orders?a=%C3%A9&user=ada&user=eve",
+	} {
+		sent := proxy.NewRequest("GET", "/orders")
+		sent.RawQuery = raw
+		sent.Query, _ = url.ParseQuery(raw)
+		var uri string
+		judge := func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+			uri = req.Upstream.Get("X-Forwarded-Uri")
+			return &proxy.Response{}, nil
+		}
+		_, err := through(t.Context(), sent, auth.Ask(judge))
+		require.NoError(t, err)
+		assert.Equal(t, want, uri, raw)
+	}
 }
 
 // proves H5, H6

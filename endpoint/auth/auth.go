@@ -17,7 +17,10 @@ type Authenticator interface {
 	//
 	// An error refuses the request, whatever other credentials it has. Its status is that of
 	// proxy.StatusOf: 401 for a credential that is not good, and 503 where that cannot be told, as
-	// while a store is down. An error that says nothing of a status is 503.
+	// while a store is down. An error that says nothing of a status is 401 if it wraps
+	// [ErrInvalidCredentials] or [ErrNoCredentials], 403 if it wraps [ErrDenied], and else 503.
+	//
+	// Who has no Claims is known to [Claims] by ID and Roles.
 	Authenticate(ctx context.Context, req *proxy.Request) (*proxy.Caller, error)
 
 	// Challenge returns what WWW-Authenticate says to a client (RFC 9110, section 11.6.1), such as
@@ -32,7 +35,8 @@ var (
 	ErrNoCredentials = errors.New("the request has no credentials")
 
 	// ErrInvalidCredentials is why a request is refused whose credentials are not good. It comes in a
-	// [*proxy.Error] of status 401. An Authenticator wraps it with what is wrong, for logs.
+	// [*proxy.Error] of status 401. An Authenticator wraps it with what is wrong, for logs:
+	// fmt.Errorf("%w: unknown partner", auth.ErrInvalidCredentials).
 	ErrInvalidCredentials = errors.New("the credentials are not valid")
 
 	// ErrUnavailable is why a request is refused whose credentials cannot be checked at the moment.
@@ -40,6 +44,7 @@ var (
 	ErrUnavailable = errors.New("the credentials cannot be checked now")
 
 	// ErrDenied is why a request is refused whose caller may not make it. It comes in a
-	// [*proxy.Error] of status 403.
+	// [*proxy.Error] of status 403. A decorator of your own says so too:
+	// &proxy.Error{Status: http.StatusForbidden, Err: auth.ErrDenied}. The bare error is a 502.
 	ErrDenied = errors.New("the caller may not do this")
 )

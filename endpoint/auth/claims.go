@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -21,7 +22,8 @@ import (
 type Claim struct {
 	// Path leads to the claim in the Claims of the caller, as in "account.id"; see
 	// [document.ParsePath]. The claims of an API key, a password and a certificate have "sub", who
-	// the caller is, and where it has roles, "roles".
+	// the caller is, and where it has roles, "roles". So has a caller without Claims, such as one of
+	// your own [Authenticator]: "sub" is its ID, and "roles" its Roles.
 	Path string
 
 	// Header is the name of the header that upstreams get, or "". The values of an array are joined
@@ -144,8 +146,10 @@ func (c claims) set(req *proxy.Request) error {
 		}
 	}
 	var doc document.Document
-	if req.Caller != nil {
-		doc = req.Caller.Claims
+	if caller := req.Caller; caller != nil {
+		if doc = caller.Claims; doc.IsZero() && isText(caller) {
+			doc = claimsOf(caller.ID, caller.Roles)
+		}
 	}
 	for i := range c {
 		if err := c[i].set(req, doc); err != nil {
@@ -153,6 +157,11 @@ func (c claims) set(req *proxy.Request) error {
 		}
 	}
 	return nil
+}
+
+// isText reports whether ID and Roles of a caller are texts that a document can hold as they are.
+func isText(c *proxy.Caller) bool {
+	return utf8.ValidString(c.ID) && !slices.ContainsFunc(c.Roles, func(role string) bool { return !utf8.ValidString(role) })
 }
 
 // Why a claim cannot be handed on. No error shows its value.

@@ -104,3 +104,22 @@ func TestNoCredentialGetsIntoAnErrorOrAPlan(t *testing.T) {
 		assert.NotContains(t, text, "\n")
 	}
 }
+
+func TestWhatGoesByTheCallerBelongsInsideOfRequire(t *testing.T) {
+	t.Parallel()
+	require := auth.Require(ofHeader("A"))
+	for name, d := range map[string]proxy.Decorator{
+		"allow":        auth.Allow(auth.Role("reader")),
+		"claims":       auth.Claims(auth.Claim{Path: "sub", Header: "X-User"}),
+		"endwithtoken": auth.EndWithToken,
+	} {
+		_, err := endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{d, require}})
+		assert.ErrorContains(t, err, "goes by who the caller is, which require inside finds out", name)
+		assert.ErrorContains(t, err, name)
+		_, err = endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{require, d}})
+		assert.NoError(t, err, name)
+	}
+	own := auth.Allow(func(context.Context, *proxy.Request) error { return nil }) // it may look at something else
+	_, err := endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{own, require}})
+	assert.NoError(t, err)
+}

@@ -51,7 +51,8 @@ func Require(authenticators ...Authenticator) proxy.Decorator {
 
 // Optional is [Require] for a route that nobody need identify himself for: a request without
 // credentials passes as nobody, with a nil Caller. A credential that is there must still be good: a
-// bad one is refused as by Require.
+// bad one is refused as by Require. In the plan it authenticates as Require does, since it says who
+// the caller is; its kind is "optional".
 func Optional(authenticators ...Authenticator) proxy.Decorator {
 	return newGate("optional", authenticators)
 }
@@ -60,10 +61,7 @@ func Optional(authenticators ...Authenticator) proxy.Decorator {
 func newGate(kind string, authenticators []Authenticator) proxy.Decorator {
 	g := &gate{required: kind == "require"}
 	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Source: pipe.Here(), Acts: pipe.In, Layout: pipe.Serial,
-		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.WritesRequest}
-	if g.required {
-		step.Effects |= pipe.Authenticates
-	}
+		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.WritesRequest | pipe.Authenticates}
 	var errs []error
 	if len(authenticators) == 0 {
 		errs = append(errs, fmt.Errorf("auth: %s: there are no authenticators", kind))
@@ -117,8 +115,9 @@ func (g *gate) callerOf(ctx context.Context, req *proxy.Request) (*proxy.Caller,
 	if len(req.Header["Authorization"]) > 1 {
 		return nil, &proxy.Error{Status: http.StatusBadRequest, Op: "auth", Err: ErrAuthorization}
 	}
+	aside := call.Aside(ctx)
 	for i := range g.checks {
-		switch v, err := g.checks[i].verify(ctx, req); {
+		switch v, err := g.checks[i].verify(aside, req); {
 		case err != nil:
 			return nil, g.checks[i].refusal(ctx, err)
 		case v.caller != nil:
@@ -194,7 +193,7 @@ func (c *check) refusal(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return &proxy.Error{Op: "auth", Err: ctx.Err()}
 	}
-	e := &proxy.Error{Status: proxy.StatusOf(err), Op: "auth", Err: err}
+	e := &proxy.Error{Status: statusOf(err), Op: "auth", Err: err}
 	switch {
 	case e.Status == http.StatusUnauthorized:
 		e.Header = http.Header{}
@@ -203,6 +202,20 @@ func (c *check) refusal(ctx context.Context, err error) error {
 		e.Status, e.Err = http.StatusServiceUnavailable, unavailable(err)
 	}
 	return e
+}
+
+// statusOf returns the status of the error of an authenticator. One that wraps a sentinel of this package
+// and says nothing of a status has that of the sentinel; ErrUnavailable is 503 as it is.
+func statusOf(err error) int {
+	status := proxy.StatusOf(err)
+	switch {
+	case status != http.StatusBadGateway, call.Is(err, ErrUnavailable): // 502 stands for no status at all
+	case call.Is(err, ErrInvalidCredentials), call.Is(err, ErrNoCredentials):
+		return http.StatusUnauthorized
+	case call.Is(err, ErrDenied):
+		return http.StatusForbidden
+	}
+	return status
 }
 
 // unavailable returns an error that wraps ErrUnavailable and err.

@@ -72,10 +72,13 @@ func NewRevoked(s RevokedSpec) (*Revoked, error) {
 // times the later holds.
 //
 // If the set is full, the error is [ErrRevokedFull], and nothing was revoked: no id is ever forgotten
-// before its time. An empty id is an error.
+// before its time. An empty id is an error, and so is a set that NewRevoked has not made.
 func (r *Revoked) Revoke(id string, until time.Time) error {
-	if id == "" {
+	switch {
+	case id == "":
 		return errors.New("auth: Revoke: the id is empty")
+	case r.ask == nil:
+		return fmt.Errorf("auth: Revoke: %w", errUnmade)
 	}
 	now := time.Now()
 	if !until.IsZero() && !now.Before(until) {

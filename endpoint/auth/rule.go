@@ -88,10 +88,7 @@ func needs(what string, has func(*proxy.Caller, string) bool, of func([]string, 
 	if slices.Contains(names, "") {
 		err = errors.Join(err, errors.New("a name is empty"))
 	}
-	text := what + " " + strings.Join(names, " ")
-	if err != nil {
-		err = fmt.Errorf("auth: Allow: %s: %w", text, err)
-	}
+	text := strings.TrimSpace(what + " " + strings.Join(names, " "))
 	lacks := fmt.Errorf("%w: it needs %s", ErrDenied, text)
 	return describing(text, err, func(_ context.Context, req *proxy.Request) error {
 		switch c := req.Caller; {

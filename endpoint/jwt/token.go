@@ -142,39 +142,8 @@ func payloadOf(token string, h header, k *key) ([]byte, error) {
 // repeats returns an error if an object in doc, at any depth, has two members of the same name: one
 // reader would take the first and another the last.
 func repeats(doc document.Document) error {
-	if repeated(doc.Cursor()) {
+	if doc.Repeats() {
 		return errRepeats
 	}
 	return nil
-}
-
-func repeated(c document.Cursor) bool {
-	switch c.Kind() {
-	case document.Array:
-		for _, element := range c.Elements() {
-			if repeated(element) {
-				return true
-			}
-		}
-	case document.Object:
-		var few [16]string // most objects have no more
-		names, many := few[:0], map[string]bool(nil)
-		for name, value := range c.Members() {
-			if many[name] || many == nil && slices.Contains(names, name) || repeated(value) {
-				return true
-			}
-			switch {
-			case many != nil:
-				many[name] = true
-			case len(names) < len(few):
-				names = append(names, name)
-			default:
-				many = make(map[string]bool, 4*len(few))
-				for _, n := range append(names, name) {
-					many[n] = true
-				}
-			}
-		}
-	}
-	return false
 }

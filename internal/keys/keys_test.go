@@ -144,23 +144,3 @@ func TestKeysAreLeftAloneForAWhile(t *testing.T) {
 		assert.True(t, alone.Has("d"))
 	})
 }
-
-// proves T8
-func TestNoTwoCallersHaveTheSameKey(t *testing.T) {
-	t.Parallel()
-	seen := map[string]string{}
-	for name, caller := range map[string]*proxy.Caller{
-		"nobody":      nil,
-		"no name":     {},
-		"a name":      {ID: "ab"},
-		"an issuer":   {Issuer: "a", ID: "b"},
-		"all of it":   {Issuer: "ab"},
-		"a scheme":    {Scheme: "a", ID: "b"},
-		"text of two": {ID: "1:a1:b"},
-	} {
-		var p keys.Parts
-		p.Caller(caller)
-		assert.Empty(t, seen[string(p)], name)
-		seen[string(p)] = name
-	}
-}

@@ -43,7 +43,7 @@ type Key struct {
 // part of the text.
 func ParseKey(jwk []byte) (Key, error) {
 	doc, err := document.Parse(jwk)
-	if err != nil || doc.Kind() != document.Object || repeats(doc) {
+	if err != nil || doc.Kind() != document.Object || doc.Repeats() {
 		return Key{}, errors.New("sign: ParseKey: not an object of JSON that has each name once")
 	}
 	var k jose.JSONWebKey
@@ -196,16 +196,4 @@ func fixed(signature []byte, size int) ([]byte, error) {
 	n.R.FillBytes(out[:size])
 	n.S.FillBytes(out[size:])
 	return out, nil
-}
-
-// repeats reports whether an object has a name twice.
-func repeats(d document.Document) bool {
-	seen := map[string]bool{}
-	for name := range d.Members() {
-		if seen[name] {
-			return true
-		}
-		seen[name] = true
-	}
-	return false
 }

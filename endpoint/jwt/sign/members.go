@@ -122,7 +122,7 @@ func (m *members) sign(ctx context.Context, d document.Document) (document.Docum
 		if m.Optional && (member.IsZero() || member.Kind() == document.Null) {
 			continue
 		}
-		if member.Kind() != document.Object || repeats(member) {
+		if member.Kind() != document.Object || member.Repeats() {
 			return d, &proxy.Error{Status: http.StatusBadGateway, Err: fmt.Errorf("want an object that has each name once at %s, got %s", m.Members[i], member.Kind())}
 		}
 		if member, err = m.withClaims(work, member); err != nil {
