@@ -27,7 +27,8 @@ var ErrJudge = errors.New("the judge gave no verdict")
 //	auth.Ask(pipe.Check(backends.New(judge)), "X-User")
 //
 // The judge gets a GET without a body, with the header, query and params of the client's request, of
-// which a backend sends what its Spec names. X-Forwarded-Method and X-Forwarded-Uri say what the client
+// which a backend sends what its Spec names. Conditions and ranges are left out: they are about the
+// answer that the client wants. X-Forwarded-Method and X-Forwarded-Uri say what the client
 // wants, with the query that this process has parsed; they are in Upstream, so they are always sent,
 // and nothing else is there. The body of the client is not read.
 //
@@ -129,6 +130,9 @@ func question(req *proxy.Request) *proxy.Request {
 		uri += "?" + query
 	}
 	for _, name := range field.Describing {
+		q.Header.Del(name)
+	}
+	for _, name := range field.Conditions { // they are about the answer that the client wants, and 304 is no verdict
 		q.Header.Del(name)
 	}
 	q.Method, q.Upstream, q.UpstreamQuery = http.MethodGet, http.Header{}, nil
