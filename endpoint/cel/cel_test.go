@@ -401,7 +401,7 @@ func TestThePlanShowsWhatAnExpressionReads(t *testing.T) {
 		{`req.params.id == "1" && req.params["id"] == "1" && req.params.b == "" && has(req.params.c)`, nil, []string{"b", "id"}, 0},
 		{`caller.id == "a"`, nil, nil, pipe.ReadsCaller},
 		{`caller.known`, nil, nil, pipe.ReadsCaller},
-		{`req.remote == "a"`, nil, nil, pipe.ReadsCaller},
+		{`req.remote == "a"`, nil, nil, pipe.ReadsClient},
 		{`v == 1`, nil, nil, pipe.Opaque},
 		{`["x"].all(h, h in req.headers)`, []string{"*"}, nil, 0},
 	}
