@@ -21,6 +21,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -435,4 +436,26 @@ func TestProgramEdgeSharesARedis(t *testing.T) {
 	assert.LessOrEqual(t, statuses[200], 4, "one bucket for both")
 	assert.Equal(t, 204, do(t, "POST", one.admin+"/revoke?jti="+id, "").status)
 	assert.Equal(t, 401, do(t, "GET", other.public+"/me", "", "Authorization", token).status)
+}
+
+func TestProgramEdgeTakesAnUpstreamThatEndsWithASlash(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, r.URL.Path) }))
+	defer upstream.Close()
+	e := startEdge(t, "-upstream", upstream.URL+"/")
+	assert.Equal(t, "/public", do(t, "GET", e.public+"/public", "").body)
+	assert.Equal(t, 200, do(t, "HEAD", e.public+"/healthz", "").status)
+	unknown := do(t, "PROPFIND!", e.public+"/public", "", "X-Request-Id", "id-1")
+	assert.Equal(t, 405, unknown.status)
+	assert.Contains(t, unknown.body, `"requestId":"id-1"`)
+}
+
+func TestProgramEdgeNeverPrintsAKey(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"s3cret", "=s3cret", "shop=" + strings.Repeat("s3cret", 100)} {
+		out, err := exec.Command(filepath.Join(bin, "edge"), "-apikey", key).CombinedOutput()
+		assert.Error(t, err)
+		assert.Contains(t, string(out), "-apikey")
+		assert.NotContains(t, string(out), "s3cret")
+	}
 }

@@ -140,7 +140,7 @@ const (
 	Credentials                        // sets credentials of its own in the request
 	Validates                          // refuses a request by what is in it
 	WritesRequest                      // changes the request for the steps inside it
-	ReadsClient                        // decides by where the request comes from: the address of the client
+	ReadsClient                        // decides by the client: by its address, or by credentials without saying who the caller is
 )
 
 var (

@@ -27,7 +27,8 @@ var ErrJudge = errors.New("the judge gave no verdict")
 //	auth.Ask(pipe.Check(backends.New(judge)), "X-User")
 //
 // The judge gets a GET without a body, with the header, query and params of the client's request, of
-// which a backend sends what its Spec names. X-Forwarded-Method and X-Forwarded-Uri say what the client
+// which a backend sends what its Spec names. Conditions and ranges are left out: they are about the
+// answer that the client wants. X-Forwarded-Method and X-Forwarded-Uri say what the client
 // wants, with the query that this process has parsed; they are in Upstream, so they are always sent,
 // and nothing else is there. The body of the client is not read.
 //
@@ -61,7 +62,7 @@ func Ask(judge proxy.Proxy, headers ...string) proxy.Decorator {
 		}
 	}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "ask", Detail: strings.Join(a.headers, ", "), Source: pipe.Here(), Acts: pipe.In,
-		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Authenticates | pipe.WritesRequest}
+		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.ReadsClient | pipe.WritesRequest}
 	if judge == nil {
 		step.Err = errors.Join(append(errs, errors.New("auth: Ask: the judge is nil"))...)
 		return func(next proxy.Proxy) proxy.Proxy {
@@ -131,6 +132,9 @@ func question(req *proxy.Request) *proxy.Request {
 		uri += "?" + query
 	}
 	for _, name := range field.Describing {
+		q.Header.Del(name)
+	}
+	for _, name := range field.Conditions { // they are about the answer that the client wants, and 304 is no verdict
 		q.Header.Del(name)
 	}
 	q.Method, q.Upstream, q.UpstreamQuery = http.MethodGet, http.Header{}, nil

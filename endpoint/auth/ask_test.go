@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,6 +167,27 @@ func TestTheJudgeIsAskedForTheRequest(t *testing.T) {
 	assert.Equal(t, []string{"GET"}, req.Header["X_Forwarded_Method"], "what the client sent is its own")
 	assert.Equal(t, http.Header{"Authorization": {"Bearer of the house"}}, req.Upstream)
 	assert.NotNil(t, req.Body)
+}
+
+func TestAConditionOfTheClientIsNotOneForTheJudge(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"} {
+			assert.NotContains(t, r.Header, name)
+		}
+		w.Header().Set("ETag", `"1"`)
+		http.ServeContent(w, r, "", time.Unix(1, 0), strings.NewReader("yes"))
+	}))
+	t.Cleanup(upstream.Close)
+	judge := pipe.Check(backend.New(backend.Spec{URL: upstream.URL, Headers: []string{"*"}, Decode: backend.Passthrough}))
+	sent := proxy.NewRequest("GET", "/orders")
+	for name, value := range map[string]string{"If-None-Match": `"1"`, "If-Modified-Since": "Mon, 01 Jan 2035 00:00:00 GMT", "If-Match": `"2"`,
+		"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT", "If-Range": `"1"`, "Range": "bytes=99-"} {
+		sent.Header.Set(name, value)
+	}
+	req, err := through(t.Context(), sent, auth.Ask(judge))
+	require.NoError(t, err)
+	assert.Equal(t, `"1"`, req.Header.Get("If-None-Match"), "for the upstream")
 }
 
 // proves U1

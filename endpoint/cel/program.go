@@ -69,6 +69,10 @@ func compile(of string, s Spec, answers bool) (*program, error) {
 		fault("%w", err)
 		return nil, errors.Join(errs...)
 	}
+	if strings.TrimSpace(s.Expr) == "" {
+		fault("there is no expression")
+		return nil, errors.Join(errs...)
+	}
 	compiled, issues := env.Compile(s.Expr)
 	if issues.Err() != nil {
 		for _, e := range issues.Errors() {

@@ -20,7 +20,7 @@ func ByCaller(plan *pipe.Step, effects pipe.Effects, where, do string) error {
 		case has.Has(pipe.ReadsCaller):
 			what = "decides by who the caller is"
 		case has.Has(pipe.ReadsClient):
-			what = "decides by where the request comes from"
+			what = "decides by the client"
 		default:
 			continue
 		}

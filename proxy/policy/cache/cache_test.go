@@ -391,7 +391,7 @@ func TestWhatIsWrongIsAFault(t *testing.T) {
 		"cache: New: limit api inside decides by who the caller is: put it outside")
 	limited := says().leaf().With(policy.LimitBy(policy.ByClient, policy.PerSecond(1)))
 	assert.ErrorContains(t, pipe.PlanOf(limited.With(cache.New(cache.Spec{}).Decorate)).Faults(),
-		"inside decides by where the request comes from: put it outside")
+		"inside decides by the client: put it outside")
 	assert.EqualError(t, cache.New(cache.Spec{Name: "items", Store: (*cache.Memory)(nil)}).Fault(), "cache: New (items): the Store is a nil pointer")
 }
 
