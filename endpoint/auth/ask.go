@@ -47,9 +47,8 @@ var ErrJudge = errors.New("the judge gave no verdict")
 // there too. One whose answer has another body, such as a page, has Decode: backend.Passthrough.
 //
 // A judge that may ignore its context runs on a goroutine of its own, as by [proxy.Hold]; give it a
-// time of its own with policy.Timeout. Ask does not say who the caller is. In the plan it authenticates all the
-// same, so what callers share, such as a cache, stands inside of it, and so does a limit by caller. The
-// plan shows the judge.
+// time of its own with policy.Timeout. Ask does not say who the caller is. What callers share, such as a
+// cache, stands inside of it. The plan shows the judge.
 func Ask(judge proxy.Proxy, headers ...string) proxy.Decorator {
 	a := &ask{}
 	var errs []error
