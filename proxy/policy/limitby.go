@@ -84,8 +84,9 @@ type Grant struct {
 //	items.With(policy.LimitBy(policy.ByClient, policy.PerSecond(5)))
 //
 // The key is [ByClient], [ByCaller], [ByParam] or a function. The refusal is a [*proxy.Error] of
-// status 429 that wraps [ErrLimited] and has a Retry-After, in seconds. If the context of a call has ended, the call does not count. A panic of the key function
-// reaches the caller, and next is not called.
+// status 429 that wraps [ErrLimited] and has a Retry-After, in seconds. If the context of a call has
+// ended, the call does not count. A panic of the key function reaches the caller, and next is not
+// called.
 //
 // # Exact
 //
