@@ -35,7 +35,7 @@ type Spec struct {
 	// the plan shows a step "body" there. nil guards are skipped.
 	//
 	// A guard calls next once. New refuses one that may call it more often, such as policy.Retry, and
-	// one that has to read the body. A function of yours that calls next again gets [ErrCalledAgain].
+	// one that has to read the body or mirrors it, such as a proxy.Shadow. A function of yours that calls next again gets [ErrCalledAgain].
 	Guards []proxy.Decorator
 
 	// Timeout is how long the pipe may take until it returns a response, and the guards with it; 0 is
