@@ -42,6 +42,7 @@ func TestNewRefusesWhatGoesByACallerThatIsFoundInside(t *testing.T) {
 		{name: "between two", guards: []proxy.Decorator{require, allow, require}},
 		{name: "nobody finds out", guards: []proxy.Decorator{claims}},
 		{name: "a function outside may know", guards: []proxy.Decorator{own, allow, require}},
+		{name: "by the address, outside", guards: []proxy.Decorator{step("limit", pipe.ReadsClient), require}},
 		{name: "a function may look at something else", guards: []proxy.Decorator{rule, require}},
 	}
 	for _, tt := range tests {

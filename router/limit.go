@@ -43,7 +43,7 @@ func Limit(limits ...proxy.Decorator) func(http.Handler) http.Handler {
 	var notes []string
 	for inner := range plan.All() {
 		if !inner.Effects.Has(pipe.Terminal) {
-			step.Effects |= inner.Effects & (pipe.Stateful | pipe.ReadsCaller | pipe.Opaque)
+			step.Effects |= inner.Effects & (pipe.Stateful | pipe.ReadsCaller | pipe.ReadsClient | pipe.Opaque)
 			notes = append(notes, strings.TrimSpace(inner.Name+" "+inner.Detail))
 		}
 	}

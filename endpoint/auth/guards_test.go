@@ -109,9 +109,9 @@ func TestWhatGoesByTheCallerBelongsInsideOfRequire(t *testing.T) {
 	t.Parallel()
 	require := auth.Require(ofHeader("A"))
 	for name, d := range map[string]proxy.Decorator{
-		"allow":        auth.Allow(auth.Role("reader")),
-		"claims":       auth.Claims(auth.Claim{Path: "sub", Header: "X-User"}),
-		"endwithtoken": auth.EndWithToken,
+		"allow":          auth.Allow(auth.Role("reader")),
+		"claims":         auth.Claims(auth.Claim{Path: "sub", Header: "X-User"}),
+		"end-with-token": auth.EndWithToken,
 	} {
 		_, err := endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{d, require}})
 		assert.ErrorContains(t, err, "goes by who the caller is, which require inside finds out", name)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/sluice-go/sluice/endpoint"
@@ -24,11 +26,19 @@ var ErrOrigin = errors.New("the request does not come from the own origin")
 // Any other must have exactly one Origin (RFC 6454), with the scheme and the host that the client
 // asked for, which are those of req. Ports that the scheme has by default may be left out. A client
 // that is no browser must send Origin too.
-func OwnOrigin(ctx context.Context, req *proxy.Request) error {
+//
+// Pages of the others may act for their visitors too, as where the pages of an API have a host of their
+// own. They are compared byte for byte with what a browser sends, as in "https://shop.example.com";
+// [CheckOrigin] tells whether a text can be that. "null" is never admitted. Whoever controls such an
+// origin acts for whoever visits it.
+func OwnOrigin(ctx context.Context, req *proxy.Request, others ...string) error {
 	if isSafe(req.Method) && !upgrades(ctx, req) {
 		return nil
 	}
 	if lines := req.Header["Origin"]; len(lines) == 1 {
+		if lines[0] != "null" && slices.Contains(others, lines[0]) {
+			return nil
+		}
 		scheme, host, found := strings.Cut(lines[0], "://")
 		if found && scheme != "" && scheme == req.Scheme && host != "" &&
 			field.EqualToken(withoutPort(scheme, host), withoutPort(scheme, req.Host)) {
@@ -36,6 +46,22 @@ func OwnOrigin(ctx context.Context, req *proxy.Request) error {
 		}
 	}
 	return &proxy.Error{Status: http.StatusForbidden, Op: "auth", Err: ErrOrigin}
+}
+
+// CheckOrigin returns what keeps a text from being an origin as browsers write it (RFC 6454, section
+// 6.2), or nil: http or https, the host in lower case, and a port if it is not that of the scheme.
+// "null" is none: pages of any site can have it.
+func CheckOrigin(origin string) error {
+	u, err := url.Parse(origin)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Scheme+"://"+u.Host != origin || u.Hostname() == "":
+		return errors.New("want scheme://host or scheme://host:port")
+	case strings.ContainsAny(origin, "*@") || origin != strings.ToLower(origin) || strings.ContainsFunc(origin, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return errors.New("it is not as a browser writes it: in lower case and ASCII")
+	case withoutPort(u.Scheme, u.Host) != u.Host || strings.HasSuffix(u.Host, ":"):
+		return errors.New("a browser leaves the usual port out")
+	}
+	return nil
 }
 
 func isSafe(method string) bool {

@@ -316,6 +316,14 @@ func TestNothingThatIsSharedStandsAroundWhatFindsTheCaller(t *testing.T) {
 	}
 }
 
+// policy.ByCaller says so: against clients that guess credentials.
+func TestALimitByClientMayStandAroundWhatFindsTheCaller(t *testing.T) {
+	t.Parallel()
+	_, err := endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{
+		policy.LimitBy(policy.ByClient, policy.PerSecond(1)), auth.Require(auth.APIKeys(auth.NewKeys()))}})
+	assert.NoError(t, err)
+}
+
 func TestTheRecordOfARequestKnowsTheCaller(t *testing.T) {
 	t.Parallel()
 	h, err := endpoint.New(endpoint.Spec{Proxy: proxy.Proxy(answers).With(auth.Require(ofHeader("A")))})

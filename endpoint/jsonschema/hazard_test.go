@@ -104,6 +104,52 @@ func TestValidateEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// A value is compared no further than the longest constant goes, so a constant at each level of a deep
+// body costs no more than the levels.
+func TestAValueIsComparedNoFurtherThanItCanBeEqual(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ constant, level, end string }{
+		{`{"b":1}`, `{"a":`, "}"},
+		{`{"b":1}`, `{"c":"` + strings.Repeat("x", 500) + `","a":`, "}"},
+		{`[1]`, `[[],`, "]"},
+	} {
+		schema := compiled(t, `{"properties":{"a":{"$ref":"#"}},"items":{"$ref":"#"},"not":{"enum":[`+tt.constant+`]}}`)
+		looks := func(levels int) int {
+			f := &fuse{Context: t.Context()}
+			doc := document.MustParse(strings.Repeat(tt.level, levels) + tt.constant + strings.Repeat(tt.end, levels))
+			require.ErrorIs(t, schema.Validate(f, doc), jsonschema.ErrInvalid)
+			return f.looks
+		}
+		assert.LessOrEqual(t, float64(looks(500)), 2.2*float64(looks(250)), "%.20s", tt.level)
+	}
+}
+
+// A long text takes time wherever it is compared or counted, so it is many steps.
+//
+// proves T10
+func TestALongTextIsManySteps(t *testing.T) {
+	t.Parallel()
+	const branches = 100
+	text := strings.Repeat("a", 1<<20)
+	escaped := strings.Repeat(`\u0061`, 1<<17)
+	for _, tt := range []struct{ name, branch, body string }{
+		{"const", `{"const":"b%d"}`, `"` + text + `"`},
+		{"const, escaped", `{"const":"b%d"}`, `"` + escaped + `"`},
+		{"const of a member", `{"const":{"b%d":1}}`, `{"` + text + `":1}`},
+		{"name", `{"required":["b%d"],"properties":{"c":true}}`, `{"` + escaped + `":1}`},
+		{"name that is not evaluated", `{"unevaluatedProperties":{"const":%d}}`, `{"` + text + `":1}`},
+		{"length", `{"maxLength":%d}`, `"` + text + `"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			schema := compiled(t, `{"oneOf":[`+list(branches, tt.branch)+`]}`)
+			f := &fuse{Context: t.Context()}
+			_ = schema.Validate(f, document.MustParse(tt.body))
+			assert.Greater(t, f.looks, branches)
+		})
+	}
+}
+
 // proves T10
 func TestAnExponentialSchemaEndsAtTheDeadline(t *testing.T) {
 	t.Parallel()

@@ -15,7 +15,7 @@ func (r *run) object(n *node, v value, seen *marks) bool {
 	good, i := true, 0
 	for name, inner := range v.Members() {
 		good = r.member(n, name, value{Cursor: inner}, there, seen, i) && good
-		if r.tick(); r.enough(good) {
+		if r.spend(1 + len(name)/perTick); r.enough(good) {
 			return false
 		}
 		i++

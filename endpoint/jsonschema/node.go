@@ -24,6 +24,7 @@ type node struct {
 	enum      map[string]bool // of canonical texts; nil without enum and const
 	enumKinds kinds           // of the values in enum
 	byEnum    string          // enum or const
+	longest   int             // of the texts in enum
 	format    *jsonschema.Format
 
 	ref       *node

@@ -30,6 +30,7 @@ type run struct {
 	found  int    // how many faults there were; some are of one Location
 	full   bool   // nobody wants to know more
 	text   []byte // of a value that is compared
+	most   int    // how long a text is that can equal another one; 0 is any length
 	spare  []byte // for members that are put in order
 }
 
@@ -211,7 +212,9 @@ func (r *run) isOneOf(n *node, v value, kind document.Kind) bool {
 	if !n.enumKinds.has(kind) {
 		return false
 	}
+	r.most = n.longest
 	r.text = r.appendCanonical(r.text[:0], v)
+	r.most = 0
 	return n.enum[string(r.text)]
 }
 
@@ -316,7 +319,7 @@ func (r *run) unevaluated(n *node, v value, seen *marks) bool {
 	switch inner := n.unevaluatedMembers; {
 	case v.Kind() == document.Object && inner != nil:
 		for name, m := range v.Members() {
-			if !seen.has(i) {
+			if r.spend(len(name) / perTick); !seen.has(i) {
 				if good = r.at(token{name, -1}, inner, value{Cursor: m}) && good; r.enough(good) {
 					return false
 				}

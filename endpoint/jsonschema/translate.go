@@ -102,12 +102,13 @@ func (t *translator) general(n *node, s *jsonschema.Schema) {
 // allow allows only these values, of those that were allowed before.
 func (n *node) allow(keyword string, values []any) {
 	before := n.enum
-	n.byEnum, n.enum, n.enumKinds = keyword, map[string]bool{}, 0
+	n.byEnum, n.enum, n.enumKinds, n.longest = keyword, map[string]bool{}, 0, 0
 	for _, v := range values {
 		text, kind := canonicalOf(v)
 		if before == nil || before[text] {
 			n.enum[text] = true
 			n.enumKinds |= kindsOf(kind)
+			n.longest = max(n.longest, len(text))
 		}
 	}
 }

@@ -56,15 +56,14 @@ var regexFormat = jsonschema.Format{Name: "regex", Validate: func(v any) error {
 }}
 
 // appendCanonical writes a value so that equal values are equal texts: numbers by their value, members
-// by their name.
+// by their name. A text that gets longer than r.most is left unfinished: it equals no other one.
 func (r *run) appendCanonical(dst []byte, v value) []byte {
-	r.tick()
-	if r.stopped != nil {
+	if r.tick(); r.stopped != nil || r.tooLong(dst) {
 		return dst
 	}
 	switch v.Kind() {
 	case document.String:
-		return document.AppendString(dst, v.Text())
+		return r.appendString(dst, v.Text())
 	case document.Number:
 		return decimalOf(v.Text()).append(dst)
 	case document.Array:
@@ -73,7 +72,9 @@ func (r *run) appendCanonical(dst []byte, v value) []byte {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = r.appendCanonical(dst, value{Cursor: element})
+			if dst = r.appendCanonical(dst, value{Cursor: element}); r.tooLong(dst) {
+				return dst
+			}
 		}
 		return append(dst, ']')
 	case document.Object:
@@ -82,8 +83,10 @@ func (r *run) appendCanonical(dst []byte, v value) []byte {
 		dst = append(dst, '{')
 		for name, inner := range v.Members() {
 			at := len(dst)
-			dst = append(document.AppendString(dst, name), ':')
-			dst = append(r.appendCanonical(dst, value{Cursor: inner}), ',')
+			dst = append(r.appendString(dst, name), ':')
+			if dst = append(r.appendCanonical(dst, value{Cursor: inner}), ','); r.tooLong(dst) {
+				return dst
+			}
 			members = append(members, part{name, at - from, len(dst) - from})
 		}
 		r.order(dst[from:], members)
@@ -91,6 +94,18 @@ func (r *run) appendCanonical(dst []byte, v value) []byte {
 	}
 	return v.AppendJSON(dst) // null, true or false
 }
+
+// appendString writes a text in JSON, which is no shorter than the text.
+func (r *run) appendString(dst []byte, text string) []byte {
+	r.spend(len(text) / perTick)
+	if r.most > 0 && len(text) > r.most {
+		text = text[:r.most] // with the quotes it is too long still
+	}
+	return document.AppendString(dst, text)
+}
+
+// tooLong reports whether a text can equal no other one.
+func (r *run) tooLong(text []byte) bool { return r.most > 0 && len(text) > r.most }
 
 // A part is where a member is in the text of an object.
 type part struct {

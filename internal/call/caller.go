@@ -8,8 +8,8 @@ import (
 )
 
 // ByCaller returns what is wrong with a pipe whose answers several callers get, joined: a step with
-// one of the effects, [pipe.ReadsCaller] and [pipe.Authenticates], which those who get the answer of
-// another call would pass by. where names the pipe, and do says what to do.
+// one of the effects, of [pipe.ReadsCaller], [pipe.ReadsClient] and [pipe.Authenticates], which those
+// who get the answer of another call would pass by. where names the pipe, and do says what to do.
 func ByCaller(plan *pipe.Step, effects pipe.Effects, where, do string) error {
 	var errs []error
 	for step := range plan.All() {
@@ -19,6 +19,8 @@ func ByCaller(plan *pipe.Step, effects pipe.Effects, where, do string) error {
 			what = "finds out who the caller is"
 		case has.Has(pipe.ReadsCaller):
 			what = "decides by who the caller is"
+		case has.Has(pipe.ReadsClient):
+			what = "decides by the client"
 		default:
 			continue
 		}

@@ -146,7 +146,7 @@ func keyFor(ctx context.Context, op string, key Key, req *proxy.Request) (string
 func keyStep(step *pipe.Step, key Key) (by string) {
 	switch kindOf(key) {
 	case keyClient:
-		step.Effects |= pipe.ReadsCaller
+		step.Effects |= pipe.ReadsClient
 		return "client"
 	case keyCaller:
 		step.Effects |= pipe.ReadsCaller
@@ -154,7 +154,7 @@ func keyStep(step *pipe.Step, key Key) (by string) {
 	}
 	plan := pipe.PlanOf(key)
 	for s := range plan.All() {
-		step.Effects |= s.Effects & (pipe.Opaque | pipe.Custom | pipe.ReadsCaller)
+		step.Effects |= s.Effects & (pipe.Opaque | pipe.Custom | pipe.ReadsCaller | pipe.ReadsClient)
 		step.Needs = append(step.Needs, s.Needs...)
 	}
 	if !plan.HonoursContext() {
