@@ -37,7 +37,7 @@ type Spec struct {
 	// A guard that has a time of its own, such as policy.Timeout, counts that of the body too.
 	//
 	// A guard calls next once. New refuses one that may call it more often, such as policy.Retry, and
-	// one that has to read the body. A function of yours that calls next again gets [ErrCalledAgain].
+	// one that has to read the body or mirrors it, such as a proxy.Shadow. A function of yours that calls next again gets [ErrCalledAgain].
 	Guards []proxy.Decorator
 
 	// Timeout is how long the pipe may take until it returns a response, and the guards with it; 0 is

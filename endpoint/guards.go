@@ -67,15 +67,18 @@ func guardFaults(plan, body *pipe.Step) (faults []string) {
 		if step.Same(body) {
 			return true
 		}
-		inside := false
+		inside, mirrors := false, false
 		for _, inner := range step.Steps {
 			inside = around(inner) || inside
+			mirrors = mirrors || inner.Effects.Has(pipe.Detached)
 		}
 		many := step.Effects.Has(pipe.CallsMany) || step.Calls > 1 || step.Calls < 0
 		switch {
 		case !inside:
 		case many:
 			faults = append(faults, fmt.Sprintf("the guard %s may call the pipe several times: put it around Proxy%s", titleOf(step), inBrackets(step.Source)))
+		case mirrors:
+			faults = append(faults, fmt.Sprintf("the guard %s mirrors requests without their body, which is not there yet", titleOf(step)))
 		case step.Effects.Has(pipe.NeedsReplay):
 			faults = append(faults, fmt.Sprintf("the guard %s reads the request body, which is not there yet: put it around Proxy%s", titleOf(step), inBrackets(step.Source)))
 		}

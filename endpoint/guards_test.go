@@ -335,6 +335,16 @@ func TestNewRefusesGuardsThatRepeatOrReadTheBody(t *testing.T) {
 	}
 }
 
+func TestNewRefusesAGuardThatMirrorsRequestsWithoutTheirBody(t *testing.T) {
+	t.Parallel()
+	shadow, err := proxy.NewShadow(proxy.ShadowSpec{Name: "next", Mirror: jsonOf(`{}`)})
+	require.NoError(t, err)
+	_, err = endpoint.New(endpoint.Spec{Proxy: jsonOf(`{}`), Guards: []proxy.Decorator{shadow.Decorate}})
+	assert.ErrorContains(t, err, "mirrors requests without their body, which is not there yet")
+	_, err = endpoint.New(endpoint.Spec{Proxy: jsonOf(`{}`).With(shadow.Decorate), Guards: []proxy.Decorator{policy.InFlight(1)}})
+	assert.NoError(t, err)
+}
+
 func TestNewCallsEachGuardOnce(t *testing.T) {
 	t.Parallel()
 	calls := 0

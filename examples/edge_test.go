@@ -450,6 +450,21 @@ func TestProgramEdgeTakesAnUpstreamThatEndsWithASlash(t *testing.T) {
 	assert.Contains(t, unknown.body, `"requestId":"id-1"`)
 }
 
+func TestProgramEdgeNamesItsIssuerAsTheFlagDoes(t *testing.T) {
+	t.Parallel()
+	_, port, err := net.SplitHostPort(freeAddr(t))
+	require.NoError(t, err)
+	e := startEdge(t, "-issuer", "localhost:"+port)
+	e.issuer = "http://localhost:" + port
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(e.token(t, `{"sub":"ada"}`), ".")[1])
+	require.NoError(t, err)
+	assert.Contains(t, string(payload), `"iss":"`+e.issuer+`"`)
+	assert.Equal(t, 200, do(t, "GET", e.public+"/me", "", "Authorization", e.bearer(t, `{"sub":"ada"}`)).status)
+	for _, iss := range []string{"http://127.0.0.1:" + port, e.issuer + "/"} {
+		assert.Equal(t, 401, do(t, "GET", e.public+"/me", "", "Authorization", e.bearer(t, `{"sub":"ada","iss":"`+iss+`"}`)).status, iss)
+	}
+}
+
 func TestProgramEdgeNeverPrintsAKey(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{"s3cret", "=s3cret", "shop=" + strings.Repeat("s3cret", 100)} {

@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/sluice-go/sluice/adapter"
+	"github.com/sluice-go/sluice/endpoint/jwt"
 	"github.com/sluice-go/sluice/router"
 )
 
@@ -61,7 +62,7 @@ func run(ctx context.Context, o options, out, tell io.Writer) error {
 		return err
 	}
 	defer stores.close()
-	keys := issuer.keys(o.jwks)
+	keys := &jwt.Keys{URL: listeners.keySet(o)}
 	routes, err := newRoutes(o, upstream, issuer, keys, stores)
 	if err != nil {
 		return err
@@ -136,12 +137,21 @@ func (l listeners) close() {
 	}
 }
 
-// issuerName returns the address that the issuer is named by, also where it does not listen.
+// issuerName returns what the issuer is named by, also where it does not listen: its address as the flag
+// has it, unless the port was left to the system.
 func (l listeners) issuerName(o options) string {
-	if l.issuer == nil {
-		return o.issuer
+	if _, port, err := net.SplitHostPort(o.issuer); l.issuer != nil && err == nil && port == "0" {
+		return l.issuer.Addr().String()
 	}
-	return l.issuer.Addr().String()
+	return o.issuer
+}
+
+// keySet returns the URL of the key set.
+func (l listeners) keySet(o options) string {
+	if l.issuer == nil {
+		return o.jwks
+	}
+	return "http://" + l.issuer.Addr().String() + "/jwks.json"
 }
 
 // describe prints what to try.
