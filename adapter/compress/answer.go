@@ -2,6 +2,7 @@ package compress
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ const (
 	undecided state = iota // the header is not sent
 	plain
 	coded
+	over // it was compressed, and the encoder may be that of another answer
 )
 
 // An answer is the ResponseWriter of the handler. It sends the header once it is clear whether the
@@ -149,6 +151,8 @@ func (a *answer) Write(b []byte) (int, error) {
 	switch {
 	case a.state == plain:
 		return a.ResponseWriter.Write(b)
+	case a.state == over:
+		return 0, errOver
 	case a.length >= 0 && a.written+int64(len(b)) > a.length:
 		return 0, http.ErrContentLength
 	case a.state == coded:
@@ -169,6 +173,8 @@ func (a *answer) Write(b []byte) (int, error) {
 	m, err := a.Write(b[n:])
 	return n + m, err
 }
+
+var errOver = errors.New("compress: the handler has returned")
 
 // ReadFrom lets the connection send a file without copying it, where it is not compressed.
 func (a *answer) ReadFrom(src io.Reader) (int64, error) {
@@ -193,7 +199,10 @@ func (a *answer) FlushError() error {
 			return err
 		}
 	}
-	if a.state == coded {
+	switch a.state {
+	case over:
+		return errOver
+	case coded:
 		if err := a.encoder.Flush(); err != nil {
 			return err
 		}
@@ -223,7 +232,7 @@ func (a *answer) finish() {
 	if a.length >= 0 && a.written < a.length || a.encoder.Close() != nil {
 		panic(http.ErrAbortHandler) // and serve abandons it
 	}
-	a.coding.keep(a.encoder)
+	a.end()
 }
 
 // abandon leaves a compressed answer without its end. If something outside goes on as if nothing had
@@ -235,7 +244,14 @@ func (a *answer) abandon() {
 	if !a.sent {
 		_, _ = a.ResponseWriter.Write([]byte(a.coding.magic))
 	}
+	a.end()
+}
+
+// end gives the encoder back.
+func (a *answer) end() {
+	a.state = over
 	a.coding.keep(a.encoder)
+	a.encoder = nil
 }
 
 // A sink takes the compressed bytes.

@@ -510,3 +510,35 @@ func TestEncodersAreUsedAgain(t *testing.T) {
 		}
 	}
 }
+
+// A handler that breaks the contract of net/http writes to an answer that has ended. The encoder of that
+// belongs to another client then.
+func TestAWriteAfterTheEndReachesNobody(t *testing.T) {
+	t.Parallel()
+	for _, coding := range []string{"gzip", "zstd"} {
+		var late http.ResponseWriter
+		h := wrap(t, compress.Spec{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			_, _ = io.WriteString(w, long)
+			if late == nil {
+				late = w
+				if r.Method == "POST" {
+					panic(http.ErrAbortHandler)
+				}
+				return
+			}
+			_, err := io.WriteString(late, "a secret")
+			assert.Error(t, err)
+			assert.Error(t, http.NewResponseController(late).Flush())
+		}))
+		for _, method := range []string{"GET", "POST"} {
+			late = nil
+			func() {
+				defer func() { _ = recover() }()
+				record(h, method, "Accept-Encoding", coding)
+			}()
+			b, _ := io.ReadAll(record(h, "GET", "Accept-Encoding", coding).Body)
+			assert.Equal(t, long, decode(t, coding, string(b)), "after a %s, %s", method, coding)
+		}
+	}
+}

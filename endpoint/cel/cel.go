@@ -40,7 +40,7 @@ type Spec struct {
 // The value may be a [document.Document], nil, a bool, number, string, []byte, time.Time or
 // time.Duration, or a slice or a map of those with keys of one type; it must not be written to
 // afterwards. The expression sees it as dyn. Any other value is an error of the expression that
-// reads it.
+// reads it, and so is what is more than 1,000 levels deep, as a map that contains itself.
 //
 // An error refuses, whatever the rest of the expression says: with the status of a [*proxy.Error] in
 // it, else with 403. A panic refuses with 500. A Var is called concurrently.

@@ -312,6 +312,28 @@ func TestAVariableThatFailsLetsNothingPass(t *testing.T) {
 	}
 }
 
+// A stack that overflows would end the process.
+func TestAVariableMayContainItself(t *testing.T) {
+	t.Parallel()
+	type list []list
+	type node map[string]*node
+	type texts map[int][]any
+	byName, elements, itself, nodes, others := map[string]any{}, []any{nil}, list{nil}, node{}, texts{1: {nil}}
+	byName["a"], elements[0], itself[0], nodes["a"], others[1][0] = byName, elements, itself, &nodes, others
+	pointer := any(nil)
+	pointer = &pointer
+	for _, v := range []any{byName, elements, itself, nodes, &nodes, others, pointer} {
+		for _, expr := range []string{`v == v`, `v != v`, `v in [v]`, `{"a": v} == {"a": v}`} {
+			p := proxy.Proxy(ok).With(cel.AllowWith(cel.Spec{Expr: expr, Vars: map[string]cel.Var{
+				"v": func(context.Context, *proxy.Request, *proxy.Response) (any, error) { return v, nil }}}))
+			_, err := p(t.Context(), request())
+			if err != nil { // CEL takes two values that cannot be compared for different
+				assert.Equal(t, 403, proxy.StatusOf(err), "%T %s", v, expr)
+			}
+		}
+	}
+}
+
 // proves T5
 func TestAnExpressionThatCostsTooMuchRefuses(t *testing.T) {
 	t.Parallel()

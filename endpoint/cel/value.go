@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -22,10 +23,21 @@ const worthKeeping = 64
 // An adapter makes values of CEL. Those of a document are made when they are asked for, one level at a
 // time. The adapter of an evaluation makes each large one once: a loop may ask for it again and again,
 // and its cost does not tell how large it is.
-type adapter struct{ made map[document.Document]ref.Val }
+type adapter struct {
+	made  map[document.Document]ref.Val
+	depth int // of the value in others
+}
+
+// maxDepth is how deep a value may be. CEL compares values level by level, and one that contains itself
+// would take the stack of the process.
+const maxDepth = 1000
 
 // NativeToValue returns v as a value of CEL.
 func (a adapter) NativeToValue(v any) ref.Val {
+	if a.depth > maxDepth {
+		return types.NewErr("a value is more than %d levels deep", maxDepth)
+	}
+	a.depth++
 	switch v := v.(type) {
 	case document.Document:
 		if made := a.made[v]; made != nil {
@@ -50,6 +62,33 @@ func (a adapter) NativeToValue(v any) ref.Val {
 		return types.NewDynamicMap(a, v)
 	case []document.Document:
 		return types.NewDynamicList(a, v)
+	}
+	a.depth--
+	return a.reflected(v)
+}
+
+// reflected returns a value of another type, whose parts may be of any type.
+func (a adapter) reflected(v any) ref.Val {
+	r := reflect.ValueOf(v)
+	switch r.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+	default:
+		return types.DefaultTypeAdapter.NativeToValue(v)
+	}
+	switch r.Type().Elem().Kind() {
+	case reflect.Interface, reflect.Pointer, reflect.Slice, reflect.Map:
+	default:
+		return types.DefaultTypeAdapter.NativeToValue(v)
+	}
+	a.depth++
+	switch {
+	case r.IsNil():
+	case r.Kind() == reflect.Pointer:
+		return a.NativeToValue(r.Elem().Interface())
+	case r.Kind() == reflect.Slice:
+		return types.NewDynamicList(a, v)
+	case r.Kind() == reflect.Map:
+		return types.NewDynamicMap(a, v)
 	}
 	return types.DefaultTypeAdapter.NativeToValue(v)
 }
