@@ -26,7 +26,7 @@ func callerFaults(plan *pipe.Step) []string {
 		if finder == nil || !step.Effects.Has(pipe.ReadsCaller) || step.Effects.Has(pipe.Opaque) || step.Err != nil || mayKnowCaller(place.Around) {
 			continue
 		}
-		faults = append(faults, fmt.Sprintf("%s goes by who the caller is, which %s inside finds out: put it inside of that%s",
+		faults = append(faults, fmt.Sprintf("%s decides by the caller, which %s inside finds out: put it inside that step%s",
 			titleOf(step), finder.Step.Title(), inBrackets(step.Source)))
 	}
 	return faults

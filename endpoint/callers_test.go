@@ -26,8 +26,8 @@ func TestNewRefusesWhatGoesByACallerThatIsFoundInside(t *testing.T) {
 	own := func(next proxy.Proxy) proxy.Proxy { // it may identify the caller
 		return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return next(ctx, req) }
 	}
-	const allowFault = "endpoint: New: allow goes by who the caller is, which require inside finds out: put it inside of that (allow.go:1)"
-	const claimsFault = "endpoint: New: claims goes by who the caller is, which require inside finds out: put it inside of that (claims.go:1)"
+	const allowFault = "endpoint: New: allow decides by the caller, which require inside finds out: put it inside that step (allow.go:1)"
+	const claimsFault = "endpoint: New: claims decides by the caller, which require inside finds out: put it inside that step (claims.go:1)"
 	tests := []struct {
 		name   string
 		guards []proxy.Decorator

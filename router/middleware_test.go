@@ -89,7 +89,7 @@ func TestAClientInsideOfWhatGoesByItIsAFault(t *testing.T) {
 	t.Parallel()
 	client, inner := router.Client(networks("10.0.0.0/8")...), router.Client()
 	fault := func(of string) string {
-		return "router: Client: " + of + " outside has gone by the connection, and not by the client: put it inside"
+		return "router: Client: " + of + " outside has decided by the connection, and not by the client: put it inside"
 	}
 	tests := []struct {
 		name  string

@@ -172,7 +172,7 @@ func findLateClients(steps []*pipe.Step) {
 			early = cmp.Or(early, step.Title())
 		case kindClient:
 			if early != "" {
-				step.Err = fmt.Errorf("router: Client: %s outside has gone by the connection, and not by the client: put it inside", early)
+				step.Err = fmt.Errorf("router: Client: %s outside has decided by the connection, and not by the client: put it inside", early)
 			}
 			return // the outermost decides
 		}

@@ -147,7 +147,7 @@ func (a *apiKeys) Authenticate(ctx context.Context, req *proxy.Request) (*proxy.
 var (
 	errTwoKeys    = errors.New("the request has several keys")
 	errKeyLength  = errors.New("the key is empty or too long")
-	errUnknownKey = errors.New("nobody has the key")
+	errUnknownKey = errors.New("the key is unknown")
 	errExpired    = errors.New("it has expired")
 )
 

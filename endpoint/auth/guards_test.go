@@ -116,7 +116,7 @@ func TestWhatGoesByTheCallerBelongsInsideOfRequire(t *testing.T) {
 		"end-with-token": auth.EndWithToken,
 	} {
 		_, err := endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{d, require}})
-		assert.ErrorContains(t, err, "goes by who the caller is, which require inside finds out", name)
+		assert.ErrorContains(t, err, "decides by the caller, which require inside finds out", name)
 		assert.ErrorContains(t, err, name)
 		_, err = endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{require, d}})
 		assert.NoError(t, err, name)
@@ -126,7 +126,7 @@ func TestWhatGoesByTheCallerBelongsInsideOfRequire(t *testing.T) {
 	_, err := endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{require, limit, judge}})
 	assert.NoError(t, err)
 	_, err = endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{judge, auth.Allow(auth.Role("reader")), require}})
-	assert.ErrorContains(t, err, "goes by who the caller is")
+	assert.ErrorContains(t, err, "decides by the caller")
 	shared := policy.Coalesce(policy.CoalesceSpec{Key: policy.ByClient})
 	assert.ErrorContains(t, pipe.PlanOf(proxy.Proxy(answers).With(shared, judge)).Faults(), "put it outside", "others would pass it by")
 	own := auth.Allow(func(context.Context, *proxy.Request) error { return nil }) // it may look at something else

@@ -15,7 +15,7 @@ import (
 
 // ErrOrigin is why a request is refused if a browser may have added its credential by itself, and it does
 // not come from the server's own origin. It comes in a [*proxy.Error] of status 403.
-var ErrOrigin = errors.New("the request does not come from the own origin")
+var ErrOrigin = errors.New("the request does not come from a page of its own origin")
 
 // OwnOrigin returns nil if a request comes from a page of its own origin, or cannot change anything;
 // otherwise the error wraps [ErrOrigin]. An [Authenticator] calls it if its credential is a cookie, or

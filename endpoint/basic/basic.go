@@ -29,7 +29,7 @@ const maxCredentials = 1024
 
 // ErrBusy is why a request is refused if as many passwords are being hashed as Spec.MaxHashes allows. It
 // comes in a [*proxy.Error] of status 503 that also wraps [auth.ErrUnavailable], with a Retry-After.
-var ErrBusy = errors.New("too many passwords are checked at once")
+var ErrBusy = errors.New("too many passwords are being checked")
 
 // A Spec describes an authenticator; see [New].
 type Spec struct {

@@ -35,7 +35,7 @@ var (
 
 	// ErrAnswers is why a request is refused if the Answers fail. It comes in a [*proxy.Error] of status
 	// 503.
-	ErrAnswers = errors.New("the kept answers cannot be asked")
+	ErrAnswers = errors.New("the store of answers has failed")
 
 	// ErrReplayed is the cause of an error that replays the failure of an earlier request. Its status, and
 	// what the client is told with it, are those of the first error.

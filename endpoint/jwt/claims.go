@@ -35,7 +35,7 @@ func (c *credential) good(now time.Time) error {
 var (
 	errPayload  = errors.New("the payload of the token is not an object")
 	errExpired  = errors.New("the token has expired")
-	errEarly    = errors.New("the token is not good yet: its nbf or iat is in the future")
+	errEarly    = errors.New("the token is not valid yet: its nbf or iat is in the future")
 	errNoExp    = errors.New("the token has no exp")
 	errIssuer   = errors.New("the token is of another issuer")
 	errAudience = errors.New("the token is for another audience")

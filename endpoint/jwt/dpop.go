@@ -20,7 +20,7 @@ import (
 
 // ErrProof is why a request is refused if its DPoP proof is missing or not valid. It comes in a
 // [*proxy.Error] of status 401, which also wraps auth.ErrInvalidCredentials.
-var ErrProof = errors.New("the DPoP proof is not good")
+var ErrProof = errors.New("the DPoP proof is missing or not valid")
 
 // A DPoP says how to accept tokens that are bound to a key of the client by the member jkt of their claim
 // cnf (RFC 9449). The zero value is safe.
@@ -217,7 +217,7 @@ func withoutPort(u *url.URL) string {
 
 var (
 	errUsed = errors.New("it was used before")
-	errFull = errors.New("there is no place to remember another DPoP proof")
+	errFull = errors.New("there is no room to remember another DPoP proof")
 )
 
 // once returns an error if the caller has used the proof before, or if it cannot be remembered.

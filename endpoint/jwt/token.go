@@ -30,7 +30,7 @@ var (
 	errHeader  = errors.New("the header of the token is not an object with an alg")
 	errCrit    = errors.New("the header of the token has crit or b64")
 	errAlg     = errors.New("the alg of the token is not allowed")
-	errSign    = errors.New("the signature is not one of the key for the token")
+	errSign    = errors.New("the signature does not verify with the key of the token")
 	errRepeats = errors.New("an object repeats a name")
 )
 

@@ -16,7 +16,7 @@ import (
 
 // ErrLimitStore is why [LimitBy] refuses a call if its Buckets fail, and why [Quota] does if its Quotas
 // fail. It comes in a [*proxy.Error] of status 503.
-var ErrLimitStore = errors.New("the buckets of the limit cannot be asked")
+var ErrLimitStore = errors.New("the store of the limit has failed")
 
 // DefaultMaxKeys is how many keys a [LimitBy] or a [Quota] keeps apart by default.
 const DefaultMaxKeys = 100_000
