@@ -7,8 +7,8 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// callerFaults returns which steps go by the caller and stand outside of the one that finds out who
-// that is: they take every caller for nobody. Code of a user that stands outside of them may know.
+// callerFaults returns the steps that decide by the caller outside the step that finds the caller:
+// they would never see one. Code of a user around such a step may know the caller.
 func callerFaults(plan *pipe.Step) []string {
 	places := plan.Places()
 	finders := map[*pipe.Place]*pipe.Place{} // by the places around them

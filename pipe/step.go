@@ -123,7 +123,7 @@ const (
 	Buffers                            // reads a whole body before it continues
 	Streams                            // hands on a body as it arrives
 	Caches                             // may answer from an earlier call
-	Authenticates                      // verifies who calls
+	Authenticates                      // verifies the caller
 	NeedsReplay                        // needs a request body that can be read again
 	Terminal                           // answers the call itself: there is no inner pipe
 	HonoursContext                     // returns when its context is done, whatever its inner pipes do
@@ -136,11 +136,11 @@ const (
 	PassesOn                           // answers with the response of an inner pipe, perhaps changed, and no other
 	Skippable                          // the call may succeed without it: it is optional, or has a condition
 	Recovers                           // may go on, or answer, though an inner pipe has failed
-	ReadsCaller                        // decides by who the caller is, which another step may have found out
+	ReadsCaller                        // decides by the caller, which another step may have found out
 	Credentials                        // sets credentials of its own in the request
 	Validates                          // refuses a request by what is in it
 	WritesRequest                      // changes the request for the steps inside it
-	ReadsClient                        // decides by the client: by its address, or as a judge that does not say who the caller is
+	ReadsClient                        // decides by the client: by its address, or as a judge that does not name the caller
 )
 
 var (

@@ -71,7 +71,7 @@ type Watcher interface {
 //	open       a call was refused by an open circuit breaker
 //	panicked   a panic was recovered
 //	partial    what is missing in the answer
-//	replayed   the answer is the kept one of an earlier request with the same idempotency key
+//	replayed   the answer was kept from an earlier request with the same idempotency key
 //	skipped    which part, stage or node was not called, as its condition did not hold or it needs
 //	           one that failed; or which mirror, as the body cannot be read again
 //	static     static data was added, or stands in for an error

@@ -7,9 +7,10 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// ByCaller returns what is wrong with a pipe whose answers several callers get, joined: a step with
-// one of the effects, of [pipe.ReadsCaller], [pipe.ReadsClient] and [pipe.Authenticates], which those
-// who get the answer of another call would pass by. where names the pipe, and do says what to do.
+// ByCaller returns what is wrong, joined, with a pipe whose answers several callers share: each step
+// with one of the effects, which are of [pipe.ReadsCaller], [pipe.ReadsClient] and
+// [pipe.Authenticates]. A caller that gets the answer of another call would pass by such a step. where
+// names the pipe, and do says what to do.
 func ByCaller(plan *pipe.Step, effects pipe.Effects, where, do string) error {
 	var errs []error
 	for step := range plan.All() {

@@ -1,5 +1,5 @@
-// Package told knows what of an error a client is told besides its status. Endpoints render it, and
-// package idempotency keeps it.
+// Package told knows what a client is told about an error in addition to its status. Endpoints render
+// that, and package idempotency keeps it.
 package told
 
 import (

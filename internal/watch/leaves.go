@@ -2,21 +2,20 @@ package watch
 
 import "context"
 
-// Leaves hears of the leaves that a call reaches: the pipes of its plan that answer by themselves, as
-// those that call an upstream do. It is for who must know whether anything can have happened, and it
+// Leaves hears of the leaves that a call reaches: the pipes of its plan that answer by themselves, such
+// as those that call an upstream. It is for code that must know whether anything can have happened. It
 // is safe for concurrent use.
 type Leaves interface {
-	// Enter is called before a leaf runs. Each has an Enter of its own, and a leaf that calls another
-	// one has both.
+	// Enter is called before each leaf runs. If a leaf calls another leaf, it is called for both.
 	Enter()
 
-	// Leave is called when the leaf has returned, with its error, and not for a leaf that panics.
-	// told says that the leaf is described as one, so that its error can be believed.
+	// Leave is called with the error of a leaf when the leaf has returned, but not if it panics. told
+	// says that the plan describes it as a leaf, so that its error can be believed.
 	Leave(err error, told bool)
 }
 
-// WithLeaves returns a context for a call whose leaves l is to hear of, and nobody else; nil is
-// nobody at all.
+// WithLeaves returns a context for a call whose leaves l alone hears of. With a nil l, nobody hears of
+// them.
 func WithLeaves(ctx context.Context, l Leaves) context.Context {
 	return context.WithValue(ctx, leavesKey{}, l)
 }

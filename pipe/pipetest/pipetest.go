@@ -63,8 +63,8 @@ type Subject[Req, Res any] struct {
 	// must then not continue.
 	Recovers bool
 
-	// Outlives says that the decorator promises to let a call of next go on when its caller leaves,
-	// until the deadline of the caller's context, as one whose outcome is kept does.
+	// Outlives says that a call of next goes on when its caller leaves, until the deadline of the
+	// caller's context. It is for a decorator that keeps the outcome of the call.
 	Outlives bool
 
 	// Laws are tested in addition to the laws of this package.
