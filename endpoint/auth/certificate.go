@@ -20,7 +20,7 @@ type CertificateName int
 const (
 	CertificateURI   CertificateName = iota // such as a SPIFFE ID
 	CertificateDNS                          // a host name
-	CertificateEmail                        // an address of mail
+	CertificateEmail                        // an email address
 	CertificateCN                           // the common name of the subject
 )
 

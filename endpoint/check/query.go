@@ -35,7 +35,7 @@ type Param struct {
 
 // A QuerySpec describes a [QueryWith].
 type QuerySpec struct {
-	Params []Param
+	Params []Param // the parameters that are checked; none is a fault in the plan
 
 	// Only refuses a query with a parameter that is not in Params. Otherwise such a parameter passes, and
 	// reaches an upstream only if the upstream's Spec names it.

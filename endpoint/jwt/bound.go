@@ -12,7 +12,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// A binding says with which keys of the client a token is good (RFC 7800). Both are SHA-256, and nil
+// A binding says with which keys of the client a token is valid (RFC 7800). Both are SHA-256, and nil
 // binds to nothing.
 type binding struct {
 	certificate []byte // of the certificate (RFC 8705, section 3.1)

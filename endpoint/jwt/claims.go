@@ -21,7 +21,7 @@ type credential struct {
 	bound  binding
 }
 
-// good returns why the token is not good now, or nil. The leeway is in its times.
+// good returns why the token is not valid now, or nil. The leeway is in its times.
 func (c *credential) good(now time.Time) error {
 	switch {
 	case !now.Before(c.ends):
@@ -54,7 +54,7 @@ var (
 	pathScp   = document.PathOf("scp")
 )
 
-// credentialOf returns what a payload says, whether it is good now or not.
+// credentialOf returns what a payload says, whether it is valid now or not.
 func (t *Tokens) credentialOf(payload []byte) (*credential, error) {
 	claims, err := document.Parse(payload)
 	if err != nil || claims.Kind() != document.Object {
@@ -93,7 +93,7 @@ func (t *Tokens) credentialOf(payload []byte) (*credential, error) {
 // scheme is the Scheme of the callers.
 const scheme = "jwt"
 
-// times reads when the token is good into c, with the leeway, and returns when it expires.
+// times reads when the token is valid into c, with the leeway, and returns when it expires.
 func (t *Tokens) times(c *credential, claims document.Document) (expires time.Time, err error) {
 	expires, err = timeAt(claims, pathExp, "exp")
 	if err != nil {

@@ -116,7 +116,7 @@ func (p *proofs) check(ctx context.Context, req *proxy.Request, token digest, c 
 	return p.once(c.caller.Key(), id)
 }
 
-// verify returns the jti of a proof that is good but for that.
+// verify returns the jti of a proof that is valid, unless the jti was used before.
 func (p *proofs) verify(ctx context.Context, req *proxy.Request, proof string, token digest, c *credential, now time.Time) (string, error) {
 	h, err := parseHeader(proof, p.spec.Algorithms)
 	if err != nil {

@@ -207,7 +207,7 @@ func (k *Keys) Ready(context.Context) error {
 	return err
 }
 
-// current returns the set, if it is good.
+// current returns the set, if it is valid.
 func (k *Keys) current() (*keySet, error) {
 	set := k.set.Load()
 	switch {

@@ -118,7 +118,7 @@ func (t *Tokens) find(ctx context.Context, req *proxy.Request) (presented, error
 
 var errCookies = errors.New("there are several cookies of the name")
 
-// credential returns what a token says, if it is good now.
+// credential returns what a token says, if it is valid now.
 func (t *Tokens) credential(ctx context.Context, token string, sum digest, now time.Time) (*credential, error) {
 	if c := t.known.get(sum); c != nil {
 		if _, err := t.spec.Keys.current(); err == nil && !c.key.gone.Load() {
@@ -220,7 +220,7 @@ func panicOf(v any) error {
 	return pipe.NewPanicError(fmt.Sprint(v)) // Sprint recovers a panic of its methods
 }
 
-// invalid returns the error of a token that is not good, or nil for nil.
+// invalid returns the error of a token that is not valid, or nil for nil.
 func invalid(why error) error {
 	if why == nil {
 		return nil

@@ -17,7 +17,7 @@ import (
 
 // A Spec describes [Members]. Keys and Members are required.
 type Spec struct {
-	Keys *Keys
+	Keys *Keys // the keys that sign; nil is a fault in the plan
 
 	// Members are the paths of the objects that are signed, as document.ParsePath spells them, in
 	// this order. A wildcard is a fault: each signature costs time.
