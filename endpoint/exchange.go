@@ -168,6 +168,9 @@ func (x *exchange) callGuarded(ctx context.Context) error {
 	there := x.in.Context().Err() == nil
 	taken, broken := x.closeIntake()
 	x.cut = there && x.in.Context().Err() != nil
+	if broken != nil && !there && errors.Is(err, context.Canceled) {
+		err = broken // who waits for a guard heard first of the context, which the broken body has ended
+	}
 	if broken != nil && errors.Is(err, broken) {
 		x.broken = broken
 	} else if !taken && hasBody(x.in) {

@@ -190,6 +190,38 @@ func TestABodyThatIsNotTakenFailsBehindGuardsAsWithout(t *testing.T) {
 	}
 }
 
+// net/http ends the context of a request before a read of its body that fails returns, and whoever waits
+// for a guard on another goroutine may be told so first.
+func TestABrokenBodyIsTheFailureHoweverItIsHeardOf(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, request string
+		half          bool
+		status        string
+	}{
+		{"too slow", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello", false, "504"},
+		{"cut", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello", true, "400"},
+	}
+	for name, by := range both {
+		for _, tt := range tests {
+			t.Run(name+", "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				var got reports
+				pass := by(func(context.Context, *proxy.Request) error { return nil })
+				srv, _ := startServer(t, newHandler(t, endpoint.Spec{Proxy: jsonOf("{}"), ReadTimeout: 20 * time.Millisecond, Report: got.add,
+					Guards: []proxy.Decorator{pass, policy.InFlight(100), pass}}))
+				for range 3 {
+					answer := rawExchange(t, srv, tt.request, tt.half)
+					assert.True(t, strings.HasPrefix(answer, "HTTP/1.1 "+tt.status+" "), answer)
+				}
+				for _, err := range got.all() {
+					assert.Contains(t, err.Error(), "body: ")
+				}
+			})
+		}
+	}
+}
+
 // proves O19
 func TestTheClockOfGuardsAndPipeStandsStillWhileTheBodyIsRead(t *testing.T) {
 	tests := []struct {
