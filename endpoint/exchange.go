@@ -50,7 +50,7 @@ type exchange struct {
 
 	badHook error // of the request id
 
-	cut bool // a read of the body was broken off, which net/http takes for the end of the client
+	cut bool // a read of the body has failed or was broken off, which net/http takes for the end of the client
 
 	notModified bool // the client has what the response has, and got a 304
 
@@ -167,14 +167,16 @@ func (x *exchange) callGuarded(ctx context.Context) error {
 	err := x.call.do(ctx, &x.req)
 	there := x.in.Context().Err() == nil
 	taken, broken := x.closeIntake()
-	x.cut = there && x.in.Context().Err() != nil
-	if broken != nil && !there && errors.Is(err, context.Canceled) {
-		err = broken // who waits for a guard heard first of the context, which the broken body has ended
-	}
-	if broken != nil && errors.Is(err, broken) {
+	x.cut = (there || broken != nil) && x.in.Context().Err() != nil
+	failed := broken != nil && err != nil && (errors.Is(err, broken) || !there && errors.Is(err, context.Canceled))
+	switch {
+	case failed:
 		x.broken = broken
-	} else if !taken && hasBody(x.in) {
+	case !taken && hasBody(x.in):
 		hangUp(x.answer.w, x.in)
+	}
+	if failed && proxy.StatusOf(err) == proxy.StatusClientGone { // of the context, which the body has ended
+		err = &proxy.Error{Status: proxy.StatusOf(broken), Op: "endpoint", Err: withCause(err, broken)}
 	}
 	return err
 }

@@ -202,12 +202,17 @@ func TestABrokenBodyIsTheFailureHoweverItIsHeardOf(t *testing.T) {
 		{"too slow", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello", false, "504"},
 		{"cut", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello", true, "400"},
 	}
+	around := map[string]proxy.Decorator{
+		"another proxy": func(next proxy.Proxy) proxy.Proxy { return proxy.Fallback(next, jsonOf("{}")) },
+	}
 	for name, by := range both {
+		around[name] = by(func(context.Context, *proxy.Request) error { return nil })
+	}
+	for name, pass := range around {
 		for _, tt := range tests {
 			t.Run(name+", "+tt.name, func(t *testing.T) {
 				t.Parallel()
 				var got reports
-				pass := by(func(context.Context, *proxy.Request) error { return nil })
 				srv, _ := startServer(t, newHandler(t, endpoint.Spec{Proxy: jsonOf("{}"), ReadTimeout: 20 * time.Millisecond, Report: got.add,
 					Guards: []proxy.Decorator{pass, policy.InFlight(100), pass}}))
 				for range 3 {
