@@ -3,6 +3,7 @@ package endpoint
 import (
 	"fmt"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -12,7 +13,7 @@ func callerFaults(plan *pipe.Step) []string {
 	places := plan.Places()
 	finders := map[*pipe.Place]*pipe.Place{} // by the places around them
 	for _, place := range places {
-		for outer := place.Around; outer != nil && place.Step.Effects.Has(pipe.Authenticates); outer = outer.Around {
+		for outer := place.Around; outer != nil && call.Finds(place.Step); outer = outer.Around {
 			if finders[outer] == nil {
 				finders[outer] = place
 			}
@@ -35,7 +36,7 @@ func callerFaults(plan *pipe.Step) []string {
 // do so because it is code of a user.
 func mayKnowCaller(place *pipe.Place) bool {
 	for ; place != nil; place = place.Around {
-		if place.Step.Effects&(pipe.Authenticates|pipe.Opaque|pipe.Custom) != 0 {
+		if call.Finds(place.Step) || place.Step.Effects&(pipe.Opaque|pipe.Custom) != 0 {
 			return true
 		}
 	}

@@ -123,7 +123,7 @@ const (
 	Buffers                            // reads a whole body before it continues
 	Streams                            // hands on a body as it arrives
 	Caches                             // may answer from an earlier call
-	Authenticates                      // establishes who the caller is
+	Authenticates                      // verifies who calls
 	NeedsReplay                        // needs a request body that can be read again
 	Terminal                           // answers the call itself: there is no inner pipe
 	HonoursContext                     // returns when its context is done, whatever its inner pipes do
@@ -140,7 +140,7 @@ const (
 	Credentials                        // sets credentials of its own in the request
 	Validates                          // refuses a request by what is in it
 	WritesRequest                      // changes the request for the steps inside it
-	ReadsClient                        // decides by the client: by its address, or by credentials without saying who the caller is
+	ReadsClient                        // decides by the client: by its address, or as a judge that does not say who the caller is
 )
 
 var (

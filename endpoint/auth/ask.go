@@ -61,7 +61,7 @@ func Ask(judge proxy.Proxy, headers ...string) proxy.Decorator {
 		}
 	}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "ask", Detail: strings.Join(a.headers, ", "), Source: pipe.Here(), Acts: pipe.In,
-		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.ReadsClient | pipe.WritesRequest}
+		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Authenticates | pipe.ReadsClient | pipe.WritesRequest}
 	if judge == nil {
 		step.Err = errors.Join(append(errs, errors.New("auth: Ask: the judge is nil"))...)
 		return func(next proxy.Proxy) proxy.Proxy {

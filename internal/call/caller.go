@@ -29,6 +29,11 @@ func ByCaller(plan *pipe.Step, effects pipe.Effects, where, do string) error {
 	return errors.Join(errs...)
 }
 
+// Finds reports whether a step finds out who the caller is. A judge verifies that too, and tells nobody.
+func Finds(step *pipe.Step) bool {
+	return step.Effects.Has(pipe.Authenticates) && !step.Effects.Has(pipe.ReadsClient)
+}
+
 // Any reports whether a step of a plan has one of the effects.
 func Any(plan *pipe.Step, effects pipe.Effects) bool {
 	for step := range plan.All() {

@@ -169,7 +169,12 @@ func limiting(step pipe.Step, where string, byCaller bool, decide func(context.C
 
 // unknownCaller returns what is wrong with a limit by caller around a pipe that finds out who that is.
 func unknownCaller(where string, next *pipe.Step) error {
-	return call.ByCaller(next, pipe.Authenticates, where, "put it outside, so that the limit knows the caller")
+	for step := range next.All() {
+		if call.Finds(step) {
+			return fmt.Errorf("%s: %s inside finds out who the caller is: put it outside, so that the limit knows the caller", where, call.Label(step))
+		}
+	}
+	return nil
 }
 
 func isPrintable(text string) bool {
