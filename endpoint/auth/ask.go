@@ -15,8 +15,8 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// ErrJudge is why [Ask] refuses a call: its judge gave no verdict. It comes in a [*proxy.Error] of
-// status 503.
+// ErrJudge is why [Ask] refuses a call whose judge gave no verdict. It comes in a [*proxy.Error] of status
+// 503.
 var ErrJudge = errors.New("the judge gave no verdict")
 
 // Ask returns a decorator that asks a proxy whether a request may pass, as forward authentication
@@ -26,29 +26,30 @@ var ErrJudge = errors.New("the judge gave no verdict")
 //		Headers: []string{"Authorization"}, Expose: []string{"X-User"}}
 //	auth.Ask(pipe.Check(backends.New(judge)), "X-User")
 //
-// The judge gets a GET without a body, with the header, query and params of the client's request, of
-// which a backend sends what its Spec names. Conditions and ranges are left out: they are about the
-// answer that the client wants. X-Forwarded-Method and X-Forwarded-Uri say what the client
-// wants, with the query that this process has parsed; they are in Upstream, so they are always sent,
-// and nothing else is there. The body of the client is not read.
+// The judge gets a GET without a body, with the header, query and params of the client's request; a backend
+// sends only those that its Spec names. Conditions and ranges are left out, because they are about the
+// answer that the client wants. X-Forwarded-Method and X-Forwarded-Uri tell the judge what the client asked
+// for; the query in X-Forwarded-Uri is the one that this process has parsed. These two are in Upstream, so
+// they are always sent, and nothing else is in Upstream. The client's body is not read.
 //
 //   - A complete answer of 2xx lets the request pass.
-//   - 401 and 403, as an answer or as an error, refuse it with that status and the WWW-Authenticate of
-//     the judge; its body goes to nobody. The [*proxy.Error] wraps [ErrDenied].
-//   - Anything else, such as a redirect, an error or a panic, refuses it with 503 and [ErrJudge].
+//   - 401 or 403, as an answer or as an error, refuses the request with that status and with the
+//     judge's WWW-Authenticate. The judge's body is dropped. The [*proxy.Error] wraps [ErrDenied].
+//   - Anything else, such as a redirect, an error or a panic, refuses the request with 503 and
+//     [ErrJudge].
 //
-// headers names fields of the answer that upstreams get: they are set in Upstream with their values,
-// from the Header of the answer, or for a document from its Origin. What the client and code have sent
-// under these names or twins of them is removed, also where the answer does not have them. A value that
-// cannot be in a header is 503. The names are those that code may set; any other is a fault in the
-// plan, and so is a nil judge.
+// headers names fields of the judge's answer that upstreams get. They are set in Upstream, from the Header
+// of the answer or, if it has a document, from its Origin. What the client or code has sent under these
+// names, or under twins of them, is removed, even if the answer lacks the field. A value that a header
+// cannot hold is 503. A name that code may not set is a fault in the plan, and so is a nil judge.
 //
-// A backend decodes its answer as JSON, and has only the headers that its Expose names, so name each
-// there too. One whose answer has another body, such as a page, has Decode: backend.Passthrough.
+// A backend decodes its answer as JSON and returns only the headers that its Expose names, so name each
+// header there too. If the judge answers with another kind of body, such as a page, its backend needs
+// Decode: backend.Passthrough.
 //
-// A judge that may ignore its context runs on a goroutine of its own, as by [proxy.Hold]; give it a
-// time of its own with policy.Timeout. Ask does not say who the caller is. What callers share, such as a
-// cache, stands inside of it. The plan shows the judge.
+// A judge that may ignore its context runs on a goroutine of its own, as with [proxy.Hold]; limit its time
+// with policy.Timeout. Ask does not set Request.Caller. What callers share, such as a cache, stands inside
+// Ask. The plan shows the judge.
 func Ask(judge proxy.Proxy, headers ...string) proxy.Decorator {
 	a := &ask{}
 	var errs []error

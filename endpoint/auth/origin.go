@@ -13,24 +13,24 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// ErrOrigin is why a request is refused that has a credential which a browser adds by itself, and
-// does not come from the own origin. It comes in a [*proxy.Error] of status 403.
+// ErrOrigin is why a request is refused if a browser may have added its credential by itself, and it does
+// not come from the server's own origin. It comes in a [*proxy.Error] of status 403.
 var ErrOrigin = errors.New("the request does not come from the own origin")
 
-// OwnOrigin returns an error that wraps [ErrOrigin] unless a browser that made the request was on a
-// page of the same origin. An [Authenticator] asks it where its credential is a cookie, or another
-// one that browsers add to requests of foreign pages too: else such a page could act for its visitor,
-// or open a WebSocket in his name.
+// OwnOrigin returns nil if a request comes from a page of its own origin, or cannot change anything;
+// otherwise the error wraps [ErrOrigin]. An [Authenticator] calls it if its credential is a cookie, or
+// another one that browsers also add to requests from pages of other sites. Otherwise such a page could act
+// for its visitor (CSRF), or open a WebSocket in the visitor's name.
 //
-// A request with a safe method (RFC 9110, section 9.2.1) passes, unless it asks for another protocol.
-// Any other must have exactly one Origin (RFC 6454), with the scheme and the host that the client
-// asked for, which are those of req. Ports that the scheme has by default may be left out. A client
-// that is no browser must send Origin too.
+// A request with a safe method (RFC 9110, section 9.2.1) passes, unless it asks for another protocol. Any
+// other must have exactly one Origin (RFC 6454), with the scheme and the host of req, which are those that
+// the client asked for. The default port of the scheme may be left out. A client that is no browser must
+// send Origin too.
 //
-// Pages of the others may act for their visitors too, as where the pages of an API have a host of their
-// own. They are compared byte for byte with what a browser sends, as in "https://shop.example.com";
-// [CheckOrigin] tells whether a text can be that. "null" is never admitted. Whoever controls such an
-// origin acts for whoever visits it.
+// others are further origins whose pages may act for their visitors, as when the pages of an API are on
+// another host. They are compared byte for byte with what a browser sends, such as
+// "https://shop.example.com"; [CheckOrigin] checks the form. "null" is never admitted. Whoever controls
+// such an origin acts for everyone who visits it.
 func OwnOrigin(ctx context.Context, req *proxy.Request, others ...string) error {
 	if isSafe(req.Method) && !upgrades(ctx, req) {
 		return nil
@@ -48,9 +48,9 @@ func OwnOrigin(ctx context.Context, req *proxy.Request, others ...string) error 
 	return &proxy.Error{Status: http.StatusForbidden, Op: "auth", Err: ErrOrigin}
 }
 
-// CheckOrigin returns what keeps a text from being an origin as browsers write it (RFC 6454, section
-// 6.2), or nil: http or https, the host in lower case, and a port if it is not that of the scheme.
-// "null" is none: pages of any site can have it.
+// CheckOrigin returns an error unless origin is written as browsers write it (RFC 6454, section 6.2): http
+// or https, the host in lower case, and a port only if it is not the default of the scheme. "null" is
+// refused, because pages of any site can have it.
 func CheckOrigin(origin string) error {
 	u, err := url.Parse(origin)
 	switch {
