@@ -33,7 +33,10 @@
 //   - [github.com/sluice-go/sluice/router] puts endpoints on a chi router and checks their wiring;
 //     it also serves health and plans.
 //   - [github.com/sluice-go/sluice/endpoint] turns an HTTP request into a message, and a response
-//     or an error into an HTTP answer. It works without chi too.
+//     or an error into an HTTP answer. It works without chi too. Its package
+//     [github.com/sluice-go/sluice/endpoint/auth] decides who may call,
+//     [github.com/sluice-go/sluice/endpoint/check] what they may send, and
+//     [github.com/sluice-go/sluice/endpoint/idempotency] has a request executed once.
 //   - [github.com/sluice-go/sluice/async] runs the same pipes for messages instead.
 //   - [github.com/sluice-go/sluice/proxy] has the messages, and the combinators that make one proxy
 //     of many: Merge, Sequence, Fallback and others.
@@ -78,6 +81,10 @@
 //	decoded 206, 304 that code did not ask for  a failure; 204 and 205 are an absent document
 //	GET routes                                  answer HEAD too
 //	endpoint                                    10 s to read the body, 10 s for the pipe; a stream has 30 s per write and 60 s of silence
+//	guards                                      before the body is read; what cannot be asked denies
+//	tokens                                      issuer, audience and algorithms must be named; 8 KiB, exp required, 10 s of leeway
+//	idempotency keys                            answers up to 64 KiB, kept for 24 h; Set-Cookie is not replayed
+//	CORS                                        no origin
 //	optional parts                              end a tenth, at most 250 ms, before the deadline
 //	shadow calls                                10 s each, 100 at a time, more are dropped; the answer never waits for them
 //	server                                      5 s for headers, 60 s idle, 64 KiB of headers, 15 s to drain
@@ -85,7 +92,7 @@
 //	truncated upstream answer                   an error, or an aborted connection; never shown as complete
 //	partial answer                              X-Completed: false and Cache-Control: no-store
 //	plans, health                               served only where they are mounted
-//	Redis, for limits and caches                50 ms a call; after three failures in a row none for 1 s; entries up to 2 MiB
+//	Redis, for all that is kept there           50 ms a call; after three failures in a row none for 1 s; entries up to 2 MiB
 //	retries                                     only if asked for, and within a budget
 //	hosts of a pool                             asked for every 30 s; ejected for 10 s after 5 failures in a row, at most half of them
 //	redelivery of a message                     async.Memory delivers up to 10 times with backoff, then drops the message

@@ -31,7 +31,7 @@ type CertificatesSpec struct {
 	Interval time.Duration
 
 	// Report, unless nil, is called with the reason why changed files were not taken: once for each
-	// change, on the goroutine of Run. What was loaded before stays in use.
+	// change, on the goroutine of Run. What was loaded before stays in use. A panic in it has no effect.
 	Report func(error)
 }
 
@@ -134,11 +134,20 @@ func (c *Certificates) Run(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		for _, w := range c.files {
-			if err := w.look(); err != nil && c.report != nil {
-				c.report(err)
+			if err := w.look(); err != nil {
+				c.tell(err)
 			}
 		}
 	}
+}
+
+// tell calls the hook.
+func (c *Certificates) tell(err error) {
+	if c.report == nil {
+		return
+	}
+	defer func() { _ = recover() }() // a hook must not end the servers
+	c.report(err)
 }
 
 // GetCertificate is for the field of that name in a [tls.Config]. It never fails.

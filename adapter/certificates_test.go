@@ -310,3 +310,20 @@ func TestCertificatesServeInOneRun(t *testing.T) {
 		assert.Equal(t, "HTTP/2.0", res.Proto)
 	}
 }
+
+func TestAReportThatPanicsEndsNoServer(t *testing.T) {
+	t.Parallel()
+	f := &folder{dir: t.TempDir()}
+	f.put(t, "a", certificate(t, 1))
+	synctest.Test(t, func(t *testing.T) {
+		c, err := adapter.LoadCertificates(adapter.CertificatesSpec{Pairs: []adapter.CertificatePair{f.pair("a")},
+			Report: func(error) { panic("bug") }})
+		require.NoError(t, err)
+		watch(t, c)
+		f.write(t, "a.crt", []byte("half"))
+		<-time.After(6 * time.Second)
+		f.put(t, "a", certificate(t, 2))
+		<-time.After(6 * time.Second)
+		assert.EqualValues(t, 2, serial(t, c, ""))
+	})
+}

@@ -147,14 +147,14 @@ func asBrowser(r *http.Request) *http.Request {
 // admitted returns a request with the Origin of r and a method that a page may use. The method is for
 // a preflight to decide; the library would also keep a page from reading why another one is refused.
 func (s *CORSSpec) admitted(r *http.Request) *http.Request {
-	method := http.MethodGet
-	if len(s.Methods) > 0 {
-		method = s.Methods[0]
+	methods := s.Methods
+	if len(methods) == 0 {
+		methods = []string{http.MethodGet, http.MethodHead, http.MethodPost}
 	}
-	if r.Method == method {
+	if slices.Contains(methods, r.Method) {
 		return r
 	}
-	return &http.Request{Method: method, Header: http.Header{"Origin": r.Header["Origin"]}}
+	return &http.Request{Method: methods[0], Header: http.Header{"Origin": r.Header["Origin"]}}
 }
 
 // check returns what is wrong beside the origins.

@@ -62,16 +62,6 @@ func isProtocol(s string) bool {
 	return field.IsToken(name) && (!found || field.IsToken(version))
 }
 
-// isQuery reports whether a query may be sent as it is.
-func isQuery(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c >= 0x7f || c == '#' {
-			return false
-		}
-	}
-	return true
-}
-
 // isHost reports whether s may be a host, with or without a port. net/url and the resolver judge
 // what it means.
 func isHost(s string) bool {

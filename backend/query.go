@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -84,7 +85,7 @@ func (r *queryRule) append(b []byte, req *proxy.Request) ([]byte, error) {
 		}
 		return b, nil
 	}
-	if r.takesNothing(req.Query) && sameQuery(req.RawQuery, req.Query) {
+	if r.takesNothing(req.Query) && field.SameQuery(req.RawQuery, req.Query) {
 		return append(appendAnd(b), req.RawQuery...), nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(req.Query)) {
@@ -102,53 +103,6 @@ func (r *queryRule) takesNothing(query url.Values) bool {
 		}
 	}
 	return true
-}
-
-// sameQuery reports whether raw parses to exactly these values, so that it may be sent instead of
-// them.
-func sameQuery(raw string, query url.Values) bool {
-	if raw == "" || !isQuery(raw) {
-		return false
-	}
-	n := 0
-	var seen map[string]int // how often a name with several values came so far
-	for pair := range strings.SplitSeq(raw, "&") {
-		if pair == "" {
-			continue
-		}
-		name, value, ok := parsePair(pair)
-		values := query[name]
-		before := 0
-		if len(values) > 1 {
-			if seen == nil {
-				seen = make(map[string]int)
-			}
-			before = seen[name]
-			seen[name] = before + 1
-		}
-		if !ok || before >= len(values) || values[before] != value {
-			return false
-		}
-		n++
-	}
-	for _, values := range query {
-		n -= len(values)
-	}
-	return n == 0
-}
-
-// parsePair parses a pair as net/url does.
-func parsePair(pair string) (name, value string, ok bool) {
-	if strings.Contains(pair, ";") {
-		return "", "", false
-	}
-	name, value, _ = strings.Cut(pair, "=")
-	name, err := url.QueryUnescape(name)
-	if err != nil {
-		return "", "", false
-	}
-	value, err = url.QueryUnescape(value)
-	return name, value, err == nil
 }
 
 func appendPairs(b []byte, name string, values []string) []byte {

@@ -18,9 +18,9 @@ import (
 
 var errTooLarge = errors.New("the request body is larger than MaxBody")
 
-// receive takes the request body over, into req: into memory, or as it comes for a Stream endpoint.
-// After an error the caller hangs up.
-func (x *exchange) receive(req *proxy.Request) error {
+// receive takes the request body over, into req: into memory within a time, of which 0 is no limit, or
+// as it comes for a Stream endpoint. After an error the caller hangs up.
+func (x *exchange) receive(req *proxy.Request, limit time.Duration) error {
 	r, w, spec := x.in, x.answer.w, &x.h.spec
 	req.ContentLength = r.ContentLength
 	if spec.Stream {
@@ -40,7 +40,7 @@ func (x *exchange) receive(req *proxy.Request) error {
 		return x.upload.prepare(w)
 	}
 	req.Header.Del("Expect") // fulfilled here: the body is read before the pipe is called
-	body, err := x.readBody()
+	body, err := x.readBody(limit)
 	if err != nil {
 		return err
 	}
@@ -62,8 +62,8 @@ func tooLarge() error {
 
 // readBody reads the body into memory within its size and time. A body that a middleware has made may
 // block in Read whatever becomes of the connection; then it is left.
-func (x *exchange) readBody() ([]byte, error) {
-	r, limit := x.in, x.h.spec.ReadTimeout
+func (x *exchange) readBody(limit time.Duration) ([]byte, error) {
+	r := x.in
 	if isOfHTTP(r.Body) || limit <= 0 {
 		return readBody(x.answer.w, r.Body, r.ContentLength, x.h.spec.MaxBody, limit)
 	}

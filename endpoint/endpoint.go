@@ -34,8 +34,10 @@ type Spec struct {
 	// 100 (Continue). The body is read, or with Stream handed over, when the last guard calls next;
 	// the plan shows a step "body" there. nil guards are skipped.
 	//
+	// A guard that has a time of its own, such as policy.Timeout, counts that of the body too.
+	//
 	// A guard calls next once. New refuses one that may call it more often, such as policy.Retry, and
-	// one that has to read the body. A function of yours that calls next again gets [ErrCalledAgain].
+	// one that has to read the body or mirrors it, such as a proxy.Shadow. A function of yours that calls next again gets [ErrCalledAgain].
 	Guards []proxy.Decorator
 
 	// Timeout is how long the pipe may take until it returns a response, and the guards with it; 0 is
@@ -218,10 +220,11 @@ func (f FactoryFunc) New(s Spec) (http.Handler, error) {
 
 // New returns the handler that s describes. The error joins everything that is wrong with s: no
 // Proxy, a construction error anywhere in its plan (see [pipe.Check]), an invalid network or
-// Cache-Control, a guard that may call the pipe several times or reads the request body, an Encoder that has a fault, no media type, or one that another Encoder has, and
-// with Stream a pipe that buffers or needs a request body twice. New cannot know whether the route
-// has the params that the URLs of upstreams need: router.Mount checks that, and without it a call
-// whose param is missing fails with 502.
+// Cache-Control, a guard that may call the pipe several times or reads the request body, a step that
+// goes by the caller and stands outside of the one that finds out who that is, an Encoder that has a
+// fault, no media type, or one that another Encoder has, and with Stream a pipe that buffers or needs a
+// request body twice. New cannot know whether the route has the params that the URLs of upstreams
+// need: router.Mount checks that, and without it a call whose param is missing fails with 502.
 //
 // The handler is safe for concurrent use. It has three methods beside ServeHTTP:
 //
@@ -232,13 +235,33 @@ func (f FactoryFunc) New(s Spec) (http.Handler, error) {
 //	// not let a request through.
 //	Refuse(w http.ResponseWriter, r *http.Request, err error)
 func New(s Spec) (http.Handler, error) {
-	if err := s.check(); err != nil {
+	s = s.withLimits()
+	var guarded, body proxy.Proxy
+	if s.Proxy != nil {
+		guarded, body = s.guarded()
+	}
+	if err := s.check(guarded, body); err != nil {
 		return nil, err
 	}
-	return newHandler(s, pipe.Here()), nil
+	return newHandler(s, guarded, pipe.Here()), nil
 }
 
-func (s Spec) check() error {
+// withLimits returns s with the limits filled in: 0 is no limit.
+func (s Spec) withLimits() Spec {
+	s.Timeout = limit(s.Timeout, DefaultTimeout)
+	s.ReadTimeout = limit(s.ReadTimeout, DefaultReadTimeout)
+	s.WriteTimeout = limit(s.WriteTimeout, DefaultWriteTimeout)
+	s.IdleTimeout = limit(s.IdleTimeout, DefaultIdleTimeout)
+	maxBody := int64(DefaultMaxBody)
+	if s.Stream {
+		maxBody = 0
+	}
+	s.MaxBody = limit(s.MaxBody, maxBody)
+	return s
+}
+
+// check returns what is wrong with s, joined. guarded and body are those of Spec.guarded.
+func (s Spec) check(guarded, body proxy.Proxy) error {
 	var errs []error
 	fault := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("endpoint: New%s: %w", inBrackets(s.Name), fmt.Errorf(format, args...)))
@@ -246,12 +269,17 @@ func (s Spec) check() error {
 	if s.Proxy == nil {
 		fault("there is no Proxy")
 	} else {
-		for _, text := range s.guardFaults() {
-			fault("%s", text)
+		plan := pipe.PlanOf(guarded)
+		if body != nil {
+			for _, text := range guardFaults(plan, pipe.PlanOf(body)) {
+				fault("%s", text)
+			}
 		}
-		plan := pipe.PlanOf(s.guarded())
 		if err := plan.Faults(); err != nil {
 			errs = append(errs, err)
+		}
+		for _, text := range callerFaults(plan) {
+			fault("%s", text)
 		}
 		if s.Stream {
 			eachAnswering(plan, func(step *pipe.Step) {
@@ -270,7 +298,7 @@ func (s Spec) check() error {
 	for _, err := range faults {
 		fault("%w", err)
 	}
-	if s.Proxy != nil && call.AlwaysStreams(pipe.PlanOf(s.guarded())) {
+	if s.Proxy != nil && call.AlwaysStreams(pipe.PlanOf(guarded)) {
 		if len(s.Encode) > 0 {
 			fault("Encode over a pipe that streams: there is no document")
 		}

@@ -50,7 +50,7 @@ type exchange struct {
 
 	badHook error // of the request id
 
-	cut bool // a read of the body has failed or was broken off, which net/http takes for the end of the client
+	cut bool // a read of the body was broken off, which net/http takes for the end of the client
 
 	notModified bool // the client has what the response has, and got a 304
 
@@ -101,7 +101,7 @@ func (x *exchange) serve(ctx context.Context) (*proxy.Response, error) {
 	}
 	if x.h.guarded {
 		err = x.callGuarded(ctx)
-	} else if err = x.receive(&x.req); err == nil {
+	} else if err = x.receive(&x.req, x.h.spec.ReadTimeout); err == nil {
 		err = x.call.do(ctx, &x.req)
 	} else {
 		x.broken = err
@@ -167,16 +167,15 @@ func (x *exchange) callGuarded(ctx context.Context) error {
 	err := x.call.do(ctx, &x.req)
 	there := x.in.Context().Err() == nil
 	taken, broken := x.closeIntake()
-	x.cut = (there || broken != nil) && x.in.Context().Err() != nil
-	failed := broken != nil && err != nil && (errors.Is(err, broken) || !there && errors.Is(err, context.Canceled))
+	x.cut = there && x.in.Context().Err() != nil
 	switch {
-	case failed:
+	case broken != nil && err != nil:
 		x.broken = broken
+		if proxy.StatusOf(err) == proxy.StatusClientGone {
+			err = broken // for net/http ends the context if it cannot read the body
+		}
 	case !taken && hasBody(x.in):
 		hangUp(x.answer.w, x.in)
-	}
-	if failed && proxy.StatusOf(err) == proxy.StatusClientGone { // of the context, which the body has ended
-		err = &proxy.Error{Status: proxy.StatusOf(broken), Op: "endpoint", Err: withCause(err, broken)}
 	}
 	return err
 }

@@ -17,15 +17,16 @@ import (
 // second time. The request body is read once. It comes in a [*proxy.Error] of status 500.
 var ErrCalledAgain = errors.New("a guard has called the pipe a second time")
 
-// guarded returns the pipe inside the guards. Between them stands the step that reads the request
-// body.
-func (s Spec) guarded() proxy.Proxy {
+// guarded returns the pipe inside the guards, and what the last of them calls: the step that reads
+// the request body, with the pipe inside; nil if there are no guards. It calls each guard once.
+func (s Spec) guarded() (guarded, body proxy.Proxy) {
 	if !s.hasGuards() {
-		return s.Proxy
+		return s.Proxy, nil
 	}
-	held := s.Proxy
-	if !pipe.PlanOf(held).HonoursContext() {
-		held = held.With(proxy.Hold(s.MaxAbandoned)) // so that the body is read on the goroutine of the handler
+	inner := pipe.Described(s.Proxy)
+	held := inner
+	if !pipe.PlanOf(inner).HonoursContext() {
+		held = inner.With(proxy.Hold(s.MaxAbandoned)) // so that the body is read on the goroutine of the handler
 	}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "body", Detail: s.bodyDetail(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext | pipe.Validates}
@@ -34,10 +35,10 @@ func (s Spec) guarded() proxy.Proxy {
 	} else if step.Waits = s.ReadTimeout; s.ReadTimeout == 0 {
 		step.Waits = -1
 	}
-	body := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+	body = pipe.Describe(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
 		return takeBody(ctx, req, held)
-	}
-	return pipe.Describe(body, step, s.Proxy).With(s.Guards...)
+	}, step, inner)
+	return body.With(s.Guards...), body
 }
 
 func (s Spec) hasGuards() bool {
@@ -58,32 +59,32 @@ func (s Spec) bodyDetail() string {
 }
 
 // guardFaults returns what keeps guards from standing before the body: one that may call the pipe
-// several times, and one that reads the body, which is not there yet.
-func (s Spec) guardFaults() []string {
-	leaf := pipe.Describe(func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, nil },
-		pipe.Step{Mark: mark.Ours(), Kind: "body", Effects: pipe.Terminal | pipe.HonoursContext})
-	body := pipe.PlanOf(leaf)
-	var faults []string
+// several times, and one that reads the body, which is not there yet. plan is that of the guards, and
+// body that of the step inside them.
+func guardFaults(plan, body *pipe.Step) (faults []string) {
 	var around func(step *pipe.Step) bool
 	around = func(step *pipe.Step) bool { // whether the body is inside
 		if step.Same(body) {
 			return true
 		}
-		inside := false
+		inside, mirrors := false, false
 		for _, inner := range step.Steps {
 			inside = around(inner) || inside
+			mirrors = mirrors || inner.Effects.Has(pipe.Detached)
 		}
 		many := step.Effects.Has(pipe.CallsMany) || step.Calls > 1 || step.Calls < 0
 		switch {
 		case !inside:
 		case many:
-			faults = append(faults, fmt.Sprintf("the guard %s may call the pipe several times", titleOf(step)))
+			faults = append(faults, fmt.Sprintf("the guard %s may call the pipe several times: put it around Proxy%s", titleOf(step), inBrackets(step.Source)))
+		case mirrors:
+			faults = append(faults, fmt.Sprintf("the guard %s mirrors requests without their body, which is not there yet", titleOf(step)))
 		case step.Effects.Has(pipe.NeedsReplay):
-			faults = append(faults, fmt.Sprintf("the guard %s reads the request body, which is not there yet", titleOf(step)))
+			faults = append(faults, fmt.Sprintf("the guard %s reads the request body, which is not there yet: put it around Proxy%s", titleOf(step), inBrackets(step.Source)))
 		}
 		return inside
 	}
-	around(pipe.PlanOf(leaf.With(s.Guards...)))
+	around(plan)
 	return faults
 }
 
@@ -102,26 +103,47 @@ func takeBody(ctx context.Context, req *proxy.Request, next proxy.Proxy) (*proxy
 
 var errOutside = errors.New("the guards were called outside of their endpoint")
 
-func (x *exchange) takeBody(ctx context.Context, req *proxy.Request) (err error) {
+func (x *exchange) takeBody(ctx context.Context, req *proxy.Request) error {
 	body := hasBody(x.in)
 	if err := x.intake.begin(!body); err != nil {
 		return err
 	}
-	defer func() { x.intake.end(err) }()
+	state, broken := intakeBroken, error(nil)
+	defer func() { x.intake.end(state, broken) }()
 	if err := ctx.Err(); err != nil {
 		return &proxy.Error{Op: "body", Err: err}
 	}
+	resume := ctx.Err
 	if !body || x.h.spec.Stream {
-		return x.receive(req)
+		broken = x.receive(req, 0)
+	} else {
+		resume = x.call.pauseClock(x.h.spec.ReadTimeout)
+		broken = x.receiveWithin(ctx, req)
 	}
-	resume := x.call.pauseClock(x.h.spec.ReadTimeout)
-	if err := x.receive(req); err != nil {
-		return err
+	if broken != nil {
+		return broken
 	}
+	state = intakeTaken
 	if err := resume(); err != nil {
 		return &proxy.Error{Op: "body", Err: err}
 	}
 	return nil
+}
+
+// receiveWithin reads the request body within ReadTimeout, and before the deadline of ctx: a guard may
+// have a time of its own.
+func (x *exchange) receiveWithin(ctx context.Context, req *proxy.Request) error {
+	limit := x.h.spec.ReadTimeout
+	deadline, ok := ctx.Deadline()
+	left := max(time.Until(deadline), 1)
+	if !ok || limit > 0 && limit <= left {
+		return x.receive(req, limit)
+	}
+	err := x.receive(req, left)
+	if err != nil && !time.Now().Before(deadline) {
+		return &proxy.Error{Op: "body", Err: fmt.Errorf("the request body did not arrive in the time of a guard: %w", context.DeadlineExceeded)}
+	}
+	return err
 }
 
 // pauseClock keeps the clock of the call from running while the body is read, which has a limit of
@@ -146,7 +168,7 @@ func (c *pipeCall) pauseClock(limit time.Duration) (resume func() error) {
 type intake struct {
 	gate  chan struct{} // holds a value while the body is taken over; guards what follows
 	state intakeState
-	err   error // why the body could not be taken over
+	err   error // why the body could not be read
 }
 
 type intakeState uint8
@@ -154,7 +176,7 @@ type intakeState uint8
 const (
 	intakeWaits  intakeState = iota
 	intakeTaken              // the body was read, or belongs to the pipe
-	intakeBroken             // err says why
+	intakeBroken             // err says why, if the body could not be read
 	intakeOver               // the guards have answered without it
 )
 
@@ -173,10 +195,8 @@ func (i *intake) begin(late bool) error {
 	return refusal
 }
 
-func (i *intake) end(err error) {
-	if i.state, i.err = intakeTaken, err; err != nil {
-		i.state = intakeBroken
-	}
+func (i *intake) end(state intakeState, err error) {
+	i.state, i.err = state, err
 	<-i.gate
 }
 

@@ -190,6 +190,29 @@ func TestABodyThatIsNotTakenFailsBehindGuardsAsWithout(t *testing.T) {
 	}
 }
 
+// What ends the context is the failure, and not the read that the endpoint breaks off then.
+func TestAServerThatStopsIsNoBodyThatIsTooSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got reports
+		h := newHandler(t, endpoint.Spec{Proxy: jsonOf(`{}`), Report: got.add,
+			Guards: []proxy.Decorator{guard(func(context.Context, *proxy.Request) error { return nil })}})
+		dial := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithCancelCause(r.Context())
+			stop := time.AfterFunc(time.Second, func() { cancel(errors.New("the server stops")) })
+			defer stop.Stop()
+			h.ServeHTTP(w, r.WithContext(ctx))
+		}))
+		c := dial()
+		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na")
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+		_ = c.Close()
+		require.Len(t, got.all(), 1)
+		assert.Contains(t, got.all()[0].Error(), "the server stops")
+	})
+}
+
 // net/http ends the context of a request before a read of its body that fails returns, and whoever waits
 // for a guard on another goroutine may be told so first.
 func TestABrokenBodyIsTheFailureHoweverItIsHeardOf(t *testing.T) {
@@ -286,6 +309,78 @@ func TestTheClockOfGuardsAndPipeStandsStillWhileTheBodyIsRead(t *testing.T) {
 	}
 }
 
+// net/http ends the context of a request whose body it cannot read, and so whoever holds the guards to
+// it may hear of that before they have returned.
+func TestABodyThatIsTooSlowIsNoClientThatHasLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		late := func(next proxy.Proxy) proxy.Proxy {
+			return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+				res, err := next(ctx, req)
+				<-time.After(time.Millisecond)
+				return res, err
+			}
+		}
+		var got reports
+		dial := serve(t, newHandler(t, endpoint.Spec{Proxy: ours(`{}`), Report: got.add, Guards: []proxy.Decorator{late}}))
+		c := dial()
+		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na")
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusGatewayTimeout, res.StatusCode)
+		_ = c.Close()
+		<-time.After(time.Second) // the guard returns
+		require.Len(t, got.all(), 1)
+		assert.Contains(t, got.all()[0].Error(), "did not arrive within ReadTimeout (10s)")
+	})
+}
+
+// proves T3
+func TestABodyIsReadInTheTimeOfAGuard(t *testing.T) {
+	replaces := func(next proxy.Proxy) proxy.Proxy { // one of ours: net/http ends the context, and one of a user is left then
+		return pipe.Describe(func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			res, err := next(ctx, req)
+			if err != nil {
+				err = &proxy.Error{Status: http.StatusTeapot, Err: errors.New("of the guard")}
+			}
+			return res, err
+		}, pipe.Step{Mark: mark.Ours(), Kind: "guard", Effects: pipe.CallsOnce | pipe.PassesOn}, next)
+	}
+	passes := func(next proxy.Proxy) proxy.Proxy {
+		return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return next(ctx, req) }
+	}
+	timeout := policy.Timeout(2 * time.Second)
+	for _, tt := range []struct {
+		name        string
+		guards      []proxy.Decorator
+		readTimeout time.Duration
+		status      int
+		took        time.Duration
+	}{
+		{"ours", []proxy.Decorator{timeout}, 0, http.StatusGatewayTimeout, 2 * time.Second},
+		{"around one of a user", []proxy.Decorator{timeout, passes}, 0, http.StatusGatewayTimeout, 2 * time.Second},
+		{"without ReadTimeout", []proxy.Decorator{timeout}, -1, http.StatusGatewayTimeout, 2 * time.Second},
+		{"longer than ReadTimeout", []proxy.Decorator{timeout}, time.Second, http.StatusGatewayTimeout, time.Second},
+		{"the guard says something else", []proxy.Decorator{replaces, timeout}, 0, http.StatusTeapot, 2 * time.Second},
+		{"the guard says something else of ReadTimeout", []proxy.Decorator{replaces}, time.Second, http.StatusTeapot, time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dial := serve(t, newHandler(t, endpoint.Spec{Proxy: ours(`{}`), ReadTimeout: tt.readTimeout, Guards: tt.guards}))
+				c := dial()
+				began := time.Now()
+				_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na")
+				res, err := http.ReadResponse(bufio.NewReader(c), nil)
+				require.NoError(t, err)
+				assert.Equal(t, tt.status, res.StatusCode)
+				assert.InDelta(t, tt.took, time.Since(began), float64(100*time.Millisecond))
+				assert.True(t, res.Close)
+				_ = c.Close()
+				<-time.After(time.Second)
+			})
+		})
+	}
+}
+
 func TestNewRefusesGuardsThatRepeatOrReadTheBody(t *testing.T) {
 	t.Parallel()
 	reads := func(next proxy.Proxy) proxy.Proxy {
@@ -298,6 +393,25 @@ func TestNewRefusesGuardsThatRepeatOrReadTheBody(t *testing.T) {
 		"endpoint: New (orders): the guard schema reads the request body, which is not there yet", "no store"} {
 		assert.Contains(t, err.Error(), text)
 	}
+}
+
+func TestNewRefusesAGuardThatMirrorsRequestsWithoutTheirBody(t *testing.T) {
+	t.Parallel()
+	shadow, err := proxy.NewShadow(proxy.ShadowSpec{Name: "next", Mirror: jsonOf(`{}`)})
+	require.NoError(t, err)
+	_, err = endpoint.New(endpoint.Spec{Proxy: jsonOf(`{}`), Guards: []proxy.Decorator{shadow.Decorate}})
+	assert.ErrorContains(t, err, "mirrors requests without their body, which is not there yet")
+	_, err = endpoint.New(endpoint.Spec{Proxy: jsonOf(`{}`).With(shadow.Decorate), Guards: []proxy.Decorator{policy.InFlight(1)}})
+	assert.NoError(t, err)
+}
+
+func TestNewCallsEachGuardOnce(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	counts := func(next proxy.Proxy) proxy.Proxy { calls++; return next }
+	_, err := endpoint.New(endpoint.Spec{Proxy: jsonOf(`{}`), Guards: []proxy.Decorator{nil, counts}})
+	require.NoError(t, err)
+	assert.Equal(t, 1, calls, "what a decorator makes may have state")
 }
 
 func TestAGuardMayCallMoreOftenWhatItAsksItself(t *testing.T) {

@@ -38,21 +38,13 @@ type handler struct {
 	chunks    sync.Pool // of *[writeSize]byte: the buffer of a stream that only our code reads
 }
 
-func newHandler(s Spec, source string) *handler {
-	s.Timeout = limit(s.Timeout, DefaultTimeout)
-	s.ReadTimeout = limit(s.ReadTimeout, DefaultReadTimeout)
-	s.WriteTimeout = limit(s.WriteTimeout, DefaultWriteTimeout)
-	s.IdleTimeout = limit(s.IdleTimeout, DefaultIdleTimeout)
+// newHandler returns the handler of a Spec that was checked, and has its limits filled in. guarded is
+// its pipe in its guards.
+func newHandler(s Spec, guarded proxy.Proxy, source string) *handler {
 	s.CacheControl = cacheControl(s.CacheControl)
 	s.TrustedProxies = slices.Clone(s.TrustedProxies)
 	s.Encode = slices.Clone(s.Encode)
-	maxBody := int64(DefaultMaxBody)
-	if s.Stream {
-		maxBody = 0
-	}
-	s.MaxBody = limit(s.MaxBody, maxBody)
-	s.Proxy = pipe.Described(s.Proxy)
-	guarded := pipe.Described(s.guarded())
+	guarded = pipe.Described(guarded)
 	plan := pipe.PlanOf(guarded)
 	h := &handler{spec: s, guarded: s.hasGuards(), direct: plan.HonoursContext() && !handsOn(plan), closings: call.NewBound(-1)}
 	h.formats, _ = formatsOf(s.Encode)

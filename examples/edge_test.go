@@ -21,6 +21,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -435,4 +436,71 @@ func TestProgramEdgeSharesARedis(t *testing.T) {
 	assert.LessOrEqual(t, statuses[200], 4, "one bucket for both")
 	assert.Equal(t, 204, do(t, "POST", one.admin+"/revoke?jti="+id, "").status)
 	assert.Equal(t, 401, do(t, "GET", other.public+"/me", "", "Authorization", token).status)
+}
+
+func TestProgramEdgeTakesAnUpstreamThatEndsWithASlash(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, r.URL.Path) }))
+	defer upstream.Close()
+	e := startEdge(t, "-upstream", upstream.URL+"/")
+	assert.Equal(t, "/public", do(t, "GET", e.public+"/public", "").body)
+	assert.Equal(t, 200, do(t, "HEAD", e.public+"/healthz", "").status)
+	unknown := do(t, "PROPFIND!", e.public+"/public", "", "X-Request-Id", "id-1")
+	assert.Equal(t, 405, unknown.status)
+	assert.Contains(t, unknown.body, `"requestId":"id-1"`)
+}
+
+func TestProgramEdgeNamesItsIssuerAsTheFlagDoes(t *testing.T) {
+	t.Parallel()
+	_, port, err := net.SplitHostPort(freeAddr(t))
+	require.NoError(t, err)
+	e := startEdge(t, "-issuer", "localhost:"+port)
+	e.issuer = "http://localhost:" + port
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(e.token(t, `{"sub":"ada"}`), ".")[1])
+	require.NoError(t, err)
+	assert.Contains(t, string(payload), `"iss":"`+e.issuer+`"`)
+	assert.Equal(t, 200, do(t, "GET", e.public+"/me", "", "Authorization", e.bearer(t, `{"sub":"ada"}`)).status)
+	for _, iss := range []string{"http://127.0.0.1:" + port, e.issuer + "/"} {
+		assert.Equal(t, 401, do(t, "GET", e.public+"/me", "", "Authorization", e.bearer(t, `{"sub":"ada","iss":"`+iss+`"}`)).status, iss)
+	}
+}
+
+func TestProgramEdgeFinishesAnOrderWhoseClientHasLeft(t *testing.T) {
+	t.Parallel()
+	began, finished := make(chan struct{}), make(chan bool, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		close(began)
+		select {
+		case <-r.Context().Done():
+			finished <- false
+		case <-time.After(500 * time.Millisecond):
+			finished <- true
+		}
+	}))
+	t.Cleanup(func() { // after the program has ended
+		assert.True(t, <-finished, "the order was cut")
+		upstream.Close()
+	})
+	e := startEdge(t, "-upstream", upstream.URL)
+	body := `{"sku":"ABC-1","quantity":1}`
+	ctx, leave := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, "POST", e.public+"/orders", strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header = http.Header{"Authorization": {e.bearer(t, `{"sub":"ada","scope":"orders:write"}`)}, "Idempotency-Key": {`"k"`},
+		"Content-Type": {"application/json"}}
+	go func() { <-began; leave() }()
+	_, err = http.DefaultClient.Do(req)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Eventually(t, func() bool { return strings.Contains(e.out.String(), "status=499") }, 10*time.Second, time.Millisecond, e.out)
+}
+
+func TestProgramEdgeNeverPrintsAKey(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"s3cret", "=s3cret", "shop=" + strings.Repeat("s3cret", 100)} {
+		out, err := exec.Command(filepath.Join(bin, "edge"), "-apikey", key).CombinedOutput()
+		assert.Error(t, err)
+		assert.Contains(t, string(out), "-apikey")
+		assert.NotContains(t, string(out), "s3cret")
+	}
 }

@@ -123,7 +123,7 @@ const (
 	Buffers                            // reads a whole body before it continues
 	Streams                            // hands on a body as it arrives
 	Caches                             // may answer from an earlier call
-	Authenticates                      // establishes who the caller is
+	Authenticates                      // verifies who calls
 	NeedsReplay                        // needs a request body that can be read again
 	Terminal                           // answers the call itself: there is no inner pipe
 	HonoursContext                     // returns when its context is done, whatever its inner pipes do
@@ -136,10 +136,11 @@ const (
 	PassesOn                           // answers with the response of an inner pipe, perhaps changed, and no other
 	Skippable                          // the call may succeed without it: it is optional, or has a condition
 	Recovers                           // may go on, or answer, though an inner pipe has failed
-	ReadsCaller                        // decides by who the caller is
+	ReadsCaller                        // decides by who the caller is, which another step may have found out
 	Credentials                        // sets credentials of its own in the request
 	Validates                          // refuses a request by what is in it
 	WritesRequest                      // changes the request for the steps inside it
+	ReadsClient                        // decides by the client: by its address, or as a judge that does not say who the caller is
 )
 
 var (
@@ -147,7 +148,7 @@ var (
 	layoutNames = [...]string{"around", "serial", "parallel", "choice"}
 	effectNames = [...]string{"calls-once", "calls-many", "buffers", "streams", "caches", "authenticates", "needs-replay",
 		"terminal", "honours-context", "idempotent", "not-idempotent", "stateful", "opaque", "custom", "detached", "passes-on",
-		"skippable", "recovers", "reads-caller", "credentials", "validates", "writes-request"}
+		"skippable", "recovers", "reads-caller", "credentials", "validates", "writes-request", "reads-client"}
 )
 
 func nameOf(names []string, i int) string {

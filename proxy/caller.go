@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strconv"
 	"time"
@@ -45,7 +47,7 @@ func (c *Caller) HasScope(scope string) bool { return c != nil && slices.Contain
 
 // Key returns a text that is the same for the same caller and differs for any two: Scheme, Issuer and
 // ID, the first two with their lengths before them. In place of an ID that is "" stand a NUL and the
-// Claims. Of nil it is "", which is the key of no Caller.
+// SHA-256 of the Claims. Of nil it is "", which is the key of no Caller.
 func (c *Caller) Key() string {
 	if c == nil {
 		return ""
@@ -66,7 +68,8 @@ func (c *Caller) AppendKey(b []byte) []byte {
 	b = append(b, c.Issuer...)
 	switch {
 	case c.ID == "":
-		return c.Claims.AppendJSON(append(b, 0))
+		sum := sha256.Sum256(c.Claims.AppendJSON(nil))
+		return hex.AppendEncode(append(b, 0), sum[:])
 	case c.ID[0] == 0: // it must not look like one without an ID
 		b = append(b, 0)
 	}

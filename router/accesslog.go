@@ -58,7 +58,7 @@ type AccessLogSpec struct {
 //	route     the pattern that matched
 //	status    of the answer; 499 if the client left before it, 0 if none was sent
 //	bytes     of the body of the answer, or of what went to the client after a 101
-//	duration  from the first middleware to the last byte
+//	duration  from the first middleware to the last byte, a time.Duration: in slog's JSON nanoseconds
 //	id        of the request; see endpoint.RequestID
 //	client    its address, as endpoint.ClientOf has it
 //	caller    its id, scheme and issuer, as endpoint.Identify has set it

@@ -47,8 +47,8 @@ type BotsSpec struct {
 // protection against one that means harm.
 //
 // The table of verdicts belongs to the returned value, which is safe for concurrent use. An agent that
-// is in it costs one lookup and no allocation; any other is matched against one pattern after another. A pattern that does not compile is a fault in the plan, and so is a
-// Spec that refuses nothing.
+// is in it costs one lookup and no allocation; any other is matched against one pattern after another. A
+// pattern that is empty or does not compile is a fault in the plan, and so is a Spec that refuses nothing.
 func Bots(s BotsSpec) func(http.Handler) http.Handler {
 	b, faults := botsOf(s)
 	step := pipe.Step{Kind: "bots", Detail: s.detail(), Acts: pipe.In, Effects: pipe.Validates | pipe.Stateful, State: b,
@@ -88,6 +88,10 @@ func botsOf(s BotsSpec) (*bots, []error) {
 		b.listed[agent] = false
 	}
 	for i, pattern := range s.Patterns {
+		if pattern == "" {
+			faults = append(faults, fmt.Errorf("router: Bots: pattern %d is empty, so everybody would be refused", i+1))
+			continue
+		}
 		compiled, err := regexp.Compile(pattern)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("router: Bots: pattern %d: %w", i+1, err))

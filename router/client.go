@@ -26,17 +26,20 @@ type ClientSpec struct {
 // [endpoint.ClientOf] returns the verdict.
 //
 // It stands around all that reads the verdict: [AccessLog], [Networks], [HTTPS], [Secure], the limits
-// and the endpoints. Two of them decide once: the outer one does.
+// and the endpoints. Two of them decide once: the outer one does. One inside of [Networks], [HTTPS],
+// [Hosts], [Secure] or [Limit] is a fault in the plan, because that has gone by the connection.
 //
 // [ClientWith] can trust a Unix socket too.
 func Client(trusted ...netip.Prefix) func(http.Handler) http.Handler {
 	return ClientWith(ClientSpec{TrustedProxies: trusted})
 }
 
+const kindClient = "client"
+
 // ClientWith is [Client] with all that can be said.
 func ClientWith(s ClientSpec) func(http.Handler) http.Handler {
 	s.TrustedProxies = slices.Clone(s.TrustedProxies)
-	step := pipe.Step{Kind: "client", Detail: s.detail(), Acts: pipe.In, Effects: pipe.WritesRequest,
+	step := pipe.Step{Kind: kindClient, Detail: s.detail(), Acts: pipe.In, Effects: pipe.WritesRequest,
 		Takes: []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"}}
 	return described(step, faultsOfNetworks("Client", "trusted", s.TrustedProxies),
 		func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -49,9 +52,7 @@ func (s ClientSpec) detail() string {
 	if s.TrustLocal {
 		trusted = append(trusted, "local peers")
 	}
-	for _, network := range s.TrustedProxies {
-		trusted = append(trusted, network.String())
-	}
+	trusted = append(trusted, textsOf(s.TrustedProxies)...)
 	if len(trusted) == 0 {
 		return "trusts no proxy"
 	}
@@ -66,6 +67,14 @@ func faultsOfNetworks(of, list string, networks []netip.Prefix) (faults []error)
 		}
 	}
 	return faults
+}
+
+func textsOf(networks []netip.Prefix) []string {
+	var texts []string
+	for _, network := range networks {
+		texts = append(texts, network.String())
+	}
+	return texts
 }
 
 // some returns the first few words of a list for a plan, and how many more there are.

@@ -34,7 +34,8 @@
 //
 //	r := chi.NewRouter()
 //	router.Problems(r)
-//	r.Use(router.Client(proxies...), router.AccessLog(log, router.AccessLogSpec{}), router.Recover(report), router.Secure(router.SecureSpec{}))
+//	r.Use(router.Client(proxies...), router.AccessLog(log, router.AccessLogSpec{}),
+//		router.Recover(report), router.Secure(router.SecureSpec{}))
 //	r.Method("GET", "/healthz", health.Live())
 //	r.Method("GET", "/readyz", health.Ready())
 //	r.Group(func(r chi.Router) {

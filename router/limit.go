@@ -39,11 +39,11 @@ func Limit(limits ...proxy.Decorator) func(http.Handler) http.Handler {
 	if err := plan.Faults(); err != nil {
 		faults = append(faults, err)
 	}
-	step := pipe.Step{Kind: "limit", Acts: pipe.Both}
+	step := pipe.Step{Kind: kindLimit, Acts: pipe.Both}
 	var notes []string
 	for inner := range plan.All() {
 		if !inner.Effects.Has(pipe.Terminal) {
-			step.Effects |= inner.Effects & (pipe.Stateful | pipe.ReadsCaller | pipe.Opaque)
+			step.Effects |= inner.Effects & (pipe.Stateful | pipe.ReadsCaller | pipe.ReadsClient | pipe.Opaque)
 			notes = append(notes, strings.TrimSpace(inner.Name+" "+inner.Detail))
 		}
 	}
@@ -69,6 +69,8 @@ func Limit(limits ...proxy.Decorator) func(http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+const kindLimit = "limit"
 
 var errNotPassed = errors.New("a limit has answered the request itself")
 

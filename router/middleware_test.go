@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -71,11 +72,53 @@ func faulty() []struct {
 		{"no networks", router.Networks(nil, nil), []string{"router: Networks: both lists are empty, so nobody would be refused"}},
 		{"bots", router.Bots(router.BotsSpec{Patterns: []string{"fine", "(", "a**"}}),
 			[]string{"router: Bots: pattern 2: error parsing regexp: missing closing ): `(`", "router: Bots: pattern 3: error parsing regexp"}},
+		{"a bot of any name", router.Bots(router.BotsSpec{Patterns: []string{"^BadBot", ""}}),
+			[]string{"router: Bots: pattern 2 is empty, so everybody would be refused"}},
 		{"no bots", router.Bots(router.BotsSpec{Allow: []string{"curl"}}), []string{"router: Bots: the Spec refuses nothing"}},
 		{"secure", router.Secure(router.SecureSpec{Frame: "ALLOW", ContentSecurityPolicy: "a\nb", ReferrerPolicy: "\x00", HSTS: time.Millisecond, HSTSPreload: true}),
 			[]string{`router: Secure: Frame is "ALLOW", want DENY or SAMEORIGIN`, `router: Secure: ContentSecurityPolicy "a\nb" cannot stand in a header`,
 				`router: Secure: ReferrerPolicy "\x00" cannot stand in a header`, "router: Secure: HSTS is 1ms, less than a second",
 				"router: Secure: HSTSPreload needs HSTSSubdomains and an HSTS of 365 days or more"}},
+		{"secure subdomains", router.Secure(router.SecureSpec{HSTS: -1, HSTSSubdomains: true}),
+			[]string{"router: Secure: HSTSSubdomains has no effect without HSTS"}},
+	}
+}
+
+// Whatever goes by the client stands inside of Client: outside, it would go by the address of the proxy.
+func TestAClientInsideOfWhatGoesByItIsAFault(t *testing.T) {
+	t.Parallel()
+	client, inner := router.Client(networks("10.0.0.0/8")...), router.Client()
+	fault := func(of string) string {
+		return "router: Client: " + of + " outside has gone by the connection, and not by the client: put it inside"
+	}
+	tests := []struct {
+		name  string
+		outer []wrapper // of the router
+		own   []wrapper // of the route
+		want  string
+	}{
+		{"outside", []wrapper{client, router.HTTPS(), router.Networks(networks("10.0.0.0/8"), nil)}, nil, ""},
+		{"inside of the log", []wrapper{router.AccessLog(slog.New(slog.DiscardHandler), router.AccessLogSpec{}), client}, nil, ""},
+		{"inside of another", []wrapper{client, router.HTTPS(), inner}, nil, ""},
+		{"inside of networks", []wrapper{router.Networks(networks("10.0.0.0/8"), nil), client}, nil, fault("networks")},
+		{"inside of https", []wrapper{router.HTTPS(), router.Named("first", router.Hosts("a.example")), client}, nil, fault("https")},
+		{"inside of what has a name", []wrapper{router.Named("ours", router.Hosts("a.example")), client}, nil, fault("ours")},
+		{"on the route", []wrapper{router.Secure(router.SecureSpec{})}, []wrapper{client}, fault("secure")},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := chi.NewRouter()
+			r.Use(tt.outer...)
+			one := route("GET", "/a")
+			one.Middlewares = tt.own
+			err := errors.Join(router.Mount(r, one), router.PlanOf(r).Faults())
+			if tt.want == "" {
+				assert.NoError(t, err)
+				return
+			}
+			assert.ErrorContains(t, err, tt.want)
+		})
 	}
 }
 
@@ -178,7 +221,7 @@ func TestEachMiddlewareIsAStepOfThePlan(t *testing.T) {
               → hosts (a.example, b.example, c.example, d.example and 2 more)
                 → https
                   ← secure (HSTS max-age=31536000)
-                    → networks (allow 1, deny 1)
+                    → networks (allow 192.0.2.0/24; deny 192.0.2.7/32)
                       → bots crawlers (no empty agent, allow 0, deny 0, patterns 1), shared
 `
 	assert.Equal(t, "· router, one of\n  · route GET /a\n"+outer+`                        → path

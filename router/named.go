@@ -104,5 +104,7 @@ func isNaming(middleware func(http.Handler) http.Handler) bool {
 
 // middlewareFaults returns what is wrong with the wiring of middlewares.
 func middlewareFaults(middlewares []func(http.Handler) http.Handler) error {
-	return (&pipe.Step{Steps: middlewareSteps(middlewares)}).Faults()
+	steps := middlewareSteps(middlewares)
+	findLateClients(steps)
+	return (&pipe.Step{Steps: steps}).Faults()
 }

@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
@@ -33,7 +33,7 @@ func Networks(allow, deny []netip.Prefix) func(http.Handler) http.Handler {
 		faults = append(faults, errors.New("router: Networks: both lists are empty, so nobody would be refused"))
 	}
 	admitted, refused, anybody := networkSetOf(allow), networkSetOf(deny), len(allow) == 0
-	step := pipe.Step{Kind: "networks", Detail: fmt.Sprintf("allow %d, deny %d", len(allow), len(deny)), Acts: pipe.In, Effects: pipe.Validates}
+	step := pipe.Step{Kind: "networks", Detail: detailOfNetworks(allow, deny), Acts: pipe.In, Effects: pipe.Validates}
 	return described(step, faults, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		addr := endpoint.ClientOf(r).Addr.Addr()
 		if refused.contains(addr) || !anybody && !admitted.contains(addr) {
@@ -42,6 +42,20 @@ func Networks(allow, deny []netip.Prefix) func(http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// detailOfNetworks says for the plan whom the lists name.
+func detailOfNetworks(allow, deny []netip.Prefix) string {
+	var lists []string
+	for _, list := range []struct {
+		name     string
+		networks []netip.Prefix
+	}{{"allow", allow}, {"deny", deny}} {
+		if len(list.networks) > 0 {
+			lists = append(lists, list.name+" "+some(textsOf(list.networks)))
+		}
+	}
+	return strings.Join(lists, "; ")
 }
 
 // A networkSet is a set of addresses, as ranges that are sorted and apart from each other.

@@ -148,6 +148,7 @@ func (e entry) step() *pipe.Step {
 	} else {
 		steps = append(steps, stepOf(e.handler))
 	}
+	findLateClients(steps)
 	return &pipe.Step{Kind: "route", Name: routeName(e.method, e.pattern), Acts: pipe.None, Steps: steps}
 }
 
@@ -159,6 +160,23 @@ func middlewareSteps(middlewares []func(http.Handler) http.Handler) []*pipe.Step
 		}
 	}
 	return steps
+}
+
+// findLateClients makes a Client a fault that stands inside a middleware which has gone by the client
+// already: by its address, its scheme or the port of its host.
+func findLateClients(steps []*pipe.Step) {
+	early := ""
+	for _, step := range steps {
+		switch step.Kind {
+		case "hosts", "https", "networks", "secure", kindLimit:
+			early = cmp.Or(early, step.Title())
+		case kindClient:
+			if early != "" {
+				step.Err = fmt.Errorf("router: Client: %s outside has gone by the connection, and not by the client: put it inside", early)
+			}
+			return // the outermost decides
+		}
+	}
 }
 
 // stepOf returns the plan of a handler.

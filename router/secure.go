@@ -147,6 +147,9 @@ func (s SecureSpec) faults() (faults []error) {
 	if s.HSTS > 0 && s.HSTS < time.Second {
 		fault("HSTS is %v, less than a second", s.HSTS)
 	}
+	if s.HSTSSubdomains && s.HSTS < 0 && !s.HSTSPreload {
+		fault("HSTSSubdomains has no effect without HSTS")
+	}
 	if s.HSTSPreload && (!s.HSTSSubdomains || s.HSTS < 0 || s.maxAge() < year) {
 		fault("HSTSPreload needs HSTSSubdomains and an HSTS of 365 days or more")
 	}

@@ -79,10 +79,10 @@ func peerEdge(b testing.TB, public *rsa.PublicKey) http.Handler {
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), subject{}, sub)))
 		})
 	})
-	r.Use(httprate.Limit(1<<30, time.Second, httprate.WithKeyFuncs(func(r *http.Request) (string, error) {
+	r.Use(httprate.LimitBy(1<<30, time.Second, func(r *http.Request) (string, error) {
 		sub, _ := r.Context().Value(subject{}).(string)
 		return sub, nil
-	})))
+	}))
 	h, err := endpoint.New(endpoint.Spec{Proxy: aKilobyte()})
 	require.NoError(b, err)
 	r.Method("GET", "/items/{id}", h)

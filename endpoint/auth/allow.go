@@ -17,19 +17,19 @@ import (
 //
 //	auth.Allow(auth.Scope("orders:write"), ownAccount)
 //
-// The rules are asked in the order given, and the first error refuses the request; next is not called.
-// The refusal is a [*proxy.Error] with the status of the error: 401 from a rule of this package if there
-// is no caller, and 403 if the caller may not. An error of another function that says nothing of a
-// status is 403; the refusal then wraps [ErrDenied]. A panic is 500.
+// The rules are asked in the order given, and the first error refuses the request without calling next. The
+// refusal is a [*proxy.Error] with the status of that error. A rule of this package answers 401 if there is
+// no caller, and 403 if the caller may not make the request. An error without a status from any other rule
+// is 403, and the refusal then wraps [ErrDenied]. A panic is 500.
 //
-// A rule that is not of this package may block or change what it gets. It runs on a goroutine of its
-// own, with a copy of the request that has no Body, and the call does not wait longer than its
-// context; [proxy.Request.Document] works where the body can be replayed, which it cannot among the
-// Guards of an endpoint. If [proxy.DefaultMaxAbandoned] calls of such rules still run, the next is
-// refused with 503. A nil caller does not refuse by itself: such a rule must look at req.Caller.
+// A rule of your own may block, or change what it gets. So it runs on a goroutine of its own, with a copy
+// of the request that has no Body, and the call does not wait for it beyond its context. In such a rule
+// [proxy.Request.Document] works only if the body can be replayed, which is not the case in the Guards of
+// an endpoint. If [proxy.DefaultMaxAbandoned] calls of such rules are still running, the next one is
+// refused with 503. A nil caller does not refuse by itself: a rule of your own must look at req.Caller.
 //
-// The decorator is safe for concurrent use if the rules are. No rules, a nil rule and a rule without
-// names are faults in the plan.
+// The decorator is safe for concurrent use if the rules are. These are faults in the plan: no rules, a nil
+// rule, and a rule without names.
 func Allow(rules ...Rule) proxy.Decorator {
 	step := pipe.Step{Mark: mark.Ours(), Kind: "allow", Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.ReadsCaller | pipe.Validates}
@@ -47,7 +47,7 @@ func Allow(rules ...Rule) proxy.Decorator {
 		known, err := rule.described()
 		switch {
 		case err != nil:
-			errs = append(errs, err)
+			errs = append(errs, fmt.Errorf("auth: Allow: rule %d (%s): %w", i+1, known, err))
 		case known == "":
 			known = pipe.FuncName(rule)
 			step.Effects |= pipe.Opaque

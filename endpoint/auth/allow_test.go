@@ -170,15 +170,15 @@ func TestARuleCanReadABodyThatCanBeReplayed(t *testing.T) {
 func TestRulesThatCannotBeAskedAreFaults(t *testing.T) {
 	t.Parallel()
 	for want, d := range map[string]proxy.Decorator{
-		"auth: Allow: there are no rules":                                                       auth.Allow(),
-		"auth: Allow: rule 2 is nil":                                                            auth.Allow(auth.Role("a"), nil),
-		"auth: Allow: scope : there are no names":                                               auth.Allow(auth.Scope()),
-		"auth: Allow: any role of : there are no names":                                         auth.Allow(auth.AnyRole()),
-		"auth: Allow: role : a name is empty":                                                   auth.Allow(auth.Role("")),
-		`auth: Allow: scope a b: "a b" is no scope`:                                             auth.Allow(auth.Scope("a b")),
-		`auth: Allow: scope a": "a\"" is no scope`:                                              auth.Allow(auth.Scope(`a"`)),
-		`auth: Allow: claim a..b is x: document: path "a..b": invalid path: empty name`:         auth.Allow(auth.ClaimIs("a..b", "x")),
-		"auth: Allow: claim a is : there are no names\nauth: Allow: scope : there are no names": auth.Allow(auth.ClaimIs("a"), auth.Scope()),
+		"auth: Allow: there are no rules":                                                                       auth.Allow(),
+		"auth: Allow: rule 2 is nil":                                                                            auth.Allow(auth.Role("a"), nil),
+		"auth: Allow: rule 1 (scope): there are no names":                                                       auth.Allow(auth.Scope()),
+		"auth: Allow: rule 1 (any role of): there are no names":                                                 auth.Allow(auth.AnyRole()),
+		"auth: Allow: rule 1 (role): a name is empty":                                                           auth.Allow(auth.Role("")),
+		`auth: Allow: rule 1 (scope a b): "a b" is no scope`:                                                    auth.Allow(auth.Scope("a b")),
+		`auth: Allow: rule 1 (scope a"): "a\"" is no scope`:                                                     auth.Allow(auth.Scope(`a"`)),
+		`auth: Allow: rule 1 (claim a..b is x): document: path "a..b": invalid path: empty name`:                auth.Allow(auth.ClaimIs("a..b", "x")),
+		"auth: Allow: rule 1 (claim a is): there are no names\nauth: Allow: rule 2 (scope): there are no names": auth.Allow(auth.ClaimIs("a"), auth.Scope()),
 	} {
 		assert.EqualError(t, faultsOf(d), want)
 		req, err := through(t.Context(), get(), d)

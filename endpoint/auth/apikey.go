@@ -17,9 +17,9 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A KeyDigest is the SHA-256 of an API key. Stores keep the digest and not the key, so that whoever
-// reads a store cannot use it. A key must have 128 random bits or more, as those of [NewKey]: of a key
-// that can be guessed the digest tells the key.
+// A KeyDigest is the SHA-256 of an API key. A store keeps the digest and not the key, so a copy of the
+// store is of no use to a thief. A key must have at least 128 random bits, as those of [NewKey] have: a key
+// that can be guessed can be found from its digest.
 type KeyDigest [sha256.Size]byte
 
 // DigestOf returns the digest of a key.
@@ -34,7 +34,7 @@ func NewKey() (key string, digest KeyDigest) {
 // String returns the digest in hex, as [ParseKeyDigest] reads it.
 func (d KeyDigest) String() string { return hex.EncodeToString(d[:]) }
 
-// ParseKeyDigest returns the digest that 64 hex digits spell, such as what sha256sum prints for a key.
+// ParseKeyDigest returns the digest for 64 hex digits, such as sha256sum prints for a key.
 func ParseKeyDigest(s string) (KeyDigest, error) {
 	var d KeyDigest
 	b, err := hex.DecodeString(s)
@@ -44,29 +44,29 @@ func ParseKeyDigest(s string) (KeyDigest, error) {
 	return KeyDigest(b), nil
 }
 
-// An APIKeyStore knows API keys by their digests. It is safe for concurrent use, and returns when ctx
-// ends. [Keys] is one in memory.
+// An APIKeyStore finds API keys by their digests. It is safe for concurrent use, and returns when ctx ends.
+// [Keys] is a store in memory.
 //
-// If it has a method Fault() error, the error of that is a fault in the plan.
+// If it has a method Fault() error, the error that method returns is a fault in the plan.
 type APIKeyStore interface {
 	// APIKey returns the caller of the key with this digest, or nil and no error if there is none. The
-	// Caller must not be changed afterwards; [APIKey.Caller] makes one. An error says that the store
+	// Caller must not be changed afterwards; [APIKey.Caller] makes one. An error means that the store
 	// cannot tell, and the request is refused with 503.
 	APIKey(ctx context.Context, digest KeyDigest) (*proxy.Caller, error)
 }
 
-// MaxAPIKey is how many bytes an API key has at most.
+// MaxAPIKey is the most bytes that an API key may have.
 const MaxAPIKey = 512
 
-// APIKeys returns an [Authenticator] of API keys, which clients send in X-Api-Key. [APIKeysWith] sets
+// APIKeys returns an [Authenticator] for API keys, which clients send in X-Api-Key. [APIKeysWith] can use
 // another header.
 //
-// A key is looked up by its digest, so the time of a lookup tells nothing about other keys. An unknown
-// key, an expired one, an empty one and one of more than [MaxAPIKey] bytes are 401. Two lines of the
-// header are 400. The parameters of a query are not read: they end up in logs and in Referer.
+// A key is looked up by its digest, so the time of a lookup tells nothing about other keys. A key that is
+// unknown, expired, empty or longer than [MaxAPIKey] bytes is refused with 401. Two lines of the header are
+// refused with 400. A key in the query is not read, because a query ends up in logs and in Referer.
 //
-// The Scheme of the caller is "api-key". The challenge is `ApiKey header="X-Api-Key"`; that scheme is
-// not registered. A store that is nil is a fault in the plan.
+// The Scheme of the caller is "api-key". The challenge is `ApiKey header="X-Api-Key"`; that scheme is not
+// registered. A nil store is a fault in the plan.
 func APIKeys(store APIKeyStore) Authenticator { return APIKeysWith(APIKeySpec{Store: store}) }
 
 // An APIKeySpec describes an authenticator of API keys; see [APIKeysWith].
@@ -74,9 +74,9 @@ type APIKeySpec struct {
 	// Store knows the keys. nil is a fault in the plan.
 	Store APIKeyStore
 
-	// Header is the name of the header that clients send their key in; "" is X-Api-Key. It cannot be
-	// Authorization or Cookie, which have a syntax of their own, nor one that belongs to the
-	// connection or the body.
+	// Header is the name of the header in which clients send their key; "" is X-Api-Key. It cannot be
+	// Authorization or Cookie, which have a syntax of their own, nor a header of the connection or of the
+	// body. Such a name is a fault in the plan.
 	Header string
 }
 

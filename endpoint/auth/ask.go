@@ -15,34 +15,41 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// ErrJudge is why [Ask] refuses a call: its judge gave no verdict. It comes in a [*proxy.Error] of
-// status 503.
+// ErrJudge is why [Ask] refuses a call whose judge gave no verdict. It comes in a [*proxy.Error] of status
+// 503.
 var ErrJudge = errors.New("the judge gave no verdict")
 
 // Ask returns a decorator that asks a proxy whether a request may pass, as forward authentication
 // does:
 //
-//	judge := backend.Spec{Name: "judge", URL: "http://judge/verify", Headers: []string{"Authorization"}, Expose: []string{"X-User"}}
+//	judge := backend.Spec{Name: "judge", URL: "http://judge/verify",
+//		Headers: []string{"Authorization"}, Expose: []string{"X-User"}}
 //	auth.Ask(pipe.Check(backends.New(judge)), "X-User")
 //
-// The judge gets a GET without a body, with the header, query and params of the client's request, of
-// which a backend sends what its Spec names. X-Forwarded-Method and X-Forwarded-Uri say what the client
-// wants; they are in Upstream, so they are always sent, and nothing else is there. The body of the
-// client is not read.
+// The judge gets a GET without a body, with the header, query and params of the client's request; a backend
+// sends only those that its Spec names. Conditions and ranges are left out, because they are about the
+// answer that the client wants. X-Forwarded-Method and X-Forwarded-Uri tell the judge what the client asked
+// for; the query in X-Forwarded-Uri is the one that this process has parsed. These two are in Upstream, so
+// they are always sent, and nothing else is in Upstream. The client's body is not read.
 //
 //   - A complete answer of 2xx lets the request pass.
-//   - 401 and 403, as an answer or as an error, refuse it with that status and the WWW-Authenticate of
-//     the judge; its body goes to nobody. The [*proxy.Error] wraps [ErrDenied].
-//   - Anything else, such as a redirect, an error or a panic, refuses it with 503 and [ErrJudge].
+//   - 401 or 403, as an answer or as an error, refuses the request with that status and with the
+//     judge's WWW-Authenticate. The judge's body is dropped. The [*proxy.Error] wraps [ErrDenied].
+//   - Anything else, such as a redirect, an error or a panic, refuses the request with 503 and
+//     [ErrJudge].
 //
-// headers names fields of the answer that upstreams get: they are set in Upstream with their values,
-// from the Header of the answer, or for a document from its Origin. What the client and code have sent
-// under these names or twins of them is removed, also where the answer does not have them. A value that
-// cannot be in a header is 503. The names are those that code may set; any other is a fault in the
-// plan, and so is a nil judge.
+// headers names fields of the judge's answer that upstreams get. They are set in Upstream, from the Header
+// of the answer or, if it has a document, from its Origin. What the client or code has sent under these
+// names, or under twins of them, is removed, even if the answer lacks the field. A value that a header
+// cannot hold is 503. A name that code may not set is a fault in the plan, and so is a nil judge.
 //
-// A judge that may ignore its context runs on a goroutine of its own, as by [proxy.Hold]; give it a
-// time of its own with policy.Timeout. Ask does not say who the caller is. The plan shows the judge.
+// A backend decodes its answer as JSON and returns only the headers that its Expose names, so name each
+// header there too. If the judge answers with another kind of body, such as a page, its backend needs
+// Decode: backend.Passthrough.
+//
+// A judge that may ignore its context runs on a goroutine of its own, as with [proxy.Hold]; limit its time
+// with policy.Timeout. Ask does not set Request.Caller. What callers share, such as a cache, stands inside
+// Ask. The plan shows the judge.
 func Ask(judge proxy.Proxy, headers ...string) proxy.Decorator {
 	a := &ask{}
 	var errs []error
@@ -55,7 +62,7 @@ func Ask(judge proxy.Proxy, headers ...string) proxy.Decorator {
 		}
 	}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "ask", Detail: strings.Join(a.headers, ", "), Source: pipe.Here(), Acts: pipe.In,
-		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Authenticates | pipe.WritesRequest}
+		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Authenticates | pipe.ReadsClient | pipe.WritesRequest}
 	if judge == nil {
 		step.Err = errors.Join(append(errs, errors.New("auth: Ask: the judge is nil"))...)
 		return func(next proxy.Proxy) proxy.Proxy {
@@ -89,7 +96,7 @@ func (a *ask) admit(ctx context.Context, req *proxy.Request) error {
 	if err := ctx.Err(); err != nil {
 		return &proxy.Error{Op: "ask", Err: err}
 	}
-	res, err := a.judge(ctx, question(req))
+	res, err := a.judge(call.Aside(ctx), question(req))
 	if ctx.Err() != nil {
 		call.Discard(ctx, res)
 		return &proxy.Error{Op: "ask", Err: ctx.Err()}
@@ -116,11 +123,18 @@ func (a *ask) admit(ctx context.Context, req *proxy.Request) error {
 func question(req *proxy.Request) *proxy.Request {
 	q := copyOf(req)
 	q.GetBody, q.ContentLength = nil, 0
+	query := req.RawQuery
+	if !field.SameQuery(query, req.Query) { // a pair that does not parse reaches no upstream, but another parser may read it
+		query = req.Query.Encode()
+	}
 	uri := req.Path
-	if req.RawQuery != "" {
-		uri += "?" + req.RawQuery
+	if query != "" {
+		uri += "?" + query
 	}
 	for _, name := range field.Describing {
+		q.Header.Del(name)
+	}
+	for _, name := range field.Conditions { // they are about the answer that the client wants, and 304 is no verdict
 		q.Header.Del(name)
 	}
 	q.Method, q.Upstream, q.UpstreamQuery = http.MethodGet, http.Header{}, nil

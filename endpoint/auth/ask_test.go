@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -133,7 +135,7 @@ func TestTheJudgeIsAskedForTheRequest(t *testing.T) {
 	t.Parallel()
 	sent := proxy.NewRequest("POST", "/orders/7")
 	sent.RawQuery, sent.Host = "a=b&c", "shop.test"
-	sent.Query.Set("a", "b")
+	sent.Query = url.Values{"a": {"b"}, "c": {""}}
 	sent.Params.Set("id", "7")
 	sent.SetBody("application/json", []byte(`{"secret":1}`))
 	sent.Header.Set("Authorization", "Bearer a")
@@ -162,9 +164,57 @@ func TestTheJudgeIsAskedForTheRequest(t *testing.T) {
 	assert.Equal(t, 1, asked)
 	assert.Equal(t, "POST", req.Method)
 	assert.Equal(t, "Bearer a", req.Header.Get("Authorization"))
-	assert.Equal(t, []string{"GET"}, req.Header["X_Forwarded_Method"], "what the client sent is its own")
+	twin := "X_Forwarded_Method"
+	assert.Equal(t, []string{"GET"}, req.Header[twin], "what the client sent is its own")
 	assert.Equal(t, http.Header{"Authorization": {"Bearer of the house"}}, req.Upstream)
 	assert.NotNil(t, req.Body)
+}
+
+func TestAConditionOfTheClientIsNotOneForTheJudge(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range []string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"} {
+			assert.NotContains(t, r.Header, name)
+		}
+		w.Header().Set("ETag", `"1"`)
+		http.ServeContent(w, r, "", time.Unix(1, 0), strings.NewReader("yes"))
+	}))
+	t.Cleanup(upstream.Close)
+	judge := pipe.Check(backend.New(backend.Spec{URL: upstream.URL, Headers: []string{"*"}, Decode: backend.Passthrough}))
+	sent := proxy.NewRequest("GET", "/orders")
+	for name, value := range map[string]string{"If-None-Match": `"1"`, "If-Modified-Since": "Mon, 01 Jan 2035 00:00:00 GMT", "If-Match": `"2"`,
+		"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT", "If-Range": `"1"`, "Range": "bytes=99-"} {
+		sent.Header.Set(name, value)
+	}
+	req, err := through(t.Context(), sent, auth.Ask(judge))
+	require.NoError(t, err)
+	assert.Equal(t, `"1"`, req.Header.Get("If-None-Match"), "for the upstream")
+}
+
+// proves U1
+func TestTheJudgeSeesTheQueryThatUpstreamsGet(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]string{
+		"":                           "/orders",
+		"b=2&a=%31":                  "/orders?b=2&a=%31",
+		"user=ada&x=1;user=eve":      "/orders?user=ada",
+		"user=ada&user=%zz":          "/orders?user=ada",
+		"user=ada#&user=eve":         "/orders?user=ada%23&user=eve",
+		"x=1;admin=1":                "/orders",
+		"user=ada&user=eve&a=\u00e9": "/orders?a=%C3%A9&user=ada&user=eve",
+	} {
+		sent := proxy.NewRequest("GET", "/orders")
+		sent.RawQuery = raw
+		sent.Query, _ = url.ParseQuery(raw)
+		var uri string
+		judge := func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
+			uri = req.Upstream.Get("X-Forwarded-Uri")
+			return &proxy.Response{}, nil
+		}
+		_, err := through(t.Context(), sent, auth.Ask(judge))
+		require.NoError(t, err)
+		assert.Equal(t, want, uri, raw)
+	}
 }
 
 // proves H5, H6

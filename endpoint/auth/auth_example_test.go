@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/sluice-go/sluice/endpoint"
@@ -53,8 +54,11 @@ type behindMesh struct{}
 
 func (behindMesh) Authenticate(_ context.Context, req *proxy.Request) (*proxy.Caller, error) {
 	id := req.Header.Get("X-Mesh-Identity")
-	if id == "" {
+	switch {
+	case id == "":
 		return nil, nil // no credential of this kind
+	case !strings.HasPrefix(id, "svc-"):
+		return nil, fmt.Errorf("%w: this is no service", auth.ErrInvalidCredentials) // 401
 	}
 	return &proxy.Caller{ID: id, Scheme: "mesh"}, nil
 }
@@ -63,18 +67,23 @@ func (behindMesh) Challenge(error) string { return "Mesh" }
 
 func ExampleAuthenticator() {
 	orders := proxy.Proxy(func(_ context.Context, req *proxy.Request) (*proxy.Response, error) {
-		fmt.Println("for", req.Caller.ID)
+		fmt.Println("for", req.Caller.ID, req.Upstream)
 		return &proxy.Response{}, nil
-	}).With(auth.Require(behindMesh{}))
+	}).With(auth.Require(behindMesh{}), auth.Claims(auth.Claim{Path: "sub", Header: "X-User"}))
 
-	req := proxy.NewRequest("GET", "/orders")
-	_, err := orders(context.Background(), req)
-	fmt.Println(err)
-	req.Header.Set("X-Mesh-Identity", "shop")
-	_, _ = orders(context.Background(), req)
+	for _, id := range []string{"", "shop", "svc-shop"} {
+		req := proxy.NewRequest("GET", "/orders")
+		if id != "" {
+			req.Header.Set("X-Mesh-Identity", id)
+		}
+		if _, err := orders(context.Background(), req); err != nil {
+			fmt.Println(proxy.StatusOf(err), err)
+		}
+	}
 	// Output:
-	// auth: the request has no credentials
-	// for shop
+	// 401 auth: the request has no credentials
+	// 401 auth: the credentials are not valid: this is no service
+	// for svc-shop map[X-User:[svc-shop]]
 }
 
 func ExampleRequire() {

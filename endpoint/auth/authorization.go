@@ -9,18 +9,17 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// ErrAuthorization is why a request is refused whose Authorization nobody can read in one way only:
-// there are two lines, or the line does not begin with a scheme. It comes in a [*proxy.Error] of
-// status 400.
+// ErrAuthorization is why a request is refused if its Authorization can be read in more than one way: there
+// are two lines, or the line does not begin with a scheme. It comes in a [*proxy.Error] of status 400.
 var ErrAuthorization = errors.New("the Authorization of the request is ambiguous or malformed")
 
-// Authorization returns the scheme of what the client sent as Authorization, in lower case as in
-// "bearer", and the credentials behind it (RFC 9110, section 11.6.2). Both are "" if it sent none.
-// The error is [ErrAuthorization].
+// Authorization returns the scheme in the client's Authorization, in lower case as in "bearer", and the
+// credentials after it (RFC 9110, section 11.6.2). Both are "" if there is no such field. The error is
+// [ErrAuthorization].
 //
-// Every [Authenticator] that reads the field should read it by this function, so that all take the
-// same line, and [Require] refuses a request with two. The credentials are the client's bytes,
-// without blanks at their ends.
+// An [Authenticator] that reads the field should use this function, so that all of them read the same line.
+// [Require] refuses a request with two lines. The credentials are the client's bytes, without blanks at
+// either end.
 func Authorization(req *proxy.Request) (scheme, credentials string, err error) {
 	lines := req.Header["Authorization"]
 	if len(lines) == 0 {

@@ -13,7 +13,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A CertificateName says where in a certificate the name of its owner is.
+// A CertificateName says where in a certificate the name of its owner is found.
 type CertificateName int
 
 // The places of a name. The first three are in the SubjectAltName (RFC 5280, section 4.2.1.6).
@@ -53,19 +53,20 @@ func (n CertificateName) of(c *x509.Certificate) []string {
 	return nil
 }
 
-// Certificates returns an [Authenticator] of the TLS certificates of clients. Only a certificate that
-// the server has verified counts: with tls.VerifyClientCertIfGiven or RequireAndVerifyClientCert as
-// ClientAuth of its tls.Config, and the ClientCAs that it trusts. Of any other the request has no
-// credential. The connection is the one to this process: behind a proxy that ends TLS the certificate
-// is the proxy's.
+// Certificates returns an [Authenticator] for the TLS certificates of clients. Only a certificate that the
+// server has verified counts. So the server's tls.Config needs a ClientAuth of tls.VerifyClientCertIfGiven
+// or tls.RequireAndVerifyClientCert, and the ClientCAs that it trusts. With any other certificate the
+// request has no credential of this kind. The connection is the one to this process: behind a proxy that
+// ends TLS, the certificate is the proxy's.
 //
-// names says where the ID of the caller is, in order of preference; without any it is the URI. A
-// certificate that has two names of the first kind that it has, or none at all, is 401, because nobody
-// can tell whose it is, and so is one whose time is over while its connection is still open.
+// names says where the ID of the caller is, in order of preference; none means the URI. The first kind of
+// name that the certificate has is used. A certificate without any, or with two names of that kind, is
+// refused with 401, because it does not say whose it is. So is one that has expired while its connection is
+// open.
 //
-// The Scheme of the caller is "certificate", its Issuer the distinguished name of who issued the
-// certificate, its Claims are "sub", the ID, and Expires is when the certificate ends. The challenge is
-// "Certificate"; that scheme is not registered. A name that is none is a fault in the plan.
+// The Scheme of the caller is "certificate". Its Issuer is the distinguished name of the certificate's
+// issuer, its Claims have "sub", the ID, and Expires is when the certificate ends. The challenge is
+// "Certificate"; that scheme is not registered. An unknown CertificateName is a fault in the plan.
 func Certificates(names ...CertificateName) Authenticator {
 	if len(names) == 0 {
 		names = []CertificateName{CertificateURI}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,45 +18,47 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// A Claim says where a claim of the caller goes: into a header for upstreams, a param, or both.
+// A Claim says where a claim of the caller goes: into a header for upstreams, into a param, or both.
 type Claim struct {
-	// Path leads to the claim in the Claims of the caller, as in "account.id"; see
-	// [document.ParsePath]. The claims of an API key, a password and a certificate have "sub", who
-	// the caller is, and where it has roles, "roles".
+	// Path leads to the claim in the Claims of the caller, as in "account.id"; see [document.ParsePath].
+	// The claims of an API key, a password and a certificate have "sub", the caller's ID, and "roles" if
+	// there are any. A caller without Claims, such as one of your own [Authenticator], has both too: "sub"
+	// is its ID, and "roles" its Roles.
 	Path string
 
 	// Header is the name of the header that upstreams get, or "". The values of an array are joined
 	// by commas.
 	Header string
 
-	// Param is the name of the param that is set, for the URL of an upstream, or "". Only a string,
-	// number or bool can become one.
+	// Param is the name of the param to set, for the URL of an upstream, or "". Only a string, a number or
+	// a bool can become a param.
 	Param string
 
-	// List says that the claim is a list, which is an array, or a text of names with blanks between
-	// them, as the claim "scope" of tokens is. Otherwise a text is one value, whatever it contains.
-	// A claim that has a Param cannot be a list.
+	// List says that the claim is a list: an array, or a string of names separated by blanks, as the claim
+	// "scope" of tokens is. Otherwise a string is one value, whatever it contains. A claim that has a Param
+	// cannot be a list.
 	List bool
 }
 
-// Claims returns a decorator that hands claims of the caller to what is inside:
+// Claims returns a decorator that passes claims of the caller on to what is inside:
 //
 //	auth.Claims(auth.Claim{Path: "sub", Header: "X-User"}, auth.Claim{Path: "account.id", Param: "account"})
 //
-// A header is set in Upstream, so it is always sent. What the client and code have sent under its name
-// or a twin of it is removed, as [shape.SetHeader] does, also where the caller has no such claim, and
-// where there is no caller. So what upstreams get under that name is verified, or nothing.
+// A header is set in Upstream, so it is always sent. What the client or code has sent under its name, or
+// under a twin of it, is removed, as [shape.SetHeader] does. This is so even if the caller lacks the claim,
+// and if there is no caller. So what upstreams get under that name is verified, or they get nothing.
 //
-// A claim that is not there, is null, "" or an empty list sets no header. A Param needs its claim: the
-// call is refused without it, and next is not called, with a [*proxy.Error] of status 403 that wraps
-// [ErrDenied]. So is a call whose claim cannot be handed on:
+// A claim that is absent, null, "" or an empty list sets no header. A Param needs its claim: without it the
+// call is refused with a [*proxy.Error] of status 403 that wraps [ErrDenied], and next is not called. The
+// call is refused in the same way if a claim cannot be passed on:
 //
-//   - for a header, a value that is not made of visible characters and blanks, has a blank at an end,
-//     or, as an element of a list, has a comma; and an object or an array in an array;
-//   - for a param, what is no segment of a path: ".", "..", and what has NUL, CR or LF.
+//   - for a header, a value with other than visible characters and blanks, or with a blank at either
+//     end; a comma in an element of a list; an object, or an array in an array;
+//   - for a param, a value that is no segment of a path: ".", "..", or one with NUL, CR or LF.
 //
-// The plan gives the params. Faults in the plan are a path that is none, a name that is none or
-// belongs to the connection or the body, a claim that goes nowhere, and two that go to the same place.
+// The plan says which params are set. These are faults in the plan: an invalid path; a name that is invalid
+// or belongs to the connection or the body; a claim that goes nowhere; and two claims that go to the same
+// place.
 //
 // [shape.SetHeader]: https://pkg.go.dev/github.com/sluice-go/sluice/proxy/shape#SetHeader
 func Claims(claims ...Claim) proxy.Decorator {
@@ -144,8 +147,10 @@ func (c claims) set(req *proxy.Request) error {
 		}
 	}
 	var doc document.Document
-	if req.Caller != nil {
-		doc = req.Caller.Claims
+	if caller := req.Caller; caller != nil {
+		if doc = caller.Claims; doc.IsZero() && isText(caller) {
+			doc = claimsOf(caller.ID, caller.Roles)
+		}
 	}
 	for i := range c {
 		if err := c[i].set(req, doc); err != nil {
@@ -153,6 +158,11 @@ func (c claims) set(req *proxy.Request) error {
 		}
 	}
 	return nil
+}
+
+// isText reports whether ID and Roles of a caller are texts that a document can hold as they are.
+func isText(c *proxy.Caller) bool {
+	return utf8.ValidString(c.ID) && !slices.ContainsFunc(c.Roles, func(role string) bool { return !utf8.ValidString(role) })
 }
 
 // Why a claim cannot be handed on. No error shows its value.

@@ -19,6 +19,27 @@ import (
 	"github.com/sluice-go/sluice/proxy/proxytest"
 )
 
+func TestACallerWithoutClaimsIsKnownByIDAndRoles(t *testing.T) {
+	t.Parallel()
+	claims := auth.Claims(auth.Claim{Path: "sub", Header: "X-User", Param: "user"}, auth.Claim{Path: "roles", Header: "X-Roles", List: true},
+		auth.Claim{Path: "account", Header: "X-Account"})
+	caller := &proxy.Caller{ID: "acme", Scheme: "legacy", Roles: []string{"reader", "writer"}}
+	req, err := through(t.Context(), get(), withCaller(caller), claims)
+	require.NoError(t, err)
+	assert.Equal(t, http.Header{"X-User": {"acme"}, "X-Roles": {"reader,writer"}}, req.Upstream)
+	assert.Equal(t, "acme", req.Params.Get("user"))
+	assert.True(t, req.Caller.Claims.IsZero(), "the caller is as it was")
+
+	for name, id := range map[string]string{"nobody": "", "two segments": "..", "no text": "a\xff", "two lines": "a\nb"} {
+		_, err := through(t.Context(), get(), withCaller(&proxy.Caller{ID: id}), claims)
+		assert.Equal(t, http.StatusForbidden, proxy.StatusOf(err), name)
+	}
+	said := claiming(`{"roles":["reader"]}`) // a credential that does not say who has it
+	req, err = through(t.Context(), get(), withCaller(said), auth.Claims(auth.Claim{Path: "sub", Header: "X-User"}))
+	require.NoError(t, err)
+	assert.Empty(t, req.Upstream)
+}
+
 func TestClaimsBecomeHeaders(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -142,7 +163,7 @@ func TestTheClientCannotSetTheHeaderOfAClaim(t *testing.T) {
 	t.Parallel()
 	twins := []string{"X-User", "X_User", "X.User", "X~user", "x-user", "X|User", "X!USER", "X'User"}
 	callers := map[string]*proxy.Caller{"with the claim": claiming(`{"sub":"ada"}`), "without the claim": claiming(`{}`),
-		"without claims": {ID: "ada"}, "nobody": nil, "with null": claiming(`{"sub":null}`)}
+		"without claims": {ID: "ada"}, "without anything": {}, "nobody": nil, "with null": claiming(`{"sub":null}`)}
 	for name, caller := range callers {
 		for _, twin := range twins {
 			sent := get("X-Other", "kept")
@@ -152,7 +173,7 @@ func TestTheClientCannotSetTheHeaderOfAClaim(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, http.Header{"X-Other": {"kept"}}, req.Header, "%s, %s", name, twin)
 			want := http.Header{}
-			if name == "with the claim" {
+			if name == "with the claim" || name == "without claims" { // then it is the ID
 				want["X-User"] = []string{"ada"}
 			}
 			assert.Equal(t, want, req.Upstream, "%s, %s", name, twin)

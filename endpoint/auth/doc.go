@@ -7,14 +7,14 @@
 //		auth.Allow(auth.Role("reader")),                        // 403 for anybody else
 //	}}
 //
-// [Require] verifies who calls, by the first [Authenticator] that finds a credential of its kind:
-// [APIKeys] and [Certificates] are here, tokens and passwords in packages endpoint/jwt and
-// endpoint/basic, which are modules of their own. [Optional] lets nobody pass too, and [Public] says
-// that a route is open on purpose. [Ask] leaves the verdict to another service.
+// [Require] verifies the caller: the first [Authenticator] that finds a credential of its kind decides.
+// [APIKeys] and [Certificates] are in this package. Tokens are in endpoint/jwt and passwords in
+// endpoint/basic, which are modules of their own. [Optional] also admits requests without credentials, and
+// [Public] says that a route is open on purpose. [Ask] leaves the decision to another service.
 //
-// [Allow] decides what a caller may do, and [Claims] hands what the credential says to upstreams.
+// [Allow] decides what a caller may do, and [Claims] passes what the credential says on to upstreams.
 //
-// All are decorators: for the Guards of an endpoint, which run before the request body is read, or for
-// any pipe. What cannot be decided is denied: a store that is down, a rule that panics, a judge that is
-// slow. What is wired wrongly is a fault in the plan.
+// All of them are decorators. They work in the Guards of an endpoint, which run before the request body is
+// read, and in any pipe. What cannot be decided is denied, for example when a store is down, a rule panics
+// or a judge is slow. A wiring mistake is a fault in the plan.
 package auth

@@ -18,19 +18,19 @@ import (
 // 401.
 var ErrExpired = errors.New("the credential of the caller has expired")
 
-// EndWithToken is a decorator that ends the stream or the tunnel of a response when the credential of
-// its caller expires: a WebSocket or a feed of events, which would otherwise last for as long as both
-// ends like. It stands inside [Require], which says who the caller is:
+// EndWithToken is a decorator that ends the stream or the tunnel of a response when the caller's credential
+// expires. Without it a WebSocket or a feed of events lasts for as long as both ends like. It stands inside
+// [Require], which finds the caller:
 //
 //	endpoint.Spec{Guards: []proxy.Decorator{auth.Require(tokens), auth.EndWithToken}, Proxy: feed}
 //
-// At the time of Caller.Expires the context of next ends, and whoever reads the body or the connection
-// gets an error that wraps [ErrExpired]. So an endpoint resets the connection of its client if the
-// answer has begun: a stream that was cut never looks complete. A response that comes after that time,
-// as within the leeway of a token, is refused if it is a stream or a tunnel.
+// At Caller.Expires the context of next ends, and a read of the body or the connection returns an error
+// that wraps [ErrExpired]. If the answer has begun, the endpoint then resets the client's connection, so a
+// stream that was cut never looks complete. A response that comes after that time, as within the leeway of
+// a token, is refused if it is a stream or a tunnel.
 //
-// An answer that is no stream is not touched, nor is one for a caller who never expires or for nobody.
-// EndWithToken keeps no state, and is safe for concurrent use.
+// An answer that is no stream is not touched, nor is one for a caller whose credential does not expire, or
+// for a request without a caller. EndWithToken keeps no state, and is safe for concurrent use.
 func EndWithToken(next proxy.Proxy) proxy.Proxy {
 	next = pipe.Described(next)
 	bound := call.NewBound(0)
@@ -65,7 +65,7 @@ func EndWithToken(next proxy.Proxy) proxy.Proxy {
 		})
 		return res, nil
 	}
-	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "endwithtoken", Source: pipe.Here(),
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "end-with-token", Source: pipe.Here(),
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.ReadsCaller}, next)
 }
 

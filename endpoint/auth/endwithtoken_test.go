@@ -177,6 +177,6 @@ func TestEndWithTokenInThePlan(t *testing.T) {
 	t.Parallel()
 	leaf := proxy.Proxy(func(context.Context, *proxy.Request) (*proxy.Response, error) { panic("planning runs nothing") })
 	plan := pipe.PlanOf(leaf.With(auth.EndWithToken))
-	assert.Equal(t, "endwithtoken", plan.Kind)
+	assert.Equal(t, "end-with-token", plan.Kind)
 	assert.True(t, plan.Effects.Has(pipe.ReadsCaller))
 }

@@ -13,7 +13,9 @@ import (
 
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/endpoint/auth"
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/policy"
 )
 
 // A tap tells whether a body was read.
@@ -103,4 +105,31 @@ func TestNoCredentialGetsIntoAnErrorOrAPlan(t *testing.T) {
 		assert.NotContains(t, text, "s3cr3t")
 		assert.NotContains(t, text, "\n")
 	}
+}
+
+func TestWhatGoesByTheCallerBelongsInsideOfRequire(t *testing.T) {
+	t.Parallel()
+	require := auth.Require(ofHeader("A"))
+	for name, d := range map[string]proxy.Decorator{
+		"allow":          auth.Allow(auth.Role("reader")),
+		"claims":         auth.Claims(auth.Claim{Path: "sub", Header: "X-User"}),
+		"end-with-token": auth.EndWithToken,
+	} {
+		_, err := endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{d, require}})
+		assert.ErrorContains(t, err, "goes by who the caller is, which require inside finds out", name)
+		assert.ErrorContains(t, err, name)
+		_, err = endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{require, d}})
+		assert.NoError(t, err, name)
+	}
+	judge := auth.Ask(answers) // it verifies the caller, and does not say who that is
+	limit := policy.LimitBy(policy.ByCaller, policy.PerSecond(1))
+	_, err := endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{require, limit, judge}})
+	assert.NoError(t, err)
+	_, err = endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{judge, auth.Allow(auth.Role("reader")), require}})
+	assert.ErrorContains(t, err, "goes by who the caller is")
+	shared := policy.Coalesce(policy.CoalesceSpec{Key: policy.ByClient})
+	assert.ErrorContains(t, pipe.PlanOf(proxy.Proxy(answers).With(shared, judge)).Faults(), "put it outside", "others would pass it by")
+	own := auth.Allow(func(context.Context, *proxy.Request) error { return nil }) // it may look at something else
+	_, err = endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{own, require}})
+	assert.NoError(t, err)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// An APIKey is what is known of one API key.
+// An APIKey describes one API key.
 type APIKey struct {
 	Digest KeyDigest // of the key; see [DigestOf]
 	Name   string    // who has it: the ID of the caller
@@ -24,8 +24,8 @@ type APIKey struct {
 	Expires time.Time
 }
 
-// Caller returns the caller that has the key: its ID is the Name, its Scheme "api-key", and its Claims
-// are "sub", the Name, and if there are any "roles".
+// Caller returns the caller that the key identifies: its ID is the Name, its Scheme is "api-key", and its
+// Claims are "sub", the Name, and "roles" if there are any.
 func (k APIKey) Caller() *proxy.Caller {
 	return &proxy.Caller{ID: k.Name, Scheme: "api-key", Roles: slices.Clone(k.Roles), Scopes: slices.Clone(k.Scopes), Expires: k.Expires,
 		Claims: claimsOf(k.Name, k.Roles)}
@@ -46,17 +46,17 @@ type Keys struct {
 	fault   error
 }
 
-// NewKeys returns a store of these keys. What is wrong with one, as [Keys.Replace] tells, is a fault in
-// the plan of what uses the store.
+// NewKeys returns a store of these keys. What [Keys.Replace] would return as an error is a fault in the
+// plan of any decorator that uses the store.
 func NewKeys(keys ...APIKey) *Keys {
 	k := new(Keys)
 	k.fault = k.Replace(keys...)
 	return k
 }
 
-// Replace replaces all keys of the store by these, at once for all requests that come afterwards. The
-// error joins what is wrong, and then the store stays as it was: a key without a Name or a Digest, and
-// two with the same Digest. Several keys of one Name are one caller, as while a key is renewed.
+// Replace replaces all keys of the store at once, for all requests that come afterwards. The error joins
+// what is wrong: a key without a Name or a Digest, and two keys with the same Digest. Then the store stays
+// as it was. Several keys with one Name are one caller, as while a key is being renewed.
 func (k *Keys) Replace(keys ...APIKey) error {
 	callers := make(map[KeyDigest]*proxy.Caller, len(keys))
 	var errs []error

@@ -50,9 +50,9 @@ func through(ctx context.Context, req *proxy.Request, decorators ...proxy.Decora
 }
 
 // faultsOf returns what is wrong in the plan of a decorator.
-func faultsOf(d proxy.Decorator) error {
+func faultsOf(ds ...proxy.Decorator) error {
 	var errs []error
-	for step := range pipe.PlanOf(proxy.Proxy(answers).With(d)).All() {
+	for step := range pipe.PlanOf(proxy.Proxy(answers).With(ds...)).All() {
 		if step.Err != nil {
 			errs = append(errs, step.Err)
 		}

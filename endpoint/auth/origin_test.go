@@ -69,6 +69,33 @@ func TestOwnOriginIsNeededToChangeSomething(t *testing.T) {
 	}
 }
 
+func TestOriginsOfOthersMayBeAdmitted(t *testing.T) {
+	t.Parallel()
+	others := []string{"https://shop.test", "http://localhost:3000", "null"}
+	for origin, ok := range map[string]bool{
+		"https://api.test": true, "https://shop.test": true, "http://localhost:3000": true, "https://evil.test": false, "null": false,
+		"http://shop.test": false, "https://shop.test:443": false, "https://SHOP.test": false, "https://a.shop.test": false, "": false,
+	} {
+		req := proxy.NewRequest("POST", "/")
+		req.Scheme, req.Host, req.Header["Origin"] = "https", "api.test", []string{origin}
+		assert.Equal(t, ok, auth.OwnOrigin(t.Context(), req, others...) == nil, origin)
+		req.Header["Origin"] = []string{origin, origin}
+		assert.ErrorIs(t, auth.OwnOrigin(t.Context(), req, others...), auth.ErrOrigin, origin)
+	}
+}
+
+func TestCheckOriginKnowsWhatABrowserWrites(t *testing.T) {
+	t.Parallel()
+	for _, origin := range []string{"https://shop.test", "http://localhost:3000", "https://[::1]:8443", "https://xn--bcher-kva.example"} {
+		assert.NoError(t, auth.CheckOrigin(origin), origin)
+	}
+	for _, origin := range []string{"", "*", "null", "shop.test", "https://", "https://:443", "https://shop.test/", "https://shop.test?a", "https://*.shop.test",
+		"https://SHOP.test", "https://shop.test:443", "http://shop.test:80", "https://shop.test:", "ftp://shop.test", "https://a@shop.test",
+		"https://b\u00fccher.example", "https://shop.test ", "https://shop.test\n"} {
+		assert.Error(t, auth.CheckOrigin(origin), origin)
+	}
+}
+
 // What a decorator gets may be a copy, which has no Upgrade.
 func TestOwnOriginSeesTheUpgradeOfTheConnection(t *testing.T) {
 	t.Parallel()

@@ -13,8 +13,8 @@ import (
 //
 //	endpoint.Spec{Guards: []proxy.Decorator{auth.Public("the catalogue is no secret")}, Proxy: items}
 //
-// So a rule about plans can tell such a route from one where somebody forgot [Require]. A why of "" is
-// a fault in the plan.
+// So a test of plans can tell such a route from one that lacks [Require] by mistake. A why of "" is a fault
+// in the plan.
 func Public(why string) proxy.Decorator {
 	if why == "" {
 		return proxy.Fault(errors.New("auth: Public: it does not say why"))

@@ -15,43 +15,43 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// Require returns a decorator that lets no request pass whose caller is not verified:
+// Require returns a decorator that lets a request pass only if its caller is verified:
 //
 //	auth.Require(tokens, auth.APIKeys(keys))
 //
-// It asks the authenticators in the order given. The first that finds a credential of its kind
-// decides: its caller is that of the request, which [endpoint.Identify] notes, and no other is asked.
-// So a request with two kinds of credentials is judged by the kind that comes first in the list, and
-// one whose credential is bad is refused even if it has a good one of another kind.
+// It asks the authenticators in the order given. The first that finds a credential of its kind decides, and
+// no other is asked. [endpoint.Identify] then sets the caller of the request. So if a request has
+// credentials of two kinds, the kind that comes first in the list decides. A bad credential is refused even
+// if the request has a good one of another kind.
 //
 // # Refusals
 //
-// Each is a [*proxy.Error], and next is not called:
+// Each refusal is a [*proxy.Error], and next is not called:
 //
-//   - 401 without any credential; it wraps [ErrNoCredentials] and has the challenges of all
-//     authenticators, each as a line of WWW-Authenticate;
-//   - the status of the error of an authenticator from 400 to 500, which is 401 for a bad credential,
-//     with the challenge of that authenticator;
-//   - 503 for any other error, as where a store is down; it wraps [ErrUnavailable];
+//   - 401 for a request without credentials; the error wraps [ErrNoCredentials] and has the challenges
+//     of all authenticators, each as a line of WWW-Authenticate;
+//   - the status of an authenticator's error, if it is from 400 to 500; a 401, for a bad credential,
+//     has the challenge of that authenticator;
+//   - 503 for any other error, as when a store is down; it wraps [ErrUnavailable];
 //   - 400 for two lines of Authorization; it wraps [ErrAuthorization].
 //
-// An authenticator that panics is a refusal with status 500. Where the plan shows code of a user in
-// it (pipe.Opaque), it runs on a goroutine of its own, with a copy of the request that has no Body, and
-// the call does not wait longer than its context. If [proxy.DefaultMaxAbandoned] calls of it still run,
-// the next is refused with 503.
+// If an authenticator panics, the request is refused with 500. An authenticator that runs code of yours, such
+// as a key store (pipe.Opaque in the plan), runs on a goroutine of its own, with a copy of the request that
+// has no Body, and the call does not wait for it beyond its context. If [proxy.DefaultMaxAbandoned] calls
+// of it are still running, the next one is refused with 503.
 //
-// Nothing that an authenticator has found is removed from the request: a credential reaches only
-// upstreams whose Spec names its header.
+// Require does not remove credentials from the request. An upstream gets a credential only if its Spec
+// names the header.
 //
-// The decorator is safe for concurrent use. No authenticators, one that is nil, and what one says is
-// wrong with itself are faults in the plan.
+// The decorator is safe for concurrent use. These are faults in the plan: no authenticators, a nil one, and
+// any fault of an authenticator.
 func Require(authenticators ...Authenticator) proxy.Decorator {
 	return newGate("require", authenticators)
 }
 
-// Optional is [Require] for a route that nobody need identify himself for: a request without
-// credentials passes as nobody, with a nil Caller. A credential that is there must still be good: a
-// bad one is refused as by Require.
+// Optional is [Require] for a route where credentials are optional: a request without any passes, with a
+// nil Caller. A credential that is there must still be valid, and a bad one is refused as by Require. The
+// plan shows it as a step "optional" that authenticates as Require does.
 func Optional(authenticators ...Authenticator) proxy.Decorator {
 	return newGate("optional", authenticators)
 }
@@ -60,10 +60,7 @@ func Optional(authenticators ...Authenticator) proxy.Decorator {
 func newGate(kind string, authenticators []Authenticator) proxy.Decorator {
 	g := &gate{required: kind == "require"}
 	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Source: pipe.Here(), Acts: pipe.In, Layout: pipe.Serial,
-		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.WritesRequest}
-	if g.required {
-		step.Effects |= pipe.Authenticates
-	}
+		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.WritesRequest | pipe.Authenticates}
 	var errs []error
 	if len(authenticators) == 0 {
 		errs = append(errs, fmt.Errorf("auth: %s: there are no authenticators", kind))
@@ -117,8 +114,9 @@ func (g *gate) callerOf(ctx context.Context, req *proxy.Request) (*proxy.Caller,
 	if len(req.Header["Authorization"]) > 1 {
 		return nil, &proxy.Error{Status: http.StatusBadRequest, Op: "auth", Err: ErrAuthorization}
 	}
+	aside := call.Aside(ctx)
 	for i := range g.checks {
-		switch v, err := g.checks[i].verify(ctx, req); {
+		switch v, err := g.checks[i].verify(aside, req); {
 		case err != nil:
 			return nil, g.checks[i].refusal(ctx, err)
 		case v.caller != nil:
@@ -194,7 +192,7 @@ func (c *check) refusal(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return &proxy.Error{Op: "auth", Err: ctx.Err()}
 	}
-	e := &proxy.Error{Status: proxy.StatusOf(err), Op: "auth", Err: err}
+	e := &proxy.Error{Status: statusOf(err), Op: "auth", Err: err}
 	switch {
 	case e.Status == http.StatusUnauthorized:
 		e.Header = http.Header{}
@@ -203,6 +201,20 @@ func (c *check) refusal(ctx context.Context, err error) error {
 		e.Status, e.Err = http.StatusServiceUnavailable, unavailable(err)
 	}
 	return e
+}
+
+// statusOf returns the status of the error of an authenticator. One that wraps a sentinel of this package
+// and says nothing of a status has that of the sentinel; ErrUnavailable is 503 as it is.
+func statusOf(err error) int {
+	status := proxy.StatusOf(err)
+	switch {
+	case status != http.StatusBadGateway, call.Is(err, ErrUnavailable): // 502 stands for no status at all
+	case call.Is(err, ErrInvalidCredentials), call.Is(err, ErrNoCredentials):
+		return http.StatusUnauthorized
+	case call.Is(err, ErrDenied):
+		return http.StatusForbidden
+	}
+	return status
 }
 
 // unavailable returns an error that wraps ErrUnavailable and err.

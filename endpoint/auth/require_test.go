@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -17,6 +18,7 @@ import (
 	"github.com/sluice-go/sluice/endpoint/auth"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/sluice-go/sluice/proxy/proxytest"
 )
 
@@ -206,6 +208,35 @@ func TestAnAuthenticatorWithoutPlaceIsRefused(t *testing.T) {
 	})
 }
 
+func TestAnAuthenticatorMayReturnTheSentinelsAlone(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		err  error
+		want int
+	}{
+		{"no credentials", auth.ErrNoCredentials, http.StatusUnauthorized},
+		{"not good", fmt.Errorf("%w: unknown partner", auth.ErrInvalidCredentials), http.StatusUnauthorized},
+		{"not this one", fmt.Errorf("%w: it is suspended", auth.ErrDenied), http.StatusForbidden},
+		{"cannot tell", fmt.Errorf("%w: no answer", auth.ErrUnavailable), http.StatusServiceUnavailable},
+		{"cannot tell whether it is good", errors.Join(auth.ErrInvalidCredentials, auth.ErrUnavailable), http.StatusServiceUnavailable},
+		{"a status counts", &proxy.Error{Status: http.StatusBadRequest, Err: auth.ErrInvalidCredentials}, http.StatusBadRequest},
+		{"anything else", errors.New("reset"), http.StatusServiceUnavailable},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a := answering(nil, tt.err)
+			a.challenge = func(error) string { return "Legacy" }
+			req, err := through(t.Context(), get(), auth.Require(a))
+			assert.Nil(t, req)
+			assert.ErrorIs(t, err, tt.err)
+			assert.Equal(t, tt.want, proxy.StatusOf(err))
+			assert.Equal(t, tt.want == http.StatusUnauthorized, len(headerOf(t, err)["Www-Authenticate"]) == 1, "a challenge")
+		})
+	}
+}
+
 // proves H7
 func TestAChallengeThatCannotBeMadeIsLeftOut(t *testing.T) {
 	t.Parallel()
@@ -245,7 +276,7 @@ func TestAnEndpointIsNotMadeWithoutItsGuard(t *testing.T) {
 	t.Parallel()
 	_, err := endpoint.New(endpoint.Spec{Proxy: proxy.Proxy(answers).With(auth.Require(auth.APIKeys(nil)), auth.Allow(auth.Scope()), auth.Claims())})
 	assert.ErrorContains(t, err, "auth: APIKeys: the store is nil")
-	assert.ErrorContains(t, err, "auth: Allow: scope : there are no names")
+	assert.ErrorContains(t, err, "auth: Allow: rule 1 (scope): there are no names")
 	assert.ErrorContains(t, err, "auth: Claims: there are no claims")
 }
 
@@ -267,7 +298,30 @@ func TestRequireShowsItsAuthenticatorsInThePlan(t *testing.T) {
 	for step := range plan.All() {
 		assert.Equal(t, step.Kind == "require", step.Effects.Has(pipe.Authenticates), step.Kind)
 	}
-	assert.False(t, pipe.PlanOf(leaf.With(auth.Optional(keys))).Effects.Has(pipe.Authenticates), "it lets nobody pass")
+	assert.True(t, pipe.PlanOf(leaf.With(auth.Optional(keys))).Effects.Has(pipe.Authenticates), "it says who the caller is")
+}
+
+// proves T8
+func TestNothingThatIsSharedStandsAroundWhatFindsTheCaller(t *testing.T) {
+	t.Parallel()
+	keys := auth.APIKeys(auth.NewKeys())
+	constant := func(context.Context, *proxy.Request) (string, error) { return "", nil }
+	for name, inside := range map[string]proxy.Decorator{"require": auth.Require(keys), "optional": auth.Optional(keys)} {
+		for around, d := range map[string]proxy.Decorator{
+			"LimitBy":           policy.LimitBy(policy.ByCaller, policy.PerSecond(1)),
+			"Coalesce (shared)": policy.Coalesce(policy.CoalesceSpec{Name: "shared", Key: constant}),
+		} {
+			assert.ErrorContains(t, faultsOf(d, inside), around+": "+name+" inside finds out who the caller is")
+		}
+	}
+}
+
+// policy.ByCaller says so: against clients that guess credentials.
+func TestALimitByClientMayStandAroundWhatFindsTheCaller(t *testing.T) {
+	t.Parallel()
+	_, err := endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{
+		policy.LimitBy(policy.ByClient, policy.PerSecond(1)), auth.Require(auth.APIKeys(auth.NewKeys()))}})
+	assert.NoError(t, err)
 }
 
 func TestTheRecordOfARequestKnowsTheCaller(t *testing.T) {

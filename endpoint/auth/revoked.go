@@ -13,18 +13,18 @@ import (
 )
 
 var (
-	// ErrRevoked is why a request is refused whose credential is good and was revoked. It comes in a
-	// [*proxy.Error] of status 401 that wraps [ErrInvalidCredentials] too.
+	// ErrRevoked is why a request is refused if its credential was revoked. It comes in a [*proxy.Error] of
+	// status 401 that also wraps [ErrInvalidCredentials].
 	ErrRevoked = errors.New("the credential was revoked")
 
-	// ErrRevokedFull is why [Revoked.Revoke] fails: as many ids are revoked as there is room for.
+	// ErrRevokedFull is why [Revoked.Revoke] fails: the set holds as many IDs as it has room for.
 	ErrRevokedFull = errors.New("auth: there is no room for more revoked ids")
 )
 
-// A Revocation says whether the credential of a caller was revoked: nil if it was not, an error that
-// wraps [ErrRevoked] if it was, or another one if that cannot be told, which denies too. It is what
-// authenticators take as a hook and ask for every request; [Revoked.Revoked] is one. It is safe for
-// concurrent use. Any authenticator can be given one by a rule:
+// A Revocation says whether the credential of a caller was revoked. It returns nil if not, and an error
+// that wraps [ErrRevoked] if so. Any other error says that it cannot tell, which denies too. Authenticators
+// take a Revocation as a hook and ask it for every request; [Revoked.Revoked] is one. It is safe for
+// concurrent use. A rule can apply one to any authenticator:
 //
 //	auth.Allow(func(ctx context.Context, req *proxy.Request) error { return revoked.Revoked(ctx, req.Caller) })
 type Revocation = func(ctx context.Context, c *proxy.Caller) error
@@ -34,17 +34,17 @@ const DefaultMaxRevoked = 100_000
 
 // A RevokedSpec describes a [Revoked].
 type RevokedSpec struct {
-	// Claim is the path of the claim that identifies a credential, or with "sub" its owner; see
-	// document.ParsePath. "" is "jti", the id of a token.
+	// Claim is the path of the claim that identifies a credential or, with "sub", its owner; see
+	// document.ParsePath. "" is "jti", the ID of a token.
 	Claim string
 
-	// Max is how many ids are held at a time, some 200 bytes each. 0 is [DefaultMaxRevoked], and a
-	// negative Max is no limit.
+	// Max is the most IDs that are held at a time; each takes some 200 bytes. 0 is [DefaultMaxRevoked], and
+	// a negative Max is no limit.
 	Max int
 }
 
-// Revoked is an exact set of revoked credentials in the memory of this process: what it holds is
-// revoked until its time, and nothing else is. It is safe for concurrent use.
+// Revoked is an exact set of revoked credentials in the memory of this process. A credential in it is
+// revoked until its time is over; no other one is. It is safe for concurrent use.
 type Revoked struct {
 	ask Revocation
 	max int
@@ -54,7 +54,7 @@ type Revoked struct {
 	ends  revocations
 }
 
-// NewRevoked returns an empty set. The error says that the claim is no path, or one with a wildcard.
+// NewRevoked returns an empty set. It fails if the claim is not a path, or has a wildcard.
 func NewRevoked(s RevokedSpec) (*Revoked, error) {
 	if s.Max == 0 {
 		s.Max = DefaultMaxRevoked
@@ -67,15 +67,18 @@ func NewRevoked(s RevokedSpec) (*Revoked, error) {
 	return r, nil
 }
 
-// Revoke revokes the credentials whose claim is id, until then: the end of the credential, after which
-// it is refused for that. The zero Time is for good. A time that is over has no effect, and of two
-// times the later holds.
+// Revoke revokes the credentials whose claim is id, until the given time: that at which the credential
+// expires, and is refused anyway. The zero Time is forever. A time in the past has no effect, and of two
+// times for one ID the later one counts.
 //
-// If the set is full, the error is [ErrRevokedFull], and nothing was revoked: no id is ever forgotten
-// before its time. An empty id is an error.
+// If the set is full, the error is [ErrRevokedFull] and nothing was revoked: no ID is forgotten before its
+// time. An empty ID is an error, and so is a set that NewRevoked has not made.
 func (r *Revoked) Revoke(id string, until time.Time) error {
-	if id == "" {
+	switch {
+	case id == "":
 		return errors.New("auth: Revoke: the id is empty")
+	case r.ask == nil:
+		return fmt.Errorf("auth: Revoke: %w", errUnmade)
 	}
 	now := time.Now()
 	if !until.IsZero() && !now.Before(until) {
@@ -104,7 +107,7 @@ func (r *Revoked) Revoke(id string, until time.Time) error {
 }
 
 // Revoked returns an error that wraps [ErrRevoked] if the credential of a caller was revoked; it is a
-// [Revocation]. A caller without the claim is refused too, because nobody could revoke what it has: the
+// [Revocation]. A caller without the claim is refused too, because nobody could revoke its credential: that
 // error wraps [ErrInvalidCredentials]. Both have status 401.
 func (r *Revoked) Revoked(ctx context.Context, c *proxy.Caller) error {
 	if r.ask == nil {

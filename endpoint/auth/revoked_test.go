@@ -142,3 +142,10 @@ func TestRevokedIsSafeForConcurrentUse(t *testing.T) {
 	}
 	all.Wait()
 }
+
+func TestASetThatNewRevokedHasNotMadeDenies(t *testing.T) {
+	t.Parallel()
+	var r auth.Revoked
+	assert.Error(t, r.Revoke("a", time.Time{}))
+	assert.Equal(t, http.StatusUnauthorized, proxy.StatusOf(r.Revoked(t.Context(), &proxy.Caller{ID: "ada"})))
+}

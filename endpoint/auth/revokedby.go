@@ -10,17 +10,17 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// RevokedBy returns a [Revocation] that asks a set of revoked ids, such as one that several processes
-// share. claim is the path of the claim that is the id; see [document.ParsePath]. "" is "jti", the id
-// of a token.
+// RevokedBy returns a [Revocation] that asks a set of revoked IDs, such as one that several processes
+// share. claim is the path of the claim that holds the ID; see [document.ParsePath]. "" is "jti", the ID of
+// a token.
 //
-// has reports whether an id is in the set. If it fails, nobody knows, and the request is refused: the
-// error wraps [ErrUnavailable] and has status 503, or is that of the context if that has ended. If the id
-// is in the set, the error wraps [ErrRevoked]. A caller without the claim is refused too, because
-// nobody could revoke what it has. Both wrap [ErrInvalidCredentials] and have status 401.
+// has reports whether an ID is in the set. If has fails, the request is refused: the error wraps
+// [ErrUnavailable] and has status 503, or is that of the context if the context has ended. If the ID is in
+// the set, the error wraps [ErrRevoked]. A caller without the claim is refused too, because nobody could
+// revoke its credential. Both of these wrap [ErrInvalidCredentials] and have status 401.
 //
-// has is called concurrently, with the context of the request, and must return when that ends. The
-// error of RevokedBy says that the claim is no path, or one with a wildcard, or that has is nil.
+// has is called concurrently, with the context of the request, and must return when that ends. RevokedBy
+// fails if the claim is not a path or has a wildcard, or if has is nil.
 func RevokedBy(claim string, has func(ctx context.Context, id string) (revoked bool, err error)) (Revocation, error) {
 	if claim == "" {
 		claim = "jti"

@@ -13,36 +13,37 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// A Rule says whether a request may pass: it returns nil, or why not. Any function of this type is a
-// Rule; [Allow] says what becomes of its error. It must not change the request, and must be safe for
-// concurrent use. [Scope], [Role] and [ClaimIs] return rules that the plan shows.
+// A Rule says whether a request may pass: it returns nil, or an error that says why not. Any function of
+// this type is a Rule; [Allow] says what becomes of its error. It must not change the request, and must be
+// safe for concurrent use. The plan shows the rules of [Scope], [AnyScope], [Role], [AnyRole] and [ClaimIs]
+// with their names.
 type Rule func(ctx context.Context, req *proxy.Request) error
 
-// Scope returns a rule that needs a caller whose credential has all of these scopes. If it lacks one,
-// the client is told all of them, as RFC 6750, section 3.1 says:
+// Scope returns a rule that requires all of these scopes in the caller's credential. If one is missing, the
+// client is told all of them, as RFC 6750, section 3.1 says:
 //
 //	WWW-Authenticate: Bearer error="insufficient_scope", scope="orders:write"
 //
-// No scopes, and one that RFC 6749, section 3.3 does not know, are faults in the plan.
+// These are faults in the plan: no scopes, and a scope that is not valid by RFC 6749, section 3.3.
 func Scope(scopes ...string) Rule { return scopeRule("scope", (*proxy.Caller).HasScope, all, scopes) }
 
-// AnyScope is [Scope] for a credential that has one of the scopes, or more.
+// AnyScope is [Scope] for a credential that has at least one of the scopes.
 func AnyScope(scopes ...string) Rule {
 	return scopeRule("any scope of", (*proxy.Caller).HasScope, slices.ContainsFunc[[]string], scopes)
 }
 
-// Role returns a rule that needs a caller who has all of these roles. No roles, and one that is "",
-// are faults in the plan.
+// Role returns a rule that requires a caller with all of these roles. No roles, or a role that is "", are
+// faults in the plan.
 func Role(roles ...string) Rule { return needs("role", (*proxy.Caller).HasRole, all, roles, nil, nil) }
 
-// AnyRole is [Role] for a caller who has one of the roles, or more.
+// AnyRole is [Role] for a caller who has at least one of the roles.
 func AnyRole(roles ...string) Rule {
 	return needs("any role of", (*proxy.Caller).HasRole, slices.ContainsFunc[[]string], roles, nil, nil)
 }
 
-// ClaimIs returns a rule that needs a caller with a claim that is one of these values, or an array
-// that has one of them. A number or bool is compared as the credential spells it. A path that is none
-// (see [document.ParsePath]) and no values are faults in the plan.
+// ClaimIs returns a rule that requires a caller with a claim that is one of these values, or an array that
+// contains one of them. A number or bool is compared as the credential spells it. An invalid path (see
+// [document.ParsePath]) and no values are faults in the plan.
 func ClaimIs(path string, values ...string) Rule {
 	p, err := document.ParsePath(path)
 	has := func(c *proxy.Caller, want string) bool {
@@ -88,10 +89,7 @@ func needs(what string, has func(*proxy.Caller, string) bool, of func([]string, 
 	if slices.Contains(names, "") {
 		err = errors.Join(err, errors.New("a name is empty"))
 	}
-	text := what + " " + strings.Join(names, " ")
-	if err != nil {
-		err = fmt.Errorf("auth: Allow: %s: %w", text, err)
-	}
+	text := strings.TrimSpace(what + " " + strings.Join(names, " "))
 	lacks := fmt.Errorf("%w: it needs %s", ErrDenied, text)
 	return describing(text, err, func(_ context.Context, req *proxy.Request) error {
 		switch c := req.Caller; {

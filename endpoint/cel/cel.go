@@ -120,6 +120,9 @@ func (p *program) step(source string) pipe.Step {
 	if p.reads.caller {
 		s.Effects |= pipe.ReadsCaller
 	}
+	if p.reads.client {
+		s.Effects |= pipe.ReadsClient
+	}
 	if p.reads.code {
 		s.Effects |= pipe.Opaque
 	}

@@ -134,6 +134,7 @@ func TestAnExpressionThatCannotWorkIsAFault(t *testing.T) {
 	}{
 		{"misspelt", cel.Spec{Expr: "req.method == 'GET' ||\n req.metod == 'PUT'"},
 			`cel: Allow: "req.method == 'GET' ||\n req.metod == 'PUT'": 2:5: undeclared reference to 'req.metod' (did you mean 'req.method'?)`},
+		{"none", cel.Spec{Expr: " "}, `cel: Allow: " ": there is no expression`},
 		{"several", cel.Spec{Expr: `a && b`}, `cel: Allow: "a && b": 1:1: undeclared reference to 'a'` + "\n" +
 			`cel: Allow: "a && b": 1:6: undeclared reference to 'b'`},
 		{"of another type", cel.Spec{Expr: `req.method`}, `cel: Allow: "req.method": it is string and not bool`},
@@ -422,7 +423,7 @@ func TestThePlanShowsWhatAnExpressionReads(t *testing.T) {
 		{`req.params.id == "1" && req.params["id"] == "1" && req.params.b == "" && has(req.params.c)`, nil, []string{"b", "id"}, 0},
 		{`caller.id == "a"`, nil, nil, pipe.ReadsCaller},
 		{`caller.known`, nil, nil, pipe.ReadsCaller},
-		{`req.remote == "a"`, nil, nil, pipe.ReadsCaller},
+		{`req.remote == "a"`, nil, nil, pipe.ReadsClient},
 		{`v == 1`, nil, nil, pipe.Opaque},
 		{`["x"].all(h, h in req.headers)`, []string{"*"}, nil, 0},
 	}

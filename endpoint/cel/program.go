@@ -35,8 +35,9 @@ type program struct {
 type reads struct {
 	headers []string // as pipe.Step.Takes
 	params  []string // that must be there
-	caller  bool     // or the address of the client
-	code    bool     // of a user: a Var
+	caller  bool
+	client  bool // its address
+	code    bool // of a user: a Var
 }
 
 // compile compiles an expression. The error joins all that is wrong with the spec.
@@ -66,6 +67,10 @@ func compile(of string, s Spec, answers bool) (*program, error) {
 	env, err := cel.NewEnv(options...)
 	if err != nil {
 		fault("%w", err)
+		return nil, errors.Join(errs...)
+	}
+	if strings.TrimSpace(s.Expr) == "" {
+		fault("there is no expression")
 		return nil, errors.Join(errs...)
 	}
 	compiled, issues := env.Compile(s.Expr)
@@ -125,8 +130,10 @@ func (p *program) look(a *ast.AST, declared []variable) {
 			p.reads.headers = append(p.reads.headers, key)
 		case name == "req.params" && key != "" && reads:
 			p.reads.params = append(p.reads.params, key)
-		case strings.HasPrefix(name, "caller."), name == "req.remote":
+		case strings.HasPrefix(name, "caller."):
 			p.reads.caller = true
+		case name == "req.remote":
+			p.reads.client = true
 		}
 	}
 	for _, v := range declared {

@@ -113,7 +113,8 @@ type Spec struct {
 // A key is given back, so that a repeat is executed, only if the call has failed and nothing can have
 // happened: if no upstream was reached, because something inside has refused the request, such as an
 // open breaker or a limit, or if no upstream could be connected to. The leaves of the plan are what
-// counts. What a function of yours that stands around an upstream does beside calling it is not seen.
+// counts, but not what only decides: an authenticator, the judge of auth.Ask, the key of a limit. What
+// a function of yours that stands around an upstream does beside calling it is not seen.
 //
 // If the Answers cannot be asked, the request is refused with 503 and [ErrAnswers], and is not
 // executed. If they fail after it was executed, the client gets its answer, the failure is reported

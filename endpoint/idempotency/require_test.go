@@ -22,6 +22,7 @@ import (
 
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/endpoint/auth"
 	"github.com/sluice-go/sluice/endpoint/idempotency"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/pipe/bounds"
@@ -480,6 +481,10 @@ func TestAKeyIsGivenBackIfNothingCanHaveHappened(t *testing.T) {
 	}{
 		{"an open breaker", nil, []proxy.Decorator{policy.Break(brokenBreaker{})}, 503, true},
 		{"a validation", nil, []proxy.Decorator{refuses(&proxy.Error{Status: 400})}, 400, true},
+		{"no credentials", nil, []proxy.Decorator{auth.Require(auth.APIKeys(auth.NewKeys()))}, 401, true},
+		{"a judge", nil, []proxy.Decorator{auth.Ask(failing(&proxy.Error{Status: 403}))}, 403, true},
+		{"a limit by a key of a user", nil, []proxy.Decorator{policy.LimitBy(pipe.NamedPipe("nobody",
+			func(context.Context, *proxy.Request) (string, error) { return "", &proxy.Error{Status: 429} }), policy.PerSecond(1))}, 429, true},
 		{"a panic in front of the upstream", nil, []proxy.Decorator{panics}, 500, true},
 		{"no connection", unreachable, nil, 502, true},
 		{"no connection, by several tries", unreachable, []proxy.Decorator{policy.Retry(policy.Attempts{Max: 3, Unsafe: true, Backoff: -1})}, 502, true},

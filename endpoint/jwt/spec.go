@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluice-go/sluice/endpoint/auth"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -61,6 +62,12 @@ type Spec struct {
 	// cookie.
 	Cookie string
 
+	// Origins are other origins whose pages may do that with the cookie, as browsers write them:
+	// "https://shop.example.com". Whoever controls one acts for whoever visits it; name it in CORS
+	// too, so that its pages can read the answers. nil is none. Origins without a Cookie, and what is
+	// no origin, are a fault.
+	Origins []string
+
 	// Realm is the realm of the challenges (RFC 9110, section 11.5): printable ASCII without quote or
 	// backslash. "" is none.
 	Realm string
@@ -96,7 +103,7 @@ func New(s Spec) (*Tokens, error) {
 	s.check(f)
 	t := &Tokens{spec: s, leeway: or(s.Leeway, defaultLeeway), now: s.Now, roles: f.path("Roles", or(s.Roles, "roles")),
 		scopes: f.path("Scopes", or(s.Scopes, "scope"))}
-	t.spec.Audience, t.spec.Algorithms = slices.Clone(s.Audience), slices.Clone(s.Algorithms)
+	t.spec.Audience, t.spec.Algorithms, t.spec.Origins = slices.Clone(s.Audience), slices.Clone(s.Algorithms), slices.Clone(s.Origins)
 	t.anyAudience = len(s.Audience) == 1 && s.Audience[0] == AnyAudience
 	if t.now == nil {
 		t.now = time.Now
@@ -152,6 +159,14 @@ func (s *Spec) check(f *faults) {
 	}
 	if s.Cookie != "" && !isCookieName(s.Cookie) {
 		f.add("Cookie %q is no name of a cookie", s.Cookie)
+	}
+	if s.Cookie == "" && len(s.Origins) > 0 {
+		f.add("there are Origins and no Cookie")
+	}
+	for _, origin := range s.Origins {
+		if err := auth.CheckOrigin(origin); err != nil {
+			f.add("Origins: %q: %w", origin, err)
+		}
 	}
 	if strings.ContainsFunc(s.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
 		f.add("Realm %q has other characters than printable ASCII, or a quote or backslash", s.Realm)
@@ -209,7 +224,7 @@ func (t *Tokens) describe() pipe.Step {
 		notes[2] = "any audience"
 	}
 	if s.Cookie != "" {
-		notes = append(notes, "cookie "+s.Cookie)
+		notes = append(notes, strings.Join(append([]string{"cookie " + s.Cookie}, s.Origins...), " also from "))
 		step.Takes = append(step.Takes, "Cookie", "Origin", "Upgrade")
 	}
 	if t.proofs != nil {

@@ -111,7 +111,7 @@ func (t *Tokens) find(ctx context.Context, req *proxy.Request) (presented, error
 	case 0:
 		return presented{}, nil
 	case 1:
-		return presented{cookies[0].Value, byCookie}, auth.OwnOrigin(ctx, req)
+		return presented{cookies[0].Value, byCookie}, auth.OwnOrigin(ctx, req, t.spec.Origins...)
 	}
 	return presented{}, malformed(errCookies)
 }

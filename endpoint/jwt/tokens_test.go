@@ -347,7 +347,7 @@ func TestWhereTheTokenIs(t *testing.T) {
 	t.Parallel()
 	issuer := newIssuer(t, "ES256")
 	s := spec(jwt.ParseKeys(issuer.KeySet()), "ES256")
-	s.Cookie = "session"
+	s.Cookie, s.Origins = "session", []string{"https://shop.test"}
 	tokens := newTokens(t, s)
 	fine, bad := sign(t, issuer, good()), sign(t, newIssuer(t, "ES256"), good())
 	for _, tt := range []struct {
@@ -376,6 +376,8 @@ func TestWhereTheTokenIs(t *testing.T) {
 		{"a bad cookie", "GET", "", http.Header{"Cookie": {"session=" + bad}}, 401},
 		{"Authorization before the cookie", "GET", "", http.Header{"Authorization": {"Bearer " + bad}, "Cookie": {"session=" + fine}}, 401},
 		{"a cookie that may change something", "POST", "", http.Header{"Cookie": {"session=" + fine}}, 403},
+		{"from an origin that is named", "POST", "", http.Header{"Cookie": {"session=" + fine}, "Origin": {"https://shop.test"}}, 200},
+		{"from another origin", "POST", "", http.Header{"Cookie": {"session=" + fine}, "Origin": {"https://evil.test"}}, 403},
 		{"from the own origin", "POST", "", http.Header{"Cookie": {"session=" + fine}, "Origin": {"https://api.test"}}, 200},
 		{"from another origin", "DELETE", "", http.Header{"Cookie": {"session=" + fine}, "Origin": {"https://evil.test"}}, 403},
 		{"from another scheme", "POST", "", http.Header{"Cookie": {"session=" + fine}, "Origin": {"http://api.test"}}, 403},
@@ -400,7 +402,7 @@ func TestWhereTheTokenIs(t *testing.T) {
 			assert.Equal(t, tt.status == 200, caller != nil)
 		})
 	}
-	s.Cookie = ""
+	s.Cookie, s.Origins = "", nil
 	req := proxy.NewRequest("GET", "/")
 	req.Header["Cookie"] = []string{"session=" + fine}
 	caller, err := newTokens(t, s).Authenticate(t.Context(), req)

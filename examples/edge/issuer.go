@@ -9,7 +9,6 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/sluice-go/sluice/endpoint"
-	"github.com/sluice-go/sluice/endpoint/jwt"
 	"github.com/sluice-go/sluice/endpoint/jwt/jwttest"
 	"github.com/sluice-go/sluice/endpoint/jwt/sign"
 	"github.com/sluice-go/sluice/proxy"
@@ -35,14 +34,6 @@ func newIssuer(name string) (*issuer, error) {
 
 func signingKey(i *jwttest.Issuer) sign.Key {
 	return sign.Key{ID: i.KeyID(), Algorithm: "ES256", Private: i.Signer()}
-}
-
-// keys returns the keys that tokens are verified with: its own, or those at url.
-func (i *issuer) keys(url string) *jwt.Keys {
-	if url == "" {
-		url = i.name + "/jwks.json"
-	}
-	return &jwt.Keys{URL: url}
 }
 
 func (i *issuer) handler() http.Handler {

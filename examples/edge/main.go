@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,13 +14,20 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
+
+	"github.com/go-chi/chi/v5"
 
 	"github.com/sluice-go/sluice/adapter"
+	"github.com/sluice-go/sluice/endpoint/jwt"
 	"github.com/sluice-go/sluice/router"
 )
 
 func main() {
 	o, err := parseOptions(os.Args[1:], os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
 	if err == nil {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
@@ -56,7 +65,7 @@ func run(ctx context.Context, o options, out, tell io.Writer) error {
 		return err
 	}
 	defer stores.close()
-	keys := issuer.keys(o.jwks)
+	keys := &jwt.Keys{URL: listeners.keySet(o)}
 	routes, err := newRoutes(o, upstream, issuer, keys, stores)
 	if err != nil {
 		return err
@@ -79,7 +88,7 @@ func run(ctx context.Context, o options, out, tell io.Writer) error {
 
 	servers := []adapter.Runner{
 		adapter.Server{Listener: listeners.admin, Handler: newAdmin(gateway, stores.revoke), Admin: true},
-		keys,
+		keys, finisher{gateway},
 	}
 	if o.jwks == "" {
 		servers = append(servers, adapter.Server{Listener: listeners.issuer, Handler: issuer.handler()})
@@ -93,6 +102,30 @@ func run(ctx context.Context, o options, out, tell io.Writer) error {
 		Listener: listeners.public, TLS: secure.config(), Handler: handler, OnDrain: []func(){health.Drain},
 		Abandoned: func() int { return router.Abandoned(gateway) },
 	}, servers...)
+}
+
+// A finisher keeps the process from ending while orders run whose clients have left: a repeat is to get
+// the answer of an order, and not to place it again.
+type finisher struct{ gateway chi.Routes }
+
+// Run does nothing.
+func (f finisher) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+// Drain waits until no call runs without its client, which takes no longer than -timeout.
+func (f finisher) Drain(ctx context.Context) error {
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for router.Abandoned(f.gateway) > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-again.C:
+		}
+	}
+	return nil
 }
 
 func newLogger(format string, out io.Writer) *slog.Logger {
@@ -131,12 +164,21 @@ func (l listeners) close() {
 	}
 }
 
-// issuerName returns the address that the issuer is named by, also where it does not listen.
+// issuerName returns what the issuer is named by, also where it does not listen: its address as the flag
+// has it, unless the port was left to the system.
 func (l listeners) issuerName(o options) string {
-	if l.issuer == nil {
-		return o.issuer
+	if _, port, err := net.SplitHostPort(o.issuer); l.issuer != nil && err == nil && port == "0" {
+		return l.issuer.Addr().String()
 	}
-	return l.issuer.Addr().String()
+	return o.issuer
+}
+
+// keySet returns the URL of the key set.
+func (l listeners) keySet(o options) string {
+	if l.issuer == nil {
+		return o.jwks
+	}
+	return "http://" + l.issuer.Addr().String() + "/jwks.json"
 }
 
 // describe prints what to try.

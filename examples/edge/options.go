@@ -50,7 +50,11 @@ func parseOptions(args []string, tell io.Writer) (o options, err error) {
 	})
 	flags.IntVar(&o.rate, "rate", 5, "requests a second of each caller, or of each address for /public")
 	flags.IntVar(&o.burst, "burst", 10, "how many of them at once")
-	flags.Func("apikey", "name=secret[:role,...]: a key that may be sent in X-Api-Key; may be repeated", o.addAPIKey)
+	var keys []string // they are read later, because package flag shows a value that is wrong
+	flags.Func("apikey", "name=secret[:role,...]: a key that may be sent in X-Api-Key; may be repeated", func(s string) error {
+		keys = append(keys, s)
+		return nil
+	})
 	flags.StringVar(&o.cert, "cert", "", "file of the certificate; with it the API is served by https")
 	flags.StringVar(&o.key, "key", "", "file of its private key")
 	flags.StringVar(&o.clientCA, "client-ca", "", "file of the authorities of client certificates, which are optional")
@@ -63,7 +67,12 @@ func parseOptions(args []string, tell io.Writer) (o options, err error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unknown argument %q", flags.Arg(0))
 	}
-	return o, o.fault()
+	o.upstream = strings.TrimSuffix(o.upstream, "/") // before the path of a route
+	var errs []error
+	for _, key := range keys {
+		errs = append(errs, o.addAPIKey(key))
+	}
+	return o, errors.Join(append(errs, o.fault())...)
 }
 
 // fault joins what is wrong with the options.
@@ -95,7 +104,10 @@ func (o *options) addAPIKey(s string) error {
 	name, rest, ok := strings.Cut(s, "=")
 	secret, roles, hasRoles := strings.Cut(rest, ":")
 	if !ok || name == "" || secret == "" {
-		return errors.New("want name=secret[:role,...]") // the text may be a secret
+		return errors.New("-apikey: want name=secret[:role,...]") // the text may be a secret
+	}
+	if len(secret) > auth.MaxAPIKey {
+		return fmt.Errorf("-apikey: the secret of %s has more than %d bytes", name, auth.MaxAPIKey)
 	}
 	key := auth.APIKey{Name: name, Digest: auth.DigestOf(secret)}
 	if hasRoles {

@@ -10,7 +10,7 @@ import (
 )
 
 // maxInFlight is how many requests are served at a time.
-const maxInFlight = 1000
+const maxInFlight = 10_000
 
 // newRouter puts the routes on a router, with what stands around them.
 func newRouter(o options, routes []router.Route, health *router.Health, log *slog.Logger) (chi.Router, error) {

@@ -8,8 +8,8 @@ import (
 )
 
 // ByCaller returns what is wrong with a pipe whose answers several callers get, joined: a step with
-// one of the effects, [pipe.ReadsCaller] and [pipe.Authenticates], which those who get the answer of
-// another call would pass by. where names the pipe, and do says what to do.
+// one of the effects, of [pipe.ReadsCaller], [pipe.ReadsClient] and [pipe.Authenticates], which those
+// who get the answer of another call would pass by. where names the pipe, and do says what to do.
 func ByCaller(plan *pipe.Step, effects pipe.Effects, where, do string) error {
 	var errs []error
 	for step := range plan.All() {
@@ -19,12 +19,19 @@ func ByCaller(plan *pipe.Step, effects pipe.Effects, where, do string) error {
 			what = "finds out who the caller is"
 		case has.Has(pipe.ReadsCaller):
 			what = "decides by who the caller is"
+		case has.Has(pipe.ReadsClient):
+			what = "decides by the client"
 		default:
 			continue
 		}
 		errs = append(errs, fmt.Errorf("%s: %s inside %s: %s", where, Label(step), what, do))
 	}
 	return errors.Join(errs...)
+}
+
+// Finds reports whether a step finds out who the caller is. A judge verifies that too, and tells nobody.
+func Finds(step *pipe.Step) bool {
+	return step.Effects.Has(pipe.Authenticates) && !step.Effects.Has(pipe.ReadsClient)
 }
 
 // Any reports whether a step of a plan has one of the effects.

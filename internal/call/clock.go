@@ -106,10 +106,14 @@ func (c *Clock) Expires() time.Time {
 	return c.deadline
 }
 
-// Move changes when the clock runs out, to a time that is not before that of Start. Clocks inside
-// that expire later than this one did then may take over its new time. On a clock that is stopped,
-// or a context that has ended, it has no effect.
+// Move changes when the clock runs out, to a time that is not before that of Start, or to the
+// deadline of the parent if that is earlier. Clocks inside that expire later than this one did then
+// may take over its new time. On a clock that is stopped, or a context that has ended, it has no
+// effect.
 func (c *Clock) Move(deadline time.Time) {
+	if last, ok := c.Context.Deadline(); ok && last.Before(deadline) {
+		deadline = last // a clock around, which expires later than c did, may have no timer
+	}
 	parent := c.parentErr()
 	c.mu.Lock()
 	if c.check(parent) != nil {
@@ -145,14 +149,7 @@ func (c *Clock) Deadline() (time.Time, bool) {
 	if c.stopped.Load() {
 		return c.Context.Deadline()
 	}
-	moved := c.moved.Load()
-	if moved == nil {
-		return c.deadline, true
-	}
-	if parent, ok := c.Context.Deadline(); ok && parent.Before(*moved) {
-		return parent, true
-	}
-	return *moved, true
+	return c.Expires(), true
 }
 
 // Err returns nil until the context is done, then why it is.

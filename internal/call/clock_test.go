@@ -3,6 +3,7 @@ package call_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 	"testing"
@@ -323,16 +324,33 @@ func TestAClockThatIsMovedExpiresAtItsNewTime(t *testing.T) {
 }
 
 func TestAMovedClockHasNoLaterDeadlineThanItsParent(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		parent, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		c := call.After(parent, time.Second)
-		defer c.Cancel()
-		c.Move(time.Now().Add(time.Hour))
-		deadline, _ := c.Deadline()
-		assert.Equal(t, time.Now().Add(time.Minute), deadline)
-		began := time.Now()
-		<-c.Done()
-		assert.Equal(t, time.Minute, time.Since(began))
-	})
+	for name, within := range map[string]func(ctx context.Context) (context.Context, func()){
+		"a context": func(ctx context.Context) (context.Context, func()) { return context.WithTimeout(ctx, time.Minute) },
+		"a clock": func(ctx context.Context) (context.Context, func()) {
+			parent := call.After(ctx, time.Minute)
+			return parent, parent.Cancel
+		},
+	} {
+		for _, waits := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, somebody waits: %t", name, waits), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					began := time.Now()
+					parent, cancel := within(t.Context())
+					defer cancel()
+					c := call.After(parent, time.Second)
+					defer c.Cancel()
+					if waits {
+						c.Done()
+					}
+					c.Move(began.Add(time.Hour))
+					deadline, _ := c.Deadline()
+					assert.Equal(t, began.Add(time.Minute), deadline)
+					<-time.After(time.Minute)
+					assert.Equal(t, context.DeadlineExceeded, c.Err())
+					<-c.Done()
+					assert.Equal(t, time.Minute, time.Since(began))
+				})
+			})
+		}
+	}
 }

@@ -18,9 +18,14 @@ func Detach(ctx context.Context) context.Context {
 		// Else the failures of a mirrored call would count as missing from the answer.
 		free = context.WithValue(free, collectorKey{}, nil)
 	}
-	if watch.LeavesOf(ctx) != nil {
-		// Else the upstreams of a mirrored call would count as those of the call.
-		free = watch.WithLeaves(free, nil)
+	return Aside(free) // else the upstreams of a mirrored call would count as those of the call
+}
+
+// Aside returns ctx for what only decides about a call, such as a key, an authenticator or a judge:
+// what that calls does not count among the upstreams that the call has reached.
+func Aside(ctx context.Context) context.Context {
+	if watch.LeavesOf(ctx) == nil {
+		return ctx
 	}
-	return free
+	return watch.WithLeaves(ctx, nil)
 }

@@ -206,6 +206,10 @@ func Managed(twin string) bool {
 var Describing = [...]string{"Content-Type", "Content-Encoding", "Content-Language", "Content-Location", "Content-Md5", "Content-Digest",
 	"Content-Range", "Content-Length", "Digest", "Repr-Digest"}
 
+// Conditions are the fields, by their canonical names, by which a client asks for an answer only if it
+// has another one, or for a part of it (RFC 9110, sections 13.1 and 14.2).
+var Conditions = [...]string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"}
+
 // CheckSet returns why code that sets one field of a request for upstreams cannot set that of this
 // name, or nil.
 func CheckSet(name string) error {

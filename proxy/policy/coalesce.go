@@ -65,9 +65,9 @@ const (
 //	policy.Coalesce(policy.CoalesceSpec{Key: language})
 //
 // A Key that leaves out what an upstream is sent of Header, or what a function inside goes by, gives
-// one client the answer of another one. If a step inside decides by who the caller is, Request.Caller counts with any Key, but not the
-// address. Values of the context never count unless Key adds them. An error of Key refuses the call,
-// as in [LimitBy], and a panic of it reaches the caller.
+// one client the answer of another one. If a step inside decides by who the caller is, Request.Caller
+// counts with any Key, but not the address. Values of the context never count unless Key adds them. An
+// error of Key refuses the call, as in [LimitBy], and a panic of it reaches the caller.
 //
 // # The shared call
 //
@@ -167,7 +167,7 @@ func (s CoalesceSpec) fault(plan *pipe.Step) error {
 	}
 	err := call.ByCaller(plan, pipe.Authenticates, where, "put it outside")
 	if s.Key == nil {
-		err = errors.Join(err, call.ByCaller(plan, pipe.ReadsCaller, where, "put it outside, or set Key"))
+		err = errors.Join(err, call.ByCaller(plan, pipe.ReadsCaller|pipe.ReadsClient, where, "put it outside, or set Key"))
 	}
 	return err
 }

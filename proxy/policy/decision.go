@@ -147,9 +147,34 @@ func storeFaults(where, what, name string, store any) (errs []error) {
 	return errs
 }
 
+// limiting returns the decorator of a limit, which decides about each call before it lets it pass.
+func limiting(step pipe.Step, where string, byCaller bool, decide func(context.Context, *proxy.Request) (decision, error)) proxy.Decorator {
+	return func(next proxy.Proxy) proxy.Proxy {
+		next = pipe.Described(next)
+		step, join := step, tellsOfLimits(pipe.PlanOf(next))
+		if byCaller {
+			step.Err = unknownCaller(where, pipe.PlanOf(next))
+		}
+		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
+			d, err := decide(ctx, req)
+			if err != nil {
+				return nil, err
+			}
+			res, err := next(ctx, req)
+			return d.answered(res, err, join)
+		}
+		return pipe.Describe(serve, step, next)
+	}
+}
+
 // unknownCaller returns what is wrong with a limit by caller around a pipe that finds out who that is.
 func unknownCaller(where string, next *pipe.Step) error {
-	return call.ByCaller(next, pipe.Authenticates, where, "put it outside, so that the limit knows the caller")
+	for step := range next.All() {
+		if call.Finds(step) {
+			return fmt.Errorf("%s: %s inside finds out who the caller is: put it outside, so that the limit knows the caller", where, call.Label(step))
+		}
+	}
+	return nil
 }
 
 func isPrintable(text string) bool {

@@ -84,8 +84,9 @@ type Grant struct {
 //	items.With(policy.LimitBy(policy.ByClient, policy.PerSecond(5)))
 //
 // The key is [ByClient], [ByCaller], [ByParam] or a function. The refusal is a [*proxy.Error] of
-// status 429 that wraps [ErrLimited] and has a Retry-After, in seconds. If the context of a call has ended, the call does not count. A panic of the key function
-// reaches the caller, and next is not called.
+// status 429 that wraps [ErrLimited] and has a Retry-After, in seconds. If the context of a call has
+// ended, the call does not count. A panic of the key function reaches the caller, and next is not
+// called.
 //
 // # Exact
 //
@@ -162,22 +163,7 @@ func LimitByWith(s LimitBySpec) proxy.Decorator {
 		step.Acts = pipe.Both
 	}
 	step.Detail = strings.Join(notes, ", ")
-	return func(next proxy.Proxy) proxy.Proxy {
-		next = pipe.Described(next)
-		step, join := step, tellsOfLimits(pipe.PlanOf(next))
-		if l.kind == keyCaller || s.Tier != nil {
-			step.Err = unknownCaller(s.where(), pipe.PlanOf(next))
-		}
-		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
-			d, err := l.decide(ctx, req)
-			if err != nil {
-				return nil, err
-			}
-			res, err := next(ctx, req)
-			return d.answered(res, err, join)
-		}
-		return pipe.Describe(serve, step, next)
-	}
+	return limiting(step, s.where(), l.kind == keyCaller || s.Tier != nil, l.decide)
 }
 
 func (s *LimitBySpec) where() string { return placed("policy: LimitBy", s.Name) }

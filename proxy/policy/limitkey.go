@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"reflect"
 
+	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -127,7 +128,7 @@ func (b *buckets) keyOf(ctx context.Context, op string, key Key, kind keyKind, r
 
 // keyFor asks a key for op, and returns the refusal of a call whose key cannot be told.
 func keyFor(ctx context.Context, op string, key Key, req *proxy.Request) (string, error) {
-	text, err := key(ctx, req)
+	text, err := key(call.Aside(ctx), req)
 	switch {
 	case err != nil:
 		refusal := &proxy.Error{Op: op, Err: err}
@@ -145,7 +146,7 @@ func keyFor(ctx context.Context, op string, key Key, req *proxy.Request) (string
 func keyStep(step *pipe.Step, key Key) (by string) {
 	switch kindOf(key) {
 	case keyClient:
-		step.Effects |= pipe.ReadsCaller
+		step.Effects |= pipe.ReadsClient
 		return "client"
 	case keyCaller:
 		step.Effects |= pipe.ReadsCaller
@@ -153,7 +154,7 @@ func keyStep(step *pipe.Step, key Key) (by string) {
 	}
 	plan := pipe.PlanOf(key)
 	for s := range plan.All() {
-		step.Effects |= s.Effects & (pipe.Opaque | pipe.Custom | pipe.ReadsCaller)
+		step.Effects |= s.Effects & (pipe.Opaque | pipe.Custom | pipe.ReadsCaller | pipe.ReadsClient)
 		step.Needs = append(step.Needs, s.Needs...)
 	}
 	if !plan.HonoursContext() {

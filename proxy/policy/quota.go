@@ -142,22 +142,7 @@ func Quota(s QuotaSpec) proxy.Decorator {
 	step := pipe.Step{Mark: mark.Ours(), Kind: "quota", Name: s.Name, Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: q}
 	step.Detail = q.describe(&step)
-	return func(next proxy.Proxy) proxy.Proxy {
-		next = pipe.Described(next)
-		step, join := step, tellsOfLimits(pipe.PlanOf(next))
-		if q.kind == keyCaller || s.Tier != nil {
-			step.Err = unknownCaller(s.where(), pipe.PlanOf(next))
-		}
-		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {
-			d, err := q.decide(ctx, req)
-			if err != nil {
-				return nil, err
-			}
-			res, err := next(ctx, req)
-			return d.answered(res, err, join)
-		}
-		return pipe.Describe(serve, step, next)
-	}
+	return limiting(step, s.where(), q.kind == keyCaller || s.Tier != nil, q.decide)
 }
 
 func (s *QuotaSpec) where() string { return placed("policy: Quota", s.Name) }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -95,7 +96,7 @@ func detached(req *proxy.Request) *proxy.Request {
 		clone = &c
 	}
 	clone.Method = http.MethodGet
-	for _, name := range conditions {
+	for _, name := range field.Conditions {
 		delete(clone.Header, name)
 	}
 	delete(clone.Header, "Cache-Control")

@@ -170,7 +170,7 @@ func byAll(t *call.Taken) []string {
 
 // fault returns why calls of a pipe cannot be answered by a cache, or nil.
 func (c *Cache) fault(plan *pipe.Step) error {
-	return call.ByCaller(plan, pipe.ReadsCaller|pipe.Authenticates, c.where, "put it outside")
+	return call.ByCaller(plan, pipe.ReadsCaller|pipe.ReadsClient|pipe.Authenticates, c.where, "put it outside")
 }
 
 // identity returns what tells a decorated proxy from others of the cache.

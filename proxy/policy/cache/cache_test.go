@@ -389,6 +389,9 @@ func TestWhatIsWrongIsAFault(t *testing.T) {
 	asks := pipe.Describe(says().call, pipe.Step{Kind: "limit", Name: "api", Effects: pipe.Terminal | pipe.ReadsCaller})
 	assert.ErrorContains(t, pipe.PlanOf(asks.With(cache.New(cache.Spec{}).Decorate)).Faults(),
 		"cache: New: limit api inside decides by who the caller is: put it outside")
+	limited := says().leaf().With(policy.LimitBy(policy.ByClient, policy.PerSecond(1)))
+	assert.ErrorContains(t, pipe.PlanOf(limited.With(cache.New(cache.Spec{}).Decorate)).Faults(),
+		"inside decides by the client: put it outside")
 	assert.EqualError(t, cache.New(cache.Spec{Name: "items", Store: (*cache.Memory)(nil)}).Fault(), "cache: New (items): the Store is a nil pointer")
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -70,16 +71,13 @@ func (d *decorated) passes(req *proxy.Request) string {
 	case d.never, req.Upgrade != "", req.Body != nil && req.Body != http.NoBody:
 		return forBypass
 	}
-	for _, name := range conditions { // code of the user asks for another answer than the whole
+	for _, name := range field.Conditions { // code of the user asks for another answer than the whole
 		if len(req.Upstream[name]) > 0 {
 			return forBypass
 		}
 	}
 	return ""
 }
-
-// conditions are the fields by which a request asks for a part of an answer, or for one only if.
-var conditions = [...]string{"If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since", "If-Range", "Range"}
 
 // pass calls next without the cache.
 func (d *decorated) pass(ctx context.Context, req *proxy.Request, why string) (*proxy.Response, error) {
@@ -371,7 +369,7 @@ func (x *exchange) mayShare() bool {
 }
 
 func isConditional(h http.Header) bool {
-	for _, name := range conditions {
+	for _, name := range field.Conditions {
 		if len(h[name]) > 0 {
 			return true
 		}
@@ -422,7 +420,7 @@ func (x *exchange) request() (out *proxy.Request, validates bool) {
 	if !x.validates() {
 		return out, false
 	}
-	for _, name := range conditions {
+	for _, name := range field.Conditions {
 		delete(out.Header, name) // of the client, who has another answer perhaps
 	}
 	if out.Upstream = maps.Clone(x.req.Upstream); out.Upstream == nil {
