@@ -36,7 +36,7 @@
 //     or an error into an HTTP answer. It works without chi too. Its package
 //     [github.com/sluice-go/sluice/endpoint/auth] decides who may call,
 //     [github.com/sluice-go/sluice/endpoint/check] what they may send, and
-//     [github.com/sluice-go/sluice/endpoint/idempotency] has a request executed once.
+//     [github.com/sluice-go/sluice/endpoint/idempotency] executes a repeated request only once.
 //   - [github.com/sluice-go/sluice/async] runs the same pipes for messages instead.
 //   - [github.com/sluice-go/sluice/proxy] has the messages, and the combinators that make one proxy
 //     of many: Merge, Sequence, Fallback and others.
@@ -81,7 +81,7 @@
 //	decoded 206, 304 that code did not ask for  a failure; 204 and 205 are an absent document
 //	GET routes                                  answer HEAD too
 //	endpoint                                    10 s to read the body, 10 s for the pipe; a stream has 30 s per write and 60 s of silence
-//	guards                                      before the body is read; what cannot be asked denies
+//	guards                                      before the body is read; a guard that cannot decide denies
 //	tokens                                      issuer, audience and algorithms must be named; 8 KiB, exp required, 10 s of leeway
 //	idempotency keys                            answers up to 64 KiB, kept for 24 h; Set-Cookie is not replayed
 //	CORS                                        no origin

@@ -14,24 +14,23 @@ import (
 
 const defaultCertificateInterval = 5 * time.Second
 
-// CertificatesSpec says which files hold the certificates of a server, and how often they are looked
-// at.
+// CertificatesSpec says which files hold the certificates of a server, and how often they are checked for
+// changes.
 type CertificatesSpec struct {
-	// Pairs are the certificates of the server with their keys. There must be one or more. A handshake
-	// gets the first that suits the name and the algorithms of the client, or the first of all if none
-	// does.
+	// Pairs are the certificates of the server with their keys, at least one. A handshake gets the first
+	// pair that suits the client's server name and algorithms, or the first of all if none does.
 	Pairs []CertificatePair
 
-	// ClientCAs are PEM files with the authorities whose client certificates are accepted (mTLS). Each
-	// holds one certificate or more. Empty leaves ClientAuth and ClientCAs to the config that
-	// [Certificates.TLS] is given.
+	// ClientCAs are PEM files with the certificate authorities whose client certificates are accepted
+	// (mTLS). Each holds one certificate or more. Empty leaves ClientAuth and ClientCAs to the config given
+	// to [Certificates.TLS].
 	ClientCAs []string
 
-	// Interval is how often the files are looked at. 0 means 5 s. A negative value is an error.
+	// Interval is how often the files are checked. 0 means 5 s. A negative value is an error.
 	Interval time.Duration
 
-	// Report, unless nil, is called with the reason why changed files were not taken: once for each
-	// change, on the goroutine of Run. What was loaded before stays in use. A panic in it has no effect.
+	// Report, unless nil, is called with the reason why changed files were not used: once for each change,
+	// on the goroutine of Run. What was loaded before stays in use. A panic in it has no effect.
 	Report func(error)
 }
 
@@ -41,9 +40,9 @@ type CertificatePair struct {
 	Key         string // its private key
 }
 
-// Certificates are the certificates of a server, read from files and read again when the files
-// change, so that a renewed certificate needs no restart. It is a [Runner], to be given to [Run] in
-// the same group as the servers that use it:
+// Certificates are the certificates of a server. They are read from files, and read again when the files
+// change, so a renewed certificate needs no restart. A Certificates is a [Runner]: give it to [Run]
+// together with the servers that use it:
 //
 //	certs, err := adapter.LoadCertificates(adapter.CertificatesSpec{
 //		Pairs: []adapter.CertificatePair{{Certificate: "tls.crt", Key: "tls.key"}},
@@ -51,11 +50,11 @@ type CertificatePair struct {
 //	…
 //	err = adapter.Run(ctx, adapter.Server{Addr: ":443", TLS: certs.TLS(nil), Handler: router}, certs)
 //
-// A file counts as changed if its modification time, its size or the file behind its name is
-// another one, so writing in place, renaming and changing a symbolic link all work. A pair is taken as
-// a whole. If it is missing, half-written or does not match, the old one stays in use, Report is
-// told, and the pair is tried again at each look. The date of a certificate is not checked: whether it
-// is due is for its monitoring to say. Connections that are open keep the certificate they have.
+// A file has changed if its modification time, its size or the file behind its name is another one. So
+// writing in place, renaming and changing a symbolic link all work. A pair is loaded as a whole. If it is
+// missing, half-written or does not match, the old pair stays in use, Report is called, and the pair is
+// tried again at each check. The dates of a certificate are not checked: watch its expiry elsewhere. Open
+// connections keep their certificate.
 //
 // Its methods are safe for concurrent use. Without Run, the certificates stay as loaded.
 type Certificates struct {
@@ -66,8 +65,8 @@ type Certificates struct {
 	clients  atomic.Pointer[x509.CertPool] // nil without ClientCAs
 }
 
-// LoadCertificates reads the files of spec. If any cannot be read or a pair does not match, the
-// error joins the reasons. It starts nothing: see [Certificates.Run].
+// LoadCertificates reads the files of spec. If a file cannot be read or a pair does not match, the error
+// joins the reasons. It starts nothing: see [Certificates.Run].
 func LoadCertificates(spec CertificatesSpec) (*Certificates, error) {
 	c := &Certificates{interval: spec.Interval, report: spec.Report}
 	var errs []error
@@ -123,7 +122,7 @@ func loadPool(paths []string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// Run looks at the files at each interval until ctx ends, and returns nil.
+// Run checks the files at each interval until ctx ends, and then returns nil.
 func (c *Certificates) Run(ctx context.Context) error {
 	ticker := time.NewTicker(c.interval)
 	defer ticker.Stop()
@@ -150,7 +149,7 @@ func (c *Certificates) tell(err error) {
 	c.report(err)
 }
 
-// GetCertificate is for the field of that name in a [tls.Config]. It never fails.
+// GetCertificate is a function for tls.Config.GetCertificate. It never fails.
 func (c *Certificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	first := c.pairs[0].Load()
 	if len(c.pairs) == 1 {
@@ -164,13 +163,12 @@ func (c *Certificates) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certific
 	return first, nil
 }
 
-// TLS returns a clone of base, or a new config if base is nil, that takes its certificates from c.
-// Each call makes another one, for another server.
+// TLS returns a clone of base, or a new config if base is nil, that takes its certificates from c. Call it
+// once for each server.
 //
-// With ClientCAs in the spec, it also has their newest state in each handshake. Then a ClientAuth of
-// base that is zero becomes [tls.VerifyClientCertIfGiven], NextProtos become those of HTTP/2 and
-// HTTP/1.1 unless set, and a GetConfigForClient of base is replaced. A session is resumed only if its
-// certificate is still accepted.
+// With ClientCAs in the spec, each handshake also uses their newest state. Then a zero ClientAuth of base
+// becomes [tls.VerifyClientCertIfGiven], NextProtos become those of HTTP/2 and HTTP/1.1 unless set, and a
+// GetConfigForClient of base is replaced. A session is resumed only if its certificate is still accepted.
 func (c *Certificates) TLS(base *tls.Config) *tls.Config {
 	config := &tls.Config{}
 	if base != nil {

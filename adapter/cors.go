@@ -19,69 +19,68 @@ import (
 	"github.com/sluice-go/sluice/internal/field"
 )
 
-// CORSSpec says which pages of other sites may call a server from a browser, and how. Its zero value
-// admits none.
+// CORSSpec says which pages of other sites may call a server from a browser, and how. Its zero value admits
+// no page.
 type CORSSpec struct {
 	// Origins are the origins of the pages that are admitted, as scheme://host or scheme://host:port,
-	// without a path. The host is that of the URL in the browser: an international name in its ASCII
-	// form. The order, upper case and the default port of http and https do not matter here. An Origin
-	// that a client sends is compared byte for byte, as a browser writes it: in lower case.
+	// without a path. An international host name is in its ASCII form, as in the URL that a browser sends.
+	// Order, case and the default port of http and https do not matter here. The Origin that a client sends
+	// is compared byte for byte, and browsers write it in lower case.
 	//
-	// A "*" that ends the first label, directly before a dot, stands for the rest of that label and any
-	// labels before it: "https://*.example.com" admits https://a.example.com and
-	// https://a.b.example.com, and not https://example.com. Behind it stand two labels or more, or
-	// localhost. "*" alone admits every origin. "null" admits the pages that have none, among them
-	// sandboxed frames of any site. Neither can be had with Credentials.
+	// A "*" at the end of the first label, directly before a dot, stands for the rest of that label and any
+	// labels before it: "https://*.example.com" admits https://a.example.com and https://a.b.example.com,
+	// but not https://example.com. After it come two labels or more, or localhost. "*" alone admits every
+	// origin. "null" admits pages without an origin, among them sandboxed frames of any site. Neither can
+	// be combined with Credentials.
 	Origins []string
 
-	// Methods are the methods that an admitted page may use, in upper case as a rule. Empty means GET,
-	// HEAD and POST. OPTIONS is always among them.
+	// Methods are the methods that an admitted page may use, normally in upper case. Empty means GET, HEAD
+	// and POST. OPTIONS is always among them.
 	Methods []string
 
-	// Headers are the names of the request headers that a page may set, beside those that browsers let
-	// every page set: Authorization, Content-Type for JSON, and others. "*" admits all, and cannot be
-	// had with Credentials. Empty means none.
+	// Headers are the names of the request headers that a page may set, in addition to those that browsers
+	// let every page set; for example Authorization, or Content-Type for JSON. "*" admits all, and cannot
+	// be combined with Credentials. Empty means none.
 	Headers []string
 
-	// Expose are the names of the headers of an answer that a page may read, beside those that
-	// browsers always show. "*" means all, and cannot be had with Credentials. Empty means none.
+	// Expose are the names of the headers of an answer that a page may read, in addition to those that
+	// browsers always show. "*" means all, and cannot be combined with Credentials. Empty means none.
 	Expose []string
 
-	// Credentials admits requests with the cookies, the HTTP authentication and the client certificate
-	// that the browser has for this server. Whoever controls an admitted origin then acts for its
-	// user.
+	// Credentials admits requests with the cookies, the HTTP authentication and the client certificate that
+	// the browser has for this server. Whoever controls an admitted origin can then act for its users.
 	Credentials bool
 
-	// MaxAge is how long a browser may keep the answer to a preflight, in whole seconds. Browsers have
-	// a limit of their own: 2 h in Chromium, 24 h in Firefox. 0 leaves it to the browser, which takes
-	// 5 s.
+	// MaxAge is how long a browser may keep the answer to a preflight request, in whole seconds. Browsers
+	// have a limit of their own: 2 h in Chromium, 24 h in Firefox. 0 sends none, and browsers then take 5
+	// s.
 	MaxAge time.Duration
 
-	// PrivateNetwork admits pages of the public internet where this server is in a private network
+	// PrivateNetwork admits pages of the public internet even if this server is in a private network
 	// (Private Network Access).
 	PrivateNetwork bool
 }
 
-// CORS returns a middleware that tells browsers which pages of other sites may call the server and
-// read its answers (Fetch, section 3.3, "CORS protocol"). It stands outside of the router:
+// CORS returns a middleware that tells browsers which pages of other sites may call the server and read its
+// answers (Fetch, section 3.3, "CORS protocol"). It stands outside the router:
 //
-//   - It answers a preflight itself, for any path, with 204: before routing, hosts, limits and
-//     authentication. An admitted one gets the headers it asked for. A refused one gets none of
-//     them, and the browser does not send the request.
-//   - Every other request goes on to the handler, whatever its Origin: CORS keeps a page from
-//     reading, and a server from nothing. What a request may do is for authentication to decide, and
-//     with cookies for http.CrossOriginProtection.
+//   - It answers a preflight request itself, for any path, with 204: before routing, hosts, limits and
+//     authentication. If the preflight request is admitted, the answer has the headers that it asked
+//     for. If it is refused, the answer has none of them, and the browser does not send the request.
+//   - Every other request goes on to the handler, whatever its Origin. CORS keeps a page from reading
+//     answers, and does not protect the server. What a request may do is for authentication to decide
+//     and, if there are cookies, for http.CrossOriginProtection.
 //   - Every answer to an admitted page has the headers: also a problem, a 404, a stream, a tunnel, and
-//     the 500 after a panic. A page could not read the status without them.
-//   - No other header that begins with Access-Control gets through. What an upstream or a handler
-//     sends of them is dropped, in any spelling, also where the origin is refused. Only a handler that
-//     takes over the connection writes what it likes; an endpoint drops them there too.
+//     the 500 after a panic. Without them a page could not read the status.
+//   - No other header that begins with Access-Control gets through. Those that an upstream or a handler
+//     sends are dropped, in any spelling, even if the origin is refused. Only a handler that takes over
+//     the connection writes what it likes; an endpoint drops them there too.
 //   - Vary names Origin in every answer, so that no cache gives the answer for one origin to another.
 //
-// A request with two Origin lines, or one that no browser writes, has no admitted origin.
+// A request with two Origin lines, or with one that no browser writes, has no admitted origin.
 //
-// The error joins everything that is wrong in the spec: an origin, a method or a header name that is
-// none; a "*" elsewhere in an origin; "*" or "null" with Credentials; a MaxAge below 0 or of split
+// The error joins everything that is wrong with the spec: an invalid origin, method or header name; a "*"
+// elsewhere in an origin; "*" or "null" with Credentials; a MaxAge that is negative or not in whole
 // seconds.
 func CORS(spec CORSSpec) (func(http.Handler) http.Handler, error) {
 	origins, errs := parseOrigins(spec)

@@ -15,9 +15,9 @@
 // The caller handles signals, as here: Run stops when ctx ends. The server and the parser are those
 // of net/http, and so are TLS, HTTP/2 and h2c. Every field of [http.Server] can be reached through
 // [Server.HTTP]. Middleware for the edge is any func(http.Handler) http.Handler, written around
-// [Server.Handler]: [RequestID] and [CORS] are here, compression is in adapter/compress, and what
-// answers problems is in package router. [LoadCertificates] reads certificates that are renewed, and
-// adapter/http3 is a server for HTTP/3.
+// [Server.Handler]. [RequestID] and [CORS] are here, compression is in adapter/compress, and
+// middleware that answers with problems is in package router. [LoadCertificates] reads certificates,
+// and reads them again when they are renewed. adapter/http3 is a server for HTTP/3.
 //
 // # Limits
 //

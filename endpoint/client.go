@@ -6,11 +6,11 @@ import (
 	"net/netip"
 )
 
-// A Client is where a request comes from: what its connection says or, where the connection is one
-// of a trusted proxy, what that says.
+// A Client says where a request comes from: what its connection says or, if the peer is a trusted proxy,
+// what the proxy says.
 type Client struct {
-	// Addr is the address of the client; the zero value if nobody knows it. The port is 0 if a proxy
-	// did not say it.
+	// Addr is the address of the client; the zero value if it is not known. The port is 0 if a proxy did
+	// not name it.
 	Addr netip.AddrPort
 
 	// Scheme is "http" or "https", as the client used it.
@@ -23,8 +23,8 @@ type Client struct {
 }
 
 // ClientOf returns where a request comes from. If [WithClient] has decided that, as the middleware
-// router.Client does, it is the verdict; else what the connection says. In a pipe it is in Remote,
-// Scheme and Host of the [proxy.Request].
+// router.Client does, ClientOf returns its verdict; otherwise it returns what the connection says. A pipe
+// finds the same in Remote, Scheme and Host of the [proxy.Request].
 func ClientOf(r *http.Request) Client {
 	if v, ok := r.Context().Value(clientKey{}).(*verdict); ok {
 		return v.client
@@ -32,9 +32,9 @@ func ClientOf(r *http.Request) Client {
 	return decide(r, nil, false).client
 }
 
-// WithClient decides where a request comes from, once for all that reads [ClientOf], and for every
-// endpoint, whose Spec.TrustedProxies and TrustLocal then have no effect. They say what trusted and
-// local mean, and when a peer is trusted. A request for which that is decided is returned as it is.
+// WithClient decides where a request comes from, once for all code that calls [ClientOf] and for every
+// endpoint. Spec.TrustedProxies and Spec.TrustLocal of the endpoints then have no effect; their comments
+// say what trusted and local mean. If the client of r was decided before, WithClient returns r.
 //
 // The networks must not be changed afterwards.
 func WithClient(r *http.Request, trusted []netip.Prefix, local bool) *http.Request {

@@ -32,9 +32,9 @@
 // # Who may come in
 //
 // [Spec.Guards] stand around the pipe and run before the request body is read; package endpoint/auth
-// has guards that verify who calls. Such a guard calls [Identify], so that Request.Caller tells the
-// pipe, and [Record] those who stand outside. [ClientOf] returns where a request comes from, and
-// [WriteError] refuses one as an endpoint would.
+// has guards that verify the caller. Such a guard calls [Identify], which tells the pipe who the
+// caller is, in Request.Caller, and the code around the endpoint, in the [Record]. [ClientOf] returns
+// where a request comes from, and [WriteError] refuses one as an endpoint would.
 //
 // # What a client sees
 //
@@ -50,8 +50,8 @@
 //
 // A header that a middleware has set before the endpoint is called wins over one of the same name
 // that the answer has, but for lists to which both may add: Set-Cookie, Vary, Link, Via, Allow,
-// WWW-Authenticate, Server-Timing and Cache-Status have the values of both. Content-Length is
-// always the answer's, and so is Content-Type but in a stream.
+// WWW-Authenticate, Server-Timing, Cache-Status, RateLimit and RateLimit-Policy have the values of
+// both. Content-Length is always the answer's, and so is Content-Type but in a stream.
 //
 // A problem never says more than that: no text of an error, no address and no stack. The errors go
 // to [Spec.Report], each once; [Refused] tells refusals (401, 403, 429) from failures.

@@ -28,21 +28,22 @@ type Spec struct {
 	Name  string      // in the plan; "" shows the kind alone
 	Proxy proxy.Proxy // what is called for each request
 
-	// Guards decide whether a request may come in. They stand around Proxy, the first outermost, and
-	// run before the request body is read: their request has the announced ContentLength and no Body.
-	// So a client that is refused gets its answer before it sends a body, and without a
-	// 100 (Continue). The body is read, or with Stream handed over, when the last guard calls next;
-	// the plan shows a step "body" there. nil guards are skipped.
+	// Guards decide whether a request may come in. They stand around Proxy, the first outermost, and run
+	// before the request body is read: their request has the announced ContentLength and no Body. So a
+	// refused client gets its answer before it sends a body, and without a 100 (Continue). When the last
+	// guard calls next, the body is read or, with Stream, handed over; the plan shows a step "body" there.
+	// nil guards are skipped.
 	//
-	// A guard that has a time of its own, such as policy.Timeout, counts that of the body too.
+	// If a guard has a time limit of its own, such as policy.Timeout, the time for the body counts in it.
 	//
-	// A guard calls next once. New refuses one that may call it more often, such as policy.Retry, and
-	// one that has to read the body or mirrors it, such as a proxy.Shadow. A function of yours that calls next again gets [ErrCalledAgain].
+	// A guard calls next once. New refuses a guard that may call it more often, such as policy.Retry, and
+	// one that has to read the body or mirrors the request, such as a proxy.Shadow. A guard of your own
+	// that calls next again gets [ErrCalledAgain].
 	Guards []proxy.Decorator
 
-	// Timeout is how long the pipe may take until it returns a response, and the guards with it; 0 is
-	// 10 s. Its clock starts when the request body has been read; where there are guards, it starts
-	// with them and stands still while the body is read. It holds even if the pipe ignores its context.
+	// Timeout is how long the guards and the pipe together may take until the pipe returns a response; 0 is
+	// 10 s. Its clock starts when the request body has been read. If there are guards, it starts with them,
+	// and stands still while the body is read. It holds even if the pipe ignores its context.
 	// After it the client gets 504, and Report gets "endpoint: no answer in time (10s)" with the
 	// error that the pipe returned; it wraps context.DeadlineExceeded.
 	//
@@ -113,16 +114,15 @@ type Spec struct {
 	// certain to stream.
 	Encode []Encoder
 
-	// ETag gives each complete answer of status 200 to GET or HEAD that has a Document a weak ETag: a
-	// hash of the bytes that the client would get, and of their type. So JSON and XML differ, and all
-	// processes agree. A client whose If-None-Match has it, or is "*", gets 304 without a body (RFC
-	// 9110, sections 13.1.2 and 15.4.5). The pipe is called all the same: what is saved is the way to
-	// the client. A 304 has the headers of the answer but for those of a payload.
+	// ETag gives a weak ETag to each complete answer of status 200 to GET or HEAD that has a Document. The
+	// ETag is a hash of the bytes that the client would get, and of their type, so JSON and XML differ, and
+	// all processes agree. A client whose If-None-Match has it, or is "*", gets 304 without a body (RFC
+	// 9110, sections 13.1.2 and 15.4.5). The pipe is called all the same: only the transfer to the client
+	// is saved. A 304 has the headers of the answer, except those of a payload.
 	//
-	// A partial answer has no ETag and is never a 304. An ETag that the response or a middleware has
-	// set is that of other bytes, and is dropped wherever a Document is sent. A streamed answer keeps
-	// its own, and If-None-Match has no effect on it: New refuses ETag over a pipe that is certain to
-	// stream.
+	// A partial answer has no ETag and is never a 304. If the response or a middleware has set an ETag, it
+	// belongs to other bytes, and is dropped wherever a Document is sent. A streamed answer keeps its own
+	// ETag, and If-None-Match has no effect on it. New refuses ETag over a pipe that is certain to stream.
 	ETag bool
 
 	// TrustedProxies are the networks of the proxies that are trusted to say who the client is; by
@@ -139,8 +139,8 @@ type Spec struct {
 	// asks a header for the client, is the client's: it is Request.Remote, and never that of a
 	// trusted proxy.
 	//
-	// Where a middleware has decided who the client is, as router.Client does, this field and
-	// TrustLocal have no effect; see [WithClient].
+	// If a middleware such as router.Client has decided who the client is, this field and TrustLocal have
+	// no effect; see [WithClient].
 	TrustedProxies []netip.Prefix
 
 	// TrustLocal says that a peer without an address is such a proxy: whoever connects through a
@@ -218,13 +218,13 @@ func (f FactoryFunc) New(s Spec) (http.Handler, error) {
 	return f(s)
 }
 
-// New returns the handler that s describes. The error joins everything that is wrong with s: no
-// Proxy, a construction error anywhere in its plan (see [pipe.Check]), an invalid network or
-// Cache-Control, a guard that may call the pipe several times or reads the request body, a step that
-// goes by the caller and stands outside of the one that finds out who that is, an Encoder that has a
-// fault, no media type, or one that another Encoder has, and with Stream a pipe that buffers or needs a
-// request body twice. New cannot know whether the route has the params that the URLs of upstreams
-// need: router.Mount checks that, and without it a call whose param is missing fails with 502.
+// New returns the handler that s describes. The error joins everything that is wrong with s: no Proxy; a
+// construction error anywhere in its plan (see [pipe.Check]); an invalid network or Cache-Control; a guard
+// that may call the pipe several times or reads the request body; a step that decides by the caller outside
+// the step that finds the caller; an Encoder that has a fault, no media type, or the media type of another
+// Encoder; and with Stream a pipe that buffers or needs a request body twice. New cannot know whether the
+// route has the params that the URLs of upstreams need. router.Mount checks that; without it, a call whose
+// param is missing fails with 502.
 //
 // The handler is safe for concurrent use. It has three methods beside ServeHTTP:
 //

@@ -13,8 +13,8 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// ErrCalledAgain is why an endpoint refuses a call of its pipe: a guard of the user called next a
-// second time. The request body is read once. It comes in a [*proxy.Error] of status 500.
+// ErrCalledAgain is why an endpoint refuses a call of its pipe: a guard of your own has called next a
+// second time, but the request body can be read only once. It comes in a [*proxy.Error] of status 500.
 var ErrCalledAgain = errors.New("a guard has called the pipe a second time")
 
 // guarded returns the pipe inside the guards, and what the last of them calls: the step that reads

@@ -10,22 +10,22 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// WithRenderError returns a request whose errors render writes: those of [WriteError], and those of
-// endpoints whose Spec has no RenderError of its own. The middleware router.RenderError calls it for
-// every request of a router.
+// WithRenderError returns a request whose errors are written by render: those of [WriteError], and those of
+// endpoints whose Spec has no RenderError of its own. The middleware router.RenderError calls it for every
+// request of a router.
 func WithRenderError(r *http.Request, render func(w http.ResponseWriter, r *http.Request, err error)) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), renderKey{}, renderFunc(render)))
 }
 
-// WriteError answers a request with err where no endpoint does, such as a middleware that refuses
-// it: as an endpoint would, by the RenderError that [WithRenderError] has set, else by [WritePassed].
-// The [Record] of the request gets the error, its status and the id. If the request has a body, the
-// connection of HTTP/1 ends with the answer, since nobody may have read it.
+// WriteError answers a request with err where no endpoint does, for example in a middleware that refuses
+// the request. It answers as an endpoint would, by the RenderError that [WithRenderError] has set, or else
+// by [WritePassed]. The [Record] of the request gets the error, its status and the request ID. If the
+// request has a body, the connection of HTTP/1 ends with the answer, since the body may not have been read.
 //
-// As in Spec.RenderError, the hook gets a request whose context [RequestID] knows. If it panics or
-// writes nothing, the client gets the problem; if it panics after it has written, WriteError panics
-// with [http.ErrAbortHandler], so that half an answer does not look like a whole one. The Record gets
-// the panic beside err.
+// As with Spec.RenderError, the hook gets a request whose context [RequestID] knows. If it panics or writes
+// nothing, the client gets the problem. If it panics after it has written, WriteError panics with
+// [http.ErrAbortHandler], so that half an answer does not look like a whole one. The Record gets the panic
+// in addition to err.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	err = call.Sound(err)
 	id := RequestID(r.Context())

@@ -10,19 +10,19 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// A Caller is who makes a request, as code has verified it: an authenticator of package
-// endpoint/auth, or a decorator of your own. It is in [Request.Caller], and nil stands for nobody.
+// A Caller is the verified caller of a request. An authenticator of package endpoint/auth verifies it, or a
+// decorator of your own. It is in [Request.Caller], where nil means that there is no caller.
 //
-// A Caller is never changed once it is in a request: clones share it, and it may be read by several
-// goroutines. Its texts come from the credential, so they are the client's bytes.
+// A Caller is never changed once it is in a request: clones share it, and several goroutines may read it.
+// Its texts come from the credential, so they are the client's bytes.
 type Caller struct {
-	// Issuer is who vouches for ID: the issuer of a token. It is "" for credentials that this
-	// process checks itself, such as API keys.
+	// Issuer vouches for ID: it is the issuer of a token. It is "" for credentials that this process checks
+	// itself, such as API keys.
 	Issuer string
 
-	// ID names the caller: the subject of a token, the name of an API key, the user of a password.
-	// Two callers are the same if their Scheme, Issuer and ID are; see [Caller.Key]. "" names nobody,
-	// as of a token without a subject: such callers are the same if their Claims are too.
+	// ID names the caller: the subject of a token, the name of an API key, the user of a password. Two
+	// callers are the same if their Scheme, Issuer and ID are; see [Caller.Key]. "" names nobody, as for a
+	// token without a subject; such callers are the same only if their Claims are the same too.
 	ID string
 
 	// Scheme is the kind of credential: "jwt", "api-key", "basic", "certificate".
@@ -45,9 +45,9 @@ func (c *Caller) HasRole(role string) bool { return c != nil && slices.Contains(
 // HasScope reports whether the credential has a scope. A nil Caller has none.
 func (c *Caller) HasScope(scope string) bool { return c != nil && slices.Contains(c.Scopes, scope) }
 
-// Key returns a text that is the same for the same caller and differs for any two: Scheme, Issuer and
-// ID, the first two with their lengths before them. In place of an ID that is "" stand a NUL and the
-// SHA-256 of the Claims. Of nil it is "", which is the key of no Caller.
+// Key returns a text that is the same for the same caller, and differs for two different ones: Scheme,
+// Issuer and ID, the first two with their lengths before them. If the ID is "", a NUL and the SHA-256 of
+// the Claims take its place. For a nil Caller it is "", which is the key of no other Caller.
 func (c *Caller) Key() string {
 	if c == nil {
 		return ""

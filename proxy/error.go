@@ -49,10 +49,10 @@ type Error struct {
 	// Header goes to the client with the problem details: Retry-After, WWW-Authenticate, Allow.
 	Header http.Header
 
-	// Members goes to the client in the problem: the members of an object that code chose, such as
-	// "detail", or a "type" and "title" in place of the usual ones. It has no place for what a client
-	// has sent. "status" and "requestId" are always the problem's own, and a document that is no
-	// object has no effect. As with Header, the Error must be the one that gives the status.
+	// Members goes to the client in the problem. It has the members of an object that code chose, such as
+	// "detail", or a "type" and "title" in place of the usual ones. Do not put into it what a client has
+	// sent. "status" and "requestId" are always the problem's own, and a document that is not an object has
+	// no effect. As with Header, the Error must be the one that gives the status.
 	Members document.Document
 
 	// Upstream is the upstream's answer that was refused, for decorators that want it. It is nil if

@@ -33,8 +33,8 @@ type Request struct {
 	Remote netip.AddrPort       // address of the client, behind trusted proxies; the zero value if unknown
 	TLS    *tls.ConnectionState // state of the client's connection to us; nil without TLS; never changed
 
-	// Caller is who makes the request, if code has verified it; nil is nobody. It is never filled
-	// from the client unverified. It is immutable, and clones share it; endpoint.Identify sets it.
+	// Caller is the verified caller of the request; nil means that there is none. It never has what the
+	// client said unverified. It is immutable, and clones share it; endpoint.Identify sets it.
 	Caller *Caller
 
 	// Query is what the client sent, and what code has changed in it. An upstream receives only the

@@ -22,12 +22,13 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// An AccessLogSpec says what [AccessLog] logs beside what it always does. The zero value logs every
-// request, and nothing more of it.
+// An AccessLogSpec says what [AccessLog] logs in addition to its usual attributes. The zero value logs
+// every request, with the usual attributes only.
 type AccessLogSpec struct {
-	// Sample says for a status which share of the requests is logged, from 0, none, to 1, all; nil
-	// logs all. It is not asked for a request that failed with 500 or more, whose answer broke or is
-	// partial, or whose handler panicked: that is logged always. A panic of Sample logs the request.
+	// Sample returns, for a status, which share of the requests is logged, from 0 for none to 1 for all;
+	// nil logs all. Some requests are always logged, without asking Sample: one that failed with 500 or
+	// more, one whose answer broke or is partial, and one whose handler panicked. If Sample panics, the
+	// request is logged.
 	//
 	//	Sample: func(status int) float64 {
 	//		if status < 400 {
@@ -37,21 +38,22 @@ type AccessLogSpec struct {
 	//	}
 	Sample func(status int) float64
 
-	// Headers names the headers of the request that are logged, as header.Name; "Host" is the host
-	// of the request. Only what is named here is logged, so a credential is if it is named. A name
-	// that is none is a fault in the plan.
+	// Headers names the headers of the request that are logged, as header.Name; "Host" is the host of the
+	// request. No other header is logged, so a credential is logged only if its header is named. An invalid
+	// name is a fault in the plan.
 	Headers []string
 
 	// Query names the parameters of the query that are logged, as query.name.
 	Query []string
 }
 
-// AccessLog returns a middleware that logs one line for each request when its handler has returned:
-// also for a preflight, a 404, a refusal by a middleware inside, a stream that broke, and a
-// connection that was taken over. It stands outside of all that refuses, and inside [Client].
+// AccessLog returns a middleware that logs one line for each request when its handler has returned. This
+// includes preflight requests, a 404, a refusal by a middleware inside, a stream that broke, and a
+// connection that was taken over. It stands outside everything that refuses, and inside [Client].
 //
-// The message is "request", the level Info; it is Error from status 500 on, and Warn where an answer
-// below 400 broke or is partial, or the handler panicked. The attributes, of which the ones that are not known are left out:
+// The message is "request". The level is Error from status 500 on, Warn if an answer below 400 broke or is
+// partial or if the handler panicked, and Info otherwise. An attribute is left out if its value is not
+// known:
 //
 //	method    of the request
 //	path      of the URL, escaped, as it came; without the query
@@ -64,13 +66,13 @@ type AccessLogSpec struct {
 //	caller    its id, scheme and issuer, as endpoint.Identify has set it
 //	error     why the request failed, or what a partial answer lacks
 //
-// Nothing else of a request is logged unless the Spec names it. In each text, bytes that do not print
-// are escaped as in Go, and what is beyond 2 KiB is left out: whatever the handler of the logger
-// does, a line stays one, and carries no control sequence to a terminal.
+// Nothing else of a request is logged unless the Spec names it. In each text, characters that do not print
+// are escaped as in Go, and what is beyond 2 KiB is left out. So whatever the handler of the logger does, a
+// line stays one line, and carries no control sequence to a terminal.
 //
-// The logger gets the context of the request. It is called on the goroutine of the request, so one
-// that blocks delays the end of the request; a panic in it is dropped. If the handler panics, that is
-// logged, and the panic goes on. A nil logger is a fault in the plan.
+// The logger gets the context of the request. It is called on the goroutine of the request, so a logger
+// that blocks delays the end of the request. A panic in the logger is dropped. If the handler panics, that
+// is logged, and the panic goes on. A nil logger is a fault in the plan.
 func AccessLog(log *slog.Logger, s AccessLogSpec) func(http.Handler) http.Handler {
 	l := &accessLog{log: log, spec: s}
 	l.spec.Headers, l.spec.Query = slices.Clone(s.Headers), slices.Clone(s.Query)

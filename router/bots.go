@@ -22,32 +22,33 @@ const (
 	maxAgent         = 1024 // bytes of a user agent; browsers send a few hundred
 )
 
-// A BotsSpec says which user agents [Bots] refuses: by exact text, or by a pattern.
+// A BotsSpec says which user agents [Bots] refuses, by exact text or by a pattern.
 type BotsSpec struct {
 	RefuseEmpty bool // whether a request without a User-Agent, or with an empty one, is refused
 
-	// Allow are user agents that are admitted whatever Deny and Patterns say, and Deny those that
+	// Allow are user agents that are admitted whatever Deny and Patterns say, and Deny are user agents that
 	// are refused. They are compared byte for byte.
 	Allow []string
 	Deny  []string
 
-	// Patterns are regular expressions (RE2, see regexp/syntax) of which a refused user agent
-	// matches one, somewhere in it unless the pattern is anchored: "^BadBot", "(?i)crawler".
+	// Patterns are regular expressions (RE2, see regexp/syntax). A user agent that matches one of them is
+	// refused. A pattern matches anywhere in the user agent unless it is anchored: "^BadBot",
+	// "(?i)crawler".
 	Patterns []string
 
-	// MaxAgents is how many user agents are remembered with their verdict, so that the patterns are
-	// not asked again; 0 is [DefaultMaxAgents], and a negative MaxAgents remembers none. Above it a
-	// new one takes the place of another. Each takes up to 1 KiB.
+	// MaxAgents is how many user agents are remembered with their verdict, so that the patterns need not be
+	// matched again. 0 is [DefaultMaxAgents], and with a negative MaxAgents none is remembered. Above it, a
+	// new user agent takes the place of another. Each takes up to 1 KiB.
 	MaxAgents int
 }
 
-// Bots returns a middleware that refuses requests by their User-Agent, with 403, which wraps [ErrBot].
-// A User-Agent of more than 1 KiB is refused without a look at the patterns, and so are several
-// User-Agent fields: nobody could say which one counts. A client can send any user agent, so this is no
-// protection against one that means harm.
+// Bots returns a middleware that refuses requests by their User-Agent, with 403; the error wraps [ErrBot].
+// A User-Agent of more than 1 KiB is refused without matching the patterns. So are several User-Agent
+// fields, because nobody could say which one counts. A client can send any user agent, so Bots does not
+// protect against a client that means harm.
 //
-// The table of verdicts belongs to the returned value, which is safe for concurrent use. An agent that
-// is in it costs one lookup and no allocation; any other is matched against one pattern after another. A
+// The table of verdicts belongs to the returned value, which is safe for concurrent use. A user agent in
+// the table costs one lookup and no allocation; any other is matched against one pattern after another. A
 // pattern that is empty or does not compile is a fault in the plan, and so is a Spec that refuses nothing.
 func Bots(s BotsSpec) func(http.Handler) http.Handler {
 	b, faults := botsOf(s)

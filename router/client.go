@@ -11,23 +11,23 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// A ClientSpec says whom [ClientWith] trusts. The zero value trusts nobody.
+// A ClientSpec says which proxies [ClientWith] trusts. The zero value trusts none.
 type ClientSpec struct {
-	// TrustedProxies are the networks of the proxies that are trusted to say who the client is, and
-	// TrustLocal says that a peer without an address is one; both as in [endpoint.Spec]. An invalid
+	// TrustedProxies are the networks of the proxies that are trusted to say who the client is. TrustLocal
+	// says that a peer without an address is such a proxy. Both are as in [endpoint.Spec]. An invalid
 	// network is a fault in the plan.
 	TrustedProxies []netip.Prefix
 	TrustLocal     bool
 }
 
-// Client returns a middleware that decides where a request comes from, once for all that stands
-// inside: its address, its scheme and its host. They are those of the connection unless its peer is
-// in one of the trusted networks; see TrustedProxies of [endpoint.Spec], which then has no effect.
-// [endpoint.ClientOf] returns the verdict.
+// Client returns a middleware that decides where a request comes from, once for everything inside it: its
+// address, its scheme and its host. They are those of the connection, unless its peer is in one of the
+// trusted networks. For a trusted peer they are what the proxy says, as with TrustedProxies of
+// [endpoint.Spec], a field that then has no effect. [endpoint.ClientOf] returns the verdict.
 //
-// It stands around all that reads the verdict: [AccessLog], [Networks], [HTTPS], [Secure], the limits
-// and the endpoints. Two of them decide once: the outer one does. One inside of [Networks], [HTTPS],
-// [Hosts], [Secure] or [Limit] is a fault in the plan, because that has gone by the connection.
+// Client stands around everything that reads the verdict: [AccessLog], [Networks], [HTTPS], [Secure], the
+// limits and the endpoints. If there are two, the outer one decides. A Client inside [Networks], [HTTPS],
+// [Hosts], [Secure] or [Limit] is a fault in the plan, because these would have decided by the connection.
 //
 // [ClientWith] can trust a Unix socket too.
 func Client(trusted ...netip.Prefix) func(http.Handler) http.Handler {
@@ -36,7 +36,7 @@ func Client(trusted ...netip.Prefix) func(http.Handler) http.Handler {
 
 const kindClient = "client"
 
-// ClientWith is [Client] with all that can be said.
+// ClientWith is [Client] with all settings.
 func ClientWith(s ClientSpec) func(http.Handler) http.Handler {
 	s.TrustedProxies = slices.Clone(s.TrustedProxies)
 	step := pipe.Step{Kind: kindClient, Detail: s.detail(), Acts: pipe.In, Effects: pipe.WritesRequest,

@@ -28,9 +28,9 @@
 //
 // # The edge
 //
-// The middlewares of this package say in the plan what they are, and refuse by the hook of
-// [RenderError]. What every request needs stands on the router, what refuses stands on a group, and
-// health beside that group, where no rule about hosts, addresses or rates is in its way:
+// The middlewares of this package show themselves in the plan, and refuse by the hook of
+// [RenderError]. Put what every request needs on the router, and what refuses requests on a group.
+// Put health beside that group, so that no rule about hosts, addresses or rates applies to it:
 //
 //	r := chi.NewRouter()
 //	router.Problems(r)

@@ -15,20 +15,19 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// Echo returns a handler that answers with the request as it has seen it, so that somebody who
-// debugs a client, or the proxies in front, sees what arrives:
+// Echo returns a handler that answers with the request as it has seen it. It is for debugging a client, or
+// the proxies in front:
 //
 //	{"method":"GET","path":"/echo","query":{"a":["1"]},"host":"api.example.com","proto":"HTTP/1.1",
 //	 "client":"192.0.2.7","scheme":"https","headers":{"Accept":["*/*"],"Authorization":["***"]},"body":""}
 //
-// The client, its scheme and host are those of [endpoint.ClientOf], and the path is escaped, as it
-// came. Of the body there are the first 64 KiB, with "truncated":true if there is more; a body that is
-// not UTF-8 is in base64, as bodyBase64. The answer must not be cached. A body that cannot be read is
-// 400.
+// The client, its scheme and host are those of [endpoint.ClientOf]. The path is escaped, as it came. The
+// body is shown up to 64 KiB, with "truncated":true if there is more; a body that is not UTF-8 is shown in
+// base64, as bodyBase64. The answer must not be cached. A body that cannot be read is 400.
 //
-// The values of headers and parameters that look like a secret are masked: Authorization, Cookie,
-// DPoP, and those with token, secret, password, session, signature, credential or api-key in their
-// name. The rest tells how the proxies in front change a request: mount it where clients may know that.
+// The values of headers and parameters that look like a secret are masked: Authorization, Cookie, DPoP, and
+// those with token, secret, password, session, signature, credential or api-key in their name. The rest
+// shows how the proxies in front change a request, so mount Echo only where clients may know that.
 func Echo() http.Handler { return echo{} }
 
 type echo struct{}

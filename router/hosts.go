@@ -21,15 +21,14 @@ var ErrHost = errors.New("the host is not one of this server")
 //
 //	router.Hosts("api.example.com", "*.example.org", "localhost:8080", "[::1]")
 //
-// The host is that of the request: the Host header, the :authority of HTTP/2, or what a client has
-// put before the path (GET http://evil/admin). It is not that of an X-Forwarded-Host. Case and a dot
-// at the end do not count.
+// The host is that of the request: the Host header, the :authority of HTTP/2, or what a client has put
+// before the path (GET http://evil/admin). X-Forwarded-Host does not count, nor do case and a dot at the
+// end.
 //
-// An entry without a port admits any port, and one with a port only that; a request without one
-// asks for port 443 or 80, by the scheme of [endpoint.ClientOf]. "*." stands for one label or more,
-// so "*.example.org" does not admit example.org itself. A name beyond ASCII is written as it is
-// sent, as in "xn--bcher-kva.example". No host at all, and an entry that is none of these, is a
-// fault in the plan.
+// An entry without a port admits any port, and one with a port only that port. A request without a port
+// asks for port 443 or 80, by the scheme of [endpoint.ClientOf]. "*." stands for one label or more, so
+// "*.example.org" does not admit example.org itself. Write an international name in its ASCII form, as in
+// "xn--bcher-kva.example". These are faults in the plan: no hosts, and an entry of any other form.
 func Hosts(hosts ...string) func(http.Handler) http.Handler {
 	set, faults := hostSetOf(hosts)
 	step := pipe.Step{Kind: "hosts", Detail: some(hosts), Acts: pipe.In, Effects: pipe.Validates}

@@ -12,13 +12,13 @@ import (
 // ErrPlain is why [HTTPS] refuses a request.
 var ErrPlain = errors.New("the request did not come by https")
 
-// HTTPS returns a middleware that serves only requests that came by https, as [endpoint.ClientOf] has
-// it. A GET or a HEAD by http is redirected (308, not to be cached) to the same host at the usual
-// port, with its path and query. Any other method is refused with 403, which wraps [ErrPlain]: its
-// body and credentials have crossed the network in the clear, and a redirect would hide that.
+// HTTPS returns a middleware that serves only requests that came by https, as [endpoint.ClientOf] says. A
+// GET or a HEAD by http is redirected (308, not to be cached) to the same host at the default port, with
+// its path and query. Any other method is refused with 403; the error wraps [ErrPlain]. Its body and
+// credentials have crossed the network in the clear, and a redirect would hide that.
 //
-// It stands inside [Client], where a proxy ends TLS, and inside [Hosts], which has checked the host
-// that it redirects to. A host that is none is refused with 421.
+// HTTPS stands inside [Client] if a proxy ends TLS, and inside [Hosts], which checks the host of the
+// redirect. An invalid host is refused with 421.
 func HTTPS() func(http.Handler) http.Handler {
 	step := pipe.Step{Kind: "https", Acts: pipe.In, Effects: pipe.Validates}
 	return described(step, nil, func(w http.ResponseWriter, r *http.Request, next http.Handler) {

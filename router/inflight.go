@@ -13,15 +13,15 @@ import (
 // ErrFull is why [InFlight] refuses a request.
 var ErrFull = errors.New("too many requests in flight")
 
-// InFlight returns a middleware that serves n requests at a time, and refuses any further one at once
-// with 503 and Retry-After: 1. The error wraps [ErrFull]. A request is in flight until its handler
-// returns, so a stream, an upload and a tunnel count for as long as they last.
+// InFlight returns a middleware that serves n requests at a time, and refuses any further request at once
+// with 503 and Retry-After: 1. The error wraps [ErrFull]. A request is in flight until its handler returns,
+// so a stream, an upload and a tunnel count for as long as they last.
 //
-// It bounds what a process holds, and stands around what costs: reading a body, verifying a
-// credential. policy.InFlight bounds the calls of one upstream.
+// It bounds what a process holds. It stands around what is costly: reading a body, verifying a credential.
+// policy.InFlight bounds the calls of one upstream.
 //
-// The places belong to the returned value: routers that use it share them, and the plan shows that.
-// It is safe for concurrent use. An n below 1 is a fault in the plan.
+// The places belong to the returned value: routers that use it share them, and the plan shows that. It is
+// safe for concurrent use. An n below 1 is a fault in the plan.
 func InFlight(n int) func(http.Handler) http.Handler {
 	var faults []error
 	if n < 1 {

@@ -13,23 +13,24 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// Limit returns a middleware that refuses requests as limits of package policy do, for what no endpoint
-// serves, such as files, or for a whole router:
+// Limit returns a middleware that refuses requests by the limits of package policy. It is for handlers that
+// are not endpoints, such as files, or for a whole router:
 //
 //	r.Use(router.Client(trusted...), router.Limit(policy.LimitBy(policy.ByClient, policy.PerSecond(50))))
 //
-// The first limit is the outermost. They are asked before the handler is called, with a request that has
-// the method, path, host, scheme, query and header of the client, its address by [endpoint.ClientOf],
-// and ContentLength, but no Body, Params or Caller. A refusal is answered as [endpoint.WriteError]
-// does, with its Retry-After. What a limit tells clients, as RateLimit does, is in each answer, before
-// what a limit of an endpoint tells.
+// The first limit is the outermost. The limits are asked before the handler is called. Their request has
+// the method, path, host, scheme, query and header of the client, its address by [endpoint.ClientOf], and
+// ContentLength, but no Body, Params or Caller. A refusal is answered by [endpoint.WriteError], with its
+// Retry-After. What a limit tells clients, such as RateLimit, is in each answer, before what a limit of an
+// endpoint tells.
 //
-// The limits must decide before the call, as policy.Limit, policy.LimitBy and policy.Quota do. One that
-// waits for the end of the call, as policy.InFlight does, limits nothing here: use [InFlight]. A panic
-// of a key goes on, and the handler is not called.
+// The limits must decide before the call, as policy.Limit, policy.LimitBy and policy.Quota do. A limit that
+// waits for the end of the call, as policy.InFlight does, limits nothing here: use [InFlight]. If a key
+// function panics, the panic goes on, and the handler is not called.
 //
-// The limits belong to the decorators' values, as package policy says. What is wrong with them is a
-// fault in the plan; so is a limit by caller, whom nobody knows before the endpoint, and no limit at all.
+// The state of a limit belongs to its decorator, as package policy says. These are faults in the plan: what
+// is wrong with a limit, a limit by caller, because nobody knows the caller before the endpoint, and no
+// limits at all.
 func Limit(limits ...proxy.Decorator) func(http.Handler) http.Handler {
 	handler := pipe.Describe(pass, pipe.Step{Mark: mark.Ours(), Kind: "handler", // it may find out who the caller is
 		Effects: pipe.Terminal | pipe.HonoursContext | pipe.Authenticates})

@@ -29,10 +29,10 @@ func Mount(r chi.Router, routes ...Route) error { return Spec{Routes: routes}.Mo
 //
 //   - whatever the endpoint's factory refuses, including construction errors ([pipe.Check])
 //     anywhere in the pipe;
-//   - a fault of a middleware, such as a pattern of [Bots] that does not compile: of those of the
-//     route, of r, and of the groups that r is in. Mount cannot see the middlewares of a router
-//     above, nor those of the router that a group was made on; ask [PlanOf] of the outermost router
-//     for its Faults once all is mounted;
+//   - a fault of a middleware, such as a pattern of [Bots] that does not compile, if the middleware
+//     belongs to the route, to r or to a group that r is in. Mount cannot see the middlewares of a
+//     router above, nor those of the router that a group was made on; ask [PlanOf] of the outermost
+//     router for its Faults once everything is mounted;
 //   - a placeholder of an upstream that neither the pattern, nor Outer, nor a step before the
 //     upstream gives;
 //   - a pattern that chi does not take, a method that chi does not know, and CONNECT;

@@ -16,15 +16,15 @@ import (
 // ErrNetwork is why [Networks] refuses a request.
 var ErrNetwork = errors.New("the address of the client is not admitted")
 
-// Networks returns a middleware that serves clients by their address, which is that of
-// [endpoint.ClientOf]: it stands inside [Client] where there are proxies. It refuses an address in
-// one of the networks of deny and, unless allow is empty, one that is in none of allow, with 403,
-// which wraps [ErrNetwork]. An address in both is refused. A client whose address nobody knows, as
-// behind a Unix socket, is refused if there is an allow.
+// Networks returns a middleware that admits or refuses clients by their address, as [endpoint.ClientOf]
+// says. It stands inside [Client] if there are proxies. It refuses an address in one of the networks of
+// deny and, unless allow is empty, one that is in none of allow. The status is 403, and the error wraps
+// [ErrNetwork]. An address in both is refused. If there is an allow, a client whose address nobody knows,
+// as behind a Unix socket, is refused.
 //
-// A network of IPv4 holds addresses of IPv4 only, and one of IPv6 only those of IPv6; an IPv4-mapped
-// one, such as ::ffff:10.0.0.0/104, is one of IPv4. A lookup takes a time that grows with the
-// logarithm of the number of networks, and allocates nothing.
+// A network of IPv4 holds only addresses of IPv4, and one of IPv6 only those of IPv6; an IPv4-mapped
+// network, such as ::ffff:10.0.0.0/104, is one of IPv4. The time of a lookup grows with the logarithm of
+// the number of networks, and a lookup allocates nothing.
 //
 // Two empty lists are a fault in the plan, and so is an invalid network.
 func Networks(allow, deny []netip.Prefix) func(http.Handler) http.Handler {

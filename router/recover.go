@@ -10,16 +10,16 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// Recover returns a middleware that answers a panic with 500, by [endpoint.WriteError], and hands it
-// to report: an error in which errors.AsType finds the [*pipe.PanicError] with its stack. It does so
-// too where code ends the goroutine with [runtime.Goexit]. Endpoints recover by themselves, so this
-// is for other handlers and middlewares.
+// Recover returns a middleware that answers a panic with 500, by [endpoint.WriteError], and passes it to
+// report as an error in which errors.AsType finds the [*pipe.PanicError] with its stack. It does the same
+// if code ends the goroutine with [runtime.Goexit]. Endpoints recover by themselves, so Recover is for
+// other handlers and middlewares.
 //
-// [http.ErrAbortHandler] goes on, as net/http asks. If the answer has begun, Recover panics with it,
-// so that half an answer does not look like a whole one.
+// [http.ErrAbortHandler] goes on, as net/http requires. If the answer has begun, Recover panics with it, so
+// that half an answer does not look like a whole one.
 //
-// The context that report gets is that of the request. It may be called concurrently, a panic of its
-// own is dropped, and nil reports nothing.
+// report gets the context of the request, and may be called concurrently. A panic in report is dropped. A
+// nil report reports nothing.
 func Recover(report func(ctx context.Context, err error)) func(http.Handler) http.Handler {
 	step := pipe.Step{Kind: "recover", Acts: pipe.Out, Effects: pipe.Recovers}
 	return described(step, nil, func(w http.ResponseWriter, r *http.Request, next http.Handler) {

@@ -8,10 +8,10 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// RenderError returns a middleware that has one hook write all errors inside of it: those of
-// endpoints whose Spec has no RenderError of its own, those of the middlewares of this package, and
-// the 404 and 405 of [Problems]. The hook is as in [endpoint.Spec]; see [endpoint.WriteError] for
-// what happens if it panics or writes nothing. A nil hook is a fault in the plan.
+// RenderError returns a middleware with one hook that writes all errors inside it: those of endpoints whose
+// Spec has no RenderError of its own, those of the middlewares of this package, and the 404 and 405 of
+// [Problems]. The hook is as in [endpoint.Spec]; see [endpoint.WriteError] for what happens if it panics or
+// writes nothing. A nil hook is a fault in the plan.
 func RenderError(render func(w http.ResponseWriter, r *http.Request, err error)) func(http.Handler) http.Handler {
 	var faults []error
 	if render == nil {

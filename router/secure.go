@@ -11,27 +11,27 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// A SecureSpec says what [Secure] tells browsers. The zero value is right for an API. Of a text, ""
-// is the default and "-" leaves the field out.
+// A SecureSpec says what [Secure] tells browsers. The zero value is right for an API. For each text, "" is
+// the default and "-" leaves the field out.
 type SecureSpec struct {
 	// Frame is X-Frame-Options, DENY or SAMEORIGIN; "" is DENY.
 	Frame string
 
-	// ContentSecurityPolicy is the policy for what a browser shows as a page. "" is
-	// "default-src 'none'; frame-ancestors 'none'", which suits answers that are data; the
-	// frame-ancestors are as Frame says. Pages need a policy of their own.
+	// ContentSecurityPolicy is the policy for an answer that a browser shows as a page. "" is "default-src
+	// 'none'; frame-ancestors 'none'", which suits an API, with frame-ancestors set by Frame. Pages need a
+	// policy of their own.
 	ContentSecurityPolicy string
 
 	// ReferrerPolicy is the Referrer-Policy; "" is no-referrer.
 	ReferrerPolicy string
 
-	// HSTS is the max-age of Strict-Transport-Security (RFC 6797), in whole seconds: for how long
-	// browsers use https only. 0 is 365 days, and a negative HSTS leaves the field out. It is sent
-	// only to who came by https, as [endpoint.ClientOf] has it.
+	// HSTS is the max-age of Strict-Transport-Security (RFC 6797), in whole seconds: how long browsers use
+	// https only. 0 is 365 days, and a negative HSTS leaves the field out. It is sent only to clients that
+	// came by https, as [endpoint.ClientOf] says.
 	HSTS time.Duration
 
-	// HSTSSubdomains says that all subdomains use https too. HSTSPreload asks that browsers be
-	// shipped with the name; it needs HSTSSubdomains and an HSTS of 365 days or more.
+	// HSTSSubdomains says that all subdomains use https too. HSTSPreload asks browser vendors to ship the
+	// name in their preload lists; it needs HSTSSubdomains and an HSTS of 365 days or more.
 	HSTSSubdomains bool
 	HSTSPreload    bool
 }
@@ -41,14 +41,13 @@ const (
 	leaveOut = "-"
 )
 
-// Secure returns a middleware that adds the fields by which browsers are told to be careful:
-// X-Content-Type-Options: nosniff, X-Frame-Options, Content-Security-Policy, Referrer-Policy, and
-// over https Strict-Transport-Security. They are on every answer of what stands inside, refusals and
-// tunnels too.
+// Secure returns a middleware that adds security headers: X-Content-Type-Options: nosniff, X-Frame-Options,
+// Content-Security-Policy, Referrer-Policy, and over https Strict-Transport-Security. They are on every
+// answer from inside it, including refusals and tunnels.
 //
-// An endpoint leaves fields that a middleware has set as they are, whatever an upstream says. Another
-// handler can set them anew. What no header can hold, and an HSTS that does not fit, is a fault in the
-// plan.
+// An endpoint keeps fields that a middleware has set, whatever an upstream says. Another handler can
+// overwrite them. A value that no header can hold is a fault in the plan, and so is an HSTS that is not
+// allowed.
 func Secure(s SecureSpec) func(http.Handler) http.Handler {
 	fields, hsts := s.fields(), s.hsts()
 	step := pipe.Step{Kind: "secure", Detail: s.detail(hsts), Acts: pipe.Out}

@@ -7,39 +7,41 @@
 // # What is compressed
 //
 // An answer is compressed if the client accepts it (RFC 9110, section 12.5.3), its type is one of
-// [Spec.Types], and it is not smaller than [Spec.MinSize]. Never compressed are:
+// [Spec.Types], and it is not smaller than [Spec.MinSize]. These are never compressed:
 //
-//   - a stream: text/event-stream, and what the handler flushes before MinSize bytes are there;
-//   - what has a Content-Encoding already, as the coded answer of an upstream;
-//   - 206 and whatever has a Content-Range; 204, 205, 304, and answers to HEAD; a change of protocol;
-//   - what says Cache-Control: no-transform, or answers a request that does (RFC 9111, section 5.2);
-//   - what has a digest of its bytes (RFC 9530), which compression would make wrong.
+//   - a stream: text/event-stream, and an answer that the handler flushes before it has written MinSize
+//     bytes;
+//   - an answer that already has a Content-Encoding, such as the coded answer of an upstream;
+//   - 206 and any answer with a Content-Range; 204, 205, 304, and answers to HEAD; a change of
+//     protocol;
+//   - an answer with Cache-Control: no-transform, or to a request with it (RFC 9111, section 5.2);
+//   - an answer with a digest of its bytes (RFC 9530), which compression would make wrong.
 //
 // Every answer has Vary: Accept-Encoding.
 //
 // # Entity tags
 //
-// A strong ETag stands for one sequence of bytes (RFC 9110, section 8.8.3). So a compressed answer
-// gets another: "abc" becomes "abc-gzip". If a client sends that in If-None-Match or If-Match, the
-// handler reads "abc" too, and a 304 has the tag that the client knows. In If-Range nothing is
-// changed: a part of the plain bytes does not fit to the compressed ones, so the whole is sent. Weak
-// tags stay as they are.
+// A strong ETag stands for one sequence of bytes (RFC 9110, section 8.8.3). So a compressed answer gets a
+// tag of its own: "abc" becomes "abc-gzip". If a client sends that tag in If-None-Match or If-Match, the
+// handler reads "abc" as well, and a 304 has the tag that the client knows. If-Range is not changed: a
+// range of the plain bytes does not fit the compressed ones, so the whole answer is sent. Weak tags stay as
+// they are.
 //
 // # Secrets
 //
-// The length of a compressed answer tells how well it repeats itself. If it has a secret in it, and
-// bytes that an attacker chooses, such as a search term, who sees the length of many answers finds the
-// secret out (BREACH, 2013). TLS does not hide it. Do not compress such answers: leave the middleware
-// out for their routes, or let them say Cache-Control: no-transform.
+// The length of a compressed answer shows how much it repeats itself. If an answer has both a secret and
+// bytes that an attacker chooses, such as a search term, then an attacker who sees the lengths of many
+// answers can find the secret (BREACH, 2013). TLS does not hide lengths. Do not compress such answers:
+// leave the middleware out for their routes, or set Cache-Control: no-transform.
 //
 // # Failures
 //
-// If the handler panics, ends its goroutine or writes less than its Content-Length, the compressed
-// bytes are left without their end, and the connection or the stream is broken as by
-// [http.ErrAbortHandler], so that half an answer does not look like a whole one.
+// If the handler panics, ends its goroutine or writes less than its Content-Length, the compressed bytes
+// are left without their end. The connection or the stream is then broken as by [http.ErrAbortHandler], so
+// that half an answer does not look like a whole one.
 //
-// The middleware stands inside of CORS, logs and recovery, and outside of the router. It holds back
-// no more than MinSize bytes. Its ResponseWriter unwraps for [http.ResponseController].
+// The middleware stands inside CORS, logs and recovery, and outside the router. It holds back at most
+// MinSize bytes. Its ResponseWriter unwraps for [http.ResponseController].
 package compress
 
 import (
@@ -52,8 +54,8 @@ import (
 
 const defaultMinSize = 1 << 10
 
-// DefaultTypes returns the types that are compressed if a [Spec] names none: those of text, JSON, XML,
-// scripts, and formats of fonts and images that are not compressed in themselves.
+// DefaultTypes returns the types that are compressed if a [Spec] names none: text, JSON, XML, scripts, and
+// formats of fonts and images that are not compressed already.
 func DefaultTypes() []string {
 	return []string{"text/*", "application/json", "*+json", "application/x-ndjson", "application/xml", "*+xml", "application/yaml",
 		"application/javascript", "application/wasm", "application/vnd.ms-fontobject", "font/ttf", "font/otf", "image/bmp", "image/x-icon"}
@@ -61,19 +63,19 @@ func DefaultTypes() []string {
 
 // A Spec says which answers are compressed. Its zero value is safe.
 type Spec struct {
-	// MinSize is how many bytes an answer has at least. A smaller one would not gain. 0 means 1 KiB, a
-	// negative value any size, and at most 1 MiB can be wanted. A client that refuses the plain bytes
-	// (identity;q=0) gets smaller ones compressed too.
+	// MinSize is the size in bytes from which an answer is compressed; a smaller one would not gain. 0
+	// means 1 KiB, a negative value means any size, and more than 1 MiB is an error. A client that refuses
+	// the plain bytes (identity;q=0) gets smaller answers compressed too.
 	MinSize int
 
-	// Types are the media types, without parameters: one such as application/json, all of a kind as
-	// text/*, or all with a suffix as *+json. nil means [DefaultTypes]. text/event-stream is never
+	// Types are the media types, without parameters: one type such as application/json, all of a kind such
+	// as text/*, or all with a suffix such as *+json. nil means [DefaultTypes]. text/event-stream is never
 	// compressed.
 	Types []string
 }
 
-// New returns the middleware. The error joins everything that is wrong in the spec. What it returns
-// is safe for concurrent use, and keeps encoders for the next answers, some 1 MB each.
+// New returns the middleware. The error joins everything that is wrong with the spec. The middleware is
+// safe for concurrent use. It keeps encoders for the next answers, some 1 MB each.
 func New(spec Spec) (func(http.Handler) http.Handler, error) {
 	c := &compressor{minSize: spec.MinSize}
 	if c.minSize == 0 {

@@ -44,8 +44,8 @@ type Spec struct {
 	// Handler serves the requests. It is called concurrently.
 	Handler http.Handler
 
-	// TLS has the certificates, as that of an [adapter.Server] does. The server uses a clone of it,
-	// with TLS 1.3, which QUIC requires, and the ALPN of HTTP/3.
+	// TLS has the certificates, as that of an [adapter.Server] does. The server uses a clone with TLS 1.3,
+	// which QUIC requires, and the ALPN of HTTP/3.
 	TLS *tls.Config
 
 	// ReadHeaderTimeout is how long a client may take for its handshake, and then for its first
@@ -58,10 +58,10 @@ type Spec struct {
 	// MaxHeaderBytes limits the header of a request. A larger one is answered with 431. 0 means 64 KiB.
 	MaxHeaderBytes int
 
-	// Streams is how many requests of one connection there may be at once. 0 means 100.
+	// Streams is how many requests a connection may have in flight. 0 means 100.
 	Streams int
 
-	// Port is what [Server.AltSvc] announces, where clients reach the server by another port than it
+	// Port is the port that [Server.AltSvc] announces, if clients reach the server by another port than it
 	// listens on. 0 means that of the listener.
 	Port int
 
@@ -69,8 +69,8 @@ type Spec struct {
 	Logger *slog.Logger
 }
 
-// A Server serves HTTP/3. It is an [adapter.Runner] and an [adapter.Drainer], to be given to
-// [adapter.Run] among the runners. Its methods are safe for concurrent use.
+// A Server serves HTTP/3. It is an [adapter.Runner] and an [adapter.Drainer]: give it to [adapter.Run]
+// among the runners. Its methods are safe for concurrent use.
 type Server struct {
 	spec     Spec
 	begun    atomic.Bool
@@ -82,7 +82,7 @@ type Server struct {
 	drained  chan struct{} // closed when nothing is left to be drained
 }
 
-// New returns a server. The error joins everything that is wrong in the spec. Nothing listens before
+// New returns a server. The error joins everything that is wrong with the spec. Nothing listens before
 // [Server.Run].
 func New(spec Spec) (*Server, error) {
 	var errs []error
@@ -128,8 +128,8 @@ func limit[T ~int64](v, def T) T {
 	return v
 }
 
-// Run listens and serves until ctx ends. It returns nil then, or an error if it cannot listen, if the
-// socket fails, or if requests that ignore their context are left, which wraps
+// Run listens and serves until ctx ends, and then returns nil. It returns an error if it cannot listen, if
+// the socket fails, or if requests that ignore their context are left; the last wraps
 // [adapter.ErrAbandoned]. A server runs only once.
 func (s *Server) Run(ctx context.Context) error {
 	if !s.begun.CompareAndSwap(false, true) {
@@ -206,7 +206,7 @@ func (s *Server) leave(ctx context.Context, gone <-chan struct{}, linger time.Du
 	}
 }
 
-// Drain takes no further requests and waits until those in flight have ended, or ctx has.
+// Drain takes no further requests, and waits until those in flight have ended or ctx ends.
 func (s *Server) Drain(ctx context.Context) error {
 	s.drain.Do(func() { close(s.draining) })
 	select {
@@ -270,8 +270,8 @@ func (s *Server) announce(addr net.Addr) {
 	}
 }
 
-// AltSvc is a middleware for the server over TCP. While s serves, it announces that in the header
-// Alt-Svc of each answer (RFC 7838, section 3), for 24 h. Endpoints drop the Alt-Svc of an upstream.
+// AltSvc is a middleware for the server over TCP. While s serves, it announces s in the header Alt-Svc of
+// each answer (RFC 7838, section 3), for 24 h. Endpoints drop the Alt-Svc of an upstream.
 func (s *Server) AltSvc(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if text := s.altSvc.Load(); text != nil && r.ProtoMajor < 3 {

@@ -20,33 +20,33 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// MaxPassword is how many bytes a password has at most. bcrypt ignores what follows, so that many
-// passwords would be right.
+// MaxPassword is the most bytes that a password may have. bcrypt ignores what follows, so many passwords
+// would be right.
 const MaxPassword = 72
 
 // maxCredentials is how many bytes the encoded name and password have at most.
 const maxCredentials = 1024
 
-// ErrBusy is why a request is refused while as many passwords are hashed as may be at once. It comes in
-// a [*proxy.Error] of status 503 that wraps [auth.ErrUnavailable] too, with a Retry-After.
+// ErrBusy is why a request is refused if as many passwords are being hashed as Spec.MaxHashes allows. It
+// comes in a [*proxy.Error] of status 503 that also wraps [auth.ErrUnavailable], with a Retry-After.
 var ErrBusy = errors.New("too many passwords are checked at once")
 
 // A Spec describes an authenticator; see [New].
 type Spec struct {
 	Users []User // who may come in; none is an error
 
-	// Realm is what a browser shows to its user who is asked for a password, in printable ASCII without
-	// quotes and backslashes; "" is "restricted".
+	// Realm is what a browser shows when it asks its user for a password, in printable ASCII without quotes
+	// and backslashes; "" is "restricted".
 	Realm string
 
-	// MaxHashes is how many passwords are hashed at once, each on a processor of its own for as long as
-	// the cost of the hash takes, such as 50 ms. Further requests are refused with 503. 0 is
-	// runtime.GOMAXPROCS, and a negative number is an error.
+	// MaxHashes is how many passwords are hashed at once. Each takes a processor for as long as the cost of
+	// the hash says, such as 50 ms. Further requests are refused with 503. 0 is runtime.GOMAXPROCS, and a
+	// negative number is an error.
 	MaxHashes int
 
-	// Remember is how long a password that was right need not be hashed again: a keyed hash of it is kept
-	// in memory, of 10,000 passwords at most, with a key that only this process has. Whoever can read the
-	// memory of the process can then try passwords faster than bcrypt lets him. 0 is not at all.
+	// Remember is how long a right password need not be hashed again. A keyed hash of it is kept in memory,
+	// for 10,000 passwords at most, with a key that only this process has. Someone who can read the memory
+	// of the process can then try passwords faster than with bcrypt. 0 remembers none.
 	Remember time.Duration
 }
 
@@ -61,22 +61,23 @@ type Passwords struct {
 	fault     error
 }
 
-// New returns an authenticator of these users. The error joins all that is wrong with the Spec; the
-// authenticator that comes with it has it as Fault, and refuses every request.
+// New returns an authenticator for these users. The error joins all that is wrong with the Spec. The
+// authenticator that comes with an error has it as its Fault, and refuses every request.
 //
 // # Refusals
 //
-// Without an Authorization of the scheme Basic the request has no credential of this kind. A wrong
-// password, an unknown user and credentials that are malformed, are not UTF-8, have a control character
-// or a password of more than [MaxPassword] bytes are 401 with auth.ErrInvalidCredentials. An unknown user
-// takes as long as a wrong password, whatever the cost of the hashes.
+// A request without an Authorization of the scheme Basic has no credential of this kind. These are refused
+// with 401 and auth.ErrInvalidCredentials: a wrong password, an unknown user, and credentials that are
+// malformed, are not UTF-8, have a control character or a password of more than [MaxPassword] bytes. An
+// unknown user takes as long as a wrong password, whatever the cost of the hashes.
 //
-// If Spec.MaxHashes passwords are hashed, a further request is refused at once with 503 and [ErrBusy].
-// bcrypt cannot be ended: if the context of a call ends, the call returns, and the hash is finished in
-// its place. Names and passwords are compared byte for byte, without Unicode normalization.
+// If Spec.MaxHashes passwords are being hashed, a further request is refused at once with 503 and
+// [ErrBusy]. A bcrypt hash cannot be interrupted: if the context of a call ends, the call returns, and its
+// hash keeps its place until it is finished. Names and passwords are compared byte for byte, without
+// Unicode normalization.
 //
-// The Scheme of the caller is "basic", its ID the name of the user, and its Claims are "sub", the name,
-// and if there are any "roles".
+// The Scheme of the caller is "basic", its ID is the name of the user, and its Claims are "sub", the name,
+// and "roles" if there are any.
 func New(s Spec) (*Passwords, error) {
 	p := &Passwords{hash: bcrypt.CompareHashAndPassword}
 	errs := []error{p.Replace(s.Users...)}
@@ -109,9 +110,9 @@ func New(s Spec) (*Passwords, error) {
 	return p, p.fault
 }
 
-// Replace replaces all users by these, at once for all requests that come afterwards. What it remembers of
-// other passwords is forgotten. The error joins what is wrong, as [New] tells it, and then the users stay
-// as they were.
+// Replace replaces all users at once, for all requests that come afterwards. A remembered password that is
+// no longer right is forgotten. The error joins what is wrong, as that of [New] does, and then the users
+// stay as they were.
 func (p *Passwords) Replace(users ...User) error {
 	d, err := newDirectory(users)
 	if err == nil {
@@ -129,7 +130,7 @@ func (*Passwords) Mark() mark.Type { return mark.TypeOf[*Passwords]() }
 // Plan returns the step that a plan shows.
 func (p *Passwords) Plan() pipe.Step { return p.step }
 
-// Challenge returns what WWW-Authenticate says: the realm, and that names and passwords are UTF-8.
+// Challenge returns the WWW-Authenticate value: the realm, and that names and passwords are UTF-8.
 func (p *Passwords) Challenge(error) string { return p.challenge }
 
 // Authenticate returns the user whose name and password the request has; see [New].

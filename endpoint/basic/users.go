@@ -13,7 +13,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// A User may come in with a password.
+// A User is someone who may authenticate with a password.
 type User struct {
 	Name string // without a colon; not ""
 
@@ -27,9 +27,9 @@ type User struct {
 // maxCost is the highest cost of a hash. Above it a request takes more than some seconds.
 const maxCost = 16
 
-// ParseHtpasswd returns the users in the text of a file that htpasswd -B has made: lines with a name, a
-// colon and a bcrypt hash. Empty lines and those that begin with # are skipped. The error joins the lines
-// that are nothing of this, by their numbers, as those with a hash of another kind.
+// ParseHtpasswd returns the users in the text of a file that htpasswd -B has written: lines with a name, a
+// colon and a bcrypt hash. Empty lines, and lines that begin with #, are skipped. The error joins all other
+// lines, such as those with another kind of hash, by their numbers.
 func ParseHtpasswd(text []byte) ([]User, error) {
 	var users []User
 	var errs []error

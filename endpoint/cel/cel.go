@@ -13,7 +13,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// DefaultMaxCost is what an expression may cost by default.
+// DefaultMaxCost is how much one evaluation may cost by default.
 const DefaultMaxCost = 100_000
 
 // A Spec describes an expression. Only Expr is required.
@@ -21,37 +21,37 @@ type Spec struct {
 	Name string // in the plan and in errors; "" shows the expression
 	Expr string // in CEL; its type must be bool
 
-	// Vars are variables beside those of the package, by name. A name is one identifier or several
-	// with dots, as "req_params" or "tenant.limits". One that is none, is a word of CEL, or begins
-	// like a variable of the package is a fault in the plan.
+	// Vars are variables in addition to those of the package, by name. A name is one identifier, or several
+	// with dots, such as "req_params" or "tenant.limits". A name is a fault in the plan if it has another
+	// form, is a word of CEL, or begins like a variable of the package.
 	Vars map[string]Var
 
-	// MaxCost is what one evaluation may cost, in the units of CEL: about one for each variable,
-	// operator and step of a loop, and one for ten characters that are compared. 0 is
-	// [DefaultMaxCost], some milliseconds, and a negative MaxCost is no limit. An expression that
-	// cannot cost less is a fault in the plan, and one that turns out to refuses.
+	// MaxCost is how much one evaluation may cost, in the units of CEL: about one for each variable,
+	// operator and step of a loop, and one for ten characters that are compared. 0 is [DefaultMaxCost],
+	// which is some milliseconds, and a negative MaxCost is no limit. An expression that cannot stay within
+	// MaxCost is a fault in the plan. One that exceeds it during an evaluation refuses.
 	MaxCost int64
 }
 
 // A Var returns the value of a variable. It is called at most once in an evaluation, and only if the
-// expression reads the variable. The request and the answer are not its own: it must not change them,
-// nor read a body. res is nil in [AllowWith].
+// expression reads the variable. It must not change the request and the answer, nor read a body. res is nil
+// in [AllowWith]. A Var is called concurrently.
 //
-// The value may be a [document.Document], nil, a bool, number, string, []byte, time.Time or
-// time.Duration, or a slice or a map of those with keys of one type; it must not be written to
-// afterwards. The expression sees it as dyn. Any other value is an error of the expression that
-// reads it, and so is what is more than 1,000 levels deep, as a map that contains itself.
+// The value may be a [document.Document], nil, a bool, number, string, []byte, time.Time or time.Duration,
+// or a slice or map of those with keys of one type. It must not be changed afterwards. Its type in the
+// expression is dyn. Any other value is an error of the expression that reads it. So is a value more than
+// 1,000 levels deep, such as a map that contains itself.
 //
-// An error refuses, whatever the rest of the expression says: with the status of a [*proxy.Error] in
-// it, else with 403. A panic refuses with 500. A Var is called concurrently.
+// An error refuses, whatever the rest of the expression says, with the status of a [*proxy.Error] in it, or
+// else with 403. A panic refuses with 500.
 type Var func(ctx context.Context, req *proxy.Request, res *proxy.Response) (any, error)
 
 // Allow returns a decorator that refuses a request unless the expression is true:
 //
 //	cel.Allow(`req.method == "GET" || "editor" in caller.roles`)
 //
-// The package documentation says which variables there are and what a refusal is. A wrong expression
-// is a fault in the plan. The decorator has no state and is safe for concurrent use.
+// The package documentation lists the variables and says how a request is refused. An invalid expression is
+// a fault in the plan. The decorator has no state and is safe for concurrent use.
 func Allow(expr string) proxy.Decorator { return AllowWith(Spec{Expr: expr}) }
 
 // AllowWith is [Allow] with a name, further variables, or another limit.
@@ -78,8 +78,8 @@ func AllowWith(s Spec) proxy.Decorator {
 //
 //	cel.Answer(`res.status < 300 && res.data.owner == caller.id`)
 //
-// next has been called then, and what it has done stays done. The answer is closed. A failure of
-// next is handed on without a look. Otherwise Answer is as [Allow].
+// By then next has been called, and what it has done stays done. The refused answer is closed. An error of
+// next is returned without an evaluation. Otherwise Answer is like [Allow].
 func Answer(expr string) proxy.Decorator { return AnswerWith(Spec{Expr: expr}) }
 
 // AnswerWith is [Answer] with a name, further variables, or another limit.

@@ -1,5 +1,5 @@
-// Package cel lets requests and answers pass by expressions of the Common Expression Language
-// (https://cel.dev), as in
+// Package cel admits requests and answers by expressions of the Common Expression Language
+// (https://cel.dev):
 //
 //	endpoint.Spec{
 //		Guards: []proxy.Decorator{
@@ -9,8 +9,8 @@
 //		Proxy: stats.With(cel.Answer(`res.data.tenant == caller.claims.tenant`)),
 //	}
 //
-// An expression is compiled at wiring. One that is not valid, or is not a bool, is a fault in the
-// plan that says what is wrong and where: a misspelt variable is an error at startup.
+// An expression is compiled at wiring. If it is not valid, or its type is not bool, it is a fault in the
+// plan that says what is wrong and where. So a misspelt variable is an error at startup.
 //
 // # Variables
 //
@@ -33,24 +33,24 @@
 //	res.data      dyn   the Document; null without one, and an error for a stream
 //	res.complete  bool  whether nothing is missing in it
 //
-// The request is that of the decorator's place. What an inner step has changed in it is seen by
-// Answer. The body is not offered: in Guards it has not been read.
+// The request is the one at the place of the decorator. Answer sees what an inner step has changed in the
+// request. There is no variable for the body, because in Guards it has not been read.
 //
-// A request without a caller has no caller.id, and no other variable of caller but caller.known: it
-// is an error to read one, so that !("banned" in caller.roles) does not let everybody pass.
+// A request without a caller has no variable of caller except caller.known. To read another one is an
+// error, so that !("banned" in caller.roles) does not admit everybody.
 //
-// A header or query parameter that is not there is an error too, as is a member of a document:
-// "x-tenant" in req.headers, or has(res.data.total), asks for it. In CEL true || error is true, and
-// false && error is false, whichever of the two stands first.
+// To read a header, a query parameter or a member of a document that is absent is an error too. Test for it
+// with "x-tenant" in req.headers, or has(res.data.total). In CEL true || error is true, and false && error
+// is false, whichever of the two stands first.
 //
-// A variable is computed when an expression reads it. Documents are not decoded: of res.data only
-// what the expression goes through is read. An object or array of more than 100,000 members is an
-// error, and so is a number that would lose digits: an integer of more than 64 bits. Integers are
-// int or uint, all other numbers double; they compare by value.
+// A variable is computed when an expression reads it. Documents are not decoded: of res.data, only what the
+// expression goes through is read. An object or array of more than 100,000 members is an error. So is an
+// integer of more than 64 bits, because it would lose digits. Integers are int or uint, and all other
+// numbers double; they compare by value.
 //
 // # Errors
 //
 // An expression that is false, or fails, refuses with a [*proxy.Error] of status 403 that wraps
-// auth.ErrDenied. Its text, which is for logs, says which expression it was, and why it failed. If
-// the time of the call is over, the status is that of the context.
+// auth.ErrDenied. Its text, which is for logs, says which expression refused, and why. If the context of
+// the call has ended, the status is that of the context.
 package cel

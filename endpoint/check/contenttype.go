@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	// ErrContentType is why [ContentType] refuses a body of another type, without a type, or of a type
-	// that cannot be read. It comes in a [*proxy.Error] of status 415.
+	// ErrContentType is why [ContentType] refuses a body of another type, one without a type, or one whose
+	// type cannot be read. It comes in a [*proxy.Error] of status 415.
 	ErrContentType = errors.New("the type of the body is not accepted")
 
 	// ErrContentCoding is why [ContentType] refuses a body that is coded, such as one in gzip. It comes
@@ -24,28 +24,27 @@ var (
 	ErrContentCoding = errors.New("the coding of the body is not accepted")
 )
 
-// ContentType returns a decorator that lets only bodies of some media types pass:
+// ContentType returns a decorator that admits only bodies of some media types:
 //
 //	orders.With(check.ContentType("application/json"))
 //
-// A type is written as in Content-Type but without parameters, and "text/*" is every text. The case of
-// letters does not matter, and a client may add parameters. If charset is among them, it must be
-// UTF-8.
+// Write a type as in Content-Type, without parameters; "text/*" admits every text. Case does not matter.
+// The client's Content-Type may have parameters, but a charset must be UTF-8.
 //
-// A body without Content-Type is refused, and so is one with two, or with one that is not of RFC 9110,
-// section 8.3.1. A body with a Content-Encoding other than identity is refused too, because nothing in
-// front of a pipe decodes it.
+// A body is refused if its Content-Type is missing, comes twice, or is not valid by RFC 9110, section
+// 8.3.1. A body with a Content-Encoding other than identity is refused too, because nothing in front of a
+// pipe decodes it.
 //
-// A request without a body passes, whatever its headers say. Among the Guards of an endpoint the body
-// has not arrived, so one counts that the client has announced: a Content-Length above 0, or a chunked
-// body, even if it turns out to be empty.
+// A request without a body passes, whatever its headers say. In the Guards of an endpoint the body has not
+// arrived, so an announced body counts: a Content-Length above 0, or a chunked body, even if it turns out
+// to be empty.
 //
-// The refusal is a [*proxy.Error] of status 415 that wraps [ErrContentType] or [ErrContentCoding]. As
-// RFC 9110, section 15.5.16 says, it tells the client what is accepted: in Accept the types, or in
-// Accept-Encoding identity.
+// The refusal is a [*proxy.Error] of status 415 that wraps [ErrContentType] or [ErrContentCoding]. As RFC
+// 9110, section 15.5.16 says, it tells the client what is accepted: the types in Accept, or identity in
+// Accept-Encoding.
 //
-// The decorator has no state and is safe for concurrent use. No type, or one that is no media type, is
-// a fault in the plan.
+// The decorator has no state and is safe for concurrent use. No types, or a type that is not a media type,
+// are faults in the plan.
 func ContentType(types ...string) proxy.Decorator {
 	accepted, err := acceptedOf(types)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package check refuses requests by what is easily told of them: the type of the body, and the values
-// in the query.
+// Package check refuses requests by what is easy to check: the type of the body, and the values in the
+// query.
 //
 //	create := orders.With(
 //		check.ContentType("application/json"),
@@ -10,9 +10,8 @@
 //		),
 //	)
 //
-// The decorators read no body, so they can be among the Guards of an endpoint, where a request is
-// refused before its body has arrived, as well as in any pipe. What they let through goes on as it
-// came.
+// The decorators read no body. So they work in the Guards of an endpoint, where a request is refused before
+// its body has arrived, and in any pipe. What they let through goes on unchanged.
 //
 // Package endpoint/jsonschema checks what is in a body.
 package check

@@ -18,17 +18,17 @@ import (
 // ErrQuery is why [Query] refuses a request. It comes in a [*proxy.Error] of status 400.
 var ErrQuery = errors.New("the query is not as it must be")
 
-// A Param is a parameter of the query, and what its values must be.
+// A Param describes a parameter of the query: its name, and the values that it may have.
 type Param struct {
 	Name  string // as the client sends it, decoded; "" is a fault in the plan
 	Value Value  // what each value must be; the zero Value is every text of up to 4096 bytes
 
-	// Required says that the parameter must be there. Otherwise a request without it passes, but not
-	// one that gives it a value that is not good, such as an empty one.
+	// Required refuses a request without the parameter. Otherwise such a request passes, but a request with
+	// the parameter must still have a valid value; an empty one may be invalid.
 	Required bool
 
 	// Most is how many values the parameter may have: 0 is 1, and a negative Most is no limit. Programs
-	// differ in which one they take of several (parameter pollution), so allow them only where all are
+	// differ in which of several values they take (parameter pollution), so allow several only if all are
 	// read.
 	Most int
 }
@@ -37,8 +37,8 @@ type Param struct {
 type QuerySpec struct {
 	Params []Param
 
-	// Only refuses a query with a parameter that is not among Params. Otherwise such a parameter
-	// passes, and reaches an upstream only if its Spec names it.
+	// Only refuses a query with a parameter that is not in Params. Otherwise such a parameter passes, and
+	// reaches an upstream only if the upstream's Spec names it.
 	Only bool
 }
 
@@ -49,21 +49,21 @@ type QuerySpec struct {
 //		check.Param{Name: "q", Value: check.Text(1, 80), Required: true},
 //	))
 //
-// A request that lacks a required parameter, has a value that is not good, or has more values than the
-// parameter may have, is refused with a [*proxy.Error] of status 400 that wraps [ErrQuery]. The problem
-// names each of these parameters once and says what it must be:
+// A request is refused if it lacks a required parameter, has an invalid value, or has more values than a
+// parameter may have. The refusal is a [*proxy.Error] of status 400 that wraps [ErrQuery]. The problem
+// names each of these parameters once, and says what it must be:
 //
 //	"detail":"the query is not as it must be",
 //	"errors":[{"parameter":"page","detail":"must be a whole number from 1 to 100"}]
 //
 // It repeats nothing that the client has sent.
 //
-// Query changes nothing. It has no state and is safe for concurrent use. A parameter without a name or
-// with a Value that is wrong, or two of the same name, are a fault in the plan, and so is a Query
-// without parameters. [QueryWith] can also refuse all other parameters.
+// Query changes nothing in the request. It has no state and is safe for concurrent use. These are faults in
+// the plan: a parameter without a name or with a Value that has a mistake, two parameters of the same name,
+// and a Query without parameters. [QueryWith] can also refuse all other parameters.
 func Query(params ...Param) proxy.Decorator { return QueryWith(QuerySpec{Params: params}) }
 
-// QueryWith is [Query], and can refuse parameters that nobody knows.
+// QueryWith is [Query], and can refuse parameters that are not in Params.
 func QueryWith(s QuerySpec) proxy.Decorator {
 	if err := s.fault(); err != nil {
 		return proxy.Fault(err)

@@ -12,11 +12,11 @@ import (
 // maxText is how many bytes a value may have that nothing else bounds.
 const maxText = 4 << 10
 
-// A Value says which texts are good for a parameter. Make one with [Int], [Bool], [OneOf], [Match] or
-// [Text]. The zero Value is every text of up to 4096 bytes.
+// A Value says which texts are valid for a parameter. Make one with [Int], [Bool], [OneOf], [Match] or
+// [Text]. The zero Value admits every text of up to 4096 bytes.
 //
-// It is immutable and safe for concurrent use. What is wrong with it is a fault of the parameter that
-// has it.
+// It is immutable and safe for concurrent use. A mistake in a Value is a fault of the parameter that has
+// it.
 type Value struct {
 	must string // be, as in "a whole number from 1 to 100"
 	good func(string) bool

@@ -1,6 +1,6 @@
-// Package idempotency lets clients repeat a request that must not take effect twice. A client sends
-// a key of its own with the request, and the same key with every repeat of it. The first request is
-// executed, and each repeat gets the answer of the first:
+// Package idempotency lets clients repeat a request that must take effect only once. A client sends a key
+// of its own with the request, and the same key with every repeat. The first request is executed, and each
+// repeat gets the answer of the first:
 //
 //	answers := idempotency.NewMemory(0) // or redis.NewAnswers, for several processes
 //	endpoint.Spec{
@@ -12,8 +12,8 @@
 //
 // # Order
 //
-// [Require] belongs inside of what says who calls, and inside of what refuses a request by itself, such
-// as validation and limits: what they refuse is no answer to keep. It belongs outside of retries,
-// breakers and timeouts. So a repeat of a request that a breaker has refused is executed, and one of a
-// request that timed out is not.
+// [Require] stands inside the decorators that find the caller, and inside those that refuse a request by
+// themselves, such as validation and limits, because a refusal of theirs is not an answer to keep. It
+// stands outside retries, breakers and timeouts. So a repeat of a request that a breaker has refused is
+// executed, and a repeat of a request that timed out is not.
 package idempotency

@@ -14,16 +14,16 @@ import (
 // DefaultMemory is how many bytes a [Memory] holds by default: 64 MiB.
 const DefaultMemory = 64 << 20
 
-// ErrFull is why a [Memory] takes no further key. It comes with [ErrAnswers].
+// ErrFull is why a [Memory] accepts no further key. It comes with [ErrAnswers].
 var ErrFull = errors.New("the memory is full of answers whose time is not over")
 
-// Memory is an [Answers] in the memory of the process, for a gateway that runs once: another process
-// does not know its keys, and they are gone with the process. It starts no goroutine.
+// Memory is an [Answers] in the memory of the process, for a gateway of a single process. Another process
+// does not know its keys, and they are lost when the process ends. It starts no goroutine.
 //
 // It never holds more bytes than it may, and never forgets a key before its time. When it is full, a
-// request with a new key is refused with 503, [ErrAnswers] and [ErrFull]; a limit of requests per
-// caller around [Require] keeps one caller from filling it. An answer for which there is no room is
-// not kept, and a repeat of its request is refused with [ErrNotKept].
+// request with a new key is refused with 503, [ErrAnswers] and [ErrFull]. A limit by caller around
+// [Require] keeps one caller from filling it. An answer for which there is no room is not kept, and a
+// repeat of its request is refused with [ErrNotKept].
 type Memory struct {
 	limit int64 // negative is none
 
@@ -46,8 +46,8 @@ const entryOverhead = 160
 
 func sizeOf(key string, value []byte) int64 { return entryOverhead + int64(len(key)+len(value)) }
 
-// NewMemory returns an empty Memory of that many bytes. 0 is [DefaultMemory], and a negative number is
-// no limit.
+// NewMemory returns an empty Memory that holds at most this many bytes. 0 is [DefaultMemory], and a
+// negative number is no limit.
 func NewMemory(bytes int64) *Memory {
 	if bytes == 0 {
 		bytes = DefaultMemory
@@ -55,7 +55,7 @@ func NewMemory(bytes int64) *Memory {
 	return &Memory{limit: bytes, entries: map[string]*entry{}}
 }
 
-// Claim is that of [Answers]. It fails only with [ErrFull].
+// Claim implements [Answers]. It fails only with [ErrFull].
 func (m *Memory) Claim(_ context.Context, key string, claim []byte, lease time.Duration) ([]byte, error) {
 	now := time.Now()
 	m.mu.Lock()
@@ -75,7 +75,7 @@ func (m *Memory) Claim(_ context.Context, key string, claim []byte, lease time.D
 	return nil, nil
 }
 
-// Keep is that of [Answers]. It fails only with [ErrFull], for a value that is larger than the claim.
+// Keep implements [Answers]. It fails only with [ErrFull], for a value that is larger than the claim.
 func (m *Memory) Keep(_ context.Context, key string, claim, value []byte, ttl time.Duration) (bool, error) {
 	now := time.Now()
 	m.mu.Lock()
@@ -94,7 +94,7 @@ func (m *Memory) Keep(_ context.Context, key string, claim, value []byte, ttl ti
 	return true, nil
 }
 
-// Release is that of [Answers]. It never fails.
+// Release implements [Answers]. It never fails.
 func (m *Memory) Release(_ context.Context, key string, claim []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -136,7 +136,7 @@ func (m *Memory) Len() int {
 	return len(m.entries)
 }
 
-// Bytes returns about how many bytes the keys and answers take.
+// Bytes returns about how many bytes the keys and their values take.
 func (m *Memory) Bytes() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -17,28 +17,28 @@ import (
 )
 
 var (
-	// ErrKey is why a request is refused whose Idempotency-Key is missing or is no key. It comes in a
+	// ErrKey is why a request is refused if its Idempotency-Key is missing or not valid. It comes in a
 	// [*proxy.Error] of status 400.
 	ErrKey = errors.New("the request has no valid Idempotency-Key")
 
-	// ErrRunning is why a request is refused while an earlier one with its key runs. It comes in a
+	// ErrRunning is why a request is refused while an earlier request with the same key runs. It comes in a
 	// [*proxy.Error] of status 409 with a Retry-After.
 	ErrRunning = errors.New("a request with this key is running")
 
-	// ErrReused is why a request is refused whose key belongs to another request. It comes in a
+	// ErrReused is why a request is refused if its key belongs to another request. It comes in a
 	// [*proxy.Error] of status 422.
 	ErrReused = errors.New("the key belongs to another request")
 
-	// ErrNotKept is why a request is refused whose key belongs to a request that was executed, but
-	// whose answer was not kept. It comes in a [*proxy.Error] of status 409.
+	// ErrNotKept is why a request is refused if its key belongs to a request that was executed, but whose
+	// answer was not kept. It comes in a [*proxy.Error] of status 409.
 	ErrNotKept = errors.New("the request was executed, and its answer was not kept")
 
-	// ErrAnswers is why a request is refused if the Answers cannot be asked. It comes in a
-	// [*proxy.Error] of status 503.
+	// ErrAnswers is why a request is refused if the Answers fail. It comes in a [*proxy.Error] of status
+	// 503.
 	ErrAnswers = errors.New("the kept answers cannot be asked")
 
-	// ErrReplayed is the cause of an error that is the kept outcome of an earlier request. Its status,
-	// and what a client is told with it, are those of the first one.
+	// ErrReplayed is the cause of an error that replays the failure of an earlier request. Its status, and
+	// what the client is told with it, are those of the first error.
 	ErrReplayed = errors.New("the outcome of an earlier request with this key")
 )
 
@@ -46,93 +46,94 @@ const (
 	// DefaultTTL is how long an answer is kept by default.
 	DefaultTTL = 24 * time.Hour
 
-	// DefaultLease is how long a claim outlasts its call by default.
+	// DefaultLease is how long a claim outlasts the deadline of its call by default.
 	DefaultLease = 10 * time.Second
 
-	// DefaultTimeout is how long a call takes at most by default if its context has no deadline.
+	// DefaultTimeout is how long a call may take by default if its context has no deadline.
 	DefaultTimeout = time.Minute
 
-	// DefaultMaxAnswer is the size of the largest answer that is kept by default: 64 KiB.
+	// DefaultMaxAnswer is how large a kept answer may be by default: 64 KiB.
 	DefaultMaxAnswer = 64 << 10
 )
 
 // A Spec describes a [RequireWith].
 type Spec struct {
-	// Answers is where answers are kept. nil is a fault in the plan.
+	// Answers is the store of the answers. nil is a fault in the plan.
 	Answers Answers
 
-	// TTL is how long an answer is kept. 0 is [DefaultTTL], and a negative TTL is a fault in the plan.
-	// A request that comes later is a new one.
+	// TTL is how long an answer is kept; a request that comes later is a new one. 0 is [DefaultTTL], and a
+	// negative TTL is a fault in the plan.
 	TTL time.Duration
 
-	// Lease is how long a key is claimed beyond the deadline of its call if nobody says what became of
-	// the call: if the process has died in it, or the Answers have failed since. The next request with
-	// the key is then executed. 0 is [DefaultLease], and a negative Lease is a fault in the plan.
+	// Lease is how long a key stays claimed beyond the deadline of its call if the outcome of the call is
+	// never kept, because the process has died or the Answers have failed. The next request with the key is
+	// then executed. 0 is [DefaultLease], and a negative Lease is a fault in the plan.
 	Lease time.Duration
 
-	// Timeout is how long a call takes at most if its context has no deadline. 0 is [DefaultTimeout],
-	// and a negative Timeout is a fault in the plan.
+	// Timeout is how long a call may take if its context has no deadline. 0 is [DefaultTimeout], and a
+	// negative Timeout is a fault in the plan.
 	Timeout time.Duration
 
-	// MaxAnswer is how many bytes the payload of an answer has at most that is kept, and its header. 0
-	// is [DefaultMaxAnswer], and a negative MaxAnswer is no limit.
+	// MaxAnswer is the most bytes that the payload of a kept answer may have, and also the most that its
+	// header may have. 0 is [DefaultMaxAnswer], and a negative MaxAnswer is no limit.
 	MaxAnswer int
 }
 
 // Require returns a decorator that executes a request with an Idempotency-Key once, and answers every
-// repeat of it as the first one was answered.
+// repeat of it with the answer of the first.
 //
 // # The key
 //
-// The header Idempotency-Key must be exactly one String of RFC 9651, such as "8e03978e-40d5", with the
-// quotes, of 1 to 255 bytes and without parameters. Any other value, and none, is refused with 400 and
-// [ErrKey]. GET, HEAD, OPTIONS and TRACE are safe by themselves: they pass, with or without a key.
+// The header Idempotency-Key must be exactly one String of RFC 9651, such as "8e03978e-40d5" with the
+// quotes, of 1 to 255 bytes and without parameters. A request with another value, or without the header, is
+// refused with 400 and [ErrKey]. GET, HEAD, OPTIONS and TRACE are safe methods: they pass, with or without
+// a key.
 //
 // A key belongs to the host without its port, the method, the route (Request.Pattern) and the caller
-// (Request.Caller) that it came with. Requests without a Caller share their keys: any client can then
-// repeat the request of another one if it knows the key and sends the same payload, Authorization and
-// certificate, and the same Cookie if something inside takes that. So a decorator that says who calls belongs
-// outside, and sets the Caller; see endpoint.Identify.
+// (Request.Caller) that it came with. Requests without a Caller share their keys. Any client can then get
+// the answer to another client's request, if it knows the key and sends the same payload, Authorization and
+// certificate, and also the same Cookie if something inside reads cookies. So put a decorator that sets the
+// Caller outside; see endpoint.Identify.
 //
-// What makes two requests the same is, besides, the path, the query, the Content-Type, the
-// Content-Encoding and the body, whose SHA-256 is kept. If a key comes with another request, that is
-// refused with 422 and [ErrReused].
+// Two requests with one key are the same if their path, query, Content-Type, Content-Encoding and body are
+// also the same; the SHA-256 of these is kept. If a key comes with another request, that request is refused
+// with 422 and [ErrReused].
 //
 // # Repeats
 //
-// While the first request runs, a repeat is refused with 409, [ErrRunning] and Retry-After: 1. Later
-// it gets the same answer with Idempotent-Replayed: true: the status, the header but for Set-Cookie,
-// and the payload byte for byte. If the first one has failed, even with a 504, a repeat fails with
-// the same status, and the problem has the same members.
+// While the first request runs, a repeat is refused with 409, [ErrRunning] and Retry-After: 1. Later a
+// repeat gets the same answer with Idempotent-Replayed: true: the status, the header except Set-Cookie, and
+// the payload byte for byte. If the first request has failed, even with a 504, a repeat fails with the same
+// status, and the problem has the same members.
 //
-// A stream, an answer whose length is not announced, and one above Spec.MaxAnswer are for the first
-// client alone. A repeat is refused with 409 and [ErrNotKept].
+// Some answers go only to the first client: a stream, an answer whose length is not announced, and one
+// above Spec.MaxAnswer. A repeat is then refused with 409 and [ErrNotKept].
 //
 // # Failures
 //
 // A key is given back, so that a repeat is executed, only if the call has failed and nothing can have
-// happened: if no upstream was reached, because something inside has refused the request, such as an
-// open breaker or a limit, or if no upstream could be connected to. The leaves of the plan are what
-// counts, but not what only decides: an authenticator, the judge of auth.Ask, the key of a limit. What
-// a function of yours that stands around an upstream does beside calling it is not seen.
+// happened. That is so if no upstream was reached, because something inside has refused the request, such
+// as an open breaker or a limit, or if no upstream could be connected to. Only the leaves of the plan
+// count, but not those that only decide: an authenticator, the judge of auth.Ask, the key of a limit. If a
+// function of yours around an upstream does more than call it, Require does not see that.
 //
-// If the Answers cannot be asked, the request is refused with 503 and [ErrAnswers], and is not
-// executed. If they fail after it was executed, the client gets its answer, the failure is reported
-// (see [proxy.Report]), and keeping the answer is tried every second until the Lease is over.
+// If the Answers fail before the call, the request is refused with 503 and [ErrAnswers], and is not
+// executed. If they fail after it was executed, the client gets its answer, and the failure is reported;
+// see [proxy.Report]. Require then tries every second to keep the answer, until the Lease is over.
 //
 // # The call
 //
-// The call of next outlives its client, but not the deadline of its context. Its context has the
-// values of the client's context, and it gets a copy of the request, whose body must be replayable; a
-// body that is not is refused with [proxy.ErrBodyNotReplayable] and 500. A stream ends with its
-// client. At a deadline the client is told so within 50 ms, so that it can know that a repeat gets the
-// same 504. Calls whose clients have left count as abandoned; see [proxy.Hold].
+// The call of next outlives its client, but not the deadline of its context. Its context has the values of
+// the client's context. next gets a copy of the request, whose body must be replayable; another body is
+// refused with [proxy.ErrBodyNotReplayable] and 500. A stream ends with its client. At a deadline the
+// client gets its 504 within 50 ms, when a repeat would get the same 504. Calls whose clients have left
+// count as abandoned; see [proxy.Hold].
 //
 // # State
 //
-// The answers belong to answers: decorators that share them share the keys of equal routes, in one
-// process or in several. The decorator is safe for concurrent use. Nil answers, and those with a
-// Fault, are a fault in the plan.
+// The answers belong to the store: decorators that share it share the keys of equal routes, in one process
+// or in several. The decorator is safe for concurrent use. nil answers, and answers with a Fault, are a
+// fault in the plan.
 func Require(answers Answers) proxy.Decorator { return RequireWith(Spec{Answers: answers}) }
 
 // RequireWith is [Require] with other limits.

@@ -11,23 +11,23 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// Body returns a decorator that lets a request pass only if its body fits a schema. The body goes on
+// Body returns a decorator that lets a request pass only if its body fits a schema. The body is passed on
 // byte for byte.
 //
-// The body is taken for JSON whatever its Content-Type says; put check.ContentType in front. It is
-// parsed once for the request and all its clones; see [proxy.Request.DocumentContext].
+// The body is read as JSON whatever its Content-Type says, so put check.ContentType in front. It is parsed
+// once for the request and all its clones; see [proxy.Request.DocumentContext].
 //
-// A request is refused with a [*proxy.Error] of status 400 if it has no body, or one that is not JSON,
-// does not fit, or is refused whatever the schema says. It wraps [ErrEmpty], the error of package
-// document, [ErrInvalid], [ErrRepeated], [ErrNumber] or [ErrText]. The package comment shows what the
-// client is told. A call whose context ends before its body is validated, or while it waits for its
-// turn, fails with the error of the context.
+// The refusal is a [*proxy.Error] of status 400. A request is refused if it has no body, or if its body is
+// not JSON, does not fit the schema, or is one that is refused whatever the schema says. The error wraps
+// [ErrEmpty], the error of package document, [ErrInvalid], [ErrRepeated], [ErrNumber] or [ErrText]. The
+// package comment shows what the client is told. If the context of a call ends before its body is
+// validated, or while it waits for its turn, the call fails with the error of the context.
 //
-// Body needs a body that can be read again, so it cannot be in front of a Stream endpoint or among the
-// Guards of one, whose body has not arrived. Everything inside it, and so every upstream and mirror,
+// Body needs a body that can be read again. So it cannot stand in a Stream endpoint, nor among the Guards
+// of an endpoint, where the body has not arrived. Everything inside Body, and so every upstream and mirror,
 // gets only bodies that fit.
 //
-// It is safe for concurrent use. A schema that is nil or has a fault is a fault in the plan.
+// The decorator is safe for concurrent use. A schema that is nil or has a fault is a fault in the plan.
 func Body(schema *Schema) proxy.Decorator {
 	if err := schema.Fault(); err != nil {
 		return proxy.Fault(err)

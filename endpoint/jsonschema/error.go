@@ -19,22 +19,23 @@ var (
 	// ErrNumber says that a number in the body has more than 400 digits, or an exponent beyond ±400.
 	ErrNumber = errors.New("a number in the body is too long or too large")
 
-	// ErrText says that a text of more than 4096 bytes stands where a pattern or a format is matched.
+	// ErrText says that a text or a name of more than 4096 bytes stands where a pattern or a format
+	// applies.
 	ErrText = errors.New("a text in the body is too long for its pattern")
 )
 
 // maxLocations is how many places an [Invalid] tells.
 const maxLocations = 16
 
-// An Invalid says where a value does not fit its schema. It has no bytes of the value, so it can be
+// An Invalid says where a value does not fit its schema. It contains no bytes of the value, so it can be
 // logged and shown.
 type Invalid struct {
-	// Locations are the first places that were found, 1 to 16 of them. The order is that of the value
-	// and the schema, and not always the same.
+	// Locations are the first locations found, 1 to 16 of them. They follow the order of the value and of
+	// the schema, but the order may differ between two runs.
 	Locations []Location
 }
 
-// Error returns the first place in one line.
+// Error returns the first location on one line.
 func (e *Invalid) Error() string {
 	if len(e.Locations) == 0 {
 		return ErrInvalid.Error()
@@ -55,17 +56,17 @@ func (e *Invalid) Unwrap() error { return ErrInvalid }
 
 // A Location is a place where a value does not fit its schema.
 type Location struct {
-	// Pointer says where the value is in the body, as a JSON Pointer (RFC 6901); "" is all of it. A
-	// name that the schema does not mention is a star. Of a pointer of more than 1024 bytes only the
-	// beginning is there, with "…" at its end.
+	// Pointer says where the value is in the body, as a JSON Pointer (RFC 6901); "" is the whole body. A
+	// name that the schema does not mention is a star. A pointer of more than 1024 bytes is cut, and ends
+	// with "…".
 	Pointer string `json:"pointer"`
 
-	// Keyword is the keyword of the schema that the value fails. It is "false" for a value that the
-	// schema does not allow at all.
+	// Keyword is the keyword of the schema that the value fails, or "false" for a value where the schema
+	// allows none.
 	Keyword string `json:"keyword"`
 
-	// Schema says where the keyword is: a fragment of the schema, such as "#/properties/id/type", or,
-	// in one of its Resources, the URL with the fragment.
+	// Schema says where the keyword is: a fragment of the schema, such as "#/properties/id/type", or the
+	// URL with the fragment if it is in one of the Resources.
 	Schema string `json:"schema"`
 
 	// Name is the member that is missing, if the Keyword says that there must be one.

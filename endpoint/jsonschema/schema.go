@@ -23,34 +23,35 @@ type Spec struct {
 	// Text is the schema, as JSON. An object in it that repeats a name is a mistake.
 	Text string
 
-	// Resources are further schemas, as JSON, by the absolute URLs that Text and they refer to. The
-	// schemas of the drafts are known without. Nothing else is: no URL is fetched.
+	// Resources are further schemas, as JSON, by the absolute URLs by which Text and the resources refer to
+	// them. The schemas of the drafts are known without being listed. No URL is fetched.
 	Resources map[string]string
 
 	// Draft is the draft of a schema without $schema: [Draft7], [Draft2019] or [Draft2020]. "" is
 	// Draft2020.
 	Draft string
 
-	// Formats refuses a text that has not the format that the schema says, such as date-time or email.
-	// false takes format for a remark, as the drafts do, unless the schema's own meta-schema requires
-	// the vocabulary format-assertion. A format that is not known is always a remark.
+	// Formats refuses a text that does not have the format that the schema names, such as date-time or
+	// email. With false, a format has no effect, as the drafts say, unless the schema's own meta-schema
+	// requires the vocabulary format-assertion. An unknown format never has an effect.
 	Formats bool
 
-	// Branching accepts a schema that reaches one place of a value by two ways and from there itself, as
+	// Branching accepts a schema that reaches one place of a value in two ways, and from there itself, such
+	// as
 	//
 	//	{"anyOf": [{"properties": {"a": {"$ref": "#"}}}, {"properties": {"a": {"$ref": "#"}}}]}
 	//
-	// Each level of a value may double the work, so that 100 bytes are enough for hours. With it, such
-	// a body costs a processor until the context of its call ends. New tells that from the schema alone
-	// and may refuse one that is harmless. if, then and else often say the same without it.
+	// With such a schema each level of a value may double the work, so a body of 100 bytes can be enough
+	// for hours. It then costs a processor until the context of its call ends. New decides by the schema
+	// alone, and may refuse one that is harmless. if, then and else can often say the same without
+	// branching.
 	Branching bool
 }
 
-// A Schema is a compiled JSON Schema. It is immutable and safe for concurrent use, and is made with
-// [New].
+// A Schema is a compiled JSON Schema. It is immutable and safe for concurrent use. [New] makes one.
 //
-// As many values as there are processors (GOMAXPROCS, when New was called) are validated at once. All
-// that use the Schema share these places, and wait for one until their context ends.
+// As many values are validated at once as there were processors (GOMAXPROCS) when New was called. All users
+// of the Schema share these places, and wait for one until their context ends.
 type Schema struct {
 	name  string
 	root  *node
@@ -59,13 +60,12 @@ type Schema struct {
 	slots chan struct{}
 }
 
-// New compiles a schema. The error joins all that is wrong with it, as far as that can be told: it is
-// not JSON, no schema of its draft, of a draft that is not known, refers to what there is not, has a
-// pattern that package regexp does not know, or is one that never ends or takes too long; see
-// [Spec.Branching].
+// New compiles a schema. The error joins all that is wrong with it, as far as that can be told: the text is
+// not JSON, it is not a schema of its draft, the draft is not known, a reference leads nowhere, package
+// regexp does not accept a pattern, or validation never ends or takes too long; see [Spec.Branching].
 //
-// With an error the Schema is not nil. It has the error as its Fault, so that whoever serves a pipe
-// with it refuses at startup, together with all other faults.
+// With an error the Schema is not nil. It has the error as its Fault, so the endpoint that serves a pipe
+// with it is refused at startup, together with all other faults.
 func New(s Spec) (*Schema, error) {
 	schema := &Schema{name: s.Name, slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	if err := schema.compile(s); err != nil {
@@ -78,7 +78,7 @@ func New(s Spec) (*Schema, error) {
 	return schema, schema.err
 }
 
-// Fault returns the error of [New]. That of a nil Schema is an error too.
+// Fault returns the error of [New]. For a nil Schema it returns an error too.
 func (s *Schema) Fault() error {
 	switch {
 	case s == nil:
@@ -91,12 +91,12 @@ func (s *Schema) Fault() error {
 	return nil
 }
 
-// Validate returns why a document does not fit the schema, or nil. An absent document does not
-// ([ErrEmpty]). If a value is not as the schema says, the error is an [*Invalid]; otherwise it is one of
-// the other errors of this package, [Schema.Fault], or that of ctx, which is not wrapped.
+// Validate returns nil if a document fits the schema, and otherwise an error. An absent document does not
+// fit ([ErrEmpty]). If a value is not as the schema says, the error is an [*Invalid]. Otherwise it is one
+// of the other errors of this package, [Schema.Fault], or the error of ctx, which is not wrapped.
 //
-// It takes time in proportion to the document, with a factor that depends on the schema, and returns
-// when ctx ends. Only the match of one pattern runs to its end, on a text of 4096 bytes at most.
+// The time is in proportion to the document, with a factor that depends on the schema. Validate returns
+// when ctx ends. Only the match of one pattern runs to its end, on a text of at most 4096 bytes.
 func (s *Schema) Validate(ctx context.Context, doc document.Document) error {
 	if err := s.Fault(); err != nil {
 		return err

@@ -18,32 +18,33 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// ErrProof is why a request is refused whose DPoP proof is missing or not good. It comes in a
+// ErrProof is why a request is refused if its DPoP proof is missing or not valid. It comes in a
 // [*proxy.Error] of status 401, which also wraps auth.ErrInvalidCredentials.
 var ErrProof = errors.New("the DPoP proof is not good")
 
-// A DPoP says how tokens are accepted that are bound to a key of the client by the member jkt of
-// their claim cnf (RFC 9449). The zero value is safe.
+// A DPoP says how to accept tokens that are bound to a key of the client by the member jkt of their claim
+// cnf (RFC 9449). The zero value is safe.
 //
-// Such a token comes with the scheme DPoP, and with a proof in the field DPoP: a JWS of type
-// "dpop+jwt" that brings its public key, whose thumbprint is jkt. Its claims name the method (htm) and
-// the URL (htu) of the request, the token (ath), when it was made (iat), and an identifier (jti) that
-// the caller has not used before. The URL is that of the client: its scheme and host are those of
-// endpoint.ClientOf, and query and fragment do not count.
+// Such a token comes with the scheme DPoP, and with a proof in the field DPoP. The proof is a JWS of type
+// "dpop+jwt" that brings its public key, whose thumbprint is jkt. Its claims are the method (htm) and the
+// URL (htu) of the request, the hash of the token (ath), the time when the proof was made (iat), and an ID
+// that the caller has not used before (jti). The URL is the one that the client used: its scheme and host
+// are those of endpoint.ClientOf. Query and fragment do not count.
 //
-// Each process remembers the proofs that it has seen: in a fleet a proof can be used once with each.
+// Each process remembers the proofs that it has seen, to refuse a replay. In a fleet a proof can be used
+// once with each process.
 type DPoP struct {
-	// Algorithms are the values of alg that a proof may have, as in Spec.Algorithms but for HMAC. nil
-	// is ES256, EdDSA, PS256 and RS256.
+	// Algorithms are the values of alg that a proof may have: those of Spec.Algorithms, except HMAC. nil is
+	// ES256, EdDSA, PS256 and RS256.
 	Algorithms []string
 
-	// Age is how old a proof may be. 0 is 1 min; a negative Age, or one of more than an hour, is a
-	// fault. The Leeway of the [Spec] comes on top of it, and allows for a proof from the future.
+	// Age is how old a proof may be. 0 is 1 min; a negative Age, or one of more than an hour, is a fault.
+	// The Leeway of the [Spec] is added to it, and is also how far in the future a proof may be.
 	Age time.Duration
 
-	// MaxProofs is how many proofs are remembered, each for the Age and twice the Leeway at least, and
-	// for no longer than twice that. If there is no place for another one, its request is refused with
-	// 503. One caller can fill a tenth. 0 is 100,000; a negative MaxProofs is a fault.
+	// MaxProofs is how many proofs are remembered. Each is remembered for at least the Age and twice the
+	// Leeway, and for at most twice that time. If there is no room for another proof, its request is
+	// refused with 503. One caller can fill at most a tenth. 0 is 100,000; a negative MaxProofs is a fault.
 	MaxProofs int
 
 	// Required refuses tokens that are not bound to a proof.

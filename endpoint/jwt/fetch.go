@@ -25,8 +25,8 @@ const (
 // A flight is one fetch, and all who wait for it.
 type flight struct{ done chan struct{} }
 
-// Run keeps the keys fresh until ctx ends, and returns the error of ctx then. Afterwards the keys stay
-// good for as long as Keep says. Without Run there are never keys, unless they are static.
+// Run keeps the keys fresh until ctx ends, and then returns the error of ctx. Afterwards the keys stay
+// valid for as long as Keep says. Without Run there are no keys, unless they are static.
 //
 // A second Run at the same time is an error, and so are keys with a [Keys.Fault].
 func (k *Keys) Run(ctx context.Context) error {

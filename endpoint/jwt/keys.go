@@ -15,49 +15,46 @@ import (
 	"github.com/sluice-go/sluice/endpoint/auth"
 )
 
-// A Keys is the keys that an issuer signs its tokens with: a set at a URL, or one that code has from
-// [StaticKeys] or [ParseKeys].
+// A Keys is the key set (JWKS) of an issuer: a set at a URL, or keys from [StaticKeys] or [ParseKeys].
 //
 //	keys := &jwt.Keys{URL: "https://id.example/jwks.json"}
 //
-// [Keys.Run] fetches the set of a URL at once, and again every Refresh. While it runs, a token whose
-// kid nobody knows starts a fetch too, at most one in 10 s. All such tokens wait for one that is under
-// way, each until its own context ends, and no token waits for a second one. Between two of these
-// fetches such a token is refused at once.
+// [Keys.Run] fetches the set at once, and again every Refresh. While it runs, a token with an unknown kid
+// starts a fetch too, at most one in 10 s. All such tokens wait for a fetch that is under way, each until
+// its own context ends, and no token waits for a second fetch. Between two of these fetches a token with an
+// unknown kid is refused at once.
 //
-// A fetch that fails leaves the keys as they are, and so does an answer that is no set of keys: another
-// status than 200, a redirect, more than 256 KiB, or a set without a key that can be used. Keys of an
-// unknown type, for encryption, too weak or broken are left out, as are secrets and private keys:
-// what is published is no secret. After a failure the next fetch is 1 s later, then 2 s, and so on up
-// to 30 s.
+// If a fetch fails, the keys stay as they are. A fetch fails if the answer has a status other than 200,
+// redirects, has more than 256 KiB, or is a set without a usable key. Keys in the set are left out if they
+// are of an unknown type, for encryption, too weak or broken. So are secrets and private keys, because what
+// is published is not secret. After a failure the next fetch is 1 s later, then 2 s, and so on up to 30 s.
 //
-// The times are those of a clock that never jumps. The fields must not be changed once the Keys are in
-// use; a Keys is never copied, and its methods are safe for concurrent use. Several [Tokens] may share
-// it.
+// Times are measured by a clock that never jumps. The fields must not be changed once the Keys are in use.
+// A Keys must not be copied, and its methods are safe for concurrent use. Several [Tokens] may share it.
 type Keys struct {
-	// URL is where the set is, by http or https. Whoever can change what comes from there can sign
-	// tokens, so let it be https. A user or password in it is a fault.
+	// URL is where the set is, by http or https. Whoever can change what the URL answers can sign tokens,
+	// so use https. A user or password in the URL is a fault.
 	URL string
 
-	// Transport makes the requests. nil is one that backend.NewTransport makes, for these alone.
-	// There are no redirects, cookies or proxies, unless it adds them.
+	// Transport makes the requests. nil is a transport of its own, made by backend.NewTransport. Redirects
+	// are not followed, and there are no cookies and no proxy, unless Transport adds them.
 	Transport http.RoundTripper
 
-	// Refresh is how long after a fetch that has succeeded the next one begins. 0 is 10 min, and less
-	// than 1 s is a fault.
+	// Refresh is the time from a successful fetch to the next one. 0 is 10 min, and less than 1 s is a
+	// fault.
 	Refresh time.Duration
 
-	// Keep is how long the keys are good after the last fetch that has succeeded. 0 is an hour,
-	// negative is for good, and less than Refresh is a fault. When it is over, no token is good:
-	// nobody knows which keys have been withdrawn.
+	// Keep is how long the keys stay valid after the last successful fetch. 0 is an hour, a negative Keep
+	// is forever, and less than Refresh is a fault. After that time no token is valid, because nobody knows
+	// which keys have been withdrawn.
 	Keep time.Duration
 
-	// Timeout is how long a fetch may take, with its body. 0 is 5 s, and a negative Timeout is a
+	// Timeout is how long a fetch may take, including the body. 0 is 5 s, and a negative Timeout is a
 	// fault.
 	Timeout time.Duration
 
-	// OnError is called with the error of each fetch that fails, if it is not nil. It must return
-	// soon: Run makes no fetch meanwhile. A panic in it has no effect.
+	// OnError, unless nil, is called with the error of each fetch that fails. It must return soon, because
+	// Run makes no fetch in the meantime. A panic in it has no effect.
 	OnError func(error)
 
 	static bool
@@ -81,25 +78,24 @@ const (
 
 // A Key is one key of [StaticKeys].
 type Key struct {
-	// ID is the kid of the tokens that the key verifies. Tokens without kid may be verified with the
-	// key if it is the only one.
+	// ID is the kid of the tokens that the key verifies. Tokens without kid are verified with the key only
+	// if it is the only one.
 	ID string
 
-	// Algorithm is the only algorithm that the key is used for, as in "PS256". "" is all that the
-	// type of the key allows.
+	// Algorithm is the only algorithm that the key is used for, as in "PS256". "" is all algorithms that
+	// the type of the key allows.
 	Algorithm string
 
 	// Public is an *rsa.PublicKey, an *ecdsa.PublicKey or an ed25519.PublicKey.
 	Public crypto.PublicKey
 
-	// Secret is that of HMAC, in place of Public. It must be as long as the hash or longer, and is no
-	// password: anybody who has a token can try passwords at leisure. It must not be changed
-	// afterwards.
+	// Secret is the secret of HMAC, in place of Public. It must be at least as long as the hash. Do not use
+	// a password: anybody who has a token can try passwords at leisure. It must not be changed afterwards.
 	Secret []byte
 }
 
-// StaticKeys returns keys that stay the same. Run has nothing to do for them. A key that cannot be
-// used is a fault, and so is a secret beside a public key: see [Keys.Fault].
+// StaticKeys returns keys that stay the same; Run has nothing to do for them. A key that cannot be used is
+// a fault, and so is a secret beside a public key: see [Keys.Fault].
 func StaticKeys(keys ...Key) *Keys {
 	var all []*key
 	var errs []error
@@ -132,9 +128,9 @@ func StaticKeys(keys ...Key) *Keys {
 	return static("StaticKeys", all, errs...)
 }
 
-// ParseKeys returns the keys of a JWK set in JSON (RFC 7517), which stay the same. Keys that cannot be
-// used are left out as those at a URL are, but secrets (kty oct) are used. A set without a key that
-// can be used is a fault, and so is a secret beside a public key: see [Keys.Fault].
+// ParseKeys returns the keys of a JWK set in JSON (RFC 7517), which stay the same. Keys that cannot be used
+// are left out, as from a set at a URL, but secrets (kty oct) are used. A set without a usable key is a
+// fault, and so is a secret beside a public key: see [Keys.Fault].
 func ParseKeys(set []byte) *Keys {
 	keys, err := parseSet(set)
 	if err != nil {
@@ -154,7 +150,7 @@ func static(what string, keys []*key, errs ...error) *Keys {
 	return k
 }
 
-// Fault returns what is wrong with the keys, joined, or nil. [New] refuses them.
+// Fault returns what is wrong with the keys, joined, or nil. [New] refuses keys with a fault.
 func (k *Keys) Fault() error {
 	switch {
 	case k == nil:
@@ -204,7 +200,7 @@ func or[T comparable](value, otherwise T) T {
 	return value
 }
 
-// Ready returns nil while there are keys to verify tokens with, and else an error that wraps
+// Ready returns nil while there are keys to verify tokens with. Otherwise its error wraps
 // auth.ErrUnavailable and says why there are none. It does not wait.
 func (k *Keys) Ready(context.Context) error {
 	_, err := k.current()

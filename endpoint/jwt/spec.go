@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	// AnyIssuer as Spec.Issuer says that the claim iss is not looked at: whoever has a key of the
-	// set may sign. The plan says "any issuer".
+	// AnyIssuer as Spec.Issuer says that the claim iss is not checked: a token of any issuer is valid if a
+	// key of the set has signed it. The plan says "any issuer".
 	AnyIssuer = "*"
 
-	// AnyAudience as the only element of Spec.Audience says that the claim aud is not looked at: a
-	// token that was made for another service is good here too. The plan says "any audience".
+	// AnyAudience as the only element of Spec.Audience says that the claim aud is not checked: a token for
+	// another service is valid here too. The plan says "any audience".
 	AnyAudience = "*"
 )
 
@@ -33,61 +33,60 @@ type Spec struct {
 	// Issuer is what the claim iss must be, or [AnyIssuer].
 	Issuer string
 
-	// Audience is what the claim aud must name: one of these, or with AllAudiences all of them. It
-	// may name others too. The only element [AnyAudience] allows any.
+	// Audience is what the claim aud must name: one of these or, with AllAudiences, all of them. aud may
+	// name others too. [AnyAudience] as the only element allows any.
 	Audience     []string
 	AllAudiences bool
 
-	// Algorithms are the values of alg that a token may have: HS256, HS384, HS512, RS256, RS384,
-	// RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA. Those of HMAC (HS) are for keys that
-	// are secrets, and the others for public keys: both together are a fault.
+	// Algorithms are the values of alg that a token may have: HS256, HS384, HS512, RS256, RS384, RS512,
+	// PS256, PS384, PS512, ES256, ES384, ES512, EdDSA. Those of HMAC (HS) are for secrets, and the others
+	// for public keys; both together are a fault.
 	Algorithms []string
 
-	// Leeway is how far the clock of the issuer may be off, for exp, nbf and iat. 0 is 10 s, and a
-	// negative Leeway is none. More than 5 min is a fault.
+	// Leeway is how far the clock of the issuer may be off, for exp, nbf and iat. 0 is 10 s, and a negative
+	// Leeway allows nothing. More than 5 min is a fault.
 	Leeway time.Duration
 
-	// Roles is the path of the claim with the roles of the caller, as document.ParsePath spells it:
-	// "realm_access.roles". The claim is an array of strings, or a string of words between blanks;
-	// anything else has no roles. "" is "roles".
+	// Roles is the path of the claim with the roles of the caller, as document.ParsePath reads it, such as
+	// "realm_access.roles". The claim is an array of strings, or a string of words separated by blanks;
+	// anything else gives no roles. "" is "roles".
 	Roles string
 
-	// Scopes is the path of the claim with the scopes, in the same form. "" is "scope" or, in a
-	// token without that, "scp".
+	// Scopes is the path of the claim with the scopes, in the same form. "" is "scope", or "scp" in a token
+	// without "scope".
 	Scopes string
 
-	// Cookie is the name of a cookie that may hold the token, for a request without one in
-	// Authorization. With a cookie a request that may change something, or that asks for another
-	// protocol such as WebSocket, must come from the own origin: see auth.OwnOrigin. "" reads no
-	// cookie.
+	// Cookie is the name of a cookie that may hold the token, for a request without a token in
+	// Authorization. With a cookie, a request that may change something, or that asks for another protocol
+	// such as WebSocket, must come from the same origin: see auth.OwnOrigin. Otherwise it is refused with
+	// 403. "" reads no cookie.
 	Cookie string
 
-	// Origins are other origins whose pages may do that with the cookie, as browsers write them:
-	// "https://shop.example.com". Whoever controls one acts for whoever visits it; name it in CORS
-	// too, so that its pages can read the answers. nil is none. Origins without a Cookie, and what is
-	// no origin, are a fault.
+	// Origins are other origins whose pages may make such requests with the cookie, written as browsers do:
+	// "https://shop.example.com". Whoever controls such an origin acts for everyone who visits it. Name the
+	// origin in CORS too, so that its pages can read the answers. nil is none. Origins without a Cookie,
+	// and a text that is not an origin, are faults.
 	Origins []string
 
-	// Realm is the realm of the challenges (RFC 9110, section 11.5): printable ASCII without quote or
-	// backslash. "" is none.
+	// Realm is the realm of the challenges (RFC 9110, section 11.5), in printable ASCII without quotes and
+	// backslashes. "" is none.
 	Realm string
 
-	// DPoP says how tokens are accepted that are bound to a key of the client (RFC 9449). nil
-	// refuses them.
+	// DPoP says how tokens that are bound to a key of the client are accepted (RFC 9449). nil refuses them.
 	DPoP *DPoP
 
-	// Revoked is asked for each request with a good token, unless it is nil: an auth.Revocation, such
-	// as the method of auth.Revoked. nil is the answer for a token that was not revoked. An error that
-	// wraps auth.ErrInvalidCredentials, as auth.ErrRevoked comes with, or that has status 401 says
-	// that it was. With any other error the request is refused with 503, as it is if Revoked panics:
+	// Revoked, unless nil, is asked for each request with a valid token. It is an auth.Revocation, such as
+	// the method Revoked of auth.Revoked. It returns nil for a token that was not revoked. An error that
+	// wraps auth.ErrInvalidCredentials, as auth.ErrRevoked comes with, or that has status 401, says that
+	// the token was revoked. With any other error, or a panic, the request is refused with 503, because
 	// nobody knows. Revoked must return when its context ends.
 	Revoked func(context.Context, *proxy.Caller) error
 
-	// Remember is how many verified tokens are remembered. 0 is 10,000, and a negative Remember is
-	// none.
+	// Remember is how many verified tokens are remembered. 0 is 10,000, and with a negative Remember none
+	// is.
 	Remember int
 
-	// Now is the clock for the times in tokens and proofs. nil is time.Now. Nothing else goes by it.
+	// Now is the clock for the times in tokens and proofs, and for nothing else. nil is time.Now.
 	Now func() time.Time
 }
 
@@ -97,7 +96,7 @@ const (
 	defaultRemember = 10_000
 )
 
-// New returns what verifies the tokens of a spec. The error joins all that is wrong with the spec.
+// New returns an authenticator for the tokens of a spec. The error joins all that is wrong with the spec.
 func New(s Spec) (*Tokens, error) {
 	f := &faults{}
 	s.check(f)

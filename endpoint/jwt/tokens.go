@@ -16,12 +16,12 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// A Tokens verifies the tokens of one issuer. It is an auth.Authenticator, for auth.Require, and safe
-// for concurrent use. [New] makes it.
+// A Tokens verifies the tokens of one issuer. It is an auth.Authenticator, for auth.Require, and is safe
+// for concurrent use. [New] makes one.
 //
-// The caller that it returns has the Scheme "jwt", the Issuer of the claim iss, the ID of the claim
-// sub, or "" without one, the roles and scopes that the [Spec] says where to find, all claims, and
-// the exp of the token without the leeway.
+// The caller that it returns has the Scheme "jwt". Its Issuer is the claim iss, and its ID the claim sub,
+// or "" without one. Its Roles and Scopes are those that the [Spec] says where to find, and its Claims are
+// all claims. Expires is the exp of the token, without the leeway.
 type Tokens struct {
 	spec        Spec
 	leeway      time.Duration
@@ -56,7 +56,7 @@ func (t *Tokens) Plan() pipe.Step { return t.step }
 // Mark says that the tokens are part of sluice, so that no copy of a request is made for them.
 func (t *Tokens) Mark() mark.Type { return mark.TypeOf[*Tokens]() }
 
-// Fault returns an error if t was not made by [New], and else nil.
+// Fault returns an error if t was not made by [New], and nil otherwise.
 func (t *Tokens) Fault() error {
 	if t == nil || t.spec.Keys == nil {
 		return errors.New("jwt: Tokens: they were not made by New")
@@ -64,10 +64,10 @@ func (t *Tokens) Fault() error {
 	return nil
 }
 
-// Authenticate returns the caller of a request with a good token, and nil for a request without a
-// token. The package comment says with what a token is refused. It waits only for a fetch of the
-// keys, and for no more than nine tenths of the time that ctx has left: then it answers with
-// auth.ErrUnavailable, while there is time for the answer.
+// Authenticate returns the caller of a request with a valid token, and nil for a request without a token.
+// The package comment says how other requests are refused. It waits only for a fetch of the keys, and for
+// no more than nine tenths of the time that ctx has left. Then it returns an error that wraps
+// auth.ErrUnavailable, while there is still time for the answer.
 func (t *Tokens) Authenticate(ctx context.Context, req *proxy.Request) (*proxy.Caller, error) {
 	p, err := t.find(ctx, req)
 	if err != nil || p.how == byNone {
@@ -237,11 +237,11 @@ func unavailable(why error) error {
 	return &proxy.Error{Status: http.StatusServiceUnavailable, Op: "jwt", Err: why}
 }
 
-// Challenge returns the challenge for a request that was refused (RFC 6750, section 3): "Bearer", with
-// the realm if there is one, and with the error "invalid_token" or, for one of status 400,
-// "invalid_request". A request without a token gets no error. With DPoP it also has a challenge of the
-// scheme DPoP, which says the algorithms, and "invalid_dpop_proof" where the proof was not good
-// (RFC 9449, section 7.1).
+// Challenge returns the challenge for a request that was refused (RFC 6750, section 3): "Bearer", with the
+// realm if there is one, and with the error "invalid_token", or "invalid_request" for status 400. A request
+// without a token gets no error. If the Spec has DPoP, there is also a challenge of the scheme DPoP, which
+// names the algorithms. It has the error "invalid_dpop_proof" if the proof was not valid (RFC 9449, section
+// 7.1).
 func (t *Tokens) Challenge(err error) string {
 	problem := ""
 	switch status := proxy.StatusOf(err); {

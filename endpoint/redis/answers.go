@@ -15,11 +15,11 @@ import (
 // An Answers keeps answers under idempotency keys in Redis. It is an idempotency.Answers, and safe for
 // concurrent use. Gateways that share it should have the same routes.
 //
-// A call costs one script. The key is the prefix, "idempotency:" and a hash of the client's key and of
-// whom that belongs to; it expires with its answer. Of two processes that claim a key at once one gets it, and
-// one whose claim is over cannot replace what another one has kept since.
+// A call costs one script. The key in Redis is the prefix, "idempotency:", and a hash of the client's key
+// and its scope, such as the caller; it expires with its answer. If two processes claim a key at once, one
+// of them gets it. A process whose claim has expired cannot replace what another has kept since.
 //
-// An answer is what an upstream said to one client alone: who can read Redis can read it.
+// An answer is what an upstream said to one client alone, and anybody who can read Redis can read it.
 type Answers struct {
 	server               *shared.Server
 	claim, keep, release *goredis.Script
@@ -34,7 +34,7 @@ var (
 	releaseScript string
 )
 
-// NewAnswers returns the answers in the Redis of s. What is wrong with s is a fault: see
+// NewAnswers returns a store of answers in the Redis of s. What is wrong with s is a fault: see
 // [Answers.Fault].
 func NewAnswers(s Spec) *Answers {
 	return &Answers{s.server(), goredis.NewScript(claimScript), goredis.NewScript(keepScript), goredis.NewScript(releaseScript)}
@@ -46,7 +46,7 @@ func (a *Answers) Fault() error { return a.server.Fault() }
 // Mark says that the answers are part of sluice, and return when their time is over.
 func (a *Answers) Mark() mark.Type { return mark.TypeOf[*Answers]() }
 
-// Waits returns how long a call takes at most; a negative time is no limit.
+// Waits returns the longest time that a call takes; a negative time is no limit.
 func (a *Answers) Waits() time.Duration { return a.server.Waits() }
 
 // Claim claims a key; see idempotency.Answers. Its error wraps [ErrPaused] if Redis was not asked, and

@@ -17,11 +17,11 @@ import (
 	shared "github.com/sluice-go/sluice/proxy/policy/redis"
 )
 
-// A Revoked is a set of revoked ids in Redis: what one process revokes, none of them admits. It is safe
-// for concurrent use.
+// A Revoked is a set of revoked IDs in Redis: a token that one process revokes is refused by all. It is
+// safe for concurrent use.
 //
-// A look-up costs one script. The key of an id is the prefix, "revoked:" and a hash of the id; it
-// expires when the token has.
+// A look-up costs one script. The key of an ID is the prefix, "revoked:" and a hash of the ID; it expires
+// when the token does.
 type Revoked struct {
 	server      *shared.Server
 	fault       error
@@ -36,7 +36,7 @@ var (
 	revokedScript string
 )
 
-// NewRevoked returns the revoked ids in the Redis of s. What is wrong with s is a fault: see
+// NewRevoked returns the set of revoked IDs in the Redis of s. What is wrong with s is a fault: see
 // [Revoked.Fault].
 func NewRevoked(s Spec) *Revoked {
 	r := &Revoked{server: s.server(), revoke: goredis.NewScript(revokeScript), has: goredis.NewScript(revokedScript)}
@@ -51,15 +51,15 @@ func NewRevoked(s Spec) *Revoked {
 // Fault returns what is wrong with the spec, or nil. While there is a fault, every caller is refused.
 func (r *Revoked) Fault() error { return r.fault }
 
-// Waits returns how long a call takes at most; a negative time is no limit.
+// Waits returns the longest time that a call takes; a negative time is no limit.
 func (r *Revoked) Waits() time.Duration { return r.server.Waits() }
 
-// Revoke revokes the token of an id, until then: the end of the token, after which it is refused for
-// that. The zero Time is for good. A time that is over has no effect, and of two times the later holds.
-// The time counts by the clock of this process.
+// Revoke revokes the token with an ID, until the given time: that at which the token expires, and is
+// refused anyway. The zero Time is forever. A time in the past has no effect, and of two times for one ID
+// the later one counts. The time is measured by the clock of this process.
 //
-// An empty id is an error. If Redis fails, the token may be revoked or not, and Revoke can be called
-// again; the error wraps [ErrPaused] if Redis was not asked, and is that of ctx if ctx has ended.
+// An empty ID is an error. If Redis fails, the token may be revoked or not, and Revoke can be called again.
+// The error wraps [ErrPaused] if Redis was not asked, and is that of ctx if ctx has ended.
 func (r *Revoked) Revoke(ctx context.Context, id string, until time.Time) error {
 	if id == "" {
 		return errors.New("redis: Revoke: the id is empty")

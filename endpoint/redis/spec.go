@@ -9,26 +9,26 @@ import (
 )
 
 // ErrPaused is why Redis was not asked: three calls in a row have failed, the last of them less than a
-// second ago. It is that of package proxy/policy/redis.
+// second ago. It is the ErrPaused of package proxy/policy/redis.
 var ErrPaused = shared.ErrPaused
 
 // A Spec says how to reach Redis.
 type Spec struct {
 	// Client is a *redis.Client, *redis.ClusterClient or *redis.Ring of go-redis with
-	// ContextTimeoutEnabled, or anything else that does as its context says. It belongs to the
-	// caller. nil, a client of go-redis that ignores contexts, or one that reads from replicas, is a
-	// fault.
+	// ContextTimeoutEnabled, or anything else that heeds its context. It belongs to the caller. These are
+	// faults: nil, a client of go-redis that ignores contexts, and one that reads from replicas.
 	Client goredis.UniversalClient
 
-	// Prefix is how all keys begin. Programs that use the same one share their state. "" is "sluice:".
+	// Prefix is the beginning of all keys. Programs with the same Prefix share their state. "" is
+	// "sluice:".
 	Prefix string
 
-	// Timeout is how long a call takes at most. 0 is 50 ms, and a negative Timeout leaves it to the
+	// Timeout is the longest time that a call may take. 0 is 50 ms, and a negative Timeout leaves it to the
 	// context of the call.
 	Timeout time.Duration
 
-	// Claim is, for [NewRevoked], the path of the claim that is the id of a token; see
-	// document.ParsePath. "" is "jti". Answers have no need of it.
+	// Claim is, for [NewRevoked], the path of the claim that holds the ID of a token; see
+	// document.ParsePath. "" is "jti". [NewAnswers] does not use it.
 	Claim string
 }
 

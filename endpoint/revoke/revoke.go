@@ -14,7 +14,7 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// ErrFull is why [Filter.Revoke] fails: as many ids were revoked in a Lifetime as there is room for.
+// ErrFull is why [Filter.Revoke] fails: as many IDs were revoked in a Lifetime as there is room for.
 var ErrFull = errors.New("revoke: there is no room for more revoked ids")
 
 const (
@@ -31,22 +31,21 @@ const maxBits = 1 << 32
 
 // A Spec describes a [Filter].
 type Spec struct {
-	// Lifetime is how long a token is good at most, from when it is issued until it expires, with the
-	// leeway of who checks that. An id is remembered for that long at least after it was revoked, and
-	// for twice as long at most. There is no default: less than one second is an error.
+	// Lifetime is the longest time that a token is valid, from when it is issued until it expires, plus the
+	// leeway of the code that checks it. An ID is remembered for at least one Lifetime after it was
+	// revoked, and for at most two. There is no default: less than one second is an error.
 	Lifetime time.Duration
 
-	// IDs is how many ids can be revoked in a Lifetime. 0 is [DefaultIDs], and a negative number is an
+	// IDs is how many IDs can be revoked in a Lifetime. 0 is [DefaultIDs], and a negative number is an
 	// error. Each takes 30 bits twice, with the default of FalsePositives: 100,000 take 750 KB.
 	IDs int
 
-	// FalsePositives is the share of tokens at most that are refused although nobody has revoked them,
-	// when the filter is full. It is more than 0 and less than 1; 0 is [DefaultFalsePositives]. A
-	// token that is refused by mistake is refused each time, for two Lifetimes at most: its owner
-	// needs another one.
+	// FalsePositives is the largest share of tokens that are refused by mistake when the filter is full. It
+	// is more than 0 and less than 1; 0 is [DefaultFalsePositives]. A token that is refused by mistake is
+	// refused each time, for at most two Lifetimes: its owner needs a new token.
 	FalsePositives float64
 
-	// Claim is the path of the claim that is the id of a token; see document.ParsePath. "" is "jti".
+	// Claim is the path of the claim that holds the ID of a token; see document.ParsePath. "" is "jti".
 	Claim string
 }
 
@@ -75,11 +74,11 @@ func (s Spec) fault() error {
 	return errors.Join(errs...)
 }
 
-// A Filter is a set of revoked ids: each id that was revoked is in it, and seldom another one. It is safe
+// A Filter is a set of revoked IDs. Every ID that was revoked is in it, and seldom another one. It is safe
 // for concurrent use.
 //
-// It has two generations, of which each lasts a Lifetime by the wall clock. Ids go into the current
-// one, and are looked for in both; when the next one begins, the older one is forgotten.
+// It has two generations, each of which lasts a Lifetime by the wall clock. IDs are added to the current
+// generation, and looked up in both. When the next generation begins, the older one is forgotten.
 type Filter struct {
 	spec Spec // with the defaults filled in
 	ask  auth.Revocation
@@ -136,8 +135,8 @@ func (f *Filter) turn() {
 	f.last = n
 }
 
-// Revoke revokes the token with an id, for a Lifetime at least. It fails with [ErrFull], and then the
-// token is not revoked; an empty id is an error too.
+// Revoke revokes the token with an ID, for at least one Lifetime. If it fails with [ErrFull], the token is
+// not revoked. An empty ID is an error too.
 func (f *Filter) Revoke(id string) error {
 	if id == "" {
 		return errors.New("revoke: the id is empty")
@@ -177,7 +176,7 @@ func (f *Filter) has(_ context.Context, id string) (bool, error) {
 	return false, nil
 }
 
-// Len returns about how many ids are remembered.
+// Len returns about how many IDs are remembered.
 func (f *Filter) Len() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

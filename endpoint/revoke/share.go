@@ -15,8 +15,8 @@ const formVersion = 1
 // of them an id sets, the Lifetime, and the number of the current generation.
 const headSize = 1 + 4*8
 
-// MarshalBinary returns all that the filter remembers, for [Filter.Merge] of another one. It never
-// fails. Nobody can tell the ids from it.
+// MarshalBinary returns everything that the filter remembers, for the [Filter.Merge] of another filter. It
+// never fails. The IDs cannot be read from it.
 func (f *Filter) MarshalBinary() ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -43,13 +43,13 @@ var errForm = errors.New("revoke: Merge: the bytes are not what MarshalBinary ha
 
 var errAhead = errors.New("revoke: Merge: the clock of the other filter is more than a Lifetime ahead")
 
-// Merge adds what another filter of the same Spec remembers. To merge the same again changes nothing. The
-// ids count as room: with too many, tokens are refused by mistake more often than Spec.FalsePositives
-// says, and [Filter.Revoke] fails with [ErrFull].
+// Merge adds what another filter of the same Spec remembers. Merging the same bytes again changes nothing.
+// The merged IDs take up room: with too many, tokens are refused by mistake more often than
+// Spec.FalsePositives says, and [Filter.Revoke] fails with [ErrFull].
 //
-// Bytes that are no filter, or one of another Spec, or of a process whose clock is more than a Lifetime
-// ahead, are an error, and nothing was merged. Whoever can
-// give bytes to Merge can have every token refused.
+// It is an error if the bytes are not a filter, or are from a filter of another Spec, or from a process
+// whose clock is more than a Lifetime ahead; then nothing is merged. Whoever can give bytes to Merge can
+// have every token refused.
 func (f *Filter) Merge(b []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

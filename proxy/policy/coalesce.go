@@ -64,10 +64,10 @@ const (
 //
 //	policy.Coalesce(policy.CoalesceSpec{Key: language})
 //
-// A Key that leaves out what an upstream is sent of Header, or what a function inside goes by, gives
-// one client the answer of another one. If a step inside decides by who the caller is, Request.Caller
-// counts with any Key, but not the address. Values of the context never count unless Key adds them. An
-// error of Key refuses the call, as in [LimitBy], and a panic of it reaches the caller.
+// If a Key leaves out something that an upstream gets from Header, or by which a function inside decides,
+// one client gets the answer of another. If a step inside decides by the caller, Request.Caller counts with
+// any Key, but the address does not. Values of the context never count unless Key adds them. An error of
+// Key refuses the call, as in [LimitBy], and a panic of it reaches the caller.
 //
 // # The shared call
 //
@@ -94,9 +94,9 @@ const (
 //
 // # State
 //
-// Each decorated proxy has its own calls, even if several are decorated with the same value. It is
-// safe for concurrent use. What is wrong with the Key is a fault in the plan. So is a step inside that
-// finds out who the caller is, and without a Key one that decides by it, such as [TakeDeadline].
+// Each decorated proxy has its own calls, even if several are decorated with the same value. It is safe for
+// concurrent use. What is wrong with the Key is a fault in the plan. So is a step inside that finds out who
+// the caller is and, without a Key, one that decides by the caller or the client, such as [TakeDeadline].
 func Coalesce(s CoalesceSpec) proxy.Decorator {
 	if s.Key != nil {
 		if err := pipe.PlanOf(s.Key).Faults(); err != nil {

@@ -15,12 +15,12 @@
 //
 //	LimitBy, Limit > cache > Timeout (total) > Coalesce > Retry > Hedge > Break > InFlight > Timeout (per try) > upstream
 //
-// Authentication stands outside of a LimitBy [ByCaller], which it tells who calls: a request that it
-// refuses takes nothing from the limit. A limit for each stands outside of one that all share, which
-// nobody can then use up alone. What decides by who the caller is stands outside [Coalesce]: inside,
-// it would decide for all who share a call. A cache, as of package cache, sees the errors of all that
-// guards the upstream, so that a stale answer can stand in for them; with it Coalesce is not needed.
-// [Queue] and [Adaptive] stand where InFlight does. A refusal of any of them is not tried again.
+// Authentication stands outside a LimitBy [ByCaller], so the limit knows the caller, and a refused request
+// takes nothing from the limit. A limit by key stands outside a limit that all share, so nobody can use up
+// the shared limit alone. What decides by the caller stands outside [Coalesce]: inside, it would decide for
+// all who share a call. A cache, as of package cache, sees the errors of everything that guards the
+// upstream, so that a stale answer can stand in for them; with it Coalesce is not needed. [Queue] and
+// [Adaptive] stand where InFlight does. A refusal of any of them is not tried again.
 //
 // # State
 //

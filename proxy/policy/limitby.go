@@ -14,8 +14,8 @@ import (
 	"github.com/sluice-go/sluice/proxy"
 )
 
-// ErrLimitStore is why [LimitBy] refuses a call if its Buckets have failed, and [Quota] one if its
-// Quotas have.
+// ErrLimitStore is why [LimitBy] refuses a call if its Buckets fail, and why [Quota] does if its Quotas
+// fail. It comes in a [*proxy.Error] of status 503.
 var ErrLimitStore = errors.New("the buckets of the limit cannot be asked")
 
 // DefaultMaxKeys is how many keys a [LimitBy] or a [Quota] keeps apart by default.
@@ -23,40 +23,38 @@ const DefaultMaxKeys = 100_000
 
 // A LimitBySpec describes a [LimitBy].
 type LimitBySpec struct {
-	// Name is the name of the limit in the plan and, as "default" if it is "", in the header fields.
-	// An answer should have each name once. Of other than printable ASCII characters it is a fault
-	// in the plan.
+	// Name is the name of the limit in the plan and in the header fields, where "" is "default". An answer
+	// should have each name once. A character that is not printable ASCII is a fault in the plan.
 	Name string
 
 	Key  Key  // whose bucket a call takes from; nil is a fault in the plan
 	Rate Rate // of each bucket; the zero Rate is a fault in the plan
 
-	// Tiers are rates by name, for callers to whom another one than Rate applies, and Tier says to
-	// which: it returns the name of a tier, and for anything else, such as "", Rate applies. The
-	// caller is nil for a request of nobody, and must not be changed. Tier must not wait, and must
-	// be safe for concurrent use. A panic of it reaches the caller of the proxy, and next is not
-	// called. One without the other is a fault in the plan, and so is a tier without a name or a rate.
+	// Tiers are rates by name, for callers with a rate of their own. Tier returns the name of the caller's
+	// tier; for any other result, such as "", Rate applies. The caller is nil if the request has none, and
+	// must not be changed. Tier must not wait, and must be safe for concurrent use. If it panics, the panic
+	// reaches the caller of the proxy, and next is not called. These are faults in the plan: Tiers without
+	// Tier, Tier without Tiers, and a tier without a name or a rate.
 	//
-	// A key has a bucket in each tier that it comes with. One that changes its tier finds the bucket
-	// of the new one as it has left it, so going to and fro gives it no more than the rates of the
-	// tiers together.
+	// A key has a bucket in each tier that it has been in. If a key changes its tier, it finds the bucket
+	// of the new tier as it has left it. So changing back and forth gives a key no more than the rates of
+	// the tiers together.
 	Tiers map[string]Rate
 	Tier  func(*proxy.Caller) string
 
-	// MaxKeys is how many keys have a bucket of their own at a time, in memory and in each tier: 64
-	// bytes for each are enough. 0 is [DefaultMaxKeys], and a negative MaxKeys is no limit.
+	// MaxKeys is how many keys have a bucket of their own at a time, in memory and in each tier. Each takes
+	// at most 64 bytes. 0 is [DefaultMaxKeys], and a negative MaxKeys is no limit.
 	MaxKeys int
 
 	// OmitFields leaves RateLimit and RateLimit-Policy out of answers and refusals.
 	OmitFields bool
 
-	// Buckets is where the buckets are if several processes share them. It needs a Name, because
-	// other limits may be there: limits of the same Name and Rate share their buckets. nil is the
-	// memory of this process.
+	// Buckets is where several processes share the buckets. It needs a Name, because it may hold other
+	// limits: limits of the same Name and Rate share their buckets. nil is the memory of this process.
 	Buckets Buckets
 
-	// Open lets a call pass that Buckets fail to decide on, and reports the failure; see
-	// [proxy.Report]. Otherwise such a call is refused.
+	// Open lets a call pass if the Buckets fail to decide, and reports the failure; see [proxy.Report].
+	// Otherwise such a call is refused with status 503.
 	Open bool
 }
 
@@ -110,17 +108,17 @@ type Grant struct {
 //	RateLimit-Policy: "default";q=5;w=1
 //	RateLimit: "default";r=4;t=1
 //
-// q is the burst and w the seconds in which as much comes back; r is how many more calls could pass
-// now, and t the seconds until that is q again or, if r is 0, until it is 1. The fields of a
-// LimitBy or [Quota] inside come after those. What an upstream sends under these names and their twins is
-// about its own limits, and is dropped. Other failures than the refusal have no fields. No partition key
-// (pk) is sent: it would tell who else is the same caller. LimitBySpec.OmitFields leaves the fields out;
+// q is the burst, and w the seconds in which as much comes back. r is how many more calls could pass now,
+// and t the seconds until that is q again or, if r is 0, until it is 1. The fields of a LimitBy or [Quota]
+// inside come after those of this one. What an upstream sends under these names or their twins is about its
+// own limits, and is dropped. Errors other than the refusal have no fields. No partition key (pk) is sent,
+// because it would tell which clients are the same caller. LimitBySpec.OmitFields leaves the fields out;
 // they cost a call two allocations.
 //
 // # State
 //
-// The buckets belong to the returned value, which is safe for concurrent use: proxies decorated with
-// it share them. [LimitByWith] sets more, as a limit that several processes share. What is wrong
+// The buckets belong to the returned value, which is safe for concurrent use: proxies decorated with it
+// share them. [LimitByWith] has more settings, such as a limit that several processes share. What is wrong
 // with the key or the rate is a fault in the plan.
 func LimitBy(key Key, r Rate) proxy.Decorator { return LimitByWith(LimitBySpec{Key: key, Rate: r}) }
 

@@ -44,14 +44,14 @@ func ByClient(_ context.Context, req *proxy.Request) (string, error) {
 	return addr.String(), nil
 }
 
-// ByCaller is a [Key]: who makes the request, as Request.Caller says: each [proxy.Caller.Key] has a
-// bucket, whatever address or credential it comes with. Nothing of it is the client's unverified word.
-// All calls of nobody, whose Caller is nil, share one bucket, so that no call escapes the limit.
+// ByCaller is a [Key] for the caller of the request, as Request.Caller says. Each [proxy.Caller.Key] has a
+// bucket, whatever address or credential it comes with. The key has nothing that the client said
+// unverified. All requests without a caller share one bucket, so no call escapes the limit.
 //
-// Authentication stands outside of the limit. Then every call has a Caller, and one that is refused
-// with 401 takes nothing from a bucket. A limit by caller with a step inside that authenticates is a
-// fault in the plan: the limit would take nobody for the caller of every request. Against clients that
-// guess credentials a limit [ByClient] stands outside of both.
+// Authentication stands outside the limit. Then every call has a Caller, and a call that is refused with
+// 401 takes nothing from a bucket. A limit by caller with a step inside that authenticates is a fault in
+// the plan, because the limit would never see a caller. To limit clients that guess credentials, put a
+// limit [ByClient] outside both.
 func ByCaller(_ context.Context, req *proxy.Request) (string, error) { return req.Caller.Key(), nil }
 
 // clientOf returns the address that stands for the client, and how many bits of it count.

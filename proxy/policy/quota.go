@@ -17,90 +17,90 @@ import (
 
 // A QuotaSpec describes a [Quota].
 type QuotaSpec struct {
-	// Name is the name of the quota in the plan and, as that of the Window if it is "", in the header
-	// fields. An answer should have each name once. Of other than printable ASCII characters it is a
-	// fault in the plan.
+	// Name is the name of the quota in the plan and in the header fields, where "" is the name of the
+	// Window. An answer should have each name once. A character that is not printable ASCII is a fault in
+	// the plan.
 	Name string
 
 	Key    Key    // whose quota a call uses; nil is a fault in the plan
 	Limit  int    // how many units a key has in a window; less than 1 is a fault in the plan
 	Window Window // [Hour], [Day] or [Month]; the zero value is a fault in the plan
 
-	// Location is where the windows are those of the calendar. nil is UTC.
+	// Location is the time zone of the calendar. nil is UTC.
 	Location *time.Location
 
-	// Weight returns how many units a call uses, such as the rows that it asks for. It must not
+	// Weight returns how many units a call uses, such as the number of rows that it asks for. It must not
 	// change the request and must not wait, and must be safe for concurrent use. In the Guards of an
-	// endpoint the request has no Body yet; ContentLength is what the client has announced. A call of
-	// 0 units always passes. A negative weight refuses the call with status 500, and a panic of Weight
-	// reaches the caller of the proxy; next is then not called. nil is 1 for each call.
+	// endpoint the request has no Body yet; ContentLength is what the client has announced. A call of 0
+	// units always passes. A negative weight refuses the call with status 500. If Weight panics, the panic
+	// reaches the caller of the proxy. In both cases next is not called. nil is 1 for each call.
 	Weight func(req *proxy.Request) int
 
-	// Unit is what clients are told that the units are (the qu of RateLimit-Policy), such as
-	// "content-bytes". "" says nothing, which stands for requests. Of other than printable ASCII
-	// characters it is a fault in the plan.
+	// Unit tells clients what the units are (the qu of RateLimit-Policy), such as "content-bytes". "" is
+	// not sent, and stands for requests. A character that is not printable ASCII is a fault in the plan.
 	Unit string
 
-	// Tiers are limits by name, for callers to whom another one than Limit applies, and Tier says to
-	// which; see [LimitBySpec]. What a key has used counts in every tier.
+	// Tiers are limits by name, for callers with a limit of their own. Tier returns the name of the
+	// caller's tier; see [LimitBySpec]. What a key has used counts in every tier.
 	Tiers map[string]int
 	Tier  func(*proxy.Caller) string
 
-	// MaxKeys is how many keys are counted apart at a time, in memory: 64 bytes for each are enough.
-	// 0 is [DefaultMaxKeys], and a negative MaxKeys is no limit.
+	// MaxKeys is how many keys are counted apart at a time, in memory. Each takes at most 64 bytes. 0 is
+	// [DefaultMaxKeys], and a negative MaxKeys is no limit.
 	MaxKeys int
 
 	// OmitFields leaves RateLimit and RateLimit-Policy out of answers and refusals.
 	OmitFields bool
 
-	// Quotas is where the counts are if several processes share them, or if a restart must not forget
-	// them. It needs a Name, because other quotas may be there: those of the same Name, Window and
-	// Location share their counts. nil is the memory of this process.
+	// Quotas is where the counts are if several processes share them, or if a restart must not forget them.
+	// It needs a Name, because it may hold other quotas: quotas of the same Name, Window and Location share
+	// their counts. nil is the memory of this process.
 	Quotas Quotas
 
-	// Open lets a call pass that Quotas fail to decide on, and reports the failure; see
-	// [proxy.Report]. Otherwise such a call is refused.
+	// Open lets a call pass if the Quotas fail to decide, and reports the failure; see [proxy.Report].
+	// Otherwise such a call is refused with status 503.
 	Open bool
 
 	// Now is the clock of the calendar. It must be safe for concurrent use. nil is time.Now.
 	Now func() time.Time
 }
 
-// A Quotas keeps the counts of [Quota] in another place than memory. It is safe for concurrent use, and
-// returns when ctx ends. If it has a method Fault() error, the error of that is a fault in the plan.
+// A Quotas keeps the counts of [Quota] outside the memory of this process. It is safe for concurrent use,
+// and returns when ctx ends. If it has a method Fault() error, the error that method returns is a fault in
+// the plan.
 type Quotas interface {
-	// Spend adds n units, 1 or more, to what a key has used in a window, if that is not more than
-	// limit then. The key is any string. The windows are the one of the present time by the clock of
-	// this process, the one before and the one after. A Quotas with a clock of its own goes by that,
-	// and fails if that is in none of them.
+	// Spend adds n units, 1 or more, to what a key has used in a window, unless the sum would be above
+	// limit. The key is any string. windows has the window of the present time by the clock of this
+	// process, and the windows before and after it. A Quotas with a clock of its own uses that clock, and
+	// fails if its time is in none of the three.
 	//
-	// Of the Grant, Remaining is how many units are left, After how long the window still lasts if the
-	// call may not pass or no unit is left, and Full how long it lasts anyway.
+	// In the Grant, Remaining is how many units are left. After is how long the window still lasts if the
+	// call may not pass or no unit is left, and Full is how long it lasts in any case.
 	Spend(ctx context.Context, key string, n, limit int, windows [3]Period) (Grant, error)
 }
 
 // Quota returns a decorator that limits how much each key, such as a caller, may use in a window of the
-// calendar. A call above that is refused at once and next is not called:
+// calendar. A call above the limit is refused at once, and next is not called:
 //
 //	reports.With(policy.Quota(policy.QuotaSpec{Key: policy.ByCaller, Limit: 10_000, Window: policy.Month}))
 //
-// The refusal is a [*proxy.Error] of status 429 that wraps [ErrLimited]. It has a Retry-After: the
-// seconds until the window ends. A call whose weight is above the limit itself has none, because it can
-// never pass. A refused call uses nothing, and one that passes uses its weight, whatever becomes of it.
-// If the context of a call has ended, it does not count. For a rate without a window, at whose end all
-// callers come at once, there is [LimitBy].
+// The refusal is a [*proxy.Error] of status 429 that wraps [ErrLimited]. Its Retry-After is the seconds
+// until the window ends. A call whose weight is above the limit itself gets no Retry-After, because it can
+// never pass. A refused call uses nothing. A call that passes uses its weight, whatever becomes of it. If
+// the context of a call has ended, it does not count. At the end of a window all callers may come at once;
+// for a rate without windows use [LimitBy].
 //
 // # Windows
 //
-// A window begins and ends with the calendar of the Location, also where the clocks there are changed:
-// a day has 23 to 25 hours. If the clock of the process is set back, the window that has begun stays
-// until the clock is in it again, at most for as long as it was to last. So nobody gets a window twice.
+// A window begins and ends by the calendar of the Location, even when the clocks there change: a day has 23
+// to 25 hours. If the clock of the process is set back, the current window stays until the clock is in it
+// again, but at most for its usual length. So nobody gets a window twice.
 //
 // # Many keys
 //
-// Nothing that was used is forgotten before the window ends. If MaxKeys keys have used some, further
-// keys share the counts of others, some dozens of keys each. So a flood of keys gives nobody more than
-// the limit. A restart forgets all unless there are Quotas.
+// Nothing that was used is forgotten before the window ends. If MaxKeys keys have used some, further keys
+// share the counts of others, some dozens of keys each. So a flood of keys gives nobody more than the
+// limit. Without Quotas, a restart forgets all counts.
 //
 // # What clients are told
 //
@@ -116,8 +116,8 @@ type Quotas interface {
 // # State
 //
 // The counts belong to the returned value, which is safe for concurrent use: proxies decorated with it
-// share them. What is wrong with the spec is a fault in the plan. So is a step inside that finds out
-// who the caller is, if the key is [ByCaller] or if there are Tiers.
+// share them. What is wrong with the spec is a fault in the plan. So is a step inside that authenticates,
+// if the key is [ByCaller] or if there are Tiers.
 func Quota(s QuotaSpec) proxy.Decorator {
 	if err := s.fault(); err != nil {
 		return proxy.Fault(err)

@@ -1,4 +1,4 @@
-// Package jwttest has an issuer of tokens in memory, for tests of code that verifies tokens and for
+// Package jwttest has an issuer of tokens in memory, for tests of code that verifies tokens, and for
 // demonstrations.
 //
 //	issuer, err := jwttest.NewIssuer("ES256")
@@ -21,8 +21,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// An Issuer signs tokens with keys of its own, and tells the public ones. It has no store: its keys
-// are new each time. It is safe for concurrent use. [NewIssuer] makes it.
+// An Issuer signs tokens with keys of its own, and publishes the public keys. It stores nothing: its keys
+// are new each time. It is safe for concurrent use. [NewIssuer] makes one.
 type Issuer struct {
 	algorithm string
 
@@ -41,7 +41,7 @@ func NewIssuer(algorithm string) (*Issuer, error) {
 	return i, nil
 }
 
-// Rotate makes a new key, which signs from now on. The set still has the keys before it.
+// Rotate makes a new key, which signs from now on. The set keeps the earlier keys.
 func (i *Issuer) Rotate() error {
 	private, err := generate(i.algorithm)
 	if err != nil {
@@ -59,7 +59,7 @@ func (i *Issuer) Rotate() error {
 	return nil
 }
 
-// Retire takes all keys but the newest one out of the set.
+// Retire removes all keys but the newest from the set.
 func (i *Issuer) Retire() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -83,8 +83,8 @@ func generate(algorithm string) (crypto.Signer, error) {
 	return nil, fmt.Errorf("jwttest: %q is no algorithm of an issuer", algorithm)
 }
 
-// Sign returns a token with these claims, which are encoded with encoding/json. It adds nothing to
-// them: a token that is to be good needs an exp, and what its reader wants.
+// Sign returns a token with these claims, which are encoded with encoding/json. It adds no claims: a valid
+// token needs an exp, and whatever its reader requires.
 func (i *Issuer) Sign(claims any) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {

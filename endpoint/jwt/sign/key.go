@@ -19,27 +19,27 @@ import (
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-// A Key signs. It has a Private or, for HMAC, a Secret.
+// A Key is a signing key. It has a Private or, for HMAC, a Secret.
 type Key struct {
-	// ID is the kid in the header of what is signed. A key that is not alone must have one, and no
-	// two keys the same.
+	// ID is the kid in the header of what is signed. If there is more than one key, each must have an ID,
+	// and no two the same.
 	ID string
 
-	// Algorithm is RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA, and with a
-	// Secret HS256, HS384 or HS512. It must be one that the key is for. There is no default.
+	// Algorithm is RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 or EdDSA, or with a Secret
+	// HS256, HS384 or HS512. It must fit the key. There is no default.
 	Algorithm string
 
 	// Private signs. It is an *rsa.PrivateKey of 2048 bits or more, an *ecdsa.PrivateKey, an
-	// ed25519.PrivateKey, or a signer of your own with such a public key, as one that asks a KMS. It
-	// is called concurrently.
+	// ed25519.PrivateKey, or a signer of your own with a public key of these types, such as one that asks a
+	// KMS. It is called concurrently.
 	Private crypto.Signer
 
-	// Secret is that of HMAC, at least as long as the hash, for readers who all may sign too. It must
-	// not be changed afterwards, and is never published.
+	// Secret is the secret of HMAC, at least as long as the hash. Every reader of the signature has the
+	// secret and can sign too. It must not be changed afterwards, and is never published.
 	Secret []byte
 }
 
-// ParseKey returns the key of a private JWK (RFC 7517), with its kid and alg. The error never has a
+// ParseKey returns the key of a private JWK (RFC 7517), with its kid and alg. The error never contains a
 // part of the text.
 func ParseKey(jwk []byte) (Key, error) {
 	doc, err := document.Parse(jwk)

@@ -11,8 +11,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// A Keys is the keys that sign, and an http.Handler that publishes the public ones. [NewKeys] makes
-// it. It is safe for concurrent use.
+// A Keys is a set of signing keys, and an http.Handler that publishes the public keys. [NewKeys] makes one.
+// It is safe for concurrent use.
 type Keys struct {
 	fault error
 	code  bool // of a user may sign
@@ -25,10 +25,10 @@ type keySet struct {
 	published []byte
 }
 
-// NewKeys returns keys. The first signs; the public ones of all are published. What is wrong with
-// them is a fault that [Members] shows in the plan: no key, a key that is weak or is not one for its
-// algorithm, a private key whose public half is another one's, a secret beside private keys, two
-// equal IDs, and none beside another key.
+// NewKeys returns a set of keys. The first key signs; the public keys of all are published. What is wrong
+// with the keys is a fault that [Members] shows in the plan: no key, a weak key, a key that does not fit
+// its algorithm, a private key whose public half belongs to another key, a secret beside private keys, two
+// equal IDs, and a key without an ID beside another key.
 func NewKeys(keys ...Key) *Keys {
 	k := new(Keys)
 	set, code, err := newKeySet(keys)
@@ -41,11 +41,12 @@ func NewKeys(keys ...Key) *Keys {
 	return k
 }
 
-// Set replaces the keys. A new key should be published for as long as readers keep a set of keys
-// before it comes first, and an old one until the last of what it has signed has expired.
+// Set replaces the keys. Publish a new key before it becomes the first, for as long as readers keep a key
+// set. Keep an old key until the last of what it has signed has expired.
 //
-// The error is what [NewKeys] would refuse, and then the keys stay. It is an error too if one of the
-// keys is a signer of your own and none of those before was: the plan has said that no such code runs.
+// The error is what [NewKeys] would refuse, and then the keys stay as they were. It is also an error if one
+// of the keys is a signer of your own and none of the previous keys was, because the plan has said that no
+// such code runs.
 func (k *Keys) Set(keys ...Key) error {
 	if err := k.Fault(); err != nil {
 		return err
@@ -115,8 +116,8 @@ func (k *Keys) Fault() error {
 	return k.fault
 }
 
-// Sign returns the payload as a JWS in compact form, with alg, typ, and kid if the key has an ID. The
-// payload may be any bytes.
+// Sign returns the payload as a JWS in compact form. Its header has alg, typ, and kid if the key has an ID.
+// The payload may be any bytes.
 func (k *Keys) Sign(payload []byte, typ string) (string, error) {
 	if err := k.Fault(); err != nil {
 		return "", err
@@ -128,8 +129,8 @@ func (k *Keys) Sign(payload []byte, typ string) (string, error) {
 	return text, nil
 }
 
-// Public returns the set of the public keys as JSON (RFC 7517, section 5). Secrets are not in it. It
-// must not be changed.
+// Public returns the set of the public keys as JSON (RFC 7517, section 5), without secrets. The bytes must
+// not be changed.
 func (k *Keys) Public() []byte {
 	if k.Fault() != nil {
 		return []byte(`{"keys":[]}`)
@@ -137,8 +138,8 @@ func (k *Keys) Public() []byte {
 	return k.set.Load().published
 }
 
-// ServeHTTP answers GET and HEAD with the set of the public keys, which may be kept for five minutes,
-// and any other method with 405.
+// ServeHTTP answers GET and HEAD with the set of the public keys, which may be cached for five minutes, and
+// any other method with 405.
 func (k *Keys) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {

@@ -23,40 +23,40 @@ type Spec struct {
 	// this order. A wildcard is a fault: each signature costs time.
 	Members []string
 
-	// Optional leaves a member alone that is not there, or null. Otherwise it fails the answer.
+	// Optional leaves an answer as it is if the member is absent or null. Otherwise such an answer fails.
 	Optional bool
 
-	// Type is the typ of what is signed, as "receipt+jwt"; "" is "JWT". A reader that insists on it
-	// takes nothing for a receipt that was signed for something else (RFC 8725, section 3.11).
+	// Type is the typ of what is signed, as "receipt+jwt"; "" is "JWT". A reader that requires it does not
+	// take something else for a receipt (RFC 8725, section 3.11).
 	Type string
 
-	// Issuer is the claim iss of each member; "" leaves it as it is.
+	// Issuer is the claim iss that each member gets; "" leaves iss as it is.
 	Issuer string
 
-	// Lifetime gives each member the claims iat, and exp so much later. 0 leaves both as they are,
-	// and less than a second is a fault.
+	// Lifetime gives each member the claim iat, and the claim exp that much later. 0 leaves both as they
+	// are, and less than a second is a fault.
 	Lifetime time.Duration
 
 	// Now is the clock for iat and exp; nil is time.Now.
 	Now func() time.Time
 }
 
-// Members returns a decorator that signs members of the documents of next: in place of each object
-// stands a string, its JWS in compact form. The payload is the text of the object, byte for byte,
-// unless claims are added. To keep the object too, copy it before:
+// Members returns a decorator that signs members of the documents of next. A string takes the place of each
+// object: its JWS in compact form. The payload is the text of the object, byte for byte, unless claims are
+// added. To keep the object too, copy it first:
 //
 //	orders.With(
 //		sign.Members(sign.Spec{Keys: keys, Members: []string{"receipt"}}),
 //		shape.Response(shape.Copy("order", "receipt")),
 //	)
 //
-// Decorators that stand around Members see the signed text. A signature says that we have said so, and
-// not that it is complete: in a partial answer what is there is signed, so let Members stand around
-// the part that has the member, inside of the merge.
+// Decorators around Members see the signed text. A signature says that we have said so, not that the answer
+// is complete: in a partial answer, what is there is signed. So let Members stand around the part that has
+// the member, inside the merge.
 //
-// A member that is not there, is no object, or has a name twice is a [*proxy.Error] of status 502, in
-// a partial answer too; so is an answer that is a stream. A key that fails is one of status 500. The
-// answer is closed then. What is wrong with the spec is a fault in the plan.
+// A member that is absent, is not an object, or repeats a name is a [*proxy.Error] of status 502, in a
+// partial answer too. So is an answer that is a stream. A key that fails is one of status 500. In each case
+// the answer is closed. What is wrong with the spec is a fault in the plan.
 //
 // ES and PS signatures differ each time, and so does an ETag of the answer.
 func Members(s Spec) proxy.Decorator {

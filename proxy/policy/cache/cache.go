@@ -92,11 +92,11 @@ func (c *Cache) Fault() error { return c.err }
 // in its [pipe.Step], or put it outside.
 //
 // A request whose Authorization a leaf inside takes gets no answer from the cache, and gives it none,
-// unless the answer says public, s-maxage or must-revalidate (RFC 9111, section 3.5). One whose Cookie
-// a leaf takes needs an answer that says how long it is fresh, and it is kept only if its Vary names
-// Cookie. What a step inside reads from the context never counts: keep such a step outside, as
-// authentication and limits are. A step inside that finds out who the caller is, or decides by it, is
-// a fault.
+// unless the answer says public, s-maxage or must-revalidate (RFC 9111, section 3.5). One whose Cookie a
+// leaf takes needs an answer that says how long it is fresh, and it is kept only if its Vary names Cookie.
+// What a step inside reads from the context never counts: keep such a step outside, as authentication and
+// limits are. A step inside that finds out who the caller is, or that decides by the caller or the client,
+// is a fault.
 //
 // # Stale answers
 //

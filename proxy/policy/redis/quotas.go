@@ -16,16 +16,16 @@ import (
 // A Quotas keeps the counts of policy.Quota in Redis. It is a policy.Quotas, and safe for concurrent
 // use.
 //
-// A call costs one script, which asks the clock of the server which window it is. So the clocks of the
-// processes decide nothing, but one that is off by more than a window fails all calls, and so denies
-// them. If the clock of the server is set back, the window that has begun for a key stays.
+// A call costs one script, which asks the clock of the Redis server which window it is. So the clocks of
+// the processes decide nothing, but a clock that is off by more than a window makes all calls fail, and a
+// failed call is denied. If the clock of the server is set back, the current window of a key stays.
 //
-// The key of a count is the prefix, "quota:" and a hash of the quota's name, window, place and key. It
+// The key of a count is the prefix, "quota:" and a hash of the quota's name, window, time zone and key. It
 // expires an hour after its window. If the limit of a quota changes, what was used still counts. A value
 // there that is not a count stands for a quota that is used up.
 //
-// What Redis has lost, as [Buckets] says, was not used. It should keep its data over a restart, with an
-// append-only file, if a quota is for a day or longer.
+// A count that Redis has lost, as [Buckets] says, starts again at 0. For a quota of a day or longer, Redis
+// should keep its data over a restart, with an append-only file.
 //
 // A call that failed may have been counted.
 type Quotas struct {
@@ -41,14 +41,13 @@ func NewQuotas(s Spec) *Quotas {
 	return &Quotas{server: newServer(s, s.fault()), spend: goredis.NewScript(spendScript)}
 }
 
-// Fault returns what is wrong with the spec, or nil. A quota that the counts are given to shows it in its
-// plan.
+// Fault returns what is wrong with the spec, or nil. A quota that uses the counts shows it in its plan.
 func (q *Quotas) Fault() error { return q.server.fault }
 
 // Mark says that the counts are part of sluice, and return when their time is over.
 func (q *Quotas) Mark() mark.Type { return mark.TypeOf[*Quotas]() }
 
-// Waits returns how long [Quotas.Spend] takes at most; a negative time is no limit.
+// Waits returns the longest time that [Quotas.Spend] takes; a negative time is no limit.
 func (q *Quotas) Waits() time.Duration { return q.server.Timeout }
 
 const (
