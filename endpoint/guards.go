@@ -201,15 +201,38 @@ func (i *intake) end(state intakeState, err error) {
 }
 
 // closeIntake is called when the guards have answered: from now on nobody takes the body over. It
-// returns whether somebody has, and why that failed.
+// returns whether somebody has, and why that failed by itself.
 func (x *exchange) closeIntake() (taken bool, err error) {
 	i := &x.intake
-	if !x.h.interrupt(i.gate, http.NewResponseController(x.answer.w)) {
+	itself := x.awaitIntake()
+	if !itself && !x.h.interrupt(i.gate, http.NewResponseController(x.answer.w)) {
 		return false, nil
 	}
 	defer func() { <-i.gate }()
 	if i.state == intakeWaits {
 		i.state = intakeOver
 	}
+	if !itself {
+		return i.state == intakeTaken, nil
+	}
 	return i.state == intakeTaken, i.err
+}
+
+// awaitIntake waits a moment for a read of the body that may have failed, and reports whether none is
+// under way: net/http ends the context of a request before such a read returns.
+func (x *exchange) awaitIntake() bool {
+	select {
+	case x.intake.gate <- struct{}{}:
+		return true
+	default:
+	}
+	if x.in.Context().Err() == nil {
+		return false
+	}
+	select {
+	case x.intake.gate <- struct{}{}:
+		return true
+	case <-time.After(interruptTime):
+		return false
+	}
 }

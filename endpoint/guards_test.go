@@ -190,6 +190,66 @@ func TestABodyThatIsNotTakenFailsBehindGuardsAsWithout(t *testing.T) {
 	}
 }
 
+// What ends the context is the failure, and not the read that the endpoint breaks off then.
+func TestAServerThatStopsIsNoBodyThatIsTooSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got reports
+		h := newHandler(t, endpoint.Spec{Proxy: jsonOf(`{}`), Report: got.add,
+			Guards: []proxy.Decorator{guard(func(context.Context, *proxy.Request) error { return nil })}})
+		dial := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithCancelCause(r.Context())
+			stop := time.AfterFunc(time.Second, func() { cancel(errors.New("the server stops")) })
+			defer stop.Stop()
+			h.ServeHTTP(w, r.WithContext(ctx))
+		}))
+		c := dial()
+		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na")
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		assert.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
+		_ = c.Close()
+		require.Len(t, got.all(), 1)
+		assert.Contains(t, got.all()[0].Error(), "the server stops")
+	})
+}
+
+// net/http ends the context of a request before a read of its body that fails returns, and whoever waits
+// for a guard on another goroutine may be told so first.
+func TestABrokenBodyIsTheFailureHoweverItIsHeardOf(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, request string
+		half          bool
+		status        string
+	}{
+		{"too slow", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello", false, "504"},
+		{"cut", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello", true, "400"},
+	}
+	around := map[string]proxy.Decorator{
+		"another proxy": func(next proxy.Proxy) proxy.Proxy { return proxy.Fallback(next, jsonOf("{}")) },
+	}
+	for name, by := range both {
+		around[name] = by(func(context.Context, *proxy.Request) error { return nil })
+	}
+	for name, pass := range around {
+		for _, tt := range tests {
+			t.Run(name+", "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				var got reports
+				srv, _ := startServer(t, newHandler(t, endpoint.Spec{Proxy: jsonOf("{}"), ReadTimeout: 20 * time.Millisecond, Report: got.add,
+					Guards: []proxy.Decorator{pass, policy.InFlight(100), pass}}))
+				for range 3 {
+					answer := rawExchange(t, srv, tt.request, tt.half)
+					assert.True(t, strings.HasPrefix(answer, "HTTP/1.1 "+tt.status+" "), answer)
+				}
+				for _, err := range got.all() {
+					assert.Contains(t, err.Error(), "body: ")
+				}
+			})
+		}
+	}
+}
+
 // proves O19
 func TestTheClockOfGuardsAndPipeStandsStillWhileTheBodyIsRead(t *testing.T) {
 	tests := []struct {

@@ -465,6 +465,36 @@ func TestProgramEdgeNamesItsIssuerAsTheFlagDoes(t *testing.T) {
 	}
 }
 
+func TestProgramEdgeFinishesAnOrderWhoseClientHasLeft(t *testing.T) {
+	t.Parallel()
+	began, finished := make(chan struct{}), make(chan bool, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		close(began)
+		select {
+		case <-r.Context().Done():
+			finished <- false
+		case <-time.After(500 * time.Millisecond):
+			finished <- true
+		}
+	}))
+	t.Cleanup(func() { // after the program has ended
+		assert.True(t, <-finished, "the order was cut")
+		upstream.Close()
+	})
+	e := startEdge(t, "-upstream", upstream.URL)
+	body := `{"sku":"ABC-1","quantity":1}`
+	ctx, leave := context.WithCancel(t.Context())
+	req, err := http.NewRequestWithContext(ctx, "POST", e.public+"/orders", strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header = http.Header{"Authorization": {e.bearer(t, `{"sub":"ada","scope":"orders:write"}`)}, "Idempotency-Key": {`"k"`},
+		"Content-Type": {"application/json"}}
+	go func() { <-began; leave() }()
+	_, err = http.DefaultClient.Do(req)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Eventually(t, func() bool { return strings.Contains(e.out.String(), "status=499") }, 10*time.Second, time.Millisecond, e.out)
+}
+
 func TestProgramEdgeNeverPrintsAKey(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{"s3cret", "=s3cret", "shop=" + strings.Repeat("s3cret", 100)} {

@@ -14,6 +14,9 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
+
+	"github.com/go-chi/chi/v5"
 
 	"github.com/sluice-go/sluice/adapter"
 	"github.com/sluice-go/sluice/endpoint/jwt"
@@ -85,7 +88,7 @@ func run(ctx context.Context, o options, out, tell io.Writer) error {
 
 	servers := []adapter.Runner{
 		adapter.Server{Listener: listeners.admin, Handler: newAdmin(gateway, stores.revoke), Admin: true},
-		keys,
+		keys, finisher{gateway},
 	}
 	if o.jwks == "" {
 		servers = append(servers, adapter.Server{Listener: listeners.issuer, Handler: issuer.handler()})
@@ -99,6 +102,30 @@ func run(ctx context.Context, o options, out, tell io.Writer) error {
 		Listener: listeners.public, TLS: secure.config(), Handler: handler, OnDrain: []func(){health.Drain},
 		Abandoned: func() int { return router.Abandoned(gateway) },
 	}, servers...)
+}
+
+// A finisher keeps the process from ending while orders run whose clients have left: a repeat is to get
+// the answer of an order, and not to place it again.
+type finisher struct{ gateway chi.Routes }
+
+// Run does nothing.
+func (f finisher) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+// Drain waits until no call runs without its client, which takes no longer than -timeout.
+func (f finisher) Drain(ctx context.Context) error {
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for router.Abandoned(f.gateway) > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-again.C:
+		}
+	}
+	return nil
 }
 
 func newLogger(format string, out io.Writer) *slog.Logger {
