@@ -20,9 +20,10 @@ test: ## every test of every module
 race: ## the same under the race detector, shuffled
 	$(GO) test -race -shuffle=on work
 
-lint: ## formatting, go vet, staticcheck
+lint: ## formatting, go vet, staticcheck, and that it compiles where an int has 32 bits
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -d $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet work
+	GOARCH=386 $(GO) build work
 	@for m in $(MODULES); do (cd $$m && $(GO) run $(STATICCHECK) ./...) || exit 1; done
 
 fmt: ## format all files

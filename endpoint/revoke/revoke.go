@@ -108,7 +108,7 @@ func New(s Spec) (*Filter, error) {
 	}
 	f.ask = ask
 	f.m, f.k = bloom.EstimateParameters(uint(f.spec.IDs), f.spec.FalsePositives/2) // either generation may be wrong
-	if f.m > maxBits {
+	if uint64(f.m) > maxBits {
 		return nil, fmt.Errorf("revoke: New: %d ids with so few false positives take more than 1 GiB", f.spec.IDs)
 	}
 	f.m = (f.m + 63) / 64 * 64

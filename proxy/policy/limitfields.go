@@ -20,7 +20,7 @@ type limitFields struct {
 }
 
 // largest is the largest Integer of a Structured Field.
-const largest = 999_999_999_999_999
+const largest int64 = 999_999_999_999_999
 
 const (
 	rateLimit       = "Ratelimit" // canonical
@@ -34,7 +34,7 @@ func newLimitFields(name string, quota int, unit string, window time.Duration) *
 		name = "default"
 	}
 	f := &limitFields{name: sfString(name)}
-	f.policy = f.name + ";q=" + strconv.Itoa(min(quota, largest))
+	f.policy = f.name + ";q=" + strconv.FormatInt(min(int64(quota), largest), 10)
 	if unit != "" {
 		f.policy += ";qu=" + sfString(unit)
 	}
@@ -92,7 +92,7 @@ func (f *limitFields) state(g Grant) string {
 	var room [64]byte
 	b := append(room[:0], f.name...)
 	b = append(b, ";r="...)
-	b = strconv.AppendInt(b, int64(min(max(g.Remaining, 0), largest)), 10)
+	b = strconv.AppendInt(b, min(max(int64(g.Remaining), 0), largest), 10)
 	b = append(b, ";t="...)
 	until := g.Full
 	if g.Remaining <= 0 {

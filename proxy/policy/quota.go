@@ -153,11 +153,11 @@ func (s *QuotaSpec) fault() error {
 	fault := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf(s.where()+": "+format, args...))
 	}
-	if s.Limit < 1 || s.Limit > largest {
+	if s.Limit < 1 || int64(s.Limit) > largest {
 		fault("Limit is %d, want 1 to %d", s.Limit, largest)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Tiers)) {
-		if limit := s.Tiers[name]; limit < 1 || limit > largest {
+		if limit := s.Tiers[name]; limit < 1 || int64(limit) > largest {
 			fault("tier %q: the limit is %d, want 1 to %d", name, limit, largest)
 		}
 	}

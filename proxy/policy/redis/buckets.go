@@ -89,7 +89,7 @@ const (
 var errReply = errors.New("the script has answered something else than a bucket")
 
 func newCells(r policy.Rate) (cells, error) {
-	if r.Events < 1 || r.Per < 1 || r.Burst < 1 || r.Events > maxEvents {
+	if r.Events < 1 || r.Per < 1 || r.Burst < 1 || int64(r.Events) > maxEvents {
 		return cells{}, fmt.Errorf("redis: %d events in %v with a burst of %d are no rate", r.Events, r.Per, r.Burst)
 	}
 	per, parts := uint64(r.Per), uint64(r.Events)*perMicro

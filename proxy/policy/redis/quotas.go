@@ -60,7 +60,7 @@ var errClock = errors.New("redis: the clock of the server is not in the window o
 // Spend counts units of a key; see policy.Quotas. Its error wraps [ErrPaused] if Redis was not asked, and
 // is that of ctx if ctx has ended.
 func (q *Quotas) Spend(ctx context.Context, key string, n, limit int, windows [3]policy.Period) (policy.Grant, error) {
-	if n < 1 || limit < 1 || n > maxUnits || limit > maxUnits {
+	if n < 1 || limit < 1 || int64(n) > maxUnits || int64(limit) > maxUnits {
 		return policy.Grant{}, fmt.Errorf("redis: %d of %d units cannot be counted", n, limit)
 	}
 	args := []any{windows[0].Start.Unix(), windows[1].Start.Unix(), windows[2].Start.Unix(), windows[2].End.Unix(), keptLonger, n, limit}
