@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/sluice-go/sluice/internal/report"
 )
@@ -16,7 +17,7 @@ type requestContext struct {
 	handler  *handler
 	request  *http.Request
 	id       string
-	record   *Record
+	record   atomic.Pointer[Record] // nil until somebody asks for it, unless who stands outside has one
 }
 
 type (
@@ -37,9 +38,21 @@ func (c *requestContext) Value(key any) any {
 	case idKey:
 		return c.id
 	case recordKey:
-		return c.record
+		return c.recordOf()
 	}
 	return c.Context.Value(key)
+}
+
+// recordOf returns the record of the request. Most requests need none, and it is made when it is asked
+// for, perhaps after the request was answered.
+func (c *requestContext) recordOf() *Record {
+	if record := c.record.Load(); record != nil {
+		return record
+	}
+	if record := new(Record); c.record.CompareAndSwap(nil, record) && c.exchange.noted.Load() {
+		record.change(c.exchange.fill)
+	}
+	return c.record.Load()
 }
 
 // report hands a failure that the client is answered with to the hook of the endpoint.

@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
@@ -41,8 +42,9 @@ type exchange struct {
 	call   pipeCall
 	source source // of the answer if it is a stream
 	answer answer
-	record Record // unless who stands outside has one
-	failed error  // what the client was answered with, or what a partial answer lacks
+	failed error // what the client was answered with, or what a partial answer lacks
+
+	noted atomic.Bool // all that a record has is known
 
 	intake intake // of the request body, behind guards
 	asked  string // the protocol that the client wants to change to, of a Stream endpoint
@@ -62,9 +64,9 @@ type exchange struct {
 
 func (h *handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{h: h, in: r}
-	x.ctx = requestContext{Context: r.Context(), exchange: x, handler: h, request: r, record: RecordOf(r.Context())}
-	if x.ctx.record == nil {
-		x.ctx.record = &x.record
+	x.ctx.Context, x.ctx.exchange, x.ctx.handler, x.ctx.request = r.Context(), x, h, r
+	if record := RecordOf(r.Context()); record != nil {
+		x.ctx.record.Store(record)
 	}
 	x.call.parent = &x.ctx
 	x.answer.w, x.answer.timeout = w, h.spec.WriteTimeout
@@ -290,13 +292,19 @@ func (x *exchange) end() {
 
 // note fills in the record of the request. Its caller is there already: Identify has noted it.
 func (x *exchange) note() {
-	x.ctx.record.change(func(e *Entry) {
-		e.ID, e.Route, e.Err = x.ctx.id, x.in.Pattern, x.failed
-		if e.Client = (Client{Addr: x.req.Remote, Scheme: x.req.Scheme, Host: x.req.Host}); x.req.Scheme == "" {
-			e.Client = x.h.verdictOf(x.in).client // refused before there was a request of the pipe
-		}
-		e.Status, e.Bytes = x.answer.status, x.answer.bytes
-	})
+	x.noted.Store(true)
+	if record := x.ctx.record.Load(); record != nil {
+		record.change(x.fill)
+	}
+}
+
+// fill says what is known once the request was answered.
+func (x *exchange) fill(e *Entry) {
+	e.ID, e.Route, e.Err = x.ctx.id, x.in.Pattern, x.failed
+	if e.Client = (Client{Addr: x.req.Remote, Scheme: x.req.Scheme, Host: x.req.Host}); x.req.Scheme == "" {
+		e.Client = x.h.verdictOf(x.in).client // refused before there was a request of the pipe
+	}
+	e.Status, e.Bytes = x.answer.status, x.answer.bytes
 }
 
 // sendAtExit sends the answer where the goroutine of the handler ends, for net/http sends nothing

@@ -224,3 +224,20 @@ func TestARecordIsSafeForConcurrentUse(t *testing.T) {
 	wg.Wait()
 	assert.Equal(t, "ada", rec.Entry().Caller.ID)
 }
+
+func TestARecordThatIsAskedForLateKnowsTheAnswer(t *testing.T) {
+	t.Parallel()
+	var late context.Context
+	h := newHandler(t, endpoint.Spec{Proxy: func(ctx context.Context, _ *proxy.Request) (*proxy.Response, error) {
+		late = ctx
+		return nil, &proxy.Error{Status: http.StatusTeapot}
+	}})
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("X-Request-Id", "id-1")
+	record(h, r)
+	entry := endpoint.RecordOf(late).Entry()
+	assert.Equal(t, http.StatusTeapot, entry.Status)
+	assert.Equal(t, "id-1", entry.ID)
+	assert.Positive(t, entry.Bytes)
+	assert.Same(t, endpoint.RecordOf(late), endpoint.RecordOf(late))
+}
