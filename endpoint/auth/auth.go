@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -29,22 +30,23 @@ type Authenticator interface {
 	Challenge(err error) string
 }
 
+// These are reasons for a refusal. Each has its status by itself, so that a decorator of your own can
+// return one, or wrap it with what is wrong. They must not be changed.
 var (
 	// ErrNoCredentials is why a request without credentials is refused. It comes in a [*proxy.Error] of
 	// status 401.
-	ErrNoCredentials = errors.New("the request has no credentials")
+	ErrNoCredentials error = &proxy.Error{Status: http.StatusUnauthorized, Err: errors.New("the request has no credentials")}
 
 	// ErrInvalidCredentials is why a request is refused if its credentials are not valid. It comes in a
 	// [*proxy.Error] of status 401. An Authenticator wraps it to say in logs what is wrong: fmt.Errorf("%w:
 	// unknown partner", auth.ErrInvalidCredentials).
-	ErrInvalidCredentials = errors.New("the credentials are not valid")
+	ErrInvalidCredentials error = &proxy.Error{Status: http.StatusUnauthorized, Err: errors.New("the credentials are not valid")}
 
 	// ErrUnavailable is why a request is refused if its credentials cannot be checked at the moment. It
 	// comes in a [*proxy.Error] of status 503.
-	ErrUnavailable = errors.New("the credentials cannot be checked now")
+	ErrUnavailable error = &proxy.Error{Status: http.StatusServiceUnavailable, Err: errors.New("the credentials cannot be checked now")}
 
 	// ErrDenied is why a request is refused if its caller may not make it. It comes in a [*proxy.Error] of
-	// status 403. A decorator of your own returns &proxy.Error{Status: http.StatusForbidden, Err:
-	// auth.ErrDenied}; the bare error would be a 502.
-	ErrDenied = errors.New("the caller may not do this")
+	// status 403.
+	ErrDenied error = &proxy.Error{Status: http.StatusForbidden, Err: errors.New("the caller may not do this")}
 )

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -132,4 +133,20 @@ func TestWhatGoesByTheCallerBelongsInsideOfRequire(t *testing.T) {
 	own := auth.Allow(func(context.Context, *proxy.Request) error { return nil }) // it may look at something else
 	_, err = endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{own, require}})
 	assert.NoError(t, err)
+}
+
+func TestAReasonHasItsStatusByItself(t *testing.T) {
+	t.Parallel()
+	for err, status := range map[error]int{auth.ErrNoCredentials: 401, auth.ErrInvalidCredentials: 401, auth.ErrDenied: 403, auth.ErrUnavailable: 503} {
+		for _, returned := range []error{err, fmt.Errorf("guard: %w", err), fmt.Errorf("%w: not on Sundays", err)} {
+			guard := func(proxy.Proxy) proxy.Proxy {
+				return func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, returned }
+			}
+			h, err := endpoint.New(endpoint.Spec{Proxy: answers, Guards: []proxy.Decorator{guard}})
+			require.NoError(t, err)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+			assert.Equal(t, status, w.Code, returned)
+		}
+	}
 }

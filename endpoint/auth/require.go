@@ -192,7 +192,7 @@ func (c *check) refusal(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return &proxy.Error{Op: "auth", Err: ctx.Err()}
 	}
-	e := &proxy.Error{Status: statusOf(err), Op: "auth", Err: err}
+	e := &proxy.Error{Status: proxy.StatusOf(err), Op: "auth", Err: err}
 	switch {
 	case e.Status == http.StatusUnauthorized:
 		e.Header = http.Header{}
@@ -201,20 +201,6 @@ func (c *check) refusal(ctx context.Context, err error) error {
 		e.Status, e.Err = http.StatusServiceUnavailable, unavailable(err)
 	}
 	return e
-}
-
-// statusOf returns the status of the error of an authenticator. One that wraps a sentinel of this package
-// and says nothing of a status has that of the sentinel; ErrUnavailable is 503 as it is.
-func statusOf(err error) int {
-	status := proxy.StatusOf(err)
-	switch {
-	case status != http.StatusBadGateway, call.Is(err, ErrUnavailable): // 502 stands for no status at all
-	case call.Is(err, ErrInvalidCredentials), call.Is(err, ErrNoCredentials):
-		return http.StatusUnauthorized
-	case call.Is(err, ErrDenied):
-		return http.StatusForbidden
-	}
-	return status
 }
 
 // unavailable returns an error that wraps ErrUnavailable and err.
