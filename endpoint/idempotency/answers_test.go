@@ -107,9 +107,14 @@ func TestAnOutcomeIsKeptAsSoonAsItCanBe(t *testing.T) {
 					assert.ErrorIs(t, all[0], idempotency.ErrAnswers)
 				}
 				assert.Equal(t, 409, send(h, `"k"`, "{}").status)
+				abandoned := h.(interface{ Abandoned() int }).Abandoned
+				assert.Positive(t, abandoned(), "a stop can tell that an outcome is still to be kept")
 				<-time.After(3 * time.Second)
 				down.Store(false)
 				<-time.After(3 * time.Second)
+				if name != "ignores its context" {
+					assert.Zero(t, abandoned())
+				}
 				again := send(h, `"k"`, "{}")
 				assert.Equal(t, first.body, again.body)
 				assert.Equal(t, "true", again.header.Get("Idempotent-Replayed"))

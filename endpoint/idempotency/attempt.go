@@ -269,7 +269,7 @@ func (a *attempt) keep(v *value) {
 	}
 	if err != nil {
 		a.report(err)
-		go a.insist(b)
+		a.of.bound.Go(a.free, func() { a.insist(b) })
 	}
 }
 

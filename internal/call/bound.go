@@ -45,6 +45,16 @@ func (b *Bound) Full(ctx context.Context) bool {
 // Len returns how many calls are abandoned.
 func (b *Bound) Len() int64 { return b.n.Load() }
 
+// Go runs f on a goroutine of its own, which counts as an abandoned call of the scope of ctx while it
+// runs: nobody waits for it.
+func (b *Bound) Go(ctx context.Context, f func()) {
+	b.count(ctx, 1)
+	go func() {
+		defer b.count(ctx, -1)
+		f()
+	}()
+}
+
 func (b *Bound) count(ctx context.Context, n int64) {
 	b.n.Add(n)
 	if s := scopeOf(ctx); s != nil {
