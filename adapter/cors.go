@@ -209,7 +209,7 @@ func (s *originSet) admit(h http.Header) bool {
 	for _, p := range s.patterns {
 		rest, begins := strings.CutPrefix(origin, p.prefix)
 		host, ends := strings.CutSuffix(rest, p.suffix)
-		if begins && ends && len(host) <= maxHost && areLabels(host) {
+		if begins && ends && len(host) <= maxHost && field.AreLabels(host) && strings.ToLower(host) == host {
 			return true
 		}
 	}
@@ -254,7 +254,7 @@ func (s *originSet) add(text string) error {
 	}
 	if begin, domain, star := strings.Cut(host, "*"); star {
 		parent, isChild := strings.CutPrefix(domain, ".")
-		if strings.Contains(begin, ".") || begin != "" && !areLabels(begin) || !isChild || !areLabels(parent) ||
+		if strings.Contains(begin, ".") || begin != "" && !field.AreLabels(begin) || !isChild || !field.AreLabels(parent) ||
 			!strings.Contains(parent, ".") && parent != "localhost" {
 			return errStar
 		}
@@ -266,7 +266,7 @@ func (s *originSet) add(text string) error {
 		if err != nil || ip.Zone() != "" {
 			return errNotOrigin
 		}
-	} else if !areLabels(host) {
+	} else if !field.AreLabels(host) {
 		return errNotOrigin
 	}
 	s.exact[scheme+"://"+host+port] = true
@@ -298,25 +298,6 @@ func isScheme(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-// areLabels reports whether s is one or more labels of a host name in lower case, with a dot between
-// them.
-func areLabels(s string) bool {
-	start := true
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case c == '.' && !start:
-			start = true
-			continue
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_':
-		default:
-			return false
-		}
-		start = false
-	}
-	return !start
 }
 
 const (

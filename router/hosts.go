@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -136,7 +137,7 @@ func splitHost(s string) (name string, port uint16, ok bool) {
 		return "", 0, false
 	}
 	name = strings.TrimSuffix(name, ".")
-	if !areLabels(name) {
+	if !field.AreLabels(name) {
 		return "", 0, false
 	}
 	return strings.ToLower(name), port, true
@@ -161,19 +162,4 @@ func splitIPv6(s string) (name string, port uint16, ok bool) {
 func parsePort(s string) (uint16, bool) {
 	port, err := strconv.ParseUint(s, 10, 16)
 	return uint16(port), err == nil && port > 0
-}
-
-func areLabels(s string) bool {
-	start := true // of a label
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
-			start = false
-		case c == '.' && !start:
-			start = true
-		default:
-			return false
-		}
-	}
-	return !start
 }

@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"internal/call":        {"internal/field", "internal/mark", "internal/report", "internal/watch", "pipe"},
 	"internal/field":       {},
 	"internal/ids":         {},
+	"internal/due":         {},
 	"internal/form":        {},
 	"internal/mark":        {},
 	"internal/told":        {"internal/mark", "proxy", "proxy/document"},
@@ -44,12 +45,12 @@ var mayImport = map[string][]string{
 	"backend":              {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
 	"backend/balance":      {"backend", "internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
 	"endpoint":             {"internal/call", "internal/field", "internal/ids", "internal/mark", "internal/report", "internal/told", "pipe", "proxy", "proxy/document"},
-	"endpoint/auth":        {"endpoint", "internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
+	"endpoint/auth":        {"endpoint", "internal/call", "internal/due", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"endpoint/check":       {"internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"async":                {"internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
 	"router":               {"endpoint", "internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
 	"adapter":              {"internal/field", "internal/ids"},
-	"endpoint/idempotency": {"internal/call", "internal/field", "internal/form", "internal/keys", "internal/mark", "internal/told", "internal/watch", "pipe", "proxy", "proxy/document"},
+	"endpoint/idempotency": {"internal/call", "internal/due", "internal/field", "internal/form", "internal/keys", "internal/mark", "internal/told", "internal/watch", "pipe", "proxy", "proxy/document"},
 }
 
 // looksFromOutside lists the packages that measure or test the others: they may import everything,

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"container/heap"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -9,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/due"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -50,8 +50,8 @@ type Revoked struct {
 	max int
 
 	mu    sync.RWMutex // guards what follows
-	until map[[sha256.Size]byte]*revocation
-	ends  revocations
+	until map[[sha256.Size]byte]*due.Item[[sha256.Size]byte]
+	ends  due.Queue[[sha256.Size]byte]
 }
 
 // NewRevoked returns an empty set. It fails if the claim is not a path, or has a wildcard.
@@ -59,7 +59,7 @@ func NewRevoked(s RevokedSpec) (*Revoked, error) {
 	if s.Max == 0 {
 		s.Max = DefaultMaxRevoked
 	}
-	r := &Revoked{max: s.Max, until: map[[sha256.Size]byte]*revocation{}}
+	r := &Revoked{max: s.Max, until: map[[sha256.Size]byte]*due.Item[[sha256.Size]byte]{}}
 	var err error
 	if r.ask, err = RevokedBy(s.Claim, r.has); err != nil {
 		return nil, fmt.Errorf("auth: NewRevoked: %w", err)
@@ -87,22 +87,19 @@ func (r *Revoked) Revoke(id string, until time.Time) error {
 	key := sha256.Sum256([]byte(id))
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.ends) > 0 && r.ends[0].over(now) {
-		delete(r.until, heap.Pop(&r.ends).(*revocation).key)
+	for ended := r.ends.Next(now); ended != nil; ended = r.ends.Next(now) {
+		delete(r.until, ended.Value)
 	}
 	if known := r.until[key]; known != nil {
-		if !known.until.IsZero() && (until.IsZero() || until.After(known.until)) {
-			known.until = until
-			heap.Fix(&r.ends, known.place)
+		if !known.Until().IsZero() && (until.IsZero() || until.After(known.Until())) {
+			r.ends.Move(known, until)
 		}
 		return nil
 	}
 	if r.max > 0 && len(r.until) >= r.max {
 		return ErrRevokedFull
 	}
-	entry := &revocation{key: key, until: until}
-	r.until[key] = entry
-	heap.Push(&r.ends, entry)
+	r.until[key] = r.ends.Add(key, until)
 	return nil
 }
 
@@ -124,47 +121,5 @@ func (r *Revoked) has(_ context.Context, id string) (bool, error) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	entry := r.until[key]
-	return entry != nil && (entry.until.IsZero() || time.Now().Before(entry.until)), nil
-}
-
-// A revocation is one revoked id.
-type revocation struct {
-	key   [sha256.Size]byte
-	until time.Time // zero is for good
-	place int       // in the heap
-}
-
-func (r *revocation) over(now time.Time) bool { return !r.until.IsZero() && !now.Before(r.until) }
-
-// revocations is a heap of which the first ends first.
-type revocations []*revocation
-
-func (h revocations) Len() int { return len(h) }
-
-func (h revocations) Less(i, j int) bool {
-	if h[i].until.IsZero() || h[j].until.IsZero() {
-		return !h[i].until.IsZero()
-	}
-	return h[i].until.Before(h[j].until)
-}
-
-func (h revocations) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
-}
-
-// Push appends an entry.
-func (h *revocations) Push(x any) {
-	entry := x.(*revocation)
-	entry.place = len(*h)
-	*h = append(*h, entry)
-}
-
-// Pop removes the last entry.
-func (h *revocations) Pop() any {
-	last := len(*h) - 1
-	entry := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	return entry
+	return entry != nil && !entry.Over(time.Now()), nil
 }

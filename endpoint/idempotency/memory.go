@@ -2,12 +2,12 @@ package idempotency
 
 import (
 	"bytes"
-	"container/heap"
 	"context"
 	"errors"
 	"sync"
 	"time"
 
+	"github.com/sluice-go/sluice/internal/due"
 	"github.com/sluice-go/sluice/internal/mark"
 )
 
@@ -28,8 +28,8 @@ type Memory struct {
 	limit int64 // negative is none
 
 	mu      sync.Mutex // guards what follows
-	entries map[string]*entry
-	queue   queue // of the entries, by when their time is over
+	entries map[string]*due.Item[entry]
+	queue   due.Queue[entry]
 	bytes   int64
 }
 
@@ -37,8 +37,6 @@ type Memory struct {
 type entry struct {
 	key   string
 	value []byte
-	until time.Time
-	index int // in the queue
 }
 
 // entryOverhead is about what an entry takes besides its key and value.
@@ -52,7 +50,7 @@ func NewMemory(bytes int64) *Memory {
 	if bytes == 0 {
 		bytes = DefaultMemory
 	}
-	return &Memory{limit: bytes, entries: map[string]*entry{}}
+	return &Memory{limit: bytes, entries: map[string]*due.Item[entry]{}}
 }
 
 // Claim implements [Answers]. It fails only with [ErrFull].
@@ -62,15 +60,13 @@ func (m *Memory) Claim(_ context.Context, key string, claim []byte, lease time.D
 	defer m.mu.Unlock()
 	m.expire(now)
 	if e := m.entries[key]; e != nil {
-		return e.value, nil
+		return e.Value.value, nil
 	}
 	size := sizeOf(key, claim)
 	if m.limit >= 0 && m.bytes+size > m.limit {
 		return nil, ErrFull
 	}
-	e := &entry{key: key, value: claim, until: now.Add(lease)}
-	m.entries[key] = e
-	heap.Push(&m.queue, e)
+	m.entries[key] = m.queue.Add(entry{key, claim}, now.Add(lease))
 	m.bytes += size
 	return nil, nil
 }
@@ -88,8 +84,8 @@ func (m *Memory) Keep(_ context.Context, key string, claim, value []byte, ttl ti
 	if m.limit >= 0 && more > 0 && m.bytes+more > m.limit {
 		return false, ErrFull
 	}
-	e.value, e.until = value, now.Add(ttl)
-	heap.Fix(&m.queue, e.index)
+	e.Value.value = value
+	m.queue.Move(e, now.Add(ttl))
 	m.bytes += more
 	return true, nil
 }
@@ -99,17 +95,17 @@ func (m *Memory) Release(_ context.Context, key string, claim []byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if e := m.claimed(key, claim, time.Now()); e != nil {
-		heap.Remove(&m.queue, e.index)
-		m.drop(e)
+		m.queue.Remove(e)
+		m.drop(&e.Value)
 	}
 	return nil
 }
 
 // claimed returns the entry of a claim, or nil. The caller holds the lock.
-func (m *Memory) claimed(key string, claim []byte, now time.Time) *entry {
+func (m *Memory) claimed(key string, claim []byte, now time.Time) *due.Item[entry] {
 	m.expire(now)
 	e := m.entries[key]
-	if e == nil || !bytes.Equal(e.value, claim) {
+	if e == nil || !bytes.Equal(e.Value.value, claim) {
 		return nil
 	}
 	return e
@@ -117,8 +113,8 @@ func (m *Memory) claimed(key string, claim []byte, now time.Time) *entry {
 
 // expire removes the entries whose time is over. The caller holds the lock.
 func (m *Memory) expire(now time.Time) {
-	for len(m.queue) > 0 && !now.Before(m.queue[0].until) {
-		m.drop(heap.Pop(&m.queue).(*entry))
+	for ended := m.queue.Next(now); ended != nil; ended = m.queue.Next(now) {
+		m.drop(&ended.Value)
 	}
 }
 
@@ -149,30 +145,3 @@ func (m *Memory) Waits() time.Duration { return 0 }
 
 // Mark says that a Memory neither blocks nor runs code of a user.
 func (m *Memory) Mark() mark.Type { return mark.TypeOf[*Memory]() }
-
-// A queue is a heap of entries, that whose time is over first on top.
-type queue []*entry
-
-func (q queue) Len() int           { return len(q) }
-func (q queue) Less(i, j int) bool { return q[i].until.Before(q[j].until) }
-
-func (q queue) Swap(i, j int) {
-	q[i], q[j] = q[j], q[i]
-	q[i].index, q[j].index = i, j
-}
-
-// Push is for package heap.
-func (q *queue) Push(x any) {
-	e := x.(*entry)
-	e.index = len(*q)
-	*q = append(*q, e)
-}
-
-// Pop is for package heap.
-func (q *queue) Pop() any {
-	last := len(*q) - 1
-	e := (*q)[last]
-	(*q)[last] = nil
-	*q = (*q)[:last]
-	return e
-}

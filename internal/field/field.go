@@ -230,3 +230,20 @@ func CheckSet(name string) error {
 func OfBody(name string) bool {
 	return name == "Content-Length" || name == "Content-Type" || name == "Content-Encoding"
 }
+
+// AreLabels reports whether s is one or more labels of a host name, with a dot between them. An underscore
+// may stand in a label, as names of services have it.
+func AreLabels(s string) bool {
+	start := true // of a label
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+			start = false
+		case c == '.' && !start:
+			start = true
+		default:
+			return false
+		}
+	}
+	return !start
+}

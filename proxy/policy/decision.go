@@ -86,13 +86,31 @@ func recovered(take func() (Grant, error)) (g Grant, err error) {
 	return g, call.Sound(err)
 }
 
-// elsewhere adds to a step what is known of the place where a limit counts.
-func elsewhere(step *pipe.Step, store any) {
+// tiersBy adds to a step what is known of the function that chooses tiers, and returns the note of it.
+func tiersBy(step *pipe.Step, tier func(*proxy.Caller) string) string {
+	step.Effects |= pipe.ReadsCaller | pipe.Opaque // the user's code may wait although it must not
+	return "tiers by " + pipe.FuncName(tier)
+}
+
+// countsIn adds to a step what is known of the place where a limit counts, which is memory if store is
+// nil, and returns the notes of it. what names what is counted.
+func countsIn(step *pipe.Step, what string, store any, open bool, maxKeys int) []string {
+	switch {
+	case store == nil && maxKeys < 0:
+		return []string{"any number of keys"}
+	case store == nil:
+		return []string{fmt.Sprintf("%d keys", maxKeys)}
+	}
 	if w, ok := store.(interface{ Waits() time.Duration }); ok && mark.On(store) {
 		step.Waits = w.Waits()
 	} else {
 		step.Effects |= pipe.Opaque // the user's code may wait although it must not
 	}
+	notes := []string{what + " elsewhere"}
+	if open {
+		notes = append(notes, "open")
+	}
+	return notes
 }
 
 // placed returns what the faults of a part begin with.

@@ -140,21 +140,9 @@ func LimitByWith(s LimitBySpec) proxy.Decorator {
 		notes = append(notes, name+" "+s.Tiers[name].String())
 	}
 	if s.Tier != nil {
-		notes = append(notes, "tiers by "+pipe.FuncName(s.Tier))
-		step.Effects |= pipe.ReadsCaller | pipe.Opaque // the user's code may wait although it must not
+		notes = append(notes, tiersBy(&step, s.Tier))
 	}
-	switch {
-	case s.Buckets != nil:
-		notes = append(notes, "buckets elsewhere")
-		elsewhere(&step, s.Buckets)
-		if s.Open {
-			notes = append(notes, "open")
-		}
-	case s.MaxKeys < 0:
-		notes = append(notes, "any number of keys")
-	default:
-		notes = append(notes, fmt.Sprintf("%d keys", s.MaxKeys))
-	}
+	notes = append(notes, countsIn(&step, "buckets", s.Buckets, s.Open, s.MaxKeys)...)
 	if s.OmitFields {
 		notes = append(notes, "no fields")
 	} else {

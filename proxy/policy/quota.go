@@ -208,8 +208,7 @@ func (q *quota) describe(step *pipe.Step) string {
 		notes = append(notes, fmt.Sprintf("%s %d", name, s.Tiers[name]))
 	}
 	if s.Tier != nil {
-		notes = append(notes, "tiers by "+pipe.FuncName(s.Tier))
-		step.Effects |= pipe.ReadsCaller | pipe.Opaque // the user's code may wait although it must not
+		notes = append(notes, tiersBy(step, s.Tier))
 	}
 	if s.Now != nil {
 		step.Effects |= pipe.Opaque
@@ -218,18 +217,7 @@ func (q *quota) describe(step *pipe.Step) string {
 		notes = append(notes, "weight by "+pipe.FuncName(s.Weight))
 		step.Effects |= pipe.Opaque
 	}
-	switch {
-	case s.Quotas != nil:
-		notes = append(notes, "counts elsewhere")
-		elsewhere(step, s.Quotas)
-		if s.Open {
-			notes = append(notes, "open")
-		}
-	case s.MaxKeys < 0:
-		notes = append(notes, "any number of keys")
-	default:
-		notes = append(notes, fmt.Sprintf("%d keys", s.MaxKeys))
-	}
+	notes = append(notes, countsIn(step, "counts", s.Quotas, s.Open, s.MaxKeys)...)
 	if s.OmitFields {
 		notes = append(notes, "no fields")
 	} else {
