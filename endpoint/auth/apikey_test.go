@@ -82,10 +82,10 @@ func TestAPIKeysExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key := auth.APIKey{Name: "batch", Digest: auth.DigestOf("secret"), Expires: time.Now().Add(time.Hour)}
 		guarded := proxy.Proxy(answers).With(auth.Require(auth.APIKeys(auth.NewKeys(key))))
-		time.Sleep(time.Hour - time.Nanosecond)
+		<-time.After(time.Hour - time.Nanosecond)
 		_, err := guarded(t.Context(), get("X-Api-Key", "secret"))
 		assert.NoError(t, err)
-		time.Sleep(time.Nanosecond)
+		<-time.After(time.Nanosecond)
 		_, err = guarded(t.Context(), get("X-Api-Key", "secret"))
 		assert.ErrorIs(t, err, auth.ErrInvalidCredentials)
 		assert.Equal(t, http.StatusUnauthorized, proxy.StatusOf(err))
@@ -132,7 +132,7 @@ func TestAStoreOfKeysThatCannotTellDenies(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		deaf := func(context.Context, auth.KeyDigest) (*proxy.Caller, error) {
-			time.Sleep(time.Minute)
+			<-time.After(time.Minute)
 			return batch.Caller(), nil
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -142,7 +142,7 @@ func TestAStoreOfKeysThatCannotTellDenies(t *testing.T) {
 		assert.Nil(t, req)
 		assert.Equal(t, http.StatusGatewayTimeout, proxy.StatusOf(err))
 		assert.Equal(t, time.Second, time.Since(start))
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 	})
 }
 

@@ -104,7 +104,7 @@ func TestACertificateEndsWhileItsConnectionIsOpen(t *testing.T) {
 		state := verified(certificate([]string{"spiffe://shop.test/orders"}, nil, nil, ""))
 		_, err := through(t.Context(), over(state), auth.Require(auth.Certificates()))
 		assert.NoError(t, err)
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		_, err = through(t.Context(), over(state), auth.Require(auth.Certificates()))
 		assert.ErrorIs(t, err, auth.ErrInvalidCredentials)
 	})

@@ -71,7 +71,7 @@ func TestClaimsAreAddedToAMember(t *testing.T) {
 		keys := newKeys(t, sign.Key{Algorithm: "EdDSA", Private: privateKey(t, "EdDSA")})
 		p := answers(`{"token":{"sub":"ada","iss":"upstream","exp":1}}`).With(sign.Members(sign.Spec{Keys: keys, Members: []string{"token"},
 			Issuer: "https://id", Lifetime: time.Hour}))
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		res, err := p(t.Context(), proxy.NewRequest("GET", "/"))
 		require.NoError(t, err)
 		assert.Equal(t, `{"sub":"ada","iss":"https://id","exp":946688460,"iat":946684860}`, payloadOf(t, keys, res.Document.Get(document.PathOf("token"))))
