@@ -1,0 +1,30 @@
+// Package h1 is a transport for HTTP/1.1 that runs a call on the goroutine of its caller.
+//
+// net/http's transport keeps a goroutine that reads and one that writes for each connection, and
+// hands every call over to them and back. This one writes the request and reads the answer where
+// RoundTrip was called. So a call costs less, and an idle connection costs a buffer and no goroutine.
+//
+// # What it refuses
+//
+// The transport is strict (RFC 9112). Where a lenient reader and a strict one would disagree about
+// where an answer ends, the call fails with an [Error], and the connection is closed: Content-Length
+// beside Transfer-Encoding, two different lengths, space before a colon, folded fields, a bare CR or
+// LF, a space in a name, an unknown version, a chunk size that is not plain hexadecimal, chunk data
+// without its CRLF, and a status that is not three digits.
+//
+// # Connections
+//
+// A connection is used again only if the answer on it was read to its end and nothing came behind
+// that. Before it is used again, the transport looks whether anything has arrived meanwhile. So bytes
+// that nobody has asked for are never taken for an answer, unless they arrive after the next request
+// was written: nobody can tell those apart over HTTP/1.1.
+//
+// A request is sent a second time only if it was sent over a connection that had been used before,
+// no byte of an answer was received, and the request can be replayed: its method is idempotent or it
+// has an Idempotency-Key, and it has no body or a GetBody.
+//
+// # Contexts
+//
+// A call ends when its context ends. The transport begins to watch the context after 5 ms without a
+// byte, so that quick calls do not pay for it.
+package h1
