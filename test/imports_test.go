@@ -55,7 +55,7 @@ var mayImport = map[string][]string{
 
 // looksFromOutside lists the packages that measure or test the others: they may import everything,
 // and no package imports them.
-var looksFromOutside = map[string]bool{"bench": true, "test": true, "test/simulate": true}
+var looksFromOutside = map[string]bool{"bench": true, "bench/byhand": true, "bench/load": true, "test": true, "test/simulate": true}
 
 // mayDepend lists the modules that a package may bring into a user's build.
 var mayDepend = map[string][]string{
