@@ -81,7 +81,7 @@ func TestScanAgreesWithItsOracleOnMutants(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, s := range shapes {
-		for range 4000 {
+		for range 1500 {
 			b := s.make(r, 100+r.IntN(800))
 			sameAsOracle(t, b)
 			sameAsOracle(t, b[:r.IntN(len(b))])
