@@ -13,11 +13,14 @@ import (
 	"github.com/sluice-go/sluice/proxy/policy"
 )
 
-// The race detector allocates too.
-func TestMergeOfThreeAllocatesNinetyTimesAtMost(t *testing.T) {
+// mergeAllocs is how often a merge of three allocates, with what its transport in memory does.
+const mergeAllocs = 69
+
+// The race detector allocates too, so that this file is built without it.
+func TestAMergeOfThreeAllocatesSeldom(t *testing.T) {
 	h, req := gateway(t, flat), asBrowser(t, "/page/1")
-	if n := testing.AllocsPerRun(200, func() { respond(t, h, req, 3*partSize-2000) }); n > 90 {
-		t.Errorf("%v allocations for each request, want 90 at most", n)
+	if n := testing.AllocsPerRun(200, func() { respond(t, h, req, 3*partSize-2000) }); n > mergeAllocs {
+		t.Errorf("%v allocations for each request, want %d at most", n, mergeAllocs)
 	}
 }
 

@@ -37,7 +37,7 @@ func Hold(limit int) Decorator {
 		if pipe.PlanOf(next).HonoursContext() {
 			serve = h.callDirectly
 		}
-		return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "hold", Source: source, Acts: pipe.Both,
+		return pipe.Describe(serve, pipe.Step{Mark: mark.Borrows(), Kind: "hold", Source: source, Acts: pipe.Both,
 			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext}, next)
 	}
 }
@@ -63,7 +63,7 @@ func (h *hold) call(ctx context.Context, req *Request) (*Response, error) {
 		return nil, errFull()
 	}
 	c := &holdCall{next: h.next}
-	req.copyTo(&c.req, cloneValues)
+	req.copyTo(&c.req, copyAll)
 	c.branch = branch{Ctx: ctx, Task: c, Bound: h.bound, Close: closeResponse}
 	return c.branch.Await()
 }

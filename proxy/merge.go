@@ -67,7 +67,7 @@ func grouped(p Proxy, member, source string) Proxy {
 		res.Document = res.Document.Wrap(member)
 		return res, nil
 	}
-	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "group", Detail: member, Source: source, Acts: pipe.Out,
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Borrows(), Kind: "group", Detail: member, Source: source, Acts: pipe.Out,
 		Effects: pipe.CallsOnce}, p)
 }
 
@@ -126,11 +126,12 @@ type mergePart struct {
 	i              int    // the index of the part
 	method         method // of the merge
 	honoursContext bool   // it ends with its context, without being abandoned
+	reads          bool   // it only reads its request; see call.OnlyReads
 }
 
 func newMerge(s Spec) Proxy {
 	m := &merge{method: methodOf(s.Combine), combine: s.Combine, maxMembers: s.MaxMembers, bound: call.NewBound(s.MaxAbandoned), opens: call.NewBound(0)}
-	step := pipe.Step{Mark: mark.Ours(), Kind: "merge", Name: s.Name, Detail: counted(len(s.Parts), "part"), Source: pipe.Here(),
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "merge", Name: s.Name, Detail: counted(len(s.Parts), "part"), Source: pipe.Here(),
 		Layout: pipe.Parallel, Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext}
 	faults := faultsOf("Merge", s.Name)
 	if len(s.Parts) == 0 {
@@ -160,7 +161,8 @@ func newMerge(s Spec) Proxy {
 		}
 		part.Expose = slices.Clone(part.Expose)
 		part.Proxy = part.described(step.Source)
-		m.parts = append(m.parts, mergePart{Part: part, i: i, method: m.method, honoursContext: part.When == nil && plan.HonoursContext()})
+		m.parts = append(m.parts, mergePart{Part: part, i: i, method: m.method, honoursContext: part.When == nil && plan.HonoursContext(),
+			reads: call.OnlyReads(pipe.PlanOf(part.Proxy))})
 		inner = append(inner, part.Proxy)
 		if part.Optional {
 			m.optional++
@@ -183,7 +185,7 @@ func newMerge(s Spec) Proxy {
 
 // described returns the proxy of the part as the plan shows it.
 func (p Part) described(source string) Proxy {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "part", Name: p.Name, Source: source, Acts: pipe.None, Calls: 1}
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "part", Name: p.Name, Source: source, Acts: pipe.None, Calls: 1}
 	var notes []string
 	if p.Optional {
 		notes, step.Effects = append(notes, "optional"), pipe.Skippable
@@ -255,9 +257,10 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 		return nil, fmt.Errorf("merge: %w", errFull())
 	}
 	c := &mergeCall{merge: m, branches: make([]mergeBranch, len(m.parts))}
-	if err := req.fork(ctx, m.opens, len(c.branches), func(i int) *Request { return &c.branches[i].req }); err != nil {
+	if err := req.fork(ctx, m.opens, len(c.branches), c.request); err != nil {
 		return nil, fmt.Errorf("merge: %w", err)
 	}
+	defer checkShared(ctx, req)()
 	c.ctx.StartCancellable(ctx)
 	defer c.ctx.Cancel()
 	if m.optional > 0 {
@@ -268,6 +271,11 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 	defer c.closeAll() // even if a part ends the goroutine
 	c.run()
 	return c.answer(ctx)
+}
+
+// request returns the request of a branch, and whether its part only reads it.
+func (c *mergeCall) request(i int) (req *Request, reads bool) {
+	return &c.branches[i].req, c.merge.parts[i].reads
 }
 
 // run runs the branches and returns when each has arrived or was left, even if the last one ends

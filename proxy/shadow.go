@@ -117,7 +117,7 @@ func (s *Shadow) step() pipe.Step {
 	if s.spec.Max > 0 {
 		notes = append(notes, fmt.Sprintf("%d at once", s.spec.Max))
 	}
-	effects := pipe.CallsOnce | pipe.HonoursContext | pipe.Detached
+	effects := pipe.CallsOnce | pipe.HonoursContext | pipe.Detached | pipe.Keeps
 	if s.spec.Compare != nil {
 		notes, effects = append(notes, "compared"), effects|pipe.Opaque
 	}
@@ -156,7 +156,7 @@ func (s *Shadow) Decorate(next Proxy) Proxy {
 	next = pipe.Described(next)
 	sh := &shadowed{shadow: s, next: next}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "shadow", Source: pipe.Here(), Acts: pipe.In, Layout: pipe.Parallel,
-		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: s}
+		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful | pipe.Keeps, State: s}
 	p := pipe.Describe(sh.call, step, next, s.mirror)
 	sh.name = nameIn(pipe.PlanOf(next), "answer")
 	return p
@@ -343,7 +343,6 @@ func (m *mirrorCall) release() {
 // copyOf copies the request, and reports whether that succeeded. GetBody is code of the user, and
 // its failure must not become one of the answer.
 func (m *mirrorCall) copyOf(ctx context.Context, req *Request) (made bool) {
-	header := headersFor(ctx)
 	defer func() {
 		if v := recover(); v != nil {
 			m.report(pipe.NewPanicError(v))
@@ -353,7 +352,7 @@ func (m *mirrorCall) copyOf(ctx context.Context, req *Request) (made bool) {
 			m.leave()
 		}
 	}()
-	if err := req.cloneTo(&m.req, header, opens(ctx, m.shadow.opens)); err != nil {
+	if err := req.cloneTo(&m.req, copierFor(ctx).writers, opens(ctx, m.shadow.opens)); err != nil {
 		m.report(err)
 		return false
 	}
