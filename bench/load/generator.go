@@ -46,6 +46,10 @@ func (l load) run(ctx context.Context) (t tally, err error) {
 		}
 		defer clients[i].conn.Close()
 	}
+	return l.sendOn(ctx, clients)
+}
+
+func (l load) sendOn(ctx context.Context, clients []*client) (t tally, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	latencies := make([][]time.Duration, len(clients))
