@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
 	"github.com/sluice-go/sluice/router"
@@ -40,6 +41,12 @@ func timely(next proxy.Proxy) proxy.Proxy { return policy.Timeout(time.Second)(n
 // opaque is a user's decorator without a description.
 func opaque(next proxy.Proxy) proxy.Proxy {
 	return func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return next(ctx, req) }
+}
+
+// borrows is a user's decorator that says what it does: it passes the response on and keeps nothing of it.
+func borrows(next proxy.Proxy) proxy.Proxy {
+	step := pipe.Step{Kind: "audit", Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Borrows}
+	return pipe.Describe(opaque(next), step, next)
 }
 
 // passthrough hands everything on, as ReverseProxy does.

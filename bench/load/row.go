@@ -34,6 +34,7 @@ var table = []row{
 	{"merge 3 × 1 KB", merge("1k", flat), mergeByHand("1k"), false, "/page/1", sameJSON, cost, bar{ratioAtMost: 0.45}},
 	{"grouped 3 × 20 KB", merge("20k", grouped), groupByHand("20k"), false, "/page/1", sameJSON, cost, bar{ratioAtMost: 0.32}},
 	{"merge 3 × 20 KB, opaque decorator", merge("20k", flat, opaque), mergeByHand("20k"), false, "/page/1", sameJSON, cost, bar{ratioAtMost: 0.24}},
+	{"merge 3 × 20 KB, decorator that borrows", merge("20k", flat, borrows), mergeByHand("20k"), false, "/page/1", sameJSON, cost, bar{ratioAtMost: 0.165}},
 	{"merge 3 × 20 KB, p99 at half of its saturation", merge("20k", flat), mergeByHand("20k"), false, "/page/1", sameJSON, tail(true), bar{ratioAtMost: 1}},
 	{"merge 3 × 20 KB, p99 at half of the peer's saturation", merge("20k", flat), mergeByHand("20k"), false, "/page/1", sameJSON, tail(false), bar{ratioAtMost: 1}},
 	{"one connection, latency of 1 KB", passthrough(), reverseProxy, true, "/1k/a/1", sameBytes, latency, bar{ratioAtMost: 1}},
