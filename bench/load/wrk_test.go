@@ -1,6 +1,10 @@
 package main
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -29,4 +33,23 @@ func TestOutputOfWrk(t *testing.T) {
 	assert.EqualError(t, err, "wrk: Socket errors: connect 0, read 3, write 0, timeout 0")
 	_, _, err = parseWrk("unable to connect")
 	assert.Error(t, err)
+}
+
+func TestLoadOfWrk(t *testing.T) {
+	if _, err := exec.LookPath("wrk"); err != nil || testing.Short() {
+		t.Skip("wrk is not installed, or its second takes too long")
+	}
+	t.Parallel()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Header.Get("Cookie"))
+	}))
+	defer srv.Close()
+	l := load{Addr: srv.Listener.Addr().String(), Target: "/", Connections: 2, Time: time.Second, Length: int64(len("session=4711"))}
+	got, err := l.wrk(t.Context())
+	require.NoError(t, err)
+	assert.Positive(t, got.Requests)
+
+	l.Length = 1000
+	_, err = l.wrk(t.Context())
+	assert.ErrorContains(t, err, "at least")
 }
