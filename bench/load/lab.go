@@ -21,6 +21,7 @@ type lab struct {
 	upstream *process
 	wrk      bool
 	nginx    bool
+	busy     string // the load average before
 }
 
 func newLab(ctx context.Context, o options) (*lab, error) {
@@ -34,7 +35,7 @@ func newLab(ctx context.Context, o options) (*lab, error) {
 	if o.generator == "wrk" && missing != nil {
 		return nil, missing
 	}
-	l := &lab{options: o, wrk: o.generator != "own" && missing == nil, nginx: nginxPath() != ""}
+	l := &lab{options: o, wrk: o.generator != "own" && missing == nil, nginx: nginxPath() != "", busy: loadAverage()}
 	if o.profile != "" {
 		if err := os.MkdirAll(o.profile, 0o755); err != nil {
 			return nil, err

@@ -37,6 +37,16 @@ func TestEveryRowIsMeasured(t *testing.T) {
 	}
 }
 
+func TestARowThatFailsIsInTheTable(t *testing.T) {
+	t.Parallel()
+	var out, progress bytes.Buffer
+	args := []string{"-rows", "^(stream down|passthrough 1 KB)$", "-rounds", "1", "-time", "20ms", "-warmup", "0", "-generator", "own", "-bytes", "-1"}
+	err := run(t.Context(), args, &out, &progress)
+	assert.ErrorContains(t, err, "stream down: gateway: generator")
+	assert.Contains(t, out.String(), "| stream down | gateway: generator")
+	assert.Contains(t, out.String(), "| passthrough 1 KB | ")
+}
+
 func TestProfilesOfTheGateway(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "profiles")

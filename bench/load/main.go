@@ -83,7 +83,8 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	return o.measure(ctx, wanted, out, progress)
 }
 
-// measure measures the rows whose names match, and prints the table.
+// measure measures the rows whose names match, and prints the table. A row that fails is in the table,
+// and in the error.
 func (o options) measure(ctx context.Context, wanted *regexp.Regexp, out, progress io.Writer) error {
 	l, err := newLab(ctx, o)
 	if err != nil {
@@ -91,14 +92,19 @@ func (o options) measure(ctx context.Context, wanted *regexp.Regexp, out, progre
 	}
 	defer l.close()
 	var results []result
+	var failed error
 	for _, r := range table {
 		if !wanted.MatchString(r.name) {
 			continue
 		}
 		fmt.Fprintf(progress, "%s %s\n", time.Now().Format(time.TimeOnly), r.name)
 		of, err := l.row(ctx, r)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", r.name, err))
+			of = []result{{row: r, name: r.name, skipped: err.Error()}}
 		}
 		results = append(results, of...)
 		for _, one := range of {
@@ -106,5 +112,5 @@ func (o options) measure(ctx context.Context, wanted *regexp.Regexp, out, progre
 		}
 	}
 	_, err = io.WriteString(out, report(l, results))
-	return err
+	return errors.Join(failed, err)
 }

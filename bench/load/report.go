@@ -19,7 +19,7 @@ func report(l *lab, results []result) string {
 	fmt.Fprintf(&b, "%s, %d processors, GOMAXPROCS %d, %s, %s, %s. %d connections from %s, %d rounds of %s.\n",
 		processor(), runtime.NumCPU(), runtime.GOMAXPROCS(0), runtime.Version(), environment("GOGC", "GOMEMLIMIT"),
 		time.Now().Format(time.DateOnly), l.connections, generator, l.rounds, l.time)
-	fmt.Fprintf(&b, "The transport of the backends is %s.\n\n", l.transport)
+	fmt.Fprintf(&b, "The transport of the backends: %s. Load average at the beginning: %s.\n\n", l.transport, l.busy)
 	b.WriteString("| what | sluice | peer | ratio | spread | bar | reached |\n|---|---|---|---|---|---|---|\n")
 	for _, r := range results {
 		b.WriteString(r.line())
@@ -29,7 +29,7 @@ func report(l *lab, results []result) string {
 
 func (r result) line() string {
 	if r.skipped != "" {
-		return fmt.Sprintf("| %s | %s | | | | %s | not measured |\n", r.name, r.skipped, r.row.bar)
+		return fmt.Sprintf("| %s | %s | | | | %s | not measured |\n", r.name, strings.ReplaceAll(r.skipped, "\n", "; "), r.row.bar)
 	}
 	name, m := r.name, r.row.method
 	if r.note != "" {
@@ -48,6 +48,13 @@ func processor() string {
 		return string(m[1])
 	}
 	return runtime.GOARCH
+}
+
+// loadAverage returns how many processes wanted to run in the last minute, which tells a busy machine.
+func loadAverage() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(text), " ")
+	return first
 }
 
 // environment says which of the variables are set, as the processes inherit them.

@@ -12,6 +12,7 @@ import (
 	"net/http/pprof"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -38,8 +39,8 @@ type place struct {
 	Debug string // for its memory and its profiles; empty for nginx
 }
 
-// play plays the role that the environment names, until the standard input ends, which it does with
-// the process that started this one. It returns false if there is none.
+// play plays the role that the environment names, until an interrupt or the end of the standard input,
+// which ends with the process that started this one. It returns false if there is no role.
 func play(ctx context.Context) (bool, error) {
 	text := os.Getenv(roleEnv)
 	if text == "" {
@@ -49,7 +50,7 @@ func play(ctx context.Context) (bool, error) {
 	if err := json.Unmarshal([]byte(text), &r); err != nil {
 		return true, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt)
 	defer cancel()
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -166,6 +167,8 @@ func command(ctx context.Context, r role) (*exec.Cmd, error) {
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Env = append(os.Environ(), roleEnv+"="+string(text))
 	cmd.Stderr = os.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it has a process of its own to end, if it is nginx
+	cmd.WaitDelay = 5 * time.Second
 	return cmd, nil
 }
 
