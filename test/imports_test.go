@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"proxy/proxytest":      {"internal/call", "internal/mark", "pipe", "pipe/pipetest", "proxy", "proxy/document"},
 	"proxy/shape":          {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"backend":              {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
+	"backend/h1":           {"internal/call", "internal/field", "internal/mark"},
 	"backend/balance":      {"backend", "internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
 	"endpoint":             {"internal/call", "internal/field", "internal/ids", "internal/mark", "internal/report", "internal/told", "pipe", "proxy", "proxy/document"},
 	"endpoint/auth":        {"endpoint", "internal/call", "internal/due", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
