@@ -62,7 +62,7 @@ func (x *exchange) nextArrived() bool {
 	if i < 0 {
 		return false
 	}
-	if b[0] != '0' {
+	if len(bytes.TrimLeft(b[:i], "0")) > 1 { // more than the CR: not the last chunk, or extensions
 		return true
 	}
 	return bytes.HasPrefix(b[i+1:], []byte("\r\n")) || bytes.Contains(b[i+1:], []byte("\r\n\r\n"))

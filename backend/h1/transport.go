@@ -79,9 +79,8 @@ func (t *Transport) RoundTripContext(ctx context.Context, req *http.Request) (*h
 	return resp, err
 }
 
-// HonoursContext reports whether every call ends when its context ends: Dial is nil, and so is
-// Fallback, unless that has a method HonoursContext which says so too or is an [*http.Transport]
-// without functions of its own.
+// HonoursContext reports whether every call ends when its context ends: Dial is nil, and Fallback is
+// nil or says so too with a method HonoursContext.
 func (t *Transport) HonoursContext() bool {
 	if t.Dial != nil {
 		return false

@@ -64,6 +64,13 @@ var (
 	errCount = errors.New("the request body returned an impossible count of bytes")
 )
 
+// sent is the done of an upload that went out with the head.
+var sent = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
 // inMemory reports whether reading a body cannot block. A body of sluice says so with a method
 // InMemory.
 func inMemory(body io.ReadCloser) bool {
@@ -92,6 +99,7 @@ var (
 // send sends the request, or begins to.
 func (x *exchange) send() error {
 	c, req := x.conn, x.req
+	x.closes = req.Close || field.HasToken(req.Header["Connection"], "close")
 	length := bodyLength(req)
 	if length == 0 {
 		out, err := appendHead(c.buf[:0], req, 0)
@@ -161,7 +169,7 @@ func (x *exchange) write(out []byte) error {
 		if u != nil {
 			u.release()
 			u.close()
-			x.upload = nil
+			u.done = sent
 		}
 		return nil
 	}
@@ -179,6 +187,8 @@ func (x *exchange) write(out []byte) error {
 		return nil
 	}
 	c.watch()
+	u.release()
+	u.close()
 	u.done = make(chan struct{})
 	u.end(err, false) // the answer may be there all the same
 	return nil
