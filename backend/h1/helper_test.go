@@ -42,10 +42,10 @@ type peer struct {
 
 func (p *peer) dial(context.Context, string, string) (net.Conn, error) {
 	client, server := net.Pipe()
-	n := int(p.dials.Add(1))
+	n, serve := int(p.dials.Add(1)), p.serve
 	go func() {
 		defer server.Close()
-		p.serve(server, bufio.NewReader(server), n)
+		serve(server, bufio.NewReader(server), n)
 	}()
 	return client, nil
 }

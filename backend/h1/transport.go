@@ -118,9 +118,6 @@ func (t *Transport) roundTrip(ctx context.Context, req *http.Request) (*http.Res
 	case err == nil:
 		return x.response()
 	case c == nil: // the retry has no connection
-	case err == errTarget && c.finish(): // nothing was sent
-		c.rest()
-		t.put(c)
 	default:
 		x.giveUp()
 		t.release(c.host)

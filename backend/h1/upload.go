@@ -102,11 +102,7 @@ func (x *exchange) send() error {
 	x.closes = req.Close || field.HasToken(req.Header["Connection"], "close")
 	length := bodyLength(req)
 	if length == 0 {
-		out, err := appendHead(c.buf[:0], req, 0)
-		if err != nil {
-			return err
-		}
-		return x.write(out)
+		return x.write(appendHead(c.buf[:0], req, 0))
 	}
 	u := &upload{ctx: x.ctx, conn: c, body: req.Body, trailer: req.Trailer}
 	x.upload = u
@@ -123,10 +119,7 @@ func (x *exchange) send() error {
 	u.length, u.left = length, length
 	u.room = c.room
 	c.open() // another buffer
-	var err error
-	if u.out, err = appendHead(u.room[:0], req, length); err != nil {
-		return err
-	}
+	u.out = appendHead(u.room[:0], req, length)
 	expects := field.HasToken(req.Header["Expect"], "100-continue")
 	if memory && !expects {
 		for !u.eof && cap(u.out)-len(u.out) > minRoom {
@@ -236,9 +229,6 @@ const minRoom = 512
 func (u *upload) fill() error {
 	out := u.out
 	if u.length >= 0 {
-		if u.left == 0 {
-			return u.beyond()
-		}
 		n, err := u.read(out[len(out):min(int64(cap(out)), int64(len(out))+u.left)])
 		u.out = out[:len(out)+n]
 		u.left -= int64(n)
@@ -246,7 +236,10 @@ func (u *upload) fill() error {
 		if u.eof && u.left > 0 {
 			return u.wrongLength(u.length - u.left)
 		}
-		u.last.Store(u.left == 0)
+		if err == nil && u.left == 0 {
+			err = u.beyond()
+		}
+		u.last.Store(u.eof)
 		return notEOF(err)
 	}
 	const before, behind = len("ffff\r\n"), len("\r\n0\r\n\r\n")
@@ -283,7 +276,7 @@ func notEOF(err error) error {
 	return err
 }
 
-// beyond sees to it that the body ends where it was announced to end.
+// beyond sees to it that the body ends where it was announced to end, before the last bytes are sent.
 func (u *upload) beyond() error {
 	var one [1]byte
 	n, err := u.read(one[:])
