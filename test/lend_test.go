@@ -90,7 +90,6 @@ func rows(of string, n int) []byte {
 	return b.Bytes()
 }
 
-
 // leaf returns an upstream that answers with rows of the name.
 func (l *lender) leaf(name string, change ...func(*backend.HTTP, *backend.Spec)) proxy.Proxy {
 	h, s := backend.HTTP{Transport: l}, backend.Spec{Name: name, URL: "http://upstream.test/" + name}
@@ -172,7 +171,9 @@ func lentPipes() []lentPipe {
 		})
 	}
 	code := func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, errors.New("code") }
-	decoded := func(l *lender) pipe.Pipe[*proxy.Request, document.Document] { return proxy.Decode[document.Document](l.leaf("a")) }
+	decoded := func(l *lender) pipe.Pipe[*proxy.Request, document.Document] {
+		return proxy.Decode[document.Document](l.leaf("a"))
+	}
 	return []lentPipe{
 		{"a backend", in(func(l *lender) proxy.Proxy { return l.leaf("a") }), ""},
 		{"a merge", merge(func(l *lender) proxy.Part { return proxy.Grouped("b", l.leaf("b")) }), ""},
@@ -225,7 +226,9 @@ func lentPipes() []lentPipe {
 			return proxy.Encode(flow.Join2(call, call, func(d, _ document.Document) (document.Document, error) { return d, nil }))
 		}), "join"},
 		{"a signature", in(func(l *lender) proxy.Proxy {
-			return l.leaf("a", func(h *backend.HTTP, _ *backend.Spec) { h.Sign = func(context.Context, *http.Request) error { return nil } })
+			return l.leaf("a", func(h *backend.HTTP, _ *backend.Spec) {
+				h.Sign = func(context.Context, *http.Request) error { return nil }
+			})
 		}), "backend a"},
 		{"a decoder of a user", in(func(l *lender) proxy.Proxy {
 			return l.leaf("a", func(_ *backend.HTTP, s *backend.Spec) { s.Decode = ownDecoder{} })
@@ -234,7 +237,9 @@ func lentPipes() []lentPipe {
 			return endpoint.Spec{Proxy: l.leaf("a"), Encode: []endpoint.Encoder{ownEncoder{}}}
 		}, "endpoint"},
 		{"an ETag", func(l *lender) endpoint.Spec { return endpoint.Spec{Proxy: l.leaf("a"), ETag: true} }, "endpoint"},
-		{"a guard of a user", func(l *lender) endpoint.Spec { return endpoint.Spec{Proxy: l.leaf("a"), Guards: []proxy.Decorator{plain}} }, "code"},
+		{"a guard of a user", func(l *lender) endpoint.Spec {
+			return endpoint.Spec{Proxy: l.leaf("a"), Guards: []proxy.Decorator{plain}}
+		}, "code"},
 	}
 }
 
