@@ -5,8 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +22,8 @@ import (
 
 	"github.com/sluice-go/sluice/backend"
 	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/endpoint/auth"
+	"github.com/sluice-go/sluice/endpoint/check"
 	"github.com/sluice-go/sluice/endpoint/idempotency"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/pipe"
@@ -89,7 +96,6 @@ func rows(of string, n int) []byte {
 	b.WriteString("]}")
 	return b.Bytes()
 }
-
 
 // leaf returns an upstream that answers with rows of the name.
 func (l *lender) leaf(name string, change ...func(*backend.HTTP, *backend.Spec)) proxy.Proxy {
@@ -172,13 +178,16 @@ func lentPipes() []lentPipe {
 		})
 	}
 	code := func(context.Context, *proxy.Request) (*proxy.Response, error) { return nil, errors.New("code") }
-	decoded := func(l *lender) pipe.Pipe[*proxy.Request, document.Document] { return proxy.Decode[document.Document](l.leaf("a")) }
+	decoded := func(l *lender) pipe.Pipe[*proxy.Request, document.Document] {
+		return proxy.Decode[document.Document](l.leaf("a"))
+	}
 	return []lentPipe{
 		{"a backend", in(func(l *lender) proxy.Proxy { return l.leaf("a") }), ""},
 		{"a merge", merge(func(l *lender) proxy.Part { return proxy.Grouped("b", l.leaf("b")) }), ""},
 		{"a merge with an optional part", merge(func(l *lender) proxy.Part { return proxy.Optional(proxy.Part{Proxy: l.leaf("b")}) }), ""},
 		{"a deep merge", combined(proxy.Deep), ""},
-		{"a sequence", stages(proxy.Stage{Group: "b", Bind: []proxy.Binding{proxy.BindQuery("q", "a", "of"), proxy.BindBody("a", "rows")}}), ""},
+		{"a sequence", stages(proxy.Stage{Group: "b", Bind: []proxy.Binding{proxy.Bind("p", "a", "rows.0"), proxy.BindQuery("q", "a", "of"),
+			proxy.BindBody("a", "rows")}}), ""},
 		{"a fallback", in(func(l *lender) proxy.Proxy { return proxy.Fallback(l.leaf("a"), l.leaf("b")) }), ""},
 		{"a race", in(func(l *lender) proxy.Proxy { return proxy.Race(l.leaf("a")) }), ""},
 		{"a split", in(func(l *lender) proxy.Proxy {
@@ -193,6 +202,20 @@ func lentPipes() []lentPipe {
 		{"a document that is decoded", in(func(l *lender) proxy.Proxy { return proxy.Encode(decoded(l)) }), ""},
 		{"xml", func(l *lender) endpoint.Spec {
 			return endpoint.Spec{Proxy: l.leaf("a"), Encode: []endpoint.Encoder{endpoint.XML}}
+		}, ""},
+		{"limits", with(pipe.Chain(policy.LimitBy(policy.ByClient, policy.PerSecond(100)), policy.Queue(policy.QueueSpec{InFlight: 9}),
+			policy.Quota(policy.QuotaSpec{Key: policy.ByClient, Limit: 9, Window: policy.Day}), policy.Adaptive(policy.AdaptiveSpec{}),
+			policy.SendDeadline("X-Deadline"), proxy.Hold(0))), ""},
+		{"requests that are changed", with(pipe.Chain(shape.Body(`{"page":"{query.page?}"}`), shape.Request(shape.Set("a", 1)),
+			shape.SetHeader("X-A", "a"), shape.SetQuery("q", "a"), proxy.Gives("p"))), ""},
+		{"answers that are changed", with(pipe.Chain(shape.SetResponseHeader("X-A", "a"), shape.MapStatus(map[int]int{201: 200}),
+			backend.ErrorAsData("error"), shape.RewriteLocation("http://a.test", "http://b.test"))), ""},
+		{"guards", func(l *lender) endpoint.Spec {
+			key := auth.APIKey{Digest: auth.DigestOf("secret"), Name: "ada", Roles: []string{"user"}}
+			return endpoint.Spec{Proxy: l.leaf("a").With(auth.EndWithToken), Guards: []proxy.Decorator{auth.Public("a test"),
+				check.ContentType("application/json"), check.Query(check.Param{Name: "page", Value: check.Int(1, 9)}),
+				auth.Ask(l.leaf("judge")), auth.Require(auth.APIKeys(auth.NewKeys(key))), auth.Allow(auth.Role("user")),
+				auth.Claims(auth.Claim{Path: "sub", Header: "X-User"})}}
 		}, ""},
 		{"code that borrows", with(noop(pipe.Borrows)), ""},
 		{"opaque code that borrows", with(noop(pipe.Borrows | pipe.Opaque)), ""},
@@ -225,7 +248,9 @@ func lentPipes() []lentPipe {
 			return proxy.Encode(flow.Join2(call, call, func(d, _ document.Document) (document.Document, error) { return d, nil }))
 		}), "join"},
 		{"a signature", in(func(l *lender) proxy.Proxy {
-			return l.leaf("a", func(h *backend.HTTP, _ *backend.Spec) { h.Sign = func(context.Context, *http.Request) error { return nil } })
+			return l.leaf("a", func(h *backend.HTTP, _ *backend.Spec) {
+				h.Sign = func(context.Context, *http.Request) error { return nil }
+			})
 		}), "backend a"},
 		{"a decoder of a user", in(func(l *lender) proxy.Proxy {
 			return l.leaf("a", func(_ *backend.HTTP, s *backend.Spec) { s.Decode = ownDecoder{} })
@@ -234,7 +259,9 @@ func lentPipes() []lentPipe {
 			return endpoint.Spec{Proxy: l.leaf("a"), Encode: []endpoint.Encoder{ownEncoder{}}}
 		}, "endpoint"},
 		{"an ETag", func(l *lender) endpoint.Spec { return endpoint.Spec{Proxy: l.leaf("a"), ETag: true} }, "endpoint"},
-		{"a guard of a user", func(l *lender) endpoint.Spec { return endpoint.Spec{Proxy: l.leaf("a"), Guards: []proxy.Decorator{plain}} }, "code"},
+		{"a guard of a user", func(l *lender) endpoint.Spec {
+			return endpoint.Spec{Proxy: l.leaf("a"), Guards: []proxy.Decorator{plain}}
+		}, "code"},
 	}
 }
 
@@ -248,6 +275,7 @@ func TestOnlyWhereNobodyKeepsAResponseIsItsMemoryLent(t *testing.T) {
 			why := h.(interface{ Plan() *pipe.Step }).Plan().Lends()
 			req := httptest.NewRequest("GET", "/", nil)
 			req.Header.Set("Idempotency-Key", `"1"`)
+			req.Header.Set("X-Api-Key", "secret")
 			w := httptest.NewRecorder()
 			h.ServeHTTP(w, req)
 			if assert.Equal(t, http.StatusOK, w.Code, w.Body); tt.not != "" {
@@ -260,4 +288,72 @@ func TestOnlyWhereNobodyKeepsAResponseIsItsMemoryLent(t *testing.T) {
 			assert.NotContains(t, w.Body.String(), "\xff")
 		})
 	}
+}
+
+// notLent are the steps that carry mark.Borrows and stand in no pipe of lentPipes that lends, with the
+// reason.
+var notLent = map[string]string{
+	"agent":         "agents lend nothing",
+	"count-tries":   "of a test kit",
+	"flow":          "the functions of a flow are a user's",
+	"handler":       "stands around endpoints",
+	"jsonschema":    "of a module of its own; sees requests only",
+	"jwt":           "of a module of its own; sees requests only",
+	"next":          "of a test kit",
+	"path":          "stands around endpoints",
+	"prepare":       "a user's function",
+	"publish":       "has no answer but 202",
+	"record":        "of a test kit",
+	"param":         "the key of a limit; sees requests only",
+	"swap":          "opaque, because what is held may be replaced",
+	"take-deadline": "a user's function",
+	"typed":         "a user's function",
+	"upstream":      "of a test kit",
+}
+
+// Whoever gives a step the mark has read its code. A pipe of lentPipes that lends must have the step, so
+// that it runs while what was lent is overwritten.
+//
+// proves T30
+func TestEveryStepThatIsSaidToBorrowIsHeldToIt(t *testing.T) {
+	t.Parallel()
+	lent := map[string]bool{}
+	for _, tt := range lentPipes() {
+		if tt.not != "" {
+			continue
+		}
+		h, err := endpoint.New(tt.of(newLender()))
+		require.NoError(t, err)
+		for step := range h.(interface{ Plan() *pipe.Step }).Plan().All() {
+			lent[step.Kind] = true
+		}
+	}
+	marked := regexp.MustCompile(`mark\.Borrows\(\), Kind: "([^"]+)"`)
+	found := map[string]bool{}
+	for _, path := range goFiles(t) {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for _, m := range marked.FindAllStringSubmatch(string(text), -1) {
+			kind := m[1]
+			found[kind] = true
+			if why := notLent[kind]; lent[kind] == (why != "") {
+				t.Errorf("%s: the step %q carries mark.Borrows: give it a pipe in lentPipes, or a reason in notLent (%q)", path, kind, why)
+			}
+		}
+	}
+	for kind := range notLent {
+		assert.True(t, found[kind], kind)
+	}
+}
+
+// goFiles returns the Go files of the repository that are no tests.
+func goFiles(t *testing.T) (paths []string) {
+	t.Helper()
+	require.NoError(t, filepath.WalkDir("..", func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+			paths = append(paths, path)
+		}
+		return err
+	}))
+	return paths
 }

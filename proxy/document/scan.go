@@ -6,11 +6,11 @@ import (
 	"math/bits"
 )
 
-// A scanned is the result of scan: where the value is in the input and, for a root object, where
-// its members are in the value.
+// A scanned is the result of scan: where the value is in the input, and a node that has nothing yet
+// but, for a root object, where its members are in the value.
 type scanned struct {
 	start, end int
-	spans      []span
+	node       *node
 }
 
 // scan checks that b is one JSON text within the limits. It makes one pass and keeps one bit for
@@ -29,7 +29,7 @@ func scan(c *clock, b []byte, l Limits) (scanned, error) {
 	if s.err != nil {
 		return scanned{}, s.err
 	}
-	return scanned{s.start, s.start + end, s.found.list(b[0] == '{')}, nil
+	return scanned{s.start, s.start + end, s.found.node(b[0] == '{')}, nil
 }
 
 // A scanner has what a scan needs seldom: the limits, the members of the root, the error. It is in

@@ -17,7 +17,7 @@ func scanNumber(b []byte, i int) int {
 	case b[i] == '0':
 		i++
 	default:
-		i = skipDigits(b, i)
+		i = skipDigits(b, i+1)
 	}
 	if i < len(b) && b[i] == '.' {
 		if i++; i >= len(b) || !isDigit(b[i]) {
@@ -32,7 +32,7 @@ func scanNumber(b []byte, i int) int {
 		if i >= len(b) || !isDigit(b[i]) {
 			return ^i
 		}
-		i = skipDigits(b, i)
+		i = skipDigits(b, i+1)
 	}
 	return i
 }

@@ -32,13 +32,28 @@ func (s *spans) grow(m span, left int) {
 	}
 }
 
-// list returns the members in memory of their own. For an object it is not nil.
-func (s *spans) list(object bool) []span {
+// smallMembers is how many members a small object has at most.
+const smallMembers = 8
+
+// A smallObject is a node together with its members, which saves an allocation: an eighth of
+// the time that Parse takes for 200 bytes.
+type smallObject struct {
+	node
+	members [smallMembers]span
+}
+
+// node returns a node with the members in memory of their own. For an object they are not nil.
+func (s *spans) node(object bool) *node {
 	switch {
 	case !object:
-		return nil
+		return new(node)
 	case s.more != nil:
-		return s.more
+		return &node{spans: s.more}
 	}
-	return append(make([]span, 0, s.n), s.first[:s.n]...)
+	if smallMembers/2 < s.n && s.n <= smallMembers { // with fewer, most of the room would be wasted
+		o := new(smallObject)
+		o.spans = append(o.members[:0:s.n], s.first[:s.n]...)
+		return &o.node
+	}
+	return &node{spans: append(make([]span, 0, s.n), s.first[:s.n]...)}
 }
