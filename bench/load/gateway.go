@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/backend/h1"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -17,19 +18,19 @@ import (
 	"github.com/sluice-go/sluice/router"
 )
 
-// transports are those that the backends of the gateway can have. The first is the default of package
-// backend.
-var transports = []string{"default", "net/http"}
+// transports are those that the backends of the gateway can have, each its own. The first is the default
+// of package backend.
+var transports = []string{"default", "net/http", "h1"}
 
-// newTransport returns the transport with a name, or nil for the default.
-func newTransport(name string) (http.RoundTripper, error) {
-	switch name {
-	case "", "default":
-		return nil, nil
+// newTransport returns a transport of a kind, or nil for the default.
+func newTransport(kind string) http.RoundTripper {
+	switch kind {
 	case "net/http":
-		return backend.NewTransport(), nil
+		return backend.NewTransport()
+	case "h1":
+		return &h1.Transport{}
 	}
-	return nil, fmt.Errorf("there is no transport %q", name)
+	return nil
 }
 
 func limited(next proxy.Proxy) proxy.Proxy {
@@ -51,8 +52,8 @@ func borrows(next proxy.Proxy) proxy.Proxy {
 
 // passthrough hands everything on, as ReverseProxy does.
 func passthrough(ds ...proxy.Decorator) build {
-	return func(upstream string, transport http.RoundTripper) (http.Handler, error) {
-		p, err := backend.HTTP{Transport: transport}.New(backend.Spec{
+	return func(upstream, transport string) (http.Handler, error) {
+		p, err := backend.HTTP{Transport: newTransport(transport)}.New(backend.Spec{
 			Name: "upstream", URL: upstream + "/{*}", Headers: []string{"*"}, Query: []string{"*"}, Decode: backend.Passthrough,
 		})
 		if err != nil {
@@ -72,10 +73,10 @@ func grouped(name string, p proxy.Proxy) proxy.Part { return proxy.Grouped(name,
 // merge makes one page of three parts of a size, as a service would: each with a timeout, below a
 // limit, mounted on a router.
 func merge(size string, part func(string, proxy.Proxy) proxy.Part, ds ...proxy.Decorator) build {
-	return func(upstream string, transport http.RoundTripper) (http.Handler, error) {
+	return func(upstream, transport string) (http.Handler, error) {
 		var parts []proxy.Part
 		for _, name := range []string{"a", "b", "c"} {
-			p, err := backend.HTTP{Transport: transport}.New(backend.Spec{
+			p, err := backend.HTTP{Transport: newTransport(transport)}.New(backend.Spec{
 				Name: name, URL: upstream + "/" + size + "/" + name + "/{id}", Headers: []string{"Accept-Language"},
 			})
 			if err != nil {
@@ -93,7 +94,7 @@ const poolCount = 10
 
 // pools has several backends, so that many connections to upstreams can be idle: a transport keeps no
 // more than 100 for each host.
-func pools(upstream string, transport http.RoundTripper) (http.Handler, error) {
+func pools(upstream, transport string) (http.Handler, error) {
 	mux := http.NewServeMux()
 	for i := range poolCount {
 		h, err := passthrough()(fmt.Sprintf("%s/pool%d", upstream, i), transport)

@@ -37,6 +37,15 @@ func TestEveryRowIsMeasured(t *testing.T) {
 	}
 }
 
+func TestEachTransport(t *testing.T) {
+	t.Parallel()
+	for _, kind := range transports[1:] {
+		out := brief(t, "-transport", kind, "-rows", "^(passthrough 1 KB|idle connections to upstreams)$", "-rounds", "1")
+		assert.Contains(t, out, "| idle connections to upstreams |", kind)
+		assert.Contains(t, out, "The transport of the backends: "+kind)
+	}
+}
+
 func TestARowThatFailsIsInTheTable(t *testing.T) {
 	t.Parallel()
 	var out, progress bytes.Buffer

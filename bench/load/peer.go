@@ -22,7 +22,7 @@ func silent() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // reverseProxy is httputil.ReverseProxy with a pool of buffers. It says to the upstream whom it
 // forwards for, as the gateway does.
-func reverseProxy(upstream string, _ http.RoundTripper) (http.Handler, error) {
+func reverseProxy(upstream, _ string) (http.Handler, error) {
 	to, err := url.Parse(upstream)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func mergeByHand(size string) build { return aggregate(size, byhand.Merge) }
 func groupByHand(size string) build { return aggregate(size, byhand.Group) }
 
 func aggregate(size string, combine func([][]byte) ([]byte, error)) build {
-	return func(upstream string, _ http.RoundTripper) (http.Handler, error) {
+	return func(upstream, _ string) (http.Handler, error) {
 		mux := http.NewServeMux()
 		mux.Handle("GET /page/{id}", &byhand.Aggregator{Client: &http.Client{Transport: tuned()}, Base: upstream + "/" + size, Combine: combine})
 		return mux, nil

@@ -114,13 +114,9 @@ func (r role) handler() (http.Handler, error) {
 		return nil, errors.New("no such row")
 	}
 	if r.Kind == "peer" {
-		return table[i].peer(r.Upstream, nil)
+		return table[i].peer(r.Upstream, "")
 	}
-	transport, err := newTransport(r.Transport)
-	if err != nil {
-		return nil, err
-	}
-	return table[i].gateway(r.Upstream, transport)
+	return table[i].gateway(r.Upstream, r.Transport)
 }
 
 // memory is what a process says about its heap.

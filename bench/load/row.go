@@ -18,9 +18,9 @@ type row struct {
 	bar     bar
 }
 
-// A build makes the handler of one side over an upstream at a base URL. The transport is for the
-// gateway alone, and nil for the default of package backend.
-type build func(upstream string, transport http.RoundTripper) (http.Handler, error)
+// A build makes the handler of one side over an upstream at a base URL. The kind of transport is for the
+// gateway alone.
+type build func(upstream, transport string) (http.Handler, error)
 
 // table lists what the bars are about, and what gives them their place.
 var table = []row{
