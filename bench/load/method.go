@@ -78,11 +78,10 @@ func tail(ofGateway bool) method {
 				t.rate = float64(sent.Requests) / sent.Elapsed.Seconds() / 2
 				t.note = fmt.Sprintf("%.0f requests/s", t.rate)
 			}
-			l.Connections *= 4
 			return l, nil
 		},
 		round: func(ctx context.Context, t *trial, _ *process, l load) (sample, error) {
-			l.Rate = t.rate
+			l.Rate, l.Connections = t.rate, 4*l.Connections
 			sent, err := t.own(ctx, l)
 			return sample{micros(sent.P99), math.NaN()}, err
 		},
