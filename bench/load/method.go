@@ -125,6 +125,11 @@ func (p *process) growth() (func() float64, error) {
 		return nil, err
 	}
 	most, done := before, make(chan struct{})
+	look := func() {
+		if now, err := p.resident(); err == nil {
+			most = max(most, now)
+		}
+	}
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		every := time.NewTicker(20 * time.Millisecond)
@@ -134,15 +139,14 @@ func (p *process) growth() (func() float64, error) {
 			case <-done:
 				return
 			case <-every.C:
-				if now, err := p.resident(); err == nil {
-					most = max(most, now)
-				}
+				look()
 			}
 		}
 	})
 	return func() float64 {
 		close(done)
 		watch.Wait()
+		look()
 		return float64(most - before)
 	}, nil
 }

@@ -1,13 +1,30 @@
 package main
 
 import (
+	"bytes"
 	"os"
+	"os/exec"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
+
+func TestGrowthOfAProcess(t *testing.T) {
+	self, err := os.FindProcess(os.Getpid())
+	require.NoError(t, err)
+	p := &process{cmd: &exec.Cmd{Process: self}}
+	growth, err := p.growth()
+	if err != nil {
+		t.Skip(err)
+	}
+	const size = 64 << 20
+	used := bytes.Repeat([]byte{1}, size)
+	assert.Greater(t, growth(), float64(size)/2)
+	runtime.KeepAlive(used)
+}
 
 func TestStatOfAProcess(t *testing.T) {
 	t.Parallel()
