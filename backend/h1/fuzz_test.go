@@ -285,6 +285,9 @@ func FuzzRequest(f *testing.F) {
 		assert.NoError(t, ours.Fault, "%q", ours.Head)
 		assert.NoError(t, ours.Cut)
 		assert.Empty(t, ours.Left)
+		if length > 0 && length < int64(len(body)) {
+			return // another test
+		}
 		if twin.Fault != nil {
 			return // net/http sends what it cannot read, such as a second length in lower case
 		}
