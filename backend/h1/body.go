@@ -4,8 +4,6 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
-
-	"github.com/sluice-go/sluice/internal/field"
 )
 
 // direct is how much a Read must ask for to bypass the buffer of the connection.
@@ -84,18 +82,13 @@ func (x *exchange) Close() error {
 func (x *exchange) finish(whole bool) {
 	c := x.conn
 	still := c.wire.finish()
-	if !whole || !still || !x.upload.settled() || x.resp.Close || x.wantsClose() || c.buffered() > 0 {
+	if !whole || !still || !x.upload.settled() || x.resp.Close || x.closes || c.buffered() > 0 {
 		x.giveUp()
 		x.transport.release(c.host)
 		return
 	}
 	c.rest()
 	x.transport.put(c)
-}
-
-// wantsClose reports whether the connection was asked to close behind the answer.
-func (x *exchange) wantsClose() bool {
-	return x.req.Close || field.HasToken(x.req.Header["Connection"], "close")
 }
 
 // readBody reads the body. If it has read the last bytes, it sets ended.

@@ -62,7 +62,7 @@ func (x *exchange) nextArrived() bool {
 	if i < 0 {
 		return false
 	}
-	if b[0] != '0' {
+	if len(bytes.TrimLeft(b[:i], "0")) > 1 { // more than the CR: not the last chunk, or extensions
 		return true
 	}
 	return bytes.HasPrefix(b[i+1:], []byte("\r\n")) || bytes.Contains(b[i+1:], []byte("\r\n\r\n"))
@@ -108,8 +108,7 @@ func (x *exchange) chunkLine() ([]byte, error) {
 	c := x.conn
 	for seen := 0; ; {
 		i := bytes.IndexByte(c.buf[c.r+seen:c.w], '\n')
-		if i >= 0 {
-			end := seen + i
+		if end := seen + i; i >= 0 && end <= maxChunkLine {
 			line := c.buf[c.r : c.r+end]
 			c.r += end + 1
 			if end == 0 || line[end-1] != '\r' {
@@ -117,7 +116,7 @@ func (x *exchange) chunkLine() ([]byte, error) {
 			}
 			return line[:end-1], nil
 		}
-		if seen = c.buffered(); seen >= maxChunkLine {
+		if seen = c.buffered(); seen > maxChunkLine {
 			return nil, malformed("line of a chunk is too long", nil)
 		}
 		if err := x.fill(); err != nil {

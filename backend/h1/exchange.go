@@ -24,6 +24,7 @@ type exchange struct {
 	conn      *conn
 	upload    *upload // nil if the request was sent whole
 	waiting   bool    // the upload waits for 100 Continue
+	closes    bool    // the request has the connection closed behind the answer
 	received  bool    // something of the answer has arrived
 	begun     bool    // the head of the answer has arrived
 	body
@@ -162,6 +163,8 @@ func (x *exchange) read(p []byte) (int, error) {
 		case late && failed != nil: // the answer is worth more
 			x.conn.wait(time.Time{})
 			continue
+		case x.ctx.Err() != nil:
+			return 0, context.Cause(x.ctx)
 		}
 		return 0, err
 	}

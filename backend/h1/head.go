@@ -132,7 +132,7 @@ const (
 
 // fields returns the lines of a section as a header, and which of them matter here.
 func fields(text string, lines int) (h http.Header, has uint) {
-	h = make(http.Header, lines)
+	h = make(http.Header, min(lines, 64)) // one name may have them all
 	values := make([]string, 0, lines)
 	for text != "" {
 		end := strings.IndexByte(text, '\r')

@@ -78,6 +78,8 @@ func check(req *http.Request) error {
 		return errNoHost
 	case !isHost(req.URL.Host), !isHost(req.Host):
 		return errHost
+	case !isTarget(req.URL):
+		return errTarget
 	case req.Method == http.MethodConnect:
 		return errConnect
 	case req.Method != "" && !field.IsToken(req.Method):
@@ -149,46 +151,45 @@ func managed(name string) bool {
 }
 
 // appendTarget appends what stands between the method and the version.
-func appendTarget(b []byte, u *url.URL) ([]byte, error) {
-	start := len(b)
+func appendTarget(b []byte, u *url.URL) []byte {
 	if u.Opaque != "" {
-		b = append(b, u.RequestURI()...)
-	} else {
-		path := u.EscapedPath()
-		if path == "" {
-			path = "/"
-		}
-		b = append(b, path...)
-		if u.ForceQuery || u.RawQuery != "" {
-			b = append(b, '?')
-			b = append(b, u.RawQuery...)
-		}
+		return append(b, u.RequestURI()...)
 	}
-	target := b[start:]
+	path := u.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	b = append(b, path...)
+	if u.ForceQuery || u.RawQuery != "" {
+		b = append(b, '?')
+		b = append(b, u.RawQuery...)
+	}
+	return b
+}
+
+// isTarget reports whether a server takes the target of u for one: it begins with a slash, or is "*",
+// or is a whole URL.
+func isTarget(u *url.URL) bool {
+	var room [512]byte
+	target := appendTarget(room[:0], u)
 	for _, c := range target {
 		if c <= ' ' || c == 0x7f {
-			return b, errTarget
+			return false
 		}
 	}
-	if target[0] != '/' && string(target) != "*" && !strings.HasPrefix(string(target), u.Scheme+"://") {
-		return b, errTarget
-	}
-	return b, nil
+	return target[0] == '/' || string(target) == "*" || strings.HasPrefix(string(target), u.Scheme+"://")
 }
 
 // appendHead appends the head of the request. length is that of the body; a negative one has it sent
 // in chunks.
-func appendHead(b []byte, req *http.Request, length int64) ([]byte, error) {
+func appendHead(b []byte, req *http.Request, length int64) []byte {
 	method := req.Method
 	if method == "" {
 		method = http.MethodGet
 	}
 	b = append(b, method...)
 	b = append(b, ' ')
-	b, err := appendTarget(b, req.URL)
-	if err != nil {
-		return b, err
-	}
+	b = appendTarget(b, req.URL)
 	b = append(b, " HTTP/1.1\r\nHost: "...)
 	host := req.Host
 	if host == "" {
@@ -231,7 +232,7 @@ func appendHead(b []byte, req *http.Request, length int64) ([]byte, error) {
 			b = appendField(b, name, v)
 		}
 	}
-	return append(b, '\r', '\n'), nil
+	return append(b, '\r', '\n')
 }
 
 func appendField(b []byte, name, value string) []byte {

@@ -79,9 +79,8 @@ func (t *Transport) RoundTripContext(ctx context.Context, req *http.Request) (*h
 	return resp, err
 }
 
-// HonoursContext reports whether every call ends when its context ends: Dial is nil, and so is
-// Fallback, unless that has a method HonoursContext which says so too or is an [*http.Transport]
-// without functions of its own.
+// HonoursContext reports whether every call ends when its context ends: Dial is nil, and Fallback is
+// nil or says so too with a method HonoursContext.
 func (t *Transport) HonoursContext() bool {
 	if t.Dial != nil {
 		return false
@@ -119,9 +118,6 @@ func (t *Transport) roundTrip(ctx context.Context, req *http.Request) (*http.Res
 	case err == nil:
 		return x.response()
 	case c == nil: // the retry has no connection
-	case err == errTarget && c.finish(): // nothing was sent
-		c.rest()
-		t.put(c)
 	default:
 		x.giveUp()
 		t.release(c.host)

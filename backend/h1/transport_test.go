@@ -5,32 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/sluice-go/sluice/backend/h1"
 )
-
-// newTransport returns a transport whose idle connections are closed at the end of the test.
-func newTransport(t testing.TB) *h1.Transport {
-	transport := &h1.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	return transport
-}
-
-// newServer returns the URL of a server.
-func newServer(t testing.TB, handler http.HandlerFunc) string {
-	s := httptest.NewServer(handler)
-	t.Cleanup(s.Close)
-	return s.URL
-}
-
-// A stream hides what it reads from a transport that looks for bodies in memory.
-type stream struct{ io.Reader }
 
 func TestARequestArrivesAndItsAnswerComesBack(t *testing.T) {
 	t.Parallel()

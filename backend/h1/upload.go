@@ -64,6 +64,13 @@ var (
 	errCount = errors.New("the request body returned an impossible count of bytes")
 )
 
+// sent is the done of an upload that went out with the head.
+var sent = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
 // inMemory reports whether reading a body cannot block. A body of sluice says so with a method
 // InMemory.
 func inMemory(body io.ReadCloser) bool {
@@ -92,13 +99,10 @@ var (
 // send sends the request, or begins to.
 func (x *exchange) send() error {
 	c, req := x.conn, x.req
+	x.closes = req.Close || field.HasToken(req.Header["Connection"], "close")
 	length := bodyLength(req)
 	if length == 0 {
-		out, err := appendHead(c.buf[:0], req, 0)
-		if err != nil {
-			return err
-		}
-		return x.write(out)
+		return x.write(appendHead(c.buf[:0], req, 0))
 	}
 	u := &upload{ctx: x.ctx, conn: c, body: req.Body, trailer: req.Trailer}
 	x.upload = u
@@ -115,10 +119,7 @@ func (x *exchange) send() error {
 	u.length, u.left = length, length
 	u.room = c.room
 	c.open() // another buffer
-	var err error
-	if u.out, err = appendHead(u.room[:0], req, length); err != nil {
-		return err
-	}
+	u.out = appendHead(u.room[:0], req, length)
 	expects := field.HasToken(req.Header["Expect"], "100-continue")
 	if memory && !expects {
 		for !u.eof && cap(u.out)-len(u.out) > minRoom {
@@ -161,7 +162,7 @@ func (x *exchange) write(out []byte) error {
 		if u != nil {
 			u.release()
 			u.close()
-			x.upload = nil
+			u.done = sent
 		}
 		return nil
 	}
@@ -179,6 +180,8 @@ func (x *exchange) write(out []byte) error {
 		return nil
 	}
 	c.watch()
+	u.release()
+	u.close()
 	u.done = make(chan struct{})
 	u.end(err, false) // the answer may be there all the same
 	return nil
@@ -226,9 +229,6 @@ const minRoom = 512
 func (u *upload) fill() error {
 	out := u.out
 	if u.length >= 0 {
-		if u.left == 0 {
-			return u.beyond()
-		}
 		n, err := u.read(out[len(out):min(int64(cap(out)), int64(len(out))+u.left)])
 		u.out = out[:len(out)+n]
 		u.left -= int64(n)
@@ -236,7 +236,10 @@ func (u *upload) fill() error {
 		if u.eof && u.left > 0 {
 			return u.wrongLength(u.length - u.left)
 		}
-		u.last.Store(u.left == 0)
+		if err == nil && u.left == 0 {
+			err = u.beyond()
+		}
+		u.last.Store(u.eof)
 		return notEOF(err)
 	}
 	const before, behind = len("ffff\r\n"), len("\r\n0\r\n\r\n")
@@ -273,7 +276,7 @@ func notEOF(err error) error {
 	return err
 }
 
-// beyond sees to it that the body ends where it was announced to end.
+// beyond sees to it that the body ends where it was announced to end, before the last bytes are sent.
 func (u *upload) beyond() error {
 	var one [1]byte
 	n, err := u.read(one[:])

@@ -43,7 +43,11 @@ func (w *wire) end() {
 // begin prepares the wire for a call that begins now.
 func (w *wire) begin(ctx context.Context, now time.Time) {
 	w.ctx = ctx
-	if w.SetDeadline(now.Add(grace)) != nil {
+	until := now.Add(grace)
+	if end, ok := ctx.Deadline(); ok && end.Before(until) {
+		until = end
+	}
+	if w.SetDeadline(until) != nil {
 		w.watch()
 	}
 }
