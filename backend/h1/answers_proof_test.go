@@ -262,10 +262,10 @@ func answering(text string, piece int, ends bool) (script, <-chan struct{}) {
 	}, wrote
 }
 
-// networks are the kinds of connections that a peer is reached over.
+// networks are the kinds of connections that an upstream is reached over.
 var networks = []struct {
 	name  string
-	start func(testing.TB, script) *peer
+	start func(testing.TB, script) *upstream
 }{{"loopback", onLoopback}, {"in memory", inMemory}}
 
 // Each answer, in one piece and in single bytes, gets its verdict from us. net/http accepts what we

@@ -180,7 +180,7 @@ func (ph phase) end(t testing.TB, dial dialer, reached <-chan struct{}, mark fun
 // has to.
 //
 // proves M22, L28
-func TestACallEndsWithItsContext(t *testing.T) {
+func TestACallEndsSoonAfterItsContext(t *testing.T) {
 	t.Parallel()
 	for _, ph := range phases {
 		t.Run(ph.name, func(t *testing.T) {
@@ -190,7 +190,7 @@ func TestACallEndsWithItsContext(t *testing.T) {
 				reached := make(chan struct{})
 				mark := sync.OnceFunc(func() { close(reached) })
 				ctx, cancel := context.WithCancel(t.Context())
-				p := rawLoopback(t, func(_ *peer, c net.Conn, _ int32) {
+				p := rawLoopback(t, func(_ *upstream, c net.Conn, _ int32) {
 					defer c.Close()
 					ph.serve(ctx, c, mark)
 				})

@@ -163,9 +163,9 @@ type sent struct {
 	Left    string // what came behind it
 }
 
-// readingOne returns a peer in memory that reads one request, answers it, and reads what is left.
-func readingOne(t testing.TB, got *sent) *peer {
-	p := new(peer)
+// readingOne returns an upstream in memory that reads one request, answers it, and reads what is left.
+func readingOne(t testing.TB, got *sent) *upstream {
+	p := new(upstream)
 	done := make(chan struct{})
 	var server net.Conn
 	p.dial = func(context.Context, string, string) (net.Conn, error) {

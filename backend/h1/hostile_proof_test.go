@@ -135,7 +135,7 @@ func (b *closeCounter) Close() error {
 
 // A whole answer ends the upload, whether the peer reads on or not, and the connection is not used
 // again.
-func TestAnEarlyAnswerEndsTheUpload(t *testing.T) {
+func TestAnEarlyAnswerEndsAnEndlessUpload(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
@@ -287,13 +287,13 @@ func TestARefusedUploadEndsItsConnection(t *testing.T) {
 	})
 }
 
-// overTLS starts a peer behind TLS on loopback, with the protocols that it negotiates.
-func overTLS(t *testing.T, protocols []string, serve func(c *tls.Conn)) (p *peer, client *tls.Config) {
+// overTLS starts an upstream behind TLS on loopback, with the protocols that it negotiates.
+func overTLS(t *testing.T, protocols []string, serve func(c *tls.Conn)) (p *upstream, client *tls.Config) {
 	s := httptest.NewUnstartedServer(nil)
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	conf := &tls.Config{Certificates: s.TLS.Certificates, NextProtos: protocols}
-	p = rawLoopback(t, func(_ *peer, c net.Conn, _ int32) {
+	p = rawLoopback(t, func(_ *upstream, c net.Conn, _ int32) {
 		defer c.Close()
 		tc := tls.Server(c, conf)
 		if tc.Handshake() == nil {

@@ -70,7 +70,7 @@ func (m *mortal) live(t *testing.T) {
 			m.conns[c] = true
 			m.mu.Unlock()
 			m.all.Go(func() {
-				new(peer).serve(c, 1, cross(&m.fault))
+				new(upstream).serve(c, 1, cross(&m.fault))
 				m.mu.Lock()
 				delete(m.conns, c)
 				m.mu.Unlock()

@@ -15,18 +15,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A peer is an upstream that writes the bytes that it is told to.
-type peer struct {
+// An upstream writes the bytes that it is told to.
+type upstream struct {
 	conns atomic.Int32
 	dial  func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// A talk is a request that a peer got, whose body is not read yet, and the connection it came over.
+// A talk is a request that an upstream got, whose body is not read yet, and the connection it came over.
 type talk struct {
 	net.Conn
 	in    *bufio.Reader
 	req   *http.Request
-	first bool // whether this is the peer's first connection
+	first bool // whether this is the first connection
 	nth   int  // of the request on its connection, from 0
 }
 
@@ -51,7 +51,7 @@ func (k *talk) finish() {
 type script func(k *talk) (goOn bool)
 
 // serve reads the requests of a connection.
-func (p *peer) serve(c net.Conn, n int32, s script) {
+func (p *upstream) serve(c net.Conn, n int32, s script) {
 	defer c.Close()
 	in := bufio.NewReader(c)
 	for nth := 0; ; nth++ {
@@ -62,17 +62,17 @@ func (p *peer) serve(c net.Conn, n int32, s script) {
 	}
 }
 
-// onLoopback starts a peer on loopback. It has ended when the test has.
-func onLoopback(t testing.TB, s script) *peer {
-	return rawLoopback(t, func(p *peer, c net.Conn, n int32) { p.serve(c, n, s) })
+// onLoopback starts an upstream on loopback. It has ended when the test has.
+func onLoopback(t testing.TB, s script) *upstream {
+	return rawLoopback(t, func(p *upstream, c net.Conn, n int32) { p.serve(c, n, s) })
 }
 
-// rawLoopback starts a peer on loopback that calls serve for each connection.
-func rawLoopback(t testing.TB, serve func(p *peer, c net.Conn, n int32)) *peer {
+// rawLoopback starts an upstream on loopback that calls serve for each connection.
+func rawLoopback(t testing.TB, serve func(p *upstream, c net.Conn, n int32)) *upstream {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	p := new(peer)
+	p := new(upstream)
 	p.dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, network, ln.Addr().String())
@@ -101,9 +101,9 @@ func rawLoopback(t testing.TB, serve func(p *peer, c net.Conn, n int32)) *peer {
 	return p
 }
 
-// inMemory starts a peer behind connections in memory. It has ended when the test has.
-func inMemory(t testing.TB, s script) *peer {
-	p := new(peer)
+// inMemory starts an upstream behind connections in memory. It has ended when the test has.
+func inMemory(t testing.TB, s script) *upstream {
+	p := new(upstream)
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	var open []net.Conn
