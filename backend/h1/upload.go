@@ -370,14 +370,17 @@ func (u *upload) sendAll() (err error, own bool) {
 // end says that the request was sent, or why not. Whoever waits for the answer is woken then.
 func (u *upload) end(err error, own bool) {
 	u.err, u.own = err, own
-	c := u.conn
 	close(u.done)
-	switch {
+	switch c := u.conn; {
 	case err == nil:
 		return
-	case own || u.ctx.Err() != nil || c.SetReadDeadline(time.Now().Add(settleTime)) != nil:
-		c.wire.end()
-	case u.ctx.Err() != nil: // its end may have been overridden
+	case !own && u.ctx.Err() == nil:
+		_ = c.SetReadDeadline(time.Now().Add(settleTime)) // the answer may be there
+		if u.ctx.Err() == nil {
+			return
+		}
+		fallthrough // the end of the context may have been overridden
+	default:
 		c.wire.end()
 	}
 }

@@ -1,0 +1,180 @@
+package h1_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-go/sluice/backend/h1"
+)
+
+// newTLS returns a server, its clients' configuration, and the number of its connections.
+func newTLS(t *testing.T, h2 bool, handler http.HandlerFunc) (*httptest.Server, *tls.Config, *atomic.Int64) {
+	var conns atomic.Int64
+	s := httptest.NewUnstartedServer(handler)
+	s.EnableHTTP2 = h2
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			conns.Add(1)
+		}
+	}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	return s, &tls.Config{RootCAs: roots}, &conns
+}
+
+func TestCallsOverTLSShareAConnection(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("x", 1<<20)
+	s, config, conns := newTLS(t, false, func(w http.ResponseWriter, r *http.Request) {
+		assert.NoError(t, http.NewResponseController(w).EnableFullDuplex())
+		w.Header().Set("X-Proto", r.Proto+" "+r.TLS.ServerName)
+		_, _ = io.Copy(w, r.Body)
+	})
+	transport := newTransport(t)
+	transport.TLS, transport.Address = config, s.Listener.Addr().String()
+	for _, text := range []string{"", "small", large} {
+		for _, reader := range []io.Reader{strings.NewReader(text), stream{strings.NewReader(text)}} {
+			req, err := http.NewRequestWithContext(t.Context(), "POST", "https://example.com/", reader)
+			require.NoError(t, err)
+			res, err := transport.RoundTrip(req)
+			assert.Equal(t, text, body(t, res, err))
+			assert.Equal(t, "HTTP/1.1 example.com", res.Header.Get("X-Proto"))
+			require.NotNil(t, res.TLS)
+			assert.Equal(t, "http/1.1", res.TLS.NegotiatedProtocol)
+		}
+	}
+	assert.EqualValues(t, 1, conns.Load())
+}
+
+func TestAHostThatSpeaksHTTP2GoesToTheFallback(t *testing.T) {
+	t.Parallel()
+	s, config, _ := newTLS(t, true, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) })
+	fallback := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}
+	transport := newTransport(t)
+	transport.TLS, transport.Fallback = config, fallback
+	var dials atomic.Int64
+	transport.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		dials.Add(1)
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}
+	call := func() string {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", s.URL, strings.NewReader("x"))
+		require.NoError(t, err)
+		res, err := transport.RoundTrip(req)
+		return body(t, res, err)
+	}
+	var calls sync.WaitGroup
+	for range 10 {
+		calls.Go(func() { assert.Equal(t, "HTTP/2.0", call()) })
+	}
+	calls.Wait()
+	assert.EqualValues(t, 1, dials.Load(), "one finds out for all")
+	for range 3 {
+		assert.Equal(t, "HTTP/2.0", call())
+	}
+	assert.EqualValues(t, 1, dials.Load(), "it is remembered")
+	transport.CloseIdleConnections()
+	assert.Equal(t, "HTTP/2.0", call())
+	assert.EqualValues(t, 2, dials.Load(), "it was forgotten")
+}
+
+func TestAHostThatSpeaksOnlyHTTP1DoesNotNeedTheFallback(t *testing.T) {
+	t.Parallel()
+	s, config, conns := newTLS(t, false, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) })
+	transport := newTransport(t)
+	transport.TLS, transport.Fallback = config, broken{}
+	for range 3 {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", s.URL, nil)
+		require.NoError(t, err)
+		res, err := transport.RoundTrip(req)
+		assert.Equal(t, "HTTP/1.1", body(t, res, err))
+	}
+	assert.EqualValues(t, 1, conns.Load())
+	req, err := http.NewRequestWithContext(t.Context(), "GET", "ftp://host/", nil)
+	require.NoError(t, err)
+	_, err = transport.RoundTrip(req)
+	assert.ErrorIs(t, err, errBroken, "other schemes are for the fallback")
+}
+
+type broken struct{}
+
+var errBroken = errors.New("broken")
+
+func (broken) RoundTrip(*http.Request) (*http.Response, error) { return nil, errBroken }
+
+func TestACertificateOfAnotherIsRefused(t *testing.T) {
+	t.Parallel()
+	s, config, _ := newTLS(t, false, func(http.ResponseWriter, *http.Request) {})
+	transport := newTransport(t)
+	transport.TLS, transport.Address = config, s.Listener.Addr().String()
+	req, err := http.NewRequestWithContext(t.Context(), "GET", "https://elsewhere.test/", nil)
+	require.NoError(t, err)
+	_, err = transport.RoundTrip(req)
+	_, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	assert.True(t, ok, "%v", err)
+}
+
+// silent returns the address of a server that accepts connections, and says nothing.
+func silent(t *testing.T) string {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { _ = c.Close() })
+		}
+	}()
+	return listener.Addr().String()
+}
+
+func TestAHandshakeEndsInTime(t *testing.T) {
+	t.Parallel()
+	transport := newTransport(t)
+	transport.Address = silent(t)
+	transport.TLSTimeout = 20 * time.Millisecond
+	req, err := http.NewRequestWithContext(t.Context(), "GET", "https://host/", nil)
+	require.NoError(t, err)
+	_, err = transport.RoundTrip(req)
+	e, ok := errors.AsType[*net.OpError](err)
+	require.True(t, ok, "%v", err)
+	assert.Equal(t, "dial", e.Op)
+	assert.ErrorContains(t, err, "TLS handshake")
+
+	transport.TLSTimeout = -1
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	_, err = transport.RoundTripContext(ctx, req)
+	assert.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.Less(t, time.Since(start), time.Second)
+}
+
+func TestWhoHonoursTheContext(t *testing.T) {
+	t.Parallel()
+	assert.True(t, (&h1.Transport{}).HonoursContext())
+	assert.False(t, (&h1.Transport{Dial: (&net.Dialer{}).DialContext}).HonoursContext())
+	assert.False(t, (&h1.Transport{Fallback: broken{}}).HonoursContext())
+	assert.True(t, (&h1.Transport{Fallback: &h1.Transport{}}).HonoursContext())
+}
