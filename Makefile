@@ -38,6 +38,7 @@ bench: ## the benchmarks of docs/performance.md, with their peers
 
 soak: ## a million requests with failing upstreams, and ten thousand idle connections
 	SLUICE_SOAK=1000000 $(GO) test -count=1 -timeout 60m -run NothingGrows -v ./test
+	SLUICE_SOAK=1000000 $(GO) test -count=1 -timeout 60m -run NothingGrows -v ./backend/h1
 	SLUICE_SOAK=10000 $(GO) test -count=1 -timeout 60m -run Idle -v ./adapter
 
 stress: ## random trees of combinators for STRESSTIME (default 1m), on 8 processors, under the race detector

@@ -44,8 +44,8 @@ func (endless) Read(p []byte) (int, error) {
 
 func (endless) Close() error { return nil }
 
-// silent reads a request and then writes text.
-func silent(text string) func(context.Context, net.Conn, func()) {
+// stalling reads a request and then writes text.
+func stalling(text string) func(context.Context, net.Conn, func()) {
 	return func(ctx context.Context, c net.Conn, reached func()) {
 		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
 			return
@@ -94,7 +94,7 @@ var phases = []phase{
 			return nil, ctx.Err()
 		}
 	}},
-	{name: "waiting for a connection", serve: silent(okLine + "Content-Length: 1\r\n\r\n"), prepare: func(t testing.TB, tr *h1.Transport, req *http.Request, _ func()) {
+	{name: "waiting for a connection", serve: stalling(okLine + "Content-Length: 1\r\n\r\n"), prepare: func(t testing.TB, tr *h1.Transport, req *http.Request, _ func()) {
 		tr.MaxConns = 1
 		ctx, cancel := context.WithCancel(context.WithoutCancel(req.Context()))
 		res, err := tr.RoundTrip(req.Clone(ctx))
@@ -119,23 +119,23 @@ var phases = []phase{
 		reached()
 		_, _ = io.Copy(io.Discard, c)
 	}, prepare: withBody(endless{}, -1)},
-	{name: "waiting for 100 Continue", serve: silent(""), prepare: func(_ testing.TB, tr *h1.Transport, req *http.Request, _ func()) {
+	{name: "waiting for 100 Continue", serve: stalling(""), prepare: func(_ testing.TB, tr *h1.Transport, req *http.Request, _ func()) {
 		tr.ContinueTimeout = time.Hour
 		req.Header.Set("Expect", "100-continue")
 		req.Method, req.Body, req.ContentLength = http.MethodPost, endless{}, -1
 	}},
-	{name: "waiting for the head", serve: silent("")},
-	{name: "in the status line", serve: silent("HTTP/1.")},
-	{name: "in the head", serve: silent(okLine + "X-A: 1\r\nX-")},
-	{name: "after a 1xx", serve: silent("HTTP/1.1 103 Early Hints\r\n\r\n")},
-	{name: "before the body", serve: silent(okLine + "Content-Length: 7\r\n\r\n")},
-	{name: "in the body", serve: silent(okLine + "Content-Length: 7\r\n\r\n{")},
-	{name: "in a body until the end", serve: silent(okLine + "\r\n{")},
-	{name: "between chunks", serve: silent(okLine + chunked + "1\r\n{\r\n")},
-	{name: "in a chunk size", serve: silent(okLine + chunked + "1")},
-	{name: "in a chunk", serve: silent(okLine + chunked + "7\r\n{")},
-	{name: "behind a chunk", serve: silent(okLine + chunked + "1\r\n{\r")},
-	{name: "in the trailers", serve: silent(okLine + chunked + "0\r\nX-A: 1\r\nX-")},
+	{name: "waiting for the head", serve: stalling("")},
+	{name: "in the status line", serve: stalling("HTTP/1.")},
+	{name: "in the head", serve: stalling(okLine + "X-A: 1\r\nX-")},
+	{name: "after a 1xx", serve: stalling("HTTP/1.1 103 Early Hints\r\n\r\n")},
+	{name: "before the body", serve: stalling(okLine + "Content-Length: 7\r\n\r\n")},
+	{name: "in the body", serve: stalling(okLine + "Content-Length: 7\r\n\r\n{")},
+	{name: "in a body until the end", serve: stalling(okLine + "\r\n{")},
+	{name: "between chunks", serve: stalling(okLine + chunked + "1\r\n{\r\n")},
+	{name: "in a chunk size", serve: stalling(okLine + chunked + "1")},
+	{name: "in a chunk", serve: stalling(okLine + chunked + "7\r\n{")},
+	{name: "behind a chunk", serve: stalling(okLine + chunked + "1\r\n{\r")},
+	{name: "in the trailers", serve: stalling(okLine + chunked + "0\r\nX-A: 1\r\nX-")},
 	{name: "a body without end", busy: true, serve: repeating(okLine+"\r\n", strings.Repeat("x", 1<<16), 0)},
 	{name: "chunks without end", busy: true, serve: repeating(okLine+chunked, "1\r\nx\r\n", 0)},
 	{name: "a byte every 2 ms", busy: true, serve: repeating(okLine+"\r\n", "x", 2*time.Millisecond)},
