@@ -41,6 +41,7 @@ load: ## the gateway and its peers as processes over loopback: LOAD="-rows merge
 
 soak: ## a million requests with failing upstreams, and ten thousand idle connections
 	SLUICE_SOAK=1000000 $(GO) test -count=1 -timeout 60m -run NothingGrows -v ./test
+	SLUICE_SOAK=1000000 $(GO) test -count=1 -timeout 60m -run NothingGrows -v ./backend/h1
 	SLUICE_SOAK=10000 $(GO) test -count=1 -timeout 60m -run Idle -v ./adapter
 
 stress: ## random trees of combinators for STRESSTIME (default 1m), on 8 processors, under the race detector
