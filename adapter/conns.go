@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +17,7 @@ import (
 type conns struct {
 	open    gauge
 	states  sync.Map      // from net.Conn to connState, until the first request
+	n       atomic.Int64  // how many are in states
 	timeout time.Duration // for the first request of HTTP/2; 0 means no limit
 	clear   bool          // the read deadline must be removed here
 }
@@ -36,8 +38,11 @@ func (c *conns) track(srv *http.Server) {
 	c.clear = srv.ReadTimeout <= 0 // else net/http sets its own
 	next := srv.ConnState
 	srv.ConnState = func(conn net.Conn, state http.ConnState) {
-		if reflect.ValueOf(conn).Comparable() { // an injected listener may return any type
-			c.follow(conn, state)
+		// Most connections have had their first request, and then all that a request costs is to read n.
+		if state == http.StateNew || c.n.Load() > 0 {
+			if reflect.ValueOf(conn).Comparable() { // an injected listener may return any type
+				c.follow(conn, state)
+			}
 		}
 		switch state {
 		case http.StateNew:
@@ -59,20 +64,30 @@ func (c *conns) follow(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		c.states.Store(conn, connNew)
+		c.n.Add(1)
 	case http.StateActive:
 		if c.timeout == 0 {
-			c.states.Delete(conn)
+			c.forget(conn)
 			return
 		}
-		if !c.states.CompareAndSwap(conn, connNew, connBegun) && c.states.CompareAndDelete(conn, connArmed) && c.clear {
-			_ = conn.SetReadDeadline(time.Time{})
+		if !c.states.CompareAndSwap(conn, connNew, connBegun) && c.states.CompareAndDelete(conn, connArmed) {
+			c.n.Add(-1)
+			if c.clear {
+				_ = conn.SetReadDeadline(time.Time{})
+			}
 		}
 	case http.StateIdle:
 		if c.states.CompareAndSwap(conn, connBegun, connArmed) {
 			_ = conn.SetReadDeadline(time.Now().Add(c.timeout)) // fails only on a closed connection
 		}
 	default:
-		c.states.Delete(conn)
+		c.forget(conn)
+	}
+}
+
+func (c *conns) forget(conn net.Conn) {
+	if _, there := c.states.LoadAndDelete(conn); there {
+		c.n.Add(-1)
 	}
 }
 

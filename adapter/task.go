@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"sync"
 )
 
 // A PanicError is a panic of a runner, a hook or any other function given to [Run], recovered so
@@ -75,52 +74,5 @@ func await(ctx context.Context, tasks ...*task) {
 		case <-t.done:
 		case <-ctx.Done():
 		}
-	}
-}
-
-// A gauge counts what is under way. Its zero value is ready to use.
-type gauge struct {
-	mu   sync.Mutex
-	n    int
-	zero chan struct{} // made by a waiter, closed when n gets to 0
-}
-
-func (g *gauge) add() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.n++
-}
-
-func (g *gauge) done() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.n--
-	if g.n == 0 && g.zero != nil {
-		close(g.zero)
-		g.zero = nil
-	}
-}
-
-func (g *gauge) count() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.n
-}
-
-// wait waits until nothing is under way or ctx has ended.
-func (g *gauge) wait(ctx context.Context) {
-	g.mu.Lock()
-	if g.n == 0 {
-		g.mu.Unlock()
-		return
-	}
-	if g.zero == nil {
-		g.zero = make(chan struct{})
-	}
-	zero := g.zero
-	g.mu.Unlock()
-	select {
-	case <-zero:
-	case <-ctx.Done():
 	}
 }

@@ -91,7 +91,7 @@ func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 		step.Steps = []*pipe.Step{inner}
 	}
 	if honoursContext {
-		l.held, l.trace = proxy.Hold(0)(l.call), settled
+		l.held, l.trace, l.traceCtx = proxy.Hold(0)(l.call), settled, traceIn(settled)
 	}
 	return pipe.Describe(l.serve, step), nil
 }
@@ -103,6 +103,7 @@ type leaf struct {
 	trusted   bool // the transport is that of net/http, or sluice's: it changes no header
 	sign      func(context.Context, *http.Request) error
 	trace     *httptrace.ClientTrace // nil unless the transport honours its context
+	traceCtx  context.Context        // knows the trace
 	held      proxy.Proxy            // call under proxy.Hold, see serve; nil if the transport is opaque
 	bound     *call.Bound            // of reads of request bodies that outlive their call
 
@@ -262,6 +263,7 @@ func (l *leaf) described(ctx context.Context) bool { return l.trusted && call.De
 type exchange struct {
 	leaf   *leaf
 	out    http.Request
+	ctx    traced // of out, if it is traced
 	url    url.URL
 	body   *upload     // nil without one
 	asked  string      // the protocol that the upstream was asked to switch to, or ""
@@ -316,48 +318,6 @@ func (c *exchange) prepare(ctx context.Context, req *proxy.Request) error {
 		return &proxy.Error{Status: http.StatusInternalServerError, Backend: l.spec.Name, Op: "send", Err: err}
 	}
 	return nil
-}
-
-// traced returns a context through which the transport reports informational answers and the
-// connections that it uses.
-func (c *exchange) traced(ctx context.Context, req *proxy.Request) context.Context {
-	trace, resent := c.leaf.trace, isResent(req.Header) || isResent(req.Upstream)
-	switch {
-	case c.leaf.stream && req.Inform != nil:
-		hints := &c.answer.hints
-		hints.ctx, hints.inform, hints.trace.Got1xxResponse = ctx, req.Inform, hints.got
-		if trace != nil {
-			hints.trace.GotConn = trace.GotConn
-		}
-		trace = &hints.trace
-	case resent && trace == nil:
-		trace = new(httptrace.ClientTrace)
-	case trace == nil:
-		return ctx
-	case resent || httptrace.ContextClientTrace(ctx) != nil:
-		own := *trace // WithClientTrace writes the hooks of ctx into it, and all calls share that of the leaf
-		trace = &own
-	}
-	if resent {
-		trace.GotConn = c.connects(trace.GotConn)
-	}
-	return httptrace.WithClientTrace(ctx, trace)
-}
-
-// isResent reports whether net/http sends a request with this header again if its connection breaks,
-// whatever its method is.
-func isResent(h http.Header) bool {
-	return len(h["Idempotency-Key"]) > 0 || len(h["X-Idempotency-Key"]) > 0
-}
-
-// connects returns got, and has it note that there was a connection.
-func (c *exchange) connects(got func(httptrace.GotConnInfo)) func(httptrace.GotConnInfo) {
-	return func(info httptrace.GotConnInfo) {
-		c.connected.Store(true)
-		if got != nil {
-			got(info)
-		}
-	}
 }
 
 var errConnect = errors.New("CONNECT makes a tunnel, which is not served")

@@ -8,16 +8,20 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/sluice-go/sluice/bench/byhand"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
 )
 
-// The race detector allocates too.
-func TestMergeOfThreeAllocatesNinetyTimesAtMost(t *testing.T) {
+// mergeAllocs is how often a merge of three allocates, with what its transport in memory does.
+const mergeAllocs = 69
+
+// The race detector allocates too, so that this file is built without it.
+func TestAMergeOfThreeAllocatesSeldom(t *testing.T) {
 	h, req := gateway(t, flat), asBrowser(t, "/page/1")
-	if n := testing.AllocsPerRun(200, func() { respond(t, h, req, 3*partSize-2000) }); n > 90 {
-		t.Errorf("%v allocations for each request, want 90 at most", n)
+	if n := testing.AllocsPerRun(200, func() { respond(t, h, req, 3*partSize-2000) }); n > mergeAllocs {
+		t.Errorf("%v allocations for each request, want %d at most", n, mergeAllocs)
 	}
 }
 
@@ -74,12 +78,12 @@ func TestABreakerAllocatesOnce(t *testing.T) {
 }
 
 func TestAPassthroughAllocatesLessOftenThanReverseProxy(t *testing.T) {
-	m := memory{"/a/1": store(payload("a", 1<<10))}
+	m := memory{"/a/1": store(byhand.Document("a", 1<<10))}
 	count := func(h http.Handler) float64 {
 		req := asBrowser(t, "/a/1")
 		return testing.AllocsPerRun(200, func() { respond(t, h, req, 900) })
 	}
-	ours, theirs := count(passthrough(t, m)), count(reverseProxy(m, &bufferPool{}))
+	ours, theirs := count(passthrough(t, m)), count(reverseProxy(m, &byhand.Buffers{}))
 	if ours >= theirs {
 		t.Errorf("%v allocations for each request, ReverseProxy has %v", ours, theirs)
 	}

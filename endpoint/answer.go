@@ -3,15 +3,14 @@ package endpoint
 import (
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/sluice-go/sluice/proxy"
 )
 
 // An answer is the way back to the client: the ResponseWriter, and how far it has been used.
 type answer struct {
-	w       http.ResponseWriter
-	timeout time.Duration // of each write; 0 is no limit
+	w        http.ResponseWriter
+	patience patience // with each write
 
 	mu    sync.Mutex // guards final, and w while an informational answer is written
 	final bool       // no informational answer may follow
@@ -29,14 +28,17 @@ func (a *answer) writeHeader(status int) {
 	a.w.WriteHeader(status)
 }
 
-// writeSize is the most that is written under one deadline.
-const writeSize = 32 << 10
+// What is written under one deadline at most.
+const (
+	writeSize    = 32 << 10  // of a stream, and of an answer to an error
+	documentSize = 256 << 10 // of a Document
+)
 
-// setWriteDeadline sets the deadline of the next write, if the ResponseWriter can have one.
+// setWriteDeadline sees to the deadline of the next write, if the ResponseWriter can have one.
 func (a *answer) setWriteDeadline() {
-	if a.timeout > 0 {
+	if deadline, set := a.patience.deadline(); set {
 		if w := deadlinerOf(a.w); w != nil {
-			_ = w.SetWriteDeadline(time.Now().Add(a.timeout))
+			_ = w.SetWriteDeadline(deadline)
 		}
 	}
 }
@@ -59,7 +61,7 @@ func (a *answer) writeAll(b []byte) error {
 		if !first {
 			a.setWriteDeadline()
 		}
-		n := min(len(b), writeSize)
+		n := min(len(b), documentSize)
 		if err := a.write(b[:n]); err != nil {
 			return err
 		}

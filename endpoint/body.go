@@ -35,7 +35,7 @@ func (x *exchange) receive(req *proxy.Request, limit time.Duration) error {
 	}
 	if spec.Stream {
 		x.upload = &upload{request: r, body: r.Body, control: http.NewResponseController(w), call: &x.call,
-			idle: spec.IdleTimeout, limit: spec.MaxBody, reading: make(chan struct{}, 1)}
+			idle: patience{limit: spec.IdleTimeout}, limit: spec.MaxBody, reading: make(chan struct{}, 1)}
 		req.Body, req.Trailer = x.upload, x.upload.trailer
 		return x.upload.prepare(w)
 	}

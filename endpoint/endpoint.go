@@ -77,12 +77,14 @@ type Spec struct {
 	// deadlines.
 	Stream bool
 
-	// WriteTimeout is how long the client may take to accept one write, of at most 32 KiB; 0 is 30
-	// s. After it the connection ends.
+	// WriteTimeout is how long the client may take to accept one write, of at most 256 KiB of a Document
+	// and 32 KiB of anything else; 0 is 30 s. After it the connection ends: never earlier, and later by
+	// a tenth of it, but at most a second.
 	WriteTimeout time.Duration
 
 	// IdleTimeout is how long a stream may be silent: a streamed answer, a streamed request body,
-	// or a tunnel, which is silent if both directions are; 0 is 60 s. After it the connection ends.
+	// or a tunnel, which is silent if both directions are; 0 is 60 s. After it the connection ends; for
+	// a request body that may be later by a tenth of it, but at most a second.
 	IdleTimeout time.Duration
 
 	// MaxAbandoned is how many calls of the pipe may still be running, in code that ignores its

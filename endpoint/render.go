@@ -33,7 +33,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 		id = ids.Of(r.Header)
 		r = r.WithContext(context.WithValue(r.Context(), idKey{}, id))
 	}
-	to := &witness{ResponseWriter: w, answer: &answer{w: w, timeout: DefaultWriteTimeout}}
+	to := &witness{ResponseWriter: w, answer: &answer{w: w, patience: patience{limit: DefaultWriteTimeout}}}
 	noted := err
 	defer func() {
 		RecordOf(r.Context()).change(func(e *Entry) {

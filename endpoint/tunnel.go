@@ -40,7 +40,7 @@ func (x *exchange) changeProtocol() error {
 		return unable("be taken over for another protocol", err)
 	}
 	x.answer.begun = true
-	client := &clientConn{conn: conn, buffered: buffered.Reader, timeout: x.h.spec.WriteTimeout}
+	client := &clientConn{conn: conn, buffered: buffered.Reader, patience: patience{limit: x.h.spec.WriteTimeout}}
 	defer client.close()
 	if err := writeSwitch(client, header); err != nil {
 		x.breaks(&proxy.Error{Status: proxy.StatusClientGone, Op: "tunnel", Err: err})
@@ -80,8 +80,8 @@ func writeSwitch(w io.Writer, header http.Header) error {
 type clientConn struct {
 	conn     net.Conn
 	buffered *bufio.Reader
-	timeout  time.Duration // of a write; 0 is no limit
-	written  atomic.Int64  // bytes
+	patience patience     // with each write
+	written  atomic.Int64 // bytes
 }
 
 // Read goes around net/http once the buffer is empty: there the end of the input would end the
@@ -94,8 +94,8 @@ func (c *clientConn) Read(p []byte) (int, error) {
 }
 
 func (c *clientConn) Write(p []byte) (int, error) {
-	if c.timeout > 0 {
-		_ = c.conn.SetWriteDeadline(time.Now().Add(c.timeout))
+	if deadline, set := c.patience.deadline(); set {
+		_ = c.conn.SetWriteDeadline(deadline)
 	}
 	n, err := c.conn.Write(p)
 	c.written.Add(int64(n))

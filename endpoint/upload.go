@@ -20,12 +20,12 @@ type upload struct {
 	request *http.Request
 	body    io.ReadCloser // of request
 	control *http.ResponseController
-	call    *pipeCall     // which gets the body
-	idle    time.Duration // the longest silence; 0 is no limit
-	limit   int64         // of bytes; 0 is no limit
+	call    *pipeCall // which gets the body
+	limit   int64     // of bytes; 0 is no limit
 
-	reading chan struct{} // holds one value while the body is read; guards read
+	reading chan struct{} // holds one value while the body is read; guards read and idle
 	read    int64
+	idle    patience // with each silence
 
 	mu     sync.Mutex // guards what follows, and is never held for long
 	err    error      // of the last read
@@ -57,8 +57,8 @@ func (u *upload) Read(p []byte) (int, error) {
 	if err := u.begin(); err != nil {
 		return 0, err
 	}
-	if u.idle > 0 {
-		_ = u.control.SetReadDeadline(time.Now().Add(u.idle))
+	if deadline, set := u.idle.deadline(); set {
+		_ = u.control.SetReadDeadline(deadline)
 	}
 	n, err := u.pull(p)
 	u.mu.Lock()
@@ -93,7 +93,7 @@ func (u *upload) pull(p []byte) (n int, err error) {
 	case err != nil && err != io.EOF && u.state() != nil:
 		err = bodyError(err, "", 0) // end has broken the read: the client was not too slow
 	case err != nil && err != io.EOF:
-		err = bodyError(err, "was silent for IdleTimeout", u.idle)
+		err = bodyError(err, "was silent for IdleTimeout", u.idle.limit)
 	}
 	returned = true
 	return n, err

@@ -82,7 +82,7 @@ func Fallback(p Proxy, others ...Proxy) Proxy {
 		}
 		p = pipe.Described(p)
 		plan := pipe.PlanOf(p)
-		a := alternative{name: nameIn(plan, strconv.Itoa(i+1)), held: !plan.HonoursContext()}
+		a := alternative{name: nameIn(plan, strconv.Itoa(i+1)), held: !plan.HonoursContext(), reads: call.OnlyReads(plan)}
 		if a.held {
 			a.proxy = Hold(0)(p)
 		} else {
@@ -104,6 +104,7 @@ type alternative struct {
 	name  string
 	proxy Proxy // recovers panics, and is held if it may ignore its context
 	held  bool  // proxy works on a copy of the request
+	reads bool  // it only reads its request; see call.OnlyReads
 }
 
 // A fallbackCall is one call of a fallback.
@@ -121,6 +122,9 @@ func (f *fallback) call(ctx context.Context, req *Request) (*Response, error) {
 	}
 	c := fallbackCall{fallback: f, ctx: ctx}
 	c.keep(req)
+	if f.alternatives[0].reads {
+		defer checkShared(ctx, req)()
+	}
 	i := 0
 	res, err := call.Checked(f.alternatives[i].proxy(ctx, req))
 	for failing(ctx, res, err) {
@@ -162,7 +166,7 @@ func (c *fallbackCall) keep(req *Request) {
 		c.spare = req // the first proxy gets a copy
 	default:
 		c.spare = new(Request)
-		req.copyTo(c.spare, headersFor(c.ctx)) // the first proxy owns the body; it is not read here
+		req.copyTo(c.spare, copierFor(c.ctx).forProxy(c.fallback.alternatives[0].reads)) // the first proxy owns the body; it is not read here
 	}
 }
 
@@ -176,7 +180,8 @@ func (c *fallbackCall) next(i int) (next *Request, why error) {
 		return nil, c.why
 	}
 	next = new(Request)
-	if err := c.spare.cloneTo(next, headersFor(c.ctx), opens(c.ctx, c.fallback.opens)); err != nil {
+	how := copierFor(c.ctx).forProxy(c.fallback.alternatives[i].reads)
+	if err := c.spare.cloneTo(next, how, opens(c.ctx, c.fallback.opens)); err != nil {
 		return nil, err
 	}
 	return next, nil

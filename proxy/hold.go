@@ -63,7 +63,7 @@ func (h *hold) call(ctx context.Context, req *Request) (*Response, error) {
 		return nil, errFull()
 	}
 	c := &holdCall{next: h.next}
-	req.copyTo(&c.req, cloneValues)
+	req.copyTo(&c.req, copyAll)
 	c.branch = branch{Ctx: ctx, Task: c, Bound: h.bound, Close: closeResponse}
 	return c.branch.Await()
 }

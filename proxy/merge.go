@@ -126,6 +126,7 @@ type mergePart struct {
 	i              int    // the index of the part
 	method         method // of the merge
 	honoursContext bool   // it ends with its context, without being abandoned
+	reads          bool   // it only reads its request; see call.OnlyReads
 }
 
 func newMerge(s Spec) Proxy {
@@ -160,7 +161,8 @@ func newMerge(s Spec) Proxy {
 		}
 		part.Expose = slices.Clone(part.Expose)
 		part.Proxy = part.described(step.Source)
-		m.parts = append(m.parts, mergePart{Part: part, i: i, method: m.method, honoursContext: part.When == nil && plan.HonoursContext()})
+		m.parts = append(m.parts, mergePart{Part: part, i: i, method: m.method, honoursContext: part.When == nil && plan.HonoursContext(),
+			reads: call.OnlyReads(pipe.PlanOf(part.Proxy))})
 		inner = append(inner, part.Proxy)
 		if part.Optional {
 			m.optional++
@@ -255,9 +257,10 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 		return nil, fmt.Errorf("merge: %w", errFull())
 	}
 	c := &mergeCall{merge: m, branches: make([]mergeBranch, len(m.parts))}
-	if err := req.fork(ctx, m.opens, len(c.branches), func(i int) *Request { return &c.branches[i].req }); err != nil {
+	if err := req.fork(ctx, m.opens, len(c.branches), c.request); err != nil {
 		return nil, fmt.Errorf("merge: %w", err)
 	}
+	defer checkShared(ctx, req)()
 	c.ctx.StartCancellable(ctx)
 	defer c.ctx.Cancel()
 	if m.optional > 0 {
@@ -268,6 +271,11 @@ func (m *merge) call(ctx context.Context, req *Request) (*Response, error) {
 	defer c.closeAll() // even if a part ends the goroutine
 	c.run()
 	return c.answer(ctx)
+}
+
+// request returns the request of a branch, and whether its part only reads it.
+func (c *mergeCall) request(i int) (req *Request, reads bool) {
+	return &c.branches[i].req, c.merge.parts[i].reads
 }
 
 // run runs the branches and returns when each has arrived or was left, even if the last one ends

@@ -85,7 +85,7 @@ func RaceWith(s RaceSpec) Proxy {
 		}
 		p = pipe.Described(p)
 		plan := pipe.PlanOf(p)
-		r.racers = append(r.racers, racer{name: nameIn(plan, strconv.Itoa(i+1)), proxy: p, honoursContext: plan.HonoursContext()})
+		r.racers = append(r.racers, racer{name: nameIn(plan, strconv.Itoa(i+1)), proxy: p, honoursContext: plan.HonoursContext(), reads: call.OnlyReads(plan)})
 		inner = append(inner, p)
 		always, never := call.Repeatable(plan)
 		r.always = r.always && always
@@ -118,6 +118,7 @@ type racer struct {
 	name           string
 	proxy          Proxy
 	honoursContext bool // it ends with its context, without being abandoned
+	reads          bool // it only reads its request; see call.OnlyReads
 }
 
 // A raceCall is one call of a race.
@@ -148,12 +149,18 @@ func (r *race) call(ctx context.Context, req *Request) (*Response, error) {
 		return nil, &Error{Status: http.StatusInternalServerError, Op: "race", Err: fmt.Errorf("%w: %q", ErrUnsafe, req.Method)}
 	}
 	c := &raceCall{race: r, ctx: ctx, branches: make([]raceBranch, len(r.racers))}
-	if err := req.fork(ctx, r.opens, len(c.branches), func(i int) *Request { return &c.branches[i].req }); err != nil {
+	if err := req.fork(ctx, r.opens, len(c.branches), c.request); err != nil {
 		return nil, fmt.Errorf("race: %w", err)
 	}
+	defer checkShared(ctx, req)()
 	defer c.leave()
 	c.run()
 	return c.answer()
+}
+
+// request returns the request of a branch, and whether its proxy only reads it.
+func (c *raceCall) request(i int) (req *Request, reads bool) {
+	return &c.branches[i].req, c.race.racers[i].reads
 }
 
 // may reports whether the request may be sent more than once.

@@ -100,15 +100,15 @@ func NewRequest(method, path string) *Request {
 // If the body cannot be replayed, Clone fails with [ErrBodyNotReplayable] and leaves r unchanged.
 func (r *Request) Clone() (*Request, error) {
 	c := new(Request)
-	if err := r.cloneTo(c, cloneValues, nil); err != nil {
+	if err := r.cloneTo(c, copyAll, nil); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
 // cloneTo makes c a clone of r. It opens the body with open, or if that is nil with GetBody.
-func (r *Request) cloneTo(c *Request, header func(http.Header) http.Header, open opener) error {
-	r.copyTo(c, header)
+func (r *Request) cloneTo(c *Request, how copying, open opener) error {
+	r.copyTo(c, how)
 	c.Trailer, c.Upgrade, c.Inform = nil, "", nil
 	if !r.hasBody() {
 		c.Body = nil
@@ -154,45 +154,47 @@ func (r *Request) Replayable() bool { return !r.hasBody() || r.GetBody != nil }
 
 func (r *Request) hasBody() bool { return r.Body != nil && r.Body != http.NoBody }
 
-// copyTo makes c a copy of r with its own maps. The copy takes over the body.
-func (r *Request) copyTo(c *Request, header func(http.Header) http.Header) {
+// copyTo makes c a copy of r. The copy takes over the body.
+func (r *Request) copyTo(c *Request, how copying) {
 	*c = *r
-	c.Header, c.Upstream = header(r.Header), cloneValues(r.Upstream)
-	c.Query, c.UpstreamQuery = cloneValues(r.Query), slices.Clone(r.UpstreamQuery)
+	switch how {
+	case copyNothing:
+		return
+	case copyMaps:
+		c.Header = maps.Clone(r.Header)
+	default:
+		c.Header = cloneValues(r.Header)
+	}
+	c.Upstream, c.Query, c.UpstreamQuery = cloneValues(r.Upstream), cloneValues(r.Query), slices.Clone(r.UpstreamQuery)
 	c.Params.rest = slices.Clone(r.Params.rest) // Params.Rest returns it
 }
 
-// fork makes the n requests that to returns clones of r: all of them, or none. A single one takes
-// over the body; it is a copy only because its call may be abandoned.
-func (r *Request) fork(ctx context.Context, bound *call.Bound, n int, to func(i int) *Request) error {
-	header := headersFor(ctx)
+// fork makes the n requests that to returns clones of r: all of them, or none. Those whose proxy only
+// reads share the maps of r. A single one takes over the body; it is a copy only because its call may
+// be abandoned.
+func (r *Request) fork(ctx context.Context, bound *call.Bound, n int, to func(i int) (c *Request, reads bool)) error {
+	how := copierFor(ctx)
 	if n == 1 {
-		r.copyTo(to(0), header)
+		c, reads := to(0)
+		r.copyTo(c, how.forProxy(reads))
 		return nil
 	}
 	open, made := opens(ctx, bound), 0
 	defer func() {
 		for i := range made { // GetBody, which is code of the user, failed or panicked
-			call.Discard(ctx, to(i).Body)
+			c, _ := to(i)
+			call.Discard(ctx, c.Body)
 		}
 	}()
 	for i := range n {
-		if err := r.cloneTo(to(i), header, open); err != nil {
+		c, reads := to(i)
+		if err := r.cloneTo(c, how.forProxy(reads), open); err != nil {
 			return err
 		}
 		made++
 	}
 	made = 0
 	return nil
-}
-
-// headersFor returns how to copy the headers of a request: with their values, or without them if no
-// code of the user could write to the values.
-func headersFor(ctx context.Context) func(http.Header) http.Header {
-	if call.Described(ctx) {
-		return maps.Clone
-	}
-	return cloneValues
 }
 
 // cloneValues copies a header or query map and its values. The values of all keys share one

@@ -104,6 +104,7 @@ type stage struct {
 	Stage
 	i              int   // the index of the stage
 	honoursContext bool  // it ends with its context, without being abandoned
+	reads          bool  // it only reads its request; see call.OnlyReads
 	alone          bool  // its response is the answer
 	from           []int // the stages that it binds to
 }
@@ -147,6 +148,7 @@ func newSequence(spec Spec) Proxy {
 		s.loose = s.loose || !st.Optional && !st.honoursContext
 		if st.Proxy != nil {
 			st.Proxy = st.described(step.Source)
+			st.reads = call.OnlyReads(pipe.PlanOf(st.Proxy))
 			inner = append(inner, st.Proxy)
 		}
 	}
@@ -286,10 +288,10 @@ type sequenceCall struct {
 	ctx     context.Context
 	early   *call.Clock // the context of optional stages, if it ends sooner
 	req     *Request
-	header  func(http.Header) http.Header // copies a header
-	results Results                       // of the stages so far
-	docs    []document.Document           // what they add to the answer
-	room    [8]document.Document          // of docs, most often
+	copies  copier
+	results Results              // of the stages so far
+	docs    []document.Document  // what they add to the answer
+	room    [8]document.Document // of docs, most often
 	missing []error
 	lost    int // how many stages that are not internal have failed
 }
@@ -304,7 +306,8 @@ func (s *sequence) call(ctx context.Context, req *Request) (*Response, error) {
 	if s.loose && s.bound.Full(ctx) {
 		return nil, fmt.Errorf("sequence: %w", errFull())
 	}
-	c := &sequenceCall{seq: s, ctx: ctx, req: req, header: headersFor(ctx), results: make(Results, 0, len(s.stages))}
+	c := &sequenceCall{seq: s, ctx: ctx, req: req, copies: copierFor(ctx), results: make(Results, 0, len(s.stages))}
+	defer checkShared(ctx, req)()
 	if n := len(s.stages); n <= len(c.room) {
 		c.docs = c.room[:n]
 	} else {
@@ -459,8 +462,8 @@ func (c *sequenceCall) runStage(st *stage) (b *stageCall, res *Response, err err
 	b = &stageCall{stage: st, before: c.results}
 	b.branch = branch{Ctx: ctx, Task: b, Bound: c.seq.bound, Close: closeResponse, HonoursContext: st.honoursContext}
 	if st.alone { // it is the last stage, so it gets the connection and the body themselves
-		c.req.copyTo(&b.req, c.header)
-	} else if err := c.req.cloneTo(&b.req, c.header, opens(ctx, c.seq.opens)); err != nil {
+		c.req.copyTo(&b.req, c.copies.forProxy(st.reads))
+	} else if err := c.req.cloneTo(&b.req, c.copies.forProxy(st.reads), opens(ctx, c.seq.opens)); err != nil {
 		return nil, nil, err
 	}
 	b.req.stage = b

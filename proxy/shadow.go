@@ -343,7 +343,6 @@ func (m *mirrorCall) release() {
 // copyOf copies the request, and reports whether that succeeded. GetBody is code of the user, and
 // its failure must not become one of the answer.
 func (m *mirrorCall) copyOf(ctx context.Context, req *Request) (made bool) {
-	header := headersFor(ctx)
 	defer func() {
 		if v := recover(); v != nil {
 			m.report(pipe.NewPanicError(v))
@@ -353,7 +352,7 @@ func (m *mirrorCall) copyOf(ctx context.Context, req *Request) (made bool) {
 			m.leave()
 		}
 	}()
-	if err := req.cloneTo(&m.req, header, opens(ctx, m.shadow.opens)); err != nil {
+	if err := req.cloneTo(&m.req, copierFor(ctx).writers, opens(ctx, m.shadow.opens)); err != nil {
 		m.report(err)
 		return false
 	}

@@ -31,7 +31,7 @@ func Repeatable(plan *pipe.Step) (always bool, never *pipe.Step) {
 
 // Writes reports whether a call of the pipe may change the request that it gets, by code that its
 // plan does not show or by a step that says so. A leaf may still take over the map of the headers in
-// a call that is [Described].
+// a call that is [Described]; see [TakesOver].
 func Writes(plan *pipe.Step) bool {
 	for step := range plan.All() {
 		if step.Effects&(pipe.Opaque|pipe.Custom|pipe.WritesRequest) != 0 {
@@ -39,6 +39,23 @@ func Writes(plan *pipe.Step) bool {
 		}
 	}
 	return false
+}
+
+// TakesOver reports whether a leaf of the pipe may take over the map of the headers in a call that is
+// [Described]. Only a leaf that takes all headers may.
+func TakesOver(plan *pipe.Step) bool {
+	for step := range plan.All() {
+		if slices.Contains(step.Takes, "*") {
+			return true
+		}
+	}
+	return false
+}
+
+// OnlyReads reports whether a call of the pipe only reads the maps of its request, and does so no
+// longer than the call lasts. Several such calls may share the maps.
+func OnlyReads(plan *pipe.Step) bool {
+	return plan.HonoursContext() && !Writes(plan) && !TakesOver(plan)
 }
 
 // Label returns the kind and name of a step, for messages.

@@ -55,8 +55,8 @@ func (s *Scope) Start(c *Clock, ctx context.Context, d time.Duration) {
 }
 
 // Described reports whether ctx belongs to a call in which no user's function sees a request or
-// response. A leaf may then take over the maps of its request, and may leave an empty Header nil.
-// See [Scope.Serve].
+// response. A leaf that takes all headers, and says so in its step, may then take over the map of
+// them; any leaf may leave an empty Header nil. See [Scope.Serve] and [TakesOver].
 func Described(ctx context.Context) bool {
 	s := scopeOf(ctx)
 	return s != nil && s.described

@@ -8,7 +8,12 @@ import "context"
 type Tied struct{ context.Context }
 
 // AfterFunc is what package context looks for.
-func (t Tied) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(t.Context, f) }
+func (t Tied) AfterFunc(f func()) (stop func() bool) {
+	if a, ok := t.Context.(interface{ AfterFunc(func()) func() bool }); ok {
+		return a.AfterFunc(f)
+	}
+	return context.AfterFunc(t.Context, f)
+}
 
 func (t Tied) tiedTo() context.Context { return t.Context }
 

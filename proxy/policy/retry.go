@@ -92,7 +92,7 @@ func Retry(a Attempts) proxy.Decorator {
 		plan := pipe.PlanOf(next)
 		r.shared = shares(plan, a.Budget)
 		var never *pipe.Step
-		r.writes = call.Writes(plan)
+		r.writes, r.taken = call.Writes(plan), call.TakesOver(plan)
 		r.always, never = call.Repeatable(plan)
 		switch {
 		case a.Unsafe:
@@ -124,6 +124,7 @@ type retry struct {
 	always   bool        // a call may be repeated whatever the request is
 	shared   bool        // the budget is used by a step inside too
 	writes   bool        // next may change the request
+	taken    bool        // a leaf may take over the map of the headers
 	bound    *call.Bound // of bodies that are being opened again
 }
 

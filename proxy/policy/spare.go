@@ -17,12 +17,12 @@ type spare struct {
 }
 
 // keep returns what further tries need of the request. It copies the request only if next may change
-// it. In calls that are described, leaves take over the map of the headers, so that is copied.
+// it. In calls that are described, a leaf may take over the map of the headers, so that is copied.
 func (r *retry) keep(ctx context.Context, req *proxy.Request) spare {
 	switch {
 	case r.writes:
 		return spare{copy: spareOf(req)}
-	case call.Described(ctx):
+	case r.taken && call.Described(ctx):
 		return spare{of: req, header: maps.Clone(req.Header)}
 	}
 	return spare{of: req, header: req.Header}

@@ -1,0 +1,27 @@
+package endpoint
+
+import "time"
+
+// A patience says when the deadline of a connection is to be set, so that each read or write has at
+// least its limit. To set one costs as much as a small write does. So it is set later than it has to
+// be, by a tenth of the limit but at most maxSlack, and stays until too little of it is left.
+type patience struct {
+	limit time.Duration // of each read or write; 0 is no limit
+	until time.Time     // how long the deadline that is set leaves the whole limit
+}
+
+// maxSlack is how much later than after its limit a read or write may end.
+const maxSlack = time.Second
+
+// deadline returns the deadline for a read or write that begins now, and whether it has to be set.
+func (p *patience) deadline() (deadline time.Time, set bool) {
+	if p.limit <= 0 {
+		return time.Time{}, false
+	}
+	now := time.Now()
+	if now.Before(p.until) {
+		return time.Time{}, false
+	}
+	p.until = now.Add(min(p.limit/10, maxSlack))
+	return p.until.Add(p.limit), true
+}
