@@ -142,8 +142,8 @@ const (
 	Validates                          // refuses a request by what is in it
 	WritesRequest                      // changes the request for the steps inside it
 	ReadsClient                        // decides by the client: by its address, or as a judge that does not name the caller
-	Keeps                              // may keep a response, or a part of one, after it has returned; see Lends
-	Borrows                            // keeps no part of a response, though it is Custom or Opaque; see Lends
+	Keeps                              // may keep a response, or a part of one, after it has returned; see Step.Lends
+	Borrows                            // promises to keep no part of a response after it has returned; see Step.Lends
 )
 
 var (

@@ -18,6 +18,9 @@ import (
 // The caller that receives a response must close it when it no longer needs the body. Close may be
 // called several times, and on nil. A Response is passed by pointer and never copied. Close and
 // OnClose are safe for concurrent use; the fields are not.
+//
+// Whoever gets a response may keep its Document for as long as it likes, also after Close, and may
+// give it to anybody. The only exception is a step that says [pipe.Borrows], which it need not.
 type Response struct {
 	Status   int               // HTTP status; 0 is 200
 	Header   http.Header       // end to end; never nil if the answer is from a backend or combinator of sluice

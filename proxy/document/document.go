@@ -15,7 +15,8 @@ import (
 //
 // Every operation returns a Document and leaves its source unchanged, so a Document can be copied,
 // kept, cached and used by any number of goroutines at once. A Document made from a part of another
-// one may keep the other's bytes in memory; [Document.Clip] releases them.
+// one may keep the other's bytes in memory; [Document.Clip] releases them. A step of a pipe that says
+// pipe.Borrows has promised to keep none after it has returned: a copy by Clip is no part of it.
 //
 // # Names
 //

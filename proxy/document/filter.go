@@ -1,5 +1,7 @@
 package document
 
+import "sync"
+
 // Keep returns only those parts of d that the paths lead to, in the order of the source.
 //
 // Objects and arrays on the way stay, even if only as {} and []. The remaining elements of an array
@@ -32,11 +34,10 @@ func (d Document) filter(c *clock, t *trie, keep bool) Document {
 		return d
 	}
 	f := filter{clock: *c, b: d.n.bytes(), keep: keep}
-	room := len(f.b)
 	if keep {
-		room /= 4 // a guess: usually few members are kept
+		return f.kept(d, t)
 	}
-	f.out = make([]byte, 0, room)
+	f.out = make([]byte, 0, len(f.b))
 	f.value(0, t)
 	switch {
 	case !f.changed:
@@ -46,6 +47,27 @@ func (d Document) filter(c *clock, t *trie, keep bool) Document {
 	}
 	return raw(f.out)
 }
+
+// kept returns what stays of d in memory of the right size. Usually that is little, and nobody knows
+// beforehand how little, so it is first copied to a buffer.
+func (f *filter) kept(d Document, t *trie) Document {
+	buf, _ := filtered.Get().(*[]byte)
+	if buf == nil {
+		buf = new([]byte)
+	}
+	f.out = (*buf)[:0]
+	f.value(0, t)
+	if f.changed {
+		d = raw(append(make([]byte, 0, len(f.out)), f.out...))
+	}
+	if *buf = f.out; cap(*buf) <= maxPooled {
+		filtered.Put(buf)
+	}
+	return d
+}
+
+// filtered has the buffers of kept, as *[]byte.
+var filtered sync.Pool
 
 // A filter copies the parts of b that stay to out.
 type filter struct {
