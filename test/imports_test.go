@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 	"proxy/shape":          {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"backend":              {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
 	"backend/balance":      {"backend", "internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
-	"endpoint":             {"internal/call", "internal/field", "internal/ids", "internal/mark", "internal/report", "internal/told", "pipe", "proxy", "proxy/document"},
+	"endpoint":             {"internal/call", "internal/field", "internal/ids", "internal/mark", "internal/report", "internal/told", "internal/watch", "pipe", "proxy", "proxy/document"},
 	"endpoint/auth":        {"endpoint", "internal/call", "internal/due", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"endpoint/check":       {"internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"async":                {"internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
