@@ -7,7 +7,7 @@ FUZZTIME    ?= 20s
 STRESSTIME  ?= 1m
 SEEDS       ?= 3
 
-.PHONY: all help test race lint fmt modules bench soak stress simulate fuzz api vuln newest quickstart ci
+.PHONY: all help test race lint fmt modules bench load soak stress simulate fuzz api vuln newest quickstart ci
 
 all: test lint ## test and lint
 
@@ -35,6 +35,9 @@ modules: ## each module on its own, without the workspace
 
 bench: ## the benchmarks of docs/performance.md, with their peers
 	$(GO) test -run '^$$' -bench . -benchmem ./bench ./bench/peers
+
+load: ## the gateway and its peers as processes over loopback: LOAD="-rows merge -rounds 11", LOAD=-help
+	$(GO) run ./bench/load $(LOAD)
 
 soak: ## a million requests with failing upstreams, and ten thousand idle connections
 	SLUICE_SOAK=1000000 $(GO) test -count=1 -timeout 60m -run NothingGrows -v ./test

@@ -162,7 +162,7 @@ func New(s Spec) (*Agent, error) {
 		a.scope.Report = quiet(s.Report)
 	}
 	a.spec.Proxy = pipe.Described(s.Proxy)
-	a.serve = pipe.Describe(proxy.Hold(s.MaxAbandoned)(a.work), pipe.Step{Mark: mark.Ours(), Kind: "agent", Name: s.Name, Detail: a.detail(), Source: pipe.Here(),
+	a.serve = pipe.Describe(proxy.Hold(s.MaxAbandoned)(a.work), pipe.Step{Mark: mark.Borrows(), Kind: "agent", Name: s.Name, Detail: a.detail(), Source: pipe.Here(),
 		Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext, Gives: a.spec.Params, Within: max(a.timeout, 0)}, a.spec.Proxy)
 	a.serve = pipe.Watched(a.serve, s.Watch)
 	return a, nil

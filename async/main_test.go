@@ -4,6 +4,11 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/sluice-go/sluice/internal/lend"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	lend.Poison = true // what is read too late is no JSON
+	goleak.VerifyTestMain(m)
+}

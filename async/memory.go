@@ -98,7 +98,7 @@ func (q *Memory) Fault() error {
 // An error is a [*proxy.Error]: status 503 with [ErrFull] or [ErrClosed], 413 with [ErrTooLarge],
 // or one that wraps proxy.ErrBodyNotReplayable.
 func (q *Memory) Publisher() proxy.Proxy {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "publish", Acts: pipe.In, State: q, Effects: pipe.Terminal | pipe.Buffers |
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "publish", Acts: pipe.In, State: q, Effects: pipe.Terminal | pipe.Buffers |
 		pipe.NeedsReplay | pipe.NotIdempotent | pipe.HonoursContext | pipe.Stateful}
 	if step.Err = q.Fault(); step.Err != nil {
 		if q != nil {

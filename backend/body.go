@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
+	"github.com/sluice-go/sluice/internal/lend"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -69,22 +70,20 @@ const trusted = 128 << 10
 
 // readBody returns the whole body. length is the announced length; it is unknown if it is not
 // positive. readBody fails if the body is shorter than announced or longer than max. It drops bytes
-// beyond the announced length.
-func readBody(r io.Reader, length, max int64) ([]byte, error) {
+// beyond the announced length. The result is in memory of the arena.
+func readBody(r io.Reader, length, max int64, arena *lend.Arena) ([]byte, error) {
 	switch {
 	case r == http.NoBody:
 		return nil, nil
 	case length > max:
 		return nil, ErrTooLarge
 	case length <= 0:
-		return readUnknown(r, max)
+		return readUnknown(r, max, arena)
 	}
-	b := make([]byte, 0, min(length, trusted)+1) // one more, to see the end of the body
+	b := arena.Bytes(int(min(length, trusted) + 1)) // one more, to see the end of the body
 	for idle := 0; ; {
 		if len(b) == cap(b) {
-			bigger := make([]byte, len(b), min(2*int64(cap(b)), length+1))
-			copy(bigger, b)
-			b = bigger
+			b = arena.Grow(b, int(min(2*int64(cap(b)), length+1)))
 		}
 		n, err := r.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
@@ -108,14 +107,19 @@ func readBody(r io.Reader, length, max int64) ([]byte, error) {
 
 // readUnknown reads a body of unknown length into pieces, each twice as large as the one before up
 // to 1 MiB, and joins them at the end. This allocates less than one growing buffer, and little for
-// a body that turns out to be too large.
-func readUnknown(r io.Reader, max int64) ([]byte, error) {
+// a body that turns out to be too large. Memory that is lent grows instead, as long as the arena lends
+// it.
+func readUnknown(r io.Reader, max int64, arena *lend.Arena) ([]byte, error) {
 	const first, largest = 4 << 10, 1 << 20
 	var room [12][]byte
 	pieces, joined := room[:0], int64(0)
-	b := make([]byte, 0, first)
+	b := arena.Bytes(first)
 	for idle := 0; ; {
-		if len(b) == cap(b) {
+		switch {
+		case len(b) < cap(b):
+		case arena != nil && 2*cap(b) <= lend.Most:
+			b = arena.Grow(b, 2*cap(b))
+		default:
 			pieces, joined = append(pieces, b), joined+int64(len(b))
 			b = make([]byte, 0, min(2*cap(b), largest))
 		}

@@ -52,7 +52,7 @@ func ErrorAsData(member string) proxy.Decorator {
 			}
 			return res, nil
 		}
-		return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "error-as-data", Detail: member, Source: source, Acts: pipe.Out,
+		return pipe.Describe(serve, pipe.Step{Mark: mark.Borrows(), Kind: "error-as-data", Detail: member, Source: source, Acts: pipe.Out,
 			Effects: pipe.CallsOnce | pipe.Recovers}, next)
 	}
 }

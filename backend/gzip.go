@@ -6,6 +6,8 @@ import (
 	"context"
 	"io"
 	"strings"
+
+	"github.com/sluice-go/sluice/internal/lend"
 )
 
 // isGzip reports whether a Content-Encoding is gzip, applied once, under its present or its old
@@ -16,7 +18,7 @@ func isGzip(coding []string) bool {
 
 // gunzip returns the decompressed body, at most max bytes of it, unless ctx ends before. If it fails, op is the phase:
 // "read" if the connection failed or the body is too large, "decode" if the coding is broken.
-func (l *leaf) gunzip(ctx context.Context, body io.Reader, max int64) (b []byte, op string, err error) {
+func (l *leaf) gunzip(ctx context.Context, body io.Reader, max int64, arena *lend.Arena) (b []byte, op string, err error) {
 	left := int64(maxInt64)
 	if max < maxInt64-max>>8-1<<10 {
 		// gzip makes incompressible data a little longer; a body that is longer still is an attack.
@@ -24,7 +26,7 @@ func (l *leaf) gunzip(ctx context.Context, body io.Reader, max int64) (b []byte,
 	}
 	g := l.gunzipper(ctx, body, left)
 	if err = g.start(); err == nil {
-		b, err = readUnknown(&g.z, max)
+		b, err = readUnknown(&g.z, max, arena)
 	}
 	came, broken := g.source.n, g.source.err
 	l.release(g)

@@ -17,10 +17,12 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
+	"github.com/sluice-go/sluice/internal/lend"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
+	"github.com/sluice-go/sluice/proxy/document"
 )
 
 // HTTP is the [Factory] for upstreams that speak HTTP.
@@ -163,7 +165,7 @@ func newLeaf(s Spec) (*leaf, error) {
 
 // step describes the leaf in a plan.
 func (l *leaf) step(honoursContext bool) pipe.Step {
-	s := pipe.Step{Mark: mark.Ours(), Kind: "backend", Name: l.spec.Name, Source: pipe.Here(), Acts: pipe.Both, Effects: pipe.Terminal}
+	s := pipe.Step{Mark: mark.Borrows(), Kind: "backend", Name: l.spec.Name, Source: pipe.Here(), Acts: pipe.Both, Effects: pipe.Terminal}
 	s.Detail = l.url.shown
 	switch l.spec.Method {
 	case "":
@@ -500,18 +502,13 @@ func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.R
 	if unchanged || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusResetContent {
 		hurry(ctx, resp, discard)
 	} else {
-		body, op, err := c.read(ctx, resp)
+		var err error
+		arena := l.arena(ctx)
+		arena.Begin()
+		res.Document, err = c.document(ctx, resp, arena)
+		arena.Done() // not deferred: after a panic, nobody knows
 		if err != nil {
-			return nil, l.failed(ctx, op, err)
-		}
-		if len(body) > 0 {
-			res.Document, err = decode(ctx, l.decode, resp.Header.Get("Content-Type"), body)
-			switch {
-			case err != nil && ctx.Err() != nil:
-				return nil, l.failed(ctx, "decode", err)
-			case err != nil:
-				return nil, &proxy.Error{Status: http.StatusBadGateway, Backend: l.spec.Name, Op: "decode", Err: foreign(err)}
-			}
+			return nil, err
 		}
 	}
 	res.Origin = l.origin(resp.Header)
@@ -522,6 +519,34 @@ func (c *exchange) decoded(ctx context.Context, req *proxy.Request, resp *http.R
 		res.Header = http.Header{}
 	}
 	return res, nil
+}
+
+// arena returns the arena that lends the memory for the answer, or nil. A watcher may keep what it
+// sees, and a plan does not show it.
+func (l *leaf) arena(ctx context.Context) *lend.Arena {
+	if !l.trusted || watch.Of(ctx) != nil {
+		return nil
+	}
+	return lend.Of(ctx)
+}
+
+// document reads and decodes the body, if there is one. The document may hold memory of the arena.
+func (c *exchange) document(ctx context.Context, resp *http.Response, arena *lend.Arena) (document.Document, error) {
+	body, op, err := c.read(ctx, resp, arena)
+	switch {
+	case err != nil:
+		return document.Document{}, c.leaf.failed(ctx, op, err)
+	case len(body) == 0:
+		return document.Document{}, nil
+	}
+	d, err := decode(ctx, c.leaf.decode, resp.Header.Get("Content-Type"), body)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		err = c.leaf.failed(ctx, "decode", err)
+	case err != nil:
+		err = &proxy.Error{Status: http.StatusBadGateway, Backend: c.leaf.spec.Name, Op: "decode", Err: foreign(err)}
+	}
+	return d, err
 }
 
 // conditional reports whether the request asked for an answer only if there is a new one (RFC 9110,
@@ -546,14 +571,15 @@ func (l *leaf) origin(h http.Header) http.Header {
 	return endToEnd(h)
 }
 
-// read returns the whole body, decompressed. If it fails, op is the phase that failed.
-func (c *exchange) read(ctx context.Context, resp *http.Response) (body []byte, op string, err error) {
+// read returns the whole body, decompressed, in memory of the arena. If it fails, op is the phase that
+// failed.
+func (c *exchange) read(ctx context.Context, resp *http.Response, arena *lend.Arena) (body []byte, op string, err error) {
 	switch coding := resp.Header["Content-Encoding"]; {
 	case len(coding) == 0 || len(coding) == 1 && (coding[0] == "" || strings.EqualFold(coding[0], "identity")):
-		body, err = readBody(resp.Body, resp.ContentLength, c.leaf.maxBytes)
+		body, err = readBody(resp.Body, resp.ContentLength, c.leaf.maxBytes, arena)
 		return body, "read", err
 	case isGzip(coding):
-		return c.leaf.gunzip(ctx, resp.Body, c.leaf.maxBytes)
+		return c.leaf.gunzip(ctx, resp.Body, c.leaf.maxBytes, arena)
 	default:
 		return nil, "decode", fmt.Errorf("content coding %s", strings.Join(coding, ", "))
 	}
@@ -566,7 +592,7 @@ func (c *exchange) refused(ctx context.Context, req *proxy.Request, resp *http.R
 	switch {
 	case resp.StatusCode < 200: // the body of a 101 is the connection itself
 	case c.leaf.spec.PassErrors && e.Status == resp.StatusCode && e.Status <= 499:
-		body, _, err := c.read(ctx, resp)
+		body, _, err := c.read(ctx, resp, nil) // an error may be kept
 		if err != nil {
 			return c.leaf.failed(ctx, "read", err)
 		}

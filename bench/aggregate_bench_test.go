@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/bench/byhand"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -22,7 +23,7 @@ const partSize = 20 << 10
 func upstreams() memory {
 	m := memory{}
 	for _, name := range []string{"a", "b", "c"} {
-		m["/"+name+"/1"] = store(payload(name, partSize))
+		m["/"+name+"/1"] = store(byhand.Document(name, partSize))
 	}
 	return m
 }
@@ -48,7 +49,7 @@ func gateway(b testing.TB, part func(name string, p proxy.Proxy) proxy.Part) htt
 // hand serves the peer, which is written by hand, in the same way.
 func hand(combine func([][]byte) ([]byte, error)) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /page/{id}", &byHand{client: &http.Client{Transport: upstreams()}, base: "http://upstream.test", combine: combine})
+	mux.Handle("GET /page/{id}", &byhand.Aggregator{Client: &http.Client{Transport: upstreams()}, Base: "http://upstream.test", Combine: combine})
 	return mux
 }
 
@@ -58,12 +59,12 @@ func BenchmarkMerge(b *testing.B) {
 	b.Run("sluice", func(b *testing.B) {
 		serve(b, gateway(b, flat), "/page/1", 3*partSize-2000)
 	})
-	b.Run("by-hand", func(b *testing.B) { serve(b, hand(mergeByHand), "/page/1", 3*partSize-2000) })
+	b.Run("by-hand", func(b *testing.B) { serve(b, hand(byhand.Merge), "/page/1", 3*partSize-2000) })
 }
 
 func BenchmarkGrouped(b *testing.B) {
 	b.Run("sluice", func(b *testing.B) { serve(b, gateway(b, proxy.Grouped), "/page/1", 3*partSize-2000) })
-	b.Run("by-hand", func(b *testing.B) { serve(b, hand(groupByHand), "/page/1", 3*partSize-2000) })
+	b.Run("by-hand", func(b *testing.B) { serve(b, hand(byhand.Group), "/page/1", 3*partSize-2000) })
 }
 
 func BenchmarkGroupedKeep(b *testing.B) {
@@ -72,6 +73,6 @@ func BenchmarkGroupedKeep(b *testing.B) {
 		return proxy.Grouped(name, p.With(shape.Response(op)))
 	}
 	b.Run("sluice", func(b *testing.B) { serve(b, gateway(b, keep), "/page/1", 3000) })
-	b.Run("by-hand", func(b *testing.B) { serve(b, hand(keepByHand), "/page/1", 3000) })
-	b.Run("by-hand-typed", func(b *testing.B) { serve(b, hand(keepTyped), "/page/1", 3000) })
+	b.Run("by-hand", func(b *testing.B) { serve(b, hand(byhand.Keep), "/page/1", 3000) })
+	b.Run("by-hand-typed", func(b *testing.B) { serve(b, hand(byhand.KeepTyped), "/page/1", 3000) })
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"testing"
 
+	"github.com/sluice-go/sluice/bench/byhand"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
@@ -38,12 +39,12 @@ func TestABreakerAllocatesOnce(t *testing.T) {
 }
 
 func TestAPassthroughAllocatesLessOftenThanReverseProxy(t *testing.T) {
-	m := memory{"/a/1": store(payload("a", 1<<10))}
+	m := memory{"/a/1": store(byhand.Document("a", 1<<10))}
 	count := func(h http.Handler) float64 {
 		req := asBrowser(t, "/a/1")
 		return testing.AllocsPerRun(200, func() { respond(t, h, req, 900) })
 	}
-	ours, theirs := count(passthrough(t, m)), count(reverseProxy(m, &bufferPool{}))
+	ours, theirs := count(passthrough(t, m)), count(reverseProxy(m, &byhand.Buffers{}))
 	if ours >= theirs {
 		t.Errorf("%v allocations for each request, ReverseProxy has %v", ours, theirs)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/bench/byhand"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -74,7 +75,7 @@ func (f flowNarrow) id() string { return f.ID }
 // flowUpstreams answers /user/1, the paths that its answer names and those that the orders name,
 // with 20 KB each.
 func flowUpstreams() memory {
-	part := store(payload("x", partSize))
+	part := store(byhand.Document("x", partSize))
 	return memory{"/user/1": part, "/orders/x-4711": part, "/recs/x-4711": part, "/products/x-4711": part}
 }
 
@@ -102,16 +103,14 @@ func flowGateway[T flowRecord](b *testing.B) http.Handler {
 
 // flowByHand does the same, written by hand.
 func flowByHand[T flowRecord]() http.Handler {
-	h := &byHand{client: &http.Client{Transport: flowUpstreams()}, base: "http://upstream.test"}
+	h := &byhand.Aggregator{Client: &http.Client{Transport: flowUpstreams()}, Base: "http://upstream.test"}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /page/{id}", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
 		defer cancel()
 		fail := func() { http.Error(w, http.StatusText(http.StatusBadGateway), http.StatusBadGateway) }
 		get := func(ctx context.Context, path string, into *T) error {
-			ctx, cancel := context.WithTimeout(ctx, time.Second)
-			defer cancel()
-			b, err := h.get(ctx, path, r.Header.Get("Accept-Language"))
+			b, err := h.Get(ctx, path, r.Header.Get("Accept-Language"))
 			if err != nil {
 				return err
 			}

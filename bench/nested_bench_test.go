@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/bench/byhand"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
@@ -21,7 +22,7 @@ var sixNames = []string{"a", "b", "c", "d", "e", "f"}
 func six() memory {
 	m := memory{}
 	for _, name := range sixNames {
-		m["/"+name+"/1"] = store(payload("", partSize))
+		m["/"+name+"/1"] = store(byhand.Document("", partSize))
 	}
 	return m
 }
@@ -51,13 +52,13 @@ func nested(b *testing.B) http.Handler {
 
 // handNested calls all six upstreams at once and makes the page from their answers.
 func handNested(page func() (into func(i int, text []byte) error, page any)) http.Handler {
-	h := &byHand{client: &http.Client{Transport: six()}, base: "http://upstream.test"}
+	h := &byhand.Aggregator{Client: &http.Client{Transport: six()}, Base: "http://upstream.test"}
 	return handPage(func(ctx context.Context, r *http.Request) (any, error) {
 		into, page := page()
 		group, ctx := errgroup.WithContext(ctx)
 		for i, name := range sixNames {
 			group.Go(func() error {
-				text, err := h.timely(ctx, "/"+name+"/"+url.PathEscape(r.PathValue("id")), r)
+				text, err := h.Get(ctx, "/"+name+"/"+url.PathEscape(r.PathValue("id")), r.Header.Get("Accept-Language"))
 				if err != nil {
 					return err
 				}

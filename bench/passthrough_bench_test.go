@@ -5,29 +5,17 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/bench/byhand"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/policy"
 	"golang.org/x/time/rate"
 )
-
-// bufferPool saves ReverseProxy the allocation of 32 KiB for each answer.
-type bufferPool struct{ pool sync.Pool }
-
-func (p *bufferPool) Get() []byte {
-	if b, ok := p.pool.Get().(*[]byte); ok {
-		return *b
-	}
-	return make([]byte, 32<<10)
-}
-
-func (p *bufferPool) Put(b []byte) { p.pool.Put(&b) }
 
 func reverseProxy(m memory, pool httputil.BufferPool) http.Handler {
 	to := &url.URL{Scheme: "http", Host: "upstream.test"}
@@ -58,7 +46,7 @@ func BenchmarkPassthrough(b *testing.B) {
 		name  string
 		bytes int
 	}{{"1KB", 1 << 10}, {"20KB", 20 << 10}} {
-		m := memory{"/a/1": store(payload("a", size.bytes))}
+		m := memory{"/a/1": store(byhand.Document("a", size.bytes))}
 		atLeast := len(m["/a/1"].body)
 		run := func(name string, h http.Handler) {
 			b.Run(size.name+"/"+name, func(b *testing.B) { serve(b, h, "/a/1", atLeast) })
@@ -67,7 +55,7 @@ func BenchmarkPassthrough(b *testing.B) {
 		run("sluice", passthrough(b, m)) // as ReverseProxy: only the request there and the answer back
 		run("sluice-limit-timeout", passthrough(b, m, limit, policy.Timeout(time.Second)))
 		run("sluice-opaque-in-timeout", passthrough(b, m, limit, policy.Timeout(time.Second), opaque))
-		run("ReverseProxy-pool", reverseProxy(m, &bufferPool{}))
+		run("ReverseProxy-pool", reverseProxy(m, &byhand.Buffers{}))
 		run("ReverseProxy", reverseProxy(m, nil))
 	}
 }

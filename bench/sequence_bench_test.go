@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/bench/byhand"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -23,9 +24,9 @@ import (
 // chained answers /a/1 with 20 KB that name the path of b, whose answer names that of c.
 func chained() memory {
 	return memory{
-		"/a/1":     store(payload("", partSize)),
-		"/b/42":    store(payload("", partSize)),
-		"/c/-4711": store(payload("", partSize)),
+		"/a/1":     store(byhand.Document("", partSize)),
+		"/b/42":    store(byhand.Document("", partSize)),
+		"/c/-4711": store(byhand.Document("", partSize)),
 	}
 }
 
@@ -64,7 +65,7 @@ func mounted(b *testing.B, page proxy.Proxy) http.Handler {
 	return r
 }
 
-// An answer is one of payload("", …) as a type.
+// An answer is one of byhand.Document("", …) as a type.
 type answer struct {
 	ID      string  `json:"Id"`
 	Version int     `json:"Version"`
@@ -98,17 +99,10 @@ type getter func(path string) ([]byte, error)
 
 // handSequence serves a sequence written by hand.
 func handSequence(page func(id string, get getter) (any, error)) http.Handler {
-	h := &byHand{client: &http.Client{Transport: chained()}, base: "http://upstream.test"}
+	h := &byhand.Aggregator{Client: &http.Client{Transport: chained()}, Base: "http://upstream.test"}
 	return handPage(func(ctx context.Context, r *http.Request) (any, error) {
-		return page(r.PathValue("id"), func(path string) ([]byte, error) { return h.timely(ctx, path, r) })
+		return page(r.PathValue("id"), func(path string) ([]byte, error) { return h.Get(ctx, path, r.Header.Get("Accept-Language")) })
 	})
-}
-
-// timely gets a path, with a timeout of a second.
-func (h *byHand) timely(ctx context.Context, path string, r *http.Request) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	return h.get(ctx, path, r.Header.Get("Accept-Language"))
 }
 
 // handPage serves what page returns as JSON.

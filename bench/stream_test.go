@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/bench/byhand"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -96,7 +97,7 @@ func gateways(tb testing.TB, upstream string) map[string]http.Handler {
 		tb.Fatal(err)
 	}
 	peer := &httputil.ReverseProxy{
-		Transport: transport, BufferPool: &bufferPool{}, FlushInterval: -1,
+		Transport: transport, BufferPool: &byhand.Buffers{}, FlushInterval: -1,
 		Rewrite: func(pr *httputil.ProxyRequest) { pr.SetURL(to) },
 	}
 	return map[string]http.Handler{"sluice": h, "ReverseProxy-pool": peer}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"github.com/sluice-go/sluice/internal/lend"
 	"github.com/sluice-go/sluice/internal/report"
 )
 
@@ -26,7 +27,7 @@ type (
 	idKey      struct{}
 )
 
-// Value knows the request and its id, and where failures are reported.
+// Value knows the request and its id, and where failures are reported and memory is lent.
 func (c *requestContext) Value(key any) any {
 	switch key.(type) {
 	case contextKey:
@@ -37,6 +38,11 @@ func (c *requestContext) Value(key any) any {
 		return c.request
 	case idKey:
 		return c.id
+	case lend.Key:
+		if !c.handler.lends {
+			return nil
+		}
+		return &c.exchange.arena
 	case recordKey:
 		return c.recordOf()
 	}

@@ -69,6 +69,7 @@ func (x *exchange) document() error {
 	if buf != nil && cap(*buf) <= maxPooled && (x.format == nil || x.format.ours) {
 		x.h.documents.Put(buf)
 	}
+	x.given = res.Err == nil // an error of code, which is reported, may have a part of a document
 	return nil
 }
 

@@ -24,6 +24,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/lend"
 	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -44,6 +45,9 @@ type exchange struct {
 	source source // of the answer if it is a stream
 	answer answer
 	failed error // what the client was answered with, or what a partial answer lacks
+
+	arena lend.Arena // of what the answer is made of, where the handler lends
+	given bool       // the client got the whole answer, and nobody else has a part of it
 
 	noted atomic.Bool // all that a record has is known
 
@@ -332,12 +336,15 @@ func (x *exchange) survive(err error) bool {
 
 // release closes the response, ends the context, and takes the request body away from whoever still
 // reads it, in this order: a body that was read to its end gives its connection back before the
-// context breaks it.
+// context breaks it. Last, what was lent for a whole answer goes back.
 func (x *exchange) release() {
 	x.answer.endInforming()
 	x.call.closeResponse()
 	x.call.end()
 	if x.upload != nil {
 		x.upload.end()
+	}
+	if x.h.lends {
+		x.arena.End(x.given)
 	}
 }

@@ -28,7 +28,7 @@ func (s Spec) guarded() (guarded, body proxy.Proxy) {
 	if !pipe.PlanOf(inner).HonoursContext() {
 		held = inner.With(proxy.Hold(s.MaxAbandoned)) // so that the body is read on the goroutine of the handler
 	}
-	step := pipe.Step{Mark: mark.Ours(), Kind: "body", Detail: s.bodyDetail(), Acts: pipe.In,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "body", Detail: s.bodyDetail(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext | pipe.Validates}
 	if s.Stream {
 		step.Effects |= pipe.Streams

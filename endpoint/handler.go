@@ -24,6 +24,7 @@ type handler struct {
 	scope call.Scope
 
 	guarded bool // there are guards
+	lends   bool // the memory of upstreams' bodies is lent for one exchange; see pipe.Step.Lends
 
 	formats []format // nil is JSON
 
@@ -54,15 +55,20 @@ func newHandler(s Spec, guarded proxy.Proxy, source string) *handler {
 	}
 	h.scope.Report = h.reportBeside
 	h.scope.Serve(plan)
-	step := pipe.Step{Mark: mark.Ours(), Kind: "endpoint", Name: s.Name, Detail: s.detail(), Source: source, Acts: pipe.Both,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "endpoint", Name: s.Name, Detail: s.detail(), Source: source, Acts: pipe.Both,
 		Layout: pipe.Around, Effects: pipe.CallsOnce | pipe.HonoursContext | pipe.Validates}
 	if s.Stream {
 		step.Effects |= pipe.Streams
 	} else {
 		step.Effects |= pipe.Buffers
 	}
+	if s.ETag || slices.ContainsFunc(h.formats, func(f format) bool { return !f.ours }) {
+		step.Effects |= pipe.Keeps
+	}
 	step.Within, step.Waits = s.within()
-	h.serve = pipe.Watched(pipe.Describe(serveExchange, step, guarded), s.Watch)
+	serve := pipe.Describe(serveExchange, step, guarded)
+	h.lends = pipe.PlanOf(serve).Lends() == nil
+	h.serve = pipe.Watched(serve, s.Watch)
 	return h
 }
 

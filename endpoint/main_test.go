@@ -15,12 +15,17 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/sluice-go/sluice/internal/lend"
+
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	lend.Poison = true // what is read too late is no JSON
+	goleak.VerifyTestMain(m)
+}
 
 // newHandler makes a handler of a spec that must be right.
 func newHandler(t testing.TB, s endpoint.Spec) http.Handler {

@@ -80,12 +80,20 @@ func freeAddr(t *testing.T) string {
 	for range 100 {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000)))
 		if err == nil {
-			defer l.Close()
+			defer closeWholly(l)
 			return l.Addr().String()
 		}
 	}
 	require.Fail(t, "no port is free")
 	return ""
+}
+
+// closeWholly closes a listener while no program is being started. Such a program has a copy of the
+// listener until it runs, which would go on accepting connections.
+func closeWholly(l net.Listener) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	_ = l.Close()
 }
 
 // listening waits until somebody accepts connections.

@@ -37,7 +37,8 @@ type Any interface {
 //
 // A step without a Source gets the place of the nearest caller outside sluice. A step without a
 // Kind is a "func". A step that is not sluice's own is [Custom]. If no step of a plan is custom or
-// opaque, no user's function sees a request, and sluice saves copies of it.
+// opaque, no user's function sees a request, and sluice saves copies of it. If no step keeps a
+// response, it also lends the memory of responses; see [Step.Lends].
 //
 // A step with an Err is a fault: the pipe answers every call with that error and never runs call. A
 // nil call, a nil inner pipe and a State that cannot be compared are faults too.
@@ -50,6 +51,8 @@ func Describe[Req, Res any](call Pipe[Req, Res], step Step, inner ...Any) Pipe[R
 	}
 	if !step.Mark.Ours() {
 		step.Effects |= Custom
+	} else if !step.Mark.Borrows() {
+		step.Effects |= Keeps
 	}
 	errs := []error{step.Err}
 	fault := func(format string, args ...any) {
@@ -99,7 +102,7 @@ func Check[Req, Res any](p Pipe[Req, Res], err error) Pipe[Req, Res] {
 	if err == nil {
 		return p
 	}
-	return Describe[Req, Res](nil, Step{Kind: "fault", Effects: Terminal | HonoursContext, Err: err, Mark: mark.Ours()})
+	return Describe[Req, Res](nil, Step{Kind: "fault", Effects: Terminal | HonoursContext, Err: err, Mark: mark.Borrows()})
 }
 
 // Fault returns a decorator that takes the place of one that cannot be made. The pipe that it
@@ -110,7 +113,7 @@ func Fault[Req, Res any](err error) Decorator[Req, Res] {
 	if err == nil {
 		err = errors.New("pipe: Fault: the error is nil")
 	}
-	step := Step{Kind: "fault", Effects: HonoursContext, Err: err, Source: Here(), Mark: mark.Ours()}
+	step := Step{Kind: "fault", Effects: HonoursContext, Err: err, Source: Here(), Mark: mark.Borrows()}
 	return func(next Pipe[Req, Res]) Pipe[Req, Res] { return Describe[Req, Res](nil, step, next) }
 }
 

@@ -57,7 +57,7 @@ func Observe[Req, Res any](f func(context.Context, Observation[Req, Res])) Decor
 			returned = true
 			return res, err
 		}
-		return Describe(call, Step{Kind: "observe", Source: source, Acts: Out, Effects: CallsOnce | PassesOn | Opaque, Mark: mark.Ours()}, next)
+		return Describe(call, Step{Kind: "observe", Source: source, Acts: Out, Effects: CallsOnce | PassesOn | Opaque, Mark: mark.Borrows()}, next)
 	}
 }
 

@@ -82,7 +82,7 @@ func Named[Req, Res any](name string, d Decorator[Req, Res]) Decorator[Req, Res]
 	source := Here()
 	return func(next Pipe[Req, Res]) Pipe[Req, Res] {
 		next = given(next)
-		step := Step{Kind: kindFunc, Name: name, Source: source, Mark: mark.Ours()}
+		step := Step{Kind: kindFunc, Name: name, Source: source, Mark: mark.Borrows()}
 		p := decorate(d, next, &step)
 		if renamed, ok := rename(name, p, stepOf(next)); ok {
 			return renamed
@@ -109,7 +109,7 @@ func rename[Req, Res any](name string, p Pipe[Req, Res], next *Step) (renamed Pi
 // NamedPipe gives the pipe p a name in the plan, which otherwise shows it as "func at file.go:12".
 // A nil p is a fault in the plan.
 func NamedPipe[Req, Res any](name string, p Pipe[Req, Res]) Pipe[Req, Res] {
-	step := Step{Kind: kindFunc, Name: name, Effects: Opaque, Source: Here(), Mark: mark.Ours()}
+	step := Step{Kind: kindFunc, Name: name, Effects: Opaque, Source: Here(), Mark: mark.Borrows()}
 	switch {
 	case p == nil:
 		step.Err = fmt.Errorf("pipe: NamedPipe: %s is nil", name)
@@ -137,13 +137,13 @@ func Adapt[Req, Res, Req2, Res2 any](p Pipe[Req, Res], f func(next Pipe[Req, Res
 	if shown(adapted, next) {
 		return adapted
 	}
-	return enclosed(adapted, next, Step{Kind: kindFunc, Name: FuncName(f), Mark: mark.Ours()})
+	return enclosed(adapted, next, Step{Kind: kindFunc, Name: FuncName(f), Mark: mark.Borrows()})
 }
 
 // wrap applies d to next and makes sure that the plan of the result shows both.
 func wrap[Req, Res any](d Decorator[Req, Res], next Pipe[Req, Res], name string) Pipe[Req, Res] {
 	next = given(next)
-	step := Step{Kind: kindFunc, Name: name, Mark: mark.Ours()}
+	step := Step{Kind: kindFunc, Name: name, Mark: mark.Borrows()}
 	p := decorate(d, next, &step)
 	if step.Err == nil && shown(p, next) {
 		return p

@@ -42,7 +42,7 @@ func (c *copier) copy(s *Step) *Step {
 	*copied = *s
 	copied.Mark = mark.Mark{} // or a user could copy it
 	copied.Needs, copied.Gives, copied.Takes = slices.Clone(s.Needs), slices.Clone(s.Gives), slices.Clone(s.Takes)
-	copied.Steps, copied.holds = nil, nil
+	copied.Steps, copied.holds, copied.swaps = nil, nil, len(s.holds) > 0
 	if c.open[s] { // replaced while it was copied, and now inside itself
 		return copied
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/sluice-go/sluice/internal/lend"
 	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/internal/watch"
 )
@@ -40,6 +41,7 @@ func Recover[Req, Res any](next Pipe[Req, Res]) Pipe[Req, Res] {
 	call := func(ctx context.Context, req Req) (res Res, err error) {
 		defer func() {
 			if v := recover(); v != nil {
+				lend.Of(ctx).Lose()
 				if res, err = *new(Res), NewPanicError(v); watch.Of(ctx) != nil {
 					Note(ctx, "panicked", fmt.Sprint(v)) // Sprint recovers a panic of a method
 				}
@@ -47,5 +49,5 @@ func Recover[Req, Res any](next Pipe[Req, Res]) Pipe[Req, Res] {
 		}()
 		return next(ctx, req)
 	}
-	return Describe(call, Step{Kind: "recover", Acts: Out, Effects: CallsOnce | PassesOn, Mark: mark.Ours()}, next)
+	return Describe(call, Step{Kind: "recover", Acts: Out, Effects: CallsOnce | PassesOn, Mark: mark.Borrows()}, next)
 }

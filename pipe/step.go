@@ -72,6 +72,7 @@ type Step struct {
 
 	flag  *watch.Flag // shared with its copies in plans; nil if no function was described as the step
 	holds []holder    // inner pipes that may be replaced; a plan has their steps after Steps
+	swaps bool        // of a step in a plan: it has such pipes
 	given *Step       // the step that this one stands for in what a decorator was given; nil in plans
 }
 
@@ -141,6 +142,8 @@ const (
 	Validates                          // refuses a request by what is in it
 	WritesRequest                      // changes the request for the steps inside it
 	ReadsClient                        // decides by the client: by its address, or as a judge that does not name the caller
+	Keeps                              // may keep a response, or a part of one, after it has returned; see Lends
+	Borrows                            // keeps no part of a response, though it is Custom or Opaque; see Lends
 )
 
 var (
@@ -148,7 +151,7 @@ var (
 	layoutNames = [...]string{"around", "serial", "parallel", "choice"}
 	effectNames = [...]string{"calls-once", "calls-many", "buffers", "streams", "caches", "authenticates", "needs-replay",
 		"terminal", "honours-context", "idempotent", "not-idempotent", "stateful", "opaque", "custom", "detached", "passes-on",
-		"skippable", "recovers", "reads-caller", "credentials", "validates", "writes-request", "reads-client"}
+		"skippable", "recovers", "reads-caller", "credentials", "validates", "writes-request", "reads-client", "keeps", "borrows"}
 )
 
 func nameOf(names []string, i int) string {

@@ -296,7 +296,7 @@ func (b *Binding) setValue(req *Request, d document.Document) error {
 
 // step shows the binding in a plan.
 func (b *Binding) step() pipe.Step {
-	s := pipe.Step{Mark: mark.Ours(), Kind: "bind", Name: b.name, Detail: origin(b.header, b.text) + " of " + b.stage, Source: b.source,
+	s := pipe.Step{Mark: mark.Borrows(), Kind: "bind", Name: b.name, Detail: origin(b.header, b.text) + " of " + b.stage, Source: b.source,
 		Acts: pipe.In, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.WritesRequest}
 	if b.target == toParam {
 		s.Gives = []string{b.name}

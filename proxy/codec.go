@@ -63,7 +63,7 @@ func Decode[T any](p Proxy) pipe.Pipe[*Request, T] {
 		}
 		return v, nil
 	}
-	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "decode", Detail: t.String(), Source: pipe.Here(), Acts: pipe.Out,
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Borrows(), Kind: "decode", Detail: t.String(), Source: pipe.Here(), Acts: pipe.Out,
 		Effects: pipe.CallsOnce | pipe.Buffers | opaqueIf(d.RunsCode()), Err: faults.err()}, present(p)...)
 }
 
@@ -137,7 +137,7 @@ func Encode[T any](p pipe.Pipe[*Request, T]) Proxy {
 		notePartial(ctx, res)
 		return res, nil
 	}
-	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "encode", Detail: t.String(), Source: pipe.Here(), Acts: pipe.Out,
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Borrows(), Kind: "encode", Detail: t.String(), Source: pipe.Here(), Acts: pipe.Out,
 		Effects: pipe.CallsOnce | pipe.Buffers | opaqueIf(e.RunsCode()), Err: faults.err()}, present(p)...)
 }
 

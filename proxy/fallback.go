@@ -91,7 +91,7 @@ func Fallback(p Proxy, others ...Proxy) Proxy {
 		f.alternatives = append(f.alternatives, a)
 		inner = append(inner, p)
 	}
-	return pipe.Describe(f.call, pipe.Step{Mark: mark.Ours(), Kind: "fallback", Detail: "on failure", Source: pipe.Here(),
+	return pipe.Describe(f.call, pipe.Step{Mark: mark.Borrows(), Kind: "fallback", Detail: "on failure", Source: pipe.Here(),
 		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext | pipe.Recovers, Err: faults.err()}, inner...)
 }
 

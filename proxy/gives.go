@@ -24,6 +24,6 @@ func Gives(names ...string) Decorator {
 	source := pipe.Here()
 	return func(next Proxy) Proxy {
 		next = pipe.Described(next)
-		return pipe.Describe(next, pipe.Step{Mark: mark.Ours(), Kind: "gives", Source: source, Acts: pipe.None, Effects: pipe.CallsOnce | pipe.PassesOn, Gives: names}, next)
+		return pipe.Describe(next, pipe.Step{Mark: mark.Borrows(), Kind: "gives", Source: source, Acts: pipe.None, Effects: pipe.CallsOnce | pipe.PassesOn, Gives: names}, next)
 	}
 }

@@ -37,7 +37,7 @@ func Hold(limit int) Decorator {
 		if pipe.PlanOf(next).HonoursContext() {
 			serve = h.callDirectly
 		}
-		return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "hold", Source: source, Acts: pipe.Both,
+		return pipe.Describe(serve, pipe.Step{Mark: mark.Borrows(), Kind: "hold", Source: source, Acts: pipe.Both,
 			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext}, next)
 	}
 }

@@ -67,7 +67,7 @@ func grouped(p Proxy, member, source string) Proxy {
 		res.Document = res.Document.Wrap(member)
 		return res, nil
 	}
-	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "group", Detail: member, Source: source, Acts: pipe.Out,
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Borrows(), Kind: "group", Detail: member, Source: source, Acts: pipe.Out,
 		Effects: pipe.CallsOnce}, p)
 }
 
@@ -131,7 +131,7 @@ type mergePart struct {
 
 func newMerge(s Spec) Proxy {
 	m := &merge{method: methodOf(s.Combine), combine: s.Combine, maxMembers: s.MaxMembers, bound: call.NewBound(s.MaxAbandoned), opens: call.NewBound(0)}
-	step := pipe.Step{Mark: mark.Ours(), Kind: "merge", Name: s.Name, Detail: counted(len(s.Parts), "part"), Source: pipe.Here(),
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "merge", Name: s.Name, Detail: counted(len(s.Parts), "part"), Source: pipe.Here(),
 		Layout: pipe.Parallel, Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext}
 	faults := faultsOf("Merge", s.Name)
 	if len(s.Parts) == 0 {
@@ -185,7 +185,7 @@ func newMerge(s Spec) Proxy {
 
 // described returns the proxy of the part as the plan shows it.
 func (p Part) described(source string) Proxy {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "part", Name: p.Name, Source: source, Acts: pipe.None, Calls: 1}
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "part", Name: p.Name, Source: source, Acts: pipe.None, Calls: 1}
 	var notes []string
 	if p.Optional {
 		notes, step.Effects = append(notes, "optional"), pipe.Skippable

@@ -71,7 +71,7 @@ func Race(ps ...Proxy) Proxy { return RaceWith(RaceSpec{Proxies: ps}) }
 // RaceWith is [Race] with a name, or for requests that Race refuses.
 func RaceWith(s RaceSpec) Proxy {
 	r := &race{always: true, bound: call.NewBound(0), opens: call.NewBound(0)}
-	step := pipe.Step{Mark: mark.Ours(), Kind: "race", Name: s.Name, Detail: fmt.Sprintf("%d at once", len(s.Proxies)),
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "race", Name: s.Name, Detail: fmt.Sprintf("%d at once", len(s.Proxies)),
 		Source: pipe.Here(), Layout: pipe.Parallel, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext | pipe.Recovers}
 	faults := faultsOf("Race", s.Name)
 	if len(s.Proxies) == 0 {

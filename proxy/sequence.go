@@ -111,7 +111,7 @@ type stage struct {
 
 func newSequence(spec Spec) Proxy {
 	s := &sequence{bound: call.NewBound(spec.MaxAbandoned), opens: call.NewBound(0), maxMembers: spec.MaxMembers}
-	step := pipe.Step{Mark: mark.Ours(), Kind: "sequence", Name: spec.Name, Detail: counted(len(spec.Stages), "stage"),
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "sequence", Name: spec.Name, Detail: counted(len(spec.Stages), "stage"),
 		Source: pipe.Here(), Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.HonoursContext}
 	faults := faultsOf("Sequence", spec.Name)
 	for i := range spec.Stages {
@@ -212,7 +212,7 @@ func (s *sequence) check(i int, faults *faults) {
 // described returns the proxy of the stage as the plan shows it, with what is done before and after
 // it.
 func (st *stage) described(source string) Proxy {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "stage", Name: st.Name, Source: source, Acts: pipe.None, Calls: 1}
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "stage", Name: st.Name, Source: source, Acts: pipe.None, Calls: 1}
 	if st.When == nil { // else the answer may be none
 		step.Effects = pipe.PassesOn
 	}
@@ -251,7 +251,7 @@ func (st *stage) prepared(p Proxy, source string) Proxy {
 		}
 		return p(ctx, req)
 	}
-	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "prepare", Source: source, Acts: pipe.In,
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Borrows(), Kind: "prepare", Source: source, Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Opaque | pipe.WritesRequest}, p)
 }
 
@@ -278,7 +278,7 @@ func (st *stage) grouped(p Proxy, source string) Proxy {
 		stage.document, res.Document = res.Document, res.Document.Wrap(st.Group)
 		return res, nil
 	}
-	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "group", Detail: st.Group, Source: source, Acts: pipe.Out,
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Borrows(), Kind: "group", Detail: st.Group, Source: source, Acts: pipe.Out,
 		Effects: pipe.CallsOnce}, p)
 }
 

@@ -117,7 +117,7 @@ func (s *Shadow) step() pipe.Step {
 	if s.spec.Max > 0 {
 		notes = append(notes, fmt.Sprintf("%d at once", s.spec.Max))
 	}
-	effects := pipe.CallsOnce | pipe.HonoursContext | pipe.Detached
+	effects := pipe.CallsOnce | pipe.HonoursContext | pipe.Detached | pipe.Keeps
 	if s.spec.Compare != nil {
 		notes, effects = append(notes, "compared"), effects|pipe.Opaque
 	}
@@ -156,7 +156,7 @@ func (s *Shadow) Decorate(next Proxy) Proxy {
 	next = pipe.Described(next)
 	sh := &shadowed{shadow: s, next: next}
 	step := pipe.Step{Mark: mark.Ours(), Kind: "shadow", Source: pipe.Here(), Acts: pipe.In, Layout: pipe.Parallel,
-		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: s}
+		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful | pipe.Keeps, State: s}
 	p := pipe.Describe(sh.call, step, next, s.mirror)
 	sh.name = nameIn(pipe.PlanOf(next), "answer")
 	return p

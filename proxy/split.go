@@ -132,7 +132,7 @@ type split struct {
 }
 
 func newSplit(s SplitSpec, weights *Weights, faults *faults) Proxy {
-	step := pipe.Step{Err: faults.err(), Mark: mark.Ours(), Kind: "split", Name: s.Name, Source: pipe.Here()}
+	step := pipe.Step{Err: faults.err(), Mark: mark.Borrows(), Kind: "split", Name: s.Name, Source: pipe.Here()}
 	p := &split{weights: weights, key: s.Key, header: http.CanonicalHeaderKey(s.Header)}
 	notes, when := []string{"by chance"}, ""
 	if s.Key != nil {

@@ -99,7 +99,7 @@ func Static(when Moment, d document.Document) Decorator {
 		return Fault(err)
 	}
 	f := newFiller(when, d, with)
-	step := pipe.Step{Mark: mark.Ours(), Kind: "static", Detail: f.what, Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "static", Detail: f.what, Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce}
 	if when.holds(true, false) {
 		step.Effects |= pipe.Recovers
 	}

@@ -32,7 +32,7 @@ func NewSwap(p Proxy) *Swap {
 	s := new(Swap)
 	s.first = newSwapped(p)
 	s.held.Store(s.first)
-	s.proxy = pipe.Describe(s.call, pipe.Step{Mark: mark.Ours(), Kind: "swap", Detail: "may be swapped", Source: pipe.Here(), Acts: pipe.None,
+	s.proxy = pipe.Describe(s.call, pipe.Step{Mark: mark.Borrows(), Kind: "swap", Detail: "may be swapped", Source: pipe.Here(), Acts: pipe.None,
 		Effects: pipe.CallsOnce | pipe.Stateful | pipe.Opaque | pipe.NotIdempotent, State: s}, pipe.Held(s.now))
 	return s
 }

@@ -91,7 +91,7 @@ func If(when func(ctx context.Context, req *Request) bool, then, otherwise Proxy
 
 func newSwitch(kind string, cases []Case, faults *faults) Proxy {
 	source := pipe.Here()
-	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Source: source, Detail: counted(len(cases), "case"), Err: faults.err()}
+	step := pipe.Step{Mark: mark.Borrows(), Kind: kind, Source: source, Detail: counted(len(cases), "case"), Err: faults.err()}
 	if n := len(cases); n > 0 && cases[n-1].When != nil {
 		step.Detail += ", no default"
 	}
@@ -185,7 +185,7 @@ func (c *choice) described(step pipe.Step) Proxy {
 	for i := range c.options {
 		if o := &c.options[i]; o.proxy != nil { // nil is a fault
 			p := pipe.Described(o.proxy)
-			o.proxy = pipe.Describe(p, pipe.Step{Mark: mark.Ours(), Kind: c.noun, Name: o.name, Detail: o.detail,
+			o.proxy = pipe.Describe(p, pipe.Step{Mark: mark.Borrows(), Kind: c.noun, Name: o.name, Detail: o.detail,
 				Source: step.Source, Acts: pipe.None, Effects: pipe.PassesOn}, p)
 			inner = append(inner, o.proxy)
 		}

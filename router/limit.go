@@ -32,7 +32,7 @@ import (
 // is wrong with a limit, a limit by caller, because nobody knows the caller before the endpoint, and no
 // limits at all.
 func Limit(limits ...proxy.Decorator) func(http.Handler) http.Handler {
-	handler := pipe.Describe(pass, pipe.Step{Mark: mark.Ours(), Kind: "handler", // it may find out who the caller is
+	handler := pipe.Describe(pass, pipe.Step{Mark: mark.Borrows(), Kind: "handler", // it may find out who the caller is
 		Effects: pipe.Terminal | pipe.HonoursContext | pipe.Authenticates})
 	p := handler.With(limits...)
 	plan := pipe.PlanOf(p)

@@ -36,7 +36,7 @@ func newMounted(r chi.Router, route Route, f endpoint.Factory, known *patternSet
 	}
 	m := &mounted{route: route, own: r, known: known, endpoint: h, next: h}
 	given, _ := givenBy(route)
-	m.path = pipe.Describe(m.params, pipe.Step{Mark: mark.Ours(), Kind: "path", Source: pipe.Here(), Acts: pipe.In,
+	m.path = pipe.Describe(m.params, pipe.Step{Mark: mark.Borrows(), Kind: "path", Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.Validates, Gives: given})
 	for i := len(route.Middlewares) - 1; i >= 0; i-- {
 		if err := m.wrap(i, route.Middlewares[i]); err != nil {

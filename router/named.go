@@ -25,14 +25,14 @@ func Named(name string, middleware func(http.Handler) http.Handler) func(http.Ha
 	if isNaming(middleware) {
 		step = *middlewareStep(middleware)
 	}
-	step.Mark, step.Name = mark.Ours(), name
+	step.Mark, step.Name = mark.Borrows(), name
 	return naming(pipe.Describe(serve, step), middleware)
 }
 
 // described makes a middleware of this package. What is wrong with its wiring is a fault in the
 // plan, which Mount refuses; served all the same, it answers every request with 500.
 func described(step pipe.Step, faults []error, serveAround func(w http.ResponseWriter, r *http.Request, next http.Handler)) func(http.Handler) http.Handler {
-	step.Mark, step.Source, step.Err = mark.Ours(), pipe.Here(), errors.Join(faults...)
+	step.Mark, step.Source, step.Err = mark.Borrows(), pipe.Here(), errors.Join(faults...)
 	step.Effects |= pipe.CallsOnce
 	return naming(pipe.Describe(serve, step), func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { serveAround(w, r, next) })

@@ -20,17 +20,18 @@ const module = "github.com/sluice-go/sluice"
 // mayImport lists which packages of the module a package may import, by path below the module.
 var mayImport = map[string][]string{
 	"":                     {},
-	"internal/call":        {"internal/field", "internal/mark", "internal/report", "internal/watch", "pipe"},
+	"internal/call":        {"internal/field", "internal/lend", "internal/mark", "internal/report", "internal/watch", "pipe"},
 	"internal/field":       {},
 	"internal/ids":         {},
 	"internal/due":         {},
 	"internal/form":        {},
+	"internal/lend":        {},
 	"internal/mark":        {},
 	"internal/told":        {"internal/mark", "proxy", "proxy/document"},
 	"internal/report":      {},
 	"internal/draw":        {},
 	"internal/watch":       {},
-	"pipe":                 {"internal/draw", "internal/mark", "internal/report", "internal/watch"},
+	"pipe":                 {"internal/draw", "internal/lend", "internal/mark", "internal/report", "internal/watch"},
 	"pipe/bounds":          {"pipe"},
 	"pipe/explain":         {"pipe"},
 	"pipe/pipetest":        {"internal/mark", "pipe", "pipe/explain"},
@@ -42,9 +43,10 @@ var mayImport = map[string][]string{
 	"proxy/policy/cache":   {"internal/call", "internal/field", "internal/form", "internal/keys", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
 	"proxy/proxytest":      {"internal/call", "internal/mark", "pipe", "pipe/pipetest", "proxy", "proxy/document"},
 	"proxy/shape":          {"internal/call", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
-	"backend":              {"internal/call", "internal/field", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
-	"backend/balance":      {"backend", "internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
-	"endpoint":             {"internal/call", "internal/field", "internal/ids", "internal/mark", "internal/report", "internal/told", "internal/watch", "pipe", "proxy", "proxy/document"},
+	"backend":              {"backend/h1", "internal/call", "internal/field", "internal/lend", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
+	"backend/h1":           {"internal/call", "internal/field", "internal/mark"},
+	"backend/balance":      {"backend", "backend/h1", "internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
+	"endpoint":             {"internal/call", "internal/field", "internal/ids", "internal/lend", "internal/mark", "internal/report", "internal/told", "internal/watch", "pipe", "proxy", "proxy/document"},
 	"endpoint/auth":        {"endpoint", "internal/call", "internal/due", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"endpoint/check":       {"internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"async":                {"internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
@@ -55,7 +57,7 @@ var mayImport = map[string][]string{
 
 // looksFromOutside lists the packages that measure or test the others: they may import everything,
 // and no package imports them.
-var looksFromOutside = map[string]bool{"bench": true, "test": true, "test/simulate": true}
+var looksFromOutside = map[string]bool{"bench": true, "bench/byhand": true, "bench/load": true, "test": true, "test/simulate": true}
 
 // mayDepend lists the modules that a package may bring into a user's build.
 var mayDepend = map[string][]string{

@@ -321,7 +321,7 @@ func TestAConnectionWithoutARequestIsClosed(t *testing.T) {
 				require.NoError(t, err)
 				_, err = str.Write([]byte("\x01\x08\x00\x00\xd1\xd7\x50\x01a\xc1")) // HEADERS: GET https://a/
 				require.NoError(t, err)
-				require.NoError(t, str.Close())
+				_ = str.Close() // fails if the answer came first and the server reads no more
 			}
 			select {
 			case <-conn.Context().Done():
@@ -346,7 +346,7 @@ func TestZeroRTTIsRefused(t *testing.T) {
 		require.NoError(t, err)
 		_, err = str.Write([]byte("\x01\x08\x00\x00\xd1\xd7\x50\x01a\xc1"))
 		require.NoError(t, err)
-		require.NoError(t, str.Close())
+		_ = str.Close() // fails if the answer came first and the server reads no more
 		_, err = io.ReadAll(str)
 		require.NoError(t, err)
 		_ = conn.CloseWithError(0, "")

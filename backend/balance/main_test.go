@@ -17,11 +17,16 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/sluice-go/sluice/internal/lend"
+
 	"github.com/sluice-go/sluice/backend/balance"
 	"github.com/sluice-go/sluice/proxy/proxytest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	lend.Poison = true // what is read too late is no JSON
+	goleak.VerifyTestMain(m)
+}
 
 // A cluster is a network in memory with the hosts of a service.
 type cluster struct {

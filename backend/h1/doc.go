@@ -20,8 +20,8 @@
 // was written: nobody can tell those apart over HTTP/1.1.
 //
 // A request is sent a second time only if it was sent over a connection that had been used before,
-// no byte of an answer was received, and the request can be replayed: its method is idempotent or it
-// has an Idempotency-Key, and it has no body or a GetBody.
+// no byte of an answer was received, and the request can be replayed, as in net/http: its method is
+// GET, HEAD, OPTIONS or TRACE, or it has an Idempotency-Key, and it has no body or a GetBody.
 //
 // # Contexts
 //

@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"sync"
 	"time"
 )
 
@@ -56,4 +58,72 @@ type Transport struct {
 	// over TLS, and to URLs that are neither http nor https. If it is nil, HTTP/2 is not offered, and
 	// other schemes fail.
 	Fallback http.RoundTripper
+
+	pool    pool
+	buffers sync.Pool // of *buffer
+}
+
+// RoundTrip sends a request and returns its answer, as [http.RoundTripper] says. The context is that
+// of the request. The body of the answer ends with an error when the context ends.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	return t.RoundTripContext(req.Context(), req)
+}
+
+// RoundTripContext is [Transport.RoundTrip] with ctx instead of the context of the request. It spares
+// the copy that WithContext makes.
+func (t *Transport) RoundTripContext(ctx context.Context, req *http.Request) (*http.Response, error) {
+	resp, err := t.roundTrip(ctx, req)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return resp, err
+}
+
+// HonoursContext reports whether every call ends when its context ends: Dial is nil, and Fallback is
+// nil or says so too with a method HonoursContext.
+func (t *Transport) HonoursContext() bool {
+	if t.Dial != nil {
+		return false
+	}
+	if t.Fallback == nil {
+		return true
+	}
+	f, ok := t.Fallback.(interface{ HonoursContext() bool })
+	return ok && f.HonoursContext()
+}
+
+func (t *Transport) roundTrip(ctx context.Context, req *http.Request) (*http.Response, error) {
+	if err := t.refuses(ctx, req); err != nil {
+		discard(ctx, req.Body)
+		return nil, err
+	}
+	if scheme := req.URL.Scheme; scheme != "http" && scheme != "https" {
+		return t.fallBack(ctx, req)
+	}
+	c, err := t.connect(ctx, keyOf(req.URL))
+	if err == errHTTP2 {
+		return t.fallBack(ctx, req)
+	}
+	if err != nil {
+		discard(ctx, req.Body)
+		return nil, err
+	}
+	x := &exchange{transport: t, ctx: ctx, asked: req, req: req, trace: httptrace.ContextClientTrace(ctx)}
+	err = x.run(c)
+	if err != nil && c.reused && !x.received && x.again() {
+		x.giveUp()
+		x, c, err = t.retry(ctx, x)
+	}
+	switch {
+	case err == nil:
+		return x.response()
+	case c == nil: // the retry has no connection
+	default:
+		x.giveUp()
+		t.release(c.host)
+	}
+	if x.upload == nil {
+		discard(ctx, x.req.Body)
+	}
+	return nil, err
 }

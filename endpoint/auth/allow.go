@@ -31,7 +31,7 @@ import (
 // The decorator is safe for concurrent use if the rules are. These are faults in the plan: no rules, a nil
 // rule, and a rule without names.
 func Allow(rules ...Rule) proxy.Decorator {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "allow", Source: pipe.Here(), Acts: pipe.In,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "allow", Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.ReadsCaller | pipe.Validates}
 	var details []string
 	var errs []error

@@ -61,7 +61,7 @@ func Ask(judge proxy.Proxy, headers ...string) proxy.Decorator {
 			a.headers = append(a.headers, key)
 		}
 	}
-	step := pipe.Step{Mark: mark.Ours(), Kind: "ask", Detail: strings.Join(a.headers, ", "), Source: pipe.Here(), Acts: pipe.In,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "ask", Detail: strings.Join(a.headers, ", "), Source: pipe.Here(), Acts: pipe.In,
 		Layout: pipe.Serial, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Authenticates | pipe.ReadsClient | pipe.WritesRequest}
 	if judge == nil {
 		step.Err = errors.Join(append(errs, errors.New("auth: Ask: the judge is nil"))...)
@@ -71,7 +71,7 @@ func Ask(judge proxy.Proxy, headers ...string) proxy.Decorator {
 	}
 	step.Err = errors.Join(errs...)
 	judge = pipe.Described(judge)
-	a.judge = pipe.Describe(proxy.Hold(0)(judge), pipe.Step{Mark: mark.Ours(), Kind: "judge", Source: step.Source, Acts: pipe.None,
+	a.judge = pipe.Describe(proxy.Hold(0)(judge), pipe.Step{Mark: mark.Borrows(), Kind: "judge", Source: step.Source, Acts: pipe.None,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext}, judge)
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)

@@ -63,7 +63,7 @@ type Claim struct {
 // [shape.SetHeader]: https://pkg.go.dev/github.com/sluice-go/sluice/proxy/shape#SetHeader
 func Claims(claims ...Claim) proxy.Decorator {
 	c, details, gives, err := newClaims(claims)
-	step := pipe.Step{Mark: mark.Ours(), Kind: "claims", Detail: strings.Join(details, ", "), Source: pipe.Here(), Acts: pipe.In, Gives: gives,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "claims", Detail: strings.Join(details, ", "), Source: pipe.Here(), Acts: pipe.In, Gives: gives,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.ReadsCaller | pipe.WritesRequest | pipe.Validates, Err: err}
 	for _, one := range c {
 		if field.Twin(one.header) == "Authorization" {

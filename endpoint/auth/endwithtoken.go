@@ -65,7 +65,7 @@ func EndWithToken(next proxy.Proxy) proxy.Proxy {
 		})
 		return res, nil
 	}
-	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "end-with-token", Source: pipe.Here(),
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Borrows(), Kind: "end-with-token", Source: pipe.Here(),
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.ReadsCaller}, next)
 }
 

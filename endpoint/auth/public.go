@@ -19,7 +19,7 @@ func Public(why string) proxy.Decorator {
 	if why == "" {
 		return proxy.Fault(errors.New("auth: Public: it does not say why"))
 	}
-	step := pipe.Step{Mark: mark.Ours(), Kind: "public", Detail: why, Source: pipe.Here(), Acts: pipe.None,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "public", Detail: why, Source: pipe.Here(), Acts: pipe.None,
 		Effects: pipe.CallsOnce | pipe.PassesOn}
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)

@@ -59,7 +59,7 @@ func Optional(authenticators ...Authenticator) proxy.Decorator {
 // newGate returns the decorator of a kind.
 func newGate(kind string, authenticators []Authenticator) proxy.Decorator {
 	g := &gate{required: kind == "require"}
-	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Source: pipe.Here(), Acts: pipe.In, Layout: pipe.Serial,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: kind, Source: pipe.Here(), Acts: pipe.In, Layout: pipe.Serial,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.WritesRequest | pipe.Authenticates}
 	var errs []error
 	if len(authenticators) == 0 {
@@ -153,7 +153,7 @@ func newCheck(a Authenticator, skippable bool) check {
 	if f, ok := a.(interface{ Fault() error }); ok {
 		step.Err = errors.Join(step.Err, f.Fault())
 	}
-	if step.Mark = mark.Ours(); !mark.On(a) {
+	if step.Mark = mark.Borrows(); !mark.On(a) {
 		step.Mark, step.Effects = mark.Mark{}, step.Effects|pipe.Opaque
 	}
 	c := check{authenticator: a, waits: step.Waits, apart: step.Effects.Has(pipe.Opaque)}

@@ -61,7 +61,7 @@ func AllowWith(s Spec) proxy.Decorator {
 		return proxy.Fault(err)
 	}
 	step := p.step(pipe.Here())
-	step.Acts, step.Effects = pipe.In, step.Effects|pipe.Validates
+	step.Acts, step.Effects, step.Mark = pipe.In, step.Effects|pipe.Validates, mark.Borrows() // it sees no response
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) {

@@ -51,7 +51,7 @@ func ContentType(types ...string) proxy.Decorator {
 		return proxy.Fault(err)
 	}
 	accept := http.Header{"Accept": {strings.Join(accepted, ", ")}}
-	step := pipe.Step{Mark: mark.Ours(), Kind: "check", Name: "content type", Detail: strings.Join(accepted, ", "), Source: pipe.Here(),
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "check", Name: "content type", Detail: strings.Join(accepted, ", "), Source: pipe.Here(),
 		Acts: pipe.In, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Validates, Takes: []string{"Content-Type", "Content-Encoding"}}
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)

@@ -69,7 +69,7 @@ func QueryWith(s QuerySpec) proxy.Decorator {
 		return proxy.Fault(err)
 	}
 	q := newQuery(s)
-	step := pipe.Step{Mark: mark.Ours(), Kind: "check", Name: "query", Detail: s.detail(), Source: pipe.Here(), Acts: pipe.In,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "check", Name: "query", Detail: s.detail(), Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Validates}
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)

@@ -14,13 +14,18 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/sluice-go/sluice/internal/lend"
+
 	"github.com/sluice-go/sluice/endpoint/idempotency"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	lend.Poison = true // what is read too late is no JSON
+	goleak.VerifyTestMain(m)
+}
 
 // post returns a POST of a body with a key, as the client spells it.
 func post(key, body string) *proxy.Request {

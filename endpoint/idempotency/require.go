@@ -143,7 +143,7 @@ func RequireWith(s Spec) proxy.Decorator {
 	}
 	s = s.withDefaults()
 	step := pipe.Step{Mark: mark.Ours(), Kind: "idempotency", Detail: s.detail(), Source: pipe.Here(), Acts: pipe.Both,
-		Effects: pipe.CallsOnce | pipe.Caches | pipe.Stateful | pipe.NeedsReplay | pipe.Validates | pipe.ReadsCaller | pipe.HonoursContext,
+		Effects: pipe.CallsOnce | pipe.Caches | pipe.Keeps | pipe.Stateful | pipe.NeedsReplay | pipe.Validates | pipe.ReadsCaller | pipe.HonoursContext,
 		Waits:   -1, Takes: []string{headerName, "Authorization", "Content-Encoding", "Content-Type"}}
 	if w, ok := s.Answers.(interface{ Waits() time.Duration }); ok && mark.On(s.Answers) && w.Waits() >= 0 {
 		step.Waits = 2*w.Waits() + grace // before the call and after it

@@ -32,7 +32,7 @@ func Body(schema *Schema) proxy.Decorator {
 	if err := schema.Fault(); err != nil {
 		return proxy.Fault(err)
 	}
-	step := pipe.Step{Mark: mark.Ours(), Kind: "jsonschema", Name: schema.name, Detail: schema.root.dialect(), Source: pipe.Here(),
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "jsonschema", Name: schema.name, Detail: schema.root.dialect(), Source: pipe.Here(),
 		Acts: pipe.In, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Buffers | pipe.NeedsReplay | pipe.Validates, Waits: -1}
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)

@@ -212,7 +212,7 @@ func isCookieName(name string) bool {
 // describe returns the step of the tokens in a plan.
 func (t *Tokens) describe() pipe.Step {
 	s := &t.spec
-	step := pipe.Step{Mark: mark.Ours(), Kind: "jwt", Source: pipe.Here(), Acts: pipe.In, State: t, Takes: []string{"Authorization"},
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "jwt", Source: pipe.Here(), Acts: pipe.In, State: t, Takes: []string{"Authorization"},
 		Effects: pipe.Terminal | pipe.Authenticates | pipe.Stateful}
 	notes := []string{s.Keys.where(), "issuer " + s.Issuer, "audience " + strings.Join(s.Audience, either(s.AllAudiences, " and ", " or ")),
 		strings.Join(s.Algorithms, " ")}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 
+	"github.com/sluice-go/sluice/internal/lend"
 	"github.com/sluice-go/sluice/pipe"
 )
 
@@ -49,6 +50,7 @@ func (b *Bound) Len() int64 { return b.n.Load() }
 // runs: nobody waits for it.
 func (b *Bound) Go(ctx context.Context, f func()) {
 	b.count(ctx, 1)
+	lend.Of(ctx).Lose()
 	go func() {
 		defer b.count(ctx, -1)
 		f()

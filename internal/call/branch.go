@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/sluice-go/sluice/internal/lend"
 	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -78,6 +79,7 @@ func (b *Branch[T]) run(to chan<- *Branch[T]) {
 		if !returned {
 			var none T
 			b.value, b.err = none, PanicOf(recover())
+			lend.Of(b.Ctx).Lose()
 			if watch.Of(b.Ctx) != nil { // else nobody needs the text, which a user's methods may make
 				pipe.Note(b.Ctx, "panicked", b.err.Error())
 			}
@@ -110,6 +112,7 @@ func (b *Branch[T]) start(to chan<- *Branch[T]) {
 func (b *Branch[T]) leave() bool {
 	b.Bound.count(b.Ctx, 1) // before the branch can see it and count down
 	if b.state.CompareAndSwap(running, left) {
+		lend.Of(b.Ctx).Lose()
 		pipe.Note(b.Ctx, "abandoned", "")
 		return true
 	}

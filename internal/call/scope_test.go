@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/lend"
 	"github.com/stretchr/testify/assert"
 )
 
@@ -47,4 +49,31 @@ func TestReportSurvivesAHookThatPanics(t *testing.T) {
 	t.Parallel()
 	scope := call.Scope{Report: func(context.Context, error) { panic("hook") }}
 	assert.NotPanics(t, func() { call.Report(scope.Context(t.Context()), errors.New("boom")) })
+}
+
+// proves T30
+func TestNothingThatIsLentGoesBackWhileSomethingGoesOn(t *testing.T) {
+	for _, tt := range []struct { // not parallel: others must not borrow what it looks at
+		name string
+		goOn func(ctx context.Context, b *call.Bound, end <-chan struct{})
+	}{
+		{"a call that was abandoned", func(ctx context.Context, b *call.Bound, end <-chan struct{}) {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			_, _ = call.Guard(ctx, b, nil, func() (int, error) { <-end; return 0, nil })
+		}},
+		{"what nobody waits for", func(ctx context.Context, b *call.Bound, end <-chan struct{}) { b.Go(ctx, func() { <-end }) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var arena lend.Arena
+				memory := append(arena.Bytes(1000), 'a')
+				end := make(chan struct{})
+				defer close(end)
+				tt.goOn(context.WithValue(t.Context(), lend.Key{}, &arena), call.NewBound(0), end)
+				arena.End(true)
+				assert.NotEqual(t, byte(0xFF), memory[0])
+			})
+		})
+	}
 }

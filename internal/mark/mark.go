@@ -13,13 +13,21 @@ import (
 
 // A Mark on a step says that sluice has described it and that its functions are sluice's. The zero
 // value says nothing.
-type Mark struct{ ours bool }
+type Mark struct{ ours, borrows bool }
 
-// Ours returns the mark of sluice.
+// Ours returns the mark of sluice. A step that has it counts as one that keeps responses; see
+// [Borrows].
 func Ours() Mark { return Mark{ours: true} }
+
+// Borrows returns the mark of a step of sluice that keeps no part of a response once it has
+// returned, nor hands one to code that could. It is for a step whose code was read for that.
+func Borrows() Mark { return Mark{ours: true, borrows: true} }
 
 // Ours reports whether the mark is that of sluice.
 func (m Mark) Ours() bool { return m.ours }
+
+// Borrows reports whether the mark says that the step keeps no part of a response.
+func (m Mark) Borrows() bool { return m.borrows }
 
 // A Type is what the method Mark of a sluice type returns, so that [On] recognizes its values:
 //

@@ -77,7 +77,7 @@ var forms = []form{
 
 // pipe returns next in a form, as a pipe that can be decorated.
 func (x *next[Req, Res]) pipe(f form) pipe.Pipe[Req, Res] {
-	return pipe.Describe(x.call, pipe.Step{Mark: mark.Ours(), Kind: "next", Name: nextName, Effects: f.effects})
+	return pipe.Describe(x.call, pipe.Step{Mark: mark.Borrows(), Kind: "next", Name: nextName, Effects: f.effects})
 }
 
 // decorated returns next wrapped in the subject's decorator.

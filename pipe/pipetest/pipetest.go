@@ -40,6 +40,11 @@ type Subject[Req, Res any] struct {
 	// one of these.
 	Failure func() error
 
+	// Lent returns a response, as Response does, and the memory that it is made of: at least 32 bytes
+	// of text, which nothing else refers to. The law of borrowing overwrites them once the call is
+	// over. If Lent is nil, that law is not tested.
+	Lent func() (Res, []byte)
+
 	// Same reports whether got is what the caller should get when next answered with answered. nil
 	// compares them with reflect.DeepEqual. A decorator that changes responses needs its own Same.
 	Same func(got, answered Res) bool
@@ -76,9 +81,12 @@ type Law[Req, Res any] struct {
 	Name string // of the subtest
 
 	// Check fails t if s breaks the law. It runs in a bubble. s has a Decorator of its own, and its
-	// functions are not nil, except New, Snapshot and Scribble. The failures of t, including those
+	// functions are not nil, except New, Snapshot, Scribble
+	// and Lent. The failures of t, including those
 	// of Fatal, are reported under the name of the law.
 	Check func(t testing.TB, s Subject[Req, Res])
+
+	unwatched bool // it is not tested for calls that are watched: who watches may keep what it sees
 }
 
 // Laws runs the laws against a subject, each as a subtest. Do not call Laws in a bubble.
@@ -129,16 +137,16 @@ func check[Req, Res any](t *testing.T, s Subject[Req, Res], still time.Duration)
 
 func all[Req, Res any](s Subject[Req, Res]) []Law[Req, Res] {
 	return append([]Law[Req, Res]{
-		{"success", success[Req, Res]},
-		{"cancellation", cancellation[Req, Res]},
-		{"result", result[Req, Res]},
-		{"request", request[Req, Res]},
-		{"errors", failures[Req, Res]},
-		{"panics", panics[Req, Res]},
-		{"calls", calls[Req, Res]},
-		{"concurrency", concurrency[Req, Res]},
-		{"plan", plan[Req, Res]},
-	}, s.Laws...)
+		{Name: "success", Check: success[Req, Res]},
+		{Name: "cancellation", Check: cancellation[Req, Res]},
+		{Name: "result", Check: result[Req, Res]},
+		{Name: "request", Check: request[Req, Res]},
+		{Name: "errors", Check: failures[Req, Res]},
+		{Name: "panics", Check: panics[Req, Res]},
+		{Name: "calls", Check: calls[Req, Res]},
+		{Name: "concurrency", Check: concurrency[Req, Res]},
+		{Name: "plan", Check: plan[Req, Res]},
+	}, append([]Law[Req, Res]{{Name: "borrowing", Check: borrows[Req, Res], unwatched: true}}, s.Laws...)...)
 }
 
 // faults returns what breaks the law, and whether its bubble stands still for the given time. Then

@@ -15,7 +15,7 @@ import (
 // the law again while all calls are watched: that must change nothing, and what runs must be what the
 // plan shows.
 func (l Law[Req, Res]) broken(t *testing.T, s Subject[Req, Res], still time.Duration) (faults []string, stuck bool) {
-	if faults, stuck = l.faults(t, s, still); len(faults) > 0 || stuck {
+	if faults, stuck = l.faults(t, s, still); len(faults) > 0 || stuck || l.unwatched {
 		return faults, stuck
 	}
 	return l.watched().faults(t, s, still)
@@ -23,7 +23,7 @@ func (l Law[Req, Res]) broken(t *testing.T, s Subject[Req, Res], still time.Dura
 
 // watched returns the law for calls that are watched.
 func (l Law[Req, Res]) watched() Law[Req, Res] {
-	return Law[Req, Res]{l.Name, func(t testing.TB, s Subject[Req, Res]) {
+	return Law[Req, Res]{Name: l.Name, Check: func(t testing.TB, s Subject[Req, Res]) {
 		var traces traces
 		decorate := s.Decorator
 		s.Decorator = func(next pipe.Pipe[Req, Res]) pipe.Pipe[Req, Res] {

@@ -53,5 +53,6 @@ func (l Limits) parse(c *clock, b []byte) (Document, error) {
 		return Document{}, err
 	}
 	raw := b[s.start:s.end:s.end]
-	return Document{&node{kind: kindOf(raw[0]), size: len(raw), raw: raw, spans: s.spans}}, nil
+	s.node.kind, s.node.size, s.node.raw = kindOf(raw[0]), len(raw), raw
+	return Document{s.node}, nil
 }

@@ -2,165 +2,225 @@ package document
 
 import (
 	"encoding/binary"
+	"math"
 	"math/bits"
 )
 
-// A scanned is the result of scan: where the value is in the input and, for a root object, where
-// its members are in the value.
+// A scanned is the result of scan: where the value is in the input, and a node that has nothing yet
+// but, for a root object, where its members are in the value.
 type scanned struct {
 	start, end int
-	spans      []span
-}
-
-const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-// special marks a quote, a backslash, a control character or a byte that is not ASCII among the
-// eight bytes of w, by the high bit of the first such byte. Marks after the first one mean nothing.
-func special(w uint64) uint64 {
-	return (((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones) | (w - ones*' ') | w) & highs
-}
-
-// nesting marks a quote or a bracket among eight bytes of valid JSON outside strings, by the high
-// bit of the first such byte. Brackets of both kinds become 0x7F. The other bytes that do (Y, y, _
-// and DEL) are only in strings, and so are bytes that are not ASCII. So the first mark is always
-// right.
-func nesting(w uint64) uint64 {
-	return (((w ^ ones*'"') - ones) | (((w | ones*0x26) ^ ones*0x7F) - ones)) & highs
+	node       *node
 }
 
 // scan checks that b is one JSON text within the limits. It makes one pass and keeps one bit for
-// each level of nesting, so that no input can make it recurse. Offsets are compared as unsigned
-// numbers, which lets the compiler omit its own bounds check.
+// each level of nesting, so that no input can make it recurse.
 func scan(c *clock, b []byte, l Limits) (scanned, error) {
-	if l.Depth == 0 {
-		l.Depth = DefaultDepth
+	s := scanner{depth: l.Depth, members: l.Members}
+	switch {
+	case s.depth == 0:
+		s.depth = DefaultDepth
+	case s.depth < 0:
+		s.depth = math.MaxInt
 	}
+	s.start = skipSpace(b, 0)
+	b = b[s.start:]
+	end := s.text(c, b)
+	if s.err != nil {
+		return scanned{}, s.err
+	}
+	return scanned{s.start, s.start + end, s.found.node(b[0] == '{')}, nil
+}
+
+// A scanner has what a scan needs seldom: the limits, the members of the root, the error. It is in
+// memory, so that registers are free for what text needs all the time. It must stay on the stack,
+// which is why nothing in it points into it.
+type scanner struct {
+	depth   int  // how deep containers may be nested
+	members int  // how many members the root may have, if positive
+	start   int  // the offset of the value in the input
+	member  span // the current one of the root
+	found   spans
+	nests   [DefaultDepth / 64]uint64 // what push keeps
+	more    []uint64                  // the rest of it, of what is nested deeper than by default
+	err     error
+}
+
+// text checks the value that b begins with, and that only white space comes after it. It returns the
+// offset after the value. If something is wrong, it sets err, and what it returns is negative.
+//
+// White space is rare before a name, a colon or a comma, so it is looked for only if none of them is
+// where it may be. Offsets are compared as unsigned numbers, which lets the compiler omit its own
+// bounds check.
+func (s *scanner) text(c *clock, b []byte) (end int) {
 	var (
-		levels [DefaultDepth/64 + 1]uint64 // bit n: the container at depth n is an object
-		stack  = levels[:]
-		depth  int
-		object bool // the innermost container is an object
-		found  spans
-		m      span // the current member of the root
-		i      = skipSpace(b, 0)
-		start  = i
-		done   bool
-		err    error
+		i     int
+		depth int
+		nest  uint64 // bit n: the container n levels above the innermost one is an object
 	)
-
-value:
-	if uint(i) >= uint(len(b)) {
-		return scanned{}, fail(i, ErrSyntax)
-	}
-	switch first := b[i]; first {
-	case '"':
-		if i, done = plain(b, i+1); !done {
-			if i, err = scanString(b, i); err != nil {
-				return scanned{}, err
+values:
+	for {
+		if nest&1 != 0 { // the name of the value
+			if uint(i) >= uint(len(b)) || b[i] != '"' {
+				if i = skipSpace(b, i); uint(i) >= uint(len(b)) || b[i] != '"' {
+					return s.fail(i, ErrSyntax)
+				}
 			}
-		}
-	case '{', '[':
-		if depth++; depth > l.Depth && l.Depth > 0 {
-			return scanned{}, fail(i, ErrDepth)
-		}
-		if depth>>6 >= len(stack) {
-			stack = append(stack, 0)
-		}
-		stack[depth>>6] &^= 1 << (depth & 63)
-		if object = first == '{'; object {
-			stack[depth>>6] |= 1 << (depth & 63)
-		}
-		i = skipSpace(b, i+1)
-		switch {
-		case uint(i) < uint(len(b)) && b[i] == first+2: // the codes of { and }, and of [ and ], differ by two
+			name := i
 			i++
-			goto closed
-		case object:
-			goto name
-		}
-		goto value
-	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
-		if i = scanNumber(b, i); i < 0 {
-			return scanned{}, fail(^i, ErrSyntax)
-		}
-	default:
-		n := literal(b[i:])
-		if n == 0 {
-			return scanned{}, fail(i, ErrSyntax)
-		}
-		i += n
-	}
-
-after:
-	c.tick()
-	if object {
-		if depth == 1 {
-			m.end = i - start
-			if found.add(m, len(b)-i); l.Members > 0 && found.n > l.Members {
-				return scanned{}, fail(start+m.name, ErrMembers)
+			if len(b)-i >= 8 {
+				i += firstMark(special(binary.LittleEndian.Uint64(b[i:])))
 			}
+			if i == name+1 || b[i-1] != '"' { // the name is longer than a word or not plain, or the text ends soon
+				if i = s.string(b, name+1); i < 0 {
+					return i
+				}
+			}
+			if depth == 1 {
+				s.member.name, s.member.nameEnd = name, i
+			}
+			if uint(i) >= uint(len(b)) || b[i] != ':' {
+				if i = skipSpace(b, i); uint(i) >= uint(len(b)) || b[i] != ':' {
+					return s.fail(i, ErrSyntax)
+				}
+			}
+			i++
 		}
-		i = skipSpace(b, i)
-		if uint(i) >= uint(len(b)) {
-			return scanned{}, fail(i, ErrSyntax)
-		}
-		if b[i] == ',' {
-			i = skipSpace(b, i+1)
-			goto name
-		}
-		if b[i] != '}' {
-			return scanned{}, fail(i, ErrSyntax)
-		}
-		i++
-		goto closed
-	}
-	if depth > 0 {
-		i = skipSpace(b, i)
-		if uint(i) >= uint(len(b)) {
-			return scanned{}, fail(i, ErrSyntax)
-		}
-		if b[i] == ',' {
-			i = skipSpace(b, i+1)
-			goto value
-		}
-		if b[i] != ']' {
-			return scanned{}, fail(i, ErrSyntax)
-		}
-		i++
-		goto closed
-	}
-	if end := skipSpace(b, i); end != len(b) {
-		return scanned{}, fail(end, ErrSyntax)
-	}
-	return scanned{start, i, found.list(b[start] == '{')}, nil
 
-closed:
-	depth--
-	object = stack[depth>>6]>>(depth&63)&1 != 0
-	goto after
+		i = skipSpace(b, i)
+		if depth == 1 {
+			s.member.value = i
+		}
+		if uint(i) >= uint(len(b)) {
+			return s.fail(i, ErrSyntax)
+		}
+	value:
+		switch first := b[i]; { // the most frequent first; of cases with constants the compiler makes a binary search
+		case first == '"':
+			i++
+			for len(b)-i >= 8 {
+				m := special(binary.LittleEndian.Uint64(b[i:]))
+				if m == 0 {
+					i += 8
+					continue
+				}
+				if i += bits.TrailingZeros64(m) >> 3; b[i] == '"' {
+					i++
+					break value
+				}
+				break
+			}
+			if i = s.string(b, i); i < 0 {
+				return i
+			}
+		case isDigit(first) || first == '-':
+			if i = scanNumber(b, i); i < 0 {
+				return s.fail(^i, ErrSyntax)
+			}
+		case first == '{' || first == '[':
+			if depth >= s.depth {
+				return s.fail(i, ErrDepth)
+			}
+			i = skipSpace(b, i+1)
+			if uint(i) < uint(len(b)) && b[i] == first+2 { // the codes of { and }, and of [ and ], differ by two
+				i++
+				break
+			}
+			if depth++; depth%64 == 0 {
+				s.push(depth, nest)
+			}
+			if nest <<= 1; first == '{' {
+				nest |= 1
+			}
+			continue
+		default:
+			n := literal(b[i:])
+			if n == 0 {
+				return s.fail(i, ErrSyntax)
+			}
+			i += n
+		}
 
-name:
-	if uint(i) >= uint(len(b)) || b[i] != '"' {
-		return scanned{}, fail(i, ErrSyntax)
-	}
-	at := i
-	if i, done = plain(b, i+1); !done {
-		if i, err = scanString(b, i); err != nil {
-			return scanned{}, err
+		for { // after a value: a comma, or the end of one container after another
+			c.tick()
+			if depth <= 1 {
+				if depth == 0 {
+					if end := skipSpace(b, i); end != len(b) {
+						return s.fail(end, ErrSyntax)
+					}
+					return i
+				}
+				if nest&1 != 0 {
+					if s.member.end = i; !s.addMember(len(b) - i) {
+						return -1
+					}
+				}
+			}
+			if uint(i) < uint(len(b)) && b[i] == ',' {
+				i++
+				continue values
+			}
+			if i = skipSpace(b, i); uint(i) >= uint(len(b)) {
+				return s.fail(i, ErrSyntax)
+			}
+			if b[i] == ',' {
+				i++
+				continue values
+			}
+			if nest&1 != 0 && b[i] != '}' || nest&1 == 0 && b[i] != ']' {
+				return s.fail(i, ErrSyntax)
+			}
+			i++
+			nest >>= 1
+			if depth%64 == 0 {
+				nest = s.pop(depth)
+			}
+			depth--
 		}
 	}
-	end := i
-	if i = skipSpace(b, i); uint(i) >= uint(len(b)) || b[i] != ':' {
-		return scanned{}, fail(i, ErrSyntax)
+}
+
+// fail sets err and returns a negative number.
+//
+//go:noinline
+func (s *scanner) fail(offset int, err error) int {
+	s.err = &Error{Offset: s.start + offset, Err: err}
+	return -1
+}
+
+// push keeps the bits of nesting around a container whose depth is a multiple of 64, because one of
+// them has no room beside its own. pop gives them back.
+//
+//go:noinline
+func (s *scanner) push(depth int, nest uint64) {
+	if n := depth/64 - 1; n < len(s.nests) {
+		s.nests[n] = nest
+		return
 	}
-	i = skipSpace(b, i+1)
-	if depth == 1 {
-		m = span{name: at - start, nameEnd: end - start, value: i - start}
+	s.more = append(s.more, nest)
+}
+
+//go:noinline
+func (s *scanner) pop(depth int) (nest uint64) {
+	if n := depth/64 - 1; n < len(s.nests) {
+		return s.nests[n]
 	}
-	goto value
+	last := len(s.more) - 1
+	nest = s.more[last]
+	s.more = s.more[:last]
+	return nest
+}
+
+// addMember adds the current member, unless there are too many. left is how much of the text there
+// is still to come.
+//
+//go:noinline
+func (s *scanner) addMember(left int) bool {
+	if s.found.add(s.member, left); s.members > 0 && s.found.n > s.members {
+		s.fail(s.member.name, ErrMembers)
+		return false
+	}
+	return true
 }
 
 // literal returns the length of the literal that b begins with, or 0.
@@ -172,51 +232,6 @@ func literal(b []byte) int {
 		return 5
 	}
 	return 0
-}
-
-func fail(offset int, err error) error { return &Error{Offset: offset, Err: err} }
-
-// A spans collects members. The first ones cost no allocation. left is how much of the text there
-// is still to come.
-type spans struct {
-	n     int
-	first [24]span // with more, the stack of a new goroutine would have to grow for a small document
-	more  []span
-}
-
-func (s *spans) add(m span, left int) {
-	if s.n < len(s.first) {
-		s.first[s.n] = m
-	} else {
-		if len(s.more) == cap(s.more) {
-			s.grow(m, left)
-		}
-		s.more = append(s.more, m)
-	}
-	s.n++
-}
-
-// grow makes room for more members. It expects the left bytes of the text to hold members as long
-// as those so far, so that a text of very many short members is not copied over and over.
-func (s *spans) grow(m span, left int) {
-	expected := int(float64(left)*float64(s.n)/float64(m.end)) + s.n/16 + 1
-	more := make([]span, 0, s.n+max(3*len(s.first), min(expected, 4*s.n)))
-	if s.more == nil {
-		s.more = append(more, s.first[:]...)
-	} else {
-		s.more = append(more, s.more...)
-	}
-}
-
-// list returns the members in memory of their own. For an object it is not nil.
-func (s *spans) list(object bool) []span {
-	switch {
-	case !object:
-		return nil
-	case s.more != nil:
-		return s.more
-	}
-	return append(make([]span, 0, s.n), s.first[:s.n]...)
 }
 
 // skipSpace returns the offset after the white space at i.
@@ -239,203 +254,6 @@ func skipSpaces(b []byte, i int) int {
 			}
 			i += 8
 		}
-	}
-	return i
-}
-
-// plain checks eight bytes of a string from i. If all of them are plain, next is the offset after
-// them. If all before the closing quote are plain, next is the offset after the quote and done is
-// true. Otherwise next is i. plain is the part of scanString that the compiler inlines into
-// callers.
-func plain(b []byte, i int) (next int, done bool) {
-	if len(b)-i < 8 {
-		return i, false
-	}
-	m := special(binary.LittleEndian.Uint64(b[i:]))
-	if m == 0 {
-		return i + 8, false
-	}
-	if end := i + bits.TrailingZeros64(m)>>3; b[end] == '"' {
-		return end + 1, true
-	}
-	return i, false // not end: i is known early, so the CPU need not wait for m
-}
-
-// scanString checks a string from i, an offset inside it, and returns the offset after the closing
-// quote.
-func scanString(b []byte, i int) (int, error) {
-	for {
-		for len(b)-i >= 8 {
-			m := special(binary.LittleEndian.Uint64(b[i:]))
-			if m != 0 {
-				i += bits.TrailingZeros64(m) >> 3
-				break
-			}
-			i += 8
-		}
-		if i >= len(b) {
-			return 0, fail(i, ErrSyntax)
-		}
-		switch c := b[i]; {
-		case c == '"':
-			return i + 1, nil
-		case c == '\\':
-			n, err := scanEscape(b[i:])
-			if err != nil {
-				return 0, fail(i, err)
-			}
-			i += n
-		case c < ' ':
-			return 0, fail(i, ErrSyntax)
-		case c >= 0x80:
-			if i = scanRunes(b, i); i < 0 {
-				return 0, fail(^i, ErrEncoding)
-			}
-		default:
-			i++
-		}
-	}
-}
-
-// scanEscape returns the length of the escape that b begins with. A pair of surrogates is one
-// escape.
-func scanEscape(b []byte) (int, error) {
-	if len(b) < 2 {
-		return 0, ErrSyntax
-	}
-	switch b[1] {
-	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
-		return 2, nil
-	case 'u':
-		r := hex4(b[2:])
-		switch {
-		case r < 0:
-			return 0, ErrSyntax
-		case r < 0xD800 || r > 0xDFFF:
-			return 6, nil
-		}
-		if r < 0xDC00 && len(b) >= 12 && b[6] == '\\' && b[7] == 'u' {
-			if low := hex4(b[8:]); 0xDC00 <= low && low <= 0xDFFF {
-				return 12, nil
-			}
-		}
-		return 0, ErrEncoding
-	}
-	return 0, ErrSyntax
-}
-
-// hex4 returns the number that four hexadecimal digits spell, or -1.
-func hex4(b []byte) rune {
-	if len(b) < 4 {
-		return -1
-	}
-	var r rune
-	for _, c := range b[:4] {
-		switch {
-		case '0' <= c && c <= '9':
-			c -= '0'
-		case 'a' <= c|0x20 && c|0x20 <= 'f':
-			c = c | 0x20 - 'a' + 10
-		default:
-			return -1
-		}
-		r = r<<4 | rune(c)
-	}
-	return r
-}
-
-// scanRunes checks the run of multi-byte characters at i and returns the offset after it, or the
-// complement of the offset of the first invalid byte.
-func scanRunes(b []byte, i int) int {
-	for len(b)-i >= 3 {
-		switch c := b[i]; {
-		case c < 0x80:
-			return i
-		case c-0xC2 < 0xE0-0xC2 && b[i+1]&0xC0 == 0x80:
-			i += 2
-		case (c-0xE1 < 0xED-0xE1 || c&^1 == 0xEE) && b[i+1]&0xC0 == 0x80 && b[i+2]&0xC0 == 0x80: // any continuation bytes are valid here
-			i += 3
-		default:
-			n := runeLen(b[i:])
-			if n == 0 {
-				return ^i
-			}
-			i += n
-		}
-	}
-	for i < len(b) && b[i] >= 0x80 {
-		n := runeLen(b[i:])
-		if n == 0 {
-			return ^i
-		}
-		i += n
-	}
-	return i
-}
-
-// runeLen returns the length of the character that b begins with if it is valid UTF-8 of two to
-// four bytes, else 0 (RFC 3629, section 4).
-func runeLen(b []byte) int {
-	c := b[0]
-	switch {
-	case c < 0xC2: // a continuation, or overlong
-	case c < 0xE0:
-		if len(b) >= 2 && b[1]&0xC0 == 0x80 {
-			return 2
-		}
-	case c < 0xF0:
-		if len(b) >= 3 && b[1]&0xC0 == 0x80 && b[2]&0xC0 == 0x80 {
-			if r := uint(c&0x0F)<<6 | uint(b[1]&0x3F); r >= 0x20 && (r < 0x360 || r >= 0x380) { // overlong, surrogates
-				return 3
-			}
-		}
-	case c < 0xF5:
-		if len(b) >= 4 && b[1]&0xC0 == 0x80 && b[2]&0xC0 == 0x80 && b[3]&0xC0 == 0x80 {
-			if r := uint(c&0x07)<<6 | uint(b[1]&0x3F); r >= 0x10 && r < 0x110 { // overlong, above U+10FFFF
-				return 4
-			}
-		}
-	}
-	return 0
-}
-
-// scanNumber checks the number at i and returns the offset after it, or the complement of the
-// offset at which it is invalid.
-func scanNumber(b []byte, i int) int {
-	if b[i] == '-' {
-		i++
-	}
-	switch {
-	case i >= len(b) || !isDigit(b[i]):
-		return ^i
-	case b[i] == '0':
-		i++
-	default:
-		i = skipDigits(b, i)
-	}
-	if i < len(b) && b[i] == '.' {
-		if i++; i >= len(b) || !isDigit(b[i]) {
-			return ^i
-		}
-		i = skipDigits(b, i)
-	}
-	if i < len(b) && b[i]|0x20 == 'e' {
-		if i++; i < len(b) && (b[i] == '+' || b[i] == '-') {
-			i++
-		}
-		if i >= len(b) || !isDigit(b[i]) {
-			return ^i
-		}
-		i = skipDigits(b, i)
-	}
-	return i
-}
-
-func isDigit(c byte) bool { return c-'0' <= 9 }
-
-func skipDigits(b []byte, i int) int {
-	for i < len(b) && isDigit(b[i]) {
-		i++
 	}
 	return i
 }

@@ -86,7 +86,10 @@ func skipString(b []byte, i int) (end int, escaped bool) {
 	return skipRest(b, end)
 }
 
-// skipPlain is to skipRest what plain is to scanString.
+// skipPlain checks eight bytes of a string from i. If the closing quote is the first special byte of
+// them, next is the offset after it and done is true. If they have no special byte, next is the offset
+// after them, and otherwise it is i. skipPlain is the part of skipRest that the compiler inlines into
+// callers.
 func skipPlain(b []byte, i int) (next int, done bool) {
 	if len(b)-i < 8 {
 		return i, false

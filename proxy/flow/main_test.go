@@ -14,9 +14,14 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"go.uber.org/goleak"
+
+	"github.com/sluice-go/sluice/internal/lend"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	lend.Poison = true // what is read too late is no JSON
+	goleak.VerifyTestMain(m)
+}
 
 type typed[T any] = pipe.Pipe[*proxy.Request, T]
 

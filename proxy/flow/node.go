@@ -137,7 +137,7 @@ func Both[A, B any](a Node[A], b Node[B]) Node[Pair[A, B]] {
 // newNode returns a node of a kind. what names the function that makes it, for faults. nilFunc says
 // that this function was given a nil function.
 func newNode(what, kind string, nilFunc bool, deps ...*node) *node {
-	n := &node{deps: deps, step: pipe.Step{Mark: mark.Ours(), Kind: kind, Source: pipe.Here(), Acts: pipe.None}}
+	n := &node{deps: deps, step: pipe.Step{Mark: mark.Borrows(), Kind: kind, Source: pipe.Here(), Acts: pipe.None}}
 	n.faulty = sync.OnceValue(func() pipe.Any { return broken(n.step, errors.Join(n.errs...), n.inner...) })
 	if nilFunc {
 		n.fault(what, "a function is nil")

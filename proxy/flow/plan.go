@@ -14,7 +14,7 @@ import (
 // just its nodes, in their order.
 func (g *graph) plan() (pipe.Step, []pipe.Any) {
 	if g.err != nil {
-		return pipe.Step{Mark: mark.Ours(), Kind: "flow", Source: pipe.Here(), Layout: pipe.Serial, Effects: pipe.HonoursContext}, g.steps
+		return pipe.Step{Mark: mark.Borrows(), Kind: "flow", Source: pipe.Here(), Layout: pipe.Serial, Effects: pipe.HonoursContext}, g.steps
 	}
 	o := order{above: make([]map[int]bool, len(g.nodes)), steps: make([]pipe.Any, len(g.nodes))}
 	var all []int
@@ -39,7 +39,7 @@ func (g *graph) plan() (pipe.Step, []pipe.Any) {
 		n.work = pipe.Describe(pipe.Pipe[*task, any](n.node.work), step, n.node.inner...)
 		o.steps[i] = n.work
 	}
-	step := pipe.Step{Mark: mark.Ours(), Kind: "flow", Detail: g.detail(), Source: pipe.Here(),
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "flow", Detail: g.detail(), Source: pipe.Here(),
 		Effects: pipe.CallsOnce | pipe.Buffers | pipe.HonoursContext}
 	if g.replays {
 		step.Effects |= pipe.NeedsReplay
@@ -138,7 +138,7 @@ func group(layout pipe.Layout, inner []pipe.Any) pipe.Any {
 	if layout == pipe.Parallel {
 		kind = "fork"
 	}
-	return pipe.Describe(grouped, pipe.Step{Mark: mark.Ours(), Kind: kind, Source: pipe.Here(), Acts: pipe.None, Layout: layout}, inner...)
+	return pipe.Describe(grouped, pipe.Step{Mark: mark.Borrows(), Kind: kind, Source: pipe.Here(), Acts: pipe.None, Layout: layout}, inner...)
 }
 
 // components returns the sets of nodes that are tied to each other, directly or through others.

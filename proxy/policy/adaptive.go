@@ -76,7 +76,7 @@ func Adaptive(s AdaptiveSpec) proxy.Decorator {
 	s = s.withDefaults()
 	g := newGradient(s)
 	give := g.give
-	step := pipe.Step{Mark: mark.Ours(), Kind: "adaptive", Source: pipe.Here(), Acts: pipe.In,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "adaptive", Source: pipe.Here(), Acts: pipe.In,
 		Detail:  fmt.Sprintf("%d to %d at once, %d at first, tolerance %g", s.Min, s.Max, s.Initial, s.Tolerance),
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: g}
 	return func(next proxy.Proxy) proxy.Proxy {

@@ -72,7 +72,7 @@ func Break(b Breaker) proxy.Decorator {
 			return proxy.Fault(err)
 		}
 	}
-	step := pipe.Step{Mark: mark.Ours(), Kind: "break", Source: pipe.Here(),
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "break", Source: pipe.Here(),
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: new(byte)}
 	if reflect.TypeOf(b).Kind() == reflect.Pointer {
 		step.State = b

@@ -121,7 +121,7 @@ func Coalesce(s CoalesceSpec) proxy.Decorator {
 		step.Err = s.fault(plan)
 		// Caches, because a caller may get what another one was answered. It may have waited for
 		// that first, for as long as next takes.
-		step.Effects = pipe.CallsOnce | pipe.Caches | pipe.Stateful
+		step.Effects = pipe.CallsOnce | pipe.Caches | pipe.Keeps | pipe.Stateful
 		step.Waits = -1
 		taken := call.Takes(plan)
 		step.Detail = s.detail(&step, taken)

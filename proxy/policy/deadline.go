@@ -32,7 +32,7 @@ func SendDeadline(header string) proxy.Decorator {
 		return proxy.Fault(err)
 	}
 	key := http.CanonicalHeaderKey(header)
-	step := pipe.Step{Mark: mark.Ours(), Kind: "send-deadline", Detail: key, Source: pipe.Here(), Acts: pipe.In,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "send-deadline", Detail: key, Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.WritesRequest}
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)
@@ -81,7 +81,7 @@ func TakeDeadline(header string, trusts func(context.Context, *proxy.Request) bo
 		return proxy.Fault(err)
 	}
 	key := http.CanonicalHeaderKey(header)
-	step := pipe.Step{Mark: mark.Ours(), Kind: "take-deadline", Detail: key, Source: pipe.Here(),
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "take-deadline", Detail: key, Source: pipe.Here(),
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.ReadsCaller | pipe.Opaque}
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)

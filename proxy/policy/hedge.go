@@ -148,7 +148,7 @@ func Hedge(s HedgeSpec) proxy.Decorator {
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)
 		plan := pipe.PlanOf(next)
-		step := pipe.Step{Mark: mark.Ours(), Kind: "hedge", Detail: s.detail(), Source: source, State: s.Budget,
+		step := pipe.Step{Mark: mark.Borrows(), Kind: "hedge", Detail: s.detail(), Source: source, State: s.Budget,
 			Effects: pipe.CallsMany | pipe.PassesOn | pipe.Stateful | pipe.HonoursContext, Calls: s.Max, AtOnce: s.Max, Waits: -1}
 		if s.Delay > 0 { // else the quantile is as long as calls take
 			step.Waits = s.Delay * time.Duration(s.Max-1)

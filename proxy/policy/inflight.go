@@ -31,7 +31,7 @@ func InFlight(n int) proxy.Decorator {
 	}
 	s := &slots{limit: int64(n)}
 	give := s.give
-	step := pipe.Step{Mark: mark.Ours(), Kind: "inflight", Detail: fmt.Sprintf("%d at once", n), Source: pipe.Here(), Acts: pipe.In,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "inflight", Detail: fmt.Sprintf("%d at once", n), Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: s}
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)

@@ -44,7 +44,7 @@ func Limit(a Allower) proxy.Decorator {
 	if a == nil || isLimiter && limiter == nil {
 		return proxy.Fault(errors.New("policy: Limit: the Allower is nil"))
 	}
-	step := pipe.Step{Mark: mark.Ours(), Kind: "limit", Source: pipe.Here(), Acts: pipe.In,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "limit", Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: new(byte)}
 	if reflect.TypeOf(a).Kind() == reflect.Pointer {
 		step.State = a

@@ -132,7 +132,7 @@ func LimitByWith(s LimitBySpec) proxy.Decorator {
 	}
 	s.Tiers = maps.Clone(s.Tiers)
 	l := &limitBy{spec: s, kind: kindOf(s.Key), began: time.Now(), rate: s.tiered("", s.Rate), tiers: map[string]*tieredRate{}}
-	step := pipe.Step{Mark: mark.Ours(), Kind: "limit", Name: s.Name, Source: pipe.Here(), Acts: pipe.In,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "limit", Name: s.Name, Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: l}
 	notes := []string{s.Rate.String(), "by " + keyStep(&step, s.Key)}
 	for _, name := range slices.Sorted(maps.Keys(s.Tiers)) {

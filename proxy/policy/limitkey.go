@@ -69,7 +69,7 @@ func clientOf(req *proxy.Request) (addr netip.Addr, bits int) {
 //
 // A name of "" is a fault in the plan of the [LimitBy].
 func ByParam(name string) Key {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "param", Name: name, Acts: pipe.In, Effects: pipe.Terminal | pipe.HonoursContext | pipe.Idempotent}
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "param", Name: name, Acts: pipe.In, Effects: pipe.Terminal | pipe.HonoursContext | pipe.Idempotent}
 	if name == "" {
 		step.Err = errors.New("policy: ByParam: the name is empty")
 	} else {

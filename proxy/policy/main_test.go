@@ -11,11 +11,16 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/sluice-go/sluice/internal/lend"
+
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	lend.Poison = true // what is read too late is no JSON
+	goleak.VerifyTestMain(m)
+}
 
 // A body counts how often it is closed.
 type body struct {

@@ -80,7 +80,7 @@ func Queue(s QueueSpec) proxy.Decorator {
 	}
 	q := &queue{spec: s.withDefaults()}
 	give := q.give
-	step := pipe.Step{Mark: mark.Ours(), Kind: "queue", Detail: q.spec.detail(), Source: pipe.Here(), Acts: pipe.In,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "queue", Detail: q.spec.detail(), Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: q, Waits: q.spec.Wait}
 	if s.Priority != nil {
 		step.Effects |= pipe.Opaque // the user's code may wait although it must not

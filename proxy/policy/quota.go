@@ -139,7 +139,7 @@ func Quota(s QuotaSpec) proxy.Decorator {
 	q.calendar.window, q.calendar.loc, q.calendar.clock = s.Window, s.Location, s.Now
 	q.calendar.keeps, q.calendar.fields = s.Quotas == nil, q.fieldsOf
 	q.prefix = s.Name + "\x00" + s.Window.String() + " " + s.Location.String() + "\x00" // no Name has that character
-	step := pipe.Step{Mark: mark.Ours(), Kind: "quota", Name: s.Name, Source: pipe.Here(), Acts: pipe.In,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "quota", Name: s.Name, Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: q}
 	step.Detail = q.describe(&step)
 	return limiting(step, s.where(), q.kind == keyCaller || s.Tier != nil, q.decide)

@@ -83,7 +83,7 @@ func Retry(a Attempts) proxy.Decorator {
 	return func(next proxy.Proxy) proxy.Proxy {
 		next = pipe.Described(next)
 		r := &retry{attempts: a, next: next, bound: call.NewBound(0)}
-		step := pipe.Step{Mark: mark.Ours(), Kind: "retry", Source: source, State: a.Budget,
+		step := pipe.Step{Mark: mark.Borrows(), Kind: "retry", Source: source, State: a.Budget,
 			Effects: pipe.CallsMany | pipe.PassesOn | pipe.Stateful, Calls: a.Max, Waits: a.mostWait()}
 		if a.Max == 1 {
 			step.Effects = pipe.CallsOnce | pipe.PassesOn | pipe.Stateful // the call still adds to the budget

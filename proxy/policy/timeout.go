@@ -46,7 +46,7 @@ func Timeout(d time.Duration) proxy.Decorator {
 		next = pipe.Described(next)
 		t := newTimeout("timeout", next)
 		serve := func(ctx context.Context, req *proxy.Request) (*proxy.Response, error) { return t.call(ctx, req, d) }
-		return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "timeout", Detail: d.String(), Source: source,
+		return pipe.Describe(serve, pipe.Step{Mark: mark.Borrows(), Kind: "timeout", Detail: d.String(), Source: source,
 			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.HonoursContext, Within: d}, next)
 	}
 }

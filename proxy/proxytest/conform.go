@@ -82,6 +82,9 @@ type Options struct {
 //     step that declares [pipe.CallsOnce] and has next alone inside hands on the answer of next, or
 //     fails.
 //
+// A decorator that declares [pipe.Borrows] is also tested for that, with the documents of answers; see
+// the law of borrowing in package pipetest.
+//
 // No law judges the key of a cache. All calls of a law have equal requests, so a cache that gives
 // one client what was meant for another one passes: which part of a request tells answers apart is
 // for a test of its own.
@@ -117,7 +120,7 @@ func subjectOf(d proxy.Decorator, options ...Options) subject {
 	if r.Context == nil {
 		r.Context = context.Background
 	}
-	s := subject{Decorator: d, Context: r.Context, Request: r.Request, Response: r.Response, Same: sameResponse, Show: show, Snapshot: snapshot,
+	s := subject{Decorator: d, Context: r.Context, Request: r.Request, Response: r.Response, Same: sameResponse, Show: show, Snapshot: snapshot, Lent: r.lent,
 		Scribble: scribble, Failure: newFailure, Answers: o.Answers, Recovers: o.Recovers, Outlives: o.Outlives, Laws: []law{
 			{Name: "streams", Check: r.streams},
 			{Name: "bodies", Check: r.bodies},
@@ -132,6 +135,21 @@ func subjectOf(d proxy.Decorator, options ...Options) subject {
 		s.Same = o.Same
 	}
 	return s
+}
+
+// lent returns an answer as Response does, with the document in memory of its own.
+func (r rules) lent() (*proxy.Response, []byte) {
+	res := r.Response()
+	d := res.Document
+	if d.IsZero() {
+		d = user
+	}
+	memory := d.AppendJSON(make([]byte, 0, d.Size()+32))
+	for len(memory) < cap(memory) {
+		memory = append(memory, ' ')
+	}
+	res.Document, _ = document.Parse(memory)
+	return res, memory
 }
 
 // newFailure returns a failure that may pass, so that a decorator may try again.

@@ -40,7 +40,7 @@ var forms = []form{
 
 // around returns next wrapped in a decorator.
 func (f form) around(d proxy.Decorator, next proxy.Proxy) proxy.Proxy {
-	return pipe.Describe(next, pipe.Step{Mark: mark.Ours(), Kind: "next", Effects: f.effects}).With(d)
+	return pipe.Describe(next, pipe.Step{Mark: mark.Borrows(), Kind: "next", Effects: f.effects}).With(d)
 }
 
 // A given keeps the answers of next and the contexts it was called with.

@@ -53,7 +53,7 @@ func (r *Recorder) Record(next proxy.Proxy) proxy.Proxy {
 		r.add(c)
 		return next(ctx, req)
 	}
-	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "record", Acts: pipe.In, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: r}, next)
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Borrows(), Kind: "record", Acts: pipe.In, Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful, State: r}, next)
 }
 
 // Calls returns the calls in the order in which they began. Headers and queries are copies made

@@ -23,6 +23,6 @@ func CountTries(next proxy.Proxy) proxy.Proxy {
 		}
 		return next(ctx, req)
 	}
-	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "count-tries", Acts: pipe.In,
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Borrows(), Kind: "count-tries", Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Stateful}, next)
 }

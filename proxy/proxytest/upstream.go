@@ -50,7 +50,7 @@ func NewUpstream(script ...Reply) *Upstream {
 // The leaf reads the body of a request to its end. Each response has its own Header, which is not
 // nil.
 func (u *Upstream) Proxy() proxy.Proxy {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "upstream", Source: pipe.Here(), Effects: pipe.Terminal | pipe.HonoursContext | pipe.Streams,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "upstream", Source: pipe.Here(), Effects: pipe.Terminal | pipe.HonoursContext | pipe.Streams,
 		Takes: []string{"*"}}
 	var details []string
 	for _, r := range u.script {

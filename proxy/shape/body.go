@@ -71,7 +71,7 @@ var (
 func Body(template string) proxy.Decorator { return body(Limits{}, template) }
 
 func body(l Limits, template string) proxy.Decorator {
-	step := pipe.Step{Mark: mark.Ours(), Kind: "body", Source: pipe.Here(), Acts: pipe.In,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "body", Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | pipe.WritesRequest}
 	t, holders, errs := parseTemplate(template)
 	if errs != nil {

@@ -78,7 +78,7 @@ func RemoveResponseHeader(name string) proxy.Decorator {
 
 // onRequest returns a decorator that changes requests with f, or if err is not nil, one that fails.
 func onRequest(kind, key string, effects pipe.Effects, err error, f func(*proxy.Request)) proxy.Decorator {
-	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.In,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.In,
 		Effects: pipe.CallsOnce | pipe.PassesOn | effects}
 	if err != nil {
 		return broken(step, err)
@@ -96,7 +96,7 @@ func onRequest(kind, key string, effects pipe.Effects, err error, f func(*proxy.
 // onResponse returns a decorator that changes responses with f, or if an error is not nil, one that
 // fails.
 func onResponse(kind, key string, errs []error, f func(*proxy.Response)) proxy.Decorator {
-	step := pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce | pipe.PassesOn}
+	step := pipe.Step{Mark: mark.Borrows(), Kind: kind, Detail: key, Source: pipe.Here(), Acts: pipe.Out, Effects: pipe.CallsOnce | pipe.PassesOn}
 	if errors.Join(errs...) != nil {
 		return broken(step, errs...)
 	}

@@ -33,7 +33,7 @@ func pure(kind, detail string, errs []error, f func(document.Work, document.Docu
 	serve := func(ctx context.Context, d document.Document) (document.Document, error) {
 		return f(document.Work{Context: ctx}, d)
 	}
-	return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: kind, Detail: detail, Source: pipe.Here(), Effects: pureEffects,
+	return pipe.Describe(serve, pipe.Step{Mark: mark.Borrows(), Kind: kind, Detail: detail, Source: pipe.Here(), Effects: pureEffects,
 		Err: faultsOf(kind, errs...)})
 }
 
@@ -68,7 +68,7 @@ func newOps(way pipe.Way, list []Op) *ops {
 		for inner := range step.All() {
 			o.faults = errors.Join(o.faults, inner.Err)
 		}
-		step.Acts, step.Mark = way, mark.Ours() // an op alone does not know its way
+		step.Acts, step.Mark = way, mark.Borrows() // an op alone does not know its way
 		placed := pipe.Describe(op, step)
 		o.list = append(o.list, placed)
 		o.titles = append(o.titles, step.Title())

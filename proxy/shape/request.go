@@ -46,7 +46,7 @@ func Request(list ...Op) proxy.Decorator {
 			}
 			return next(ctx, req)
 		}
-		return pipe.Describe(serve, pipe.Step{Mark: mark.Ours(), Kind: "request", Source: source, Acts: pipe.In, Layout: pipe.Serial,
+		return pipe.Describe(serve, pipe.Step{Mark: mark.Borrows(), Kind: "request", Source: source, Acts: pipe.In, Layout: pipe.Serial,
 			Effects: pipe.CallsOnce | pipe.PassesOn | pipe.Buffers | pipe.NeedsReplay | pipe.WritesRequest | pipe.Validates}, append(o.placed[:len(o.placed):len(o.placed)], next)...)
 	}
 }

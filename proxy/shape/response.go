@@ -42,7 +42,7 @@ func Response(list ...Op) proxy.Decorator {
 			}
 			return o.shape(ctx, res)
 		}
-		step := pipe.Step{Mark: mark.Ours(), Kind: "response", Source: source, Acts: pipe.Out, Layout: pipe.Serial,
+		step := pipe.Step{Mark: mark.Borrows(), Kind: "response", Source: source, Acts: pipe.Out, Layout: pipe.Serial,
 			Effects: pipe.CallsOnce | pipe.Buffers}
 		if call.AlwaysStreams(pipe.PlanOf(next)) {
 			step.Err = o.stream(http.StatusInternalServerError)

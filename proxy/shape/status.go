@@ -46,7 +46,7 @@ func MapStatus(pairs map[int]int) proxy.Decorator {
 			}
 		}
 	}
-	step := pipe.Step{Mark: mark.Ours(), Kind: "map-status", Detail: strings.Join(texts, ", "), Source: pipe.Here(), Acts: pipe.Out,
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "map-status", Detail: strings.Join(texts, ", "), Source: pipe.Here(), Acts: pipe.Out,
 		Effects: pipe.CallsOnce | pipe.PassesOn}
 	if errs != nil {
 		return broken(step, errs...)

@@ -29,7 +29,7 @@ import (
 // with the document. A nil f is a fault in the plan.
 func Typed[T, U any](f func(ctx context.Context, v T) (U, error)) Op {
 	in, out := reflect.TypeFor[T]().String(), reflect.TypeFor[U]().String()
-	step := pipe.Step{Mark: mark.Ours(), Kind: "typed", Detail: in + " → " + out, Source: pipe.Here(),
+	step := pipe.Step{Mark: mark.Borrows(), Kind: "typed", Detail: in + " → " + out, Source: pipe.Here(),
 		Effects: pipe.Terminal | pipe.Opaque}
 	if f == nil {
 		step.Err = faultsOf("typed", errors.New("the function is nil"))

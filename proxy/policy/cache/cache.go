@@ -136,7 +136,7 @@ func (c *Cache) Decorate(next proxy.Proxy) proxy.Proxy {
 	d.byAll = byAll(&d.takes)
 	decides := call.Decides(plan)
 	d.decides = byAll(&decides)
-	step := pipe.Step{Mark: mark.Ours(), Kind: "cache", Source: pipe.Here(), Acts: pipe.Both, Effects: pipe.CallsOnce | pipe.Caches | pipe.Stateful,
+	step := pipe.Step{Mark: mark.Ours(), Kind: "cache", Source: pipe.Here(), Acts: pipe.Both, Effects: pipe.CallsOnce | pipe.Caches | pipe.Keeps | pipe.Stateful,
 		State: c, Waits: -1, Takes: slices.Clone(reads), Err: errors.Join(c.err, c.fault(plan))}
 	if c.spec.Name != defaultName {
 		step.Name = c.spec.Name

@@ -1,4 +1,6 @@
-package bench_test
+// Package byhand is the code that the benchmarks and the load compare sluice with: what a good
+// engineer would write with the standard library.
+package byhand
 
 import (
 	"context"
@@ -13,27 +15,25 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// byHand is an aggregator written without a library: an errgroup, an http.Client, and
-// json.RawMessage so that nothing is decoded needlessly. It has the guards that it should have, a
-// timeout and a limit on bodies.
-type byHand struct {
-	client  *http.Client
-	base    string
-	combine func(parts [][]byte) ([]byte, error)
+// An Aggregator gets three parts at once and answers with one document, written without a library:
+// an errgroup, an http.Client, and json.RawMessage so that nothing is decoded needlessly. It has the
+// guards that it should have, a timeout and a limit on bodies.
+type Aggregator struct {
+	Client  *http.Client
+	Base    string                               // the parts are Base/a/{id}, Base/b/{id} and Base/c/{id}
+	Combine func(parts [][]byte) ([]byte, error) // such as [Merge] or [Group]
 }
 
-const byHandLimit = 8 << 20
+const limit = 8 << 20
 
-func (h *byHand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *Aggregator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
 	defer cancel()
 	parts := make([][]byte, 3)
 	group, ctx := errgroup.WithContext(ctx)
 	for i, name := range []string{"a", "b", "c"} {
 		group.Go(func() (err error) {
-			ctx, cancel := context.WithTimeout(ctx, time.Second)
-			defer cancel()
-			parts[i], err = h.get(ctx, "/"+name+"/"+url.PathEscape(r.PathValue("id")), r.Header.Get("Accept-Language"))
+			parts[i], err = a.Get(ctx, "/"+name+"/"+url.PathEscape(r.PathValue("id")), r.Header.Get("Accept-Language"))
 			return err
 		})
 	}
@@ -41,7 +41,7 @@ func (h *byHand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, http.StatusText(http.StatusBadGateway), http.StatusBadGateway)
 		return
 	}
-	body, err := h.combine(parts)
+	body, err := a.Combine(parts)
 	if err != nil {
 		http.Error(w, http.StatusText(http.StatusBadGateway), http.StatusBadGateway)
 		return
@@ -51,13 +51,16 @@ func (h *byHand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-func (h *byHand) get(ctx context.Context, path, language string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.base+path, nil)
+// Get returns the body at a path, which may take a second.
+func (a *Aggregator) Get(ctx context.Context, path, language string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.Base+path, nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept-Language", language)
-	res, err := h.client.Do(req)
+	res, err := a.Client.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -65,11 +68,11 @@ func (h *byHand) get(ctx context.Context, path, language string) ([]byte, error)
 	if res.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s: status %d", path, res.StatusCode)
 	}
-	return io.ReadAll(io.LimitReader(res.Body, byHandLimit))
+	return io.ReadAll(io.LimitReader(res.Body, limit))
 }
 
-// mergeByHand merges objects without decoding their values.
-func mergeByHand(parts [][]byte) ([]byte, error) {
+// Merge merges objects without decoding their values.
+func Merge(parts [][]byte) ([]byte, error) {
 	merged := map[string]json.RawMessage{}
 	for _, part := range parts {
 		if err := json.Unmarshal(part, &merged); err != nil {
@@ -79,13 +82,13 @@ func mergeByHand(parts [][]byte) ([]byte, error) {
 	return json.Marshal(merged)
 }
 
-// groupByHand puts each part under its name.
-func groupByHand(parts [][]byte) ([]byte, error) {
+// Group puts each part under its name.
+func Group(parts [][]byte) ([]byte, error) {
 	return json.Marshal(map[string]json.RawMessage{"a": parts[0], "b": parts[1], "c": parts[2]})
 }
 
-// keepByHand puts the owner's city and the id and name of the items of each part under its name.
-func keepByHand(parts [][]byte) ([]byte, error) {
+// Keep puts the owner's city and the id and name of the items of each part under its name.
+func Keep(parts [][]byte) ([]byte, error) {
 	grouped := map[string]map[string]json.RawMessage{}
 	for i, prefix := range []string{"a", "b", "c"} {
 		var part map[string]json.RawMessage
@@ -124,9 +127,9 @@ func keepByHand(parts [][]byte) ([]byte, error) {
 	return json.Marshal(grouped)
 }
 
-// keepTyped does the same with types that name only the fields to keep, which must be known when
+// KeepTyped does the same with types that name only the fields to keep, which must be known when
 // the program is compiled.
-func keepTyped(parts [][]byte) ([]byte, error) {
+func KeepTyped(parts [][]byte) ([]byte, error) {
 	type owner struct {
 		Address struct {
 			City string `json:"city"`

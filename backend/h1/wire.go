@@ -1,0 +1,159 @@
+package h1
+
+import (
+	"context"
+	"net"
+	"time"
+)
+
+// grace is how long a call may wait for bytes before its context is watched.
+const grace = 5 * time.Millisecond
+
+// past is a deadline that ends whatever a connection does.
+var past = time.Unix(1, 0)
+
+// A wire is a connection that ends what it does when the context of its call ends. Watching a context
+// costs more than setting a deadline, so it is watched only once the deadline of the grace has passed.
+//
+// Only one goroutine may use a wire that does not watch yet. One may read and one may write as soon as
+// it does. TLS runs on top of it: crypto/tls never sees the deadline of the grace, and could not go on
+// writing after one.
+type wire struct {
+	net.Conn
+	eye   eye
+	ctx   context.Context // of the call
+	stop  func() bool     // ends the watch; nil while nobody watches
+	abort func()          // ends what the connection does; made once
+	blind bool            // Read has nothing to give
+}
+
+func (w *wire) init(c net.Conn) {
+	w.Conn = c
+	w.abort = w.end
+	w.eye.init(c)
+}
+
+// end ends what the connection does.
+func (w *wire) end() {
+	if w.SetDeadline(past) != nil {
+		_ = w.Conn.Close()
+	}
+}
+
+// begin prepares the wire for a call that begins now.
+func (w *wire) begin(ctx context.Context, now time.Time) {
+	w.ctx = ctx
+	until := now.Add(grace)
+	if end, ok := ctx.Deadline(); ok && end.Before(until) {
+		until = end
+	}
+	if w.SetDeadline(until) != nil {
+		w.watch()
+	}
+}
+
+// finish ends the watch, and reports whether the context can no longer touch the connection.
+func (w *wire) finish() bool { return w.stop == nil || w.stop() }
+
+// rest lets go of the context. Nobody may use the wire any more.
+func (w *wire) rest() { w.ctx, w.stop = nil, nil }
+
+// watch has the context end what the connection does, from now on without a deadline.
+func (w *wire) watch() {
+	if w.stop != nil {
+		return
+	}
+	_ = w.SetDeadline(time.Time{})
+	switch ctx := w.ctx.(type) {
+	case interface{ AfterFunc(f func()) func() bool }:
+		w.stop = ctx.AfterFunc(w.abort)
+	default:
+		if ctx.Done() == nil {
+			w.stop = always
+			return
+		}
+		w.stop = context.AfterFunc(ctx, w.abort)
+	}
+}
+
+func always() bool { return true }
+
+// wait sets when a Read of the watched wire ends with a timeout; zero is never.
+func (w *wire) wait(until time.Time) {
+	_ = w.SetReadDeadline(until)
+	if w.ctx.Err() != nil { // abort may have run before
+		w.end()
+	}
+}
+
+// late is called when a deadline has passed. It returns why the call ends, or nil if it goes on.
+func (w *wire) late(timeout error) error {
+	switch {
+	case w.ctx.Err() != nil:
+		return context.Cause(w.ctx)
+	case w.stop != nil:
+		return timeout
+	}
+	w.watch()
+	return nil
+}
+
+// Read reads what has arrived, and waits for it until the context ends.
+func (w *wire) Read(p []byte) (int, error) {
+	if w.blind {
+		return 0, errBlind
+	}
+	for {
+		n, err := w.Conn.Read(p)
+		if n > 0 {
+			return n, nil // an error comes again
+		}
+		if err == nil || !isTimeout(err) {
+			return 0, err
+		}
+		if err := w.late(err); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// Write writes all of p, unless the context ends.
+func (w *wire) Write(p []byte) (n int, err error) {
+	for {
+		m, err := w.Conn.Write(p[n:])
+		n += m
+		if err == nil || !isTimeout(err) {
+			return n, err
+		}
+		if err := w.late(err); err != nil {
+			return n, err
+		}
+	}
+}
+
+// glance is how long a connection is read that no system call can look at.
+const glance = 50 * time.Microsecond
+
+// quiet reports whether the connection is open and nothing has arrived on it. The deadline must not
+// have passed. What has arrived may be lost.
+func (w *wire) quiet(now time.Time) bool {
+	if w.eye.sees() {
+		return w.eye.quiet()
+	}
+	defer func() { _ = w.SetReadDeadline(now.Add(grace)) }()
+	if w.SetReadDeadline(time.Now().Add(glance)) != nil {
+		return false
+	}
+	var one [1]byte
+	n, err := w.Conn.Read(one[:])
+	return n == 0 && err != nil && isTimeout(err)
+}
+
+// errBlind is the error of a Read that only crypto/tls sees, which goes on after a timeout.
+var errBlind net.Error = blindError{}
+
+type blindError struct{}
+
+func (blindError) Error() string   { return "nothing is held" }
+func (blindError) Timeout() bool   { return true }
+func (blindError) Temporary() bool { return true }
