@@ -15,7 +15,7 @@ import (
 )
 
 // mergeAllocs is how often a merge of three allocates, with what its transport in memory does.
-const mergeAllocs = 69
+const mergeAllocs = 67
 
 // The race detector allocates too, so that this file is built without it.
 func TestAMergeOfThreeAllocatesSeldom(t *testing.T) {

@@ -25,6 +25,7 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/lend"
+	"github.com/sluice-go/sluice/internal/watch"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -93,7 +94,9 @@ func (x *exchange) serve(ctx context.Context) (*proxy.Response, error) {
 	canonical(x.answer.w.Header())
 	err := x.badHook
 	if err == nil {
-		err = x.h.convert(&x.req, x.in, x.ctx.id, x.rest[:0])
+		if err = x.h.convert(&x.req, x.in, x.ctx.id, x.rest[:0]); !x.h.scope.Described() || watch.Of(ctx) != nil {
+			giveMaps(&x.req)
+		}
 	}
 	if err == nil {
 		// Before the pipe is called: what cannot be answered is not begun.

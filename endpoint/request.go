@@ -17,11 +17,10 @@ var (
 )
 
 // convert fills in req, the request of the pipe, without its body. The segments of a wildcard go to
-// room, which they keep.
+// room, which they keep. A map of nothing is nil; see giveMaps.
 func (h *handler) convert(req *proxy.Request, r *http.Request, id string, room []string) error {
 	req.Method, req.Pattern, req.Host, req.TLS = r.Method, r.Pattern, r.Host, r.TLS
 	req.RawQuery = r.URL.RawQuery
-	req.Upstream = http.Header{}
 	var all []string
 	if h.scope.Described() && len(r.Header) > 0 {
 		req.Header, all = cloned(r.Header, keepEndToEnd), make([]string, 0, 4)
@@ -59,6 +58,15 @@ func (h *handler) convert(req *proxy.Request, r *http.Request, id string, room [
 	return nil
 }
 
+// giveMaps gives a request the maps that code of a user may write to. Our own steps make one where
+// there is none.
+func giveMaps(req *proxy.Request) {
+	if req.Query == nil {
+		req.Query = url.Values{}
+	}
+	req.Upstream = http.Header{}
+}
+
 func badRequest(err error) error {
 	return &proxy.Error{Status: http.StatusBadRequest, Op: "endpoint", Err: err}
 }
@@ -68,7 +76,7 @@ func badRequest(err error) error {
 // parsed together and a pair parses alone.
 func parseQuery(raw string) (url.Values, error) {
 	if raw == "" {
-		return url.Values{}, nil
+		return nil, nil
 	}
 	values, err := url.ParseQuery(raw)
 	if err == nil || len(values) > 0 {

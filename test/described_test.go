@@ -305,3 +305,56 @@ func TestAConnectionLineInAnyCaseIsHeededInAStream(t *testing.T) {
 	assert.Equal(t, "1", w.Header().Get("X-Plain"))
 	assert.NotContains(t, w.Header(), "X-Hop")
 }
+
+// An endpoint makes no map for nothing where only sluice's steps see the request.
+func TestEachStepThatWritesMakesTheMapThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	oneID, err := document.Parse([]byte(`{"id":1}`))
+	require.NoError(t, err)
+	steps := map[string]proxy.Decorator{
+		"set-header":    shape.SetHeader("X-A", "1"),
+		"remove-header": shape.RemoveHeader("X-A"),
+		"set-query":     shape.SetQuery("a", "1"),
+		"remove-query":  shape.RemoveQuery("a"),
+		"deadline":      policy.SendDeadline("X-Deadline-Ms"),
+		"body":          shape.Request(shape.Keep("a")),
+		"binding": func(next proxy.Proxy) proxy.Proxy {
+			id := next.With(proxy.Static(proxy.Always, oneID))
+			return proxy.Sequence(proxy.Stage{Name: "a", Proxy: id, Internal: true},
+				proxy.Stage{Name: "b", Proxy: next, Bind: []proxy.Binding{proxy.BindQuery("q", "a", "id")}})
+		},
+	}
+	for name, d := range steps {
+		var upstream recorder
+		rec := exchange(t, upstream.proxy(t, backend.Spec{}).With(d), httptest.NewRequest("GET", "/", nil))
+		assert.Equal(t, http.StatusOK, rec.Code, name)
+	}
+}
+
+// A watcher is code of a user, which finds the maps that an endpoint promises.
+func TestAWatcherFindsTheMapsOfARequest(t *testing.T) {
+	t.Parallel()
+	var upstream recorder
+	var seen []*proxy.Request
+	h, err := endpoint.New(endpoint.Spec{Proxy: upstream.proxy(t, backend.Spec{}), Watch: pipe.Watch{
+		Start: func(context.Context) pipe.Watcher { return collector{&seen} }}})
+	require.NoError(t, err)
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	require.NotEmpty(t, seen)
+	for _, req := range seen {
+		assert.NotNil(t, req.Query)
+		assert.NotNil(t, req.Upstream)
+	}
+}
+
+// A collector collects the requests of the steps that it watches.
+type collector struct{ seen *[]*proxy.Request }
+
+func (c collector) Enter(ctx context.Context, _ *pipe.Step, req any) (context.Context, pipe.Watcher) {
+	if req, ok := req.(*proxy.Request); ok {
+		*c.seen = append(*c.seen, req)
+	}
+	return ctx, c
+}
+func (collector) Leave(any, error)    {}
+func (collector) Note(string, string) {}

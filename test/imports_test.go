@@ -46,7 +46,7 @@ var mayImport = map[string][]string{
 	"backend":              {"backend/h1", "internal/call", "internal/field", "internal/lend", "internal/mark", "internal/watch", "pipe", "proxy", "proxy/document"},
 	"backend/h1":           {"internal/call", "internal/field", "internal/mark"},
 	"backend/balance":      {"backend", "backend/h1", "internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
-	"endpoint":             {"internal/call", "internal/field", "internal/ids", "internal/lend", "internal/mark", "internal/report", "internal/told", "pipe", "proxy", "proxy/document"},
+	"endpoint":             {"internal/call", "internal/field", "internal/ids", "internal/lend", "internal/mark", "internal/report", "internal/told", "internal/watch", "pipe", "proxy", "proxy/document"},
 	"endpoint/auth":        {"endpoint", "internal/call", "internal/due", "internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"endpoint/check":       {"internal/field", "internal/mark", "pipe", "proxy", "proxy/document"},
 	"async":                {"internal/call", "internal/field", "internal/mark", "pipe", "proxy"},
