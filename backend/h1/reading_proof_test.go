@@ -54,7 +54,7 @@ type reading struct {
 func (r reading) whole() bool { return r.Refused == nil && r.Cut == nil }
 
 // patience ends calls that hang, so that the test fails and says which.
-const patience = 3 * time.Second
+const patience = 30 * time.Second
 
 // exchange sends a request and reads the answer.
 func exchange(t testing.TB, rt http.RoundTripper, method string) reading {

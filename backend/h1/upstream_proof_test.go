@@ -208,7 +208,7 @@ func (f *flow) setDeadline(t time.Time) error {
 
 func (f *flow) read(p []byte) (int, error) {
 	for {
-		n, err, wait, deadline := f.take(p)
+		n, wait, deadline, err := f.take(p)
 		if n > 0 || err != nil || len(p) == 0 {
 			return n, err
 		}
@@ -226,22 +226,22 @@ func (f *flow) read(p []byte) (int, error) {
 }
 
 // take takes what there is, or returns what to wait for.
-func (f *flow) take(p []byte) (n int, err error, wait <-chan struct{}, deadline time.Time) {
+func (f *flow) take(p []byte) (n int, wait <-chan struct{}, deadline time.Time, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
 	case f.readErr == net.ErrClosed:
-		return 0, net.ErrClosed, nil, time.Time{}
+		return 0, nil, time.Time{}, net.ErrClosed
 	case !f.deadline.IsZero() && !time.Now().Before(f.deadline):
-		return 0, os.ErrDeadlineExceeded, nil, time.Time{}
+		return 0, nil, time.Time{}, os.ErrDeadlineExceeded
 	case len(f.pieces) > 0:
 		n = copy(p, f.pieces[0])
 		if f.pieces[0] = f.pieces[0][n:]; len(f.pieces[0]) == 0 {
 			f.pieces = f.pieces[1:]
 		}
-		return n, nil, nil, time.Time{}
+		return n, nil, time.Time{}, nil
 	case f.readErr != nil:
-		return 0, f.readErr, nil, time.Time{}
+		return 0, nil, time.Time{}, f.readErr
 	}
-	return 0, nil, f.changed, f.deadline
+	return 0, f.changed, f.deadline, nil
 }
