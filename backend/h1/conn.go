@@ -3,14 +3,13 @@ package h1
 import (
 	"crypto/tls"
 	"io"
+	"sync"
 	"time"
 )
 
-// bufferSize is the size of the buffers. A connection has one only while a call uses it.
-const bufferSize = 16 << 10
-
-// A buffer is what a call reads into, or writes from.
-type buffer [bufferSize]byte
+// A buffer is what a call writes a head from, and reads into. A connection has one only while a call
+// uses it.
+type buffer [16 << 10]byte
 
 // A conn is a connection that carries one call at a time.
 type conn struct {
@@ -53,7 +52,7 @@ func (c *conn) usable(now time.Time) bool {
 
 // open gives the connection a buffer.
 func (c *conn) open() {
-	c.room = c.transport.buffer()
+	c.room = from[buffer](&c.transport.buffers)
 	c.buf, c.r, c.w = c.room[:], 0, 0
 }
 
@@ -105,9 +104,10 @@ func (c *conn) kill() {
 	c.transport.release(c.host)
 }
 
-func (t *Transport) buffer() *buffer {
-	if b, ok := t.buffers.Get().(*buffer); ok {
-		return b
+// from takes something out of a pool, or makes it.
+func from[T any](p *sync.Pool) *T {
+	if v, ok := p.Get().(*T); ok {
+		return v
 	}
-	return new(buffer)
+	return new(T)
 }

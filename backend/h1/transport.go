@@ -61,10 +61,18 @@ type Transport struct {
 
 	pool    pool
 	buffers sync.Pool // of *buffer
+	larges  sync.Pool // of *large
 }
 
-// RoundTrip sends a request and returns its answer, as [http.RoundTripper] says. The context is that
-// of the request. The body of the answer ends with an error when the context ends.
+// RoundTrip sends a request and returns its answer, as [http.RoundTripper] says. The caller must close
+// the body of the answer, which may be done during a Read. A body that is not read to its end costs
+// the connection. The body of an answer 101 is an [io.ReadWriteCloser] with a method CloseWrite, and
+// no longer tied to the context.
+//
+// An answer that breaks the rules of HTTP/1.1 is an [*Error]. A connection that cannot be made is a
+// [*net.OpError] of the operation dial, or what crypto/tls says. A call whose context has ended fails
+// with the cause of that. CONNECT, hosts that are not ASCII, and what would make a malformed request
+// are refused. Request.Cancel is ignored.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.RoundTripContext(req.Context(), req)
 }
