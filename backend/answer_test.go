@@ -463,8 +463,7 @@ func TestAnUpstreamThatHangsEndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	for _, sent := range []string{"", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"} {
 		synctest.Test(t, func(t *testing.T) {
-			tr := backend.NewTransport()
-			tr.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			tr := dialing(func(context.Context, string, string) (net.Conn, error) {
 				client, server := net.Pipe()
 				go func() {
 					defer server.Close()
@@ -475,7 +474,7 @@ func TestAnUpstreamThatHangsEndsWithTheContext(t *testing.T) {
 					_, _ = br.ReadByte() // until the connection is closed
 				}()
 				return client, nil
-			}
+			})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			start := time.Now()

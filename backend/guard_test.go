@@ -2,6 +2,7 @@ package backend_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/backend/h1"
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -37,15 +39,26 @@ var ends = map[string]func(){
 }
 
 // secured returns a server over TLS, which speaks HTTP/2 if h2 is set, and a transport for it.
-func secured(t testing.TB, h2 bool, h http.HandlerFunc) (url string, transport *http.Transport) {
+func secured(t testing.TB, h2 bool, h http.HandlerFunc) (url string, transport backend.Transport) {
 	srv := httptest.NewUnstartedServer(h)
 	srv.EnableHTTP2 = h2
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that the end of the test cuts off
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 	transport = newTransport(t)
-	transport.TLSClientConfig = srv.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	trust(transport, srv.Client().Transport.(*http.Transport).TLSClientConfig)
 	return srv.URL, transport
+}
+
+// trust gives a transport, and its fallback, a configuration for TLS.
+func trust(rt http.RoundTripper, config *tls.Config) {
+	switch tr := rt.(type) {
+	case *h1.Transport:
+		tr.TLS = config.Clone()
+		trust(tr.Fallback, config)
+	case *http.Transport:
+		tr.TLSClientConfig = config.Clone()
+	}
 }
 
 // The transport reads the body, its trailers and informational answers on goroutines of its own.

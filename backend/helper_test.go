@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/backend/h1"
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
@@ -103,18 +104,30 @@ func get(t testing.TB, p proxy.Proxy) (*proxy.Response, error) {
 }
 
 // newTransport returns a transport of ours that is closed at the end of the test.
-func newTransport(t testing.TB) *http.Transport {
-	tr := backend.NewTransport()
+func newTransport(t testing.TB) backend.Transport {
+	tr := backend.NewDefaultTransport()
 	t.Cleanup(tr.CloseIdleConnections)
+	return tr
+}
+
+// dialing returns a transport like that of backends that are given none, which connects with dial.
+func dialing(dial func(ctx context.Context, network, address string) (net.Conn, error)) backend.Transport {
+	tr := backend.NewDefaultTransport()
+	switch tr := tr.(type) {
+	case *h1.Transport:
+		tr.Dial = dial
+	case *http.Transport:
+		tr.DialContext = dial
+	}
 	return tr
 }
 
 // newPiped returns a transport over a network in memory, so that it can be used in a synctest
 // bubble, and the number of its connections. serve is called for each request, until it returns
 // false.
-func newPiped(serve func(c net.Conn) (goOn bool)) (*http.Transport, *atomic.Int32) {
-	tr, conns := backend.NewTransport(), new(atomic.Int32)
-	tr.DialContext = func(context.Context, string, string) (net.Conn, error) {
+func newPiped(serve func(c net.Conn) (goOn bool)) (backend.Transport, *atomic.Int32) {
+	conns := new(atomic.Int32)
+	return dialing(func(context.Context, string, string) (net.Conn, error) {
 		conns.Add(1)
 		client, server := net.Pipe()
 		go func() {
@@ -130,10 +143,14 @@ func newPiped(serve func(c net.Conn) (goOn bool)) (*http.Transport, *atomic.Int3
 				}
 			}
 		}()
-		return client, nil
-	}
-	return tr, conns
+		return settled{client}, nil
+	}), conns
 }
+
+// A settled connection never has anything to read that nobody has asked for.
+type settled struct{ net.Conn }
+
+func (settled) Quiet() bool { return true }
 
 // A rawUpstream writes the bytes that it is told to, on loopback, and remembers those that it got.
 type rawUpstream struct {

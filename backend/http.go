@@ -69,7 +69,7 @@ func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 	l, fault := newLeaf(s)
 	l.transport, l.sign = h.Transport, h.Sign
 	if h.Transport == nil {
-		l.transport = NewTransport()
+		l.transport = newDefault()
 	}
 	honoursContext, err := transportHonoursContext(l.transport)
 	if err != nil {
@@ -87,11 +87,18 @@ func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 		return nil, fault
 	}
 	step := l.step(honoursContext)
+	step.Detail += shownTransport(h.Transport, l.url)
 	if inner != nil {
 		step.Steps = []*pipe.Step{inner}
 	}
 	if honoursContext {
-		l.held, l.trace, l.traceCtx = proxy.Hold(0)(l.call), settled, traceIn(settled)
+		l.held = proxy.Hold(0)(l.call)
+	}
+	if honoursContext && mayUseNetHTTP(l.transport, l.url) {
+		l.trace, l.traceCtx = settled, traceIn(settled)
+	}
+	if l.trusted && l.sign == nil { // Sign may look at the context of its request
+		l.direct, _ = l.transport.(direct)
 	}
 	return pipe.Describe(l.serve, step), nil
 }
@@ -100,9 +107,10 @@ func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 type leaf struct {
 	spec      Spec
 	transport http.RoundTripper
-	trusted   bool // the transport is that of net/http, or sluice's: it changes no header
+	direct    direct // the transport, if it takes a context beside the request
+	trusted   bool   // the transport is that of net/http, or sluice's: it changes no header
 	sign      func(context.Context, *http.Request) error
-	trace     *httptrace.ClientTrace // nil unless the transport honours its context
+	trace     *httptrace.ClientTrace // nil unless net/http's transport may be used, and honours its context
 	traceCtx  context.Context        // knows the trace
 	held      proxy.Proxy            // call under proxy.Hold, see serve; nil if the transport is opaque
 	bound     *call.Bound            // of reads of request bodies that outlive their call
@@ -262,8 +270,9 @@ func (l *leaf) described(ctx context.Context) bool { return l.trusted && call.De
 // An exchange is one call of the upstream.
 type exchange struct {
 	leaf   *leaf
+	within context.Context // the context that the transport is given
+	ctx    traced          // what that is, if the call is traced by the leaf alone
 	out    http.Request
-	ctx    traced // of out, if it is traced
 	url    url.URL
 	body   *upload     // nil without one
 	asked  string      // the protocol that the upstream was asked to switch to, or ""
@@ -303,9 +312,13 @@ func (c *exchange) prepare(ctx context.Context, req *proxy.Request) error {
 	}
 	c.url.RawQuery = string(query)
 
-	// Only WithContext can give a request its context. The copy into c.out saves the allocation of
-	// its result.
-	c.out = *(&http.Request{URL: &c.url, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}).WithContext(c.traced(ctx, req))
+	c.within = c.traced(ctx, req)
+	c.out = http.Request{URL: &c.url, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	if l.direct == nil {
+		// Only WithContext can give a request its context. The copy into c.out saves the allocation
+		// of its result.
+		c.out = *c.out.WithContext(c.within)
+	}
 	out := &c.out
 	if out.Method = l.method(req); out.Method == http.MethodConnect {
 		return &proxy.Error{Status: http.StatusNotImplemented, Backend: l.spec.Name, Op: "send", Err: errConnect}
@@ -428,7 +441,7 @@ func (c *exchange) send(ctx context.Context) (*http.Response, error) {
 	if err := c.signed(ctx); err != nil {
 		return nil, err
 	}
-	resp, err := c.leaf.transport.RoundTrip(&c.out)
+	resp, err := c.roundTrip()
 	cause := c.body.failure() // of code before us, not of the upstream
 	if c.answer != nil {
 		cause = errors.Join(cause, c.answer.hints.end())
@@ -453,6 +466,13 @@ func (c *exchange) send(ctx context.Context) (*http.Response, error) {
 		resp.Body = http.NoBody
 	}
 	return resp, nil
+}
+
+func (c *exchange) roundTrip() (*http.Response, error) {
+	if c.leaf.direct != nil {
+		return c.leaf.direct.RoundTripContext(c.within, &c.out)
+	}
+	return c.leaf.transport.RoundTrip(&c.out)
 }
 
 // signed has the request signed.

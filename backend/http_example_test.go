@@ -17,7 +17,7 @@ func ExampleHTTP() {
 		fmt.Fprint(w, `{"id": 42, "name": "Ada"}`)
 	}))
 	defer users.Close()
-	transport := backend.NewTransport() // shared by all upstreams of this factory
+	transport := backend.NewDefaultTransport() // shared by all upstreams of this factory
 	defer transport.CloseIdleConnections()
 
 	upstreams := backend.HTTP{Transport: transport}

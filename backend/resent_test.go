@@ -24,8 +24,7 @@ func TestARequestThatWasSentIsNotOneThatCouldNotBeDialled(t *testing.T) {
 	for _, decode := range []backend.Decoder{nil, backend.Passthrough} {
 		for _, key := range []string{"", `"k"`} {
 			var received, dials atomic.Int64
-			transport := backend.NewTransport()
-			transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			transport := dialing(func(context.Context, string, string) (net.Conn, error) {
 				if dials.Add(1) > 1 {
 					return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 				}
@@ -44,8 +43,8 @@ func TestARequestThatWasSentIsNotOneThatCouldNotBeDialled(t *testing.T) {
 						}
 					}
 				}()
-				return client, nil
-			}
+				return settled{client}, nil
+			})
 			p, err := backend.HTTP{Transport: transport}.New(backend.Spec{Name: "orders", Method: "POST", URL: "http://orders/", Decode: decode,
 				Headers: []string{"Idempotency-Key"}})
 			require.NoError(t, err)

@@ -505,8 +505,7 @@ func TestAStreamEndsWithItsContext(t *testing.T) {
 			_, _ = br.ReadByte() // until the connection is closed
 			_ = server.Close()
 		}()
-		tr := backend.NewTransport()
-		tr.DialContext = func(context.Context, string, string) (net.Conn, error) { return client, nil }
+		tr := dialing(func(context.Context, string, string) (net.Conn, error) { return client, nil })
 		p := newBackend(t, tr, backend.Spec{Decode: backend.Passthrough})
 		ctx, cancel := context.WithCancel(t.Context())
 		res, err := p(ctx, proxy.NewRequest("GET", "/"))

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluice-go/sluice/backend/h1"
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -58,12 +59,47 @@ func NewTransport() *http.Transport {
 	}
 }
 
-// isTransport reports whether rt is a transport of NewTransport that runs no code of a user while a
-// call waits for it.
+// isTransport reports whether rt is a transport of NewTransport or of package h1 that runs no code of
+// a user while a call waits for it.
 func isTransport(rt http.RoundTripper) bool {
-	t, ok := rt.(*http.Transport)
-	return ok && t != nil && t.Proxy == nil && t.DialContext != nil &&
-		reflect.ValueOf(t.DialContext).Pointer() == reflect.ValueOf(dial).Pointer()
+	switch t := rt.(type) {
+	case *http.Transport:
+		return t != nil && t.Proxy == nil && t.DialContext != nil &&
+			reflect.ValueOf(t.DialContext).Pointer() == reflect.ValueOf(dial).Pointer()
+	case *h1.Transport:
+		return t != nil && t.Dial == nil && (t.Fallback == nil || isTransport(t.Fallback))
+	}
+	return false
+}
+
+// mayUseNetHTTP reports whether rt may send a request to the URL with net/http's transport.
+func mayUseNetHTTP(rt http.RoundTripper, url *Template) bool {
+	t, ok := rt.(*h1.Transport)
+	return !ok || t.Fallback != nil && url.scheme != "http"
+}
+
+// shownTransport returns what a plan says about the transport that a backend was given: where
+// net/http's sends its requests.
+func shownTransport(rt http.RoundTripper, url *Template) string {
+	switch t := rt.(type) {
+	case *http.Transport:
+		return ", by net/http"
+	case *h1.Transport:
+		if mayUseNetHTTP(t, url) {
+			return ", HTTP/2 by net/http"
+		}
+	case nil:
+		if url.scheme == "https" {
+			return ", HTTP/2 by net/http"
+		}
+	}
+	return ""
+}
+
+// A direct is a transport that takes the context of a call beside the request. So the request need
+// not be copied, which is the only way to give it a context.
+type direct interface {
+	RoundTripContext(ctx context.Context, req *http.Request) (*http.Response, error)
 }
 
 func dial(ctx context.Context, network, addr string) (net.Conn, error) {

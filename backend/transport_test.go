@@ -52,6 +52,8 @@ func TestTheFramingOfAnAnswer(t *testing.T) {
 		ok      = "HTTP/1.1 200 OK\r\n"
 		payload = `{"a":1}` // 7 bytes
 	)
+	_, lenient := newTransport(t).(*http.Transport) // package h1 refuses more
+	once := map[bool]int32{true: 1, false: 2}[lenient]
 	tests := []struct {
 		name, answer string
 		decoded      bool // whether it results in a document
@@ -70,7 +72,7 @@ func TestTheFramingOfAnAnswer(t *testing.T) {
 		{"length, signed", ok + "Content-Length: +7\r\n\r\n" + payload, false, false, 2},
 		{"length, hexadecimal", ok + "Content-Length: 0x7\r\n\r\n" + payload, false, false, 2},
 		{"length, a list", ok + "Content-Length: 7,7\r\n\r\n" + payload, false, false, 2},
-		{"length and chunks", ok + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n" + payload + "\r\n0\r\n\r\n", true, true, 1},
+		{"length and chunks", ok + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n" + payload + "\r\n0\r\n\r\n", lenient, lenient, once},
 		{"chunks, cut", ok + "Transfer-Encoding: chunked\r\n\r\n7\r\n" + payload + "\r\n", false, false, 2},
 		{"chunks, cut inside one", ok + "Transfer-Encoding: chunked\r\n\r\n9\r\n" + payload, false, false, 2},
 		{"chunks, broken size", ok + "Transfer-Encoding: chunked\r\n\r\n+7\r\n" + payload + "\r\n0\r\n\r\n", false, false, 2},
@@ -326,7 +328,7 @@ func TestTLSUpstreamsSpeakHTTP2OrHTTP1(t *testing.T) {
 		tr := newTransport(t)
 		roots := x509.NewCertPool()
 		roots.AddCert(upstream.Certificate())
-		tr.TLSClientConfig = &tls.Config{RootCAs: roots}
+		trust(tr, &tls.Config{RootCAs: roots})
 		want := map[bool]string{true: `{"proto":"HTTP/2.0"}`, false: `{"proto":"HTTP/1.1"}`}[h2]
 		for range 20 {
 			res, err := get(t, newBackend(t, tr, backend.Spec{URL: upstream.URL, Expose: []string{"X-Agent"}}))
@@ -342,7 +344,8 @@ func TestTLSUpstreamsSpeakHTTP2OrHTTP1(t *testing.T) {
 			assert.Equal(t, http.Header{"X-Sum": {"1"}}, res.Trailer())
 			require.NoError(t, res.Close())
 		}
-		assert.EqualValues(t, 1, conns.Load())
+		most := map[bool]int32{true: 2, false: 1}[h2] // package h1 finds out over one of its own
+		assert.LessOrEqual(t, conns.Load(), most)
 	}
 }
 

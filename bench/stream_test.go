@@ -85,7 +85,7 @@ func drain(tb testing.TB, gateway http.Handler, n int) (grown int) {
 
 func gateways(tb testing.TB, upstream string) map[string]http.Handler {
 	tb.Helper()
-	transport := backend.NewTransport()
+	transport := backend.NewDefaultTransport()
 	tb.Cleanup(transport.CloseIdleConnections)
 	p := pipe.Check(backend.HTTP{Transport: transport}.New(backend.Spec{Name: "upstream", URL: upstream + "/{*}", Decode: backend.Passthrough}))
 	h, err := endpoint.New(endpoint.Spec{Proxy: p, Stream: true})

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/backend/h1"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -60,8 +61,13 @@ func TestAClientWhoseBodyIsRefusedIsNotToldToSendIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tr := backend.NewTransport()
-			tr.ExpectContinueTimeout = time.Minute // then the body goes; a busy machine may take a second to refuse it
+			tr := backend.NewDefaultTransport()
+			switch tr := tr.(type) { // after that the body goes; a busy machine may take a second to refuse it
+			case *h1.Transport:
+				tr.ContinueTimeout = time.Minute
+			case *http.Transport:
+				tr.ExpectContinueTimeout = time.Minute
+			}
 			defer tr.CloseIdleConnections()
 			up, err := backend.HTTP{Transport: tr}.New(backend.Spec{URL: refusing(t, answer), Headers: []string{"Expect"}, Decode: backend.Passthrough})
 			require.NoError(t, err)
@@ -89,7 +95,7 @@ func TestAClientWhoseBodyIsWantedIsToldToSendIt(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
 	t.Cleanup(upstream.Close)
-	tr := backend.NewTransport()
+	tr := backend.NewDefaultTransport()
 	t.Cleanup(tr.CloseIdleConnections)
 	up, err := backend.HTTP{Transport: tr}.New(backend.Spec{URL: upstream.URL, Headers: []string{"Expect"}, Decode: backend.Passthrough})
 	require.NoError(t, err)

@@ -28,7 +28,7 @@ func TestAForgedNameOfAClientReachesNoUpstream(t *testing.T) {
 		_, _ = io.WriteString(w, `{}`)
 	}))
 	t.Cleanup(upstream.Close)
-	tr := backend.NewTransport()
+	tr := backend.NewDefaultTransport()
 	t.Cleanup(tr.CloseIdleConnections)
 	user := func(value string) proxy.Decorator {
 		return func(next proxy.Proxy) proxy.Proxy {

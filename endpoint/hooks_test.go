@@ -132,7 +132,7 @@ func TestAMiddlewaresBodyThatPanicsOrExitsDoesNotEndTheProcess(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	t.Cleanup(upstream.Close)
-	tr := backend.NewTransport()
+	tr := backend.NewDefaultTransport()
 	t.Cleanup(tr.CloseIdleConnections)
 	up, err := backend.HTTP{Transport: tr}.New(backend.Spec{Method: "POST", URL: upstream.URL, Decode: backend.Passthrough})
 	require.NoError(t, err)
@@ -184,7 +184,7 @@ func TestAnErrorOfAMiddlewaresBodyWhoseMethodsPanicDoesNotEndTheProcess(t *testi
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	t.Cleanup(upstream.Close)
-	tr := backend.NewTransport()
+	tr := backend.NewDefaultTransport()
 	t.Cleanup(tr.CloseIdleConnections)
 	up, err := backend.HTTP{Transport: tr}.New(backend.Spec{Method: "POST", URL: upstream.URL, Decode: backend.Passthrough})
 	require.NoError(t, err)
@@ -243,7 +243,7 @@ func (w badWriter) WriteHeader(status int) {
 func TestAResponseWriterThatPanicsOrExitsAtA103DoesNotEndTheProcess(t *testing.T) {
 	t.Parallel()
 	for name, bug := range map[string]func(){"panic": func() { panic("bug") }, "Goexit": runtime.Goexit} {
-		tr := backend.NewTransport()
+		tr := backend.NewDefaultTransport()
 		t.Cleanup(tr.CloseIdleConnections)
 		up, err := backend.HTTP{Transport: tr}.New(backend.Spec{Decode: backend.Passthrough,
 			URL: refusing(t, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 0\r\n\r\n")})

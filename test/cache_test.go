@@ -51,7 +51,7 @@ func TestAGatewayWithACache(t *testing.T) {
 		}
 	}))
 	defer upstream.Close()
-	transport := backend.NewTransport()
+	transport := backend.NewDefaultTransport()
 	defer transport.CloseIdleConnections()
 	leaf := func(name string, decode backend.Decoder) proxy.Proxy {
 		return pipe.Check(backend.HTTP{Transport: transport}.New(backend.Spec{Name: name, URL: upstream.URL + "/{*}", Decode: decode,

@@ -135,16 +135,22 @@ type world struct {
 func inMemory(t *testing.T) *world {
 	w := newWorld(t)
 	w.memory = true
-	w.transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+	w.transport.Transport = dialing(func(ctx context.Context, network, addr string) (net.Conn, error) {
 		host, _, _ := net.SplitHostPort(addr)
 		l, ok := w.hosts[host].(*listener)
 		if !ok {
 			return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}}
 		}
-		return l.dial(ctx, network, addr)
-	}
+		c, err := l.dial(ctx, network, addr)
+		return tidy{c}, err
+	})
 	return w
 }
+
+// A tidy connection never has anything to read that nobody has asked for. So it is used again.
+type tidy struct{ net.Conn }
+
+func (tidy) Quiet() bool { return true }
 
 // onLoopback returns a world whose connections are sockets.
 func onLoopback(t *testing.T) *world { return newWorld(t) }
@@ -152,7 +158,7 @@ func onLoopback(t *testing.T) *world { return newWorld(t) }
 func newWorld(t *testing.T) *world {
 	w := &world{
 		t: t, name: "faulty", hosts: map[string]net.Listener{}, conns: map[string]*atomic.Int64{}, calls: map[string]*atomic.Int64{},
-		transport: &counting{Transport: backend.NewTransport()},
+		transport: &counting{Transport: backend.NewDefaultTransport()},
 	}
 	t.Cleanup(w.end)
 	return w
@@ -335,7 +341,7 @@ func (w *world) assertBodiesClosedOnce() {
 
 // A counting transport counts how often the bodies of its answers are closed.
 type counting struct {
-	*http.Transport
+	backend.Transport
 	mu     sync.Mutex // guards bodies
 	bodies []*countedBody
 }

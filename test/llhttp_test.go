@@ -123,8 +123,7 @@ func TestLLHTTPGetsTheVerdictOfNetHTTP(t *testing.T) {
 			var got []wireVerdict
 			synctest.Test(t, func(t *testing.T) {
 				upstream := serveTwin(t, twin)
-				tr := backend.NewTransport()
-				tr.DialContext = upstream.dial
+				tr := upstream.transport()
 				t.Cleanup(tr.CloseIdleConnections)
 				tt.spec.URL, tt.spec.Method, tt.spec.Query = "http://upstream/", http.MethodPost, []string{"*"}
 				p, err := backend.HTTP{Transport: tr}.New(tt.spec)

@@ -63,8 +63,7 @@ func serveLines(t *testing.T) (*lineRecorder, backend.HTTP) {
 			open.Go(func() { rec.talk(t, c) })
 		}
 	})
-	tr := backend.NewTransport()
-	tr.DialContext = upstream.dial
+	tr := upstream.transport()
 	t.Cleanup(func() {
 		_ = upstream.Close()
 		tr.CloseIdleConnections()
@@ -281,8 +280,7 @@ func TestNaughtyNamesAndValues(t *testing.T) {
 			"same": map[string]string{strs[n]: strs[n]}, "named": map[string]string{"name": strs[n]}, "drop": map[string]string{strs[n]: "x"}})
 		_, _ = w.Write(b)
 	}))
-	tr := backend.NewTransport()
-	tr.DialContext = upstream.dial
+	tr := upstream.transport()
 	t.Cleanup(tr.CloseIdleConnections)
 	r := chi.NewRouter()
 	for i, s := range strs {

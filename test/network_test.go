@@ -20,6 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/adapter"
+	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/backend/h1"
 )
 
 // A network is a listener in memory with a way to dial it. In a bubble, a test then knows for
@@ -47,6 +49,20 @@ func (w *network) Close() error {
 }
 
 func (w *network) Addr() net.Addr { return wireAddr }
+
+// transport returns a transport like that of backends that are given none, over the network.
+func (w *network) transport() backend.Transport { return dialing(w.dial) }
+
+func dialing(dial func(ctx context.Context, network, address string) (net.Conn, error)) backend.Transport {
+	tr := backend.NewDefaultTransport()
+	switch tr := tr.(type) {
+	case *h1.Transport:
+		tr.Dial = dial
+	case *http.Transport:
+		tr.DialContext = dial
+	}
+	return tr
+}
 
 func (w *network) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	client, server := net.Pipe()

@@ -24,6 +24,7 @@ import (
 
 	"github.com/sluice-go/sluice/adapter"
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/backend/h1"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/router"
 )
@@ -328,8 +329,7 @@ func serveSmugglers(t *testing.T, up *rawUpstream, spec backend.Spec, in endpoin
 		defer close(served)
 		up.serve(upstream)
 	}()
-	tr := backend.NewTransport()
-	tr.DialContext = upstream.dial
+	tr := upstream.transport()
 	t.Cleanup(func() {
 		_ = upstream.Close()
 		tr.CloseIdleConnections()
@@ -523,8 +523,9 @@ func TestNoAnswerIsSmuggledToAClient(t *testing.T) {
 
 // A splitClient is a client of a gateway that has one connection to the upstream.
 type splitClient struct {
-	up   *splitUpstream
-	addr string
+	up     *splitUpstream
+	addr   string
+	strict bool // the transport may refuse what net/http, the twin, accepts
 }
 
 func newSplitClient(t *testing.T, up *splitUpstream, spec backend.Spec, in endpoint.Spec) *splitClient {
@@ -541,8 +542,13 @@ func newSplitClient(t *testing.T, up *splitUpstream, spec backend.Spec, in endpo
 			open.Go(func() { up.talk(t, c) })
 		}
 	})
-	tr := backend.NewTransport()
-	tr.MaxConnsPerHost = 1
+	tr := backend.NewDefaultTransport()
+	switch tr := tr.(type) {
+	case *h1.Transport:
+		tr.MaxConns = 1
+	case *http.Transport:
+		tr.MaxConnsPerHost = 1
+	}
 	t.Cleanup(func() {
 		_ = upstream.Close()
 		tr.CloseIdleConnections()
@@ -556,7 +562,8 @@ func newSplitClient(t *testing.T, up *splitUpstream, spec backend.Spec, in endpo
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	runUntilEnd(t, func(ctx context.Context) error { return adapter.Run(ctx, adapter.Server{Listener: l, Handler: r}) })
-	return &splitClient{up: up, addr: l.Addr().String()}
+	_, lenient := tr.(*http.Transport)
+	return &splitClient{up: up, addr: l.Addr().String(), strict: !lenient}
 }
 
 // check asks for the first answer of a case and then for a correct one, and returns the result of
@@ -576,10 +583,10 @@ func (c *splitClient) check(t *testing.T, n int, stream bool) (outcome string) {
 	_, want, fault := c.up.twin(n)
 	switch {
 	case !whole:
-		assert.Error(t, fault, "%s: the answer was whole", name)
+		assert.True(t, fault != nil || c.strict, "%s: the answer was whole", name)
 		return "aborted"
 	case res.StatusCode == http.StatusBadGateway:
-		explained := !stream && explainedAnswers[c.up.cases[n].header] != ""
+		explained := c.strict || !stream && explainedAnswers[c.up.cases[n].header] != ""
 		assert.True(t, fault != nil || !stream && !json.Valid([]byte(want)) || explained, "%s: the answer was a good one", name)
 		outcome = "refused"
 	case assert.Equal(t, http.StatusOK, res.StatusCode, name) && assert.NoError(t, fault, name):

@@ -110,7 +110,7 @@ func (s *stress) run(t *testing.T) {
 	}))
 	upstream.Config.ErrorLog = log.New(io.Discard, "", 0)
 	upstream.Start()
-	transport := backend.NewTransport()
+	transport := backend.NewDefaultTransport()
 	var err error
 	s.backend, err = backend.HTTP{Transport: transport}.New(backend.Spec{URL: upstream.URL, Headers: []string{"*"}})
 	require.NoError(t, err)

@@ -38,8 +38,7 @@ func TestJSONTestSuite(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(contents[r.URL.Query().Get("name")])
 	}))
-	tr := backend.NewTransport()
-	tr.DialContext = upstream.dial
+	tr := upstream.transport()
 	t.Cleanup(tr.CloseIdleConnections)
 	gateway := serveRoutes(t, backend.HTTP{Transport: tr}, map[string]backend.Spec{"/{name}": {URL: "http://upstream/?name={name}"}})
 

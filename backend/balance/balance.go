@@ -25,7 +25,7 @@ type Pool struct {
 	spec     Spec
 	source   string
 	born     time.Time // what times are counted from
-	template *http.Transport
+	template template
 	ours     bool // no code of a user dials
 
 	set     atomic.Pointer[set] // nil until a resolver has answered
@@ -104,7 +104,11 @@ func (p *Pool) timeOf(now int64) time.Time { return p.born.Add(time.Duration(now
 // [Pool.Fault] refuses with that and status 500. RoundTrip neither changes nor copies the request,
 // unless that has a body.
 func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx := req.Context()
+	return p.RoundTripContext(req.Context(), req)
+}
+
+// RoundTripContext is RoundTrip with a context in place of that of the request.
+func (p *Pool) RoundTripContext(ctx context.Context, req *http.Request) (*http.Response, error) {
 	m, now, err := p.pick(ctx, req)
 	if err != nil {
 		if req.Body != nil {
@@ -123,7 +127,7 @@ func (p *Pool) RoundTrip(req *http.Request) (*http.Response, error) {
 			f.end()
 		}
 	}()
-	resp, err := m.transport.RoundTrip(req)
+	resp, err := m.transport.RoundTripContext(ctx, req)
 	f.answered(resp, err)
 	returned = true
 	return resp, err

@@ -1,6 +1,7 @@
 package balance
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -34,6 +35,9 @@ type Host struct {
 
 	dial string // what to dial in place of Address, if it is not ""
 }
+
+// address returns where to connect.
+func (h Host) address() string { return cmp.Or(h.dial, h.Address) }
 
 // check returns what is wrong with the host, or nil.
 func (h Host) check() error {

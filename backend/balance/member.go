@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,7 +14,7 @@ import (
 // A member is a host of a pool and all that is known about it.
 type member struct {
 	pool      *Pool
-	transport *http.Transport
+	transport transport
 	address   string
 	hash      uint64
 

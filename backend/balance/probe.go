@@ -168,7 +168,7 @@ func (p *Pool) get(ctx context.Context, m *member) error {
 		return err
 	}
 	req.Header.Set("User-Agent", "sluice-probe")
-	resp, err := m.transport.RoundTrip(req)
+	resp, err := m.transport.RoundTripContext(ctx, req)
 	if err != nil {
 		return err
 	}

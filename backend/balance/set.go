@@ -138,7 +138,7 @@ func (p *Pool) take(hosts []Host, wrong error) {
 
 // member makes the state of a host that comes.
 func (p *Pool) member(h Host, now int64) *member {
-	m := &member{pool: p, host: h, address: h.Address, hash: hashOf(h.Address), transport: transportOf(p.template, h), upSince: now,
+	m := &member{pool: p, host: h, address: h.Address, hash: hashOf(h.Address), transport: p.template(h), upSince: now,
 		probing: call.NewBound(1)}
 	if p.set.Load() != nil && p.spec.SlowStart > 0 {
 		m.because = "it is new"

@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/sluice-go/sluice/backend/h1"
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/pipe"
 )
@@ -27,15 +28,16 @@ type Spec struct {
 	// Pick is how a call gets its host. The zero Picker is [PowerOfTwo].
 	Pick Picker
 
-	// Transport is what each host gets a copy of when it comes; later changes have no effect. nil is
-	// backend.NewTransport. The copy dials the host in place of the address of the URL, with the
-	// DialContext of Transport if it has one.
+	// Transport is what each host gets a copy of when it comes: an *h1.Transport or an *http.Transport,
+	// whose later changes have no effect. nil is backend.NewDefaultTransport. The copy dials the host in
+	// place of the address of the URL, with the Dial or DialContext of Transport if it has one.
 	//
-	// A Proxy, Dial, DialTLS or DialTLSContext would decide itself where to connect, and is a fault,
-	// as is HTTP/2 that was configured with golang.org/x/net/http2: its connections would be shared.
-	// A DialContext that backend.NewTransport did not make is code of yours, and the pool then
-	// does not say that it honours contexts; see backend.HTTP.
-	Transport *http.Transport
+	// Another type is a fault. In an *http.Transport, also in that of a Fallback, a Proxy, Dial, DialTLS
+	// or DialTLSContext would decide itself where to connect, and is a fault, as is HTTP/2 that was
+	// configured with golang.org/x/net/http2: its connections would be shared. So is the Address of an
+	// *h1.Transport. A dialer that sluice did not make is code of yours, and the pool then does not say
+	// that it honours contexts; see backend.HTTP.
+	Transport http.RoundTripper
 
 	// Refresh is how long it takes until the resolver is asked again, a tenth more or less. 0 is
 	// 30 s; if it is negative, the hosts stay those of the first answer. Less than 100 ms is a fault.
@@ -203,9 +205,40 @@ func resolverFault(r Resolver) error {
 	return nil
 }
 
-func transportFault(t *http.Transport) error {
-	if t == nil {
+// transportFault returns what keeps a transport from being that of each host.
+func transportFault(rt http.RoundTripper) error {
+	switch t := rt.(type) {
+	case nil:
 		return nil
+	case *http.Transport:
+		return netHTTPFault(t)
+	case *h1.Transport:
+		return h1Fault(t)
+	}
+	return fmt.Errorf("the Transport is a %T, want an *h1.Transport or an *http.Transport", rt)
+}
+
+func h1Fault(t *h1.Transport) error {
+	if t == nil {
+		return errors.New("the Transport is a nil pointer")
+	}
+	var errs []error
+	if t.Address != "" {
+		errs = append(errs, errors.New("the Transport has an Address, which would choose the host"))
+	}
+	switch f := t.Fallback.(type) {
+	case nil:
+	case *http.Transport:
+		errs = append(errs, netHTTPFault(f))
+	default:
+		errs = append(errs, fmt.Errorf("the Fallback of the Transport is a %T, want an *http.Transport", f))
+	}
+	return errors.Join(errs...)
+}
+
+func netHTTPFault(t *http.Transport) error {
+	if t == nil {
+		return errors.New("the Transport is a nil pointer")
 	}
 	var errs []error
 	refuse := func(set bool, field string) {

@@ -21,14 +21,13 @@ func TestATransportSpeaksTheProtocolsThatItWouldSpeakWithoutAPool(t *testing.T) 
 		transport *http.Transport
 		want      bool
 	}{
-		"none":              {nil, true},
 		"backend's":         {backend.NewTransport(), true},
 		"the zero one":      {&http.Transport{}, true},
 		"with certificates": {&http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13}}, false},
 		"HTTP/1 only":       {&http.Transport{TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}}, false},
 		"with a dialer":     {&http.Transport{DialContext: (&net.Dialer{}).DialContext}, false},
 	} {
-		template, _ := templateOf(tt.transport)
+		template, _ := netHTTPOf(tt.transport)
 		assert.Equal(t, tt.want, transportOf(template, Host{Address: "a:1"}).ForceAttemptHTTP2, name)
 	}
 }

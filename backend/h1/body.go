@@ -64,17 +64,20 @@ func (x *exchange) Read(p []byte) (int, error) {
 // Close gives up the answer. If it has not been read to its end, the connection is closed.
 func (x *exchange) Close() error {
 	for {
-		switch {
-		case x.state.CompareAndSwap(idle, closed):
-			x.finish(false)
-		case x.state.CompareAndSwap(reading, leaving):
-			_ = x.conn.Conn.Close()
-		case x.state.CompareAndSwap(over, closed):
-		case x.state.Load() >= leaving && x.state.Load() != over:
-		default:
-			continue
+		switch state := x.state.Load(); {
+		case state == leaving, state == closed:
+			return nil
+		case state == reading:
+			if x.state.CompareAndSwap(reading, leaving) {
+				_ = x.conn.Conn.Close()
+				return nil
+			}
+		case x.state.CompareAndSwap(state, closed):
+			if state == idle {
+				x.finish(false)
+			}
+			return nil
 		}
-		return nil
 	}
 }
 

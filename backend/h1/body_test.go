@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-go/sluice/backend/h1"
 )
 
 const hello = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -112,7 +114,11 @@ func TestBytesThatArriveLateNeverAnswerTheNextCall(t *testing.T) {
 				}
 			}
 		}}
-		transport := peer.transport()
+		transport := &h1.Transport{Dial: func(context.Context, string, string) (net.Conn, error) {
+			client, server := newMemory()
+			go peer.serve(server, bufio.NewReader(server), int(peer.dials.Add(1)))
+			return client, nil
+		}}
 		for range 3 {
 			res, err := get(t.Context(), transport, "GET")
 			assert.Equal(t, "hello", body(t, res, err))
@@ -174,6 +180,18 @@ func TestACallEndsWithItsContext(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestAShortDeadlineIsHeld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		_, err := get(ctx, answers("").transport(), "GET")
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.Equal(t, time.Millisecond, time.Since(start))
+	})
 }
 
 func TestTheCauseOfAContextIsTheError(t *testing.T) {

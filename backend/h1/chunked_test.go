@@ -106,6 +106,8 @@ func TestChunksThatAreNotStrictAreRefused(t *testing.T) {
 		{"bare CR in the line", "2;\ra\r\nab\r\n0\r\n\r\n"},
 		{"NUL in an extension", "2;\x00\r\nab\r\n0\r\n\r\n"},
 		{"no CRLF behind the data", "2\r\nabc\r\n0\r\n\r\n"},
+		{"two other bytes behind the data", "2\r\nab\n\n0\r\n\r\n"},
+		{"CR and another byte behind the data", "2\r\nab\rx0\r\n\r\n"},
 		{"bare LF behind the data", "2\r\nab\n0\r\n\r\n"},
 		{"bare CR behind the data", "2\r\nab\r0\r\n\r\n"},
 		{"bare LF at the end", "2\r\nab\r\n0\r\n\n"},

@@ -37,7 +37,7 @@ func (c *conn) expired(now time.Time) bool {
 // usable reports whether an idle connection is fit for a call that begins now: it is open, and
 // nothing has come on it.
 func (c *conn) usable(now time.Time) bool {
-	if c.expired(now) || !c.quiet(now) {
+	if c.expired(now) || !c.quiet() {
 		return false
 	}
 	if c.tls == nil {

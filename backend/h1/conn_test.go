@@ -61,34 +61,50 @@ func loopback(t *testing.T) (client, server net.Conn) {
 // A hidden connection can be looked at only by reading.
 type hidden struct{ net.Conn }
 
+// A told connection tells by itself.
+type told struct {
+	net.Conn
+	quiet bool
+}
+
+func (c *told) Quiet() bool { return c.quiet }
+
 func TestAConnectionIsQuietUntilSomethingArrives(t *testing.T) {
 	t.Parallel()
-	for _, hide := range []bool{false, true} {
-		client, server := loopback(t)
-		var w wire
-		if hide {
-			w.init(hidden{client})
-		} else {
-			w.init(client)
-		}
-		look := func() bool {
-			now := time.Now()
-			w.begin(t.Context(), now)
-			return w.quiet(now)
-		}
-		for range 3 {
-			assert.True(t, look())
-		}
-		_, err := server.Write([]byte("x"))
-		require.NoError(t, err)
-		assert.Eventually(t, func() bool { return !look() }, 5*time.Second, time.Millisecond)
-
-		client, server = loopback(t)
-		w.init(client)
-		assert.True(t, look())
-		require.NoError(t, server.Close())
-		assert.Eventually(t, func() bool { return !look() }, 5*time.Second, time.Millisecond, "it was closed")
+	client, server := loopback(t)
+	var w wire
+	w.init(client)
+	look := func() bool {
+		w.begin(t.Context(), time.Now())
+		return w.quiet()
 	}
+	for range 3 {
+		assert.True(t, look())
+	}
+	_, err := server.Write([]byte("x"))
+	require.NoError(t, err)
+	assert.Eventually(t, func() bool { return !look() }, 5*time.Second, time.Millisecond)
+
+	client, server = loopback(t)
+	w.init(client)
+	assert.True(t, look())
+	require.NoError(t, server.Close())
+	assert.Eventually(t, func() bool { return !look() }, 5*time.Second, time.Millisecond, "it was closed")
+}
+
+func TestAConnectionThatCannotBeLookedAtIsNotQuiet(t *testing.T) {
+	t.Parallel()
+	client, _ := loopback(t)
+	var w wire
+	w.init(hidden{client})
+	assert.False(t, w.sees())
+	assert.False(t, w.quiet())
+	c := &told{Conn: client, quiet: true}
+	w.init(c)
+	assert.True(t, w.sees())
+	assert.True(t, w.quiet())
+	c.quiet = false
+	assert.False(t, w.quiet())
 }
 
 func TestALookAllocatesNothing(t *testing.T) {
@@ -98,7 +114,7 @@ func TestALookAllocatesNothing(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
 		now := time.Now()
 		w.begin(t.Context(), now)
-		if !w.quiet(now) {
+		if !w.quiet() {
 			t.Error("not quiet")
 		}
 		w.finish()
@@ -185,6 +201,86 @@ func TestAContextsOwnAfterFuncIsUsed(t *testing.T) {
 		assert.NoError(t, err)
 		assert.Equal(t, 1, ctx.funcs)
 		assert.True(t, w.finish())
+		_ = client.Close()
+		_ = server.Close()
+	})
+}
+
+// A late context runs what it was told to run although that was stopped.
+type late struct{ context.Context }
+
+func (late) AfterFunc(func()) func() bool { return func() bool { return false } }
+
+func TestAConnectionIsNotKeptIfTheContextMayStillTouchIt(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []string{
+		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+		"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client, server := net.Pipe()
+			transport := &Transport{Dial: func(context.Context, string, string) (net.Conn, error) { return client, nil }}
+			go func() {
+				_, _ = server.Read(make([]byte, 1000))
+				<-time.After(time.Second) // the context is watched
+				_, _ = io.WriteString(server, answer)
+			}()
+			req, err := http.NewRequestWithContext(t.Context(), "GET", "http://host/", nil)
+			require.NoError(t, err)
+			res, err := transport.RoundTripContext(late{t.Context()}, req)
+			if err == nil {
+				_, err = io.ReadAll(res.Body)
+				assert.NoError(t, err)
+			} else {
+				assert.ErrorIs(t, err, errLate)
+			}
+			assert.Empty(t, transport.pool.hosts)
+			_, err = client.Read(make([]byte, 1))
+			assert.ErrorIs(t, err, io.ErrClosedPipe)
+		})
+	}
+}
+
+func TestManyIdleConnectionsAreLookedAtNowAndThen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var transport Transport
+		h := transport.pool.host(key{host: "host"})
+		kept := func() int {
+			synctest.Wait()
+			transport.pool.mu.Lock()
+			defer transport.pool.mu.Unlock()
+			return len(h.idle)
+		}
+		for i := range 100 {
+			client, _ := net.Pipe()
+			c := &conn{transport: &transport, host: h}
+			c.init(&told{Conn: client, quiet: true})
+			h.open++
+			transport.put(c)
+			if i < 99 {
+				<-time.After(10 * time.Millisecond)
+			}
+		}
+		<-time.After(90*time.Second - 990*time.Millisecond)
+		assert.Equal(t, 99, kept(), "the first was closed in time")
+		<-time.After(least - 1)
+		assert.Equal(t, 99, kept())
+		<-time.After(1)
+		assert.Zero(t, kept(), "all others at once")
+	})
+}
+
+func TestAnIdleWireHasNoContextToAsk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe() // nobody reads
+		var w wire
+		w.init(client)
+		require.NoError(t, w.SetWriteDeadline(time.Now().Add(5*time.Second)))
+		_, err := w.Write([]byte("goodbye"))
+		assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
 		_ = client.Close()
 		_ = server.Close()
 	})

@@ -43,16 +43,22 @@ func (t *Transport) connect(ctx context.Context, k key) (*conn, error) {
 // fresh makes a connection. The caller has the right to make it, which goes on to the connection, or
 // is given back.
 func (t *Transport) fresh(ctx context.Context, h *host) (*conn, error) {
-	c, err := t.dial(ctx, h)
-	if err != nil {
-		t.release(h)
-		if ctx.Err() != nil {
-			err = context.Cause(ctx)
+	made := false
+	defer func() { // whatever Dial does
+		if !made {
+			t.release(h)
 		}
-		return nil, err
+	}()
+	c, err := t.dial(ctx, h)
+	switch {
+	case err == nil:
+		made = true
+		c.begin(ctx, time.Now())
+		return c, nil
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
 	}
-	c.begin(ctx, time.Now())
-	return c, nil
+	return nil, err
 }
 
 // dial makes a connection to a host. Code of a user may run in it: Dial, and functions of the

@@ -25,6 +25,20 @@
 //
 // # Contexts
 //
-// A call ends when its context ends. The transport begins to watch the context after 5 ms without a
-// byte, so that quick calls do not pay for it.
+// A call ends when its context ends. The transport begins to watch the context 5 ms after the call has
+// begun, so that quick calls do not pay for it; a cancellation before that is noticed then.
+//
+// # Goroutines
+//
+// A transport has a timer while it knows a host, and no goroutine. A call has one of its own only
+// while it sends a body that is not in memory, or larger than 16 KiB, or that the server is slow to
+// read: the answer may come first. It goes on while the answer is read, and ends with it.
+//
+// # net/http
+//
+// What this transport accepts, net/http accepts too, and reads the same. It differs in that
+// Request.Cancel is ignored, CONNECT and hosts that are not ASCII are refused, a call that is making a
+// connection does not take one that becomes idle meanwhile, and informational answers count as part of
+// the head even if a trace listens to them. Of a [net/http/httptrace.ClientTrace] it calls GotConn,
+// GotFirstResponseByte, Got100Continue and Got1xxResponse.
 package h1

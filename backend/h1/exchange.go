@@ -70,7 +70,7 @@ func (x *exchange) first() error {
 		return err
 	}
 	if x.trace != nil && x.trace.GotFirstResponseByte != nil {
-		return guarded(func() error { x.trace.GotFirstResponseByte(); return nil })
+		return x.hook(func() error { x.trace.GotFirstResponseByte(); return nil })
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func (x *exchange) connected() error {
 	if c.tls != nil {
 		info.Conn = c.tls
 	}
-	return guarded(func() error { x.trace.GotConn(info); return nil })
+	return x.hook(func() error { x.trace.GotConn(info); return nil })
 }
 
 // inform handles an informational answer.
@@ -95,13 +95,13 @@ func (x *exchange) inform() error {
 		x.conn.wait(time.Time{})
 		x.proceed()
 		if x.trace != nil && x.trace.Got100Continue != nil {
-			if err := guarded(func() error { x.trace.Got100Continue(); return nil }); err != nil {
+			if err := x.hook(func() error { x.trace.Got100Continue(); return nil }); err != nil {
 				return err
 			}
 		}
 	}
 	if x.trace != nil && x.trace.Got1xxResponse != nil {
-		return guarded(func() error { return x.trace.Got1xxResponse(code, textproto.MIMEHeader(header)) })
+		return x.hook(func() error { return x.trace.Got1xxResponse(code, textproto.MIMEHeader(header)) })
 	}
 	return nil
 }
@@ -112,15 +112,21 @@ func (x *exchange) proceed() {
 	x.upload.start()
 }
 
-// guarded calls a hook of a user. A panic in it is an error.
-func guarded(hook func() error) (err error) {
+// hook calls a hook of the trace. A panic in it is an error. If it ends its goroutine with
+// runtime.Goexit, the call is given up here, because nobody else will do it.
+func (x *exchange) hook(f func() error) (err error) {
 	returned := false
 	defer func() {
-		if !returned {
-			err = call.PanicOf(recover())
+		if returned {
+			return
+		}
+		v := recover()
+		if err = call.PanicOf(v); v == nil {
+			x.giveUp()
+			x.transport.release(x.conn.host)
 		}
 	}()
-	err = hook()
+	err = f()
 	returned = true
 	return err
 }

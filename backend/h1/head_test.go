@@ -29,6 +29,7 @@ func TestAnAnswerThatIsNotStrictlyHTTPIsRefused(t *testing.T) {
 		{"status of four digits", "HTTP/1.1 2000 OK\r\n\r\n"},
 		{"status with a sign", "HTTP/1.1 +20 OK\r\n\r\n"},
 		{"status below 100", "HTTP/1.1 099 OK\r\n\r\n"},
+		{"no space before the status", "HTTP/1.1x200 OK\r\n\r\n"},
 		{"two spaces", "HTTP/1.1  200 OK\r\n\r\n"},
 		{"tab before the reason", "HTTP/1.1 200\tOK\r\n\r\n"},
 		{"no status", "HTTP/1.1\r\n\r\n"},

@@ -47,8 +47,13 @@ func (p *peer) dial(context.Context, string, string) (net.Conn, error) {
 		defer server.Close()
 		serve(server, bufio.NewReader(server), n)
 	}()
-	return client, nil
+	return settled{client}, nil
 }
+
+// A settled connection never has anything to read that nobody has asked for.
+type settled struct{ net.Conn }
+
+func (settled) Quiet() bool { return true }
 
 // transport returns a transport to the peer. Call it inside of a bubble.
 func (p *peer) transport() *h1.Transport { return &h1.Transport{Dial: p.dial} }

@@ -139,7 +139,7 @@ func (t *Transport) put(c *conn) {
 	p := &t.pool
 	p.mu.Lock()
 	switch {
-	case c.expired(now):
+	case c.expired(now), !c.sees():
 	case h.hand(c):
 		p.mu.Unlock()
 		return

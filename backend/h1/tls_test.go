@@ -1,6 +1,7 @@
 package h1_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -62,6 +63,52 @@ func TestCallsOverTLSShareAConnection(t *testing.T) {
 		}
 	}
 	assert.EqualValues(t, 1, conns.Load())
+}
+
+// proves F4
+func TestBytesThatTLSHoldsNeverAnswerTheNextCall(t *testing.T) {
+	t.Parallel()
+	s, config, _ := newTLS(t, false, nil)
+	served := s.TLS.Clone()
+	served.DynamicRecordSizingDisabled = true
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", served)
+	require.NoError(t, err)
+	defer listener.Close()
+	large := strings.Repeat("x", 8<<10)
+	var conns atomic.Int64
+	go func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				conns.Add(1)
+				for r := bufio.NewReader(c); ; {
+					if _, err := http.ReadRequest(r); err != nil {
+						return
+					}
+					_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 8192\r\n\r\n")
+					_, _ = io.WriteString(c, large+hello) // one record
+				}
+			}()
+		}
+	}()
+	transport := newTransport(t)
+	transport.TLS, transport.Address = config, listener.Addr().String()
+	for range 3 {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "https://example.com/", nil)
+		require.NoError(t, err)
+		res, err := transport.RoundTrip(req)
+		require.NoError(t, err)
+		b := make([]byte, 8<<10)
+		_, err = io.ReadFull(res.Body, b)
+		require.NoError(t, err)
+		assert.Equal(t, large, string(b))
+		assert.NoError(t, res.Body.Close())
+	}
+	assert.EqualValues(t, 3, conns.Load())
 }
 
 func TestAHostThatSpeaksHTTP2GoesToTheFallback(t *testing.T) {

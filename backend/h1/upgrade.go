@@ -2,12 +2,16 @@ package h1
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"time"
 )
+
+// errLate is why a connection is not handed over: the context has just ended.
+var errLate = errors.New("the context ended with the answer")
 
 // upgrade hands the connection over to the caller, after 101 Switching Protocols.
 func (x *exchange) upgrade() error {
@@ -16,7 +20,7 @@ func (x *exchange) upgrade() error {
 		return malformed("101 before the request was sent", nil)
 	}
 	if !c.finish() {
-		return context.Cause(x.ctx)
+		return errLate
 	}
 	u := &upgraded{conn: c, early: slices.Clone(c.buf[c.r:c.w])}
 	c.drop()

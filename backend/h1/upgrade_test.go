@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,6 +118,36 @@ func TestATraceCanEndACall(t *testing.T) {
 				assert.ErrorContains(t, err, want)
 				cancel()
 			}
+		})
+	}
+}
+
+func TestAHookThatEndsItsGoroutineGivesThePlaceBack(t *testing.T) {
+	t.Parallel()
+	for _, trace := range []*httptrace.ClientTrace{
+		{GotConn: func(httptrace.GotConnInfo) { runtime.Goexit() }},
+		{Got1xxResponse: func(int, textproto.MIMEHeader) error { runtime.Goexit(); return nil }},
+		nil, // Dial does it
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			peer := answers("HTTP/1.1 103 Early Hints\r\n\r\n" + hello)
+			transport := peer.transport()
+			transport.MaxConns = 1
+			ctx := t.Context()
+			if trace != nil {
+				ctx = httptrace.WithClientTrace(ctx, trace)
+			} else {
+				transport.Dial = func(context.Context, string, string) (net.Conn, error) { runtime.Goexit(); return nil, nil }
+			}
+			var calls sync.WaitGroup
+			calls.Go(func() { _, _ = get(ctx, transport, "GET") })
+			calls.Wait()
+			transport.Dial = peer.dial
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			res, err := get(ctx, transport, "GET")
+			assert.Equal(t, "hello", body(t, res, err))
+			transport.CloseIdleConnections()
 		})
 	}
 }

@@ -127,7 +127,7 @@ func (x *exchange) send() error {
 	expects := field.HasToken(req.Header["Expect"], "100-continue")
 	if memory && !expects {
 		for !u.eof && cap(u.out)-len(u.out) > minRoom {
-			if err := guarded(u.fill); err != nil {
+			if err := u.fill(); err != nil {
 				return err
 			}
 		}

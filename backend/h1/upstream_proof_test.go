@@ -139,6 +139,7 @@ type memoryConn struct{ in, out *flow }
 
 func (c *memoryConn) Read(p []byte) (int, error)        { return c.in.read(p) }
 func (c *memoryConn) Write(p []byte) (int, error)       { return c.out.write(p) }
+func (c *memoryConn) Quiet() bool                       { return c.in.quiet() }
 func (c *memoryConn) CloseWrite() error                 { return c.out.end(io.EOF, io.ErrClosedPipe) }
 func (c *memoryConn) LocalAddr() net.Addr               { return memoryAddr{} }
 func (c *memoryConn) RemoteAddr() net.Addr              { return memoryAddr{} }
@@ -166,6 +167,13 @@ type flow struct {
 }
 
 func newFlow() *flow { return &flow{changed: make(chan struct{})} }
+
+// quiet reports whether there is nothing to read, nor will be an end.
+func (f *flow) quiet() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.pieces) == 0 && f.readErr == nil
+}
 
 // change changes the flow and tells a waiting Read.
 func (f *flow) change(do func()) {

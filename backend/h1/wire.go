@@ -89,6 +89,8 @@ func (w *wire) wait(until time.Time) {
 // late is called when a deadline has passed. It returns why the call ends, or nil if it goes on.
 func (w *wire) late(timeout error) error {
 	switch {
+	case w.ctx == nil: // crypto/tls says goodbye on an idle connection
+		return timeout
 	case w.ctx.Err() != nil:
 		return context.Cause(w.ctx)
 	case w.stop != nil:
@@ -131,23 +133,24 @@ func (w *wire) Write(p []byte) (n int, err error) {
 	}
 }
 
-// glance is how long a connection is read that no system call can look at.
-const glance = 50 * time.Microsecond
-
-// quiet reports whether the connection is open and nothing has arrived on it. The deadline must not
-// have passed. What has arrived may be lost.
-func (w *wire) quiet(now time.Time) bool {
-	if w.eye.sees() {
-		return w.eye.quiet()
+// quiet reports whether the connection is open and nothing has arrived on it. Only a socket can be
+// looked at, and a connection that tells by itself: a Read with a deadline cannot find out, because
+// the deadline may pass before the Read begins. So no other connection is used a second time.
+func (w *wire) quiet() bool {
+	if c, ok := w.Conn.(quieter); ok {
+		return c.Quiet()
 	}
-	defer func() { _ = w.SetReadDeadline(now.Add(grace)) }()
-	if w.SetReadDeadline(time.Now().Add(glance)) != nil {
-		return false
-	}
-	var one [1]byte
-	n, err := w.Conn.Read(one[:])
-	return n == 0 && err != nil && isTimeout(err)
+	return w.eye.sees() && w.eye.quiet()
 }
+
+// sees reports whether the connection can be looked at.
+func (w *wire) sees() bool {
+	_, ok := w.Conn.(quieter)
+	return ok || w.eye.sees()
+}
+
+// A quieter is a connection that tells by itself whether it is open and nothing has arrived.
+type quieter interface{ Quiet() bool }
 
 // errBlind is the error of a Read that only crypto/tls sees, which goes on after a timeout.
 var errBlind net.Error = blindError{}

@@ -1,0 +1,5 @@
+//go:build !nethttp
+
+package backend
+
+func newDefault() Transport { return NewTransport() }
