@@ -2,4 +2,6 @@
 
 package backend
 
-func newDefault() Transport { return NewTransport() }
+import "github.com/sluice-go/sluice/backend/h1"
+
+func newDefault() Transport { return &h1.Transport{Fallback: NewTransport()} }
