@@ -13,6 +13,7 @@ import (
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
 	"github.com/sluice-go/sluice/internal/lend"
+	"github.com/sluice-go/sluice/internal/mark"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -192,6 +193,12 @@ type uploadBody struct {
 	closed atomic.Bool  // reads fail from now on
 	atEOF  func() error // fills in the trailers; may be nil
 }
+
+// Mark says that it guards what it reads.
+func (*uploadBody) Mark() mark.Type { return mark.TypeOf[*uploadBody]() }
+
+// InMemory reports whether reading it cannot block.
+func (b *uploadBody) InMemory() bool { return call.IsInMemory(b.rc) }
 
 func (b *uploadBody) Read(p []byte) (int, error) {
 	if b.upload.ended.Load() || b.closed.Load() {

@@ -242,3 +242,24 @@ func TestAStreamOfAUsersTransportIsNotReadPastItsContext(t *testing.T) {
 		})
 	}
 }
+
+// Package h1 sends a body that is in memory on the goroutine of its call.
+func TestATransportIsToldWhichBodiesAreInMemory(t *testing.T) {
+	t.Parallel()
+	var told []bool
+	rt := trip(func(r *http.Request) (*http.Response, error) {
+		told = append(told, call.IsInMemory(r.Body))
+		return (&answers{body: "{}"}).RoundTrip(r)
+	})
+	p := newBackend(t, rt, backend.Spec{Method: "POST"})
+	for _, body := range []io.ReadCloser{nil, io.NopCloser(strings.NewReader("{}"))} {
+		req := proxy.NewRequest("POST", "/")
+		req.SetBody("application/json", []byte("{}"))
+		if body != nil {
+			req.Body, req.GetBody = body, nil
+		}
+		_, err := p(t.Context(), req)
+		require.NoError(t, err)
+	}
+	assert.Equal(t, []bool{true, false}, told)
+}

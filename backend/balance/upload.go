@@ -5,6 +5,9 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
+
+	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/mark"
 )
 
 // An upload watches the body of a request, which is most often that of a client.
@@ -50,6 +53,17 @@ type uploadBody struct {
 	body   io.ReadCloser
 	closed atomic.Bool
 }
+
+// Mark says that no code of a user runs in it, if none does in the body.
+func (b *uploadBody) Mark() mark.Type {
+	if b == nil || !call.GuardsItself(b.body) {
+		return mark.Type{}
+	}
+	return mark.TypeOf[*uploadBody]()
+}
+
+// InMemory reports whether reading it cannot block.
+func (b *uploadBody) InMemory() bool { return call.IsInMemory(b.body) }
 
 // Read reads the body of the request.
 func (b *uploadBody) Read(p []byte) (int, error) {

@@ -17,7 +17,6 @@ import (
 
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/internal/field"
-	"github.com/sluice-go/sluice/internal/mark"
 )
 
 const (
@@ -78,8 +77,8 @@ var sent = func() chan struct{} {
 // inMemory reports whether reading a body cannot block. A body of sluice says so with a method
 // InMemory.
 func inMemory(body io.ReadCloser) bool {
-	if m, ok := body.(interface{ InMemory() bool }); ok && mark.On(body) {
-		return m.InMemory()
+	if call.IsInMemory(body) {
+		return true
 	}
 	if t := reflect.TypeOf(body); t != nopCloser && t != nopCloserWriterTo {
 		return false

@@ -30,6 +30,15 @@ func (*memory) Close() error { return nil }
 // Mark says that no code of a user runs in it.
 func (*memory) Mark() mark.Type { return mark.TypeOf[*memory]() }
 
+// InMemory says that reading it cannot block.
+func (*memory) InMemory() bool { return true }
+
+// IsInMemory reports whether body is sluice's own and reading it cannot block.
+func IsInMemory(body any) bool {
+	m, ok := body.(interface{ InMemory() bool })
+	return ok && mark.On(body) && m.InMemory()
+}
+
 // GuardsItself reports whether c may be read and closed anywhere: it is sluice's own, which honours
 // its context and survives what it reads, or http.NoBody.
 func GuardsItself(c any) bool { return c == http.NoBody || mark.On(c) }
