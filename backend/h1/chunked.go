@@ -32,7 +32,7 @@ func (x *exchange) readChunks(p []byte) (n int, err error) {
 		if n == len(p) || n > 0 && x.conn.r == x.conn.w {
 			return n, nil
 		}
-		m, err := x.take(p[n:min(int64(len(p)), int64(n)+x.left)])
+		m, err := x.take(p[n:][:min(int64(len(p)-n), x.left)])
 		n += m
 		x.left -= int64(m)
 		if err != nil {

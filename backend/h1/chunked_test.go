@@ -163,3 +163,19 @@ func TestABodyThatEndsTooEarlyIsAnError(t *testing.T) {
 		})
 	}
 }
+
+func TestAHugeChunkBehindASmallOneIsCut(t *testing.T) {
+	t.Parallel()
+	for _, size := range []string{"7fffffffffffffff", "0FFFFFFFFFFFFFFF"} {
+		synctest.Test(t, func(t *testing.T) {
+			peer := answers("")
+			peer.serve = onceThenClose(chunkedHead + "1\r\na\r\n" + size + "\r\nbc")
+			res, err := get(t.Context(), peer.transport(), "GET")
+			require.NoError(t, err)
+			got, err := io.ReadAll(res.Body)
+			assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
+			assert.Equal(t, "abc", string(got))
+			assert.NoError(t, res.Body.Close())
+		})
+	}
+}

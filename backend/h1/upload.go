@@ -228,7 +228,7 @@ const minRoom = 512
 func (u *upload) fill() error {
 	out := u.out
 	if u.length >= 0 {
-		n, err := u.read(out[len(out):min(int64(cap(out)), int64(len(out))+u.left)])
+		n, err := u.read(out[len(out):cap(out)][:min(int64(cap(out)-len(out)), u.left)])
 		u.out = out[:len(out)+n]
 		u.left -= int64(n)
 		u.eof = err == io.EOF

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"runtime"
@@ -67,6 +68,7 @@ func TestABodyHasTheLengthThatWasAnnounced(t *testing.T) {
 		{"shorter", strings.NewReader("hello"), 6, "http: ContentLength=6 with Body length 5"},
 		{"longer", strings.NewReader("hello"), 4, "http: ContentLength=4 with Body length 5"},
 		{"shorter stream", stream{strings.NewReader("hello")}, 6, "http: ContentLength=6 with Body length 5"},
+		{"as long as can be", strings.NewReader("hello"), math.MaxInt64, "http: ContentLength=9223372036854775807 with Body length 5"},
 		{"longer stream", stream{strings.NewReader("hello")}, 4, "http: ContentLength=4 with Body length 5"},
 		{"large and shorter", strings.NewReader(large), 100_001, "http: ContentLength=100001 with Body length 100000"},
 		{"large and longer", strings.NewReader(large), 99_999, "http: ContentLength=99999 with Body length 100000"},
