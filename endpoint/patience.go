@@ -25,3 +25,11 @@ func (p *patience) deadline() (deadline time.Time, set bool) {
 	p.until = now.Add(min(p.limit/10, maxSlack))
 	return p.until.Add(p.limit), true
 }
+
+// rest reports whether a deadline is set that has to be taken away, because nothing is read or
+// written for now. The next read or write sets it anew.
+func (p *patience) rest() bool {
+	set := !p.until.IsZero()
+	p.until = time.Time{}
+	return set
+}
