@@ -90,5 +90,5 @@
 //	wait for the body of a failure     50 ms in all; the status is known by then
 //	informational answers (1xx)        2,000 per call where they are forwarded
 //
-// [NewTransport] lists the limits of connections.
+// [h1.Transport] lists the limits of connections, and [NewTransport] those of net/http's transport.
 package backend
