@@ -35,13 +35,15 @@ import (
 // that Spec.Given does not name.
 type HTTP struct {
 	// Transport sends the requests. If it is nil, each call of New makes a transport with
-	// [NewTransport], whose idle connections close after 90 s. Upstreams that are given the same
-	// transport share its connections and its limits; the caller that made the transport closes its
-	// idle connections.
+	// [NewDefaultTransport], whose idle connections close after 90 s. Upstreams that are given the
+	// same transport share its connections and its limits; the caller that made the transport closes
+	// its idle connections. A plan says so if net/http's transport sends the requests, all of them or
+	// those for HTTP/2.
 	//
-	// Transport may be anything that keeps the contract of http.RoundTripper. A transport that
-	// NewTransport did not make may ignore its context. A plan therefore shows the leaf as opaque,
-	// and the deadline still holds, at the cost of a goroutine (see proxy.Hold). A round tripper
+	// Transport may be anything that keeps the contract of http.RoundTripper. A transport may ignore
+	// its context, unless NewTransport made it, or it is an [h1.Transport] without a Dial of yours,
+	// whose Fallback, if it has one, was made by NewTransport. A plan therefore shows the leaf as
+	// opaque, and the deadline still holds, at the cost of a goroutine (see proxy.Hold). A round tripper
 	// that always honours its context may say so with a method HonoursContext() bool that returns
 	// true; it costs no goroutine. If transports that NewTransport made are inside it, their guard
 	// against surplus bytes works there too. A round tripper that RegisterProtocol puts into a

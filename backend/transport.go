@@ -18,8 +18,9 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// NewTransport returns a transport for upstreams. Upstreams may share it. Change it only before its
-// first use, and close it with CloseIdleConnections.
+// NewTransport returns a transport of net/http for upstreams, for who needs what that of package h1,
+// the default, does not do, such as a proxy. Upstreams may share it. Change it only before its first
+// use, and close it with CloseIdleConnections.
 //
 //	connections per host   1,000, of which 100 stay idle; further calls wait for a free one
 //	                       until their context ends
@@ -32,6 +33,9 @@ import (
 //	                       such stream
 //	proxy                  not used, whatever the environment says
 //	compression            as the caller asks; never added by the transport
+//	life of a connection   not limited, because net/http cannot: calls that follow each other within
+//	                       90 s stay with the address that they began with; CloseIdleConnections
+//	                       now and then lets those of HTTP/1.1 see another
 //
 // How long an upstream may take to answer is not limited here; a decorator such as policy.Timeout
 // does that.

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -10,6 +11,7 @@ import (
 // An answer is the way back to the client: the ResponseWriter, and how far it has been used.
 type answer struct {
 	w        http.ResponseWriter
+	http2    bool
 	patience patience // with each write
 
 	mu    sync.Mutex // guards final, and w while an informational answer is written
@@ -39,6 +41,16 @@ func (a *answer) setWriteDeadline() {
 	if deadline, set := a.patience.deadline(); set {
 		if w := deadlinerOf(a.w); w != nil {
 			_ = w.SetWriteDeadline(deadline)
+		}
+	}
+}
+
+// rest says that nothing is written for now. HTTP/2 resets a stream at its deadline even then; any
+// other protocol looks at the deadline only where something is written.
+func (a *answer) rest() {
+	if a.http2 && a.patience.rest() {
+		if w := deadlinerOf(a.w); w != nil {
+			_ = w.SetWriteDeadline(time.Time{})
 		}
 	}
 }

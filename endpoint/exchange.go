@@ -74,7 +74,7 @@ func (h *handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange 
 		x.ctx.record.Store(record)
 	}
 	x.call.parent = &x.ctx
-	x.answer.w, x.answer.patience.limit = w, h.spec.WriteTimeout
+	x.answer.w, x.answer.http2, x.answer.patience.limit = w, r.ProtoMajor == 2, h.spec.WriteTimeout
 	return x
 }
 

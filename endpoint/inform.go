@@ -42,6 +42,7 @@ func (a *answer) inform(status int, header http.Header) {
 	h["Content-Length"] = nil
 	a.setWriteDeadline()
 	a.w.WriteHeader(status)
+	a.rest()
 }
 
 // endInforming makes later informational answers do nothing, and waits for one that is written.

@@ -67,9 +67,13 @@ func (x *exchange) passOn(length int64) error {
 		if err := x.answer.flush(); err != nil {
 			return err
 		}
-		n, err = s.source.read()
+		n, err = s.read()
 	}
-	return s.pass(n, err)
+	if err := s.pass(n, err); err != nil {
+		return err
+	}
+	x.answer.setWriteDeadline() // of the end, which net/http writes
+	return nil
 }
 
 // streamHeader prepares the header of an answer with a length, or -1 for one without.
@@ -135,8 +139,14 @@ func (s *stream) copy(n int, err error) error {
 				return err
 			}
 		}
-		n, err = s.source.read()
+		n, err = s.read()
 	}
+}
+
+// read reads on, which may take longer than a write.
+func (s *stream) read() (int, error) {
+	s.answer.rest()
+	return s.source.read()
 }
 
 // readOn reads to the end of the body, after which its trailers are known, and drops what it reads.
@@ -148,7 +158,7 @@ func (s *stream) readOn() (err error) {
 		}
 	}
 	for dropped, n := 0, 0; err == nil && dropped <= writeSize; dropped += n {
-		n, err = s.source.read()
+		n, err = s.read()
 	}
 	return err
 }
@@ -158,6 +168,7 @@ func (s *stream) sendTrailers() error {
 	if s.trailer == nil {
 		return nil
 	}
+	s.answer.rest()
 	got, err := s.source.trailers(s.trailer)
 	if err != nil {
 		return s.source.wrap(err)

@@ -61,6 +61,9 @@ func (u *upload) Read(p []byte) (int, error) {
 		_ = u.control.SetReadDeadline(deadline)
 	}
 	n, err := u.pull(p)
+	if u.request.ProtoMajor == 2 && u.idle.rest() { // where the deadline breaks the body even if nobody reads
+		_ = u.control.SetReadDeadline(time.Time{})
+	}
 	u.mu.Lock()
 	u.err = err
 	u.mu.Unlock()

@@ -3,7 +3,6 @@ package h1
 import (
 	"crypto/tls"
 	"io"
-	"sync"
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
@@ -11,7 +10,7 @@ import (
 
 // A buffer is what a call writes a head from, and reads into. A connection has one only while a call
 // uses it.
-type buffer [16 << 10]byte
+type buffer [32 << 10]byte
 
 // A conn is a connection that carries one call at a time.
 type conn struct {
@@ -59,7 +58,7 @@ func (c *conn) usable(now time.Time) (fit bool) {
 
 // open gives the connection a buffer.
 func (c *conn) open() {
-	c.room = from[buffer](&c.transport.buffers)
+	c.room = c.transport.buffer()
 	c.buf, c.r, c.w = c.room[:], 0, 0
 }
 
@@ -111,10 +110,9 @@ func (c *conn) kill() {
 	c.transport.release(c.host)
 }
 
-// from takes something out of a pool, or makes it.
-func from[T any](p *sync.Pool) *T {
-	if v, ok := p.Get().(*T); ok {
-		return v
+func (t *Transport) buffer() *buffer {
+	if b, ok := t.buffers.Get().(*buffer); ok {
+		return b
 	}
-	return new(T)
+	return new(buffer)
 }

@@ -31,7 +31,7 @@
 // # Goroutines
 //
 // A transport has a timer while it knows a host, and no goroutine. A call has one of its own only
-// while it sends a body that is not in memory, or larger than 16 KiB, or that the server is slow to
+// while it sends a body that is not in memory, or larger than 32 KiB, or that the server is slow to
 // read: the answer may come first. It goes on while the answer is read, and ends with it.
 //
 // # net/http

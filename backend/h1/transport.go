@@ -66,7 +66,6 @@ type Transport struct {
 
 	pool    pool
 	buffers sync.Pool // of *buffer
-	larges  sync.Pool // of *large
 }
 
 // RoundTrip sends a request and returns its answer, as [http.RoundTripper] says. The caller must close

@@ -38,10 +38,9 @@ type upload struct {
 	length  int64 // as announced; negative if the body is sent in chunks
 	left    int64 // of length
 	trailer http.Header
-	room    *buffer // of the head
-	large   *large  // of the body, if it needs more
-	out     []byte  // what is to be sent next
-	first   piece   // of the body, not sent yet
+	room    *buffer
+	out     []byte // what is to be sent next
+	first   piece  // of the body, not sent yet
 	probed  chan piece
 	eof     bool          // the body has ended
 	done    chan struct{} // closed when run has ended; nil if it was not called
@@ -52,9 +51,6 @@ type upload struct {
 	ended   atomic.Bool   // the call is over
 	shut    atomic.Bool   // the body is closed
 }
-
-// A large buffer is what a body is sent from, as large as that of net/http.
-type large [32 << 10]byte
 
 // A piece is what a Read of a body has returned.
 type piece struct {
@@ -363,10 +359,7 @@ func (u *upload) sendAll() (err error, own bool) {
 		if u.eof {
 			return nil, false
 		}
-		if u.large == nil {
-			u.large = from[large](&u.conn.transport.larges)
-		}
-		u.out = u.large[:0]
+		u.out = u.room[:0]
 		if err := u.fill(); err != nil {
 			return err, true
 		}
@@ -457,10 +450,7 @@ func (u *upload) release() {
 	if u.room != nil {
 		u.conn.transport.buffers.Put(u.room)
 	}
-	if u.large != nil {
-		u.conn.transport.larges.Put(u.large)
-	}
-	u.room, u.large, u.out = nil, nil, nil
+	u.room, u.out = nil, nil
 }
 
 // close closes the body, once.

@@ -102,10 +102,16 @@ func (b *Branch[T]) arrive(to chan<- *Branch[T]) {
 	}
 }
 
+// begin runs the branch on a new goroutine.
+func (b *Branch[T]) begin(to chan<- *Branch[T]) {
+	deepen(0)
+	b.run(to)
+}
+
 // start runs the branch on a goroutine of its own.
 func (b *Branch[T]) start(to chan<- *Branch[T]) {
 	b.watched = watch.Retain(b.Ctx)
-	go b.run(to)
+	go b.begin(to)
 }
 
 // leave leaves the branch, and reports whether it was still running.

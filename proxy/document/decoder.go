@@ -37,7 +37,7 @@ func (d *Decoder[T]) RunsCode() bool { return d.code }
 
 // Decode stores the document in the value that v points to, by the rules of [json.Unmarshal]. It
 // does what [Document.Decode] does, with the same errors, except that a T that is [Document] takes
-// any document, including the absent one.
+// any document, including the absent one, and is the document itself, not a copy.
 func (d *Decoder[T]) Decode(doc Document, v *T) error {
 	return d.DecodeContext(context.Background(), doc, v)
 }

@@ -149,7 +149,7 @@ func (d Document) decode(c *clock, v any) error {
 		return &Error{Err: ErrAbsent}
 	}
 	if p, ok := v.(*Document); ok && p != nil {
-		*p = d
+		*p = d.Clip()
 		return nil
 	}
 	// A json.Unmarshaler may write to its input, so it gets a copy.
