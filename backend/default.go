@@ -9,6 +9,7 @@ type Transport interface {
 }
 
 // NewDefaultTransport returns a transport like that of a backend that is given none, for upstreams
-// that are to share one: an [h1.Transport] with its defaults, and a transport of [NewTransport] for
-// hosts that negotiate HTTP/2.
+// that are to share one: an [h1.Transport] with its defaults, whose Fallback is a transport of
+// [NewTransport] for hosts that negotiate HTTP/2. On systems where package h1 cannot use a connection
+// again, such as Windows, it is that transport alone, and plans do not mention it.
 func NewDefaultTransport() Transport { return newDefault() }

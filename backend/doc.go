@@ -97,6 +97,6 @@
 // read differently is a 502. With a host that negotiates HTTP/2 over TLS, net/http's transport speaks.
 // [NewDefaultTransport] makes such a transport for several backends to share.
 //
-// [NewTransport] makes one of net/http alone, as for a proxy or for HTTP/2 without TLS. The two list
-// their limits of connections.
+// [NewTransport] makes one of net/http alone, as for a proxy or for HTTP/2 without TLS. Its comment
+// lists its limits of connections, and the fields of [h1.Transport] have the others.
 package backend
