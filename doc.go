@@ -46,7 +46,8 @@
 //     is called; its package [github.com/sluice-go/sluice/proxy/policy/cache] answers from what was
 //     answered before.
 //   - [github.com/sluice-go/sluice/proxy/shape] changes documents and headers.
-//   - [github.com/sluice-go/sluice/backend] talks to one upstream, and
+//   - [github.com/sluice-go/sluice/backend] talks to one upstream, most often over its transport
+//     [github.com/sluice-go/sluice/backend/h1], and
 //     [github.com/sluice-go/sluice/backend/balance] spreads its calls over many hosts.
 //
 // The others stand beside that path:

@@ -305,7 +305,7 @@ func TestAFailureToReachTheUpstream(t *testing.T) {
 		{"refused", dial, "dial", 502},
 		{"no such host", &net.DNSError{Err: "no such host", Name: "h"}, "dial", 502},
 		{"certificate", &tls.CertificateVerificationError{Err: errors.New("expired")}, "dial", 502},
-		{"not TLS", tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, "dial", 502},
+		{"not TLS", tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake", Conn: &net.TCPConn{}}, "dial", 502},
 		{"dial timeout", &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}, "dial", 504},
 		{"reset", syscall.ECONNRESET, "send", 502},
 		{"closed", io.EOF, "send", 502},

@@ -9,11 +9,11 @@ type Transport interface {
 }
 
 // NewDefaultTransport returns a transport like that of a backend that is given none, for upstreams
-// that are to share one: an [h1.Transport] with its defaults, and a transport of [NewTransport] for
-// hosts that negotiate HTTP/2. For other limits, or a TLS configuration, write one:
+// that are to share one: an [h1.Transport] with its defaults, whose Fallback is a transport of
+// [NewTransport] for hosts that negotiate HTTP/2. On systems where package h1 cannot use a connection
+// again, such as Windows, it is that transport alone, and plans do not mention it.
+//
+// For other limits, or a TLS configuration, write one:
 //
 //	shared := &h1.Transport{MaxConns: 50, Fallback: backend.NewTransport()}
-//
-// Without a Fallback, hosts are not offered HTTP/2. The Fallback has limits and a TLS configuration of
-// its own.
 func NewDefaultTransport() Transport { return newDefault() }

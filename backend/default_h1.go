@@ -1,4 +1,4 @@
-//go:build !nethttp
+//go:build unix && !aix && !solaris && !nethttp
 
 package backend
 

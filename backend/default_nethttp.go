@@ -1,7 +1,7 @@
-//go:build nethttp
+//go:build !unix || aix || solaris || nethttp
 
 package backend
 
-// With the build tag nethttp the default is net/http's transport, so that the tests of all packages
-// can run on both.
+// newDefault returns net/http's transport where package h1 cannot use a connection again. With the
+// build tag nethttp it does so everywhere, so that all tests can run on both.
 func newDefault() Transport { return NewTransport() }

@@ -90,5 +90,13 @@
 //	wait for the body of a failure     50 ms in all; the status is known by then
 //	informational answers (1xx)        2,000 per call where they are forwarded
 //
-// [h1.Transport] lists the limits of connections, and [NewTransport] those of net/http's transport.
+// # Transports
+//
+// A backend that is given no transport speaks HTTP/1.1 with an [h1.Transport], which runs each call
+// on its caller's goroutine. It is stricter about answers than net/http: what different readers may
+// read differently is a 502. With a host that negotiates HTTP/2 over TLS, net/http's transport speaks.
+// [NewDefaultTransport] makes such a transport for several backends to share.
+//
+// [NewTransport] makes one of net/http alone, as for a proxy or for HTTP/2 without TLS. Its comment
+// lists its limits of connections, and the fields of [h1.Transport] have the others.
 package backend

@@ -46,7 +46,7 @@ func phase(err error) string {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "dial"
 	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+	if e, ok := errors.AsType[tls.RecordHeaderError](err); ok && e.Conn != nil { // of the first record; a later one may be behind a request
 		return "dial"
 	}
 	return "send"

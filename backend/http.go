@@ -40,13 +40,13 @@ type HTTP struct {
 	// its idle connections.
 	//
 	// The plan says ", by net/http" beside the URL if the Transport is an *http.Transport, and
-	// ", HTTP/2 by net/http" if that gets the requests to a host that negotiates HTTP/2. It says
+	// ", HTTP/2 by net/http" if one gets the requests to a host that negotiates HTTP/2. It says
 	// neither of an [h1.Transport] alone, of a pool, or of a round tripper of yours.
 	//
-	// Transport may be anything that keeps the contract of http.RoundTripper. One may ignore its
-	// context if it runs code of yours: a round tripper of yours, a transport with a Dial, a
-	// DialContext or a Proxy, and any *http.Transport that NewTransport did not make. A plan therefore
-	// shows the leaf as opaque, and the deadline still holds, at the cost of a goroutine (see
+	// Transport may be anything that keeps the contract of http.RoundTripper. A transport may ignore
+	// its context, unless NewTransport made it and it has no DialContext or Proxy of yours, or it is an
+	// [h1.Transport] without a Dial of yours, whose Fallback, if it has one, is such a transport. A plan
+	// therefore shows the leaf as opaque, and the deadline still holds, at the cost of a goroutine (see
 	// proxy.Hold). Nor is memory lent (see [pipe.Step.Lends]).
 	//
 	// A round tripper that always honours its context may say so with a method HonoursContext() bool

@@ -3,10 +3,13 @@ package backend_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -14,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/backend/h1"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -71,6 +75,54 @@ func TestARequestThatWasSentIsNotOneThatCouldNotBeDialled(t *testing.T) {
 			require.ErrorAs(t, err, &e)
 			assert.Equal(t, "dial", e.Op)
 			transport.CloseIdleConnections()
+		}
+	}
+}
+
+// What breaks TLS behind a request is no failure to reach the upstream.
+func TestARecordThatIsNoTLSBehindARequestIsNotAFailureToDial(t *testing.T) {
+	t.Parallel()
+	served := httptest.NewUnstartedServer(nil)
+	served.StartTLS()
+	t.Cleanup(served.Close)
+	for _, record := range []string{"\x17\x09\x09\x00\x01x", "\x17\x03\x03\xff\xffx", "\x80\x03\x03\x00\x01x", "HTTP/1.1 400 Bad Request\r\n\r\n"} {
+		for name, transport := range map[string]backend.Transport{"net/http": backend.NewTransport(), "h1": &h1.Transport{}} {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			var upstream sync.WaitGroup
+			upstream.Go(func() {
+				raw, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				defer raw.Close()
+				c := tls.Server(raw, served.TLS)
+				req, err := http.ReadRequest(bufio.NewReader(c))
+				if err != nil {
+					return
+				}
+				_, _ = io.Copy(io.Discard, req.Body)
+				_, _ = io.WriteString(raw, record)
+				_, _ = io.Copy(io.Discard, raw)
+			})
+			config := &tls.Config{InsecureSkipVerify: true}
+			switch transport := transport.(type) {
+			case *http.Transport:
+				transport.TLSClientConfig = config
+			case *h1.Transport:
+				transport.TLS = config
+			}
+			p, err := backend.HTTP{Transport: transport}.New(backend.Spec{Name: "orders", Method: "POST", URL: "https://" + listener.Addr().String()})
+			require.NoError(t, err)
+			req := proxy.NewRequest("POST", "/")
+			req.SetBody("application/json", []byte("{}"))
+			_, err = p(t.Context(), req)
+			var e *proxy.Error
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, "send", e.Op, "%s: %v", name, err)
+			transport.CloseIdleConnections()
+			assert.NoError(t, listener.Close())
+			upstream.Wait()
 		}
 	}
 }

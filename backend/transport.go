@@ -18,9 +18,9 @@ import (
 	"github.com/sluice-go/sluice/pipe"
 )
 
-// NewTransport returns a transport of net/http for upstreams, for who needs what that of package h1,
-// the default, does not do, such as a proxy. Upstreams may share it. Change it only before its first
-// use, and close it with CloseIdleConnections.
+// NewTransport returns a transport of net/http for upstreams. Use it for what the default, that of
+// package h1, does not do, such as sending requests through a proxy. Upstreams may share it. Change it
+// only before its first use, and close it with CloseIdleConnections.
 //
 //	connections per host   1,000, of which 100 stay idle; further calls wait for a free one
 //	                       until their context ends

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/sluice-go/sluice/internal/field"
+	"github.com/sluice-go/sluice/internal/lend"
 	"github.com/sluice-go/sluice/proxy/document"
 )
 
@@ -67,6 +68,7 @@ func (x *exchange) document() error {
 	// Not deferred: a failed or panicking write may still read from the buffer, and so may a user's
 	// encoder.
 	if buf != nil && cap(*buf) <= maxPooled && (x.format == nil || x.format.ours) {
+		lend.Spoil((*buf)[:cap(*buf)])
 		x.h.documents.Put(buf)
 	}
 	x.given = res.Err == nil // an error of code, which is reported, may have a part of a document

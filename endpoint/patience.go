@@ -2,12 +2,13 @@ package endpoint
 
 import "time"
 
-// A patience says when the deadline of a connection is to be set, so that each read or write has at
-// least its limit. To set one costs as much as a small write does. So it is set later than it has to
-// be, by a tenth of the limit but at most maxSlack, and stays until too little of it is left.
+// A patience says when the deadline of a connection has to be set again, so that each read or write
+// has at least its limit. Setting it costs as much as a small write. So the deadline is set a tenth of
+// the limit later than needed, but at most maxSlack, and serves every read or write that still has the
+// whole limit before it.
 type patience struct {
 	limit time.Duration // of each read or write; 0 is no limit
-	until time.Time     // how long the deadline that is set leaves the whole limit
+	until time.Time     // a read or write that begins before it has the whole limit
 }
 
 // maxSlack is how much later than after its limit a read or write may end.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluice-go/sluice/internal/call"
+	"github.com/sluice-go/sluice/internal/lend"
 	"github.com/sluice-go/sluice/proxy"
 )
 
@@ -175,6 +176,7 @@ func (s *source) close(reuse bool) {
 	switch {
 	case s.asked == nil:
 		if reuse {
+			lend.Spoil(s.pooled[:])
 			s.h.chunks.Put(s.pooled)
 		}
 	case !s.abandoned:

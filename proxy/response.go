@@ -20,7 +20,7 @@ import (
 // OnClose are safe for concurrent use; the fields are not.
 //
 // Whoever gets a response may keep its Document for as long as it likes, also after Close, and may
-// give it to anybody. The only exception is a step that says [pipe.Borrows], which it need not.
+// give it to anybody. Only a step that says [pipe.Borrows] gives that up, and no step has to say it.
 type Response struct {
 	Status   int               // HTTP status; 0 is 200
 	Header   http.Header       // end to end; never nil if the answer is from a backend or combinator of sluice

@@ -2,7 +2,8 @@
 //
 // net/http's transport keeps a goroutine that reads and one that writes for each connection, and
 // hands every call over to them and back. This one writes the request and reads the answer where
-// RoundTrip was called. So a call costs less, and an idle connection costs a buffer and no goroutine.
+// RoundTrip was called. So a call costs less, and an idle connection has neither a goroutine nor a
+// buffer.
 //
 // # What it refuses
 //
@@ -17,7 +18,8 @@
 // A connection is used again only if the answer on it was read to its end and nothing came behind
 // that. Before it is used again, the transport looks whether anything has arrived meanwhile. So bytes
 // that nobody has asked for are never taken for an answer, unless they arrive after the next request
-// was written: nobody can tell those apart over HTTP/1.1.
+// was written: nobody can tell those apart over HTTP/1.1. Only a socket of Unix can be looked at; on
+// other systems, such as Windows, each connection carries a single call.
 //
 // A request is sent a second time only if it was sent over a connection that had been used before,
 // no byte of an answer was received, and the request can be replayed, as in net/http: its method is

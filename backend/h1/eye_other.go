@@ -4,7 +4,7 @@ package h1
 
 import "net"
 
-// An eye cannot look at a connection here: wire.quiet reads instead.
+// An eye cannot look at a connection here, so no connection is used a second time.
 type eye struct{}
 
 func (*eye) init(net.Conn) {}

@@ -51,8 +51,8 @@ type Transport struct {
 	// Dial makes a connection. It is called on the goroutine of a call, with its context. nil dials
 	// with a [net.Dialer].
 	//
-	// Before a connection is used again, it is looked at, which only a socket allows. A connection that
-	// is no syscall.Conn, such as a struct that embeds a net.Conn, is closed after one call, unless it
+	// Before a connection is used again, it is looked at, which only a socket of Unix allows. A connection
+	// that is no syscall.Conn, such as a struct that embeds a net.Conn, is closed after one call, unless it
 	// has a method Quiet() bool that reports whether it is open and nothing has arrived on it. One
 	// that embeds a *net.TCPConn is a syscall.Conn.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)

@@ -42,10 +42,16 @@ func take(n int) *[]byte {
 
 // giveBack puts memory that take has returned into its pool.
 func giveBack(p *[]byte) {
-	if b := *p; Poison {
+	Spoil(*p)
+	pools[class(len(*p))].Put(p)
+}
+
+// Spoil overwrites memory that is about to go into a pool, where [Poison] is set. It is for other pools
+// than those of this package too.
+func Spoil(b []byte) {
+	if Poison {
 		for i := range b {
 			b[i] = poison
 		}
 	}
-	pools[class(len(*p))].Put(p)
 }

@@ -30,11 +30,11 @@
 //     pipe runs nothing. A decorator that answers every call of this law without next may show
 //     next only as a branch of several.
 //   - borrowing: a decorator that declares [pipe.Borrows], so that its plan lends, returns after every
-//     call of next that it has made, and keeps no part of a response. Once a call is over, the memory of its responses is
-//     overwritten. A later call must not answer with it, and nothing may refer to it any more: not a
-//     field, a goroutine, a timer or a cache. The law sees neither a copy, which is allowed, nor what a
-//     sync.Pool holds, nor, without -race, a goroutine that reads and ends. Subject.Lent makes the
-//     responses.
+//     call of next that it has made, and keeps no part of a response. Once a call is over, the memory
+//     of its responses is overwritten. A later call must not answer with it, and nothing may refer to
+//     it any more: not a field, a goroutine, a timer or a cache. The law sees neither a copy, which is
+//     allowed, nor what a sync.Pool holds, nor, without -race, a goroutine that reads and ends.
+//     Subject.Lent makes the responses.
 //
 // Each law but the last is tested again while all calls are watched, because a watch must change
 // nothing, and what runs must be what the plan shows; see [explain.Trace.Check].

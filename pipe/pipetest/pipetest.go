@@ -81,9 +81,8 @@ type Law[Req, Res any] struct {
 	Name string // of the subtest
 
 	// Check fails t if s breaks the law. It runs in a bubble. s has a Decorator of its own, and its
-	// functions are not nil, except New, Snapshot, Scribble
-	// and Lent. The failures of t, including those
-	// of Fatal, are reported under the name of the law.
+	// functions are not nil, except New, Snapshot, Scribble and Lent. The failures of t, including
+	// those of Fatal, are reported under the name of the law.
 	Check func(t testing.TB, s Subject[Req, Res])
 
 	unwatched bool // it is not tested for calls that are watched: who watches may keep what it sees

@@ -38,7 +38,7 @@ func TestTypedDecodesCallsAndEncodes(t *testing.T) {
 	same := shape.Typed(func(_ context.Context, d document.Document) (document.Document, error) { return d, nil })
 	out, err = same(t.Context(), in)
 	require.NoError(t, err)
-	assert.Equal(t, in, out, "a document needs neither")
+	assert.Equal(t, in.String(), out.String())
 
 	none := shape.Typed(func(context.Context, user) (*card, error) { return nil, nil })
 	out, err = none(t.Context(), in)
