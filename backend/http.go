@@ -79,6 +79,9 @@ func (h HTTP) New(s Spec) (proxy.Proxy, error) {
 	if h.Transport == nil {
 		l.transport = newDefault()
 	}
+	if wrong := transportFault(l.transport); wrong != nil {
+		return nil, errors.Join(fault, s.fault("transport: %w", wrong))
+	}
 	honoursContext, err := transportHonoursContext(l.transport)
 	if err != nil {
 		fault = errors.Join(fault, s.fault("transport: %w", err))

@@ -250,7 +250,7 @@ func TestATransportShowsItsStepUnderTheLeaf(t *testing.T) {
 func TestANilPointerAsTransportIsAFault(t *testing.T) {
 	t.Parallel()
 	_, err := backend.HTTP{Transport: (*planned)(nil)}.New(backend.Spec{Name: "up", URL: "http://h", Method: "get it"})
-	for _, text := range []string{"backend up: transport: panic: runtime error: invalid memory address", "backend up: method"} {
+	for _, text := range []string{"backend up: transport: it is a nil pointer", "backend up: method"} {
 		assert.ErrorContains(t, err, text)
 	}
 }

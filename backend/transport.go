@@ -71,9 +71,24 @@ func isTransport(rt http.RoundTripper) bool {
 		return t != nil && t.Proxy == nil && t.DialContext != nil &&
 			reflect.ValueOf(t.DialContext).Pointer() == reflect.ValueOf(dial).Pointer()
 	case *h1.Transport:
-		return t != nil && t.Dial == nil && (t.Fallback == nil || isTransport(t.Fallback))
+		netHTTP, ok := t.Fallback.(*http.Transport)
+		return t.Dial == nil && (t.Fallback == nil || ok && isTransport(netHTTP))
 	}
 	return false
+}
+
+// transportFault returns what is wrong with a transport that nobody could call, unless that tells by
+// itself, as a pool does.
+func transportFault(rt http.RoundTripper) error {
+	if _, tells := rt.(interface{ Fault() error }); call.IsNil(rt) && !tells {
+		return errors.New("it is a nil pointer")
+	}
+	if t, ok := rt.(*h1.Transport); ok {
+		if _, same := t.Fallback.(*h1.Transport); same {
+			return errors.New("its Fallback is an h1.Transport, too")
+		}
+	}
+	return nil
 }
 
 // mayUseNetHTTP reports whether rt may send a request to the URL with net/http's transport.

@@ -435,3 +435,17 @@ func TestAPlanSaysWhereTheTransportIsThatOfNetHTTP(t *testing.T) {
 		assert.Equal(t, tt.want, pipe.PlanOf(newBackend(t, tt.transport, backend.Spec{URL: tt.url})).Detail, tt.name)
 	}
 }
+
+func TestATransportThatNobodyCouldCallIsAFault(t *testing.T) {
+	t.Parallel()
+	loop := new(h1.Transport)
+	loop.Fallback = loop
+	for want, rt := range map[string]http.RoundTripper{
+		"transport: it is a nil pointer":                  (*http.Transport)(nil),
+		"backend up: transport: it is a nil pointer":      (*h1.Transport)(nil),
+		"transport: its Fallback is an h1.Transport, too": loop,
+	} {
+		_, err := backend.HTTP{Transport: rt}.New(backend.Spec{Name: "up", URL: "http://h/"})
+		assert.ErrorContains(t, err, want)
+	}
+}

@@ -301,6 +301,7 @@ var notLent = map[string]string{
 	"jwt":           "of a module of its own; sees requests only",
 	"next":          "of a test kit",
 	"path":          "stands around endpoints",
+	"pool":          "has transports of its own; sees no documents",
 	"prepare":       "a user's function",
 	"publish":       "has no answer but 202",
 	"record":        "of a test kit",

@@ -208,10 +208,13 @@ func (p *Pool) Plan() pipe.Step {
 	if err := p.Fault(); err != nil {
 		return p.faultyPlan(err)
 	}
-	s := pipe.Step{Mark: mark.Ours(), Kind: "pool", Name: p.spec.Name, Source: p.source, Effects: pipe.Terminal | pipe.Stateful, State: p}
+	s := pipe.Step{Mark: mark.Borrows(), Kind: "pool", Name: p.spec.Name, Source: p.source, Effects: pipe.Terminal | pipe.Stateful, State: p}
 	details := []string{p.spec.Pick.String(), resolverName(p.spec.Resolver)}
 	if p.spec.Probe != nil {
 		details = append(details, p.spec.Probe.String())
+	}
+	if _, netHTTP := p.spec.Transport.(*http.Transport); netHTTP {
+		details = append(details, "by net/http")
 	}
 	s.Detail = strings.Join(details, ", ")
 	if p.spec.Pick.key.read != nil {

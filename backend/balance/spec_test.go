@@ -167,9 +167,9 @@ func TestThePlanShowsThePool(t *testing.T) {
 		{"func", balance.Spec{Resolver: named, Wait: time.Second}, "pool items (power of two choices, balance.ResolverFunc)", false, true, time.Second},
 		{"hash", balance.Spec{Resolver: static, Pick: balance.Hash(balance.ByHeader("x-user"))}, "pool items (hash by X-User, 1 static host)", false, true, 0},
 		{"sticky by func", balance.Spec{Resolver: static, Pick: balance.Sticky(key)}, "pool items (sticky by func, 1 static host)", true, true, 0},
-		{"dialer", balance.Spec{Resolver: static, Transport: dials}, "pool items (power of two choices, 1 static host)", false, false, 0},
-		{"backend's", balance.Spec{Resolver: static, Transport: backend.NewTransport()}, "pool items (power of two choices, 1 static host)", false, true, 0},
-		{"no dialer", balance.Spec{Resolver: static, Transport: &http.Transport{}}, "pool items (power of two choices, 1 static host)", false, true, 0},
+		{"dialer", balance.Spec{Resolver: static, Transport: dials}, "pool items (power of two choices, 1 static host, by net/http)", false, false, 0},
+		{"backend's", balance.Spec{Resolver: static, Transport: backend.NewTransport()}, "pool items (power of two choices, 1 static host, by net/http)", false, true, 0},
+		{"no dialer", balance.Spec{Resolver: static, Transport: &http.Transport{}}, "pool items (power of two choices, 1 static host, by net/http)", false, true, 0},
 		{"probes", balance.Spec{Resolver: static, Probe: &balance.Probe{URL: "http://items/healthz"}}, "pool items (power of two choices, 1 static host, probes /healthz every 10s)", false, true, 0},
 	}
 	for _, tt := range tests {
@@ -198,3 +198,11 @@ func TestThePlanShowsThePool(t *testing.T) {
 type unusable struct{ hosts []balance.Host }
 
 func (u *unusable) Resolve(context.Context) ([]balance.Host, error) { return u.hosts, nil }
+
+// A pool sees bodies only as they pass.
+func TestABackendOverAPoolLends(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, balance.Spec{Name: "items", Resolver: balance.Static("10.0.0.1:80")})
+	plan := pipe.PlanOf(pipe.Check(backend.HTTP{Transport: p}.New(backend.Spec{Name: "items", URL: "http://items/"})))
+	assert.NoError(t, plan.Lends())
+}

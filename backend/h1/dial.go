@@ -12,7 +12,7 @@ import (
 // connect returns a connection for a call, which has begun on it: an idle one if one is fit, else a
 // fresh one.
 func (t *Transport) connect(ctx context.Context, k key) (*conn, error) {
-	if k.https && t.Fallback != nil {
+	if k.https && t.fallback() != nil {
 		first, err := t.ask(ctx, k)
 		if err != nil {
 			return nil, err
@@ -104,7 +104,7 @@ func (t *Transport) dialRaw(ctx context.Context, k key) (net.Conn, error) {
 		defer cancel()
 	}
 	raw, err := t.Dial(ctx, network, address)
-	if err == nil && raw == nil {
+	if err == nil && call.IsNil(raw) {
 		err = errNoConn
 	}
 	if err == nil {

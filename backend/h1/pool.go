@@ -218,7 +218,7 @@ func (t *Transport) CloseIdleConnections() {
 	for _, c := range idle {
 		c.shut()
 	}
-	if f, ok := t.Fallback.(interface{ CloseIdleConnections() }); ok {
+	if f, ok := t.fallback().(interface{ CloseIdleConnections() }); ok {
 		f.CloseIdleConnections()
 	}
 }

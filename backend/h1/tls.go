@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/call"
 )
 
 // A protocol is what a host speaks over TLS.
@@ -96,7 +98,7 @@ func (t *Transport) handshake(ctx context.Context, c *conn) error {
 		config.ServerName = c.host.key.name()
 	}
 	config.NextProtos = []string{"http/1.1"}
-	if t.Fallback != nil {
+	if t.fallback() != nil {
 		config.NextProtos = []string{"h2", "http/1.1"}
 	}
 	within := ctx
@@ -108,17 +110,16 @@ func (t *Transport) handshake(ctx context.Context, c *conn) error {
 	c.tls = tls.Client(&c.wire, config)
 	c.rw = c.tls
 	c.ctx, c.stop = within, always // HandshakeContext watches the context
-	err := c.tls.HandshakeContext(within)
-	c.wire.rest()
-	if err != nil {
+	if err := t.shake(within, c); err != nil {
 		if within.Err() != nil && ctx.Err() == nil {
 			err = &net.OpError{Op: "dial", Net: "tcp", Addr: c.RemoteAddr(), Err: errLateHandshake}
 		}
 		return err
 	}
+	c.wire.rest()
 	state := c.tls.ConnectionState()
 	c.state = &state
-	if t.Fallback == nil {
+	if t.fallback() == nil {
 		return nil
 	}
 	if state.NegotiatedProtocol == "h2" {
@@ -128,3 +129,20 @@ func (t *Transport) handshake(ctx context.Context, c *conn) error {
 	t.learn(c.host, http1)
 	return nil
 }
+
+// shake makes the handshake. The configuration may have functions of a user, which do not know of the
+// context; where they may, the handshake is left to itself when the context ends.
+func (t *Transport) shake(ctx context.Context, c *conn) error {
+	if t.TLS == nil {
+		return c.tls.HandshakeContext(ctx)
+	}
+	t.once.Do(func() { t.away = call.NewBound(0) })
+	_, err := call.Guard(alone{ctx}, t.away, nil, func() (struct{}, error) { return struct{}{}, c.tls.HandshakeContext(ctx) })
+	return err
+}
+
+// An alone is a context that belongs to no call, of which the plan could say that no user's function
+// runs in it.
+type alone struct{ context.Context }
+
+func (alone) Value(any) any { return nil }

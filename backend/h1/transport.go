@@ -8,6 +8,8 @@ import (
 	"net/http/httptrace"
 	"sync"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/call"
 )
 
 // A Transport is an [http.RoundTripper] for HTTP/1.1. The zero value is ready to use. A Transport is
@@ -63,11 +65,13 @@ type Transport struct {
 	// Fallback gets what this transport does not do: requests to a host that has negotiated HTTP/2
 	// over TLS, and to URLs that are neither http nor https. If it is nil, HTTP/2 is not offered, and
 	// other schemes fail. It makes connections of its own, by its own limits and TLS configuration: a
-	// private CA in TLS must be in that of the Fallback too.
+	// private CA in TLS must be in that of the Fallback too. A *Transport is as good as nil.
 	Fallback http.RoundTripper
 
 	pool    pool
-	buffers sync.Pool // of *buffer
+	buffers sync.Pool   // of *buffer
+	once    sync.Once   // makes away
+	away    *call.Bound // of handshakes that go on after their calls
 }
 
 // RoundTrip sends a request and returns its answer, as [http.RoundTripper] says. The caller must close
@@ -99,10 +103,10 @@ func (t *Transport) HonoursContext() bool {
 	if t.Dial != nil {
 		return false
 	}
-	if t.Fallback == nil {
+	if t.fallback() == nil {
 		return true
 	}
-	f, ok := t.Fallback.(interface{ HonoursContext() bool })
+	f, ok := t.fallback().(interface{ HonoursContext() bool })
 	return ok && f.HonoursContext()
 }
 
