@@ -171,9 +171,16 @@ func (m *member) answered(f *flight) (sample bool) {
 	return f.start >= m.from
 }
 
-// end counts a call out. A host that left keeps no connection.
+// end counts a call out.
 func (m *member) end() {
-	if m.load.Add(-1) == 0 && m.gone.Load() {
+	if m.load.Add(-1) == 0 {
+		m.rest()
+	}
+}
+
+// rest is called when a connection may be idle. A host that left keeps none.
+func (m *member) rest() {
+	if m.gone.Load() {
 		m.transport.CloseIdleConnections()
 	}
 }

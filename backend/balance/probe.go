@@ -168,6 +168,7 @@ func (p *Pool) get(ctx context.Context, m *member) error {
 		return err
 	}
 	req.Header.Set("User-Agent", "sluice-probe")
+	defer m.rest()
 	resp, err := m.transport.RoundTripContext(ctx, req)
 	if err != nil {
 		return err

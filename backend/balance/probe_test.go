@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/sluice-go/sluice/backend/balance"
+	"github.com/sluice-go/sluice/backend/h1"
 )
 
 func TestProbesTakeAHostDownAndUpAgain(t *testing.T) {
@@ -171,3 +174,39 @@ func TestAHostThatIsNoLongerDownIsEjectedAsBefore(t *testing.T) {
 		}, heard)
 	})
 }
+
+func TestAProbeLeavesNoConnectionToAHostThatHasLeft(t *testing.T) {
+	t.Parallel()
+	for _, transport := range []func(*cluster) http.RoundTripper{
+		func(c *cluster) http.RoundTripper { return &http.Transport{DialContext: c.Dial} },
+		func(c *cluster) http.RoundTripper {
+			return &h1.Transport{IdleTimeout: -1, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := c.Dial(ctx, network, address)
+				return quiet{conn}, err
+			}}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 2)
+			h := c.hosts["h0:80"]
+			h.latency.Store(int64(time.Minute))
+			r := &registry{hosts: balance.Static("h0:80")}
+			p := c.pool(balance.Spec{Refresh: 10 * time.Second, Resolver: r, Transport: transport(c),
+				Probe: &balance.Probe{URL: "http://items.internal/healthz", Timeout: time.Hour}})
+			stop := run(t, p)
+			synctest.Wait()
+			r.set(balance.Static("h1:80"), nil)
+			<-time.After(59 * time.Second)
+			assert.Equal(t, []string{"h1:80"}, addressesOf(p))
+			assert.Equal(t, 1, h.open(), "the probe is under way")
+			<-time.After(2 * time.Minute)
+			assert.Zero(t, h.open())
+			stop()
+		})
+	}
+}
+
+// A quiet connection never has anything to read that nobody has asked for.
+type quiet struct{ net.Conn }
+
+func (quiet) Quiet() bool { return true }

@@ -19,6 +19,7 @@ type conn struct {
 	host      *host
 	rw        io.ReadWriter // the wire, or TLS on it
 	tls       *tls.Conn     // nil without TLS
+	sealed    *sealed       // below tls
 	state     *tls.ConnectionState
 
 	room *buffer // nil while the connection is idle
@@ -49,10 +50,13 @@ func (c *conn) usable(now time.Time) (fit bool) {
 	if c.tls == nil {
 		return true
 	}
+	if c.sealed.within() {
+		return false
+	}
 	var one [1]byte
-	c.blind = true
+	c.sealed.blind = true
 	n, err := c.tls.Read(one[:]) // what it has decrypted already
-	c.blind = false
+	c.sealed.blind = false
 	return n == 0 && err == errBlind
 }
 

@@ -107,7 +107,8 @@ func (t *Transport) handshake(ctx context.Context, c *conn) error {
 		within, cancel = context.WithTimeout(ctx, most)
 		defer cancel()
 	}
-	c.tls = tls.Client(&c.wire, config)
+	c.sealed = &sealed{wire: &c.wire}
+	c.tls = tls.Client(c.sealed, config)
 	c.rw = c.tls
 	c.ctx, c.stop = within, always // HandshakeContext watches the context
 	if err := t.shake(within, c); err != nil {

@@ -111,6 +111,83 @@ func TestBytesThatTLSHoldsNeverAnswerTheNextCall(t *testing.T) {
 	assert.EqualValues(t, 3, conns.Load())
 }
 
+// A holding is a connection that may keep what is written.
+type holding struct {
+	net.Conn
+	hold bool
+	held []byte
+}
+
+func (h *holding) Write(p []byte) (int, error) {
+	if !h.hold {
+		return h.Conn.Write(p)
+	}
+	h.held = append(h.held, p...)
+	return len(p), nil
+}
+
+// flush writes what was kept, without the last n bytes, which it keeps.
+func (h *holding) flush(n int) {
+	end := len(h.held) - n
+	_, _ = h.Conn.Write(h.held[:end])
+	h.held = h.held[end:]
+}
+
+// proves F4
+func TestABrokenOffRecordBehindAnAnswerEndsTheConnection(t *testing.T) {
+	t.Parallel()
+	s, config, _ := newTLS(t, false, nil)
+	for _, missing := range []int{1, 20, len(hello) + 20} { // of a record of 22 bytes more than the answer
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		var upstream sync.WaitGroup
+		upstream.Go(func() {
+			for {
+				raw, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				upstream.Go(func() {
+					defer raw.Close()
+					out := &holding{Conn: raw}
+					c := tls.Server(out, s.TLS)
+					for in := bufio.NewReader(c); ; {
+						req, err := http.ReadRequest(in)
+						if err != nil {
+							return
+						}
+						if req.URL.Path == "/next" {
+							out.flush(0)
+						}
+						out.hold = true
+						_, _ = io.WriteString(c, hello)
+						if req.URL.Path != "/next" {
+							_, _ = io.WriteString(c, forged)
+							out.flush(missing)
+							continue
+						}
+						out.flush(0)
+						out.hold = false
+					}
+				})
+			}
+		})
+		transport := newTransport(t)
+		transport.TLS, transport.Address = config, listener.Addr().String()
+		for range 2 {
+			for _, path := range []string{"/first", "/next"} {
+				req, err := http.NewRequestWithContext(t.Context(), "GET", "https://example.com"+path, nil)
+				require.NoError(t, err)
+				res, err := transport.RoundTrip(req)
+				assert.Equal(t, "hello", body(t, res, err), "%d bytes are missing", missing)
+			}
+		}
+		transport.CloseIdleConnections()
+		assert.NoError(t, listener.Close())
+		upstream.Wait()
+	}
+}
+
 func TestAHostThatSpeaksHTTP2GoesToTheFallback(t *testing.T) {
 	t.Parallel()
 	s, config, _ := newTLS(t, true, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) })

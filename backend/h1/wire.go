@@ -26,7 +26,6 @@ type wire struct {
 	ctx   context.Context // of the call
 	stop  func() bool     // ends the watch; nil while nobody watches
 	abort func()          // ends what the connection does; made once
-	blind bool            // Read has nothing to give
 }
 
 func (w *wire) init(c net.Conn) {
@@ -126,9 +125,6 @@ func (w *wire) late(timeout error) error {
 
 // Read reads what has arrived, and waits for it until the context ends.
 func (w *wire) Read(p []byte) (int, error) {
-	if w.blind {
-		return 0, errBlind
-	}
 	for {
 		n, err := w.Conn.Read(p)
 		if n > 0 {
@@ -175,12 +171,3 @@ func (w *wire) sees() bool {
 
 // A quieter is a connection that tells by itself whether it is open and nothing has arrived.
 type quieter interface{ Quiet() bool }
-
-// errBlind is the error of a Read that only crypto/tls sees, which goes on after a timeout.
-var errBlind net.Error = blindError{}
-
-type blindError struct{}
-
-func (blindError) Error() string   { return "nothing is held" }
-func (blindError) Timeout() bool   { return true }
-func (blindError) Temporary() bool { return true }
