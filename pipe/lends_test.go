@@ -18,7 +18,9 @@ func echo(_ context.Context, s string) (string, error) { return s, nil }
 func TestAPlanLendsIfNobodyKeepsAResponse(t *testing.T) {
 	t.Parallel()
 	held := pipe.Describe(echo, pipe.Step{Mark: mark.Borrows(), Kind: "slot", Source: "a.go:1"},
-		pipe.Held(func() pipe.Pipe[string, string] { return pipe.Describe(echo, pipe.Step{Mark: mark.Borrows(), Kind: "inner"}) }))
+		pipe.Held(func() pipe.Pipe[string, string] {
+			return pipe.Describe(echo, pipe.Step{Mark: mark.Borrows(), Kind: "inner"})
+		}))
 	of := func(m mark.Mark, effects pipe.Effects) pipe.Pipe[string, string] {
 		return pipe.Describe(echo, pipe.Step{Mark: m, Kind: "step", Name: "one", Source: "a.go:1", Effects: effects})
 	}
