@@ -89,7 +89,6 @@ func TestAfterAnInformationalAnswerThePipeHasItsTime(t *testing.T) {
 	})
 }
 
-// proves F9
 func TestAnUploadThatNobodyReadsIsNotSilent(t *testing.T) {
 	t.Parallel()
 	h := newHandler(t, endpoint.Spec{Stream: true, IdleTimeout: 10 * time.Second, Timeout: -1,

@@ -261,6 +261,7 @@ func TestAWatchThatPanicsOrExitsCostsNoConnection(t *testing.T) {
 						assert.Equal(t, "{}", body)
 					}
 				}
+				srv.Close() // when the handlers have returned
 				require.NotEmpty(t, got.all())
 				assert.ErrorContains(t, got.all()[0], "pipe: Watch: panic: ")
 				for _, s := range h.(interface{ Plan() *pipe.Step }).Plan().Places() {

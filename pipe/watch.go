@@ -40,7 +40,8 @@ type Watcher interface {
 	// watcher. It returns the context for the step and the watcher of the step. The context can carry
 	// a span; the step gets ctx instead of one that does not derive from ctx. If the watcher is nil,
 	// this step is not watched and gets ctx; the steps in it are watched. The step is that of the
-	// plan, the same one for each call until the plan changes. The request belongs to the call.
+	// plan, the same one for each call until the plan changes. The request belongs to the call, and calls
+	// that run at once may share its maps: a watcher must neither change it nor keep it.
 	Enter(ctx context.Context, s *Step, req any) (context.Context, Watcher)
 
 	// Leave is called when the step has returned, and is the last call. The response belongs to the
