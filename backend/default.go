@@ -12,4 +12,8 @@ type Transport interface {
 // that are to share one: an [h1.Transport] with its defaults, whose Fallback is a transport of
 // [NewTransport] for hosts that negotiate HTTP/2. On systems where package h1 cannot use a connection
 // again, such as Windows, it is that transport alone, and plans do not mention it.
+//
+// For other limits, or a TLS configuration, write one:
+//
+//	shared := &h1.Transport{MaxConns: 50, Fallback: backend.NewTransport()}
 func NewDefaultTransport() Transport { return newDefault() }

@@ -28,7 +28,8 @@ func (f FactoryFunc) New(s Spec) (proxy.Proxy, error) {
 }
 
 // New returns a proxy for one upstream over a transport of its own: HTTP{}.New(s). To share
-// connections between upstreams of the same host, make them with one [HTTP] that has a Transport.
+// connections between upstreams of the same host, make them with one [HTTP] that has a Transport,
+// as of [NewDefaultTransport].
 func New(s Spec) (proxy.Proxy, error) { return HTTP{}.New(s) }
 
 // Decorate returns a factory that wraps each proxy of f in decorators that were made for it alone,

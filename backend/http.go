@@ -37,17 +37,23 @@ type HTTP struct {
 	// Transport sends the requests. If it is nil, each call of New makes a transport with
 	// [NewDefaultTransport], whose idle connections close after 90 s. Upstreams that are given the
 	// same transport share its connections and its limits; the caller that made the transport closes
-	// its idle connections. A plan says so if net/http's transport sends the requests, all of them or
-	// those for HTTP/2.
+	// its idle connections.
+	//
+	// The plan says ", by net/http" beside the URL if the Transport is an *http.Transport, and
+	// ", HTTP/2 by net/http" if one gets the requests to a host that negotiates HTTP/2. It says
+	// neither of an [h1.Transport] alone, of a pool, or of a round tripper of yours.
 	//
 	// Transport may be anything that keeps the contract of http.RoundTripper. A transport may ignore
-	// its context, unless NewTransport made it, or it is an [h1.Transport] without a Dial of yours,
-	// whose Fallback, if it has one, was made by NewTransport. A plan therefore shows the leaf as
-	// opaque, and the deadline still holds, at the cost of a goroutine (see proxy.Hold). A round tripper
-	// that always honours its context may say so with a method HonoursContext() bool that returns
-	// true; it costs no goroutine. If transports that NewTransport made are inside it, their guard
-	// against surplus bytes works there too. A round tripper that RegisterProtocol puts into a
-	// transport for http or https is taken to honour its context too.
+	// its context, unless NewTransport made it and it has no DialContext or Proxy of yours, or it is an
+	// [h1.Transport] without a Dial of yours, whose Fallback, if it has one, is such a transport. A plan
+	// therefore shows the leaf as opaque, and the deadline still holds, at the cost of a goroutine (see
+	// proxy.Hold). Nor is memory lent (see [pipe.Step.Lends]).
+	//
+	// A round tripper that always honours its context may say so with a method HonoursContext() bool
+	// that returns true. The plan then shows the leaf like one of ours, and it costs no goroutine. Its
+	// answers are read into memory of their own all the same. If transports that NewTransport made
+	// are inside it, their guard against surplus bytes works there too. A round tripper that
+	// RegisterProtocol puts into a transport for http or https is taken to honour its context too.
 	//
 	// A Transport with a method Plan() pipe.Step, such as a pool of hosts, shows as that step inside
 	// the leaf. New calls Plan once. A panic in it, and a fault in the step, are faults of the leaf.

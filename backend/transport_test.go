@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/backend/h1"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -416,4 +417,23 @@ func TestAConnectionOfHTTP2IsSharedWithoutTLSToo(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+func TestAPlanSaysWhereTheTransportIsThatOfNetHTTP(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, url string
+		transport http.RoundTripper
+		want      string
+	}{
+		{"the default", "http://h/", nil, "http://h/"},
+		{"the default over TLS", "https://h/", nil, "https://h/, HTTP/2 by net/http"},
+		{"h1", "https://h/", &h1.Transport{}, "https://h/"},
+		{"h1 with a fallback", "https://h/", &h1.Transport{Fallback: backend.NewTransport()}, "https://h/, HTTP/2 by net/http"},
+		{"h1 with a fallback, without TLS", "http://h/", &h1.Transport{Fallback: backend.NewTransport()}, "http://h/"},
+		{"net/http", "http://h/", backend.NewTransport(), "http://h/, by net/http"},
+	}
+	for _, tt := range tests {
+		assert.Equal(t, tt.want, pipe.PlanOf(newBackend(t, tt.transport, backend.Spec{URL: tt.url})).Detail, tt.name)
+	}
 }

@@ -17,7 +17,15 @@ const harmless = CallsOnce | CallsMany | Buffers | Streams | Authenticates | Nee
 //
 // These are every step that is [Opaque] or [Custom] and does not say [Borrows], every step that
 // [Keeps] responses, [Caches] them or is [Detached], and every step whose inner pipe can be
-// replaced.
+// replaced. A backend is one if it runs code of a user, such as a Transport that does not say that it
+// honours its context, a Sign or a Decoder; it cannot say Borrows.
+//
+// Each endpoint decides for itself. Ask the step of a route, not that of a router, which names the
+// first such step of all routes:
+//
+//	for _, route := range router.PlanOf(r).Find("route") {
+//		fmt.Println(route.Name, route.Lends())
+//	}
 //
 // With Borrows, the author of a step promises that it keeps no part of a response once it has
 // returned, in whatever it calls, returns as an error or reports; and that it does not return before

@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
+
+	"github.com/sluice-go/sluice/internal/call"
 )
 
 // direct is how much a Read must ask for to bypass the buffer of the connection.
@@ -43,7 +45,7 @@ func (x *exchange) Read(p []byte) (int, error) {
 		}
 		return 0, http.ErrBodyReadAfterClose
 	}
-	n, err := x.readBody(p)
+	n, err := x.readGuarded(p)
 	next := idle
 	if x.err = err; x.ended {
 		next, x.err = over, io.EOF
@@ -69,7 +71,7 @@ func (x *exchange) Close() error {
 			return nil
 		case state == reading:
 			if x.state.CompareAndSwap(reading, leaving) {
-				_ = x.conn.Conn.Close()
+				_ = x.conn.Close()
 				return nil
 			}
 		case x.state.CompareAndSwap(state, closed):
@@ -92,6 +94,26 @@ func (x *exchange) finish(whole bool) {
 	}
 	c.rest()
 	x.transport.put(c)
+}
+
+// readGuarded is readBody. A panic of a connection of a user is an error. If that ends its goroutine
+// with runtime.Goexit, the answer is given up here, because Read does not go on.
+func (x *exchange) readGuarded(p []byte) (n int, err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		v := recover()
+		n, err = 0, call.PanicOf(v)
+		if v == nil {
+			x.finish(false)
+			x.state.Store(closed)
+		}
+	}()
+	n, err = x.readBody(p)
+	returned = true
+	return n, err
 }
 
 // readBody reads the body. If it has read the last bytes, it sets ended.

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"io"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/call"
 )
 
 // A buffer is what a call writes a head from, and reads into. A connection has one only while a call
@@ -34,8 +36,13 @@ func (c *conn) expired(now time.Time) bool {
 }
 
 // usable reports whether an idle connection is fit for a call that begins now: it is open, and
-// nothing has come on it.
-func (c *conn) usable(now time.Time) bool {
+// nothing has come on it. One that panics is not.
+func (c *conn) usable(now time.Time) (fit bool) {
+	defer func() {
+		if recover() != nil {
+			fit = false
+		}
+	}()
 	if c.expired(now) || !c.quiet() {
 		return false
 	}
@@ -90,16 +97,16 @@ func (c *conn) more() []byte {
 // shut closes an idle connection politely.
 func (c *conn) shut() {
 	if c.tls != nil {
-		_ = c.tls.Close() // nothing waits in the socket's buffer, so the alert goes at once
+		_ = call.Close(c.tls) // nothing waits in the socket's buffer, so the alert goes at once
 	} else {
-		_ = c.Conn.Close()
+		_ = c.Close()
 	}
 	c.transport.release(c.host)
 }
 
 // kill closes a connection on which something may be under way.
 func (c *conn) kill() {
-	_ = c.Conn.Close()
+	_ = c.Close()
 	c.transport.release(c.host)
 }
 

@@ -71,7 +71,7 @@ func (t *Transport) dial(ctx context.Context, h *host) (c *conn, err error) {
 			err = call.PanicOf(recover())
 		}
 		if err != nil && raw != nil {
-			_ = raw.Close()
+			_ = call.Close(raw)
 		}
 	}()
 	raw, err = t.dialRaw(ctx, h.key)

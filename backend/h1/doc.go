@@ -39,7 +39,8 @@
 // # net/http
 //
 // What this transport accepts, net/http accepts too, and reads the same. It differs in that
-// Request.Cancel is ignored, CONNECT and hosts that are not ASCII are refused, a call that is making a
+// it never asks for a compressed answer and decodes none, there is no Proxy, Request.Cancel is
+// ignored, CONNECT and hosts that are not ASCII are refused, a call that is making a
 // connection does not take one that becomes idle meanwhile, and informational answers count as part of
 // the head even if a trace listens to them. Of a [net/http/httptrace.ClientTrace] it calls GotConn,
 // GotFirstResponseByte, Got100Continue and Got1xxResponse.

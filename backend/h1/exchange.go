@@ -31,14 +31,30 @@ type exchange struct {
 }
 
 // run makes the exchange on a connection on which it has begun, until the head of the answer is there.
-func (x *exchange) run(c *conn) error {
+// A panic of a user's code, such as a hook of the trace, is an error. If that ends its goroutine with
+// runtime.Goexit, the call is given up here, because nobody else will do it.
+func (x *exchange) run(c *conn) (err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		v := recover()
+		if err = call.PanicOf(v); v == nil {
+			x.giveUp()
+			x.transport.release(c.host)
+		}
+	}()
 	x.conn = c
 	c.open()
-	if x.trace != nil {
-		if err := x.connected(); err != nil {
-			return err
-		}
-	}
+	err = x.untilAnswer()
+	returned = true
+	return err
+}
+
+// untilAnswer sends the request, or begins to, and reads until the head of the answer is there.
+func (x *exchange) untilAnswer() error {
+	x.connected()
 	if err := x.send(); err != nil {
 		return err
 	}
@@ -70,22 +86,22 @@ func (x *exchange) first() error {
 		return err
 	}
 	if x.trace != nil && x.trace.GotFirstResponseByte != nil {
-		return x.hook(func() error { x.trace.GotFirstResponseByte(); return nil })
+		x.trace.GotFirstResponseByte()
 	}
 	return nil
 }
 
 // connected tells the trace which connection the call has.
-func (x *exchange) connected() error {
-	if x.trace.GotConn == nil {
-		return nil
+func (x *exchange) connected() {
+	if x.trace == nil || x.trace.GotConn == nil {
+		return
 	}
 	c := x.conn
 	info := httptrace.GotConnInfo{Conn: c.Conn, Reused: c.reused, WasIdle: c.reused}
 	if c.tls != nil {
 		info.Conn = c.tls
 	}
-	return x.hook(func() error { x.trace.GotConn(info); return nil })
+	x.trace.GotConn(info)
 }
 
 // inform handles an informational answer.
@@ -95,13 +111,11 @@ func (x *exchange) inform() error {
 		x.conn.wait(time.Time{})
 		x.proceed()
 		if x.trace != nil && x.trace.Got100Continue != nil {
-			if err := x.hook(func() error { x.trace.Got100Continue(); return nil }); err != nil {
-				return err
-			}
+			x.trace.Got100Continue()
 		}
 	}
 	if x.trace != nil && x.trace.Got1xxResponse != nil {
-		return x.hook(func() error { return x.trace.Got1xxResponse(code, textproto.MIMEHeader(header)) })
+		return x.trace.Got1xxResponse(code, textproto.MIMEHeader(header))
 	}
 	return nil
 }
@@ -110,25 +124,6 @@ func (x *exchange) inform() error {
 func (x *exchange) proceed() {
 	x.waiting = false
 	x.upload.start()
-}
-
-// hook calls a hook of the trace. A panic in it is an error. If it ends its goroutine with
-// runtime.Goexit, the call is given up here, because nobody else will do it.
-func (x *exchange) hook(f func() error) (err error) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		v := recover()
-		if err = call.PanicOf(v); v == nil {
-			x.giveUp()
-			x.transport.release(x.conn.host)
-		}
-	}()
-	err = f()
-	returned = true
-	return err
 }
 
 // fill reads at least one byte into the buffer of the connection.
@@ -180,7 +175,7 @@ func (x *exchange) read(p []byte) (int, error) {
 // giveUp closes the connection of a call, and keeps the right to have one.
 func (x *exchange) giveUp() {
 	c := x.conn
-	_ = c.Conn.Close()
+	_ = c.Close()
 	c.finish()
 	x.upload.abandon()
 	c.drop()

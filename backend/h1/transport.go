@@ -35,7 +35,8 @@ type Transport struct {
 	MaxHeaderBytes int
 
 	// DialTimeout is how long a connection may take to be made, and TLSTimeout how long a TLS
-	// handshake may take. The default of each is 10 s.
+	// handshake may take. The default of each is 10 s. A Dial that ignores its context takes as long
+	// as it likes.
 	DialTimeout, TLSTimeout time.Duration
 
 	// ContinueTimeout is how long a request with Expect: 100-continue waits for an answer before its
@@ -61,7 +62,8 @@ type Transport struct {
 
 	// Fallback gets what this transport does not do: requests to a host that has negotiated HTTP/2
 	// over TLS, and to URLs that are neither http nor https. If it is nil, HTTP/2 is not offered, and
-	// other schemes fail.
+	// other schemes fail. It makes connections of its own, by its own limits and TLS configuration: a
+	// private CA in TLS must be in that of the Fallback too.
 	Fallback http.RoundTripper
 
 	pool    pool

@@ -52,7 +52,7 @@ func (u *upgraded) Close() error {
 	if u.conn.tls != nil {
 		return u.conn.tls.Close()
 	}
-	return u.conn.Conn.Close()
+	return u.conn.Close()
 }
 
 // CloseWrite lets the peer read to the end.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"time"
+
+	"github.com/sluice-go/sluice/internal/call"
 )
 
 // grace is how long a call may wait for bytes before its context is watched.
@@ -33,10 +35,32 @@ func (w *wire) init(c net.Conn) {
 	w.eye.init(c)
 }
 
+// Close closes the connection. It is called on goroutines that nobody else guards, as the next two are:
+// a panic of a connection of a user is its error.
+func (w *wire) Close() error { return call.Close(w.Conn) }
+
+// SetDeadline sets when Read and Write end with a timeout.
+func (w *wire) SetDeadline(t time.Time) error { return w.set(net.Conn.SetDeadline, t) }
+
+// SetReadDeadline sets when Read ends with a timeout.
+func (w *wire) SetReadDeadline(t time.Time) error { return w.set(net.Conn.SetReadDeadline, t) }
+
+func (w *wire) set(deadline func(net.Conn, time.Time) error, t time.Time) (err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			err = call.PanicOf(recover())
+		}
+	}()
+	err = deadline(w.Conn, t)
+	returned = true
+	return err
+}
+
 // end ends what the connection does.
 func (w *wire) end() {
 	if w.SetDeadline(past) != nil {
-		_ = w.Conn.Close()
+		_ = w.Close()
 	}
 }
 

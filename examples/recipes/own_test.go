@@ -3,6 +3,8 @@ package recipes_test
 import (
 	"context"
 	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,6 +17,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"github.com/sluice-go/sluice/backend"
+	"github.com/sluice-go/sluice/backend/h1"
 	"github.com/sluice-go/sluice/endpoint"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/pipe/explain"
@@ -307,6 +310,22 @@ func Example_defaults() {
 	// 200 {"id":7}
 	// logged: backend prices: send: connection refused
 	// 502 Bad Gateway
+}
+
+func Example_connections() {
+	authority := x509.NewCertPool() // of your certificates
+	shared := &h1.Transport{MaxConns: 50, MaxLife: time.Minute, TLS: &tls.Config{RootCAs: authority}}
+	defer shared.CloseIdleConnections() // or name it in adapter.Server.Transports
+	outside := backend.NewTransport()   // net/http's
+	outside.Proxy = http.ProxyFromEnvironment
+	defer outside.CloseIdleConnections()
+
+	user := pipe.Check(backend.HTTP{Transport: shared}.New(backend.Spec{Name: "user", URL: "https://users/{id}"}))
+	rates := pipe.Check(backend.HTTP{Transport: outside}.New(backend.Spec{Name: "rates", URL: "http://rates.example.com/"}))
+	fmt.Printf("%s%s", pipe.PlanOf(user), pipe.PlanOf(rates))
+	// Output:
+	// ↔ backend user (https://users/{id})
+	// ↔ backend rates (http://rates.example.com/, by net/http)
 }
 
 func Example_policies() {
