@@ -85,6 +85,8 @@ func TestTheFramingOfAnAnswer(t *testing.T) {
 		{"no HTTP", "SSH-2.0-OpenSSH\r\n", false, false, 2},
 		{"header with NUL", ok + "X-A: a\x00b\r\nContent-Length: 7\r\n\r\n" + payload, false, false, 2},
 		{"header without colon", ok + "X-A\r\nContent-Length: 7\r\n\r\n" + payload, false, false, 2},
+		{"header, folded", ok + "X-A: a\r\n b\r\nContent-Length: 7\r\n\r\n" + payload, lenient, lenient, once},
+		{"header with bare LF", "HTTP/1.1 200 OK\nContent-Length: 7\n\n" + payload, lenient, lenient, once},
 		{"large header", ok + "X-A: " + strings.Repeat("a", 12<<20) + "\r\nContent-Length: 7\r\n\r\n" + payload, false, false, 2},
 		{"many headers", ok + strings.Repeat("X-A: a\r\n", 1_000_000) + "Content-Length: 7\r\n\r\n" + payload, false, false, 2},
 		{"204 with a body", "HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n" + payload, true, true, 2},

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -135,12 +134,4 @@ func asBrowser(b testing.TB, target string) *http.Request {
 		"X-Request-Id":    {"6f1c2c5e0d4b4a7a"},
 	}
 	return req
-}
-
-func processorTime(b *testing.B) time.Duration {
-	var use syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }

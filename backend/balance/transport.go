@@ -21,7 +21,8 @@ type transport interface {
 // the URL gives the Host header and the name for TLS, and no request needs a copy.
 type template func(Host) transport
 
-// templateOf returns the template that rt is. It also reports whether no code of a user dials.
+// templateOf returns the template whose transports are like rt, or like the default if rt is nil. It
+// also reports whether no code of a user dials.
 func templateOf(rt http.RoundTripper) (template, bool) {
 	if rt == nil {
 		rt = backend.NewDefaultTransport()
@@ -33,7 +34,8 @@ func templateOf(rt http.RoundTripper) (template, bool) {
 	return func(h Host) transport { return withContext{transportOf(netHTTP, h)} }, ours
 }
 
-// h1Of returns the template that t is. Its Fallback is one too.
+// h1Of returns the template whose transports are copies of t, each with its own copy of the Fallback.
+// It also reports whether no code of a user dials.
 func h1Of(t *h1.Transport) (template, bool) {
 	t = t.Clone()
 	ours := t.Dial == nil

@@ -161,7 +161,7 @@ func (x *exchange) trailers() error {
 	if s.lines > 0 {
 		trailer, _ := fields(s.text, s.lines)
 		for name := range trailer {
-			if managed(name) {
+			if reserved(name) {
 				return malformed("trailer", []byte(name))
 			}
 		}

@@ -272,7 +272,7 @@ func announced(resp *http.Response) error {
 				continue
 			}
 			name = http.CanonicalHeaderKey(name)
-			if managed(name) {
+			if reserved(name) {
 				return malformed("trailer", []byte(name))
 			}
 			trailer[name] = nil

@@ -101,7 +101,7 @@ func checkTrailer(h http.Header) error {
 		return fmt.Errorf("invalid trailer %w", err)
 	}
 	for name := range h {
-		if managed(name) {
+		if reserved(name) {
 			return fmt.Errorf("invalid trailer %.64q", name)
 		}
 	}
@@ -135,8 +135,9 @@ func isHost(s string) bool {
 	return true
 }
 
-// managed reports whether the transport writes a field itself.
-func managed(name string) bool {
+// reserved reports whether a field is the transport's own: it writes these itself, and they are in no
+// trailer.
+func reserved(name string) bool {
 	switch len(name) {
 	case len("Host"):
 		return field.EqualToken(name, "Host")
@@ -225,7 +226,7 @@ func appendHead(b []byte, req *http.Request, length int64) []byte {
 		b = append(b, '\r', '\n')
 	}
 	for name, values := range req.Header {
-		if name == "User-Agent" || managed(name) {
+		if name == "User-Agent" || reserved(name) {
 			continue
 		}
 		for _, v := range values {
