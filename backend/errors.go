@@ -12,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/sluice-go/sluice/backend/h1"
 	"github.com/sluice-go/sluice/internal/call"
 	"github.com/sluice-go/sluice/proxy"
 )
@@ -23,6 +24,9 @@ func (l *leaf) failed(ctx context.Context, op string, err error) error {
 	e := &proxy.Error{Backend: l.spec.Name, Op: op}
 	if done := ctx.Err(); done != nil {
 		e.Err = done
+		if errors.Is(err, h1.ErrBusy) {
+			e.Op = "wait"
+		}
 		if waited, ok := err.(*proxy.Error); ok && waited.Status == 0 && call.Is(waited, done) { //nolint:errorlint // as the transport returned it
 			e.Err = foreign(waited)
 		}

@@ -451,3 +451,30 @@ func TestATransportThatNobodyCouldCallIsAFault(t *testing.T) {
 		assert.ErrorContains(t, err, want)
 	}
 }
+
+func TestAWaitForAConnectionIsNamed(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		<-release
+		_, _ = io.WriteString(w, "{}")
+	}))
+	defer upstream.Close()
+	tr := &h1.Transport{MaxConns: 1}
+	defer tr.CloseIdleConnections()
+	p := newBackend(t, tr, backend.Spec{URL: upstream.URL})
+	first := make(chan error)
+	go func() {
+		_, err := p(t.Context(), proxy.NewRequest("GET", "/"))
+		first <- err
+	}()
+	assert.Eventually(t, func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		_, err := p(ctx, proxy.NewRequest("GET", "/"))
+		assert.Equal(t, 504, proxy.StatusOf(err))
+		return err.Error() == "backend up: wait: context deadline exceeded"
+	}, 10*time.Second, time.Millisecond, "until the first call has the connection")
+	close(release)
+	assert.NoError(t, <-first)
+}

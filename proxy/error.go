@@ -43,7 +43,7 @@ var (
 type Error struct {
 	Status  int    // HTTP status, 400 to 599; 0 means the status of Err, see StatusOf
 	Backend string // the name of the upstream, if one is involved
-	Op      string // the phase (resolve, dial, send, status, read, decode, merge) or the policy that refused
+	Op      string // the phase (resolve, wait, dial, send, status, read, decode, merge) or the policy that refused; to wait is for a connection
 	Err     error  // the cause; never shown to a client
 
 	// Header goes to the client with the problem details: Retry-After, WWW-Authenticate, Allow.

@@ -285,3 +285,21 @@ func TestAnIdleWireHasNoContextToAsk(t *testing.T) {
 		_ = server.Close()
 	})
 }
+
+// A peer that reads nothing does not hold up who closes idle connections.
+func TestTheAlertOfAnIdleConnectionIsNotAwaited(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		var w wire
+		w.init(client)
+		s := &sealed{wire: &w}
+		start := time.Now()
+		assert.NoError(t, s.SetWriteDeadline(start.Add(5*time.Second))) // as crypto/tls does
+		_, err := s.Write([]byte("alert"))
+		assert.True(t, isTimeout(err), err)
+		assert.Equal(t, grace, time.Since(start))
+		assert.NoError(t, s.Close())
+		_ = server.Close()
+	})
+}

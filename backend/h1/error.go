@@ -13,6 +13,10 @@ import (
 // MaxHeaderBytes.
 var ErrTooLarge = errors.New("longer than MaxHeaderBytes")
 
+// ErrBusy is what the error of a call wraps whose context has ended while all MaxConns connections of
+// its host were in use.
+var ErrBusy = errors.New("all connections to the host are in use")
+
 // An Error says why an answer was refused: it breaks the rules of HTTP/1.1 (RFC 9112). Its text is
 // for an operator. It has the name of a field or the beginning of a status line, never the value of
 // a field or bytes of a body.

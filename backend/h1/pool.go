@@ -3,6 +3,7 @@ package h1
 import (
 	"container/list"
 	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -103,7 +104,7 @@ func (t *Transport) take(ctx context.Context, k key) (*host, *conn, error) {
 		h.waiters.Remove(place)
 		p.mu.Unlock()
 	}
-	return nil, nil, context.Cause(ctx)
+	return nil, nil, fmt.Errorf("%w: %w", ErrBusy, context.Cause(ctx))
 }
 
 // hand gives the first waiter a connection, or nil for the right to make one, and reports whether

@@ -3,6 +3,7 @@ package h1
 import (
 	"encoding/binary"
 	"net"
+	"time"
 )
 
 // A sealed is the wire below TLS. It follows the records that crypto/tls reads, which does not tell
@@ -23,6 +24,12 @@ func (s *sealed) Read(p []byte) (int, error) {
 	n, err := s.wire.Read(p)
 	s.follow(p[:n])
 	return n, err
+}
+
+// SetWriteDeadline sets a deadline that is near. Only Close of crypto/tls sets one, for its alert, and
+// a peer that does not read must not hold up who closes idle connections.
+func (s *sealed) SetWriteDeadline(time.Time) error {
+	return s.wire.SetWriteDeadline(time.Now().Add(grace))
 }
 
 // follow takes the next bytes of the records.

@@ -39,6 +39,9 @@ func (t *Transport) ask(ctx context.Context, k key) (first bool, err error) {
 		h.speaks = unknown
 	}
 	speaks, probing := h.speaks, h.probing
+	if speaks == unknown && probing == nil && h.open > 0 {
+		speaks = http1 // as its connections do; the next that is made finds out again
+	}
 	if speaks == unknown && probing == nil {
 		h.probing = make(chan struct{})
 		first = true

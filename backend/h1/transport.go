@@ -3,6 +3,7 @@ package h1
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -91,7 +92,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // the copy that WithContext makes.
 func (t *Transport) RoundTripContext(ctx context.Context, req *http.Request) (*http.Response, error) {
 	resp, err := t.roundTrip(ctx, req)
-	if err != nil && ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil && !errors.Is(err, ErrBusy) {
 		err = context.Cause(ctx)
 	}
 	return resp, err
