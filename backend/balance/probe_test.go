@@ -191,7 +191,7 @@ func TestAProbeLeavesNoConnectionToAHostThatHasLeft(t *testing.T) {
 			h := c.hosts["h0:80"]
 			h.latency.Store(int64(time.Minute))
 			r := &registry{hosts: balance.Static("h0:80")}
-			p := c.pool(balance.Spec{Refresh: 10 * time.Second, Resolver: r, Transport: transport(c),
+			p := c.pool(balance.Spec{Refresh: 30 * time.Second, Resolver: r, Transport: transport(c), // the first probe is sooner
 				Probe: &balance.Probe{URL: "http://items.internal/healthz", Timeout: time.Hour}})
 			stop := run(t, p)
 			synctest.Wait()
