@@ -66,7 +66,7 @@ func isProtocol(s string) bool {
 // what it means.
 func isHost(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; c < 0x80 && !isUnreserved(c) && strings.IndexByte("[]:%!$&'()*+,;=", c) < 0 {
+		if c := s[i]; c < 0x80 && !field.IsHostByte(c) {
 			return false
 		}
 	}

@@ -15,9 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/sluice-go/sluice/internal/lend"
-
 	"github.com/sluice-go/sluice/endpoint"
+	"github.com/sluice-go/sluice/internal/lend"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 )

@@ -17,9 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/sluice-go/sluice/internal/lend"
-
 	"github.com/sluice-go/sluice/backend/balance"
+	"github.com/sluice-go/sluice/internal/lend"
 	"github.com/sluice-go/sluice/proxy/proxytest"
 )
 

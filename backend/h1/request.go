@@ -127,8 +127,7 @@ func checkFields(h http.Header) error {
 // ASCII has to be encoded before.
 func isHost(s string) bool {
 	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if ('a' > c || c > 'z') && ('A' > c || c > 'Z') && ('0' > c || c > '9') && strings.IndexByte("-._~%!$&'()*+,;=:[]", c) < 0 {
+		if !field.IsHostByte(s[i]) {
 			return false
 		}
 	}

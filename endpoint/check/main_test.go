@@ -7,7 +7,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sluice-go/sluice/internal/lend"
-
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 )

@@ -14,9 +14,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/sluice-go/sluice/internal/lend"
-
 	"github.com/sluice-go/sluice/endpoint/idempotency"
+	"github.com/sluice-go/sluice/internal/lend"
 	"github.com/sluice-go/sluice/pipe"
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"

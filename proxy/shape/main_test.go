@@ -13,7 +13,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sluice-go/sluice/internal/lend"
-
 	"github.com/sluice-go/sluice/proxy"
 	"github.com/sluice-go/sluice/proxy/document"
 )
